@@ -1,0 +1,1 @@
+//! The archive: verify, store exactly once, answer, prove.

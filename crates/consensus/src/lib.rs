@@ -1,0 +1,1 @@
+//! Agree on the next block: simplex among the authorities.

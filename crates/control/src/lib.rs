@@ -1,0 +1,1 @@
+//! What roles tell each other: hellos, envelopes, archive notices, status.

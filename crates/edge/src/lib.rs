@@ -1,0 +1,1 @@
+//! The vehicle's agent: sources, signed batches, spool, uplink.

@@ -1,0 +1,1 @@
+//! The roadside unit: ingest, anchor, authority of the ledger.

@@ -1,0 +1,1 @@
+//! Who is who: development CA, certificates, SAN identities, revocation, TLS configurations.

@@ -1,0 +1,1 @@
+//! What authorities agree on, and how anyone checks it offline.

@@ -1,0 +1,1 @@
+//! The whole system in one deterministic process: clock, links, disks, faults, checker.

@@ -1,0 +1,1 @@
+//! A crash-safe queue: append, fsync in groups, read, acknowledge, verify.

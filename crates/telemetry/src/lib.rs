@@ -1,0 +1,1 @@
+//! What a vehicle says: names, units, samples and signed batches.
