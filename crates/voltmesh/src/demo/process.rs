@@ -1,0 +1,91 @@
+//! Child processes of a demo run: start, SIGKILL, restart, and ask for their status over loopback HTTP.
+
+use std::fs::{File, OpenOptions};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context as _, Result};
+use tokio::process::{Child, Command};
+use voltmesh_control::Status;
+
+use crate::http::Http;
+
+/// One role in its own process.
+pub struct Process {
+    /// `fog-1`, `edge-1`, `cloud`.
+    pub name: String,
+    role: &'static str,
+    config: PathBuf,
+    log: PathBuf,
+    /// Where /status and /metrics are served.
+    pub http: SocketAddr,
+    child: Option<Child>,
+    /// The exit code once the process has ended by itself.
+    pub exited: Option<i32>,
+}
+
+impl Process {
+    /// A process that is not started yet; `config` is the role's TOML file.
+    pub fn new(name: &str, role: &'static str, config: &Path, http: SocketAddr) -> Self {
+        let log = config.with_file_name("log.txt");
+        Process { name: name.to_owned(), role, config: config.to_owned(), log, http, child: None, exited: None }
+    }
+
+    /// Whether the process runs now.
+    pub fn is_up(&mut self) -> bool {
+        let Some(child) = &mut self.child else { return false };
+        match child.try_wait() {
+            Ok(None) => true,
+            Ok(Some(status)) => {
+                self.exited = Some(status.code().unwrap_or(-1));
+                self.child = None;
+                false
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Starts the role; its output goes to `log.txt` beside its configuration.
+    pub fn start(&mut self) -> Result<()> {
+        let program = std::env::current_exe().context("where this program is")?;
+        let log = open_log(&self.log)?;
+        let child = Command::new(program)
+            .arg(self.role)
+            .arg("--config")
+            .arg(&self.config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::from(log.try_clone().context("the log file")?))
+            .stderr(Stdio::from(log))
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.name))?;
+        self.child = Some(child);
+        self.exited = None;
+        Ok(())
+    }
+
+    /// SIGKILL, and waits until the process is gone.
+    pub async fn kill(&mut self) -> Result<()> {
+        match self.child.take() {
+            Some(mut child) => child.kill().await.with_context(|| format!("cannot kill {}", self.name)),
+            None => Ok(()),
+        }
+    }
+
+    /// The role's counters; `None` while it does not answer.
+    pub async fn status(&self, http: &Http) -> Option<Status> {
+        serde_json::from_slice(&http.get(self.http, "/status").await.ok()?).ok()
+    }
+
+    /// The last lines of the process's log, for an error message.
+    pub fn log_tail(&self, lines: usize) -> String {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let all: Vec<&str> = text.lines().collect();
+        all[all.len().saturating_sub(lines)..].join("\n")
+    }
+}
+
+fn open_log(path: &Path) -> Result<File> {
+    OpenOptions::new().create(true).append(true).open(path).with_context(|| format!("cannot write {}", path.display()))
+}
