@@ -1,1 +1,48 @@
 //! Who is who: development CA, certificates, SAN identities, revocation, TLS configurations.
+//!
+//! A participant is an [`Identity`], a role and an id, written into its certificate as the URI
+//! `urn:voltmesh:<role>:<id>`. Nothing else names a peer: no DNS name, no MQTT client id, no address.
+//!
+//! **Invariant.** A TLS session made with [`Credentials::server_config`] or [`Credentials::client_config`] is TLS 1.3,
+//! both sides hold a certificate of the same CA that is in its time and not on the revocation list, and exactly one
+//! identity is in it. A private key never exists on disk with more than mode 0600, not even for a moment.
+//!
+//! **Provided**: [`Pki`] (a development CA in a folder: init, issue, renew, revoke, show), [`RevocationWatch`] (a changed
+//! list reaches running servers without restart), TLS configurations, Ed25519 signing keys apart from the TLS keys.
+//! **Not provided**: intermediate CAs, OCSP, certificate signing requests, hardware keys, encrypted key files. For a
+//! production CA, write the same files with your own tool; only the URI and the two key usages matter.
+//!
+//! ```
+//! use voltmesh_identity::{Credentials, Identity, Pki, RevocationWatch, Role};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let folder = tempfile::tempdir()?;
+//! let pki = Pki::init(&folder.path().join("pki"))?;
+//! let fog: Identity = "urn:voltmesh:fog:fog-1".parse()?;
+//! let issued = pki.issue(&fog, &[], 30)?;
+//! let credentials = Credentials::load(&issued.folder)?;
+//! let revoked = RevocationWatch::open(&pki.crl_path(), &credentials.ca)?;
+//! let _tls = credentials.server_config(&revoked)?;
+//! assert_eq!(fog.role, Role::Fog);
+//! # Ok(()) }
+//! ```
+
+mod credentials;
+mod error;
+mod files;
+mod index;
+mod name;
+mod peer;
+mod pki;
+mod revocation;
+mod tls;
+
+pub use credentials::{Credentials, read_signing_key, write_signing_key};
+pub use error::Error;
+pub use files::{create_private_dir, write_private, write_public};
+pub use index::{Entry, Reason, Revoked, Status};
+pub use name::{Identity, Role};
+pub use peer::{Peer, Serial};
+pub use pki::{Issued, Pki, Target};
+pub use revocation::{ExpiredList, RevocationWatch};
+pub use tls::{Expected, server_name};

@@ -1,0 +1,81 @@
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
+use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey};
+use ed25519_dalek::SigningKey;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use zeroize::Zeroizing;
+
+use crate::{Error, Peer, files};
+
+/// A participant's own certificate and keys, read from its folder.
+pub struct Credentials {
+    /// Who this is, and until when.
+    pub own: Peer,
+    /// The CA that issued it, and that every peer must come from.
+    pub ca: CertificateDer<'static>,
+    /// Signs batches, receipts and notices. Never used for TLS.
+    pub signing: SigningKey,
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    pub(crate) key: PrivateKeyDer<'static>,
+    folder: PathBuf,
+}
+
+impl Credentials {
+    /// Reads `tls.crt`, `tls.key`, `ca.crt` and `sign.key`.
+    pub fn load(folder: &Path) -> Result<Credentials, Error> {
+        let chain = read_certificates(&folder.join("tls.crt"))?;
+        let ca = read_certificates(&folder.join("ca.crt"))?.swap_remove(0);
+        let path = folder.join("tls.key");
+        let pem = Zeroizing::new(files::read(&path)?);
+        let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| Error::content(&path, "a private key", error))?;
+        let own = Peer::from_der(&chain[0])
+            .map_err(|error| Error::content(&folder.join("tls.crt"), "a Voltmesh certificate", error))?;
+        let signing = read_signing_key(&folder.join("sign.key"))?;
+        Ok(Credentials { own, ca, signing, chain, key, folder: folder.to_path_buf() })
+    }
+
+    /// Where they were read from.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("own", &self.own).field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+/// Reads an Ed25519 key from a PKCS#8 PEM file.
+pub fn read_signing_key(path: &Path) -> Result<SigningKey, Error> {
+    let pem = Zeroizing::new(files::read_text(path)?);
+    SigningKey::from_pkcs8_pem(&pem).map_err(|error| Error::content(path, "an Ed25519 key (PKCS#8 PEM)", error))
+}
+
+/// Writes `sign.key` (mode 0600) and `sign.pub` into a folder.
+pub fn write_signing_key(folder: &Path, key: &SigningKey) -> Result<(), Error> {
+    let path = folder.join("sign.key");
+    let refuse = |error: String| Error::content(&path, "an Ed25519 key", error);
+    let private = key.to_pkcs8_pem(LineEnding::LF).map_err(|error| refuse(error.to_string()))?;
+    let public = key.verifying_key().to_public_key_pem(LineEnding::LF).map_err(|error| refuse(error.to_string()))?;
+    files::write_private(&path, private.as_bytes())?;
+    files::write_public(&folder.join("sign.pub"), public.as_bytes())
+}
+
+pub(crate) fn new_signing_key() -> SigningKey {
+    SigningKey::from_bytes(&Zeroizing::new(rand::random::<[u8; 32]>()))
+}
+
+fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let refuse = |problem: String| Error::content(path, "a certificate (PEM)", problem);
+    let pem = files::read(path)?;
+    let chain = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
+    let chain = chain.map_err(|error| refuse(error.to_string()))?;
+    if chain.is_empty() {
+        return Err(refuse("there is none in it".to_owned()));
+    }
+    Ok(chain)
+}

@@ -1,0 +1,96 @@
+use std::path::{Path, PathBuf};
+
+/// What can go wrong with identities, keys and certificates; each message says what, where and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A role or id that is not one. Correct the text.
+    #[error("{text:?} is not an identity: {problem}; write urn:voltmesh:<role>:<id>, id 1 to 64 of A-Z a-z 0-9 . _ -")]
+    Identity {
+        /// What was given, cut to 120 characters.
+        text: String,
+        /// Which rule it breaks.
+        problem: &'static str,
+    },
+    /// A file or folder could not be read or written. Check that it exists and who owns it.
+    #[error("cannot {action} {}", path.display())]
+    File {
+        /// What was tried: read, write, lock, …
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file is there but holds something else. Restore it, or issue anew.
+    #[error("{} is not {expected}: {problem}; restore it, or issue it again with `voltmesh pki`", path.display())]
+    Content {
+        /// Where.
+        path: PathBuf,
+        /// What it should hold.
+        expected: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// `init` on a folder that already holds a CA. Choose another folder: a CA is never overwritten.
+    #[error("{} already holds a CA; use it, or choose an empty folder", path.display())]
+    Exists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder holds no CA. Run `voltmesh pki init` first.
+    #[error("{} holds no CA; run `voltmesh pki init` first", path.display())]
+    NoCa {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// `issue` for an identity that holds a certificate in force. Renew or revoke that one.
+    #[error("{identity} already has the certificate {serial}; `renew` it, or `revoke` it first")]
+    AlreadyIssued {
+        /// For whom.
+        identity: String,
+        /// Which one.
+        serial: String,
+    },
+    /// `renew` or `revoke` of something that was never issued or is revoked already. See `voltmesh pki show`.
+    #[error("no certificate in force for {target}; `voltmesh pki show` lists what there is")]
+    NotFound {
+        /// The identity or serial number asked for.
+        target: String,
+    },
+    /// A validity that makes no sense. Choose 1 to 3650 days.
+    #[error("{days} days is not a validity; choose 1 to 3650")]
+    Validity {
+        /// What was asked for.
+        days: u32,
+    },
+    /// A host that is neither a DNS name nor an IP address.
+    #[error("{host:?} is neither a DNS name nor an IP address")]
+    Host {
+        /// What was given.
+        host: String,
+    },
+    /// A certificate that does not say who its holder is, or says it twice.
+    #[error("the peer's certificate is of no use here: {problem}; issue one with `voltmesh pki issue`")]
+    Certificate {
+        /// What is missing or wrong.
+        problem: String,
+    },
+    /// The certificate library refused. A fault of the request or of this program.
+    #[error("cannot make the certificate")]
+    Issue(#[from] rcgen::Error),
+    /// The TLS library refused the keys or certificates given.
+    #[error("cannot configure TLS")]
+    Tls(#[from] rustls::Error),
+}
+
+impl Error {
+    pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+        let path = path.to_path_buf();
+        move |source| Error::File { action, path, source }
+    }
+
+    pub(crate) fn content(path: &Path, expected: &'static str, problem: impl ToString) -> Error {
+        Error::Content { path: path.to_path_buf(), expected, problem: problem.to_string() }
+    }
+}

@@ -1,0 +1,309 @@
+use std::fs::{File, OpenOptions};
+use std::net::IpAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rcgen::string::Ia5String;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevocationReason, RevokedCertParams,
+    SanType, SerialNumber,
+};
+use time::{Duration, OffsetDateTime};
+use zeroize::Zeroizing;
+
+use crate::index::{Entry, Index, Reason, Revoked, Status};
+use crate::{Error, Identity, Serial, credentials, files};
+
+/// How long a development CA lives.
+const CA_DAYS: i64 = 3650;
+/// How long a revocation list counts as fresh; every command that changes the index writes a new one.
+const CRL_DAYS: i64 = 365;
+/// Certificates begin this much earlier, for peers whose clock is behind.
+const BACKDATE: Duration = Duration::hours(1);
+
+/// A development CA in a folder.
+///
+/// ```text
+/// pki/ca.crt  ca.key  crl.pem  index.toml
+///     <role>-<id>/tls.crt  tls.key  sign.key  sign.pub  ca.crt
+/// ```
+///
+/// Commands that change it take a lock, so that two of them at once do not lose an entry.
+#[derive(Clone, Debug)]
+pub struct Pki {
+    folder: PathBuf,
+}
+
+/// What `issue` and `renew` made.
+#[derive(Clone, Debug)]
+pub struct Issued {
+    /// As in the index.
+    pub entry: Entry,
+    /// Where certificate and keys are.
+    pub folder: PathBuf,
+}
+
+/// What to revoke.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Every certificate of this identity that is in its time.
+    Identity(Identity),
+    /// One certificate.
+    Serial(Serial),
+}
+
+impl Pki {
+    /// Makes a CA. The folder may exist, but not hold one already.
+    pub fn init(folder: &Path) -> Result<Pki, Error> {
+        files::create_private_dir(folder)?;
+        let pki = Pki { folder: folder.to_path_buf() };
+        let _lock = pki.lock()?;
+        if pki.path("ca.crt").exists() || pki.path("ca.key").exists() {
+            return Err(Error::Exists { path: folder.to_path_buf() });
+        }
+        let now = OffsetDateTime::now_utc();
+        let key = KeyPair::generate()?;
+        let serial = Serial::random();
+        let mut params = CertificateParams::default();
+        params.serial_number = Some(SerialNumber::from_slice(serial.as_bytes()));
+        params.not_before = now - BACKDATE;
+        params.not_after = now + Duration::days(CA_DAYS);
+        params.distinguished_name = common_name(&format!("Voltmesh development CA {}", &serial.to_string()[..8]));
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let certificate = params.self_signed(&key)?;
+        pki.write_key("ca.key", &key)?;
+        pki.sign_crl(&mut Index::default(), &Issuer::new(params, key), now)?;
+        // Last: a CA is there when its certificate is.
+        files::write_public(&pki.path("ca.crt"), certificate.pem().as_bytes())?;
+        Ok(pki)
+    }
+
+    /// An existing CA.
+    pub fn open(folder: &Path) -> Result<Pki, Error> {
+        let pki = Pki { folder: folder.to_path_buf() };
+        if !pki.path("ca.crt").exists() {
+            return Err(Error::NoCa { path: folder.to_path_buf() });
+        }
+        Ok(pki)
+    }
+
+    /// The revocation list, for [`crate::RevocationWatch::open`].
+    pub fn crl_path(&self) -> PathBuf {
+        self.path("crl.pem")
+    }
+
+    /// The CA's certificate, as PEM.
+    pub fn ca_path(&self) -> PathBuf {
+        self.path("ca.crt")
+    }
+
+    /// Where an identity's keys and certificate are, or will be.
+    pub fn folder_of(&self, identity: &Identity) -> PathBuf {
+        self.folder.join(identity.folder())
+    }
+
+    /// Issues a certificate with a new TLS key and a new signing key. `hosts` are DNS names and addresses beyond
+    /// `localhost` and the loopback addresses, which servers get anyway; `days` is 1 to 3650.
+    pub fn issue(&self, identity: &Identity, hosts: &[String], days: u32) -> Result<Issued, Error> {
+        let _lock = self.lock()?;
+        let now = OffsetDateTime::now_utc();
+        let index = Index::read(&self.path("index.toml"))?;
+        if let Some(entry) = index.current(identity, now) {
+            let serial = entry.serial.to_string();
+            return Err(Error::AlreadyIssued { identity: identity.to_string(), serial });
+        }
+        let folder = self.folder_of(identity);
+        files::create_private_dir(&folder)?;
+        credentials::write_signing_key(&folder, &credentials::new_signing_key())?;
+        self.certify(index, identity, hosts.to_vec(), days, now)
+    }
+
+    /// Issues a certificate with a new TLS key for an identity that has one in force. The signing key stays, and the
+    /// former certificate counts until its end or until it is revoked: running processes are not cut off.
+    pub fn renew(&self, identity: &Identity, days: u32) -> Result<Issued, Error> {
+        let _lock = self.lock()?;
+        let now = OffsetDateTime::now_utc();
+        let mut index = Index::read(&self.path("index.toml"))?;
+        let found = index.entries.iter_mut().rev().find(|entry| entry.identity == *identity && entry.revoked.is_none());
+        let entry = found.ok_or_else(|| Error::NotFound { target: identity.to_string() })?;
+        entry.renewed = true;
+        let hosts = entry.hosts.clone();
+        let folder = self.folder_of(identity);
+        files::create_private_dir(&folder)?;
+        if !folder.join("sign.key").exists() {
+            credentials::write_signing_key(&folder, &credentials::new_signing_key())?;
+        }
+        self.certify(index, identity, hosts, days, now)
+    }
+
+    /// Revokes, and signs the new list at once. Returns what it ended.
+    pub fn revoke(&self, target: &Target, reason: Reason) -> Result<Vec<Entry>, Error> {
+        let _lock = self.lock()?;
+        let now = OffsetDateTime::now_utc();
+        let mut index = Index::read(&self.path("index.toml"))?;
+        let mut ended = Vec::new();
+        for entry in &mut index.entries {
+            let meant = match target {
+                Target::Identity(identity) => entry.identity == *identity,
+                Target::Serial(serial) => entry.serial == *serial,
+            };
+            if meant && !matches!(entry.status(now.unix_timestamp()), Status::Revoked | Status::Expired) {
+                entry.revoked = Some(Revoked { at_s: now.unix_timestamp(), reason });
+                ended.push(entry.clone());
+            }
+        }
+        if ended.is_empty() {
+            let target = match target {
+                Target::Identity(identity) => identity.to_string(),
+                Target::Serial(serial) => format!("serial number {serial}"),
+            };
+            return Err(Error::NotFound { target });
+        }
+        self.sign_crl(&mut index, &self.issuer()?, now)?;
+        Ok(ended)
+    }
+
+    /// All that was issued, oldest first.
+    pub fn show(&self) -> Result<Vec<Entry>, Error> {
+        Ok(Index::read(&self.path("index.toml"))?.entries)
+    }
+
+    fn certify(
+        &self,
+        mut index: Index,
+        identity: &Identity,
+        hosts: Vec<String>,
+        days: u32,
+        now: OffsetDateTime,
+    ) -> Result<Issued, Error> {
+        if !(1..=CA_DAYS as u32).contains(&days) {
+            return Err(Error::Validity { days });
+        }
+        let serial = Serial::random();
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::default();
+        params.serial_number = Some(SerialNumber::from_slice(serial.as_bytes()));
+        params.not_before = now - BACKDATE;
+        params.not_after = now + Duration::days(days.into());
+        params.distinguished_name = common_name(&identity.folder());
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.use_authority_key_identifier_extension = true;
+        params.subject_alt_names = alternative_names(identity, &hosts)?;
+        let certificate = params.signed_by(&key, &self.issuer()?)?;
+
+        let entry = Entry {
+            serial,
+            identity: identity.clone(),
+            hosts,
+            issued_s: now.unix_timestamp(),
+            expires_s: params.not_after.unix_timestamp(),
+            renewed: false,
+            revoked: None,
+        };
+        // The index first: a certificate that is not in it could never be revoked by name.
+        index.entries.push(entry.clone());
+        index.write(&self.path("index.toml"))?;
+        let folder = self.folder_of(identity);
+        let pem = Zeroizing::new(key.serialize_pem());
+        files::write_private(&folder.join("tls.key"), pem.as_bytes())?;
+        files::write_public(&folder.join("tls.crt"), certificate.pem().as_bytes())?;
+        files::write_public(&folder.join("ca.crt"), &files::read(&self.path("ca.crt"))?)?;
+        Ok(Issued { entry, folder })
+    }
+
+    fn sign_crl(&self, index: &mut Index, issuer: &Issuer<'_, KeyPair>, now: OffsetDateTime) -> Result<(), Error> {
+        index.crl_number += 1;
+        let revoked_certs = index.entries.iter().filter_map(|entry| {
+            let revoked = entry.revoked.as_ref()?;
+            Some(RevokedCertParams {
+                serial_number: SerialNumber::from_slice(entry.serial.as_bytes()),
+                revocation_time: OffsetDateTime::from_unix_timestamp(revoked.at_s).ok()?,
+                reason_code: reason_code(revoked.reason),
+                invalidity_date: None,
+            })
+        });
+        let params = CertificateRevocationListParams {
+            this_update: now - BACKDATE,
+            next_update: now + Duration::days(CRL_DAYS),
+            crl_number: SerialNumber::from(index.crl_number),
+            issuing_distribution_point: None,
+            revoked_certs: revoked_certs.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = params.signed_by(issuer)?.pem()?;
+        // The index first: the list is made from it, never the other way round.
+        index.write(&self.path("index.toml"))?;
+        files::write_public(&self.crl_path(), list.as_bytes())
+    }
+
+    fn issuer(&self) -> Result<Issuer<'static, KeyPair>, Error> {
+        let path = self.path("ca.key");
+        let pem = Zeroizing::new(files::read_text(&path)?);
+        let key = KeyPair::from_pem(&pem).map_err(|error| Error::content(&path, "a private key", error))?;
+        let path = self.path("ca.crt");
+        Issuer::from_ca_cert_pem(&files::read_text(&path)?, key)
+            .map_err(|error| Error::content(&path, "a CA certificate", error))
+    }
+
+    fn write_key(&self, name: &str, key: &KeyPair) -> Result<(), Error> {
+        files::write_private(&self.path(name), Zeroizing::new(key.serialize_pem()).as_bytes())
+    }
+
+    fn lock(&self) -> Result<File, Error> {
+        let path = self.path(".lock");
+        if !self.folder.is_dir() {
+            return Err(Error::NoCa { path: self.folder.clone() });
+        }
+        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+        let file = file.map_err(Error::file("open", &path))?;
+        file.lock().map_err(Error::file("lock", &path))?;
+        Ok(file)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+}
+
+fn common_name(name: &str) -> DistinguishedName {
+    let mut distinguished = DistinguishedName::new();
+    // RFC 5280 A.1: a common name has at most 64 characters.
+    distinguished.push(DnType::CommonName, &name[..name.len().min(64)]);
+    distinguished
+}
+
+fn alternative_names(identity: &Identity, hosts: &[String]) -> Result<Vec<SanType>, Error> {
+    let mut names = vec![SanType::URI(Ia5String::try_from(identity.to_string())?)];
+    let standard = if identity.role.is_server() { &["localhost", "127.0.0.1", "::1"][..] } else { &[] };
+    for host in standard.iter().copied().chain(hosts.iter().map(String::as_str)) {
+        let name = match host.parse::<IpAddr>() {
+            Ok(address) => SanType::IpAddress(address),
+            Err(_) => {
+                let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'*' | b'_');
+                if host.is_empty() || host.len() > 253 || !host.bytes().all(fits) {
+                    return Err(Error::Host { host: host.to_owned() });
+                }
+                SanType::DnsName(Ia5String::try_from(host)?)
+            }
+        };
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+fn reason_code(reason: Reason) -> Option<RevocationReason> {
+    // RFC 5280 5.3.1: `unspecified` is said by leaving the code out.
+    match reason {
+        Reason::Unspecified => None,
+        Reason::KeyCompromise => Some(RevocationReason::KeyCompromise),
+        Reason::Superseded => Some(RevocationReason::Superseded),
+        Reason::CessationOfOperation => Some(RevocationReason::CessationOfOperation),
+        Reason::PrivilegeWithdrawn => Some(RevocationReason::PrivilegeWithdrawn),
+    }
+}

@@ -1,0 +1,197 @@
+use std::collections::HashSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
+use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
+
+use crate::{Error, Serial, files};
+
+/// Largest list that is read: some 400,000 entries of 40 bytes.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// What to do when the revocation list is past its `nextUpdate`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExpiredList {
+    /// Go on with it and say so in the log: what it lists stays revoked, and vehicles can still deliver. The default,
+    /// since a development CA signs a list only when someone runs a command.
+    #[default]
+    Warn,
+    /// Accept no new session until there is a fresh one.
+    Refuse,
+}
+
+/// The CA's revocation list, kept up to date from its file. Clones share one state.
+///
+/// [`RevocationWatch::poll`] costs one `stat` while nothing has changed; the TLS configurations call it on every
+/// handshake, a server also on a timer and then drops live sessions by [`RevocationWatch::is_revoked`]. A file that is
+/// missing, broken, not signed by the CA or older than the one in force changes nothing but the log.
+#[derive(Clone)]
+pub struct RevocationWatch(Arc<Watch>);
+
+struct Watch {
+    path: PathBuf,
+    ca: CertificateDer<'static>,
+    expired: ExpiredList,
+    generation: AtomicU64,
+    state: RwLock<State>,
+}
+
+struct State {
+    stamp: Option<Stamp>,
+    list: List,
+}
+
+/// Tells one version of a file from another; files are replaced by rename, so the inode and its times differ.
+#[derive(PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    size: u64,
+    changed: (i64, i64),
+    modified: (i64, i64),
+}
+
+struct List {
+    number: Vec<u8>,
+    next_update_s: Option<i64>,
+    serials: HashSet<Serial>,
+}
+
+impl RevocationWatch {
+    /// Reads the list (PEM or DER) and checks its signature.
+    pub fn open(path: &Path, ca: &CertificateDer<'_>) -> Result<RevocationWatch, Error> {
+        RevocationWatch::with_policy(path, ca, ExpiredList::default())
+    }
+
+    /// The same, with a policy for a list past its time.
+    pub fn with_policy(path: &Path, ca: &CertificateDer<'_>, expired: ExpiredList) -> Result<RevocationWatch, Error> {
+        let stamp = stamp(path);
+        let list = read(path, ca)?;
+        Ok(RevocationWatch(Arc::new(Watch {
+            path: path.to_path_buf(),
+            ca: ca.clone().into_owned(),
+            expired,
+            generation: AtomicU64::new(1),
+            state: RwLock::new(State { stamp, list }),
+        })))
+    }
+
+    /// Looks whether the file has changed, and takes it over if so. True when the list in force is another one now.
+    pub fn poll(&self) -> bool {
+        let now = stamp(&self.0.path);
+        if now == self.read().stamp {
+            return false;
+        }
+        let fresh = match now {
+            Some(_) => read(&self.0.path, &self.0.ca),
+            None => Err(Error::content(&self.0.path, "a revocation list", "the file is gone")),
+        };
+        let mut state = self.0.state.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        state.stamp = now;
+        match fresh {
+            Ok(list) if newer(&list.number, &state.list.number) => {
+                state.list = list;
+                self.0.generation.fetch_add(1, Ordering::Release);
+                true
+            }
+            Ok(list) => {
+                if list.number != state.list.number {
+                    tracing::warn!(path = %self.0.path.display(), "an older revocation list appeared; the one in force stays");
+                }
+                false
+            }
+            Err(error) => {
+                let cause: &dyn std::error::Error = &error;
+                tracing::warn!(error = cause, "cannot take over the revocation list; the one in force stays");
+                false
+            }
+        }
+    }
+
+    /// Whether the certificate with this number is on the list in force.
+    pub fn is_revoked(&self, serial: &Serial) -> bool {
+        self.read().list.serials.contains(serial)
+    }
+
+    /// Whether the list in force is past its time and the policy is to refuse.
+    pub fn is_unusable(&self) -> bool {
+        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
+        let expired = self.read().list.next_update_s.is_some_and(|next| next <= now_s);
+        if expired {
+            tracing::warn!(path = %self.0.path.display(), "the revocation list is past its time; sign a new one with any `voltmesh pki revoke`");
+        }
+        expired && self.0.expired == ExpiredList::Refuse
+    }
+
+    /// Counts the lists that were in force: a server looks through its sessions when it changes.
+    pub fn generation(&self) -> u64 {
+        self.0.generation.load(Ordering::Acquire)
+    }
+
+    /// How many certificates the list in force names.
+    pub fn len(&self) -> usize {
+        self.read().list.serials.len()
+    }
+
+    /// Whether it names none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, State> {
+        self.0.state.read().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl std::fmt::Debug for RevocationWatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RevocationWatch").field("path", &self.0.path).field("revoked", &self.len()).finish()
+    }
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let found = fs::metadata(path).ok()?;
+    Some(Stamp {
+        inode: found.ino(),
+        size: found.size(),
+        changed: (found.ctime(), found.ctime_nsec()),
+        modified: (found.mtime(), found.mtime_nsec()),
+    })
+}
+
+fn read(path: &Path, ca: &CertificateDer<'_>) -> Result<List, Error> {
+    let refuse = |problem: String| Error::content(path, "a revocation list of this CA", problem);
+    let size = fs::metadata(path).map_err(Error::file("read", path))?.len();
+    if size > MAX_BYTES {
+        return Err(refuse(format!("{size} bytes, {MAX_BYTES} at most")));
+    }
+    let bytes = files::read(path)?;
+    let der = match CertificateRevocationListDer::from_pem_slice(&bytes) {
+        Ok(der) => der,
+        Err(_) => CertificateRevocationListDer::from(bytes),
+    };
+    let (rest, list) = CertificateRevocationList::from_der(&der).map_err(|error| refuse(error.to_string()))?;
+    let (_, ca) = X509Certificate::from_der(ca).map_err(|error| refuse(format!("the CA does not parse: {error}")))?;
+    if !rest.is_empty() {
+        return Err(refuse("bytes follow it".to_owned()));
+    }
+    if list.issuer() != ca.subject() {
+        return Err(refuse(format!("it comes from {}, not from {}", list.issuer(), ca.subject())));
+    }
+    list.verify_signature(ca.public_key()).map_err(|_| refuse("its signature does not verify".to_owned()))?;
+    Ok(List {
+        number: list.crl_number().map(|number| number.to_bytes_be()).unwrap_or_default(),
+        next_update_s: list.next_update().map(|time| time.timestamp()),
+        serials: list.iter_revoked_certificates().map(|entry| Serial::new(entry.raw_serial())).collect(),
+    })
+}
+
+/// Big-endian numbers without leading zeros.
+fn newer(new: &[u8], old: &[u8]) -> bool {
+    (new.len(), new) > (old.len(), old)
+}

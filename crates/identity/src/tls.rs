@@ -1,0 +1,222 @@
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::crypto::{CryptoProvider, verify_tls13_signature};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, OtherError, PeerIncompatible,
+    RootCertStore, ServerConfig, SignatureScheme,
+};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+
+use crate::{Credentials, Error, Identity, Peer, RevocationWatch, Role};
+
+/// Application protocol of both sides (RFC 7301), offered but not required: foreign clients know none.
+const ALPN: &[u8] = b"mqtt";
+
+/// Whom a client accepts as its server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// The role in its certificate.
+    pub role: Role,
+    /// The very one, or any of that role.
+    pub id: Option<String>,
+}
+
+impl Expected {
+    /// Any server of a role.
+    pub fn role(role: Role) -> Expected {
+        Expected { role, id: None }
+    }
+
+    /// One server only.
+    pub fn identity(identity: &Identity) -> Expected {
+        Expected { role: identity.role, id: Some(identity.id().to_owned()) }
+    }
+
+    fn admits(&self, identity: &Identity) -> bool {
+        identity.role == self.role && self.id.as_deref().is_none_or(|id| id == identity.id())
+    }
+}
+
+/// The name to hand to a TLS connector with a configuration from [`Credentials::client_config`]. Such a client verifies
+/// its server by the URI in its certificate; an address is never sent, so nothing on the path learns a name.
+pub fn server_name() -> ServerName<'static> {
+    ServerName::IpAddress(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST).into())
+}
+
+impl Credentials {
+    /// For a server: TLS 1.3, a client certificate of the same CA required and checked against the revocation list.
+    /// Sessions are not resumed, since resumption would skip that check.
+    pub fn server_config(&self, revoked: &RevocationWatch) -> Result<Arc<ServerConfig>, Error> {
+        let provider = provider();
+        let chain = WebPkiClientVerifier::builder_with_provider(self.roots()?, provider.clone())
+            .build()
+            .map_err(|error| Error::Certificate { problem: error.to_string() })?;
+        let verifier = Arc::new(ClientVerifier { chain, revoked: revoked.clone() });
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(self.chain.clone(), self.key.clone_key())?;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        Ok(Arc::new(config))
+    }
+
+    /// For a client: TLS 1.3, own certificate shown, the server's identity as expected, and not revoked if a list is at
+    /// hand.
+    pub fn client_config(
+        &self,
+        expected: Expected,
+        revoked: Option<&RevocationWatch>,
+    ) -> Result<Arc<ClientConfig>, Error> {
+        let provider = provider();
+        let verifier = Arc::new(ServerVerifier {
+            roots: self.roots()?,
+            provider: provider.clone(),
+            expected,
+            revoked: revoked.cloned(),
+        });
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_client_auth_cert(self.chain.clone(), self.key.clone_key())?;
+        config.resumption = rustls::client::Resumption::disabled();
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        Ok(Arc::new(config))
+    }
+
+    fn roots(&self) -> Result<Arc<RootCertStore>, Error> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.ca.clone())?;
+        Ok(Arc::new(roots))
+    }
+}
+
+/// Two providers are in the dependency tree, so the default one is never relied on.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn check_revocation(peer: &Peer, revoked: &RevocationWatch) -> Result<(), rustls::Error> {
+    revoked.poll();
+    if revoked.is_unusable() {
+        return Err(CertificateError::ExpiredRevocationList.into());
+    }
+    if revoked.is_revoked(&peer.serial) {
+        tracing::warn!(peer = %peer.identity, serial = %peer.serial, "refused: the certificate is revoked");
+        return Err(CertificateError::Revoked.into());
+    }
+    Ok(())
+}
+
+fn other(error: Error) -> rustls::Error {
+    CertificateError::Other(OtherError(Arc::new(error))).into()
+}
+
+/// Chain, time and usage by webpki; identity and revocation here.
+#[derive(Debug)]
+struct ClientVerifier {
+    chain: Arc<dyn ClientCertVerifier>,
+    revoked: RevocationWatch,
+}
+
+impl ClientCertVerifier for ClientVerifier {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.chain.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        let verified = self.chain.verify_client_cert(end_entity, intermediates, now)?;
+        let peer = Peer::from_der(end_entity).map_err(other)?;
+        check_revocation(&peer, &self.revoked)?;
+        Ok(verified)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig.into())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.chain.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chain.supported_verify_schemes()
+    }
+}
+
+/// The server is known by role and id in its certificate, whatever its address is.
+#[derive(Debug)]
+struct ServerVerifier {
+    roots: Arc<RootCertStore>,
+    provider: Arc<CryptoProvider>,
+    expected: Expected,
+    revoked: Option<RevocationWatch>,
+}
+
+impl ServerCertVerifier for ServerVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let parsed = ParsedCertificate::try_from(end_entity)?;
+        let algorithms = self.provider.signature_verification_algorithms.all;
+        verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, intermediates, now, algorithms)?;
+        let peer = Peer::from_der(end_entity).map_err(other)?;
+        if !self.expected.admits(&peer.identity) {
+            let wanted = self.expected.id.as_deref().unwrap_or("*");
+            let problem = format!("it belongs to {}, but {}:{wanted} is expected", peer.identity, self.expected.role);
+            return Err(other(Error::Certificate { problem }));
+        }
+        if let Some(revoked) = &self.revoked {
+            check_revocation(&peer, revoked)?;
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig.into())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
