@@ -1,0 +1,171 @@
+//! Signed, chained batches of one vehicle's records.
+//!
+//! Provided: origin and integrity of every record; order within a boot by the link to the predecessor; the content is
+//! authenticated before it is decompressed; every size limited before and after. Any flipped bit of the wire is found.
+//! Not provided: confidentiality (the transport's task), and whether the vehicle's key is enrolled (the ledger's).
+
+mod chain;
+mod columns;
+mod header;
+mod receipt;
+mod seal;
+
+pub use chain::{ChainHead, Link};
+pub use header::{BatchHeader, Signer};
+pub use receipt::{ReceivedRecord, RecordReceipt};
+pub use seal::{Place, Secret, seal};
+
+use crate::{
+    BatchId, Digest, Error, Record,
+    cbor::{Reader, Writer},
+    cose::{Receipt, Sign1, key_id},
+    merkle::{self, LeafHasher},
+};
+use bytes::Bytes;
+use ed25519_dalek::VerifyingKey;
+use std::ops::Range;
+
+/// Most bytes of a batch on the wire: 1 MiB.
+pub const MAX_WIRE_BYTES: usize = 1 << 20;
+/// Most bytes of a batch's columns after decompression: 8 MiB.
+pub const MAX_COLUMN_BYTES: usize = 8 << 20;
+/// Most records in a batch: more than an hour at 1 Hz.
+pub const MAX_RECORDS: usize = 4096;
+
+/// A signed batch and the bytes it travels in. Parsing checks its form, [`SealedBatch::verify`] its truth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedBatch {
+    header: BatchHeader,
+    id: BatchId,
+    statement: Sign1,
+    salt: [u8; 32],
+    columns: Range<usize>,
+    wire: Bytes,
+}
+
+impl SealedBatch {
+    /// Reads the header only; cheap, whatever the bytes are.
+    pub fn parse(wire: Bytes) -> Result<Self, Error> {
+        Error::limit("batch", wire.len(), MAX_WIRE_BYTES)?;
+        let mut reader = Reader::new("batch", &wire);
+        reader.array_of(3)?;
+        let statement = reader.bytes()?;
+        let id = BatchId::new(Digest::of(statement));
+        let statement = Sign1::decode(statement)?;
+        let salt = reader.fixed()?;
+        let columns = reader.bytes()?;
+        reader.finish()?;
+        let columns = wire.len() - columns.len()..wire.len();
+        let header = BatchHeader::from_statement(&statement)?;
+        Ok(Self { header, id, statement, salt, columns, wire })
+    }
+
+    fn assemble(header: BatchHeader, statement: Sign1, salt: [u8; 32], columns: &[u8]) -> Self {
+        let signed = statement.encode();
+        let id = BatchId::new(Digest::of(&signed));
+        let mut writer = Writer::with_capacity(signed.len() + columns.len() + 64);
+        writer.array(3).bytes(&signed).bytes(&salt).bytes(columns);
+        let wire = Bytes::from(writer.finish());
+        let columns = wire.len() - columns.len()..wire.len();
+        Self { header, id, statement, salt, columns, wire }
+    }
+
+    /// What is signed.
+    pub fn header(&self) -> &BatchHeader {
+        &self.header
+    }
+
+    /// SHA-256 of the signed statement.
+    pub fn id(&self) -> BatchId {
+        self.id
+    }
+
+    /// The bytes that travel.
+    pub fn wire(&self) -> &Bytes {
+        &self.wire
+    }
+
+    /// The signed statement: COSE_Sign1 over the Merkle root.
+    pub fn statement(&self) -> &Sign1 {
+        &self.statement
+    }
+
+    /// Checks that `key` signed the header and that the content is what was signed; decodes nothing.
+    pub fn verify_signature(&self, key: &VerifyingKey) -> Result<(), Error> {
+        let expected = key_id(key);
+        if self.header.key_id != expected {
+            return Err(Error::Key { what: "batch", named: self.header.key_id, expected });
+        }
+        self.statement.verify(key)?;
+        self.check_content()
+    }
+
+    /// Signature, content, and every record against the signed root.
+    pub fn verify(&self, key: &VerifyingKey) -> Result<Vec<Record>, Error> {
+        self.verify_signature(key)?;
+        self.decode()
+    }
+
+    /// The records, checked against the root in the header; the signature is not checked.
+    pub fn open(&self) -> Result<Vec<Record>, Error> {
+        self.check_content()?;
+        self.decode()
+    }
+
+    /// The proof of the record at `index` in the batch; `None` if it has no such record.
+    pub fn prove(&self, index: u32) -> Result<Option<RecordReceipt>, Error> {
+        let mut records = self.open()?;
+        let leaves = leaves(&self.salt, &records);
+        let Some(proof) = merkle::prove(&leaves, index as usize) else { return Ok(None) };
+        let salt = merkle::Salts::new(&self.salt).get(index);
+        let record = records.swap_remove(index as usize);
+        Ok(Some(RecordReceipt { receipt: Receipt::new(&self.statement, proof), salt, record }))
+    }
+
+    fn compressed(&self) -> &[u8] {
+        &self.wire[self.columns.clone()]
+    }
+
+    fn check_content(&self) -> Result<(), Error> {
+        let computed = content_digest(&self.salt, self.compressed());
+        if computed == self.header.content {
+            Ok(())
+        } else {
+            Err(Error::Root { signed: self.header.content, computed })
+        }
+    }
+
+    fn decode(&self) -> Result<Vec<Record>, Error> {
+        let header = &self.header;
+        let records = columns::decompress(self.compressed(), header)?;
+        let mut leaves = leaves(&self.salt, &records);
+        let computed = merkle::root_in_place(&mut leaves);
+        if computed != header.root {
+            return Err(Error::Root { signed: header.root, computed });
+        }
+        header.check_records(&records)?;
+        Ok(records)
+    }
+}
+
+/// Leaf hashes of records in batch order.
+fn leaves(salt: &[u8; 32], records: &[Record]) -> Vec<Digest> {
+    let mut hasher = LeafHasher::default();
+    let mut salts = merkle::Salts::new(salt);
+    let mut bytes = Vec::with_capacity(512);
+    let mut leaf = |(record, index): (&Record, u32)| {
+        bytes.clear();
+        record.canonical(&mut bytes);
+        hasher.hash(&salts.get(index), &bytes)
+    };
+    records.iter().zip(0..).map(&mut leaf).collect()
+}
+
+/// Binds the compressed bytes to the statement, salted so that the statement reveals nothing about them.
+fn content_digest(salt: &[u8; 32], columns: &[u8]) -> Digest {
+    use sha2::Digest as _;
+    Digest::new(sha2::Sha256::new().chain_update(salt).chain_update(columns).finalize().into())
+}
+
+#[cfg(test)]
+mod tests;
