@@ -1,1 +1,67 @@
 //! What authorities agree on, and how anyone checks it offline.
+//!
+//! The ledger is a verifiable log first: an RFC 9162 tree over the ids of all anchored batches, whose size and root
+//! each block header carries, beside the root of a registry that says which signers count.
+//!
+//! Invariants: the state is a pure function of genesis and blocks; an anchor or operators' decision is applied at most
+//! once; a block is final with one certificate and nothing is reorganised; each structure has one encoding.
+//!
+//! Deliberately lacks: agreement (`consensus`), clocks, sockets, disks and entropy; telemetry and plain vehicle names
+//! (only batch ids and salted commitments are written).
+//!
+//! ```
+//! use voltmesh_ledger::{Action, RegistryTx, State, Transaction, commitment, testing::Network};
+//! use voltmesh_telemetry::Timestamp;
+//!
+//! let network = Network::new(4);                       // keys and genesis of four authorities
+//! let mut state = State::new(network.genesis());
+//! let vehicle = commitment("ev-1", &[7; 32], &[8; 32]);
+//! let enrol = RegistryTx::new(state.chain(), state.nonce(), vec![Action::EnrolVehicle { commitment: vehicle }])
+//!     .sign(network.operator(0))
+//!     .sign(network.operator(1));
+//! let built = state.build([Transaction::Registry(enrol)], Timestamp::from_millis(1_000));
+//! let (next, _) = state.execute(&built.block)?;         // what every authority does
+//! assert!(next.registry().get(&vehicle).is_some());
+//! # state = next;
+//! # assert_eq!(state.height().get(), 1);
+//! # Ok::<(), voltmesh_ledger::Error>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod block;
+mod certificate;
+mod draft;
+mod error;
+mod evidence;
+mod genesis;
+mod keys;
+pub mod proof;
+mod receipt;
+mod registry;
+mod schedule;
+mod sequence;
+mod state;
+pub mod testing;
+mod transaction;
+mod trust;
+
+pub use block::{Block, Header, MAX_BLOCK_BYTES, MAX_TRANSACTIONS};
+pub use certificate::{Certificate, Finalization, MAX_CERTIFICATE_BYTES};
+pub use error::Error;
+pub use evidence::{AnchorEvidence, Anchored, MAX_EVIDENCE_BYTES, ProofError, Stage};
+pub use genesis::{Genesis, MAX_CHAIN_NAME, MAX_EPOCH_LENGTH, MAX_GENESIS_BYTES, Operators};
+pub use keys::{
+    AuthoritySet, Digest, Epoch, Height, MAX_AUTHORITIES, MIN_AUTHORITIES, NAMESPACE, PrivateKey, PublicKey, Scheme,
+    Signature, key_id, namespace, private_key, public_key, public_key_from_hex, signing_key, verifying_key,
+};
+pub use proof::{Proof, Proven};
+pub use receipt::RootReceipt;
+pub use registry::{Entry, MAX_ENTRIES, Registry, RegistryProof};
+pub use schedule::MAX_RETIRED;
+pub use sequence::SEQUENCE_WINDOW;
+pub use state::{Built, LogEntry, State};
+pub use transaction::{
+    Action, Anchor, Commitment, MAX_ACTIONS, MAX_ANCHORS_PER_AUTHORITY, MAX_BATCHES_PER_ANCHOR,
+    MAX_BATCHES_PER_AUTHORITY, MAX_OPERATORS, RegistryTx, Transaction, commitment,
+};
+pub use trust::{Handover, MAX_CLOUD_KEYS, MAX_HANDOVER_BYTES, MAX_HANDOVERS, MAX_TRUST_BYTES, Trust};

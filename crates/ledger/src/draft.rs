@@ -1,0 +1,213 @@
+//! A state while a block's transactions are applied to it, one after the other.
+
+use crate::{
+    block::{Header, MAX_BLOCK_BYTES, MAX_TRANSACTIONS},
+    error::Error,
+    genesis::Operators,
+    keys::{Digest, Epoch, Height, PublicKey},
+    registry::Changes,
+    sequence::SEQUENCE_WINDOW,
+    state::{LogEntry, State},
+    transaction::{
+        Action, Anchor, MAX_ANCHORS_PER_AUTHORITY, MAX_BATCHES_PER_AUTHORITY, RegistryTx, Transaction,
+    },
+};
+use commonware_codec::{EncodeSize, FixedSize as _};
+use commonware_cryptography::{BatchEntry, BatchVerifier as _, Hasher, Sha256};
+use commonware_parallel::Sequential;
+use rand::{SeedableRng as _, rngs::StdRng};
+use std::{collections::BTreeMap, sync::Arc};
+use voltmesh_telemetry::{BatchId, merkle::leaf_hash};
+
+/// Room for the list's length before the transactions.
+const FRAME_BYTES: usize = 8;
+
+/// The next state in the making. A transaction is applied whole or leaves no trace.
+pub(crate) struct Draft {
+    state: State,
+    height: Height,
+    registry: Changes,
+    bytes: usize,
+    transactions: usize,
+    used: BTreeMap<PublicKey, Used>,
+    anchored: Vec<(BatchId, PublicKey)>,
+}
+
+/// What an authority has taken of its quota.
+#[derive(Default)]
+struct Used {
+    anchors: usize,
+    batches: usize,
+}
+
+impl Draft {
+    pub fn new(state: &State, height: Height, epoch: Epoch) -> Self {
+        let mut state = state.clone();
+        state.schedule.enter(epoch);
+        Self {
+            registry: state.registry.change(),
+            state,
+            height,
+            bytes: Header::SIZE + FRAME_BYTES,
+            transactions: 0,
+            used: BTreeMap::new(),
+            anchored: Vec::new(),
+        }
+    }
+
+    /// Applies a transaction. Signatures of anchors are checked apart, many at once.
+    pub fn add(&mut self, transaction: &Transaction) -> Result<(), Error> {
+        let bytes = self.bytes + transaction.encode_size();
+        if bytes > MAX_BLOCK_BYTES || self.transactions == MAX_TRANSACTIONS {
+            return Err(Error::Full);
+        }
+        match transaction {
+            Transaction::Anchor(anchor) => self.anchor(anchor)?,
+            Transaction::Registry(tx) => self.registry(tx)?,
+        }
+        self.bytes = bytes;
+        self.transactions += 1;
+        Ok(())
+    }
+
+    fn anchor(&mut self, anchor: &Anchor) -> Result<(), Error> {
+        anchor.check_shape()?;
+        let authority = &anchor.authority;
+        if !self.state.schedule.current.contains(authority) {
+            return Err(Error::NotAuthority(authority.clone()));
+        }
+        if self.state.is_applied(authority, anchor.sequence) || anchor.sequence == u64::MAX {
+            return Err(Error::Replayed {
+                authority: authority.clone(),
+                sequence: anchor.sequence,
+                window: SEQUENCE_WINDOW,
+            });
+        }
+        let used = self.used.entry(authority.clone()).or_default();
+        if used.anchors + 1 > MAX_ANCHORS_PER_AUTHORITY
+            || used.batches + anchor.batches.len() > MAX_BATCHES_PER_AUTHORITY
+        {
+            return Err(Error::Quota(authority.clone()));
+        }
+        used.anchors += 1;
+        used.batches += anchor.batches.len();
+        Arc::make_mut(&mut self.state.windows).entry(authority.clone()).or_default().insert(anchor.sequence);
+        self.anchored.extend(anchor.batches.iter().map(|batch| (*batch, authority.clone())));
+        self.state.records = self.state.records.saturating_add(anchor.records);
+        Ok(())
+    }
+
+    fn registry(&mut self, tx: &RegistryTx) -> Result<(), Error> {
+        if tx.chain != self.state.chain {
+            return Err(Error::Chain { found: tx.chain, want: self.state.chain });
+        }
+        if tx.nonce != self.state.nonce {
+            return Err(Error::Nonce { found: tx.nonce, want: self.state.nonce });
+        }
+        tx.verify(self.state.operators.keys(), self.state.operators.threshold())?;
+        // All or nothing: work on copies.
+        let mut registry = self.registry.clone();
+        let mut schedule = self.state.schedule.clone();
+        let mut operators = None;
+        for action in &tx.actions {
+            match action {
+                Action::EnrolVehicle { commitment } => registry.enrol(*commitment, self.height)?,
+                Action::RevokeVehicle { commitment } => registry.revoke(*commitment, self.height)?,
+                Action::RotateVehicle { old, new } => {
+                    registry.revoke(*old, self.height)?;
+                    registry.enrol(*new, self.height)?;
+                }
+                Action::AdmitAuthority { key } => schedule.admit(key.clone())?,
+                Action::RemoveAuthority { key } => schedule.remove(key)?,
+                Action::RotateAuthority { old, new } => schedule.rotate(old, new.clone())?,
+                Action::SetOperators { keys, threshold } => {
+                    operators = Some(Operators::new(keys.iter().cloned(), *threshold)?);
+                }
+            }
+        }
+        self.registry = registry;
+        self.state.schedule = schedule;
+        self.state.nonce += 1;
+        if let Some(operators) = operators {
+            self.state.operators = Arc::new(operators);
+        }
+        Ok(())
+    }
+
+    /// Hashes the registry and the log; the caller sets the header.
+    pub fn finish(self) -> (State, Vec<LogEntry>) {
+        let mut state = self.state;
+        state.registry = self.registry.finish();
+        // Whose key serves nowhere any more never anchors again: it is retired.
+        if state.windows.keys().any(|key| !state.schedule.knows(key)) {
+            Arc::make_mut(&mut state.windows).retain(|key, _| state.schedule.knows(key));
+        }
+        let leaves: Vec<_> = self.anchored.iter().map(|(batch, _)| leaf_hash(batch.as_bytes())).collect();
+        let inclusions = state.log.append(&leaves);
+        let entries = self
+            .anchored
+            .into_iter()
+            .zip(inclusions)
+            .map(|((batch, authority), inclusion)| LogEntry { batch, authority, inclusion })
+            .collect();
+        (state, entries)
+    }
+}
+
+/// Whose anchor's signature does not verify, if any.
+pub(crate) fn first_forged(transactions: &[Transaction], chain: &Digest) -> Option<PublicKey> {
+    let forged = forged_anchors(transactions, chain);
+    transactions.iter().zip(forged).find_map(|(transaction, forged)| match transaction {
+        Transaction::Anchor(anchor) if forged => Some(anchor.authority.clone()),
+        _ => None,
+    })
+}
+
+/// For each transaction, whether it is an anchor whose signature does not verify. All are checked in one equation;
+/// only if that fails, one by one.
+pub(crate) fn forged_anchors(transactions: &[Transaction], chain: &Digest) -> Vec<bool> {
+    let namespace = Anchor::namespace(chain);
+    let anchors: Vec<(&Anchor, Vec<u8>)> = transactions
+        .iter()
+        .filter_map(|transaction| match transaction {
+            Transaction::Anchor(anchor) => Some((anchor, anchor.signed())),
+            Transaction::Registry(_) => None,
+        })
+        .collect();
+    let all_valid = anchors.is_empty()
+        || PublicKey::verify_batch(
+            &mut batch_rng(&anchors),
+            &anchors,
+            |_, (anchor, message)| BatchEntry {
+                namespace: &namespace,
+                message,
+                public_key: &anchor.authority,
+                signature: &anchor.signature,
+            },
+            &Sequential,
+        );
+    transactions
+        .iter()
+        .map(|transaction| match transaction {
+            Transaction::Anchor(anchor) => !all_valid && !anchor.verify(chain),
+            Transaction::Registry(_) => false,
+        })
+        .collect()
+}
+
+/// The coefficients of the batch equation: from everything that goes into it, so that nobody can choose signatures
+/// after knowing them, and the result is the same everywhere.
+fn batch_rng(anchors: &[(&Anchor, Vec<u8>)]) -> StdRng {
+    let mut hasher = Sha256::default();
+    for (anchor, message) in anchors {
+        hasher.update(message);
+        hasher.update(anchor.signature.as_ref());
+    }
+    seeded(&hasher.finalize().1)
+}
+
+pub(crate) fn seeded(digest: &Digest) -> StdRng {
+    let mut seed = [0; 32];
+    seed.copy_from_slice(digest.as_ref());
+    StdRng::from_seed(seed)
+}

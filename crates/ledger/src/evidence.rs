@@ -1,0 +1,245 @@
+//! What a fog node hands out for an anchored batch: enough for anyone with the trust file to check it offline.
+
+use crate::{
+    block::{Header, decode_bounded},
+    certificate::{Certificate, MAX_CERTIFICATE_BYTES},
+    error::Error,
+    keys::{Digest, Height, MAX_AUTHORITIES, PublicKey},
+    receipt::RootReceipt,
+    registry::{Entry, RegistryProof, inclusion_size, read_inclusion, write_inclusion},
+    transaction::Commitment,
+    trust::Trust,
+};
+use bytes::BufMut;
+use commonware_codec::{Buf, Encode, EncodeSize, Error as CodecError, FixedSize as _, RangeCfg, Read, ReadExt, Write};
+use std::collections::BTreeSet;
+use voltmesh_telemetry::{
+    BatchId, Timestamp,
+    merkle::{Inclusion, leaf_hash},
+};
+
+/// Longest evidence: certificate, as many root receipts as authorities, two paths; about 27 KiB.
+pub const MAX_EVIDENCE_BYTES: usize =
+    Header::SIZE + MAX_CERTIFICATE_BYTES + MAX_AUTHORITIES * RootReceipt::SIZE + 2 * (64 * 32 + 32) + 64;
+
+/// Which part of evidence or proof does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// The bytes have not the form of a proof.
+    Format,
+    /// The record is not what the batch holds.
+    Record,
+    /// The batch is not what the key in question signed.
+    Batch,
+    /// The batch is not in the log.
+    Log,
+    /// The block is not final under the authorities that the trust file leads to.
+    Finality,
+    /// The key was not enrolled, or not any more.
+    Registry,
+}
+
+impl std::fmt::Display for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Format => "format",
+            Self::Record => "record",
+            Self::Batch => "batch",
+            Self::Log => "log",
+            Self::Finality => "finality",
+            Self::Registry => "registry",
+        })
+    }
+}
+
+/// Evidence or a proof that does not hold: where, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{stage}: {why}")]
+pub struct ProofError {
+    /// Which part failed.
+    pub stage: Stage,
+    /// In what way.
+    pub why: String,
+    /// What lies below.
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl ProofError {
+    pub(crate) fn new(stage: Stage, why: impl Into<String>) -> Self {
+        Self { stage, why: why.into(), source: None }
+    }
+
+    pub(crate) fn from(stage: Stage, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self { stage, why: "does not hold".into(), source: Some(Box::new(source)) }
+    }
+}
+
+/// Proves that a batch was anchored while its signer counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnchorEvidence {
+    /// The block at which the other parts hold.
+    pub header: Header,
+    /// Makes it final.
+    pub certificate: Certificate,
+    /// Signatures over the log's root: at least f + 1 authorities, in the order of their keys.
+    pub receipts: Vec<RootReceipt>,
+    /// The batch's place in the log.
+    pub inclusion: Inclusion,
+    /// The signer's entry in the registry.
+    pub signer: RegistryProof,
+}
+
+/// What evidence has shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Anchored {
+    /// The block at which the batch was in the log.
+    pub height: Height,
+    /// That block's time: the batch existed by then.
+    pub time: Timestamp,
+    /// Authorities whose votes made it final.
+    pub signers: Vec<PublicKey>,
+    /// How many there were in that epoch.
+    pub authorities: usize,
+    /// The batch's index in the log.
+    pub index: u64,
+    /// The signer's entry in the registry.
+    pub entry: Entry,
+}
+
+impl AnchorEvidence {
+    /// Assembles evidence; brings the receipts into their order.
+    pub fn new(
+        header: Header,
+        certificate: Certificate,
+        mut receipts: Vec<RootReceipt>,
+        inclusion: Inclusion,
+        signer: RegistryProof,
+    ) -> Self {
+        receipts.sort_by(|a, b| a.authority.cmp(&b.authority));
+        receipts.dedup_by(|a, b| a.authority == b.authority);
+        Self { header, certificate, receipts, inclusion, signer }
+    }
+
+    /// The bytes that go to vehicles and cloud.
+    pub fn to_bytes(&self) -> bytes::Bytes {
+        self.encode()
+    }
+
+    /// Reads bytes of at most [`MAX_EVIDENCE_BYTES`]; each piece of evidence has one encoding.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ProofError> {
+        decode_bounded("evidence", bytes, MAX_EVIDENCE_BYTES, &()).map_err(|e| ProofError::from(Stage::Format, e))
+    }
+
+    /// Checks everything: `batch`, signed by the holder of `signer`, was in the log in a final block while that signer
+    /// counted. Whether the batch's own signature is right is the caller's question.
+    pub fn verify(&self, trust: &Trust, batch: &BatchId, signer: &Commitment) -> Result<Anchored, ProofError> {
+        self.verify_log(&trust.chain(), batch)?;
+        let signers = self.verify_finality(trust)?;
+        self.verify_signer(signer)?;
+        Ok(Anchored {
+            height: self.header.height,
+            time: self.header.time,
+            authorities: trust.authorities_for(self.header.epoch).map_or(0, |set| set.len()),
+            signers,
+            index: self.inclusion.index,
+            entry: self.signer.entry,
+        })
+    }
+
+    /// The batch is in the log, and all root receipts are of this header.
+    fn verify_log(&self, chain: &Digest, batch: &BatchId) -> Result<(), ProofError> {
+        let fails = |why: &str| Err(ProofError::new(Stage::Log, why));
+        if self.inclusion.size != self.header.log_size {
+            return fails("the path is for a log of another size");
+        }
+        if !self.inclusion.verify(&leaf_hash(batch.as_bytes()), &self.header.log_root) {
+            return fails("the path does not lead from the batch to the log's root");
+        }
+        if !self.receipts.is_sorted_by(|a, b| a.authority < b.authority) {
+            return fails("an authority's receipt is there twice or out of order");
+        }
+        self.receipts
+            .iter()
+            .try_for_each(|receipt| receipt.verify(chain, &self.header))
+            .map_err(|e| ProofError::from(Stage::Log, e))
+    }
+
+    /// The block is final, and f + 1 authorities of its epoch signed the root.
+    fn verify_finality(&self, trust: &Trust) -> Result<Vec<PublicKey>, ProofError> {
+        let (chain, header) = (trust.chain(), &self.header);
+        if trust.genesis().epoch_of(header.height) != header.epoch {
+            return Err(ProofError::new(Stage::Finality, "the block's epoch is not that of its height"));
+        }
+        let authorities = trust
+            .authorities_for(header.epoch)
+            .ok_or_else(|| ProofError::from(Stage::Finality, Error::UnknownEpoch(header.epoch)))?;
+        let signers = self
+            .certificate
+            .verify(&chain, authorities, header)
+            .map_err(|e| ProofError::from(Stage::Finality, e))?;
+        let known: BTreeSet<&PublicKey> = authorities.keys().collect();
+        if let Some(stranger) = self.receipts.iter().find(|receipt| !known.contains(&receipt.authority)) {
+            return Err(ProofError::from(Stage::Log, Error::NotAuthority(stranger.authority.clone())));
+        }
+        if self.receipts.len() < authorities.honest() {
+            let (found, want) = (self.receipts.len(), authorities.honest());
+            return Err(ProofError::new(Stage::Log, format!("{found} authorities signed the root, {want} must")));
+        }
+        Ok(signers)
+    }
+
+    /// The signer counted at this height.
+    fn verify_signer(&self, signer: &Commitment) -> Result<(), ProofError> {
+        let fails = |why: String| Err(ProofError::new(Stage::Registry, why));
+        let (entry, height) = (&self.signer.entry, self.header.height);
+        if entry.commitment != *signer {
+            return fails("the registry entry is another signer's".into());
+        }
+        if !self.signer.verify(&self.header.registry_root) {
+            return fails("the entry is not in the registry".into());
+        }
+        if !entry.counts_at(height) {
+            let until = entry.revoked_at.map_or(String::new(), |at| format!(", revoked at height {at}"));
+            return fails(format!(
+                "the key does not count at height {height}: enrolled at height {}{until}",
+                entry.enrolled_at
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Write for AnchorEvidence {
+    fn write(&self, buf: &mut impl BufMut) {
+        self.header.write(buf);
+        self.certificate.write(buf);
+        self.receipts.write(buf);
+        write_inclusion(&self.inclusion, buf);
+        self.signer.write(buf);
+    }
+}
+
+impl EncodeSize for AnchorEvidence {
+    fn encode_size(&self) -> usize {
+        Header::SIZE
+            + self.certificate.encode_size()
+            + self.receipts.encode_size()
+            + inclusion_size(&self.inclusion)
+            + self.signer.encode_size()
+    }
+}
+
+impl Read for AnchorEvidence {
+    type Cfg = ();
+
+    fn read_cfg(buf: &mut impl Buf, _: &()) -> Result<Self, CodecError> {
+        Ok(Self {
+            header: Header::read(buf)?,
+            certificate: Certificate::read(buf)?,
+            receipts: Vec::read_cfg(buf, &(RangeCfg::from(0..=MAX_AUTHORITIES), ()))?,
+            inclusion: read_inclusion(buf)?,
+            signer: RegistryProof::read(buf)?,
+        })
+    }
+}

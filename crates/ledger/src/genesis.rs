@@ -1,0 +1,196 @@
+//! Where a chain begins: who its authorities and operators are.
+
+use crate::{
+    block::{Block, Header},
+    error::Error,
+    keys::{AuthoritySet, Digest, Epoch, Height, PublicKey, public_key_from_hex},
+    registry::Registry,
+    transaction::{MAX_OPERATORS, count},
+};
+use commonware_cryptography::{Hasher, Sha256};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use voltmesh_telemetry::{Timestamp, merkle::Frontier};
+
+/// Longest genesis text read: 128 authorities of some 70 B and room for comments.
+pub const MAX_GENESIS_BYTES: usize = 64 * 1024;
+
+/// Longest name of a chain in bytes.
+pub const MAX_CHAIN_NAME: usize = 64;
+
+/// Most blocks in an epoch: at ten a second, a year.
+pub const MAX_EPOCH_LENGTH: u64 = 315_360_000;
+
+/// Those who may enrol, revoke, admit and remove: `threshold` of `keys` must sign.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operators {
+    keys: BTreeSet<PublicKey>,
+    threshold: usize,
+}
+
+impl Operators {
+    /// `threshold` of `keys`: 1 to [`MAX_OPERATORS`] keys, none twice.
+    pub fn new(keys: impl IntoIterator<Item = PublicKey>, threshold: u8) -> Result<Self, Error> {
+        let mut unique = BTreeSet::new();
+        for key in keys {
+            if let Some(twice) = unique.replace(key) {
+                return Err(Error::KeyTwice(twice));
+            }
+        }
+        count("operators", unique.len(), 1, MAX_OPERATORS)?;
+        count("signatures of operators", threshold.into(), 1, unique.len())?;
+        Ok(Self { keys: unique, threshold: threshold.into() })
+    }
+
+    /// Keys in order.
+    pub fn keys(&self) -> &BTreeSet<PublicKey> {
+        &self.keys
+    }
+
+    /// How many must sign.
+    pub fn threshold(&self) -> usize {
+        self.threshold
+    }
+}
+
+/// A chain's beginning. Its digest is the chain's identity: whoever holds it can check everything after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Genesis {
+    /// Name for people, 1 to [`MAX_CHAIN_NAME`] bytes.
+    pub chain: String,
+    /// Time of block 0; no block is earlier.
+    pub time: Timestamp,
+    /// Authorities of epochs 0 and 1.
+    pub authorities: AuthoritySet,
+    /// The first operators.
+    pub operators: Operators,
+    /// Blocks in an epoch, 1 to [`MAX_EPOCH_LENGTH`]. Epoch of height h is h / length.
+    pub epoch_length: u64,
+}
+
+impl Genesis {
+    /// Checks and builds a genesis.
+    pub fn new(
+        chain: impl Into<String>,
+        time: Timestamp,
+        authorities: impl IntoIterator<Item = PublicKey>,
+        operators: impl IntoIterator<Item = PublicKey>,
+        threshold: u8,
+        epoch_length: u64,
+    ) -> Result<Self, Error> {
+        let chain = chain.into();
+        count("bytes in the chain's name", chain.len(), 1, MAX_CHAIN_NAME)?;
+        if !(1..=MAX_EPOCH_LENGTH).contains(&epoch_length) {
+            return Err(wrong(format!("epoch_length is {epoch_length}, want 1 to {MAX_EPOCH_LENGTH}")));
+        }
+        Ok(Self {
+            chain,
+            time,
+            authorities: AuthoritySet::new(authorities)?,
+            operators: Operators::new(operators, threshold)?,
+            epoch_length,
+        })
+    }
+
+    /// Reads the TOML form.
+    pub fn from_toml(text: &str) -> Result<Self, Error> {
+        if text.len() > MAX_GENESIS_BYTES {
+            return Err(Error::TooLong { what: "genesis", len: text.len(), max: MAX_GENESIS_BYTES });
+        }
+        let raw: RawGenesis = toml::from_str(text).map_err(|e| wrong(e.to_string()))?;
+        raw.try_into()
+    }
+
+    /// Writes the TOML form.
+    pub fn to_toml(&self) -> String {
+        // A struct of strings, integers and arrays always has a TOML form.
+        toml::to_string(&RawGenesis::from(self)).unwrap_or_default()
+    }
+
+    /// The chain's identity: SHA-256 over all fields.
+    pub fn digest(&self) -> Digest {
+        let mut hasher = Sha256::default();
+        let mut part = |bytes: &[u8]| {
+            hasher.update(bytes);
+        };
+        part(b"voltmesh-genesis-1");
+        part(&(self.chain.len() as u64).to_be_bytes());
+        part(self.chain.as_bytes());
+        part(&self.time.as_millis().to_be_bytes());
+        part(&self.epoch_length.to_be_bytes());
+        part(&(self.authorities.len() as u64).to_be_bytes());
+        self.authorities.keys().for_each(|key| part(key.as_ref()));
+        part(&(self.operators.keys().len() as u64).to_be_bytes());
+        self.operators.keys().iter().for_each(|key| part(key.as_ref()));
+        part(&(self.operators.threshold() as u64).to_be_bytes());
+        hasher.finalize().1
+    }
+
+    /// Block 0: empty, its parent is the chain's identity.
+    pub fn block(&self) -> Block {
+        Block::new(
+            Header {
+                height: Height::zero(),
+                parent: self.digest(),
+                time: self.time,
+                epoch: Epoch::zero(),
+                body: Block::body_digest(&[]),
+                log_size: 0,
+                log_root: Frontier::new().root(),
+                registry_root: Registry::default().root(),
+                authorities: self.authorities.digest(),
+            },
+            Vec::new(),
+        )
+    }
+
+    /// The epoch of a height.
+    pub fn epoch_of(&self, height: Height) -> Epoch {
+        Epoch::new(height.get() / self.epoch_length)
+    }
+
+    /// Whether `height` is the last of its epoch.
+    pub fn ends_epoch(&self, height: Height) -> bool {
+        (height.get() + 1).is_multiple_of(self.epoch_length)
+    }
+}
+
+/// The TOML form: keys in hex.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawGenesis {
+    chain: String,
+    time_ms: u64,
+    epoch_length: u64,
+    threshold: u8,
+    authorities: Vec<String>,
+    operators: Vec<String>,
+}
+
+impl From<&Genesis> for RawGenesis {
+    fn from(genesis: &Genesis) -> Self {
+        Self {
+            chain: genesis.chain.clone(),
+            time_ms: genesis.time.as_millis(),
+            epoch_length: genesis.epoch_length,
+            threshold: genesis.operators.threshold() as u8,
+            authorities: genesis.authorities.keys().map(ToString::to_string).collect(),
+            operators: genesis.operators.keys().iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+impl TryFrom<RawGenesis> for Genesis {
+    type Error = Error;
+
+    fn try_from(raw: RawGenesis) -> Result<Self, Error> {
+        let keys = |texts: &[String]| texts.iter().map(|t| public_key_from_hex(t)).collect::<Result<Vec<_>, _>>();
+        let (authorities, operators) = (keys(&raw.authorities)?, keys(&raw.operators)?);
+        let time = Timestamp::from_millis(raw.time_ms);
+        Genesis::new(raw.chain, time, authorities, operators, raw.threshold, raw.epoch_length)
+    }
+}
+
+fn wrong(why: String) -> Error {
+    Error::Text { what: "genesis", why }
+}

@@ -1,0 +1,249 @@
+//! Test support: a whole chain in one value, with all keys at hand. Not for production, where nobody holds all keys.
+//!
+//! Everything is deterministic: keys come from small seeds, blocks are final by real certificates, and the evidence
+//! made here passes the same checks as any other.
+
+use crate::{
+    Action, Anchor, AnchorEvidence, AuthoritySet, Block, Certificate, Commitment, Finalization, Genesis, Handover,
+    Header, Height, LogEntry, PrivateKey, PublicKey, RegistryTx, RootReceipt, State, Transaction, Trust, private_key,
+};
+use commonware_consensus::{
+    simplex::types::{Finalize, Proposal},
+    types::{Round, View},
+};
+use commonware_cryptography::Signer as _;
+use commonware_parallel::Sequential;
+use commonware_utils::non_empty;
+use std::collections::BTreeMap;
+use voltmesh_telemetry::{BatchId, Timestamp};
+
+/// The private key of test authority, operator or other party number `n`.
+pub fn key(n: u64) -> PrivateKey {
+    private_key(voltmesh_telemetry::Digest::of(&[b"voltmesh-testing".as_slice(), &n.to_be_bytes()].concat()).as_bytes())
+}
+
+/// Number of the first operator's key.
+const OPERATORS: u64 = 1 << 32;
+
+/// A genesis and all its keys: `n` authorities, three operators of whom two must sign, epochs of ten blocks.
+#[derive(Clone, Debug)]
+pub struct Network {
+    genesis: Genesis,
+    authorities: BTreeMap<PublicKey, PrivateKey>,
+    operators: Vec<PrivateKey>,
+}
+
+impl Network {
+    /// A network of `n` authorities, at least four, in epochs of ten blocks.
+    pub fn new(n: u64) -> Self {
+        Self::with_epochs(n, 10)
+    }
+
+    /// A network of `n` authorities, at least four, in epochs of so many blocks.
+    pub fn with_epochs(n: u64, epoch_length: u64) -> Self {
+        let operators: Vec<_> = (0..3).map(|i| key(OPERATORS + i)).collect();
+        let authorities: BTreeMap<_, _> = (0..n).map(|i| (key(i).public_key(), key(i))).collect();
+        let genesis = Genesis::new(
+            "testing",
+            Timestamp::from_millis(1_000),
+            authorities.keys().cloned(),
+            operators.iter().map(|key| key.public_key()),
+            2,
+            epoch_length,
+        );
+        match genesis {
+            Ok(genesis) => Self { genesis, authorities, operators },
+            Err(why) => panic!("no such test network: {why}"),
+        }
+    }
+
+    /// The genesis.
+    pub fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    /// Private key of the authority that is number `i` in the genesis' order.
+    pub fn authority(&self, i: usize) -> &PrivateKey {
+        match self.genesis.authorities.get(i) {
+            Some(public) => &self.authorities[public],
+            None => panic!("the test network has no authority {i}"),
+        }
+    }
+
+    /// Private key of operator `i` of three.
+    pub fn operator(&self, i: usize) -> &PrivateKey {
+        &self.operators[i]
+    }
+
+    /// Makes a key available that a registry transaction admits later.
+    pub fn add_key(&mut self, key: PrivateKey) {
+        self.authorities.insert(key.public_key(), key);
+    }
+
+    /// A registry transaction signed by two operators.
+    pub fn registry(&self, nonce: u64, actions: Vec<Action>) -> Transaction {
+        let tx = RegistryTx::new(self.genesis.digest(), nonce, actions);
+        Transaction::Registry(tx.sign(&self.operators[0]).sign(&self.operators[1]))
+    }
+
+    /// The votes of `signers` (indices into `set`) for a block, assembled.
+    ///
+    /// # Panics
+    /// If they are too few, or a key is not at hand.
+    pub fn finalize_by(&self, header: &Header, set: &AuthoritySet, signers: &[usize]) -> Certificate {
+        let chain = self.genesis.digest();
+        let round = Round::new(header.epoch, View::new(header.height.get()));
+        let parent = View::new(header.height.get().saturating_sub(1));
+        let proposal = Proposal::new(round, parent, header.digest());
+        let votes: Vec<_> = signers
+            .iter()
+            .map(|i| {
+                let key = set.get(*i).and_then(|public| self.authorities.get(public)).cloned();
+                let scheme = key.and_then(|key| set.signer(&chain, key));
+                let vote = scheme.and_then(|scheme| Finalize::sign(&scheme, proposal.clone()));
+                vote.unwrap_or_else(|| panic!("the test network has no key of authority {i}"))
+            })
+            .collect();
+        match Finalization::from_finalizes(&set.verifier(&chain), non_empty![@votes.iter()], &Sequential) {
+            Ok(finalization) => finalization.into(),
+            Err(why) => panic!("no certificate: {why}"),
+        }
+    }
+
+    /// The votes of all of `set` for a block, assembled.
+    pub fn finalize(&self, header: &Header, set: &AuthoritySet) -> Certificate {
+        self.finalize_by(header, set, &(0..set.len()).collect::<Vec<_>>())
+    }
+
+    /// Root receipts of f + 1 of `set`.
+    pub fn root_receipts(&self, header: &Header, set: &AuthoritySet) -> Vec<RootReceipt> {
+        let chain = self.genesis.digest();
+        let keys = set.keys().filter_map(|public| self.authorities.get(public));
+        keys.take(set.honest()).map(|key| RootReceipt::sign(&chain, key, header)).collect()
+    }
+}
+
+/// A block that is final, with what belongs to it.
+#[derive(Clone, Debug)]
+pub struct FinalBlock {
+    /// The block.
+    pub block: Block,
+    /// All votes.
+    pub certificate: Certificate,
+    /// What it put into the log.
+    pub entries: Vec<LogEntry>,
+    /// f + 1 signatures over the log's root.
+    pub root_receipts: Vec<RootReceipt>,
+    /// The state after it.
+    pub state: State,
+}
+
+impl FinalBlock {
+    /// Evidence for a batch of this block; `None` if the batch is not in it or the signer not in the registry.
+    pub fn evidence(&self, batch: &BatchId, signer: &Commitment) -> Option<AnchorEvidence> {
+        let entry = self.entries.iter().find(|entry| entry.batch == *batch)?;
+        Some(AnchorEvidence::new(
+            self.block.header().clone(),
+            self.certificate.clone(),
+            self.root_receipts.clone(),
+            entry.inclusion.clone(),
+            self.state.prove(signer)?,
+        ))
+    }
+}
+
+/// A chain that grows by one final block per call.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    /// Keys and genesis.
+    pub network: Network,
+    /// After the last block.
+    pub state: State,
+    /// All blocks so far, from height 1.
+    pub blocks: Vec<FinalBlock>,
+}
+
+impl Chain {
+    /// A chain of `n` authorities in epochs of ten blocks.
+    pub fn new(n: u64) -> Self {
+        Self::of(Network::new(n))
+    }
+
+    /// A chain of this network.
+    pub fn of(network: Network) -> Self {
+        Self { state: State::new(network.genesis()), network, blocks: Vec::new() }
+    }
+
+    /// Adds a block 100 ms after the last.
+    ///
+    /// # Panics
+    /// If a transaction is refused.
+    pub fn push(&mut self, transactions: Vec<Transaction>) -> &FinalBlock {
+        let built = self.state.build(transactions, self.state.time().plus_millis(100));
+        assert!(built.rejected.is_empty(), "refused: {:?}", built.rejected);
+        let header = built.block.header();
+        let Some(set) = built.state.authorities_for(header.epoch).cloned() else {
+            unreachable!("a state knows its own epoch's authorities")
+        };
+        let block = FinalBlock {
+            certificate: self.network.finalize(header, &set),
+            root_receipts: self.network.root_receipts(header, &set),
+            block: built.block,
+            entries: built.entries,
+            state: built.state.clone(),
+        };
+        self.state = built.state;
+        self.blocks.push(block);
+        &self.blocks[self.blocks.len() - 1]
+    }
+
+    /// Adds a block with one registry transaction.
+    pub fn act(&mut self, actions: Vec<Action>) -> &FinalBlock {
+        let tx = self.network.registry(self.state.nonce(), actions);
+        self.push(vec![tx])
+    }
+
+    /// Enrols signers.
+    pub fn enrol(&mut self, commitments: &[Commitment]) -> &FinalBlock {
+        self.act(commitments.iter().map(|c| Action::EnrolVehicle { commitment: *c }).collect())
+    }
+
+    /// Adds a block with one anchor by authority 0 of the genesis.
+    pub fn anchor(&mut self, batches: &[BatchId]) -> &FinalBlock {
+        let key = self.network.authority(0).clone();
+        let sequence = self.state.next_sequence(&key.public_key());
+        let anchor = Anchor::sign(&self.state.chain(), &key, sequence, batches.len() as u64, batches.to_vec());
+        self.push(vec![Transaction::Anchor(anchor)])
+    }
+
+    /// Adds empty blocks up to and including `height`.
+    pub fn advance_to(&mut self, height: u64) {
+        while self.state.height() < Height::new(height) {
+            self.push(Vec::new());
+        }
+    }
+
+    /// Trust from genesis and all hand-overs so far.
+    pub fn trust(&self) -> Trust {
+        let mut trust = Trust::from_genesis(self.network.genesis().clone());
+        for handover in self.handovers() {
+            if let Err(why) = trust.extend(&handover) {
+                panic!("hand-over refused: {why}");
+            }
+        }
+        trust
+    }
+
+    /// Hand-overs of all epochs that ended.
+    pub fn handovers(&self) -> Vec<Handover> {
+        let ends = |block: &&FinalBlock| self.network.genesis().ends_epoch(block.block.header().height);
+        let ended = self.blocks.iter().filter(ends);
+        ended
+            .map(|block| Handover {
+                header: block.block.header().clone(),
+                certificate: block.certificate.clone(),
+                authorities: AuthoritySet::clone(block.state.planned_authorities()),
+            })
+            .collect()
+    }
+}
