@@ -1,1 +1,61 @@
 //! MQTT 5 over mutual TLS: a server whose PUBACK waits for the application, and a client.
+//!
+//! Two layers. [`ServerConnection`] and [`ClientConnection`] are state machines without clock, socket or entropy: bytes
+//! and commands in, events and bytes out; a simulator runs them over its own links. [`Server`] and [`Client`] run them
+//! over tokio and rustls.
+//!
+//! **Invariant.** A QoS 1 publish is acknowledged only when the application says so, once, with the reason it gives; a
+//! publish that it never decides on is never acknowledged. A peer is who its certificate says
+//! ([`voltmesh_identity::Peer`]); the client id only tells several sessions of one peer apart.
+//!
+//! **Provided**: MQTT 5 with QoS 0 and 1 both ways, flow control both ways, limits on sessions, packets, bytes in
+//! flight, time to connect and silence; topics and subscriptions decided by a [`Policy`]; revocation that ends live
+//! sessions. **Not provided**: QoS 2, retained messages, wills, sessions that outlive their connection, topic aliases,
+//! shared subscriptions, forwarding between clients: this is an ingest point, not a broker. MQTT 3 clients are refused.
+//!
+//! ```
+//! use std::time::Duration;
+//! use voltmesh_mqtt::*;
+//!
+//! struct All;
+//! impl Policy for All {
+//!     fn may_publish(&self, _: &Identity, _: &str) -> Result<(), Reason> { Ok(()) }
+//!     fn may_subscribe(&self, _: &Identity, _: &str) -> Result<(), Reason> { Ok(()) }
+//! }
+//!
+//! let now = Moment::from_millis(0);
+//! let vehicle: Identity = "urn:voltmesh:edge:car-1".parse().unwrap();
+//! let mut server = ServerConnection::new(now, vehicle, std::sync::Arc::new(All), Limits::default());
+//! let mut client = ClientConnection::new(now, ClientOptions::default()).unwrap();
+//! server.handle(now, ServerInput::Received(&client.take_bytes()));
+//! client.handle(now, ClientInput::Received(&server.take_bytes()));
+//! client.handle(now, ClientInput::Publish(Outgoing::new("v1/car-1/sample", "{}".into(), 7)));
+//! let heard = server.handle(now, ServerInput::Received(&client.take_bytes()));
+//! let [ServerOutput::Publishes(items)] = &heard[..] else { panic!("{heard:?}") };
+//! // Nothing is acknowledged until the application has stored it:
+//! assert!(server.take_bytes().is_empty());
+//! server.handle(now, ServerInput::Accept(items[0].token));
+//! let told = client.handle(now, ClientInput::Received(&server.take_bytes()));
+//! assert!(matches!(&told[..], [ClientOutput::Completed(done)] if done[..] == [(7, Reason::SUCCESS)]));
+//! ```
+
+mod client;
+mod connection;
+mod error;
+mod pump;
+mod reason;
+mod server;
+mod session;
+mod topic;
+
+pub use client::{Client, ClientEvent, ClientEvents, ClientSettings};
+pub use connection::{
+    ClientConnection, ClientInput, ClientOptions, ClientOutput, End, Incoming, Limits, Moment, Outgoing, Policy, Qos,
+    ServerConnection, ServerInput, ServerOutput, Tag, Token,
+};
+pub use error::Error;
+pub use reason::Reason;
+pub use server::{Counters, Server, ServerEvent, ServerEvents, ServerSettings};
+pub use session::{Session, SessionId};
+pub use topic::{filter_matches, is_filter, is_topic};
+pub use voltmesh_identity::{Identity, Peer, Role};

@@ -1,0 +1,269 @@
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::BytesMut;
+use voltmesh_identity::Peer;
+
+use crate::pump::{Appetite, Machine, Mailbox};
+use crate::server::{Common, ServerEvent};
+use crate::{
+    End, Error, Limits, Moment, Outgoing, Reason, ServerConnection, ServerInput, ServerOutput, Token,
+};
+
+/// Tells the sessions of one server apart; never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
+/// A connected client, as the application sees it. Cheap to clone; usable from any thread.
+#[derive(Clone)]
+pub struct Session(Arc<Shared>);
+
+struct Shared {
+    id: SessionId,
+    peer: Peer,
+    client_id: String,
+    mailbox: Arc<Mailbox<Command>>,
+    /// Publishes handed over and not yet sent.
+    outbound: Arc<AtomicUsize>,
+    max_outbound: usize,
+}
+
+pub(crate) enum Command {
+    Accept(Token),
+    Reject(Token, Reason),
+    Publish(Outgoing),
+    Disconnect(Reason),
+}
+
+impl Session {
+    /// Of this server.
+    pub fn id(&self) -> SessionId {
+        self.0.id
+    }
+
+    /// Who it is, from the certificate.
+    pub fn peer(&self) -> &Peer {
+        &self.0.peer
+    }
+
+    /// What the client calls this session, or what it was assigned.
+    pub fn client_id(&self) -> &str {
+        &self.0.client_id
+    }
+
+    /// The publish is durable: acknowledge it. Any order; acknowledgements leave in few writes.
+    pub fn accept(&self, token: Token) {
+        self.0.mailbox.push([Command::Accept(token)]);
+    }
+
+    /// The same for many at once, at the cost of one.
+    pub fn accept_all(&self, tokens: impl IntoIterator<Item = Token>) {
+        self.0.mailbox.push(tokens.into_iter().map(Command::Accept));
+    }
+
+    /// The publish will never be taken: acknowledge it with this reason. MQTT 5 counts that as delivered, so for a
+    /// failure that may pass, [`Session::disconnect`] with [`Reason::QUOTA_EXCEEDED`] instead.
+    pub fn reject(&self, token: Token, reason: Reason) {
+        self.0.mailbox.push([Command::Reject(token, reason)]);
+    }
+
+    /// Sends to the client. [`ServerEvent::Completed`] tells what became of it.
+    pub fn publish(&self, item: Outgoing) -> Result<(), Error> {
+        if self.0.outbound.fetch_add(1, Ordering::AcqRel) >= self.0.max_outbound {
+            self.0.outbound.fetch_sub(1, Ordering::AcqRel);
+            return Err(Error::Full);
+        }
+        if self.0.mailbox.push([Command::Publish(item)]) { Ok(()) } else { Err(Error::Closed) }
+    }
+
+    /// Ends the session, telling the client why. Publishes without decision stay unacknowledged.
+    pub fn disconnect(&self, reason: Reason) {
+        self.0.mailbox.push([Command::Disconnect(reason)]);
+    }
+
+    /// Whether it has ended.
+    pub fn is_closed(&self) -> bool {
+        self.0.mailbox.is_closed()
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("id", &self.0.id.0)
+            .field("peer", &self.0.peer.identity)
+            .field("client_id", &self.0.client_id)
+            .finish()
+    }
+}
+
+/// A session's task: the state machine and what it shares with the server.
+pub(crate) struct ServerSide {
+    pub(crate) machine: ServerConnection,
+    id: SessionId,
+    peer: Peer,
+    common: Arc<Common>,
+    limits: Limits,
+    mailbox: Arc<Mailbox<Command>>,
+    outbound: Arc<AtomicUsize>,
+    session: Option<Session>,
+    events: VecDeque<ServerEvent>,
+    /// This session's part of the common budget.
+    charged: usize,
+    ended: Option<End>,
+}
+
+impl ServerSide {
+    pub(crate) fn new(
+        machine: ServerConnection,
+        id: SessionId,
+        peer: Peer,
+        limits: Limits,
+        common: Arc<Common>,
+        mailbox: Arc<Mailbox<Command>>,
+    ) -> ServerSide {
+        ServerSide {
+            machine,
+            id,
+            peer,
+            common,
+            limits,
+            mailbox,
+            outbound: Arc::new(AtomicUsize::new(0)),
+            session: None,
+            events: VecDeque::new(),
+            charged: 0,
+            ended: None,
+        }
+    }
+
+    pub(crate) fn end(&self) -> Option<&End> {
+        self.ended.as_ref()
+    }
+
+    fn take(&mut self, outputs: Vec<ServerOutput>) {
+        for output in outputs {
+            match (output, &self.session) {
+                (ServerOutput::Connected { client_id, .. }, _) => {
+                    let session = Session(Arc::new(Shared {
+                        id: self.id,
+                        peer: self.peer.clone(),
+                        client_id,
+                        mailbox: self.mailbox.clone(),
+                        outbound: self.outbound.clone(),
+                        max_outbound: self.limits.max_outbound,
+                    }));
+                    self.common.register(&session);
+                    self.events.push_back(ServerEvent::Connected { session: session.clone() });
+                    self.session = Some(session);
+                }
+                (ServerOutput::Publishes(items), Some(session)) => {
+                    self.common.counters.publishes.add(items.len() as u64);
+                    self.common.counters.bytes.add(items.iter().map(|item| item.payload.len() as u64).sum());
+                    self.events.push_back(ServerEvent::Publishes { session: session.clone(), items });
+                }
+                (ServerOutput::Refused(count), _) => self.common.counters.refused.add(count as u64),
+                (ServerOutput::Subscribed(filter), Some(session)) => {
+                    self.events.push_back(ServerEvent::Subscribed { session: session.clone(), filter });
+                }
+                (ServerOutput::Completed(done), Some(session)) => {
+                    self.events.push_back(ServerEvent::Completed { session: session.clone(), done });
+                }
+                (ServerOutput::Ended(end), session) => {
+                    if let Some(session) = session {
+                        self.common.unregister(session);
+                        self.events.push_back(ServerEvent::Ended { session: session.clone(), end: end.clone() });
+                    }
+                    self.ended = Some(end);
+                }
+                (ServerOutput::Unsubscribed(_), _) | (_, None) => {}
+            }
+        }
+        let (_, undecided) = self.machine.undecided();
+        let now = if self.ended.is_some() { 0 } else { undecided };
+        self.common.charge(self.charged, now);
+        self.charged = now;
+    }
+}
+
+impl Machine for ServerSide {
+    type Command = Command;
+    type Event = ServerEvent;
+
+    fn received(&mut self, now: Moment, bytes: &[u8]) {
+        let outputs = self.machine.handle(now, ServerInput::Received(bytes));
+        self.take(outputs);
+    }
+
+    fn closed(&mut self, now: Moment, cause: &str) {
+        let outputs = self.machine.handle(now, ServerInput::Closed(cause));
+        self.take(outputs);
+    }
+
+    fn tick(&mut self, now: Moment) {
+        let outputs = self.machine.handle(now, ServerInput::Tick);
+        self.take(outputs);
+    }
+
+    fn commands(&mut self, now: Moment, commands: Vec<Command>) {
+        let mut outputs = Vec::new();
+        for command in commands {
+            outputs.extend(match command {
+                Command::Accept(token) => self.machine.handle(now, ServerInput::Accept(token)),
+                Command::Reject(token, reason) => {
+                    self.common.counters.rejected.add(1);
+                    self.machine.handle(now, ServerInput::Reject(token, reason))
+                }
+                Command::Publish(item) => self.machine.handle(now, ServerInput::Publish(item)),
+                Command::Disconnect(reason) => self.machine.handle(now, ServerInput::Disconnect(reason)),
+            });
+        }
+        self.outbound.store(self.machine.outbound().0, Ordering::Release);
+        self.take(outputs);
+    }
+
+    fn orphaned(&mut self, now: Moment) {
+        let outputs = self.machine.handle(now, ServerInput::Disconnect(Reason::SERVER_SHUTTING_DOWN));
+        self.take(outputs);
+        self.events.clear();
+    }
+
+    fn deadline(&self) -> Option<Moment> {
+        self.machine.deadline()
+    }
+
+    fn output(&mut self) -> &mut BytesMut {
+        self.machine.output()
+    }
+
+    fn appetite(&self) -> Appetite {
+        if self.charged >= self.limits.max_undecided_bytes {
+            Appetite::Wait
+        } else if self.common.is_over_budget() {
+            Appetite::Retry
+        } else {
+            Appetite::Read
+        }
+    }
+
+    fn events(&mut self) -> &mut VecDeque<ServerEvent> {
+        &mut self.events
+    }
+
+    fn ended(&self) -> bool {
+        self.ended.is_some()
+    }
+}
+
+impl Drop for ServerSide {
+    /// Also when its task is dropped with the runtime.
+    fn drop(&mut self) {
+        self.common.charge(self.charged, 0);
+        self.mailbox.close();
+        if let Some(session) = &self.session {
+            self.common.unregister(session);
+        }
+    }
+}
