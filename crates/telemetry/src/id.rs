@@ -17,6 +17,11 @@ impl VehicleId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Some vehicle, where any will do.
+    pub(crate) fn example() -> Self {
+        Self("vehicle-1".into())
+    }
 }
 
 /// Whether `name` can name a vehicle, a fog node or another role's instance.

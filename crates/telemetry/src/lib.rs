@@ -11,6 +11,7 @@ pub mod vss;
 mod error;
 mod id;
 mod sample;
+mod sizes;
 mod units;
 
 pub use batch::{
@@ -19,4 +20,5 @@ pub use batch::{
 pub use error::Error;
 pub use id::{BatchId, Boot, Digest, RecordId, RecordNumber, VehicleId, is_name};
 pub use sample::{Charger, Contactor, MAX_CELLS, MAX_TEMPERATURES, Record, Sample};
+pub use sizes::{Sizes, encoding_sizes};
 pub use units::{CentiPercent, Centidegrees, Milliamps, Millivolts, Millivolts16, Timestamp};

@@ -1,18 +1,42 @@
 //! Samples as JSON under the names and units of COVESA VSS v6.
+//!
+//! One object per sample: full VSS paths as keys, volts, amperes (positive charges), percent and degrees Celsius as values,
+//! and a `timestamp` in RFC 3339 or milliseconds since the Unix epoch. Values are rounded to millivolts, milliamps and
+//! hundredths. VSS knows a contactor only as connected or not, a charger as cable and charging or not.
 
-use crate::{Error, Sample};
+mod read;
+mod write;
 
-/// Largest JSON sample: 64 KiB.
+pub use read::parse;
+pub use write::to_json;
+
+/// Largest JSON sample: 64 KiB, five times the size of one with [`crate::MAX_CELLS`] cells.
 pub const MAX_JSON_BYTES: usize = 64 << 10;
 
-/// Reads one JSON object of full VSS paths and a `timestamp`.
-pub fn parse(json: &[u8]) -> Result<Sample, Error> {
-    Error::limit("JSON sample", json.len(), MAX_JSON_BYTES)?;
-    Err(Error::Field { field: "timestamp".into(), why: "is missing".into() })
-}
+/// Key of the sample's time; not a VSS signal.
+pub const TIMESTAMP: &str = "timestamp";
+/// Pack voltage in volts.
+pub const CURRENT_VOLTAGE: &str = "Vehicle.Powertrain.TractionBattery.CurrentVoltage";
+/// Pack current in amperes; positive charges.
+pub const CURRENT_CURRENT: &str = "Vehicle.Powertrain.TractionBattery.CurrentCurrent";
+/// Cell voltages in volts.
+pub const CELL_VOLTAGES: &str = "Vehicle.Powertrain.TractionBattery.CellVoltage.CellVoltages";
+/// Cell temperatures in degrees Celsius.
+pub const CELL_TEMPERATURES: &str = "Vehicle.Powertrain.TractionBattery.Temperature.CellTemperature";
+/// Mean temperature in degrees Celsius, for packs that report no list.
+pub const AVERAGE_TEMPERATURE: &str = "Vehicle.Powertrain.TractionBattery.Temperature.Average";
+/// State of charge in percent.
+pub const STATE_OF_CHARGE: &str = "Vehicle.Powertrain.TractionBattery.StateOfCharge.Current";
+/// Whether the contactor is closed.
+pub const IS_POWER_CONNECTED: &str = "Vehicle.Powertrain.TractionBattery.IsPowerConnected";
+/// Whether energy flows from a charger.
+pub const IS_CHARGING: &str = "Vehicle.Powertrain.TractionBattery.Charging.IsCharging";
+/// Whether a cable is plugged in.
+pub const IS_CABLE_CONNECTED: &str =
+    "Vehicle.Powertrain.TractionBattery.Charging.ChargingPort.AnyPosition.IsChargingCableConnected";
 
-/// Writes a sample as one JSON object of full VSS paths and a `timestamp` in milliseconds.
-pub fn to_json(sample: &Sample) -> String {
-    let _ = sample;
-    String::new()
-}
+/// Root of all VSS paths: other signals below it are ignored, other keys refused.
+const ROOT: &str = "Vehicle.";
+
+#[cfg(test)]
+mod tests;

@@ -85,7 +85,7 @@ pub fn seal(
     header.check_records(records)?;
 
     let salt = secret.batch_salt(&place.vehicle, place.boot, first);
-    let compressed = columns::compress(records)?;
+    let compressed = columns::compress(records, place.boot.is_foreign())?;
     header.content = content_digest(&salt, &compressed);
     header.root = merkle::root_in_place(&mut leaves(&salt, records));
     let statement = Sign1::sign(&header.protected(), header.root.as_bytes(), key);

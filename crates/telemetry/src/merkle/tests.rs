@@ -115,7 +115,7 @@ proptest! {
             prop_assert_eq!(frontier.size(), size as u64);
             prop_assert_eq!(proofs.len(), step);
             for (proof, index) in proofs.iter().zip(size - step..) {
-                prop_assert_eq!(Some(proof), prove(&all[..size], index).as_ref());
+                prop_assert_eq!(Some(proof.clone()), prove(&all[..size], index));
             }
             prop_assert_eq!(&Frontier::decode(&frontier.encode()).expect("own bytes"), &frontier);
         }
