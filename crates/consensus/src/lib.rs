@@ -1,1 +1,57 @@
 //! Agree on the next block: simplex among the authorities.
+//!
+//! A [`Node`] takes part in (or follows) one chain: it gathers transactions, proposes and checks blocks, keeps what is
+//! final on disk, fetches what it has missed, and collects the signatures that make each log root a receipt. A
+//! [`Handle`] is the rest of the process's way to it.
+//!
+//! Invariants: every node's final blocks are the same at every height; a node never votes for a block that the ledger
+//! refuses; [`Finalized`] blocks come in order, with a certificate and f + 1 root signatures; who votes in an epoch is
+//! what the ledger fixed two epochs before.
+//!
+//! Deliberately lacks: what a transaction means (`ledger`), leaders by quality of service and evidence against
+//! misbehaviour on the ledger (misbehaviour is only counted so far), protection of a node whose disk was lost: it must
+//! come back under a rotated key.
+//!
+//! ```
+//! use commonware_runtime::{Runner as _, Supervisor as _, deterministic};
+//! use voltmesh_consensus::{Config, Node, testing::Cluster};
+//! use voltmesh_ledger::Height;
+//!
+//! deterministic::Runner::seeded(7).start(|context| async move {
+//!     let mut cluster = Cluster::new(&context, 4, 100).await;      // four authorities, epochs of 100 blocks
+//!     for index in 0..4 {
+//!         cluster.start(index).await;
+//!     }
+//!     assert!(cluster.handle(0).reached(Height::new(3)).await);
+//! });
+//! ```
+#![forbid(unsafe_code)]
+
+mod application;
+mod chain;
+mod config;
+mod epochs;
+mod gossip;
+mod handle;
+mod message;
+pub mod network;
+mod node;
+mod peers;
+mod pool;
+mod reporter;
+mod roots;
+mod shared;
+mod store;
+mod subscription;
+pub mod testing;
+
+pub use config::Config;
+pub use handle::{Handle, Latency, Peer};
+pub use network::{AddressBook, Channels, Network};
+pub use node::{Node, StartError};
+pub use pool::{MAX_ANCHORS, MAX_REGISTRY, SubmitError};
+pub use subscription::{Finalized, Subscription};
+pub use voltmesh_ledger::PublicKey;
+
+#[cfg(test)]
+mod tests;

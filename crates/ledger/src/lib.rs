@@ -64,4 +64,5 @@ pub use transaction::{
     Action, Anchor, Commitment, MAX_ACTIONS, MAX_ANCHORS_PER_AUTHORITY, MAX_BATCHES_PER_ANCHOR,
     MAX_BATCHES_PER_AUTHORITY, MAX_OPERATORS, RegistryTx, Transaction, commitment,
 };
+pub use voltmesh_telemetry::{BatchId, Timestamp};
 pub use trust::{Handover, MAX_CLOUD_KEYS, MAX_HANDOVER_BYTES, MAX_HANDOVERS, MAX_TRUST_BYTES, Trust};

@@ -15,7 +15,7 @@ use commonware_cryptography::Digestible as _;
 use std::{collections::BTreeMap, sync::Arc};
 use voltmesh_telemetry::{
     BatchId, Timestamp,
-    merkle::{Frontier, Inclusion},
+    merkle::{Frontier, Inclusion, leaf_hash},
 };
 
 /// A batch that a block put into the log.
@@ -188,6 +188,19 @@ impl State {
             return Err(Error::Signature { what: "anchor", by: anchor.authority.clone() });
         }
         Ok(())
+    }
+
+    /// Places of batches that follow this state's log, in the log that they lead to together. For blocks that are final
+    /// only through a later one: the paths of all of them lead to that one's root.
+    pub fn place(&self, anchored: impl IntoIterator<Item = (BatchId, PublicKey)>) -> Vec<LogEntry> {
+        let anchored: Vec<_> = anchored.into_iter().collect();
+        let leaves: Vec<_> = anchored.iter().map(|(batch, _)| leaf_hash(batch.as_bytes())).collect();
+        let inclusions = self.log.clone().append(&leaves);
+        anchored
+            .into_iter()
+            .zip(inclusions)
+            .map(|((batch, authority), inclusion)| LogEntry { batch, authority, inclusion })
+            .collect()
     }
 
     /// Builds the next block from those of `transactions` that are valid, in their order (registry transactions by

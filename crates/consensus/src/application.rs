@@ -1,0 +1,149 @@
+//! Builds and checks blocks.
+
+use crate::{
+    PublicKey,
+    chain::Executed,
+    shared::Shared,
+};
+use commonware_codec::EncodeSize as _;
+use commonware_consensus::{
+    Application, Heightable as _,
+    marshal::ancestry::Ancestry,
+    simplex::types::Context,
+};
+use commonware_cryptography::{Digested, Digestible as _};
+use commonware_macros::select;
+use commonware_runtime::Clock;
+use commonware_utils::SystemTimeExt as _;
+use futures::StreamExt as _;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use tracing::{debug, warn};
+use voltmesh_ledger::{Block, Built, Digest, MAX_BLOCK_BYTES, Scheme, State, Timestamp};
+
+/// While a proposal with transactions is not final, the next one is not held back longer than this: its votes also make
+/// the earlier one final.
+const OPEN_INTERVAL: Duration = Duration::from_millis(300);
+
+/// The node's part in a view: what to propose, what to vote for.
+#[derive(Clone)]
+pub(crate) struct Proposer {
+    pub shared: Arc<Shared>,
+    pub block_interval: Duration,
+    pub idle_interval: Duration,
+    pub max_clock_drift: Duration,
+}
+
+impl Proposer {
+    /// The state after the newest block of `ancestry`, executing what has not been executed yet. `None` if the chain
+    /// does not end in what is final here.
+    async fn state_after(&self, mut ancestry: impl Ancestry<Block>) -> Option<Arc<State>> {
+        let mut open = Vec::new();
+        let mut state = loop {
+            let block = ancestry.next().await?;
+            let digest = block.digest();
+            {
+                let chain = self.shared.chain.lock();
+                if let Some(state) = chain.state_after(&digest) {
+                    break state;
+                }
+                if block.height().get() <= chain.height() {
+                    return None;
+                }
+            }
+            open.push(block);
+        };
+        while let Some(block) = open.pop() {
+            state = self.execute(&state, &block)?.state;
+        }
+        Some(state)
+    }
+
+    fn execute(&self, parent: &State, block: &Digested<Block>) -> Option<Executed> {
+        match parent.execute(block.inner()) {
+            Ok((state, entries)) => {
+                let executed = Executed {
+                    block: block.inner_shared(),
+                    digest: block.digest(),
+                    state: Arc::new(state),
+                    entries: Arc::new(entries),
+                };
+                self.shared.chain.lock().propose(executed.clone());
+                Some(executed)
+            }
+            Err(error) => {
+                warn!(height = %block.height(), %error, "proposal refused");
+                None
+            }
+        }
+    }
+}
+
+impl<E: Clock> Application<E> for Proposer {
+    type SigningScheme = Scheme;
+    type Context = Context<Digest, PublicKey>;
+    type Block = Block;
+    type Input = ();
+
+    async fn propose(
+        &mut self,
+        (clock, _): (E, Self::Context),
+        ancestry: impl Ancestry<Block>,
+        (): (),
+    ) -> Option<Digested<Block>> {
+        let parent = ancestry.peek()?.clone();
+        let state = self.state_after(ancestry).await?;
+        // A parent whose time is ahead of our clock must not make us wait longer than any other.
+        let parent_time = SystemTime::UNIX_EPOCH + Duration::from_millis(parent.inner().header().time.as_millis());
+        let start = parent_time.min(clock.current());
+        clock.sleep_until(start + self.block_interval).await;
+
+        let open = self.shared.chain.lock().has_open_transactions(&parent.digest());
+        let idle = if open { OPEN_INTERVAL.min(self.idle_interval) } else { self.idle_interval };
+        let latest = start + idle;
+        let mut pooled = self.shared.pooled.subscribe();
+        loop {
+            pooled.borrow_and_update();
+            let candidates = self.shared.pool.lock().candidates(MAX_BLOCK_BYTES);
+            let now = clock.current();
+            let now_ms = Timestamp::from_millis(now.epoch_millis());
+            let Built { block, state: next, entries, .. } = state.build(candidates, now_ms);
+            if !block.transactions().is_empty() || now >= latest {
+                debug!(height = %block.height(), bytes = block.encode_size(), "block built");
+                let digest = block.digest();
+                let block = Arc::new(block);
+                self.shared.chain.lock().propose(Executed {
+                    block: block.clone(),
+                    digest,
+                    state: Arc::new(next),
+                    entries: Arc::new(entries),
+                });
+                return Some(Digested::precomputed(block, digest));
+            }
+            select! {
+                result = pooled.changed() => {
+                    result.ok()?;
+                },
+                _ = clock.sleep_until(latest) => {},
+            }
+        }
+    }
+
+    async fn verify(&mut self, (clock, _): (E, Self::Context), mut ancestry: impl Ancestry<Block>) -> bool {
+        let Some(block) = ancestry.next().await else { return false };
+        let Some(parent) = self.state_after(ancestry).await else {
+            // Another chain is final here, or the node is being stopped: no verdict helps anybody.
+            debug!(height = %block.height(), "proposal does not build on what is final");
+            return futures::future::pending().await;
+        };
+        if self.execute(&parent, &block).is_none() {
+            return false;
+        }
+        // A time ahead of ours may become acceptable, so the vote waits instead of being cast against.
+        let acceptable = SystemTime::UNIX_EPOCH + Duration::from_millis(block.inner().header().time.as_millis());
+        clock.sleep_until(acceptable.checked_sub(self.max_clock_drift).unwrap_or(SystemTime::UNIX_EPOCH)).await;
+        true
+    }
+}

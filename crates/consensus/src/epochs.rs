@@ -1,0 +1,264 @@
+//! One simplex engine per epoch.
+//!
+//! A block that ends an epoch starts the next one: its engine begins from that block, with the authorities that the
+//! ledger fixed an epoch earlier. A node that is not among them runs the engine without a key and so follows.
+
+use crate::{
+    PublicKey,
+    application::Proposer,
+    config::Config,
+    reporter::Observer,
+    shared::Marshal,
+};
+use commonware_consensus::{
+    Reporters,
+    marshal::standard::Inline,
+    simplex::{self, Floor, ForwardPolicy, SkipBudget, SkipPolicy, elector::RoundRobin},
+    types::{Epoch, Epocher as _, FixedEpocher, ViewDelta},
+};
+use commonware_cryptography::certificate::{Provider, Scheme as _, Scoped};
+use commonware_p2p::{
+    Blocker, Channel, Message, Receiver, Sender,
+    utils::mux::{Builder as _, MuxHandle, Muxer},
+};
+use commonware_parallel::Sequential;
+use commonware_runtime::{Clock, Handle as Task, Metrics, Spawner, Storage, buffer::paged::CacheRef};
+use commonware_utils::{NZDuration, NZUsize, channel::mpsc, sync::Mutex, vec::NonEmptyVec};
+use rand::rand_core::CryptoRng;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tracing::{debug, info, warn};
+use voltmesh_ledger::{AuthoritySet, Block, Digest, PrivateKey, Scheme};
+
+/// Epochs whose schemes are kept: this one, the next, and those before that late certificates may come from.
+const KEPT_SCHEMES: usize = 8;
+
+/// Views behind the final one whose votes are kept, so that late and conflicting ones are noticed.
+pub(crate) const VIEW_RETENTION: u64 = 64;
+
+/// Schemes by epoch, shared with marshal.
+#[derive(Clone)]
+pub(crate) struct Schemes {
+    chain: Digest,
+    key: PrivateKey,
+    by_epoch: Arc<Mutex<BTreeMap<u64, Arc<Scheme>>>>,
+}
+
+impl Schemes {
+    pub fn new(chain: Digest, key: PrivateKey) -> Self {
+        Self { chain, key, by_epoch: Arc::default() }
+    }
+
+    /// Makes the epoch's certificates verifiable, and votable if this node is in `set`.
+    pub fn insert(&self, epoch: u64, set: &AuthoritySet) {
+        let mut by_epoch = self.by_epoch.lock();
+        by_epoch.entry(epoch).or_insert_with(|| {
+            Arc::new(
+                set.signer(&self.chain, self.key.clone()).unwrap_or_else(|| set.verifier(&self.chain)),
+            )
+        });
+        while by_epoch.len() > KEPT_SCHEMES {
+            by_epoch.pop_first();
+        }
+    }
+}
+
+impl Provider for Schemes {
+    type Scope = Epoch;
+    type Scheme = Scheme;
+
+    fn scoped(&self, epoch: Epoch) -> Option<Scoped<Scheme>> {
+        self.by_epoch.lock().get(&epoch.get()).cloned().map(Scoped::scheme)
+    }
+}
+
+/// The three channels of simplex, split by epoch.
+struct Muxed<S: Sender> {
+    votes: MuxHandle<S>,
+    certificates: MuxHandle<S>,
+    resolver: MuxHandle<S>,
+}
+
+/// A message for an epoch that this node has not entered: its sender is ahead.
+pub(crate) type Ahead = (Channel, Message<PublicKey>);
+
+struct Running {
+    epoch: u64,
+    task: Task<()>,
+}
+
+/// Starts and stops engines.
+pub(crate) struct Epochs<E, S, B>
+where
+    E: Clock + CryptoRng + Spawner + Storage + Metrics,
+    S: Sender<PublicKey = PublicKey>,
+    B: Blocker<PublicKey = PublicKey>,
+{
+    context: E,
+    partition: String,
+    leader_timeout: Duration,
+    blocker: B,
+    marshal: Marshal,
+    automaton: Inline<E, Scheme, Proposer, Block, FixedEpocher>,
+    observer: Observer,
+    schemes: Schemes,
+    page_cache: CacheRef,
+    epocher: FixedEpocher,
+    muxed: Muxed<S>,
+    running: Option<Running>,
+}
+
+impl<E, S, B> Epochs<E, S, B>
+where
+    E: Clock + CryptoRng + Spawner + Storage + Metrics,
+    S: Sender<PublicKey = PublicKey>,
+    B: Blocker<PublicKey = PublicKey>,
+{
+    /// Splits the channels. Returns, besides, the votes and certificates of epochs that this node has not entered.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new<R: Receiver<PublicKey = PublicKey>>(
+        context: E,
+        config: &Config,
+        blocker: B,
+        marshal: Marshal,
+        automaton: Inline<E, Scheme, Proposer, Block, FixedEpocher>,
+        observer: Observer,
+        schemes: Schemes,
+        page_cache: CacheRef,
+        epocher: FixedEpocher,
+        [votes, certificates, resolver]: [(S, R); 3],
+    ) -> (Self, [mpsc::Receiver<Ahead>; 2]) {
+        let (mux, votes, votes_ahead) =
+            Muxer::builder(context.child("votes"), votes.0, votes.1).with_backup().build();
+        mux.start();
+        let (mux, certificates, certificates_ahead) =
+            Muxer::builder(context.child("certificates"), certificates.0, certificates.1).with_backup().build();
+        mux.start();
+        let (mux, resolver) = Muxer::new(context.child("requests"), resolver.0, resolver.1);
+        mux.start();
+        let this = Self {
+            context,
+            leader_timeout: config.leader_timeout,
+            partition: config.partition.clone(),
+            blocker,
+            marshal,
+            automaton,
+            observer,
+            schemes,
+            page_cache,
+            epocher,
+            muxed: Muxed { votes, certificates, resolver },
+            running: None,
+        };
+        (this, [votes_ahead, certificates_ahead])
+    }
+
+    /// The epoch whose engine runs.
+    pub fn current(&self) -> Option<u64> {
+        self.running.as_ref().map(|running| running.epoch)
+    }
+
+    /// Stops the engine that runs and starts that of `epoch`, from the last block before it. False if the node is being
+    /// stopped.
+    pub async fn enter(&mut self, epoch: u64, last: Digest) -> bool {
+        if let Some(previous) = self.running.take() {
+            previous.task.abort();
+            let _ = previous.task.await;
+            self.forget(previous.epoch).await;
+        }
+        // Left behind if the node was killed between two engines.
+        if let Some(before) = epoch.checked_sub(1) {
+            self.forget(before).await;
+        }
+        let Some(scheme) = self.schemes.scheme(Epoch::new(epoch)) else {
+            unreachable!("authorities of the next epoch are known before it begins");
+        };
+        let settings = simplex::Config {
+            scheme: scheme.as_ref().clone(),
+            elector: <RoundRobin>::default(),
+            blocker: self.blocker.clone(),
+            automaton: self.automaton.clone(),
+            relay: self.automaton.clone(),
+            reporter: Reporters::from((self.observer.clone(), self.automaton.clone())),
+            track_historical_votes: true,
+            strategy: Sequential,
+            partition: self.partition(epoch),
+            mailbox_size: NZUsize!(1_024),
+            epoch: Epoch::new(epoch),
+            floor: Floor::Genesis(last),
+            replay_buffer: NZUsize!(256 * 1024),
+            write_buffer: NZUsize!(64 * 1024),
+            page_cache: self.page_cache.clone(),
+            leader_timeout: self.leader_timeout,
+            certification_timeout: self.leader_timeout + Duration::from_millis(500),
+            timeout_retry: Duration::from_secs(1),
+            view_retention: ViewDelta::new(VIEW_RETENTION),
+            skip: SkipPolicy::Enabled {
+                timeout: 2 * self.leader_timeout + Duration::from_secs(1),
+                budget: SkipBudget::Participants,
+            },
+            fetch_timeout: NZDuration!(Duration::from_secs(1)),
+            fetch_retry_delay: Duration::from_millis(100),
+            forward: ForwardPolicy::SilentVoters,
+        };
+        let context = self.context.child("engine").with_attribute("epoch", epoch);
+        let engine = simplex::Engine::new(context, settings);
+        let (Ok(votes), Ok(certificates), Ok(resolver)) = (
+            self.muxed.votes.register(epoch).await,
+            self.muxed.certificates.register(epoch).await,
+            self.muxed.resolver.register(epoch).await,
+        ) else {
+            debug!(epoch, "network closed, no engine started");
+            return false;
+        };
+        let task = engine.start(votes, certificates, resolver);
+        info!(epoch, votes = scheme.me().is_some(), "entered epoch");
+        self.running = Some(Running { epoch, task });
+        true
+    }
+
+    /// Resolves if the engine that runs ends, which it should not.
+    pub async fn ended(&mut self) {
+        match &mut self.running {
+            Some(running) => {
+                let result = (&mut running.task).await;
+                warn!(epoch = running.epoch, ?result, "engine ended");
+            }
+            None => futures::future::pending().await,
+        }
+    }
+
+    /// `from` is in `epoch`, later than ours: asks it for the block that ends our epoch.
+    pub fn ahead(&self, epoch: u64, from: PublicKey) {
+        let Some(current) = self.current() else { return };
+        if epoch > current
+            && let Some(last) = self.epocher.last(Epoch::new(current))
+        {
+            debug!(%from, epoch, current, "peer is in a later epoch");
+            self.marshal.hint_finalized(last, NonEmptyVec::new(from));
+        }
+    }
+
+    fn partition(&self, epoch: u64) -> String {
+        format!("{}-simplex-{epoch}", self.partition)
+    }
+
+    /// Votes of a finished epoch are of no use any more: its last block is final.
+    async fn forget(&mut self, epoch: u64) {
+        if let Err(error) = self.context.remove(&self.partition(epoch), None).await {
+            debug!(epoch, %error, "no votes of that epoch to remove");
+        }
+    }
+}
+
+impl<E, S, B> Drop for Epochs<E, S, B>
+where
+    E: Clock + CryptoRng + Spawner + Storage + Metrics,
+    S: Sender<PublicKey = PublicKey>,
+    B: Blocker<PublicKey = PublicKey>,
+{
+    fn drop(&mut self) {
+        if let Some(running) = &self.running {
+            running.task.abort();
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Tasks that send and receive transactions and root signatures.
+
+use crate::{
+    PublicKey,
+    message::Message,
+    roots::MAX_ASKED,
+    shared::{Heard, Marshal, Shared, bump},
+};
+use commonware_codec::{DecodeExt as _, Encode as _};
+use commonware_macros::select_loop;
+use commonware_p2p::{Receiver, Recipients, Sender};
+use commonware_runtime::{Clock, Spawner};
+use commonware_utils::channel::mpsc;
+use std::{sync::Arc, time::Duration};
+use tracing::{debug, warn};
+use voltmesh_ledger::{Certificate, Height, PrivateKey, RootReceipt, Transaction};
+
+/// How often offers that were not made final are looked for.
+const OFFER_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How often missing signatures are looked for.
+const ROOT_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Rounds of [`ROOT_INTERVAL`] between two [`Message::Status`]: 1 s.
+const STATUS_ROUNDS: u64 = 5;
+
+/// Time after which a missing signature is asked for again, of another peer.
+const ASK_AGAIN_MS: u64 = 1_000;
+
+/// Age at which a peer that says nothing counts as gone.
+pub(crate) const SILENT_MS: u64 = 5_000;
+
+/// Peers remembered by what they last said; the network has fewer connections.
+const MAX_HEARD: usize = 256;
+
+/// Offers this node's transactions to all until they are final, and takes others'.
+pub(crate) async fn transactions<E, S, R>(context: E, shared: Arc<Shared>, mut sender: S, mut receiver: R)
+where
+    E: Clock + Spawner,
+    S: Sender<PublicKey = PublicKey>,
+    R: Receiver<PublicKey = PublicKey>,
+{
+    let mut pooled = shared.pooled.subscribe();
+    let mut next = context.current() + OFFER_INTERVAL;
+    select_loop! {
+        context,
+        on_stopped => {},
+        Ok((from, bytes)) = receiver.recv() else break => {
+            let Ok(transaction) = Transaction::decode(bytes) else {
+                debug!(%from, "malformed transaction");
+                continue;
+            };
+            let state = shared.finalised();
+            let result = shared.pool.lock().insert(transaction, &state, shared.now_ms(), false);
+            match result {
+                Ok(true) => bump(&shared.pooled),
+                Ok(false) => {}
+                Err(error) => debug!(%from, %error, "transaction of a peer not taken"),
+            }
+        },
+        Ok(()) = pooled.changed() else break => offer(&shared, &mut sender),
+        _ = context.sleep_until(next) => {
+            next = context.current() + OFFER_INTERVAL;
+            offer(&shared, &mut sender);
+        },
+    }
+}
+
+fn offer<S: Sender<PublicKey = PublicKey>>(shared: &Shared, sender: &mut S) {
+    let due = shared.pool.lock().due(shared.now_ms());
+    for transaction in due {
+        let _ = sender.send(Recipients::All, transaction.encode(), false);
+    }
+}
+
+/// What [`roots`] is told by the node.
+pub(crate) enum Event {
+    /// This node signed a root.
+    Signed(RootReceipt),
+}
+
+/// Sends this node's root signatures, asks for missing ones, and answers others.
+pub(crate) struct RootGossip<S> {
+    pub shared: Arc<Shared>,
+    pub marshal: Marshal,
+    pub key: PrivateKey,
+    pub sender: S,
+    /// Peers that are in a later epoch than we.
+    pub ahead: mpsc::UnboundedSender<(u64, PublicKey)>,
+    /// Counts questions, so that each goes to the next peer.
+    pub turn: usize,
+}
+
+impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
+    pub async fn run<E, R>(mut self, context: E, mut events: mpsc::UnboundedReceiver<Event>, mut receiver: R)
+    where
+        E: Clock + Spawner,
+        R: Receiver<PublicKey = PublicKey>,
+    {
+        let mut next = context.current();
+        let mut round = 0u64;
+        select_loop! {
+            context,
+            on_stopped => {},
+            Some(Event::Signed(receipt)) = events.recv() else break => {
+                self.send(Recipients::All, Message::Receipts(vec![receipt]));
+            },
+            Ok((from, bytes)) = receiver.recv() else break => {
+                match Message::decode(bytes) {
+                    Ok(message) => self.receive(from, message).await,
+                    Err(error) => debug!(%from, %error, "malformed message"),
+                }
+            },
+            _ = context.sleep_until(next) => {
+                next = context.current() + ROOT_INTERVAL;
+                if round.is_multiple_of(STATUS_ROUNDS) {
+                    let tip = *self.shared.tip.borrow();
+                    self.send(Recipients::All, Message::Status { height: tip.height, epoch: tip.epoch });
+                }
+                round += 1;
+                self.ask();
+            },
+        }
+    }
+
+    fn send(&mut self, to: Recipients<PublicKey>, message: Message) {
+        let _ = self.sender.send(to, message.encode(), false);
+    }
+
+    /// Asks one peer after the other for what is missing.
+    fn ask(&mut self) {
+        let now_ms = self.shared.now_ms();
+        let peers: Vec<PublicKey> = self
+            .shared
+            .peers
+            .lock()
+            .iter()
+            .filter(|(_, heard)| now_ms.saturating_sub(heard.at_ms) < SILENT_MS)
+            .map(|(key, _)| key.clone())
+            .collect();
+        if peers.is_empty() {
+            return;
+        }
+        let heights = self.shared.roots.lock().ask(now_ms, ASK_AGAIN_MS);
+        if !heights.is_empty() {
+            self.turn += 1;
+            let peer = peers[self.turn % peers.len()].clone();
+            self.send(Recipients::One(peer), Message::WantReceipts(heights));
+        }
+        let wanted: Vec<u64> = self.shared.certificates.lock().wanted.iter().take(MAX_ASKED).copied().collect();
+        if !wanted.is_empty() {
+            self.turn += 1;
+            let peer = peers[self.turn % peers.len()].clone();
+            self.send(Recipients::One(peer), Message::WantCertificates(wanted));
+        }
+    }
+
+    async fn receive(&mut self, from: PublicKey, message: Message) {
+        match message {
+            Message::Status { height, epoch } => {
+                let heard = Heard { height, at_ms: self.shared.now_ms() };
+                {
+                    let mut peers = self.shared.peers.lock();
+                    if peers.len() >= MAX_HEARD && !peers.contains_key(&from) {
+                        peers.retain(|_, other| heard.at_ms.saturating_sub(other.at_ms) < SILENT_MS);
+                    }
+                    if peers.len() < MAX_HEARD || peers.contains_key(&from) {
+                        peers.insert(from.clone(), heard);
+                    }
+                }
+                if epoch > self.shared.tip.borrow().epoch {
+                    let _ = self.ahead.send((epoch, from));
+                }
+            }
+            Message::Receipts(receipts) => {
+                let tip = self.shared.height();
+                let mut added = false;
+                {
+                    let mut roots = self.shared.roots.lock();
+                    for receipt in receipts {
+                        added |= roots.add(receipt, tip);
+                    }
+                }
+                if added {
+                    bump(&self.shared.signed);
+                }
+            }
+            Message::WantReceipts(heights) => {
+                let mut receipts = Vec::new();
+                for height in heights.into_iter().take(MAX_ASKED) {
+                    receipts.extend(self.receipts(height).await);
+                }
+                if !receipts.is_empty() {
+                    self.send(Recipients::One(from), Message::Receipts(receipts));
+                }
+            }
+            Message::WantCertificates(heights) => {
+                for height in heights.into_iter().take(MAX_ASKED) {
+                    if let Some(certificate) = self.shared.certificate(&self.marshal, height).await {
+                        self.send(Recipients::One(from.clone()), Message::Certificate(height, certificate));
+                    }
+                }
+            }
+            Message::Certificate(height, certificate) => self.certificate(&from, height, certificate).await,
+        }
+    }
+
+    /// Signatures of the root at `height` that this node has or can make.
+    async fn receipts(&self, height: u64) -> Vec<RootReceipt> {
+        let known = self.shared.roots.lock().known(height);
+        if known.iter().any(|receipt| receipt.authority == self.shared.me) || height > self.shared.height() {
+            return known;
+        }
+        let Some(block) = self.marshal.get_block(Height::new(height)).await else { return known };
+        let header = block.inner().header();
+        let serves = self
+            .shared
+            .authorities_of(header.epoch.get())
+            .is_some_and(|authorities| authorities.contains(&self.shared.me));
+        let mut receipts = known;
+        if serves {
+            receipts.push(RootReceipt::sign(&self.shared.chain_id, &self.key, header));
+        }
+        receipts
+    }
+
+    async fn certificate(&self, from: &PublicKey, height: u64, certificate: Certificate) {
+        if !self.shared.certificates.lock().wanted.contains(&height) {
+            return;
+        }
+        let Some(block) = self.marshal.get_block(Height::new(height)).await else { return };
+        let header = block.inner().header();
+        let Some(authorities) = self.shared.authorities_of(header.epoch.get()) else { return };
+        match certificate.verify(&self.shared.chain_id, &authorities, header) {
+            Ok(_) => {
+                self.shared.keep_certificate(height, certificate);
+                bump(&self.shared.signed);
+            }
+            Err(error) => warn!(%from, height, %error, "peer sent a certificate that does not hold"),
+        }
+    }
+}

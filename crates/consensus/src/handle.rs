@@ -1,0 +1,177 @@
+//! What the rest of the process may ask of the node.
+
+use crate::{
+    PublicKey,
+    gossip::SILENT_MS,
+    pool::SubmitError,
+    shared::{Marshal, Shared, bump},
+    subscription::Subscription,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+use voltmesh_ledger::{Block, Certificate, Epoch, Handover, Height, State, Transaction};
+
+/// A connected node and how far it says it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its key.
+    pub key: PublicKey,
+    /// Height of its newest final block, as it says.
+    pub height: Height,
+}
+
+/// Time from submission at this node to finality, over the last 1,024 transactions, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Latency {
+    /// Half were faster.
+    pub p50_ms: u64,
+    /// 99 of 100 were faster.
+    pub p99_ms: u64,
+    /// How many were measured.
+    pub count: u64,
+}
+
+/// Cheap to clone; all clones speak of the same node.
+#[derive(Clone)]
+pub struct Handle {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) marshal: Marshal,
+}
+
+impl Handle {
+    /// Gets a transaction into the ledger: gives it to all authorities, again and again until it is final. What was
+    /// submitted before counts as success. Forgotten when the process ends: whoever submits repeats it then.
+    pub fn submit(&self, transaction: Transaction) -> Result<(), SubmitError> {
+        let state = self.shared.finalised();
+        let now_ms = self.shared.now_ms();
+        self.shared.pool.lock().insert(transaction, &state, now_ms, true)?;
+        bump(&self.shared.pooled);
+        Ok(())
+    }
+
+    /// Final blocks from `from` on, in order. At least once: after a restart name the height you have not finished.
+    pub fn subscribe(&self, from: Height) -> Subscription {
+        Subscription::new(self.shared.clone(), self.marshal.clone(), from)
+    }
+
+    /// The newest final state.
+    pub fn state(&self) -> Arc<State> {
+        self.shared.finalised()
+    }
+
+    /// The final block at `height`, if it is here.
+    pub async fn block(&self, height: Height) -> Option<Arc<Block>> {
+        if height.get() > self.shared.height() {
+            return None;
+        }
+        self.marshal.get_block(height).await.map(|block| block.inner_shared())
+    }
+
+    /// The certificate of the final block at `height`. `None` also if it is final only through a later block.
+    pub async fn certificate(&self, height: Height) -> Option<Certificate> {
+        if height.get() > self.shared.height() {
+            return None;
+        }
+        self.shared.certificate(&self.marshal, height.get()).await
+    }
+
+    /// Changes of the authorities since genesis, for trust files; in order. One whose certificate this node has yet to
+    /// fetch ends the list.
+    pub async fn handovers(&self) -> Vec<Handover> {
+        let changes: Vec<_> = self.shared.handovers.lock().iter().map(|(h, change)| (*h, change.clone())).collect();
+        let mut out = Vec::new();
+        for (height, (header, authorities)) in changes {
+            let Some(certificate) = self.shared.certificate(&self.marshal, height).await else {
+                self.shared.want_certificate(height);
+                break;
+            };
+            out.push(Handover { header, certificate, authorities: authorities.as_ref().clone() });
+        }
+        out
+    }
+
+    /// This node's name among authorities.
+    pub fn public_key(&self) -> &PublicKey {
+        &self.shared.me
+    }
+
+    /// Whether this node is an authority of the current epoch.
+    pub fn is_authority(&self) -> bool {
+        let state = self.shared.finalised();
+        let epoch = state.genesis().epoch_of(state.height().next());
+        state.authorities_for(epoch).is_some_and(|authorities| authorities.contains(&self.shared.me))
+    }
+
+    /// Height of the newest final block.
+    pub fn height(&self) -> Height {
+        Height::new(self.shared.height())
+    }
+
+    /// Epoch of the newest final block.
+    pub fn epoch(&self) -> Epoch {
+        Epoch::new(self.shared.tip.borrow().epoch)
+    }
+
+    /// View of the last certificate seen, in its epoch.
+    pub fn view(&self) -> u64 {
+        self.shared.counts.lock().view
+    }
+
+    /// Nodes heard of in the last 5 s.
+    pub fn peers(&self) -> Vec<Peer> {
+        let now_ms = self.shared.now_ms();
+        let peers = self.shared.peers.lock();
+        peers
+            .iter()
+            .filter(|(_, heard)| now_ms.saturating_sub(heard.at_ms) < SILENT_MS)
+            .map(|(key, heard)| Peer { key: key.clone(), height: Height::new(heard.height) })
+            .collect()
+    }
+
+    /// The greatest height that f + 1 connected authorities reach, so at least one honest one: how far this node should
+    /// be. Its own height if it is further.
+    pub fn target(&self) -> Height {
+        let state = self.shared.finalised();
+        let authorities: BTreeSet<PublicKey> = [state.authorities_for(state.epoch())]
+            .into_iter()
+            .flatten()
+            .flat_map(|set| set.keys().cloned())
+            .collect();
+        let honest = (authorities.len().saturating_sub(1)) / 3;
+        let mut heights: Vec<Height> =
+            self.peers().into_iter().filter(|peer| authorities.contains(&peer.key)).map(|peer| peer.height).collect();
+        heights.sort_unstable_by(|a, b| b.cmp(a));
+        heights.get(honest).copied().unwrap_or(Height::zero()).max(state.height())
+    }
+
+    /// Transactions that wait for a block.
+    pub fn pending(&self) -> usize {
+        self.shared.pool.lock().len()
+    }
+
+    /// Time from submission at this node to finality.
+    pub fn finality(&self) -> Latency {
+        let mut sorted: Vec<u64> = self.shared.counts.lock().latencies.iter().copied().collect();
+        sorted.sort_unstable();
+        let at = |percent: usize| sorted.get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1)));
+        Latency {
+            p50_ms: at(50).copied().unwrap_or(0),
+            p99_ms: at(99).copied().unwrap_or(0),
+            count: sorted.len() as u64,
+        }
+    }
+
+    /// Conflicting votes seen since the start, by authority. For people: they are proof only with the votes themselves.
+    pub fn misbehaviour(&self) -> BTreeMap<PublicKey, u64> {
+        self.shared.counts.lock().misbehaviour.clone()
+    }
+
+    /// Waits until the block at `height` is final here. False if the node ends before.
+    pub async fn reached(&self, height: Height) -> bool {
+        let mut tip = self.shared.tip.subscribe();
+        let reached = tip.wait_for(|tip| tip.stopped || tip.height >= height.get()).await;
+        reached.is_ok_and(|tip| tip.height >= height.get())
+    }
+}

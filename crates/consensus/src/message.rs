@@ -1,0 +1,80 @@
+//! What nodes tell each other beside consensus, on [`crate::network::ROOTS`].
+
+use crate::roots::MAX_ASKED;
+use bytes::BufMut;
+use commonware_codec::{Buf, EncodeSize, Error, RangeCfg, Read, ReadExt as _, Write};
+use voltmesh_ledger::{Certificate, MAX_AUTHORITIES, RootReceipt};
+
+/// Most signatures in one message: an answer to a full question. 64 × 43 × 112 B = 301 KiB.
+const MAX_RECEIPTS: usize = MAX_ASKED * (MAX_AUTHORITIES / 3 + 1);
+
+/// See the module's first line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Message {
+    /// How far the sender is; sent each second.
+    Status { height: u64, epoch: u64 },
+    /// Signatures of log roots.
+    Receipts(Vec<RootReceipt>),
+    /// Asks for the signatures of the blocks at these heights.
+    WantReceipts(Vec<u64>),
+    /// Asks for the certificates of the blocks at these heights.
+    WantCertificates(Vec<u64>),
+    /// The certificate of the block at that height.
+    Certificate(u64, Certificate),
+}
+
+impl Write for Message {
+    fn write(&self, buf: &mut impl BufMut) {
+        match self {
+            Self::Status { height, epoch } => {
+                0u8.write(buf);
+                height.write(buf);
+                epoch.write(buf);
+            }
+            Self::Receipts(receipts) => {
+                1u8.write(buf);
+                receipts.write(buf);
+            }
+            Self::WantReceipts(heights) => {
+                2u8.write(buf);
+                heights.write(buf);
+            }
+            Self::WantCertificates(heights) => {
+                3u8.write(buf);
+                heights.write(buf);
+            }
+            Self::Certificate(height, certificate) => {
+                4u8.write(buf);
+                height.write(buf);
+                certificate.write(buf);
+            }
+        }
+    }
+}
+
+impl EncodeSize for Message {
+    fn encode_size(&self) -> usize {
+        1 + match self {
+            Self::Status { .. } => 16,
+            Self::Receipts(receipts) => receipts.encode_size(),
+            Self::WantReceipts(heights) | Self::WantCertificates(heights) => heights.encode_size(),
+            Self::Certificate(_, certificate) => 8 + certificate.encode_size(),
+        }
+    }
+}
+
+impl Read for Message {
+    type Cfg = ();
+
+    fn read_cfg(buf: &mut impl Buf, _: &()) -> Result<Self, Error> {
+        let heights = (RangeCfg::from(0..=MAX_ASKED), ());
+        Ok(match u8::read(buf)? {
+            0 => Self::Status { height: u64::read(buf)?, epoch: u64::read(buf)? },
+            1 => Self::Receipts(Vec::read_cfg(buf, &(RangeCfg::from(0..=MAX_RECEIPTS), ()))?),
+            2 => Self::WantReceipts(Vec::read_cfg(buf, &heights)?),
+            3 => Self::WantCertificates(Vec::read_cfg(buf, &heights)?),
+            4 => Self::Certificate(u64::read(buf)?, Certificate::read(buf)?),
+            other => return Err(Error::InvalidEnum(other)),
+        })
+    }
+}

@@ -1,0 +1,425 @@
+//! The node: puts the parts together and applies final blocks.
+
+use crate::{
+    PublicKey,
+    application::Proposer,
+    chain::{Chain, Executed},
+    config::Config,
+    epochs::{Ahead, Epochs, Schemes, VIEW_RETENTION},
+    gossip::{self, RootGossip},
+    handle::Handle,
+    network::{Channels, Network},
+    peers::PeerSet,
+    reporter::{Finalised, Inbox, Observer},
+    shared::{Shared, bump},
+    store::{BLOCKS_PER_SECTION, Store},
+    subscription::execute,
+};
+use commonware_broadcast::buffered;
+use commonware_consensus::{
+    Heightable as _,
+    marshal::{
+        self, Start,
+        core::Actor,
+        resolver::p2p as backfill,
+        standard::Inline,
+    },
+    types::{FixedEpocher, ViewDelta},
+};
+use commonware_cryptography::{Digested, Digestible as _, Signer as _};
+use commonware_macros::select_loop;
+use commonware_p2p::{AddressableManager, Blocker, Receiver, Sender};
+use commonware_parallel::Sequential;
+use commonware_runtime::{Clock, Handle as Task, Metrics, Spawner, Storage, buffer::paged::CacheRef};
+use commonware_utils::{
+    Acknowledgement as _, NZDuration, NZU16, NZUsize, SystemTimeExt as _,
+    acknowledgement::Exact,
+    channel::mpsc,
+};
+use rand::rand_core::CryptoRng;
+use std::{num::NonZeroU64, sync::Arc, time::Duration};
+use tracing::{debug, info};
+use voltmesh_ledger::{Block, PrivateKey, RootReceipt, State};
+
+/// Final blocks that marshal hands over before the first of them is applied.
+const PENDING: usize = 16;
+
+/// Final blocks that a node behind asks for at a time.
+const REPAIR: usize = 64;
+
+/// Unverified blocks kept per sender.
+const BLOCKS_PER_SENDER: usize = 16;
+
+/// Bytes of pages in memory: 1,024 × 4 KiB.
+const PAGES: usize = 1_024;
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Consensus needs epochs of at least two blocks. Choose another `epoch_length` for the chain.
+    #[error("an epoch of {0} blocks is too short, want at least 2")]
+    EpochLength(u64),
+    /// The archive on disk cannot be read. Restore the disk, or wipe it and come back under a rotated key.
+    #[error("archive of {what} cannot be read")]
+    Archive {
+        /// Of what.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: commonware_storage::archive::Error,
+    },
+    /// The archive's blocks do not follow from the genesis: it belongs to another chain, or is damaged.
+    #[error("archived block {height} does not follow")]
+    Replay {
+        /// Which block.
+        height: u64,
+        /// Why.
+        #[source]
+        source: voltmesh_ledger::Error,
+    },
+}
+
+/// A running node; dropping it ends it.
+pub struct Node {
+    handle: Handle,
+    tasks: Vec<Task<()>>,
+}
+
+impl Node {
+    /// Restores what is on disk and starts. Runs on any commonware runtime.
+    ///
+    /// # Panics
+    ///
+    /// Tasks of the node panic when the disk cannot be written, and when a final block does not follow from the ones
+    /// before: going on would harm. Run the process so that it ends then.
+    pub async fn start<E, S, R, P, B>(
+        context: E,
+        config: Config,
+        network: Network<S, R, P, B>,
+    ) -> Result<Self, StartError>
+    where
+        E: Clock + CryptoRng + Spawner + Storage + Metrics,
+        S: Sender<PublicKey = PublicKey>,
+        R: Receiver<PublicKey = PublicKey>,
+        P: AddressableManager<PublicKey = PublicKey>,
+        B: Blocker<PublicKey = PublicKey>,
+    {
+        let Some(length) = NonZeroU64::new(config.genesis.epoch_length).filter(|length| length.get() > 1) else {
+            return Err(StartError::EpochLength(config.genesis.epoch_length));
+        };
+        let epocher = FixedEpocher::new(length);
+        let me = config.private_key.public_key();
+        let page_cache = CacheRef::new(NZU16!(4_084), NZUsize!(PAGES));
+        let Network { channels, peers: manager, blocker } = network;
+        let mut peers = PeerSet::new(manager.clone(), config.addresses.clone());
+        let schemes = Schemes::new(config.genesis.digest(), config.private_key.clone());
+
+        // What is final on disk comes first: only these blocks say which authorities certificates must be of.
+        let store = Store::open(&context, &config.partition, page_cache.clone()).await?;
+        let genesis = config.genesis.block();
+        let state = State::new(&config.genesis);
+        let chain = Chain::new(Arc::new(state), genesis.digest());
+        let clock = context.child("clock");
+        let clock = Box::new(move || clock.current().epoch_millis());
+        let mut shared = Shared::new(me.clone(), chain, clock);
+        restore(&store, &mut shared, &schemes, &mut peers).await?;
+        let shared = Arc::new(shared);
+        peers.update(&shared.finalised());
+
+        let (inbox, finalised) = mpsc::unbounded_channel();
+        let resolver = backfill::init(
+            context.child("backfill"),
+            backfill::Config {
+                public_key: me.clone(),
+                peer_provider: manager.clone(),
+                blocker: blocker.clone(),
+                mailbox_size: NZUsize!(1_024),
+                fetch_timeout: NZDuration!(Duration::from_secs(2)),
+                fetch_retry_delay: Duration::from_millis(100),
+                priority_requests: false,
+                priority_responses: false,
+            },
+            channels.backfill,
+        );
+        let (broadcast, buffer) = buffered::Engine::new(
+            context.child("blocks"),
+            buffered::Config {
+                public_key: me,
+                mailbox_size: NZUsize!(1_024),
+                deque_size: BLOCKS_PER_SENDER,
+                priority: true,
+                codec_config: (),
+                peer_provider: manager,
+                strategy: Sequential,
+            },
+        );
+        let (actor, marshal, _) = Actor::init(
+            context.child("marshal"),
+            store.certificates,
+            store.blocks,
+            marshal::Config {
+                provider: schemes.clone(),
+                epocher: epocher.clone(),
+                start: Start::Genesis(Digested::precomputed(genesis.clone(), genesis.digest())),
+                partition_prefix: format!("{}-marshal", config.partition),
+                mailbox_size: NZUsize!(1_024),
+                view_retention: ViewDelta::new(VIEW_RETENTION),
+                prunable_items_per_section: BLOCKS_PER_SECTION,
+                page_cache: page_cache.clone(),
+                replay_buffer: NZUsize!(256 * 1024),
+                key_write_buffer: NZUsize!(16 * 1024),
+                value_write_buffer: NZUsize!(256 * 1024),
+                block_codec_config: (),
+                max_repair: NZUsize!(REPAIR),
+                max_pending_acks: NZUsize!(PENDING),
+                strategy: Sequential,
+            },
+        )
+        .await;
+        let proposer = Proposer {
+            shared: shared.clone(),
+            block_interval: config.block_interval,
+            idle_interval: config.idle_interval,
+            max_clock_drift: config.max_clock_drift,
+        };
+        let automaton = Inline::new(context.child("application"), proposer, marshal.clone(), epocher.clone());
+        let Channels { votes, certificates, resolver: requests, blocks, transactions, roots, .. } = channels;
+        let (epochs, [votes_ahead, certificates_ahead]) = Epochs::new(
+            context.child("epochs"),
+            &config,
+            blocker,
+            marshal.clone(),
+            automaton,
+            Observer(shared.clone()),
+            schemes.clone(),
+            page_cache,
+            epocher,
+            [votes, certificates, requests],
+        );
+
+        let handle = Handle { shared: shared.clone(), marshal: marshal.clone() };
+        let (signed, signatures) = mpsc::unbounded_channel();
+        let (ahead, peers_ahead) = mpsc::unbounded_channel();
+        let gossip = RootGossip {
+            shared: shared.clone(),
+            marshal: marshal.clone(),
+            key: config.private_key.clone(),
+            sender: roots.0,
+            ahead,
+            turn: 0,
+        };
+        let driver = Driver { shared: shared.clone(), schemes, peers, epochs, key: config.private_key, signed };
+        let tasks = vec![
+            broadcast.start(blocks),
+            actor.start(Inbox(inbox), buffer, resolver),
+            context.child("transactions").spawn({
+                let shared = shared.clone();
+                move |context| gossip::transactions(context, shared, transactions.0, transactions.1)
+            }),
+            context.child("roots").spawn(move |context| gossip.run(context, signatures, roots.1)),
+            context
+                .child("driver")
+                .spawn(move |context| driver.run(context, finalised, votes_ahead, certificates_ahead, peers_ahead)),
+        ];
+        info!(height = shared.restored, "node started");
+        Ok(Self { handle, tasks })
+    }
+
+    /// What the rest of the process may ask of the node.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Ends the node and waits until its tasks have let go of storage and network.
+    pub async fn stop(mut self) {
+        self.handle.shared.stop();
+        for task in std::mem::take(&mut self.tasks) {
+            task.abort();
+            let _ = task.await;
+        }
+    }
+
+    /// Resolves when one of the node's tasks ends by itself, which is a fault: the process should end then.
+    pub async fn failed(&mut self) {
+        let ended = futures::future::select_all(self.tasks.iter_mut()).await;
+        tracing::error!(result = ?ended.0, "a task of the node ended");
+        self.handle.shared.stop();
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.handle.shared.stop();
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// Executes the blocks on disk, from the first to the last without a gap.
+async fn restore<E, P>(
+    store: &Store<E>,
+    shared: &mut Shared,
+    schemes: &Schemes,
+    peers: &mut PeerSet<P>,
+) -> Result<(), StartError>
+where
+    E: Clock + Storage + Metrics,
+    P: AddressableManager<PublicKey = PublicKey>,
+{
+    let mut state = shared.finalised();
+    settle_authorities(shared, schemes, &state);
+    peers.note(&state);
+    while let Some(block) = store.block(state.height().next().get()).await? {
+        let height = block.height().get();
+        let (next, entries) =
+            state.execute_final(&block).map_err(|source| StartError::Replay { height, source })?;
+        state = Arc::new(next);
+        peers.learn(&block);
+        peers.note(&state);
+        settle_authorities(shared, schemes, &state);
+        let digest = block.digest();
+        let executed = Executed { block, digest, state: state.clone(), entries: Arc::new(entries) };
+        shared.chain.lock().finalise(executed);
+    }
+    shared.restored = state.height().get();
+    shared.tip.send_modify(|tip| {
+        tip.height = state.height().get();
+        tip.epoch = state.epoch().get();
+    });
+    Ok(())
+}
+
+/// Makes the certificates of all epochs verifiable whose authorities `state` settles.
+fn settle_authorities(shared: &Shared, schemes: &Schemes, state: &State) {
+    shared.note_authorities(state);
+    let epoch = state.epoch();
+    for epoch in [epoch, epoch.next(), epoch.next().next()] {
+        if let Some(authorities) = state.authorities_for(epoch) {
+            schemes.insert(epoch.get(), authorities);
+        }
+    }
+}
+
+/// Applies final blocks one after the other.
+struct Driver<E, S, P, B>
+where
+    E: Clock + CryptoRng + Spawner + Storage + Metrics,
+    S: Sender<PublicKey = PublicKey>,
+    B: Blocker<PublicKey = PublicKey>,
+{
+    shared: Arc<Shared>,
+    schemes: Schemes,
+    peers: PeerSet<P>,
+    epochs: Epochs<E, S, B>,
+    key: PrivateKey,
+    signed: mpsc::UnboundedSender<gossip::Event>,
+}
+
+impl<E, S, P, B> Driver<E, S, P, B>
+where
+    E: Clock + CryptoRng + Spawner + Storage + Metrics,
+    S: Sender<PublicKey = PublicKey>,
+    P: AddressableManager<PublicKey = PublicKey>,
+    B: Blocker<PublicKey = PublicKey>,
+{
+    async fn run(
+        mut self,
+        context: E,
+        mut finalised: mpsc::UnboundedReceiver<Finalised>,
+        mut votes: mpsc::Receiver<Ahead>,
+        mut certificates: mpsc::Receiver<Ahead>,
+        mut peers: mpsc::UnboundedReceiver<(u64, PublicKey)>,
+    ) {
+        if !self.enter().await {
+            return;
+        }
+        select_loop! {
+            context,
+            on_stopped => {},
+            Some((block, acknowledgement)) = finalised.recv() else break => {
+                if !self.apply(block, acknowledgement).await {
+                    break;
+                }
+            },
+            Some((epoch, (from, _))) = votes.recv() else break => self.epochs.ahead(epoch, from),
+            Some((epoch, (from, _))) = certificates.recv() else break => self.epochs.ahead(epoch, from),
+            Some((epoch, from)) = peers.recv() else break => self.epochs.ahead(epoch, from),
+            () = self.epochs.ended() => break,
+        }
+    }
+
+    /// Starts the engine of the epoch that the next block belongs to, unless it runs. False if the node is ending.
+    async fn enter(&mut self) -> bool {
+        let state = self.shared.finalised();
+        let genesis = state.genesis();
+        let epoch = genesis.epoch_of(state.height().next()).get();
+        if self.epochs.current() == Some(epoch) {
+            return true;
+        }
+        // The engine begins from the last block before its epoch, which in a restart is not the newest one.
+        let last = self.shared.chain.lock().last_before_epoch();
+        self.epochs.enter(epoch, last).await
+    }
+
+    async fn apply(&mut self, block: Digested<Block>, acknowledgement: Exact) -> bool {
+        let height = block.height().get();
+        if height <= self.shared.height() {
+            // Marshal repeats what it has not noted as applied when the process ended.
+            debug!(height, "final block was applied before");
+            acknowledgement.acknowledge();
+            return true;
+        }
+        let known = self.shared.chain.lock().proposal(&block.digest());
+        let executed = known.unwrap_or_else(|| {
+            let (state, entries) = execute(&self.shared.finalised(), block.inner());
+            Executed {
+                block: block.inner_shared(),
+                digest: block.digest(),
+                state: Arc::new(state),
+                entries: Arc::new(entries),
+            }
+        });
+        let Executed { block, state, entries, .. } = executed.clone();
+        self.shared.chain.lock().finalise(executed);
+        let now_ms = self.shared.now_ms();
+        let waited = self.shared.pool.lock().settle(&state, block.transactions(), now_ms);
+        {
+            let mut counts = self.shared.counts.lock();
+            waited.into_iter().for_each(|ms| counts.latency(ms));
+        }
+        settle_authorities(&self.shared, &self.schemes, &state);
+        self.peers.learn(&block);
+        self.peers.update(&state);
+        if !entries.is_empty() {
+            self.sign(&state, now_ms);
+        }
+        self.shared.tip.send_modify(|tip| {
+            tip.height = height;
+            tip.epoch = state.epoch().get();
+        });
+        // Before the acknowledgement, so that a restart in between enters the same epoch.
+        if !self.enter().await {
+            return false;
+        }
+        acknowledgement.acknowledge();
+        true
+    }
+
+    /// Signs the log root after the block of `state`, if this node is an authority of its epoch, and collects the others'
+    /// signatures.
+    fn sign(&self, state: &State, now_ms: u64) {
+        let header = state.header();
+        let Some(authorities) = state.authorities_for(header.epoch) else { return };
+        let mut roots = self.shared.roots.lock();
+        roots.open(header, authorities.clone(), now_ms);
+        if authorities.contains(&self.shared.me) {
+            let receipt = RootReceipt::sign(&self.shared.chain_id, &self.key, header);
+            roots.add(receipt.clone(), header.height.get());
+            let _ = self.signed.send(gossip::Event::Signed(receipt));
+        }
+        drop(roots);
+        bump(&self.shared.signed);
+    }
+}

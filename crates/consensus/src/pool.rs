@@ -1,0 +1,281 @@
+//! Transactions that wait for a block: bounded, none twice, offered again until they are final.
+
+use crate::PublicKey;
+use commonware_codec::EncodeSize as _;
+use std::collections::BTreeMap;
+use voltmesh_ledger::{Digest, Error, State, Transaction};
+
+/// Anchors of one authority that wait. At one each 100 ms: 12.8 s without a block. 128 × 16 KiB = 2 MiB.
+pub const MAX_ANCHORS: usize = 128;
+
+/// Registry transactions that wait, of any operator. 64 × 24 KiB = 1.5 MiB.
+pub const MAX_REGISTRY: usize = 64;
+
+/// First repetition of an offer that is not final, in milliseconds. It doubles up to [`LAST_REPEAT_MS`].
+const FIRST_REPEAT_MS: u64 = 1_000;
+
+/// Longest time between repetitions.
+const LAST_REPEAT_MS: u64 = 8_000;
+
+/// Why a transaction is not taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubmitError {
+    /// Too many wait already. Try again when some are final.
+    #[error("{waiting} transactions of this origin wait already")]
+    Full {
+        /// How many wait.
+        waiting: usize,
+    },
+    /// It can never be in a block after the final state. Do not try again.
+    #[error("the ledger would refuse it")]
+    Invalid(#[from] Error),
+    /// Another transaction of the same authority with the same sequence number waits. Number it anew.
+    #[error("anchor {sequence} of this authority waits already, with other content")]
+    Conflict {
+        /// The number.
+        sequence: u64,
+    },
+}
+
+/// Who waits: an authority's anchors count together, and so do all registry transactions.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    Registry(u64, Digest),
+    Anchor(PublicKey, u64),
+}
+
+#[derive(Debug)]
+struct Entry {
+    transaction: Transaction,
+    digest: Digest,
+    /// Set if this node was asked to get it into the ledger.
+    offer: Option<Offer>,
+}
+
+#[derive(Debug)]
+struct Offer {
+    since_ms: u64,
+    next_ms: u64,
+    wait_ms: u64,
+}
+
+/// See the module's first line.
+#[derive(Debug, Default)]
+pub struct Pool {
+    entries: BTreeMap<Key, Entry>,
+    /// Waiting anchors by authority.
+    counts: BTreeMap<PublicKey, usize>,
+    registry: usize,
+}
+
+impl Pool {
+    /// Takes a transaction that `state`, the newest final one, does not exclude. `offered` if this node shall repeat it
+    /// to others until it is final. Returns whether it is new.
+    pub fn insert(
+        &mut self,
+        transaction: Transaction,
+        state: &State,
+        now_ms: u64,
+        offered: bool,
+    ) -> Result<bool, SubmitError> {
+        let digest = transaction.digest();
+        let key = key(&transaction, digest);
+        if let Some(entry) = self.entries.get_mut(&key) {
+            if entry.digest == digest {
+                if offered && entry.offer.is_none() {
+                    entry.offer = Some(Offer::new(now_ms));
+                }
+                return Ok(false);
+            }
+            if let Key::Anchor(_, sequence) = key {
+                return Err(SubmitError::Conflict { sequence });
+            }
+        }
+        // The bound first: checking costs a signature.
+        let waiting = match &key {
+            Key::Anchor(authority, _) => self.counts.get(authority).copied().unwrap_or(0),
+            Key::Registry(..) => self.registry,
+        };
+        let bound = if matches!(key, Key::Anchor(..)) { MAX_ANCHORS } else { MAX_REGISTRY };
+        if waiting >= bound {
+            return Err(SubmitError::Full { waiting });
+        }
+        check(&transaction, state)?;
+        match &key {
+            Key::Anchor(authority, _) => *self.counts.entry(authority.clone()).or_default() += 1,
+            Key::Registry(..) => self.registry += 1,
+        }
+        let offer = offered.then(|| Offer::new(now_ms));
+        self.entries.insert(key, Entry { transaction, digest, offer });
+        Ok(true)
+    }
+
+    /// What a proposer offers to the next block, at most `bytes` of it: registry decisions by nonce, then anchors by
+    /// sequence, the authorities taking turns.
+    pub fn candidates(&self, bytes: usize) -> Vec<Transaction> {
+        let mut left = bytes;
+        let mut out = Vec::new();
+        let mut push = |transaction: &Transaction, out: &mut Vec<Transaction>| {
+            let size = transaction.encode_size();
+            if size <= left {
+                left -= size;
+                out.push(transaction.clone());
+            }
+        };
+        let mut turns: BTreeMap<&PublicKey, Vec<&Transaction>> = BTreeMap::new();
+        for (key, entry) in &self.entries {
+            match key {
+                Key::Registry(..) => push(&entry.transaction, &mut out),
+                Key::Anchor(authority, _) => turns.entry(authority).or_default().push(&entry.transaction),
+            }
+        }
+        let longest = turns.values().map(Vec::len).max().unwrap_or(0);
+        for turn in 0..longest {
+            for anchors in turns.values() {
+                if let Some(transaction) = anchors.get(turn) {
+                    push(transaction, &mut out);
+                }
+            }
+        }
+        out
+    }
+
+    /// Drops what `state`, the newest final one, holds already or will never take. Returns how long ago, in
+    /// milliseconds, this node was asked for those that it had offered and that `included` names.
+    pub fn settle(&mut self, state: &State, included: &[Transaction], now_ms: u64) -> Vec<u64> {
+        let mut waited = Vec::new();
+        for transaction in included {
+            let digest = transaction.digest();
+            let key = key(transaction, digest);
+            if let Some(entry) = self.remove(&key)
+                && entry.digest == digest
+                && let Some(offer) = entry.offer
+            {
+                waited.push(now_ms.saturating_sub(offer.since_ms));
+            }
+        }
+        let stale: Vec<Key> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| !may_apply(&entry.transaction, state))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in stale {
+            self.remove(&key);
+        }
+        waited
+    }
+
+    /// Offers that are due to be repeated to the other nodes at `now_ms`.
+    pub fn due(&mut self, now_ms: u64) -> Vec<Transaction> {
+        let mut out = Vec::new();
+        for entry in self.entries.values_mut() {
+            if let Some(offer) = &mut entry.offer
+                && offer.next_ms <= now_ms
+            {
+                offer.next_ms = now_ms + offer.wait_ms;
+                offer.wait_ms = (offer.wait_ms * 2).min(LAST_REPEAT_MS);
+                out.push(entry.transaction.clone());
+            }
+        }
+        out
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn remove(&mut self, key: &Key) -> Option<Entry> {
+        let entry = self.entries.remove(key)?;
+        match key {
+            Key::Registry(..) => self.registry -= 1,
+            Key::Anchor(authority, _) => {
+                if let Some(count) = self.counts.get_mut(authority) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.counts.remove(authority);
+                    }
+                }
+            }
+        }
+        Some(entry)
+    }
+}
+
+impl Offer {
+    fn new(now_ms: u64) -> Self {
+        // Due at once: the first offer is sent like every repetition.
+        Self { since_ms: now_ms, next_ms: now_ms, wait_ms: FIRST_REPEAT_MS }
+    }
+}
+
+/// Refuses what no block after `state` can hold.
+fn check(transaction: &Transaction, state: &State) -> Result<(), Error> {
+    match transaction {
+        Transaction::Anchor(anchor) => {
+            let authority = anchor.authority.clone();
+            if !serves(state, &authority) {
+                return Err(Error::NotAuthority(authority));
+            }
+            if state.is_applied(&authority, anchor.sequence) {
+                return Err(Error::Replayed {
+                    authority,
+                    sequence: anchor.sequence,
+                    window: voltmesh_ledger::SEQUENCE_WINDOW,
+                });
+            }
+            if !anchor.verify(&state.chain()) {
+                return Err(Error::Signature { what: "anchor", by: authority });
+            }
+        }
+        Transaction::Registry(registry) => {
+            if registry.chain != state.chain() {
+                return Err(Error::Chain { found: registry.chain, want: state.chain() });
+            }
+            // Those that come before it may wait beside it, but not more than have room.
+            let ahead = registry.nonce.checked_sub(state.nonce());
+            if ahead.is_none_or(|ahead| ahead >= MAX_REGISTRY as u64) {
+                return Err(Error::Nonce { found: registry.nonce, want: state.nonce() });
+            }
+            registry.verify(state.operators().keys(), state.operators().threshold())?;
+            if ahead == Some(0) {
+                // Its turn is now, so all of it is checked.
+                state.check(transaction)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a block after `state` may hold it, signatures aside.
+fn may_apply(transaction: &Transaction, state: &State) -> bool {
+    match transaction {
+        Transaction::Anchor(anchor) => {
+            serves(state, &anchor.authority) && !state.is_applied(&anchor.authority, anchor.sequence)
+        }
+        // Decisions before it may have made it impossible.
+        Transaction::Registry(registry) if registry.nonce == state.nonce() => {
+            state.check(transaction).is_ok()
+        }
+        Transaction::Registry(registry) => registry.nonce > state.nonce(),
+    }
+}
+
+/// Whether `key` is an authority now, in the next epoch or in the one after.
+fn serves(state: &State, key: &PublicKey) -> bool {
+    let epoch = state.epoch();
+    [state.authorities_for(epoch), state.authorities_for(epoch.next())]
+        .into_iter()
+        .flatten()
+        .chain([state.planned_authorities()])
+        .any(|set| set.contains(key))
+}
+
+fn key(transaction: &Transaction, digest: Digest) -> Key {
+    match transaction {
+        Transaction::Anchor(anchor) => Key::Anchor(anchor.authority.clone(), anchor.sequence),
+        Transaction::Registry(registry) => Key::Registry(registry.nonce, digest),
+    }
+}

@@ -1,0 +1,122 @@
+//! Signatures of log roots: which there are, which are missing.
+
+use crate::PublicKey;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+use voltmesh_ledger::{AuthoritySet, Digest, Header, RootReceipt};
+
+/// Roots kept: at ten blocks a second, 13 minutes. 8,192 × 43 signatures × 112 B = 39 MiB with 128 authorities.
+const MAX_ROOTS: usize = 8_192;
+
+/// How far ahead of our own final block others' signatures are kept.
+const MAX_EARLY: u64 = 64;
+
+/// Time that signatures have to arrive by themselves before they are asked for, in milliseconds.
+const GRACE_MS: u64 = 400;
+
+/// Heights asked for in one message.
+pub(crate) const MAX_ASKED: usize = 64;
+
+#[derive(Debug)]
+struct Root {
+    header: Header,
+    authorities: Arc<AuthoritySet>,
+    receipts: BTreeMap<PublicKey, RootReceipt>,
+    ask_at_ms: u64,
+}
+
+/// Signatures by height.
+#[derive(Debug)]
+pub(crate) struct Roots {
+    chain: Digest,
+    known: BTreeMap<u64, Root>,
+    /// Heights in `known` with too few signatures.
+    missing: BTreeSet<u64>,
+    /// Signatures of blocks that are not final here yet, by signer, so that nobody takes another's place.
+    early: BTreeMap<u64, BTreeMap<PublicKey, RootReceipt>>,
+}
+
+impl Roots {
+    pub fn new(chain: Digest) -> Self {
+        Self { chain, known: BTreeMap::new(), missing: BTreeSet::new(), early: BTreeMap::new() }
+    }
+
+    /// From now on signatures of this final block's root are collected.
+    pub fn open(&mut self, header: &Header, authorities: Arc<AuthoritySet>, now_ms: u64) {
+        let height = header.height.get();
+        if self.known.contains_key(&height) {
+            return;
+        }
+        let root =
+            Root { header: header.clone(), authorities, receipts: BTreeMap::new(), ask_at_ms: now_ms + GRACE_MS };
+        self.known.insert(height, root);
+        self.missing.insert(height);
+        while self.known.len() > MAX_ROOTS {
+            if let Some((oldest, _)) = self.known.pop_first() {
+                self.missing.remove(&oldest);
+            }
+        }
+        let early = self.early.remove(&height).unwrap_or_default();
+        for receipt in early.into_values() {
+            self.add(receipt, height);
+        }
+        self.early = self.early.split_off(&height);
+    }
+
+    /// Takes a signature, checking it if its block is final here. `tip` is the height of our newest final block.
+    pub fn add(&mut self, receipt: RootReceipt, tip: u64) -> bool {
+        let height = receipt.height.get();
+        let Some(root) = self.known.get_mut(&height) else {
+            if height > tip && height <= tip + MAX_EARLY {
+                let signers = self.early.entry(height).or_default();
+                if signers.len() < voltmesh_ledger::MAX_AUTHORITIES {
+                    signers.insert(receipt.authority.clone(), receipt);
+                }
+            }
+            return false;
+        };
+        if root.receipts.contains_key(&receipt.authority)
+            || !root.authorities.contains(&receipt.authority)
+            || receipt.verify(&self.chain, &root.header).is_err()
+        {
+            return false;
+        }
+        root.receipts.insert(receipt.authority.clone(), receipt);
+        if root.receipts.len() >= root.authorities.honest() {
+            self.missing.remove(&height);
+        }
+        true
+    }
+
+    /// The signatures of the block at `height`, if they are enough: f + 1.
+    pub fn enough(&self, height: u64) -> Option<Vec<RootReceipt>> {
+        let root = self.known.get(&height)?;
+        (root.receipts.len() >= root.authorities.honest()).then(|| root.receipts.values().cloned().collect())
+    }
+
+    /// What there is for a peer that asks, f + 1 at most.
+    pub fn known(&self, height: u64) -> Vec<RootReceipt> {
+        self.known.get(&height).map_or_else(Vec::new, |root| {
+            root.receipts.values().take(root.authorities.honest()).cloned().collect()
+        })
+    }
+
+    /// Heights to ask others for now, oldest first; asked for again after `again_ms`.
+    pub fn ask(&mut self, now_ms: u64, again_ms: u64) -> Vec<u64> {
+        let mut out = Vec::new();
+        for height in &self.missing {
+            if out.len() == MAX_ASKED {
+                break;
+            }
+            if let Some(root) = self.known.get_mut(height)
+                && root.ask_at_ms <= now_ms
+            {
+                root.ask_at_ms = now_ms + again_ms;
+                out.push(*height);
+            }
+        }
+        out
+    }
+}

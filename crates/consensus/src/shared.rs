@@ -1,0 +1,186 @@
+//! What the node's tasks, its handle and its subscriptions have in common.
+
+use crate::{PublicKey, chain::Chain, pool::Pool, roots::Roots};
+use commonware_consensus::marshal::{core::Mailbox, standard::Standard};
+use commonware_utils::{channel::watch, sync::Mutex};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+use voltmesh_ledger::{AuthoritySet, Block, Certificate, Digest, Header, Height, Scheme, State};
+
+/// Marshal, as this node uses it.
+pub(crate) type Marshal = Mailbox<Scheme, Standard<Block>>;
+
+/// Latencies kept for percentiles.
+const LATENCIES: usize = 1_024;
+
+/// Certificates fetched from peers that are kept: one per epoch change, and those that subscribers need.
+const MAX_CERTIFICATES: usize = 4_096;
+
+/// How far this node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tip {
+    pub height: u64,
+    pub epoch: u64,
+    /// The node has ended, there will be no other.
+    pub stopped: bool,
+}
+
+/// A peer as it last said about itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Heard {
+    pub height: u64,
+    pub at_ms: u64,
+}
+
+/// Numbers for status pages.
+#[derive(Default)]
+pub(crate) struct Counts {
+    /// View of the last certificate seen.
+    pub view: u64,
+    /// Conflicting votes seen, by whom. Bounded by the number of authorities.
+    pub misbehaviour: BTreeMap<PublicKey, u64>,
+    /// Milliseconds from submission at this node to finality.
+    pub latencies: VecDeque<u64>,
+}
+
+impl Counts {
+    pub fn latency(&mut self, ms: u64) {
+        if self.latencies.len() == LATENCIES {
+            self.latencies.pop_front();
+        }
+        self.latencies.push_back(ms);
+    }
+}
+
+/// Certificates of blocks that marshal holds without one of their own.
+#[derive(Default)]
+pub(crate) struct Certificates {
+    pub known: BTreeMap<u64, Certificate>,
+    pub wanted: BTreeSet<u64>,
+}
+
+pub(crate) struct Shared {
+    pub me: PublicKey,
+    pub chain_id: Digest,
+    pub chain: Mutex<Chain>,
+    pub pool: Mutex<Pool>,
+    pub roots: Mutex<Roots>,
+    /// Authorities by the first epoch in which they serve; each until the next entry.
+    pub sets: Mutex<BTreeMap<u64, Arc<AuthoritySet>>>,
+    /// Last headers of epochs that changed the authorities, and whom they named.
+    pub handovers: Mutex<BTreeMap<u64, (Header, Arc<AuthoritySet>)>>,
+    pub peers: Mutex<BTreeMap<PublicKey, Heard>>,
+    pub counts: Mutex<Counts>,
+    pub certificates: Mutex<Certificates>,
+    /// Height that was final when this process started.
+    pub restored: u64,
+    /// Counts up when the pool has something new.
+    pub pooled: watch::Sender<u64>,
+    /// Counts up when root signatures or certificates arrived.
+    pub signed: watch::Sender<u64>,
+    /// The newest final block.
+    pub tip: watch::Sender<Tip>,
+    /// Milliseconds since the Unix epoch, by the node's clock.
+    pub clock: Box<dyn Fn() -> u64 + Send + Sync>,
+}
+
+impl Shared {
+    pub fn new(me: PublicKey, chain: Chain, clock: Box<dyn Fn() -> u64 + Send + Sync>) -> Self {
+        let state = chain.finalised();
+        let chain_id = state.chain();
+        let tip = Tip { height: state.height().get(), epoch: state.epoch().get(), stopped: false };
+        Self {
+            me,
+            chain_id,
+            chain: Mutex::new(chain),
+            pool: Mutex::default(),
+            roots: Mutex::new(Roots::new(chain_id)),
+            sets: Mutex::default(),
+            handovers: Mutex::default(),
+            peers: Mutex::default(),
+            counts: Mutex::default(),
+            certificates: Mutex::default(),
+            restored: tip.height,
+            pooled: watch::Sender::new(0),
+            signed: watch::Sender::new(0),
+            tip: watch::Sender::new(tip),
+            clock,
+        }
+    }
+
+    /// Ends all that wait for news.
+    pub fn stop(&self) {
+        self.tip.send_modify(|tip| tip.stopped = true);
+        bump(&self.signed);
+        bump(&self.pooled);
+    }
+
+    pub fn now_ms(&self) -> u64 {
+        (self.clock)()
+    }
+
+    pub fn finalised(&self) -> Arc<State> {
+        self.chain.lock().finalised()
+    }
+
+    pub fn height(&self) -> u64 {
+        self.tip.borrow().height
+    }
+
+    /// The authorities of an epoch that this node has seen.
+    pub fn authorities_of(&self, epoch: u64) -> Option<Arc<AuthoritySet>> {
+        self.sets.lock().range(..=epoch).next_back().map(|(_, set)| set.clone())
+    }
+
+    /// Notes what a final block settles about authorities.
+    pub fn note_authorities(&self, state: &State) {
+        let mut sets = self.sets.lock();
+        let epoch = state.epoch();
+        for epoch in [epoch, epoch.next(), epoch.next().next()] {
+            let Some(set) = state.authorities_for(epoch) else { continue };
+            let before = sets.range(..=epoch.get()).next_back().map(|(_, before)| before.clone());
+            if before.is_some_and(|before| before == *set) {
+                continue;
+            }
+            sets.insert(epoch.get(), set.clone());
+            if epoch == state.epoch().next().next() {
+                self.handovers.lock().insert(state.height().get(), (state.header().clone(), set.clone()));
+            }
+        }
+    }
+
+    /// The certificate of the final block at `height`, or `None` if it is final only through a later one as far as
+    /// this node knows.
+    pub async fn certificate(&self, marshal: &Marshal, height: u64) -> Option<Certificate> {
+        if let Some(certificate) = self.certificates.lock().known.get(&height) {
+            return Some(certificate.clone());
+        }
+        marshal.get_finalization(Height::new(height)).await.map(Certificate::from)
+    }
+
+    /// Asks peers for the certificate of the block at `height`.
+    pub fn want_certificate(&self, height: u64) {
+        let mut certificates = self.certificates.lock();
+        if !certificates.known.contains_key(&height) && certificates.wanted.len() < MAX_CERTIFICATES {
+            certificates.wanted.insert(height);
+        }
+    }
+
+    /// Keeps a certificate that was asked for and checked.
+    pub fn keep_certificate(&self, height: u64, certificate: Certificate) {
+        let mut certificates = self.certificates.lock();
+        if certificates.wanted.remove(&height) {
+            certificates.known.insert(height, certificate);
+            while certificates.known.len() > MAX_CERTIFICATES {
+                certificates.known.pop_first();
+            }
+        }
+    }
+}
+
+/// Tells everyone who watches a counter that it went up.
+pub(crate) fn bump(counter: &watch::Sender<u64>) {
+    counter.send_modify(|count| *count = count.wrapping_add(1));
+}

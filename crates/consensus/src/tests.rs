@@ -1,0 +1,1 @@
+//! Whole networks under the deterministic runtime.
