@@ -1,0 +1,348 @@
+//! What a fog node is told: one TOML file. Every default is stated at its field; unknown keys are refused.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use crate::Error;
+
+/// The largest configuration file that is read, in bytes.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// The configuration of one fog node. Paths that are not absolute count from the file's folder.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Folder of spool, quarantine and ledger; created if absent. No default.
+    pub data: PathBuf,
+    /// Folder with `tls.crt`, `tls.key`, `ca.crt` and `sign.key`, as `voltmesh pki issue fog:<id>` makes it. The
+    /// certificate names the node; `sign.key` signs votes, anchors and attested batches. No default.
+    pub credentials: PathBuf,
+    /// The revocation list of the CA; a change takes effect within a second. No default.
+    pub crl: PathBuf,
+    /// Addresses to listen on.
+    #[serde(default)]
+    pub listen: Listen,
+    /// The ledger and its authorities.
+    pub ledger: Ledger,
+    /// Where batches go. Without it, batches wait in the spool.
+    pub cloud: Option<Cloud>,
+    /// Bounds of what is taken in.
+    #[serde(default)]
+    pub ingest: Limits,
+    /// Bounds of what is kept on disk.
+    #[serde(default)]
+    pub spool: Spool,
+    /// Records of clients that are not ours.
+    #[serde(default)]
+    pub foreign: Foreign,
+}
+
+/// Addresses to listen on.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Listen {
+    /// MQTT 5 over mutual TLS, for vehicles and clients. Default 0.0.0.0:8883.
+    pub mqtt: SocketAddr,
+    /// Authorities of the ledger. Default 0.0.0.0:7000.
+    pub p2p: SocketAddr,
+    /// `/metrics`, `/status`, `/tx`, `/chain/…`; loopback only. Default 127.0.0.1:9100.
+    pub http: SocketAddr,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self {
+            mqtt: ([0, 0, 0, 0], 8883).into(),
+            p2p: ([0, 0, 0, 0], 7000).into(),
+            http: ([127, 0, 0, 1], 9100).into(),
+        }
+    }
+}
+
+/// The ledger this node is an authority of.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ledger {
+    /// The chain's genesis, TOML. No default.
+    pub genesis: PathBuf,
+    /// The other authorities and how to reach them. Default: none.
+    #[serde(default)]
+    pub peers: Vec<Peer>,
+    /// Accept authorities from addresses other than the configured ones (behind address translation). Default false.
+    #[serde(default)]
+    pub any_source_address: bool,
+    /// Least time between blocks, milliseconds, 20..=60000. Default 100.
+    #[serde(default = "default_block_ms")]
+    pub block_ms: u64,
+    /// Longest time between blocks when nothing happens, milliseconds, 100..=600000. Default 1000.
+    #[serde(default = "default_idle_block_ms")]
+    pub idle_block_ms: u64,
+    /// Time between two anchors of this node, milliseconds, 10..=60000. Default 100.
+    #[serde(default = "default_anchor_ms")]
+    pub anchor_ms: u64,
+    /// Batches after which an anchor is submitted without waiting, 1..=512. Default 512.
+    #[serde(default = "default_anchor_batches")]
+    pub anchor_batches: usize,
+    /// Time after which an anchor that is not finalised is submitted again, milliseconds. Default 3000.
+    #[serde(default = "default_resubmit_ms")]
+    pub resubmit_ms: u64,
+}
+
+fn default_block_ms() -> u64 {
+    100
+}
+fn default_idle_block_ms() -> u64 {
+    1_000
+}
+fn default_anchor_ms() -> u64 {
+    100
+}
+fn default_anchor_batches() -> usize {
+    512
+}
+fn default_resubmit_ms() -> u64 {
+    3_000
+}
+
+/// Another authority.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Peer {
+    /// Its public key, hex, 64 digits.
+    pub key: String,
+    /// Its p2p address, host:port.
+    pub address: String,
+}
+
+/// The cloud that archives.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cloud {
+    /// Its MQTT listener, host:port. No default.
+    pub address: String,
+    /// The Ed25519 key that signs archive notices, hex, 64 digits. No default.
+    pub notice_key: String,
+    /// Batches under way to the cloud at once, 1..=65535. Default 256.
+    #[serde(default = "default_window")]
+    pub window: usize,
+    /// Bytes under way to the cloud at once. Default 16 MiB.
+    #[serde(default = "default_window_bytes")]
+    pub window_bytes: u64,
+    /// Time after the cloud's PUBACK within which its archive notice is expected; then the batch is sent again,
+    /// milliseconds. Default 60000.
+    #[serde(default = "default_notice_ms")]
+    pub notice_ms: u64,
+}
+
+fn default_window() -> usize {
+    256
+}
+fn default_window_bytes() -> u64 {
+    16 * 1024 * 1024
+}
+fn default_notice_ms() -> u64 {
+    60_000
+}
+
+/// Bounds of what is taken in. Beyond a bound nothing is acknowledged and the session ends with 0x97, so that the
+/// vehicle keeps its data and tries again or elsewhere.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Sessions at once. Default 4096.
+    pub sessions: usize,
+    /// MQTT Receive Maximum of a session: publishes it may have unacknowledged. Default 1024.
+    pub receive_maximum: u16,
+    /// Largest MQTT packet, bytes: a full batch and its topic. Default 1 MiB + 4 KiB.
+    pub packet_bytes: u32,
+    /// Largest JSON sample, bytes: 512 cells as text. Default 64 KiB.
+    pub sample_bytes: usize,
+    /// Bytes received and not yet durable, all sessions together. Default 128 MiB.
+    pub inflight_bytes: u64,
+    /// Batches held until archived (about 300 bytes of memory each). Default 1,000,000.
+    pub held_batches: usize,
+    /// Archived batches remembered per vehicle, to notice forks and replays. Default 256.
+    pub remembered: usize,
+    /// Archive notices kept for vehicles that are not connected, bytes. Default 16 MiB.
+    pub notice_bytes: usize,
+    /// Threads that verify signatures and recompute roots. Default 0: one per core.
+    pub workers: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sessions: 4_096,
+            receive_maximum: 1_024,
+            packet_bytes: 1024 * 1024 + 4096,
+            sample_bytes: 64 * 1024,
+            inflight_bytes: 128 * 1024 * 1024,
+            held_batches: 1_000_000,
+            remembered: 256,
+            notice_bytes: 16 * 1024 * 1024,
+            workers: 0,
+        }
+    }
+}
+
+/// Bounds of what is kept on disk.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Spool {
+    /// The spool's size, bytes: a day of 1,000 vehicles at 1 Hz and 60 bytes a record is 5.2 GB. Default 8 GiB.
+    pub capacity_bytes: u64,
+    /// Disk kept free for the ledger, bytes: ingest stops first, since consensus cannot go on with a full disk.
+    /// Default 1 GiB.
+    pub reserve_bytes: u64,
+    /// The quarantine's size, bytes; beyond it the oldest entries go, which is counted. Default 256 MiB.
+    pub quarantine_bytes: u64,
+}
+
+impl Default for Spool {
+    fn default() -> Self {
+        Self {
+            capacity_bytes: 8 * 1024 * 1024 * 1024,
+            reserve_bytes: 1024 * 1024 * 1024,
+            quarantine_bytes: 256 * 1024 * 1024,
+        }
+    }
+}
+
+/// Records of clients that are not ours (`v1/<client>/sample`, JSON).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Foreign {
+    /// Acknowledge only when a second fog node holds the record too. Default true. Set it to false only where this
+    /// node is alone: its loss then loses what the cloud has not archived.
+    pub second_copy: bool,
+    /// Time after which a copy is offered to another fog node, milliseconds. Default 250.
+    pub offer_ms: u64,
+    /// Time after which a publish without a second copy is given up (no PUBACK, 0x97), milliseconds. Default 2000.
+    pub copy_ms: u64,
+    /// Time after which the holder of a copy asks for it, and then anchors it itself, milliseconds. Default 30000.
+    pub takeover_ms: u64,
+    /// Bytes of copies held for one other fog node. Default 256 MiB.
+    pub copy_bytes: u64,
+    /// Time between two attested batches of a client, milliseconds. Default 100.
+    pub attest_ms: u64,
+    /// Records after which an attested batch is sealed without waiting, 1..=4096. Default 1024.
+    pub attest_records: usize,
+    /// Records remembered to notice redelivery. Default 1,000,000 (about 48 MB).
+    pub remembered: usize,
+}
+
+impl Default for Foreign {
+    fn default() -> Self {
+        Self {
+            second_copy: true,
+            offer_ms: 250,
+            copy_ms: 2_000,
+            takeover_ms: 30_000,
+            copy_bytes: 256 * 1024 * 1024,
+            attest_ms: 100,
+            attest_records: 1_024,
+            remembered: 1_000_000,
+        }
+    }
+}
+
+impl Config {
+    /// Reads and checks a file; relative paths count from its folder.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let unreadable = |error: std::io::Error| Error::Config {
+            what: format!("cannot read {}: {error}", path.display()),
+        };
+        let size = std::fs::metadata(path).map_err(unreadable)?.len();
+        if size > MAX_FILE {
+            return Err(Error::Config { what: format!("{} has {size} bytes, at most {MAX_FILE}", path.display()) });
+        }
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        Self::parse(&text, path.parent().unwrap_or(Path::new(".")))
+            .map_err(|error| Error::Config { what: format!("{}: {error}", path.display()) })
+    }
+
+    /// Parses and checks a text; relative paths count from `base`.
+    ///
+    /// ```
+    /// let text = r#"
+    ///     data = "data"
+    ///     credentials = "pki/fog-fog-1"
+    ///     crl = "pki/crl.pem"
+    ///     [ledger]
+    ///     genesis = "genesis.toml"
+    /// "#;
+    /// let config = voltmesh_fog::Config::parse(text, std::path::Path::new("/etc/voltmesh")).unwrap();
+    /// assert_eq!(config.data, std::path::Path::new("/etc/voltmesh/data"));
+    /// assert!(voltmesh_fog::Config::parse(&format!("colour = 1\n{text}"), std::path::Path::new("/")).is_err());
+    /// ```
+    pub fn parse(text: &str, base: &Path) -> Result<Self, Error> {
+        let mut config: Self =
+            toml::from_str(text).map_err(|error| Error::Config { what: error.to_string() })?;
+        for path in [
+            &mut config.data,
+            &mut config.credentials,
+            &mut config.crl,
+            &mut config.ledger.genesis,
+        ] {
+            *path = base.join(&*path);
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let within = |key: &str, value: u64, range: std::ops::RangeInclusive<u64>| {
+            if range.contains(&value) {
+                return Ok(());
+            }
+            Err(Error::Config { what: format!("{key} = {value} is outside {}..={}", range.start(), range.end()) })
+        };
+        if !self.listen.http.ip().is_loopback() {
+            return Err(Error::Config {
+                what: format!("listen.http = {} is not loopback: it asks for no certificate", self.listen.http),
+            });
+        }
+        within("ledger.block_ms", self.ledger.block_ms, 20..=60_000)?;
+        within("ledger.idle_block_ms", self.ledger.idle_block_ms, 100..=600_000)?;
+        within("ledger.anchor_ms", self.ledger.anchor_ms, 10..=60_000)?;
+        within("ledger.anchor_batches", self.ledger.anchor_batches as u64, 1..=512)?;
+        within("foreign.attest_records", self.foreign.attest_records as u64, 1..=4_096)?;
+        within("foreign.attest_ms", self.foreign.attest_ms, 1..=60_000)?;
+        within("ingest.receive_maximum", self.ingest.receive_maximum.into(), 1..=65_535)?;
+        within("ingest.inflight_bytes", self.ingest.inflight_bytes, 2 * 1024 * 1024..=1 << 40)?;
+        if let Some(cloud) = &self.cloud {
+            within("cloud.window", cloud.window as u64, 1..=65_535)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refuse(text: &str) -> String {
+        Config::parse(text, Path::new("/")).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_defaults_file_states_every_default() {
+        let stated = Config::parse(crate::DEFAULTS, Path::new("/")).unwrap();
+        let least = "data='data'\ncredentials='pki/fog-fog-1'\ncrl='pki/crl.pem'\n[ledger]\ngenesis='genesis.toml'";
+        let least = Config::parse(least, Path::new("/")).unwrap();
+        assert_eq!(format!("{stated:?}"), format!("{least:?}"));
+    }
+
+    #[test]
+    fn a_wrong_file_says_what_is_wrong() {
+        let base = "data='d'\ncredentials='c'\ncrl='l'\n[ledger]\ngenesis='g'\n";
+        assert!(refuse("").contains("data"));
+        assert!(refuse(&format!("{base}colour = 1")).contains("colour"));
+        assert!(refuse(&format!("{base}block_ms = 1")).contains("ledger.block_ms = 1 is outside 20..=60000"));
+        assert!(refuse(&format!("{base}[listen]\nhttp = '0.0.0.0:80'")).contains("not loopback"));
+    }
+}

@@ -1,0 +1,294 @@
+//! From durable batches to evidence: anchors are submitted, seen in final blocks, and turned into receipts.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use voltmesh_consensus::Finalized;
+use voltmesh_control::{BatchReceipt, MAX_RECEIPTS, Receipts};
+use voltmesh_ledger::{
+    Anchor, AnchorEvidence, RegistryProof, SEQUENCE_WINDOW, State, Transaction,
+};
+use voltmesh_mqtt::SessionId;
+use voltmesh_telemetry::{BatchId, Digest, Timestamp, VehicleId};
+
+use super::{
+    AnchorSettings, Ingest, Output, Topic,
+    durable::Then,
+    entry::{Entry, EvidenceEntry},
+    refusal::Delay,
+};
+
+/// Anchors under way at once: as many as one block takes of an authority.
+const UNDER_WAY: usize = 16;
+
+/// Bytes of receipts in one message: half of the bound.
+const RECEIPT_BYTES: usize = 512 * 1024;
+
+/// Numbers that are left out at the start, for anchors of an earlier process that may still be in pools.
+const SKIPPED: u64 = 2 * UNDER_WAY as u64;
+
+/// An anchor that is not final.
+#[derive(Debug)]
+struct UnderWay {
+    transaction: Transaction,
+    batches: Vec<BatchId>,
+    submitted: Timestamp,
+}
+
+/// What this node knows of the ledger and waits for.
+#[derive(Debug, Default)]
+pub struct Anchors {
+    state: Option<Arc<State>>,
+    caught_up: bool,
+    registry_root: Option<Digest>,
+    handovers: Option<Bytes>,
+    queue: VecDeque<BatchId>,
+    next_sequence: u64,
+    under_way: BTreeMap<u64, UnderWay>,
+    last: Timestamp,
+}
+
+impl Anchors {
+    pub fn height(&self) -> u64 {
+        self.state.as_ref().map_or(0, |state| state.height().get())
+    }
+
+    pub fn queued(&self) -> usize {
+        self.queue.len() + self.under_way.values().map(|under| under.batches.len()).sum::<usize>()
+    }
+
+    pub fn handovers(&self) -> Option<Bytes> {
+        self.handovers.clone()
+    }
+
+    /// Whether a commitment counts: `Ok(Some(height))` if it is revoked.
+    pub fn lookup(&self, commitment: &Digest) -> Result<Option<u64>, Delay> {
+        let height = self.height();
+        let Some(state) = self.state.as_ref().filter(|_| self.caught_up) else {
+            return Err(Delay::LedgerBehind { height });
+        };
+        match state.registry().get(commitment) {
+            Some(entry) => Ok(entry.revoked_at.map(|height| height.get())),
+            None => Err(Delay::NotEnrolled { commitment: *commitment, height }),
+        }
+    }
+
+    pub fn deadline(&self, settings: &AnchorSettings) -> Option<Timestamp> {
+        let next = (!self.queue.is_empty() && self.caught_up && self.under_way.len() < UNDER_WAY)
+            .then(|| after(self.last, settings.every_ms));
+        let again = self.under_way.values().map(|under| after(under.submitted, settings.resubmit_ms)).min();
+        next.into_iter().chain(again).min()
+    }
+}
+
+pub(super) fn after(time: Timestamp, ms: u64) -> Timestamp {
+    Timestamp::from_millis(time.as_millis().saturating_add(ms))
+}
+
+impl Ingest {
+    pub(super) fn ledger_state(&mut self, state: Arc<State>, caught_up: bool) {
+        if self.ledger.state.as_ref().is_none_or(|known| known.height() < state.height()) {
+            self.set_state(state);
+        }
+        if caught_up && !self.ledger.caught_up {
+            self.ledger.caught_up = true;
+            self.anchor_restored();
+        }
+    }
+
+    fn set_state(&mut self, state: Arc<State>) {
+        let sequence = state.next_sequence(&self.authority);
+        if self.ledger.state.is_none() {
+            self.ledger.next_sequence = sequence + SKIPPED;
+        }
+        self.ledger.next_sequence = self.ledger.next_sequence.max(sequence);
+        let root = state.header().registry_root;
+        self.ledger.state = Some(state);
+        if self.ledger.registry_root.replace(root) != Some(root) {
+            self.recheck_sessions();
+        }
+    }
+
+    pub(super) fn batch_durable(&mut self, batch: BatchId) {
+        let Some(held) = self.held.get(&batch) else { return };
+        if !held.sources.is_empty() {
+            let sources = held.sources.clone();
+            self.sources_sealed(&sources);
+        }
+        // Until the ledger has caught up, `anchor_restored` knows what is open.
+        if self.ledger.caught_up {
+            self.ledger.queue.push_back(batch);
+        }
+    }
+
+    /// Submits what is due.
+    pub(super) fn anchors_due(&mut self) {
+        if !self.ledger.caught_up {
+            return;
+        }
+        self.resubmit();
+        let settings = self.settings.anchors;
+        while self.ledger.under_way.len() < UNDER_WAY {
+            let full = self.ledger.queue.len() >= settings.batches;
+            let due = !self.ledger.queue.is_empty() && after(self.ledger.last, settings.every_ms) <= self.now;
+            if !(full || due) {
+                return;
+            }
+            self.submit();
+        }
+    }
+
+    fn submit(&mut self) {
+        let (mut batches, mut records) = (Vec::new(), 0);
+        let mut once = BTreeSet::new(); // an anchor that names a batch twice is invalid
+        while batches.len() < self.settings.anchors.batches {
+            let Some(batch) = self.ledger.queue.pop_front() else { break };
+            let Some(held) = self.held.get(&batch).filter(|held| held.evidence.is_none()) else { continue };
+            if once.insert(batch) {
+                records += u64::from(held.count);
+                batches.push(batch);
+            }
+        }
+        if batches.is_empty() {
+            return;
+        }
+        let sequence = self.ledger.next_sequence;
+        self.ledger.next_sequence += 1;
+        let anchor = Anchor::sign(&self.settings.chain, &self.settings.key, sequence, records, batches.clone());
+        let transaction = Transaction::Anchor(anchor);
+        self.outputs.push(Output::Submit(transaction.clone()));
+        self.ledger.under_way.insert(sequence, UnderWay { transaction, batches, submitted: self.now });
+        self.ledger.last = self.now;
+    }
+
+    /// Anchors that are not final in time: again, or under a new number if theirs is about to be too old.
+    fn resubmit(&mut self) {
+        let (now, wait) = (self.now, self.settings.anchors.resubmit_ms);
+        let due = self.ledger.under_way.iter().filter(|(_, under)| after(under.submitted, wait) <= now);
+        let due: Vec<u64> = due.map(|(sequence, _)| *sequence).collect();
+        for sequence in due {
+            self.counters.anchors_resubmitted += 1;
+            let too_old = self.ledger.next_sequence - sequence > SEQUENCE_WINDOW / 2;
+            if too_old {
+                self.requeue(sequence, &[]);
+            } else if let Some(under) = self.ledger.under_way.get_mut(&sequence) {
+                under.submitted = now;
+                self.outputs.push(Output::Submit(under.transaction.clone()));
+            }
+        }
+    }
+
+    /// An anchor is not under way any more; what is not in `settled` waits for the next one.
+    fn requeue(&mut self, sequence: u64, settled: &[BatchId]) {
+        let Some(under) = self.ledger.under_way.remove(&sequence) else { return };
+        for batch in under.batches.into_iter().rev().filter(|batch| !settled.contains(batch)) {
+            self.ledger.queue.push_front(batch);
+        }
+    }
+
+    pub(super) fn finalized(&mut self, finalized: &Finalized) {
+        // A block can be final through a later one: `header` and `state` are that one's, and so is the evidence.
+        let height = finalized.header.height;
+        if height.get() > self.ledger.height() {
+            self.set_state(finalized.state.clone());
+        }
+        let own = self.authority.clone();
+        for transaction in finalized.block.transactions() {
+            if let Transaction::Anchor(anchor) = transaction
+                && anchor.authority == own
+            {
+                self.requeue(anchor.sequence, &anchor.batches);
+            }
+        }
+        let mut proofs: BTreeMap<Digest, Option<RegistryProof>> = BTreeMap::new();
+        let mut receipts: BTreeMap<VehicleId, Vec<(BatchId, Bytes)>> = BTreeMap::new();
+        let mut uncounted = 0u64;
+        for entry in &finalized.entries {
+            let Some(held) = self.held.get(&entry.batch).filter(|held| held.evidence.is_none()) else { continue };
+            let proof = proofs.entry(held.commitment).or_insert_with(|| finalized.state.prove(&held.commitment));
+            let Some(proof) = proof.clone().filter(|proof| proof.entry.counts_at(height)) else {
+                uncounted += 1;
+                continue;
+            };
+            let evidence = AnchorEvidence::new(
+                finalized.header.clone(),
+                finalized.certificate.clone(),
+                finalized.root_signatures.clone(),
+                entry.inclusion.clone(),
+                proof,
+            );
+            let evidence = evidence.to_bytes();
+            self.counters.anchored_records += u64::from(held.count);
+            if !held.boot.is_foreign() {
+                receipts.entry(held.vehicle.clone()).or_default().push((entry.batch, evidence.clone()));
+            }
+            let stored = EvidenceEntry { batch: entry.batch, height: height.get(), evidence };
+            let at = self.append(Entry::Evidence(stored).encode());
+            if let Some(held) = self.held.get_mut(&entry.batch) {
+                held.evidence = Some(at);
+            }
+            self.disk.then(Then::Forward(entry.batch));
+        }
+        if uncounted > 0 {
+            self.log(format!("{uncounted} batches were anchored after their keys were revoked: they do not count"));
+            self.drop_revoked();
+        }
+        for (vehicle, items) in receipts {
+            if let Some(session) = self.sessions.of_vehicle(&vehicle) {
+                self.send_receipts(session, &vehicle, items);
+            }
+        }
+    }
+
+    fn send_receipts(
+        &mut self,
+        session: SessionId,
+        vehicle: &VehicleId,
+        items: Vec<(BatchId, Bytes)>,
+    ) {
+        let each = items.first().map_or(1, |(_, evidence)| evidence.len() + 64);
+        let per_message = (RECEIPT_BYTES / each).clamp(1, MAX_RECEIPTS);
+        for part in items.chunks(per_message) {
+            let payload = encode_receipts(part.to_vec());
+            let (vehicle, topic) = (vehicle.clone(), Topic::Receipt);
+            self.outputs.push(Output::ToVehicle { session, vehicle, topic, payload });
+        }
+    }
+
+    /// Batches of revoked keys that no evidence can be made for: quarantined, and not held any longer.
+    fn drop_revoked(&mut self) {
+        let Some(state) = self.ledger.state.clone() else { return };
+        let revoked = self.held.iter().filter(|(_, held)| held.evidence.is_none()).filter_map(|(id, held)| {
+            let height = state.registry().get(&held.commitment)?.revoked_at?.get();
+            Some((*id, held.vehicle.clone(), held.entry.0, height))
+        });
+        let revoked: Vec<_> = revoked.collect();
+        for (id, vehicle, entry, height) in revoked {
+            let refusal = super::Refusal::Revoked { height };
+            self.quarantine_entry(&refusal, "this fog node", &format!("v1/{vehicle}/batch"), entry);
+            self.archived(id);
+            self.counters.archived_batches -= 1;
+        }
+    }
+
+    pub(super) fn handovers(&mut self, handovers: Bytes) {
+        if self.ledger.handovers.as_ref() == Some(&handovers) {
+            return;
+        }
+        self.ledger.handovers = Some(handovers.clone());
+        let all: Vec<_> = self.sessions.vehicles().map(|(vehicle, session)| (vehicle.clone(), session)).collect();
+        for (vehicle, session) in all {
+            let (topic, payload) = (Topic::Trust, handovers.clone());
+            self.outputs.push(Output::ToVehicle { session, vehicle, topic, payload });
+        }
+        self.outputs.push(Output::TrustToCloud(handovers));
+    }
+}
+
+pub(super) fn encode_receipts(items: Vec<(BatchId, Bytes)>) -> Bytes {
+    let items = items.into_iter().map(|(batch, evidence)| BatchReceipt { batch, evidence }).collect();
+    Receipts { items }.encode().into()
+}

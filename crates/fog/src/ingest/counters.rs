@@ -1,0 +1,81 @@
+//! What a fog node counts.
+
+use std::collections::BTreeMap;
+
+use super::refusal::{Delay, Refusal};
+
+/// Counters since the start of the process.
+#[derive(Debug, Clone, Default)]
+pub struct Counters {
+    /// Records that are durable and acknowledged.
+    pub received_records: u64,
+    /// Batches that are durable.
+    pub received_batches: u64,
+    /// Records of held batches that are in a finalised block.
+    pub anchored_records: u64,
+    /// Batches that the cloud has acknowledged.
+    pub forwarded: u64,
+    /// Publishes that were rejected for good.
+    pub rejected: u64,
+    /// Entries written to the quarantine.
+    pub quarantined: u64,
+    /// Batches and samples that came again.
+    pub duplicates: u64,
+    /// Batches of which records before them were never seen here.
+    pub gaps: u64,
+    /// Batches released because the cloud has archived them.
+    pub archived_batches: u64,
+    /// Batches sent to the cloud again because its notice did not come.
+    pub forwarded_again: u64,
+    /// Anchors submitted again because they were not finalised in time.
+    pub anchors_resubmitted: u64,
+    /// Archive notices that the configured cloud key did not sign, or that cannot be read.
+    pub notices_forged: u64,
+    /// Archive notices about batches that this node does not hold.
+    pub notices_stale: u64,
+    /// Blocks of foreign records held for other fog nodes.
+    pub copies_held: u64,
+    /// Copies that this node attests because the first node went silent.
+    pub copies_taken_over: u64,
+    /// Offers of copies refused: malformed, or beyond the bound.
+    pub copies_refused: u64,
+    named: BTreeMap<&'static str, u64>,
+}
+
+impl Counters {
+    /// Counts a rejection.
+    pub fn refuse(&mut self, refusal: &Refusal) {
+        self.rejected += 1;
+        *self.named.entry(refusal.counter()).or_default() += 1;
+    }
+
+    /// Counts a transient failure.
+    pub fn delay(&mut self, delay: &Delay) {
+        *self.named.entry(delay.counter()).or_default() += 1;
+    }
+
+    /// All counters by name, those that are zero included.
+    pub fn all(&self) -> BTreeMap<String, u64> {
+        let fields = [
+            ("received_records", self.received_records),
+            ("received_batches", self.received_batches),
+            ("anchored_records", self.anchored_records),
+            ("forwarded", self.forwarded),
+            ("rejected", self.rejected),
+            ("quarantined", self.quarantined),
+            ("duplicates", self.duplicates),
+            ("gaps", self.gaps),
+            ("archived_batches", self.archived_batches),
+            ("forwarded_again", self.forwarded_again),
+            ("anchors_resubmitted", self.anchors_resubmitted),
+            ("notices_forged", self.notices_forged),
+            ("notices_stale", self.notices_stale),
+            ("copies_held", self.copies_held),
+            ("copies_taken_over", self.copies_taken_over),
+            ("copies_refused", self.copies_refused),
+        ];
+        let named = Refusal::COUNTERS.iter().chain(&Delay::COUNTERS);
+        let named = named.map(|name| (*name, self.named.get(name).copied().unwrap_or_default()));
+        fields.into_iter().chain(named).map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}

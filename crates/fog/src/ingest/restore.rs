@@ -1,0 +1,138 @@
+//! After a crash: everything is rebuilt from what the spool holds.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use voltmesh_control::commitment;
+use voltmesh_ledger::public_key;
+use voltmesh_spool::Position;
+use voltmesh_telemetry::{Digest, Record, SealedBatch, Timestamp, VehicleId};
+
+use super::{
+    Ingest,
+    chain::Link,
+    durable::Held,
+    entry::{Block, Entry},
+};
+
+/// Attested batches this old are not opened to remember their records: a client that lost its answer has asked again
+/// by then.
+const REMEMBER_MS: u64 = 600_000;
+
+/// What only restoring needs.
+#[derive(Debug, Default)]
+pub struct Restoring {
+    samples: BTreeMap<Position, Vec<(VehicleId, Record)>>,
+    unreadable: u64,
+}
+
+impl Ingest {
+    /// Takes an entry that the spool holds; in order of their positions.
+    pub fn restore(&mut self, now: Timestamp, restoring: &mut Restoring, position: Position, bytes: &Bytes) {
+        self.now = self.now.max(now);
+        let at = (position, bytes.len() as u32);
+        self.disk.count_restored(bytes.len());
+        let known = match Entry::decode(bytes) {
+            Some(Entry::Batch(entry)) => {
+                let Ok(batch) = SealedBatch::parse(entry.wire.clone()) else {
+                    restoring.unreadable += 1;
+                    return;
+                };
+                let header = batch.header();
+                let opening = super::uplink::opening(&entry.opening);
+                let commitment = if header.boot.is_foreign() {
+                    self.own_commitment
+                } else {
+                    commitment(&header.vehicle, &opening)
+                };
+                if header.boot.is_foreign() {
+                    self.sources_restored(&entry.sources);
+                    if super::anchors::after(entry.received, REMEMBER_MS) > now
+                        && let Ok(records) = batch.open()
+                    {
+                        let named = records.into_iter().map(|record| (header.vehicle.clone(), record));
+                        self.remember_restored(&named.collect::<Vec<_>>());
+                    }
+                } else {
+                    let link = Link { id: batch.id(), count: header.count, previous: header.previous };
+                    self.chains.insert(&header.vehicle, header.boot, header.first, link);
+                }
+                let held = Held {
+                    vehicle: header.vehicle.clone(),
+                    boot: header.boot,
+                    first: header.first,
+                    count: header.count,
+                    commitment,
+                    entry: at,
+                    evidence: None,
+                    height: entry.height,
+                    sources: entry.sources,
+                };
+                if let Some(twice) = self.held.insert(batch.id(), held) {
+                    self.disk.release(twice.entry);
+                }
+                true
+            }
+            Some(Entry::Evidence(entry)) => {
+                match self.held.get_mut(&entry.batch) {
+                    Some(held) => {
+                        if let Some(twice) = held.evidence.replace(at) {
+                            self.disk.release(twice);
+                        }
+                    }
+                    None => self.disk.release(at),
+                }
+                true
+            }
+            Some(Entry::Samples(entry)) => Block::read(&entry.block).is_some_and(|records| {
+                self.remember_restored(&records);
+                self.restore_source(position, at.1, records.len() as u32);
+                restoring.samples.insert(position, records);
+                true
+            }),
+            Some(Entry::Copy(entry)) => public_key(&entry.origin).is_ok_and(|origin| {
+                self.hold_copy(Digest::of(&entry.block), origin, at);
+                true
+            }),
+            None => false,
+        };
+        restoring.unreadable += u64::from(!known);
+    }
+
+    /// All entries were given: samples without a batch are attested, batches with evidence are forwarded; batches
+    /// without are anchored once the ledger has caught up, unless their evidence is replayed until then.
+    pub fn restored(&mut self, restoring: Restoring) {
+        self.resume_sources(restoring.samples);
+        let mut anchored: Vec<_> =
+            self.held.iter().filter_map(|(id, held)| Some((held.evidence?.0, *id))).collect();
+        anchored.sort_unstable();
+        for (_, batch) in anchored {
+            self.enqueue_forward(batch);
+        }
+        if restoring.unreadable > 0 {
+            let count = restoring.unreadable;
+            self.log(format!("{count} entries of the spool are of no known kind: they are kept, not used"));
+        }
+    }
+
+    /// The height above which blocks must be replayed to find the evidence of batches that have none; `None` if there
+    /// are none.
+    pub fn replay_above(&self) -> Option<u64> {
+        self.held.values().filter(|held| held.evidence.is_none()).map(|held| held.height).min()
+    }
+
+    /// The ledger has caught up: what has no evidence yet is anchored, again if need be.
+    pub(super) fn anchor_restored(&mut self) {
+        let durable = self.durable_below();
+        let mut open: Vec<_> = self
+            .held
+            .iter()
+            .filter(|(_, held)| held.evidence.is_none() && held.entry.0 < durable)
+            .map(|(id, held)| (held.entry.0, *id))
+            .collect();
+        open.sort_unstable();
+        for (_, batch) in open {
+            self.batch_durable(batch);
+        }
+    }
+}

@@ -1,0 +1,390 @@
+//! Connected peers and what they publish: topics bound to the certificate, hellos, batches.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use ed25519_dalek::VerifyingKey;
+use voltmesh_control::{Hello, MAX_HELLO_BYTES, Opening, commitment};
+use voltmesh_identity::{Peer, Role};
+use voltmesh_mqtt::SessionId;
+use voltmesh_telemetry::{BatchId, Digest, SealedBatch, Signer, VehicleId, batch::MAX_WIRE_BYTES};
+
+use super::{
+    Ingest, Output, Topic,
+    chain::{Fit, Link},
+    durable::{Held, Then},
+    entry::{BatchEntry, Entry},
+    job::Job,
+    refusal::{Delay, Refusal},
+};
+
+/// Receipts of earlier batches that a vehicle is given after its hello; the rest follow when it offers them again.
+const RECEIPTS_AT_HELLO: usize = 256;
+
+/// A publish that waits for its answer. `token` and `arrived_us` are the shell's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// Whose.
+    pub session: SessionId,
+    /// Which of that session.
+    pub token: u64,
+    /// When it arrived, for the latency of its answer.
+    pub arrived_us: u64,
+}
+
+/// What a peer may publish under `v1/<its id>/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Hello,
+    Batch,
+    Sample,
+}
+
+/// A presented and enrolled key.
+#[derive(Debug, Clone)]
+struct Enrolled {
+    opening: Opening,
+    commitment: Digest,
+    key: VerifyingKey,
+    key_id: Digest,
+    /// Height of its revocation.
+    revoked: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Session {
+    peer: Peer,
+    /// The certificate's id as a vehicle's name.
+    vehicle: VehicleId,
+    enrolled: Option<Enrolled>,
+}
+
+impl Session {
+    /// The topic's kind, if it is one of the peer's own.
+    fn kind(&self, topic: &str) -> Option<Kind> {
+        let name = topic.strip_prefix("v1/")?.strip_prefix(self.vehicle.as_str())?.strip_prefix('/')?;
+        match (self.peer.identity.role, name) {
+            (Role::Edge, "hello") => Some(Kind::Hello),
+            (Role::Edge, "batch") => Some(Kind::Batch),
+            (Role::Edge | Role::Client, "sample") => Some(Kind::Sample),
+            _ => None,
+        }
+    }
+}
+
+/// A batch whose signature is being checked.
+#[derive(Debug)]
+struct Verifying {
+    ticket: u64,
+    claim: Claim,
+    batch: SealedBatch,
+    enrolled: Enrolled,
+    result: Option<Result<(), String>>,
+}
+
+/// All sessions, and the batches under verification, which are taken in the order in which they came.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    all: BTreeMap<SessionId, Session>,
+    by_vehicle: BTreeMap<VehicleId, SessionId>,
+    verifying: VecDeque<Verifying>,
+    tickets: u64,
+}
+
+impl Sessions {
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub fn remove(&mut self, session: SessionId) {
+        if let Some(gone) = self.all.remove(&session)
+            && self.by_vehicle.get(&gone.vehicle) == Some(&session)
+        {
+            self.by_vehicle.remove(&gone.vehicle);
+        }
+    }
+
+    /// Removes a session; false if it was gone.
+    pub fn end(&mut self, session: SessionId) -> bool {
+        let there = self.all.contains_key(&session);
+        self.remove(session);
+        there
+    }
+
+    pub fn name(&self, session: SessionId) -> String {
+        self.all.get(&session).map_or_else(|| "a closed session".into(), |s| s.peer.identity.to_string())
+    }
+
+    /// The session of a vehicle that has said hello.
+    pub fn of_vehicle(&self, vehicle: &VehicleId) -> Option<SessionId> {
+        self.by_vehicle.get(vehicle).copied()
+    }
+
+    /// All vehicles that have said hello.
+    pub fn vehicles(&self) -> impl Iterator<Item = (&VehicleId, SessionId)> {
+        self.by_vehicle.iter().map(|(vehicle, session)| (vehicle, *session))
+    }
+
+    pub fn client(&self, session: SessionId) -> Option<&VehicleId> {
+        self.all.get(&session).map(|session| &session.vehicle)
+    }
+}
+
+impl Ingest {
+    pub(super) fn connected(&mut self, session: SessionId, peer: Peer) {
+        if self.sessions.len() >= self.settings.limits.sessions {
+            let why = format!("{} sessions are open, try another fog node", self.sessions.len());
+            self.outputs.push(Output::Disconnect { session, reason: 0x97, why });
+            return;
+        }
+        // The same rules bind both names, so this fails only for what could own no topic anyway.
+        let Ok(vehicle) = peer.identity.id().parse() else {
+            let why = format!("{} cannot name a vehicle", peer.identity);
+            self.outputs.push(Output::Disconnect { session, reason: 0x87, why });
+            return;
+        };
+        self.sessions.all.insert(session, Session { peer, vehicle, enrolled: None });
+    }
+
+    pub(super) fn publish(&mut self, claim: Claim, topic: &str, payload: Bytes) {
+        let Some(session) = self.sessions.all.get(&claim.session) else { return };
+        let taken = match session.kind(topic) {
+            Some(Kind::Sample) => self.sample(claim, &payload),
+            Some(Kind::Batch) => self.batch(claim, &payload),
+            Some(Kind::Hello) => self.hello(claim, &payload),
+            None => Err(Reject::For(Refusal::ForeignTopic {
+                topic: topic.chars().take(128).collect(),
+                peer: session.peer.identity.to_string(),
+            })),
+        };
+        match taken {
+            Ok(()) => {}
+            Err(Reject::For(refusal)) => self.refuse(claim, &refusal, topic, &payload),
+            Err(Reject::Now(delay)) => self.delay(claim.session, &delay),
+        }
+    }
+
+    fn hello(&mut self, claim: Claim, payload: &Bytes) -> Result<(), Reject> {
+        oversized("hello", payload, MAX_HELLO_BYTES)?;
+        let hello = Hello::decode(payload).map_err(|error| malformed("hello", error))?;
+        let key = VerifyingKey::from_bytes(&hello.opening.key).map_err(|error| malformed("hello's key", error))?;
+        let Some(session) = self.sessions.all.get_mut(&claim.session) else { return Ok(()) };
+        let vehicle = session.vehicle.clone();
+        let commitment = commitment(&vehicle, &hello.opening);
+        let revoked = self.ledger.lookup(&commitment)?;
+        if let Some(height) = revoked {
+            return Err(Reject::For(Refusal::Revoked { height }));
+        }
+        let key_id = Digest::of(&hello.opening.key);
+        session.enrolled = Some(Enrolled { opening: hello.opening, commitment, key, key_id, revoked });
+        self.sessions.by_vehicle.insert(vehicle.clone(), claim.session);
+        self.disk.answer(claim, 0, 0);
+        self.greet(claim.session, &vehicle);
+        Ok(())
+    }
+
+    /// What a vehicle missed while it was away.
+    fn greet(&mut self, session: SessionId, vehicle: &VehicleId) {
+        if let Some(payload) = self.ledger.handovers() {
+            let (vehicle, topic) = (vehicle.clone(), Topic::Trust);
+            self.outputs.push(Output::ToVehicle { session, vehicle, topic, payload });
+        }
+        for payload in self.uplink.missed_notices(vehicle) {
+            let (vehicle, topic) = (vehicle.clone(), Topic::Notice);
+            self.outputs.push(Output::ToVehicle { session, vehicle, topic, payload });
+        }
+        let known = self.chains.latest(vehicle, RECEIPTS_AT_HELLO);
+        let durable = self.durable_below();
+        let evidence = known.iter().filter_map(|id| self.held.get(id)?.evidence);
+        let entries: Vec<_> = evidence.map(|(at, _)| at).filter(|at| *at < durable).collect();
+        if !entries.is_empty() {
+            self.outputs.push(Output::ReceiptsFromSpool { session, vehicle: vehicle.clone(), entries });
+        }
+    }
+
+    fn batch(&mut self, claim: Claim, payload: &Bytes) -> Result<(), Reject> {
+        oversized("batch", payload, MAX_WIRE_BYTES)?;
+        let Some(session) = self.sessions.all.get(&claim.session) else { return Ok(()) };
+        let Some(enrolled) = &session.enrolled else { return Err(Delay::NoHello.into()) };
+        if let Some(height) = enrolled.revoked {
+            return Err(Refusal::Revoked { height }.into());
+        }
+        let batch = SealedBatch::parse(payload.clone()).map_err(|error| malformed("batch", error))?;
+        let header = batch.header();
+        if header.signer != Signer::Vehicle || header.vehicle != session.vehicle {
+            return Err(Reject::For(Refusal::WrongVehicle {
+                batch: format!("{}/{}", header.vehicle, header.boot),
+                peer: session.peer.identity.to_string(),
+            }));
+        }
+        if header.key_id != enrolled.key_id {
+            return Err(Reject::For(Refusal::WrongKey { expected: enrolled.key_id, found: header.key_id }));
+        }
+        let (vehicle, id) = (session.vehicle.clone(), batch.id());
+        if self.again(claim, &vehicle, id) {
+            return Ok(());
+        }
+        let enrolled = enrolled.clone();
+        self.room(payload.len())?;
+        self.disk.enter(payload.len());
+        self.sessions.tickets += 1;
+        let ticket = self.sessions.tickets;
+        let job = Job::Verify { ticket, batch: batch.clone(), key: enrolled.key };
+        self.sessions.verifying.push_back(Verifying { ticket, claim, batch, enrolled, result: None });
+        self.outputs.push(Output::Work(job));
+        Ok(())
+    }
+
+    /// A batch that is known: acknowledged again, with what it has come to meanwhile.
+    fn again(&mut self, claim: Claim, vehicle: &VehicleId, id: BatchId) -> bool {
+        let session = claim.session;
+        if let Some(held) = self.held.get(&id) {
+            let durable = self.durable_below();
+            if held.entry.0 >= durable {
+                // It waits for the disk with the others of its group; so does this answer.
+                self.disk.answer(claim, 0, 0);
+            } else {
+                let evidence = held.evidence.map(|(at, _)| at).filter(|at| *at < durable);
+                self.disk.answer(claim, 0, 0);
+                if let Some(at) = evidence {
+                    let (vehicle, entries) = (vehicle.clone(), vec![at]);
+                    self.outputs.push(Output::ReceiptsFromSpool { session, vehicle, entries });
+                }
+            }
+        } else if let Some(payload) = self.uplink.notice_of(vehicle, &id) {
+            self.disk.answer(claim, 0, 0);
+            let (vehicle, topic) = (vehicle.clone(), Topic::Notice);
+            self.outputs.push(Output::ToVehicle { session, vehicle, topic, payload });
+        } else {
+            return false;
+        }
+        self.counters.duplicates += 1;
+        true
+    }
+
+    pub(super) fn verified(&mut self, ticket: u64, result: Result<(), String>) {
+        let waiting = &mut self.sessions.verifying;
+        if let Ok(at) = waiting.binary_search_by_key(&ticket, |verifying| verifying.ticket) {
+            waiting[at].result = Some(result);
+        }
+        while self.sessions.verifying.front().is_some_and(|first| first.result.is_some()) {
+            if let Some(first) = self.sessions.verifying.pop_front() {
+                self.take(first);
+            }
+        }
+    }
+
+    /// A batch in its turn, whose signature was checked.
+    fn take(&mut self, verifying: Verifying) {
+        let Verifying { claim, batch, enrolled, result, .. } = verifying;
+        let size = batch.wire().len();
+        let header = batch.header();
+        let link = Link { id: batch.id(), count: header.count, previous: header.previous };
+        let fit = match result.unwrap_or_else(|| Err("it was not checked".into())) {
+            Ok(()) => self.chains.fit(&header.vehicle, header.boot, header.first, &link),
+            Err(why) => Err(Refusal::Unverified { why }),
+        };
+        let held = self.held.contains_key(&batch.id());
+        match fit {
+            Err(refusal) => {
+                self.disk.leave(size as u64);
+                let topic = format!("v1/{}/batch", header.vehicle);
+                self.refuse(claim, &refusal, &topic, batch.wire());
+            }
+            Ok(Fit::Known) if held => {
+                self.counters.duplicates += 1;
+                self.disk.answer(claim, 0, size);
+            }
+            // Known, but neither held nor with a notice at hand: forwarded again, so that the cloud gives its notice.
+            Ok(fit) => {
+                if fit == Fit::Gap {
+                    self.counters.gaps += 1;
+                }
+                self.disk.answer(claim, 0, size);
+                self.hold(&batch, link, enrolled.commitment, &enrolled.opening, Vec::new());
+                self.counters.received_records += u64::from(batch.header().count);
+            }
+        }
+    }
+
+    /// Puts a batch into the spool; it is anchored once it is durable.
+    pub(super) fn hold(
+        &mut self,
+        batch: &SealedBatch,
+        link: Link,
+        commitment: Digest,
+        opening: &Opening,
+        sources: Vec<(voltmesh_spool::Position, u32)>,
+    ) {
+        let header = batch.header();
+        let height = self.ledger.height();
+        let mut bytes = [0; 64];
+        bytes[..32].copy_from_slice(&opening.salt);
+        bytes[32..].copy_from_slice(&opening.key);
+        let entry = Entry::Batch(BatchEntry {
+            received: self.now,
+            height,
+            opening: bytes,
+            sources: sources.clone(),
+            wire: batch.wire().clone(),
+        });
+        let entry = self.append(entry.encode());
+        if !header.boot.is_foreign() {
+            self.chains.insert(&header.vehicle, header.boot, header.first, link);
+        }
+        let held = Held {
+            vehicle: header.vehicle.clone(),
+            boot: header.boot,
+            first: header.first,
+            count: header.count,
+            commitment,
+            entry,
+            evidence: None,
+            height,
+            sources,
+        };
+        self.held.insert(batch.id(), held);
+        self.disk.then(Then::Anchor(batch.id()));
+        self.counters.received_batches += 1;
+    }
+
+    /// Notes which of the presented keys the registry has revoked meanwhile.
+    pub(super) fn recheck_sessions(&mut self) {
+        for session in self.sessions.all.values_mut() {
+            if let Some(enrolled) = &mut session.enrolled {
+                enrolled.revoked = self.ledger.lookup(&enrolled.commitment).unwrap_or_default();
+            }
+        }
+    }
+}
+
+/// A publish that is not taken.
+pub enum Reject {
+    /// For good.
+    For(Refusal),
+    /// For now.
+    Now(Delay),
+}
+
+impl From<Refusal> for Reject {
+    fn from(refusal: Refusal) -> Self {
+        Self::For(refusal)
+    }
+}
+
+impl From<Delay> for Reject {
+    fn from(delay: Delay) -> Self {
+        Self::Now(delay)
+    }
+}
+
+pub(super) fn malformed(what: &'static str, error: impl std::fmt::Display) -> Reject {
+    Reject::For(Refusal::Malformed { what, why: error.to_string() })
+}
+
+pub(super) fn oversized(what: &'static str, payload: &Bytes, limit: usize) -> Result<(), Reject> {
+    if payload.len() > limit {
+        return Err(Reject::For(Refusal::Oversized { what, size: payload.len(), limit }));
+    }
+    Ok(())
+}

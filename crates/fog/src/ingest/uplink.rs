@@ -1,0 +1,243 @@
+//! To the cloud and back: envelopes leave in order, within a window, and are kept until the cloud's signed notice.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use bytes::Bytes;
+use voltmesh_control::{ArchiveNotice, Envelope, Opening};
+use voltmesh_telemetry::{BatchId, Timestamp, VehicleId};
+
+use super::{
+    ForwardSettings, Ingest, Output, Topic,
+    anchors::after,
+    entry::{BatchEntry, EvidenceEntry},
+    refusal::Refusal,
+};
+
+/// An envelope that the cloud does not answer for so long is sent again on the same session: the cloud commits within
+/// seconds, an object store within tens of them.
+const ANSWER_MS: u64 = 60_000;
+
+/// Vehicles that a notice is kept for at most, before the oldest goes.
+const NOTICES: usize = 65_536;
+
+/// What is on its way to the cloud.
+#[derive(Debug, Default)]
+pub struct Uplink {
+    up: bool,
+    queue: VecDeque<BatchId>,
+    queued: BTreeSet<BatchId>,
+    under_way: BTreeMap<BatchId, (Timestamp, u64)>,
+    under_way_bytes: u64,
+    /// Acknowledged by the cloud, without a notice yet; oldest first.
+    acknowledged: VecDeque<(Timestamp, BatchId)>,
+    notices: Notices,
+}
+
+/// Notices for vehicles, oldest first.
+#[derive(Debug, Default)]
+struct Notices {
+    kept: VecDeque<Kept>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Kept {
+    vehicle: VehicleId,
+    batches: Vec<BatchId>,
+    payload: Bytes,
+    delivered: bool,
+}
+
+impl Uplink {
+    pub fn queued(&self) -> usize {
+        self.queue.len() + self.under_way.len()
+    }
+
+    pub fn deadline(&self, settings: &ForwardSettings) -> Option<Timestamp> {
+        let notice = self.acknowledged.front().map(|(at, _)| after(*at, settings.notice_ms));
+        let answer = self.under_way.values().map(|(at, _)| after(*at, ANSWER_MS)).min();
+        notice.into_iter().chain(answer).min()
+    }
+
+    /// Notices that came while the vehicle was away.
+    pub fn missed_notices(&mut self, vehicle: &VehicleId) -> Vec<Bytes> {
+        let missed = self.notices.kept.iter_mut().filter(|kept| kept.vehicle == *vehicle && !kept.delivered);
+        missed
+            .map(|kept| {
+                kept.delivered = true;
+                kept.payload.clone()
+            })
+            .collect()
+    }
+
+    /// The notice about a batch, if it is still kept.
+    pub fn notice_of(&self, vehicle: &VehicleId, batch: &BatchId) -> Option<Bytes> {
+        let mut kept = self.notices.kept.iter().rev();
+        let found = kept.find(|kept| kept.vehicle == *vehicle && kept.batches.contains(batch))?;
+        Some(found.payload.clone())
+    }
+
+    fn keep(&mut self, kept: Kept, bound: usize) {
+        let size = |kept: &Kept| kept.payload.len() + 32 * kept.batches.len();
+        self.notices.bytes += size(&kept);
+        self.notices.kept.push_back(kept);
+        while self.notices.bytes > bound || self.notices.kept.len() > NOTICES {
+            let Some(oldest) = self.notices.kept.pop_front() else { break };
+            self.notices.bytes -= size(&oldest);
+        }
+    }
+}
+
+impl Ingest {
+    /// A batch whose evidence is durable goes to the cloud in its turn.
+    pub(super) fn enqueue_forward(&mut self, batch: BatchId) {
+        if self.held.contains_key(&batch)
+            && !self.uplink.under_way.contains_key(&batch)
+            && self.uplink.queued.insert(batch)
+        {
+            self.uplink.queue.push_back(batch);
+        }
+    }
+
+    pub(super) fn forward_due(&mut self) {
+        self.forward_again();
+        let settings = self.settings.forward;
+        while self.uplink.up
+            && self.uplink.under_way.len() < settings.window
+            && (self.uplink.under_way_bytes < settings.window_bytes || self.uplink.under_way.is_empty())
+        {
+            let Some(batch) = self.uplink.queue.pop_front() else { return };
+            self.uplink.queued.remove(&batch);
+            let Some(held) = self.held.get(&batch) else { continue };
+            let Some((evidence, evidence_size)) = held.evidence else { continue };
+            let bytes = u64::from(held.entry.1) + u64::from(evidence_size);
+            self.uplink.under_way.insert(batch, (self.now, bytes));
+            self.uplink.under_way_bytes += bytes;
+            self.outputs.push(Output::Forward { batch, entry: held.entry.0, evidence });
+        }
+    }
+
+    /// What was not answered, or answered but not followed by a notice, is sent again.
+    fn forward_again(&mut self) {
+        let (now, notice_ms) = (self.now, self.settings.forward.notice_ms);
+        let late = self.uplink.under_way.iter().filter(|(_, (at, _))| after(*at, ANSWER_MS) <= now);
+        let late: Vec<_> = late.map(|(batch, _)| *batch).collect();
+        for batch in late {
+            self.not_under_way(&batch);
+            self.counters.forwarded_again += 1;
+            self.enqueue_forward(batch);
+        }
+        while self.uplink.acknowledged.front().is_some_and(|(at, _)| after(*at, notice_ms) <= now) {
+            let Some((_, batch)) = self.uplink.acknowledged.pop_front() else { break };
+            if self.held.contains_key(&batch) {
+                self.counters.forwarded_again += 1;
+                self.enqueue_forward(batch);
+            }
+        }
+    }
+
+    fn not_under_way(&mut self, batch: &BatchId) -> bool {
+        let Some((_, bytes)) = self.uplink.under_way.remove(batch) else { return false };
+        self.uplink.under_way_bytes -= bytes;
+        true
+    }
+
+    pub(super) fn cloud_up(&mut self) {
+        self.uplink.up = true;
+        if let Some(handovers) = self.ledger.handovers() {
+            self.outputs.push(Output::TrustToCloud(handovers));
+        }
+    }
+
+    pub(super) fn cloud_down(&mut self) {
+        self.uplink.up = false;
+        self.uplink.under_way_bytes = 0;
+        let under_way = std::mem::take(&mut self.uplink.under_way);
+        for batch in under_way.into_keys().rev() {
+            if self.uplink.queued.insert(batch) {
+                self.uplink.queue.push_front(batch);
+            }
+        }
+    }
+
+    pub(super) fn cloud_answer(&mut self, batch: BatchId, reason: u8) {
+        if !self.not_under_way(&batch) {
+            return;
+        }
+        if reason < 0x80 {
+            self.counters.forwarded += 1;
+            if self.held.contains_key(&batch) {
+                self.uplink.acknowledged.push_back((self.now, batch));
+            }
+            return;
+        }
+        // The cloud keeps what it rejects in its own quarantine; the vehicle still has the batch.
+        let Some(held) = self.held.get(&batch) else { return };
+        let (entry, vehicle) = (held.entry.0, held.vehicle.clone());
+        let refusal = Refusal::Cloud { code: reason };
+        self.quarantine_entry(&refusal, "the cloud", &format!("v1/{vehicle}/batch"), entry);
+        self.log(format!("batch {batch} of {vehicle}: {refusal}"));
+        self.archived(batch);
+        self.counters.archived_batches -= 1;
+    }
+
+    pub(super) fn cloud_notice(&mut self, payload: &Bytes) {
+        let Some(key) = &self.settings.cloud_key else { return };
+        let notice = match ArchiveNotice::verify(payload, key) {
+            Ok(notice) => notice,
+            Err(error) => {
+                self.counters.notices_forged += 1;
+                self.log(format!("an archive notice is not taken: {error}; check cloud.notice_key"));
+                return;
+            }
+        };
+        let mut foreign = false;
+        for batch in &notice.batches {
+            foreign |= batch.boot.is_foreign();
+            let held = self.held.get(&batch.id).is_some_and(|held| {
+                (&held.vehicle, held.boot, held.first, held.count)
+                    == (&notice.vehicle, batch.boot, batch.first, batch.count)
+            });
+            if held {
+                self.not_under_way(&batch.id);
+                self.archived(batch.id);
+            } else {
+                self.counters.notices_stale += 1;
+            }
+        }
+        if foreign {
+            return; // a foreign client has no spool that waits for it
+        }
+        let session = self.sessions.of_vehicle(&notice.vehicle);
+        if let Some(session) = session {
+            let (vehicle, topic) = (notice.vehicle.clone(), Topic::Notice);
+            self.outputs.push(Output::ToVehicle { session, vehicle, topic, payload: payload.clone() });
+        }
+        let kept = Kept {
+            vehicle: notice.vehicle,
+            batches: notice.batches.iter().map(|batch| batch.id).collect(),
+            payload: payload.clone(),
+            delivered: session.is_some(),
+        };
+        self.uplink.keep(kept, self.settings.limits.notice_bytes);
+    }
+}
+
+pub(super) fn encode_envelope(fog: &str, entry: BatchEntry, evidence: EvidenceEntry) -> Bytes {
+    let envelope = Envelope {
+        fog: fog.to_owned(),
+        batch: entry.wire,
+        opening: opening(&entry.opening),
+        evidence: evidence.evidence,
+        received: entry.received,
+    };
+    envelope.encode().into()
+}
+
+/// The opening in a batch entry.
+pub(super) fn opening(bytes: &[u8; 64]) -> Opening {
+    let (mut salt, mut key) = ([0; 32], [0; 32]);
+    salt.copy_from_slice(&bytes[..32]);
+    key.copy_from_slice(&bytes[32..]);
+    Opening { salt, key }
+}
