@@ -1,0 +1,212 @@
+//! The HTTP interface. Reading only; loopback by default.
+//!
+//! Provided: a bearer token (compared in constant time) or a client certificate, if configured; bounded answers.
+//! Not provided: roles finer than that, rate limits, TLS for the token (put a proxy in front, or set `tls`).
+
+use crate::{
+    board::Board,
+    delta::{ArchiveError, Cursor, Reader},
+    proof::{ProveError, prove},
+};
+use axum::{
+    Json, Router,
+    extract::{Path, Query, Request, State},
+    http::{HeaderValue, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use subtle::ConstantTimeEq as _;
+use voltmesh_ledger::Digest;
+use voltmesh_telemetry::{Boot, RecordId, RecordNumber, VehicleId};
+
+/// Most records in a page.
+pub const MAX_PAGE: usize = 10_000;
+/// Records in a page if the request does not say.
+pub const DEFAULT_PAGE: usize = 1_000;
+/// The interface's description.
+pub const OPENAPI: &str = include_str!("openapi.json");
+
+/// What the handlers need.
+#[derive(Clone)]
+pub struct Api {
+    /// Reads the archive.
+    pub reader: Reader,
+    /// What the archivist shows.
+    pub board: Arc<Board>,
+    /// The chain's identity, for proofs.
+    pub chain: Digest,
+    /// Asked of every request but the description, if set.
+    pub token: Option<Arc<str>>,
+    /// Further metrics of the process.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+/// The routes.
+pub fn router(api: Api) -> Router {
+    Router::new()
+        .route("/v1/vehicles", get(vehicles))
+        .route("/v1/vehicles/{vehicle}/latest", get(latest))
+        .route("/v1/vehicles/{vehicle}/records", get(records))
+        .route("/v1/records/{vehicle}/{boot}/{number}/proof", get(proof))
+        .route("/v1/stages", get(stages))
+        .route("/v1/gaps", get(gaps))
+        .route("/v1/trust", get(trust))
+        .route("/metrics", get(metrics))
+        .route("/status", get(status))
+        .route_layer(middleware::from_fn_with_state(api.clone(), authorise))
+        .route("/openapi.json", get(|| async { ([(header::CONTENT_TYPE, "application/json")], OPENAPI) }))
+        .with_state(api)
+}
+
+async fn authorise(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let Some(token) = &api.token else { return next.run(request).await };
+    let given = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    if given.is_some_and(|given| bool::from(given.ct_eq(token.as_bytes()))) {
+        return next.run(request).await;
+    }
+    let mut refused =
+        Problem(StatusCode::UNAUTHORIZED, "want Authorization: Bearer <token>".into()).into_response();
+    refused.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    refused
+}
+
+/// An error as `application/problem+json` (RFC 9457).
+struct Problem(StatusCode, String);
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = json!({ "status": self.0.as_u16(), "title": self.0.canonical_reason(), "detail": self.1 });
+        let content_type = [(header::CONTENT_TYPE, "application/problem+json")];
+        (self.0, content_type, body.to_string()).into_response()
+    }
+}
+
+impl From<ArchiveError> for Problem {
+    fn from(error: ArchiveError) -> Self {
+        tracing::error!(%error, cause = ?std::error::Error::source(&error), "the archive cannot be read");
+        Self(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    }
+}
+
+fn vehicle_id(text: &str) -> Result<VehicleId, Problem> {
+    text.parse()
+        .map_err(|error: voltmesh_telemetry::Error| Problem(StatusCode::BAD_REQUEST, error.to_string()))
+}
+
+async fn vehicles(State(api): State<Api>) -> Result<Json<Value>, Problem> {
+    let mut vehicles = api.reader.vehicles().await?;
+    vehicles.extend(api.board.vehicles());
+    Ok(Json(json!({ "vehicles": vehicles })))
+}
+
+async fn latest(State(api): State<Api>, Path(vehicle): Path<String>) -> Result<Response, Problem> {
+    let id = vehicle_id(&vehicle)?;
+    let row = match api.board.latest(&vehicle) {
+        Some(row) => Some(row),
+        None => api.reader.latest_of(&id).await?,
+    };
+    row.map(|row| Json(row).into_response())
+        .ok_or_else(|| Problem(StatusCode::NOT_FOUND, format!("no record of {vehicle} is archived")))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Range {
+    from: Option<String>,
+    to: Option<String>,
+    limit: Option<usize>,
+    after: Option<String>,
+}
+
+async fn records(
+    State(api): State<Api>,
+    Path(vehicle): Path<String>,
+    Query(range): Query<Range>,
+) -> Result<Json<Value>, Problem> {
+    let vehicle = vehicle_id(&vehicle)?;
+    let time = |text: &Option<String>, default| text.as_deref().map_or(Ok(default), parse_time);
+    // The end of time that a record may carry.
+    let end = voltmesh_telemetry::Timestamp::MAX.as_millis() + 1;
+    let (from, to) = (time(&range.from, 0)?, time(&range.to, end)?.min(end));
+    let limit = range.limit.unwrap_or(DEFAULT_PAGE).min(MAX_PAGE);
+    let after = range.after.as_deref().map(parse_cursor).transpose()?;
+    let page = api.reader.records(&vehicle, from, to, after, limit).await?;
+    let next = page.next.map(|at| format!("{}-{}-{}", at.time_ms, at.boot, at.number));
+    Ok(Json(json!({ "records": page.records, "next": next })))
+}
+
+/// Milliseconds since the Unix epoch, or RFC 3339.
+fn parse_time(text: &str) -> Result<u64, Problem> {
+    if let Ok(ms) = text.parse() {
+        return Ok(ms);
+    }
+    let parsed = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339);
+    let wrong = || Problem(StatusCode::BAD_REQUEST, format!("{text:?} is neither milliseconds nor RFC 3339"));
+    let ms = parsed.map_err(|_| wrong())?.unix_timestamp_nanos() / 1_000_000;
+    u64::try_from(ms).map_err(|_| wrong())
+}
+
+fn parse_cursor(text: &str) -> Result<Cursor, Problem> {
+    let mut parts = text.split('-').map(str::parse);
+    match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some(Ok(time_ms)), Some(Ok(boot)), Some(Ok(number)), None) => Ok(Cursor { time_ms, boot, number }),
+        _ => Err(Problem(StatusCode::BAD_REQUEST, "after: want the `next` of the page before".into())),
+    }
+}
+
+async fn proof(
+    State(api): State<Api>,
+    Path((vehicle, boot, number)): Path<(String, u64, u64)>,
+) -> Result<Response, Problem> {
+    let vehicle = vehicle_id(&vehicle)?;
+    let record = RecordId { vehicle, boot: Boot::new(boot), number: RecordNumber::new(number) };
+    match prove(&api.reader, &api.chain, &record).await {
+        Ok(bytes) => {
+            let name = format!("attachment; filename=\"{}-{boot}-{number}.cose\"", record.vehicle);
+            let headers =
+                [(header::CONTENT_TYPE, "application/cose".to_owned()), (header::CONTENT_DISPOSITION, name)];
+            Ok((headers, bytes).into_response())
+        }
+        Err(ProveError::NotArchived(id)) => {
+            Err(Problem(StatusCode::NOT_FOUND, format!("{id} is not archived")))
+        }
+        Err(ProveError::Archive(error)) => Err(error.into()),
+    }
+}
+
+async fn stages(State(api): State<Api>) -> Json<Value> {
+    Json(json!({ "since_start": api.board.stages(), "tables": api.reader.totals() }))
+}
+
+async fn gaps(State(api): State<Api>) -> Json<Value> {
+    let (gaps, count) = api.board.gaps();
+    let gaps: Vec<_> = gaps
+        .iter()
+        .map(|gap| {
+            json!({
+                "vehicle": gap.vehicle, "boot": gap.boot.get(), "first": gap.first, "count": gap.next - gap.first,
+            })
+        })
+        .collect();
+    Json(json!({ "count": count, "gaps": gaps }))
+}
+
+async fn trust(State(api): State<Api>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/toml")], api.board.trust())
+}
+
+async fn metrics(State(api): State<Api>) -> impl IntoResponse {
+    let text = api.board.metrics() + &(api.metrics)();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)
+}
+
+async fn status(State(api): State<Api>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], api.board.status().to_json())
+}

@@ -1,0 +1,751 @@
+//! Decides what is archived: pure, so that its laws are tested in memory.
+//!
+//! Laws: nothing is archived twice; nothing unfinalised is archived; a fog node gets its PUBACK and a vehicle its
+//! notice only after the commit that holds the batch, or when the batch was archived before; what fails a check is
+//! in the quarantine table before it is rejected.
+
+use crate::{
+    check::{About, Checked, Refusal, Stage, check},
+    coverage::{Coverage, Foreign, RECENT, RECENT_FOREIGN, Range, Stored, Verdict},
+};
+use bytes::Bytes;
+use ed25519_dalek::SigningKey;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+use voltmesh_control::{ArchiveNotice, ArchivedBatch, Handovers, MAX_NOTICE_BATCHES};
+use voltmesh_ledger::{Handover, Trust};
+use voltmesh_telemetry::{
+    BatchHeader, BatchId, Boot, Digest, Record, SealedBatch, Signer, Timestamp, VehicleId,
+};
+
+/// A delivery that waits for its PUBACK; the shell's own number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token(pub u64);
+
+/// A batch that passed every check, as the archive stores it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// What its signer says.
+    pub header: BatchHeader,
+    /// Its id.
+    pub id: BatchId,
+    /// Its id in hex.
+    pub id_text: String,
+    /// The signed batch.
+    pub wire: Bytes,
+    /// What opens its signer's commitment in the registry: salt and key.
+    pub opening: Vec<u8>,
+    /// Proof that the ledger holds it.
+    pub evidence: Bytes,
+    /// Height of the block that holds it.
+    pub height: u64,
+    /// Who forwarded it.
+    pub fog: String,
+    /// Its records.
+    pub records: Vec<Record>,
+}
+
+impl Verified {
+    /// Its least record number.
+    pub fn first(&self) -> u64 {
+        self.records.iter().map(|record| record.number.get()).min().unwrap_or_default()
+    }
+
+    /// Its greatest record number.
+    pub fn last(&self) -> u64 {
+        self.records.iter().map(|record| record.number.get()).max().unwrap_or_default()
+    }
+
+    /// The fog node that vouches for it, if not the vehicle itself.
+    pub fn attested_by(&self) -> Option<&str> {
+        match &self.header.signer {
+            Signer::Vehicle => None,
+            Signer::Fog(fog) => Some(fog),
+        }
+    }
+
+    fn stored(&self) -> Stored {
+        Stored {
+            first: self.header.first.get(),
+            next: self.header.next().get(),
+            id: self.id,
+            previous: self.header.previous,
+        }
+    }
+
+    fn key(&self) -> (VehicleId, Boot) {
+        (self.header.vehicle.clone(), self.header.boot)
+    }
+
+    fn about(&self) -> About {
+        About::of(&self.header, self.id)
+    }
+}
+
+/// A batch to append.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The batch.
+    pub batch: Arc<Verified>,
+    /// Positions of its records that are new; `None` if all are.
+    pub kept: Option<Vec<u32>>,
+}
+
+impl Entry {
+    /// The records to archive.
+    pub fn kept_records(&self) -> impl Iterator<Item = &Record> {
+        let records = &self.batch.records;
+        let all = self.kept.is_none().then_some(records.iter());
+        let some = self.kept.iter().flatten().filter_map(|position| records.get(*position as usize));
+        all.into_iter().flatten().chain(some)
+    }
+}
+
+/// What was refused, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quarantined {
+    /// When it came.
+    pub received: Timestamp,
+    /// From whom.
+    pub fog: String,
+    /// What it claims to be, if it could be read that far.
+    pub about: Option<About>,
+    /// The check that failed.
+    pub refusal: Refusal,
+    /// SHA-256 of the bytes.
+    pub digest: Digest,
+    /// The delivery as it came.
+    pub bytes: Bytes,
+}
+
+/// What the archive must remember beside its rows to recognise what it has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// The contiguous watermark of each boot; for boot 0 the number after the highest.
+    pub watermarks: BTreeMap<(VehicleId, Boot), u64>,
+    /// Ranges beyond the watermark.
+    pub islands: BTreeMap<(VehicleId, Boot), Vec<Range>>,
+}
+
+/// One atomic addition to the archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// Names it in the answer.
+    pub ticket: u64,
+    /// When it was decided.
+    pub time: Timestamp,
+    /// Batches to append.
+    pub entries: Vec<Entry>,
+    /// Refused deliveries to keep.
+    pub quarantine: Vec<Quarantined>,
+    /// The new watermarks of the boots that `entries` touch, and all islands.
+    pub marks: Marks,
+}
+
+/// What the table must be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// The batches of a boot that hold or touch the numbers `first..=last`.
+    Batches {
+        /// Whose.
+        vehicle: VehicleId,
+        /// In which boot.
+        boot: Boot,
+        /// From this number.
+        first: u64,
+        /// To this number.
+        last: u64,
+    },
+    /// Which of these numbers of boot 0 are archived.
+    Numbers {
+        /// Whose.
+        vehicle: VehicleId,
+        /// Which.
+        numbers: BTreeSet<u64>,
+    },
+}
+
+/// What the table says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// To [`Question::Batches`].
+    Batches(Vec<Stored>),
+    /// To [`Question::Numbers`].
+    Numbers(BTreeSet<u64>),
+    /// The table could not be read; try again later.
+    Failed,
+}
+
+/// All that can happen.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A fog node delivered an envelope.
+    Envelope {
+        /// The node, by its certificate.
+        fog: String,
+        /// To acknowledge it.
+        token: Token,
+        /// The envelope.
+        bytes: Bytes,
+    },
+    /// A fog node sent hand-overs of the authority set.
+    Handovers(Bytes),
+    /// The commit is durable.
+    Committed {
+        /// Which one.
+        ticket: u64,
+    },
+    /// The commit did not happen, or another writer came first; this is what the archive holds now.
+    Reloaded {
+        /// Which commit.
+        ticket: u64,
+        /// The archive's state.
+        marks: Marks,
+    },
+    /// The table has answered.
+    Answered {
+        /// Which question.
+        question: u64,
+        /// The answer.
+        answer: Answer,
+    },
+    /// The time of [`Archivist::deadline`] has come.
+    Tick,
+}
+
+/// All that can be asked of the shell.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Append, durably, in one go; then `Committed` or `Reloaded`.
+    Commit(Commit),
+    /// Ask the table; then `Answered`.
+    Ask {
+        /// Names it in the answer.
+        question: u64,
+        /// What to ask.
+        about: Question,
+    },
+    /// PUBACK with success.
+    Accept(Token),
+    /// PUBACK with a reason code: the delivery will never be archived, and is in quarantine.
+    Reject(Token, Refusal),
+    /// No PUBACK, and disconnect: the same delivery may pass later.
+    Refuse(Token, &'static str),
+    /// Send a vehicle's notice to a fog node.
+    Notice {
+        /// Where to.
+        fog: String,
+        /// Whose.
+        vehicle: VehicleId,
+        /// The signed notice.
+        bytes: Bytes,
+    },
+}
+
+/// How batches are grouped into commits. Each field's default is in [`Grouping::default`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grouping {
+    /// A commit waits so long for more, in milliseconds (default 1000).
+    pub interval_ms: u64,
+    /// Or until it holds so many records (default 50,000).
+    pub max_records: usize,
+    /// Bytes of deliveries that may wait for a commit or an answer; beyond, fog nodes are held off (default 128 MiB).
+    pub max_pending_bytes: usize,
+}
+
+impl Default for Grouping {
+    fn default() -> Self {
+        Self { interval_ms: 1000, max_records: 50_000, max_pending_bytes: 128 << 20 }
+    }
+}
+
+/// Counters since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Records archived.
+    pub records: u64,
+    /// Batches archived.
+    pub batches: u64,
+    /// Batches that came again.
+    pub duplicates: u64,
+    /// Deliveries refused for good.
+    pub quarantined: u64,
+    /// Deliveries held off.
+    pub refused: u64,
+    /// Commits.
+    pub commits: u64,
+    /// Commits that failed or met another writer.
+    pub retries: u64,
+}
+
+/// A gap in a boot's numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Whose.
+    pub vehicle: VehicleId,
+    /// In which boot.
+    pub boot: Boot,
+    /// The first missing number.
+    pub first: u64,
+    /// The number after the last missing one.
+    pub next: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Member {
+    token: Token,
+    fog: String,
+    batch: Arc<Verified>,
+    raw: Bytes,
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    since: Option<Timestamp>,
+    entries: Vec<Entry>,
+    /// Deliveries that are answered once this group is durable: of its entries, and repeats of them.
+    members: Vec<Member>,
+    quarantine: Vec<(Token, Quarantined)>,
+    records: usize,
+}
+
+impl Group {
+    fn is_empty(&self) -> bool {
+        self.members.is_empty() && self.quarantine.is_empty()
+    }
+}
+
+struct Asked {
+    member: Member,
+    insertions: u64,
+}
+
+/// The core of the cloud.
+pub struct Archivist {
+    trust: Trust,
+    key: SigningKey,
+    grouping: Grouping,
+    coverage: BTreeMap<(VehicleId, Boot), Coverage>,
+    foreign: BTreeMap<VehicleId, Foreign>,
+    islanded: BTreeSet<(VehicleId, Boot)>,
+    open: Group,
+    committing: Option<(u64, Group)>,
+    asked: BTreeMap<u64, Asked>,
+    next_ticket: u64,
+    next_question: u64,
+    pending_bytes: usize,
+    counters: Counters,
+    by_stage: BTreeMap<Stage, u64>,
+    held_off: BTreeMap<Digest, u32>,
+}
+
+/// Deliveries whose epoch's authorities are not known are held off so often.
+const HANDOVER_TRIES: u32 = 5;
+/// So many such deliveries are remembered: 1,024 × 40 B.
+const MAX_HELD_OFF: usize = 1024;
+
+impl Archivist {
+    /// Starts from what the archive holds. `key` signs notices.
+    pub fn new(trust: Trust, key: SigningKey, grouping: Grouping, marks: &Marks) -> Self {
+        let mut archivist = Self {
+            trust,
+            key,
+            grouping,
+            coverage: BTreeMap::new(),
+            foreign: BTreeMap::new(),
+            islanded: BTreeSet::new(),
+            open: Group::default(),
+            committing: None,
+            asked: BTreeMap::new(),
+            next_ticket: 0,
+            next_question: 0,
+            pending_bytes: 0,
+            counters: Counters::default(),
+            by_stage: BTreeMap::new(),
+            held_off: BTreeMap::new(),
+        };
+        archivist.load(marks);
+        archivist
+    }
+
+    /// Takes one input and says what to do.
+    pub fn handle(&mut self, now: Timestamp, input: Input) -> Vec<Output> {
+        let mut out = Vec::new();
+        match input {
+            Input::Envelope { fog, token, bytes } => self.envelope(now, fog, token, bytes, &mut out),
+            Input::Handovers(bytes) => self.extend_trust(&bytes),
+            Input::Committed { ticket } => self.committed(now, ticket, &mut out),
+            Input::Reloaded { ticket, marks } => self.reloaded(now, ticket, &marks, &mut out),
+            Input::Answered { question, answer } => self.answered(now, question, answer, &mut out),
+            Input::Tick => {}
+        }
+        self.close_group(now, &mut out);
+        out
+    }
+
+    /// When to be woken with [`Input::Tick`].
+    pub fn deadline(&self) -> Option<Timestamp> {
+        if self.committing.is_some() {
+            return None;
+        }
+        self.open.since.map(|since| since.plus_millis(self.grouping.interval_ms))
+    }
+
+    /// Counters since the start.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Refused deliveries by the check that failed.
+    pub fn quarantined_by_stage(&self) -> &BTreeMap<Stage, u64> {
+        &self.by_stage
+    }
+
+    /// The trust as extended by hand-overs.
+    pub fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// Deliveries that wait for a commit or an answer.
+    pub fn pending(&self) -> usize {
+        let committing = self.committing.as_ref().map_or(0, |(_, group)| group.members.len());
+        self.open.members.len() + committing + self.asked.len()
+    }
+
+    /// Numbers that are missing below the highest archived one, of every boot.
+    pub fn gaps(&self) -> Vec<Gap> {
+        let gaps_of = |key: &(VehicleId, Boot)| {
+            let gaps = self.coverage.get(key).map(Coverage::gaps).unwrap_or_default();
+            let (vehicle, boot) = key.clone();
+            gaps.into_iter().map(move |(first, next)| Gap { vehicle: vehicle.clone(), boot, first, next })
+        };
+        self.islanded.iter().flat_map(gaps_of).collect()
+    }
+
+    fn load(&mut self, marks: &Marks) {
+        self.coverage.clear();
+        self.foreign.clear();
+        self.islanded.clear();
+        for ((vehicle, boot), watermark) in &marks.watermarks {
+            if boot.is_foreign() {
+                self.foreign.insert(vehicle.clone(), Foreign::new(*watermark));
+            } else {
+                let islands = marks.islands.get(&(vehicle.clone(), *boot)).map_or(&[][..], Vec::as_slice);
+                self.coverage.insert((vehicle.clone(), *boot), Coverage::new(*watermark, islands));
+            }
+        }
+        self.islanded =
+            marks.islands.iter().filter(|(_, i)| !i.is_empty()).map(|(key, _)| key.clone()).collect();
+    }
+
+    fn extend_trust(&mut self, bytes: &Bytes) {
+        // Whoever sends them: a hand-over proves itself, and one that does not is ignored.
+        if let Ok(handovers) = Handovers::decode(bytes) {
+            for item in &handovers.items {
+                let extended = Handover::from_bytes(item).and_then(|handover| self.trust.extend(&handover));
+                if let Err(error) = extended {
+                    tracing::warn!(%error, "a hand-over of the authorities does not verify: ignored");
+                }
+            }
+        }
+    }
+
+    fn envelope(&mut self, now: Timestamp, fog: String, token: Token, bytes: Bytes, out: &mut Vec<Output>) {
+        if self.pending_bytes.saturating_add(bytes.len()) > self.grouping.max_pending_bytes {
+            self.counters.refused += 1;
+            return out.push(Output::Refuse(token, "the archive is behind"));
+        }
+        match check(&fog, &bytes, &self.trust) {
+            Checked::Passed(batch) => {
+                self.pending_bytes += bytes.len();
+                self.admit(now, Member { token, fog, batch: Arc::new(*batch), raw: bytes }, None, out);
+            }
+            Checked::Failed { perhaps_later: true, .. } if self.wait_for_handover(&bytes) => {
+                self.counters.refused += 1;
+                out.push(Output::Refuse(token, "no hand-over leads to the authorities of its epoch yet"));
+            }
+            Checked::Failed { refusal, about, .. } => self.quarantine(now, token, fog, refusal, about, bytes),
+        }
+    }
+
+    /// A fog node sends hand-overs when it connects, so evidence of a set that we do not know is held off a few
+    /// times. Then it goes to quarantine: it would block what comes behind it.
+    fn wait_for_handover(&mut self, bytes: &Bytes) -> bool {
+        if self.held_off.len() >= MAX_HELD_OFF {
+            self.held_off.pop_first();
+        }
+        let tries = self.held_off.entry(Digest::of(bytes)).or_default();
+        *tries += 1;
+        *tries <= HANDOVER_TRIES
+    }
+
+    fn quarantine(
+        &mut self,
+        now: Timestamp,
+        token: Token,
+        fog: String,
+        refusal: Refusal,
+        about: Option<About>,
+        bytes: Bytes,
+    ) {
+        self.counters.quarantined += 1;
+        *self.by_stage.entry(refusal.stage).or_default() += 1;
+        self.pending_bytes += bytes.len();
+        let digest = Digest::of(&bytes);
+        let row = Quarantined { received: now, fog, about, refusal, digest, bytes };
+        self.open.since.get_or_insert(now);
+        self.open.quarantine.push((token, row));
+    }
+
+    /// Judges a verified batch against what is archived or about to be.
+    fn admit(&mut self, now: Timestamp, member: Member, answer: Option<&Answer>, out: &mut Vec<Output>) {
+        if member.batch.header.boot.is_foreign() {
+            return self.admit_foreign(now, member, answer, out);
+        }
+        let stored = member.batch.stored();
+        let key = member.batch.key();
+        let asked = match answer {
+            Some(Answer::Batches(batches)) => Some(batches.as_slice()),
+            _ => None,
+        };
+        let coverage = self.coverage.entry(key.clone()).or_default();
+        match coverage.judge(&stored, asked) {
+            Verdict::Fresh => {
+                coverage.insert(stored);
+                if coverage.islands().is_empty() {
+                    self.islanded.remove(&key);
+                } else {
+                    self.islanded.insert(key);
+                }
+                self.append(now, member, None);
+            }
+            Verdict::Duplicate => self.repeat(now, member, out),
+            Verdict::Fork(other) => {
+                let reason =
+                    format!("batch {other} with the same numbers is archived: the vehicle signed both");
+                self.expel(now, member, Stage::Fork, reason);
+            }
+            Verdict::BrokenChain(other) => {
+                let reason = format!("the chain to its archived neighbour {other} is broken");
+                self.expel(now, member, Stage::Chain, reason);
+            }
+            Verdict::Unknown => {
+                let insertions = coverage.insertions();
+                let (vehicle, boot) = key;
+                let about = Question::Batches {
+                    vehicle,
+                    boot,
+                    first: stored.first.saturating_sub(1),
+                    last: stored.next,
+                };
+                self.ask(member, insertions, about, out);
+            }
+        }
+    }
+
+    fn admit_foreign(
+        &mut self,
+        now: Timestamp,
+        member: Member,
+        answer: Option<&Answer>,
+        out: &mut Vec<Output>,
+    ) {
+        let vehicle = member.batch.header.vehicle.clone();
+        let numbers: Vec<u64> = member.batch.records.iter().map(|record| record.number.get()).collect();
+        let asked = match answer {
+            Some(Answer::Numbers(held)) => Some(held),
+            _ => None,
+        };
+        let foreign = self.foreign.entry(vehicle.clone()).or_default();
+        match foreign.fresh(&numbers, asked) {
+            None => {
+                let insertions = foreign.insertions();
+                let about = Question::Numbers { vehicle, numbers: numbers.into_iter().collect() };
+                self.ask(member, insertions, about, out);
+            }
+            Some(fresh) if fresh.is_empty() => self.repeat(now, member, out),
+            Some(fresh) => {
+                for position in &fresh {
+                    foreign.insert(numbers[*position as usize]);
+                }
+                let kept = (fresh.len() < numbers.len()).then_some(fresh);
+                self.append(now, member, kept);
+            }
+        }
+    }
+
+    fn append(&mut self, now: Timestamp, member: Member, kept: Option<Vec<u32>>) {
+        let entry = Entry { batch: member.batch.clone(), kept };
+        self.open.since.get_or_insert(now);
+        self.open.records += entry.kept_records().count();
+        self.open.entries.push(entry);
+        self.open.members.push(member);
+    }
+
+    /// A batch that is archived, or will be once the groups under way are: say so then, not before.
+    fn repeat(&mut self, now: Timestamp, member: Member, out: &mut Vec<Output>) {
+        self.counters.duplicates += 1;
+        if self.committing.is_none() && self.open.is_empty() {
+            self.answer(now, vec![member], out);
+        } else {
+            self.open.since.get_or_insert(now);
+            self.open.members.push(member);
+        }
+    }
+
+    fn expel(&mut self, now: Timestamp, member: Member, stage: Stage, reason: String) {
+        let about = Some(member.batch.about());
+        self.forget(&member);
+        let refusal = Refusal { stage, reason };
+        self.quarantine(now, member.token, member.fog, refusal, about, member.raw);
+    }
+
+    fn ask(&mut self, member: Member, insertions: u64, about: Question, out: &mut Vec<Output>) {
+        let question = self.next_question;
+        self.next_question += 1;
+        self.asked.insert(question, Asked { member, insertions });
+        out.push(Output::Ask { question, about });
+    }
+
+    fn answered(&mut self, now: Timestamp, question: u64, answer: Answer, out: &mut Vec<Output>) {
+        let Some(Asked { member, insertions }) = self.asked.remove(&question) else { return };
+        if answer == Answer::Failed {
+            self.forget(&member);
+            self.counters.refused += 1;
+            return out.push(Output::Refuse(member.token, "the archive cannot be read"));
+        }
+        // The memory that complements the answer reaches back so many insertions.
+        let key = member.batch.key();
+        let stale = if key.1.is_foreign() {
+            let now = self.foreign.get(&key.0).map_or(0, Foreign::insertions);
+            now.saturating_sub(insertions) >= RECENT_FOREIGN as u64
+        } else {
+            let now = self.coverage.get(&key).map_or(0, Coverage::insertions);
+            now.saturating_sub(insertions) >= RECENT as u64
+        };
+        let answer = (!stale).then_some(&answer);
+        self.admit(now, member, answer, out);
+    }
+
+    fn close_group(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        let Some(since) = self.open.since.filter(|_| self.committing.is_none()) else { return };
+        let full = self.open.records >= self.grouping.max_records;
+        if !full && now < since.plus_millis(self.grouping.interval_ms) {
+            return;
+        }
+        let group = std::mem::take(&mut self.open);
+        if group.entries.is_empty() && group.quarantine.is_empty() {
+            return self.answer(now, group.members, out);
+        }
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        out.push(Output::Commit(Commit {
+            ticket,
+            time: now,
+            entries: group.entries.clone(),
+            quarantine: group.quarantine.iter().map(|(_, row)| row.clone()).collect(),
+            marks: self.marks_of(&group),
+        }));
+        self.committing = Some((ticket, group));
+    }
+
+    fn marks_of(&self, group: &Group) -> Marks {
+        let keys: BTreeSet<_> = group.entries.iter().map(|entry| entry.batch.key()).collect();
+        let watermark = |key: &(VehicleId, Boot)| {
+            if key.1.is_foreign() {
+                self.foreign.get(&key.0).map_or(0, Foreign::watermark)
+            } else {
+                self.coverage.get(key).map_or(0, Coverage::watermark)
+            }
+        };
+        let islands =
+            |key: &(VehicleId, Boot)| self.coverage.get(key).map(Coverage::islands).unwrap_or_default();
+        Marks {
+            watermarks: keys.iter().map(|key| (key.clone(), watermark(key))).collect(),
+            islands: self.islanded.iter().map(|key| (key.clone(), islands(key))).collect(),
+        }
+    }
+
+    fn committed(&mut self, now: Timestamp, ticket: u64, out: &mut Vec<Output>) {
+        let Some((_, group)) = self.committing.take_if(|(current, _)| *current == ticket) else { return };
+        self.counters.commits += 1;
+        self.counters.batches += group.entries.len() as u64;
+        self.counters.records += group.records as u64;
+        self.answer(now, group.members, out);
+        for (token, row) in group.quarantine {
+            self.pending_bytes = self.pending_bytes.saturating_sub(row.bytes.len());
+            out.push(Output::Reject(token, row.refusal));
+        }
+    }
+
+    /// Starts over from what the archive really holds: every waiting delivery is judged again.
+    fn reloaded(&mut self, now: Timestamp, ticket: u64, marks: &Marks, out: &mut Vec<Output>) {
+        let Some((_, committing)) = self.committing.take_if(|(current, _)| *current == ticket) else {
+            return;
+        };
+        self.counters.retries += 1;
+        let open = std::mem::take(&mut self.open);
+        self.load(marks);
+        for group in [committing, open] {
+            if !group.quarantine.is_empty() {
+                self.open.since.get_or_insert(now);
+            }
+            self.open.quarantine.extend(group.quarantine);
+            for member in group.members {
+                self.admit(now, member, None, out);
+            }
+        }
+        // Answers on their way are about the old state.
+        for asked in std::mem::take(&mut self.asked).into_values() {
+            self.admit(now, asked.member, None, out);
+        }
+    }
+
+    /// Acknowledges deliveries of archived batches and tells their vehicles, by way of the node that brought them.
+    fn answer(&mut self, now: Timestamp, members: Vec<Member>, out: &mut Vec<Output>) {
+        let mut notices: BTreeMap<(String, VehicleId), BTreeSet<ArchivedBatch>> = BTreeMap::new();
+        for member in members {
+            self.forget(&member);
+            out.push(Output::Accept(member.token));
+            let header = &member.batch.header;
+            // Clients that are not ours have nobody to read a notice.
+            if !header.boot.is_foreign() {
+                let archived = ArchivedBatch::of(header, member.batch.id);
+                notices.entry((member.fog, header.vehicle.clone())).or_default().insert(archived);
+            }
+        }
+        for ((fog, vehicle), batches) in notices {
+            let batches: Vec<_> = batches.into_iter().collect();
+            for batches in batches.chunks(MAX_NOTICE_BATCHES) {
+                let notice =
+                    ArchiveNotice { vehicle: vehicle.clone(), batches: batches.to_vec(), archived: now };
+                let bytes = notice.sign(&self.key).into();
+                out.push(Output::Notice { fog: fog.clone(), vehicle: vehicle.clone(), bytes });
+            }
+        }
+    }
+
+    fn forget(&mut self, member: &Member) {
+        self.pending_bytes = self.pending_bytes.saturating_sub(member.raw.len());
+    }
+}
+
+/// Rebuilds an entry from an archived batch's bytes: for repairs and for proofs. The records are checked against the
+/// signed root; the signature was checked before it was archived.
+pub fn reopen(
+    wire: Bytes,
+    opening: Vec<u8>,
+    evidence: Bytes,
+    height: u64,
+    fog: String,
+    kept: Option<Vec<u32>>,
+) -> Result<Entry, voltmesh_telemetry::Error> {
+    let sealed = SealedBatch::parse(wire.clone())?;
+    let records = sealed.open()?;
+    let (header, id) = (sealed.header().clone(), sealed.id());
+    let batch =
+        Verified { header, id, id_text: id.to_string(), wire, opening, evidence, height, fog, records };
+    Ok(Entry { batch: Arc::new(batch), kept })
+}

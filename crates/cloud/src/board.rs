@@ -1,0 +1,242 @@
+//! What the archivist shows to the HTTP interface: counters, gaps, latencies, each vehicle's latest record.
+
+use crate::{
+    archivist::{Archivist, Commit, Counters, Gap},
+    check::Stage,
+    delta::{ArchivedRow, schema},
+};
+use hdrhistogram::Histogram;
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use voltmesh_control::{Latency, Role, Status};
+use voltmesh_telemetry::Digest;
+
+/// Gaps listed; more are only counted.
+pub const MAX_GAPS: usize = 10_000;
+
+/// Shared by the archivist's task and the HTTP interface.
+pub struct Board {
+    id: String,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    ready: bool,
+    counters: Counters,
+    by_stage: BTreeMap<Stage, u64>,
+    gaps: Vec<Gap>,
+    gap_count: usize,
+    missing: u64,
+    pending: u64,
+    fogs: u64,
+    latest: BTreeMap<String, ArchivedRow>,
+    commit: Histogram<u64>,
+    archive: Histogram<u64>,
+    trust: String,
+}
+
+impl Board {
+    /// A board of the cloud `id`.
+    pub fn new(id: &str) -> Self {
+        // One minute with two digits: 40 KiB each.
+        let histogram = || {
+            let mut histogram =
+                Histogram::new(2).unwrap_or_else(|_| unreachable!("two digits are a valid precision"));
+            histogram.auto(true);
+            histogram
+        };
+        let inner = Inner {
+            ready: false,
+            counters: Counters::default(),
+            by_stage: BTreeMap::new(),
+            gaps: Vec::new(),
+            gap_count: 0,
+            missing: 0,
+            pending: 0,
+            fogs: 0,
+            latest: BTreeMap::new(),
+            commit: histogram(),
+            archive: histogram(),
+            trust: String::new(),
+        };
+        Self { id: id.to_owned(), inner: Mutex::new(inner) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the main job is done now.
+    pub fn set_ready(&self, ready: bool) {
+        self.lock().ready = ready;
+    }
+
+    /// Connected fog nodes.
+    pub fn set_fogs(&self, fogs: usize) {
+        self.lock().fogs = fogs as u64;
+    }
+
+    /// Starts with what the archive's newest files say.
+    pub fn seed_latest(&self, latest: BTreeMap<String, ArchivedRow>) {
+        self.lock().latest = latest;
+    }
+
+    /// Takes over the archivist's figures. Gaps only if they may have changed: they are the costly part.
+    pub fn update(&self, archivist: &Archivist, gaps: bool) {
+        let listed = gaps.then(|| archivist.gaps());
+        let mut inner = self.lock();
+        inner.counters = archivist.counters();
+        inner.pending = archivist.pending() as u64;
+        inner.by_stage.clone_from(archivist.quarantined_by_stage());
+        if let Some(mut gaps) = listed {
+            inner.gap_count = gaps.len();
+            inner.missing = gaps.iter().map(|gap| gap.next - gap.first).sum();
+            gaps.truncate(MAX_GAPS);
+            inner.gaps = gaps;
+        }
+    }
+
+    /// Shows the trust as extended by hand-overs.
+    pub fn set_trust(&self, toml: String) {
+        self.lock().trust = toml;
+    }
+
+    /// The trust file, as far as hand-overs led.
+    pub fn trust(&self) -> String {
+        self.lock().trust.clone()
+    }
+
+    /// Notes a commit that is durable, and how long it took.
+    pub fn committed(&self, commit: &Commit, took: Duration) {
+        let mut inner = self.lock();
+        inner.commit.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        for entry in &commit.entries {
+            let batch = &entry.batch;
+            let Some(record) = entry.kept_records().max_by_key(|record| record.number) else { continue };
+            let place = (batch.header.boot.get(), record.number.get());
+            let vehicle = batch.header.vehicle.as_str();
+            if inner.latest.get(vehicle).is_some_and(|known| (known.boot, known.number) >= place) {
+                continue;
+            }
+            let sample = &record.sample;
+            let row = ArchivedRow {
+                vehicle: vehicle.to_owned(),
+                boot: place.0,
+                number: place.1,
+                time_ms: sample.time.as_millis(),
+                pack_voltage_v: sample.pack_voltage.to_base(),
+                pack_current_a: sample.pack_current.to_base(),
+                soc_percent: schema::soc_percent(sample.soc),
+                cells_mv: sample.cells.iter().map(|cell| cell.get().into()).collect(),
+                temperatures_c: sample.temperatures.iter().map(|t| t.to_base()).collect(),
+                contactor: schema::contactor_text(sample.contactor).to_owned(),
+                charger: schema::charger_text(sample.charger).to_owned(),
+                attested_by: batch.attested_by().map(str::to_owned),
+                batch_id: batch.id_text.clone(),
+                height: batch.height,
+            };
+            inner.latest.insert(row.vehicle.clone(), row);
+        }
+    }
+
+    /// Notes how long a delivery waited for its PUBACK.
+    pub fn answered(&self, waited: Duration) {
+        self.lock().archive.saturating_record(u64::try_from(waited.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    /// A vehicle's latest archived record, if it is in memory.
+    pub fn latest(&self, vehicle: &str) -> Option<ArchivedRow> {
+        self.lock().latest.get(vehicle).cloned()
+    }
+
+    /// Vehicles whose latest record is in memory.
+    pub fn vehicles(&self) -> Vec<String> {
+        self.lock().latest.keys().cloned().collect()
+    }
+
+    /// Gaps, at most [`MAX_GAPS`], and how many there are.
+    pub fn gaps(&self) -> (Vec<Gap>, usize) {
+        let inner = self.lock();
+        (inner.gaps.clone(), inner.gap_count)
+    }
+
+    /// Records per stage as the cloud sees them.
+    pub fn stages(&self) -> BTreeMap<&'static str, u64> {
+        let inner = self.lock();
+        BTreeMap::from([
+            ("archived", inner.counters.records),
+            ("missing", inner.missing),
+            ("duplicate_batches", inner.counters.duplicates),
+            ("quarantined_deliveries", inner.counters.quarantined),
+            ("pending_deliveries", inner.pending),
+        ])
+    }
+
+    /// The status.
+    pub fn status(&self) -> Status {
+        let inner = self.lock();
+        let mut status = Status::new(Role::Cloud, self.id.clone());
+        status.ready = inner.ready;
+        let Counters { records, batches, duplicates, quarantined, refused, commits, retries } =
+            inner.counters;
+        for (name, value) in [
+            ("archived_records", records),
+            ("batches", batches),
+            ("duplicates", duplicates),
+            ("quarantined", quarantined),
+            ("gaps", inner.gap_count as u64),
+            ("missing", inner.missing),
+            ("refused", refused),
+            ("commits", commits),
+            ("commit_retries", retries),
+            ("pending", inner.pending),
+            ("fogs", inner.fogs),
+        ] {
+            status.counters.insert(name.to_owned(), value);
+        }
+        for (stage, count) in &inner.by_stage {
+            status.counters.insert(format!("quarantined_{stage}"), *count);
+        }
+        for (name, histogram) in [("commit", &inner.commit), ("puback", &inner.archive)] {
+            let latency = Latency {
+                p50_us: histogram.value_at_quantile(0.5),
+                p99_us: histogram.value_at_quantile(0.99),
+                count: histogram.len(),
+            };
+            status.latencies.insert(name.to_owned(), latency);
+        }
+        status
+    }
+
+    /// The same figures for Prometheus.
+    pub fn metrics(&self) -> String {
+        let status = self.status();
+        let gauges = ["gaps", "missing", "pending", "fogs"];
+        let mut text = String::new();
+        for (name, value) in &status.counters {
+            let (kind, suffix) =
+                if gauges.contains(&name.as_str()) { ("gauge", "") } else { ("counter", "_total") };
+            text += &format!(
+                "# TYPE voltmesh_cloud_{name}{suffix} {kind}\nvoltmesh_cloud_{name}{suffix} {value}\n"
+            );
+        }
+        for (name, latency) in &status.latencies {
+            let seconds = |us: u64| us as f64 / 1e6;
+            text += &format!("# TYPE voltmesh_cloud_{name}_seconds summary\n");
+            for (quantile, us) in [("0.5", latency.p50_us), ("0.99", latency.p99_us)] {
+                text +=
+                    &format!("voltmesh_cloud_{name}_seconds{{quantile=\"{quantile}\"}} {}\n", seconds(us));
+            }
+            text += &format!("voltmesh_cloud_{name}_seconds_count {}\n", latency.count);
+        }
+        text
+    }
+}
+
+/// Changes when the text does: to write the learned trust only then.
+pub(crate) fn fingerprint(text: &str) -> Digest {
+    Digest::of(text.as_bytes())
+}

@@ -1,0 +1,234 @@
+//! The checks that an envelope passes before the archive is asked: form, batch, evidence, signature, content.
+//!
+//! Provided: the cloud believes no fog node. The batch's key is the one whose salted commitment the ledger's registry
+//! held in the very block that proves the batch anchored; the batch's own chain is checked by [`crate::coverage`].
+//! Not provided: plausibility of what the sensors said.
+
+use crate::archivist::Verified;
+use bytes::Bytes;
+use ed25519_dalek::VerifyingKey;
+use std::fmt;
+use voltmesh_control::{Envelope, Opening};
+use voltmesh_ledger::{AnchorEvidence, Anchored, ProofError, Stage as ProofStage, Trust, commitment};
+use voltmesh_telemetry::{BatchHeader, BatchId, Boot, Record, RecordNumber, SealedBatch, Signer, VehicleId};
+
+/// The check that failed, in the order in which they are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// The envelope cannot be read.
+    Envelope,
+    /// The batch cannot be read, or is beyond its limits.
+    Batch,
+    /// The ledger's evidence cannot be read.
+    Evidence,
+    /// The batch is not in the log.
+    Log,
+    /// The block is not final.
+    Finality,
+    /// The key was not enrolled, or not any more.
+    Registry,
+    /// The signature is not by that key.
+    Signature,
+    /// The records are not what was signed.
+    Content,
+    /// The chain to an archived neighbour is broken.
+    Chain,
+    /// Other content is archived under the same numbers.
+    Fork,
+}
+
+impl Stage {
+    /// The stage's name in table, metrics and API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Stage::Envelope => "envelope",
+            Stage::Batch => "batch",
+            Stage::Evidence => "evidence",
+            Stage::Log => "log",
+            Stage::Finality => "finality",
+            Stage::Registry => "registry",
+            Stage::Signature => "signature",
+            Stage::Content => "content",
+            Stage::Chain => "chain",
+            Stage::Fork => "fork",
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why a delivery is refused for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Which check.
+    pub stage: Stage,
+    /// What was wrong, in a sentence.
+    pub reason: String,
+}
+
+impl Refusal {
+    fn new(stage: Stage, error: &dyn std::error::Error) -> Self {
+        let mut reason = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            reason = format!("{reason}: {cause}");
+            source = cause.source();
+        }
+        Self { stage, reason }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.stage, self.reason)
+    }
+}
+
+/// What a refused batch claims to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// Whose.
+    pub vehicle: VehicleId,
+    /// In which boot.
+    pub boot: Boot,
+    /// Its first number.
+    pub first: u64,
+    /// Its number of records.
+    pub count: u32,
+    /// Its id.
+    pub id: BatchId,
+}
+
+impl About {
+    pub(crate) fn of(header: &BatchHeader, id: BatchId) -> Self {
+        let BatchHeader { vehicle, boot, first, count, .. } = header;
+        Self { vehicle: vehicle.clone(), boot: *boot, first: first.get(), count: *count, id }
+    }
+}
+
+/// What the checks found.
+#[derive(Debug)]
+pub enum Checked {
+    /// All passed.
+    Passed(Box<Verified>),
+    /// One failed.
+    Failed {
+        /// Which, and why.
+        refusal: Refusal,
+        /// What it claims to be, if it could be read that far.
+        about: Option<About>,
+        /// Whether a hand-over of the authorities that we have not seen could be the reason.
+        perhaps_later: bool,
+    },
+}
+
+/// Checks an envelope from the fog node `fog` (by its certificate).
+pub fn check(fog: &str, bytes: &Bytes, trust: &Trust) -> Checked {
+    let fail = |stage, error: &dyn std::error::Error, about| Checked::Failed {
+        refusal: Refusal::new(stage, error),
+        about,
+        perhaps_later: false,
+    };
+    let envelope = match Envelope::decode(bytes) {
+        Ok(envelope) if envelope.fog == fog => envelope,
+        Ok(envelope) => {
+            let reason = format!("it names fog node {}, but {fog} sent it", envelope.fog);
+            return Checked::Failed {
+                refusal: Refusal { stage: Stage::Envelope, reason },
+                about: None,
+                perhaps_later: false,
+            };
+        }
+        Err(error) => return fail(Stage::Envelope, &error, None),
+    };
+    let sealed = match SealedBatch::parse(envelope.batch.clone()) {
+        Ok(sealed) => sealed,
+        Err(error) => return fail(Stage::Batch, &error, None),
+    };
+    let about = Some(About::of(sealed.header(), sealed.id()));
+    match verify(&sealed, &envelope.opening, &envelope.evidence, trust) {
+        Ok((records, anchored)) => {
+            let (header, id) = (sealed.header().clone(), sealed.id());
+            Checked::Passed(Box::new(Verified {
+                header,
+                id,
+                id_text: id.to_string(),
+                wire: envelope.batch,
+                opening: opening_bytes(&envelope.opening),
+                evidence: envelope.evidence,
+                height: anchored.height.get(),
+                fog: fog.to_owned(),
+                records,
+            }))
+        }
+        Err((refusal, perhaps_later)) => Checked::Failed { refusal, about, perhaps_later },
+    }
+}
+
+/// Everything that is known of one batch without its neighbours: used on arrival and by [`crate::verify_archive`].
+pub(crate) fn verify(
+    sealed: &SealedBatch,
+    opening: &Opening,
+    evidence: &[u8],
+    trust: &Trust,
+) -> Result<(Vec<Record>, Anchored), (Refusal, bool)> {
+    let header = sealed.header();
+    let limit = RecordNumber::new(i64::MAX as u64);
+    if header.first > limit || header.next() > limit || header.boot.get() > limit.get() {
+        let reason = "its boot or numbers are beyond what a table holds (2^63 - 1)".to_owned();
+        return Err((Refusal { stage: Stage::Batch, reason }, false));
+    }
+    let evidence = AnchorEvidence::from_bytes(evidence).map_err(|error| proof_failed(&error, false))?;
+    let signer = match &header.signer {
+        Signer::Vehicle => header.vehicle.as_str(),
+        Signer::Fog(fog) => fog,
+    };
+    let commitment = commitment(signer, &opening.salt, &opening.key);
+    let anchored = evidence.verify(trust, &sealed.id(), &commitment).map_err(|error| {
+        // Epochs 0 and 1 are genesis'; any later set may have been handed over without our knowing.
+        let later = error.stage == ProofStage::Finality && evidence.header.epoch.get() > 1;
+        proof_failed(&error, later)
+    })?;
+    let key = VerifyingKey::from_bytes(&opening.key)
+        .map_err(|error| (Refusal::new(Stage::Signature, &error), false))?;
+    let records = sealed.verify(&key).map_err(|error| {
+        let stage = match error {
+            voltmesh_telemetry::Error::Key { .. } | voltmesh_telemetry::Error::Signature { .. } => {
+                Stage::Signature
+            }
+            _ => Stage::Content,
+        };
+        (Refusal::new(stage, &error), false)
+    })?;
+    if records.iter().any(|record| record.number > limit) {
+        let reason = "a record's number is beyond what a table holds (2^63 - 1)".to_owned();
+        return Err((Refusal { stage: Stage::Content, reason }, false));
+    }
+    Ok((records, anchored))
+}
+
+fn proof_failed(error: &ProofError, perhaps_later: bool) -> (Refusal, bool) {
+    let stage = match error.stage {
+        ProofStage::Format => Stage::Evidence,
+        ProofStage::Log => Stage::Log,
+        ProofStage::Registry => Stage::Registry,
+        ProofStage::Finality => Stage::Finality,
+        ProofStage::Record | ProofStage::Batch => Stage::Batch,
+    };
+    (Refusal::new(stage, error), perhaps_later)
+}
+
+/// An opening as the archive stores it: salt, then key.
+pub fn opening_bytes(opening: &Opening) -> Vec<u8> {
+    [opening.salt, opening.key].concat()
+}
+
+/// Reads [`opening_bytes`].
+pub fn opening_from(bytes: &[u8]) -> Option<Opening> {
+    let (salt, key) = bytes.split_at_checked(32)?;
+    Some(Opening { salt: salt.try_into().ok()?, key: key.try_into().ok()? })
+}

@@ -1,0 +1,260 @@
+//! The cloud's configuration. Every default is stated; unknown keys are refused.
+
+use crate::{archivist::Grouping, delta::Settings};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+/// The whole file. Relative paths are relative to its folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// This cloud's name (default `cloud-1`); must be that of its certificate.
+    #[serde(default = "default_id")]
+    pub id: String,
+    /// Folder with `tls.crt`, `tls.key`, `ca.crt` and `sign.key`; the latter signs archive notices.
+    pub credentials: PathBuf,
+    /// The CA's revocation list; a changed file is taken over without restart.
+    pub revocations: PathBuf,
+    /// Whom to believe: the ledger's trust file.
+    pub trust: PathBuf,
+    /// Hand-overs learned from fog nodes are kept here (default none: they are learned again after a restart).
+    #[serde(default)]
+    pub trust_learned: Option<PathBuf>,
+    /// The archive: a folder, or `s3://bucket/prefix` in a build with the feature `s3`.
+    pub archive: String,
+    /// Options of the object store, such as `aws_region` or `aws_endpoint` (default none; the environment counts too).
+    #[serde(default)]
+    pub store: BTreeMap<String, String>,
+    /// For fog nodes.
+    #[serde(default)]
+    pub mqtt: Mqtt,
+    /// For people and programs.
+    #[serde(default)]
+    pub http: Http,
+    /// How batches become commits.
+    #[serde(default)]
+    pub commit: CommitConfig,
+}
+
+fn default_id() -> String {
+    "cloud-1".into()
+}
+
+/// MQTT server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mqtt {
+    /// Where it listens (default `127.0.0.1:8884`; port 0 takes a free one).
+    pub listen: SocketAddr,
+    /// Fog nodes at once, 1 to 4096 (default 256).
+    pub max_sessions: usize,
+    /// Envelopes without PUBACK per fog node, 1 to 65535 (default 256: a commit interval at 256 batches/s).
+    pub receive_maximum: u16,
+}
+
+impl Default for Mqtt {
+    fn default() -> Self {
+        Self { listen: loopback(8884), max_sessions: 256, receive_maximum: 256 }
+    }
+}
+
+/// HTTP API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    /// Where it listens (default `127.0.0.1:8094`; port 0 takes a free one). Beyond loopback `token_file` or `tls` must
+    /// be set.
+    pub listen: SocketAddr,
+    /// A file with a token of at least 16 characters that requests must carry as `Authorization: Bearer …`
+    /// (default none).
+    pub token_file: Option<PathBuf>,
+    /// Serve TLS 1.3 and ask for a certificate of the CA with role operator, cloud or controller (default false).
+    pub tls: bool,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { listen: loopback(8094), token_file: None, tls: false }
+    }
+}
+
+/// Commits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CommitConfig {
+    /// A commit waits so long for more batches, 1 to 3600000 ms (default 1000).
+    pub interval_ms: u64,
+    /// Or until it holds so many records, 1 to 1000000 (default 50000).
+    pub max_records: usize,
+    /// Deliveries that may wait, in bytes, at least 4 MiB (default 134217728).
+    pub max_pending_bytes: usize,
+    /// A Delta checkpoint each so many commits (default 100).
+    pub checkpoint_every: u64,
+    /// Merge a day's small files once there are so many; 0 never merges (default 64).
+    pub compact_files: usize,
+    /// Delete merged files after so many hours (default 168).
+    pub vacuum_hours: u64,
+}
+
+impl Default for CommitConfig {
+    fn default() -> Self {
+        let (grouping, settings) = (Grouping::default(), Settings::default());
+        Self {
+            interval_ms: grouping.interval_ms,
+            max_records: grouping.max_records,
+            max_pending_bytes: grouping.max_pending_bytes,
+            checkpoint_every: settings.checkpoint_every,
+            compact_files: settings.compact_files,
+            vacuum_hours: settings.vacuum_hours,
+        }
+    }
+}
+
+impl CommitConfig {
+    /// For the core.
+    pub fn grouping(&self) -> Grouping {
+        Grouping {
+            interval_ms: self.interval_ms,
+            max_records: self.max_records,
+            max_pending_bytes: self.max_pending_bytes,
+        }
+    }
+
+    /// For the archive.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            checkpoint_every: self.checkpoint_every,
+            compact_files: self.compact_files,
+            vacuum_hours: self.vacuum_hours,
+        }
+    }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+/// Largest configuration file: 64 KiB.
+const MAX_BYTES: u64 = 64 << 10;
+
+/// What is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{path} cannot be read")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The text is no configuration: correct the line it names.
+    #[error("the cloud's configuration is wrong")]
+    Parse(#[from] toml::de::Error),
+    /// A value is out of its range.
+    #[error("{key}: {problem}")]
+    Value {
+        /// Which key.
+        key: &'static str,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+}
+
+impl Config {
+    /// Reads a file; relative paths in it are relative to its folder.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let read = |source| ConfigError::Read { path: path.to_owned(), source };
+        let size = std::fs::metadata(path).map_err(read)?.len();
+        if size > MAX_BYTES {
+            return Err(ConfigError::Value {
+                key: "file",
+                problem: format!("{size} bytes, want at most {MAX_BYTES}"),
+            });
+        }
+        let mut config = Self::parse(&std::fs::read_to_string(path).map_err(read)?)?;
+        config.resolve(path.parent().unwrap_or(Path::new("")));
+        Ok(config)
+    }
+
+    /// Reads TOML.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Makes relative paths relative to `folder`.
+    pub fn resolve(&mut self, folder: &Path) {
+        let paths = [&mut self.credentials, &mut self.revocations, &mut self.trust];
+        for path in paths.into_iter().chain(&mut self.trust_learned).chain(&mut self.http.token_file) {
+            *path = folder.join(&*path);
+        }
+        if !self.archive.contains("://") {
+            self.archive = folder.join(&self.archive).display().to_string();
+        }
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let within = |key, value: u64, min: u64, max: u64| {
+            let problem = format!("{value}, want {min} to {max}");
+            if (min..=max).contains(&value) { Ok(()) } else { Err(ConfigError::Value { key, problem }) }
+        };
+        within("mqtt.max_sessions", self.mqtt.max_sessions as u64, 1, 4096)?;
+        within("mqtt.receive_maximum", self.mqtt.receive_maximum.into(), 1, 65_535)?;
+        within("commit.interval_ms", self.commit.interval_ms, 1, 3_600_000)?;
+        within("commit.max_records", self.commit.max_records as u64, 1, 1_000_000)?;
+        within("commit.max_pending_bytes", self.commit.max_pending_bytes as u64, 4 << 20, 64 << 30)?;
+        within("commit.checkpoint_every", self.commit.checkpoint_every, 1, 1_000_000)?;
+        if !self.http.listen.ip().is_loopback() && self.http.token_file.is_none() && !self.http.tls {
+            let problem = format!(
+                "{} is beyond loopback: set http.token_file or http.tls, or listen on 127.0.0.1",
+                self.http.listen
+            );
+            return Err(ConfigError::Value { key: "http.listen", problem });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: &str = "credentials = 'c'\nrevocations = 'crl.pem'\ntrust = 't.toml'\narchive = 'a'\n";
+
+    #[test]
+    fn defaults_are_those_stated() {
+        let mut config = Config::parse(LEAST).unwrap();
+        assert_eq!((config.mqtt.listen.port(), config.http.listen.port()), (8884, 8094));
+        assert_eq!((config.commit.interval_ms, config.commit.max_records), (1000, 50_000));
+        config.resolve(Path::new("/etc/voltmesh"));
+        assert_eq!(config.trust, Path::new("/etc/voltmesh/t.toml"));
+        assert_eq!(config.archive, "/etc/voltmesh/a");
+        let again = Config::parse(&toml::to_string(&config).unwrap()).unwrap();
+        assert_eq!(again, config);
+    }
+
+    #[test]
+    fn what_is_unknown_or_unsafe_is_refused() {
+        for (extra, names) in [
+            ("archiv = 1", "unknown field"),
+            ("[http]\nlisten = '0.0.0.0:80'", "http.listen"),
+            ("[commit]\ninterval_ms = 0", "commit.interval_ms"),
+            ("[mqtt]\nreceive_maximum = 0", "mqtt.receive_maximum"),
+        ] {
+            let error = Config::parse(&format!("{LEAST}{extra}")).unwrap_err();
+            let text = format!(
+                "{error} {}",
+                std::error::Error::source(&error).map_or(String::new(), ToString::to_string)
+            );
+            assert!(text.contains(names), "{extra}: {text}");
+        }
+        Config::parse(&format!("{LEAST}[http]\nlisten = '0.0.0.0:80'\ntls = true")).unwrap();
+    }
+}

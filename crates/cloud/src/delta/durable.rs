@@ -1,0 +1,216 @@
+//! A local folder whose objects survive a power cut once `put` has returned.
+//!
+//! `object_store`'s local folder renames a finished file into place but never calls fsync, so after a power
+//! cut a log entry that was acknowledged can be missing or empty. Here a file is written beside its place,
+//! fsynced, linked into place (which also makes "create if absent" atomic), and its directory fsynced; new
+//! directories are fsynced into their parents.
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, UploadPart,
+    local::LocalFileSystem, path::Path,
+};
+use std::{
+    fmt,
+    fs::{self, File, OpenOptions},
+    io::{self, ErrorKind, Write as _},
+    path::{Path as FilePath, PathBuf},
+    sync::Arc,
+};
+
+/// The file system from its root, with writes that are on the disk when they return.
+#[derive(Debug, Clone)]
+pub struct DurableFolder {
+    inner: Arc<LocalFileSystem>,
+}
+
+impl Default for DurableFolder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl DurableFolder {
+    /// The whole file system; paths are absolute without their leading `/`.
+    pub fn new() -> Self {
+        Self { inner: Arc::new(LocalFileSystem::new()) }
+    }
+}
+
+impl fmt::Display for DurableFolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DurableFolder")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for DurableFolder {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+        let create = match opts.mode {
+            PutMode::Overwrite => false,
+            PutMode::Create => true,
+            PutMode::Update(_) => return self.inner.put_opts(location, payload, opts).await,
+        };
+        let path = self.inner.path_to_filesystem(location)?;
+        blocking(move || put(&path, &payload, create)).await?;
+        Ok(PutResult { e_tag: None, version: None })
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        opts: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        let path = self.inner.path_to_filesystem(location)?;
+        if let Some(parent) = path.parent().map(FilePath::to_path_buf) {
+            blocking(move || create_folder(&parent).map_err(|source| generic(&source))).await?;
+        }
+        let upload = self.inner.put_multipart_opts(location, opts).await?;
+        Ok(Box::new(DurableUpload { upload, path: self.inner.path_to_filesystem(location)? }))
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.inner.get_opts(location, options).await
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list_with_offset(prefix, offset)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.inner.copy_opts(from, to, options).await?;
+        self.settle(to).await
+    }
+
+    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        self.inner.rename_opts(from, to, options).await?;
+        self.settle(to).await
+    }
+}
+
+impl DurableFolder {
+    async fn settle(&self, location: &Path) -> Result<()> {
+        let path = self.inner.path_to_filesystem(location)?;
+        blocking(move || settle(&path).map_err(|source| generic(&source))).await
+    }
+}
+
+/// An upload in parts whose file is fsynced when it completes.
+#[derive(Debug)]
+struct DurableUpload {
+    upload: Box<dyn MultipartUpload>,
+    path: PathBuf,
+}
+
+#[async_trait]
+impl MultipartUpload for DurableUpload {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        self.upload.put_part(data)
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        let done = self.upload.complete().await?;
+        let path = self.path.clone();
+        blocking(move || settle(&path).map_err(|source| generic(&source))).await?;
+        Ok(done)
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        self.upload.abort().await
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|source| Error::JoinError { source })?
+}
+
+fn generic(source: &io::Error) -> Error {
+    Error::Generic {
+        store: "DurableFolder",
+        source: Box::new(io::Error::new(source.kind(), source.to_string())),
+    }
+}
+
+fn put(path: &FilePath, payload: &PutPayload, create: bool) -> Result<()> {
+    let parent = path.parent().unwrap_or(FilePath::new("/"));
+    create_folder(parent).map_err(|source| generic(&source))?;
+    let (mut file, staged) = stage(path).map_err(|source| generic(&source))?;
+    let written = payload
+        .iter()
+        .try_for_each(|chunk| file.write_all(chunk))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| {
+            if !create {
+                return fs::rename(&staged, path);
+            }
+            fs::hard_link(&staged, path)?;
+            fs::remove_file(&staged)
+        })
+        .and_then(|()| File::open(parent)?.sync_all());
+    written.map_err(|source| {
+        // The staged file may be gone already; a left-over one is never listed.
+        fs::remove_file(&staged).ok();
+        match source.kind() {
+            ErrorKind::AlreadyExists => {
+                Error::AlreadyExists { path: path.display().to_string(), source: Box::new(source) }
+            }
+            _ => generic(&source),
+        }
+    })
+}
+
+/// A new file beside `path`, named `path#N`: `object_store` never lists such names.
+fn stage(path: &FilePath) -> io::Result<(File, PathBuf)> {
+    let mut attempt = 1u64;
+    loop {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!("#{attempt}"));
+        let staged = PathBuf::from(name);
+        match OpenOptions::new().write(true).create_new(true).open(&staged) {
+            Ok(file) => return Ok((file, staged)),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => attempt += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Creates `folder` and what is missing above it, each fsynced into its parent.
+pub(crate) fn create_folder(folder: &FilePath) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let Some(parent) = folder.parent() else { return Ok(()) };
+    create_folder(parent)?;
+    match fs::create_dir(folder) {
+        Ok(()) => File::open(parent)?.sync_all(),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Fsyncs a file and its directory.
+fn settle(path: &FilePath) -> io::Result<()> {
+    File::open(path)?.sync_all()?;
+    match path.parent() {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}

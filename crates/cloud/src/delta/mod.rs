@@ -1,0 +1,361 @@
+//! The archive: three Delta tables, written by one process, exactly once.
+//!
+//! **Exactly once.** Each commit to `batches` carries, as Delta application transactions, the watermark of every boot
+//! that it touches and a sequence number, and the ranges beyond the watermarks in its metadata. All are read from the
+//! snapshot that the next commit is made on, and a commit is only ever made on the latest version: if anyone else has
+//! written, it fails, and the core judges again. `records` follows with the same sequence number; if a crash comes
+//! between the two, opening derives the missing rows from the batches' own bytes.
+//!
+//! **Durable.** On a local folder a commit returns after data files, log entries and their directories are fsynced.
+//!
+//! Provided: detection of a second writer; repair after a crash at any point; bounded numbers of small files.
+//! Not provided: a lease that keeps a second writer from trying; expiry of watermarks (about 60 bytes per boot in each
+//! checkpoint); removal of files that a crashed commit left behind (they are in no snapshot, and harmless).
+
+mod compact;
+pub mod durable;
+mod error;
+mod files;
+mod object;
+mod reader;
+mod replay;
+pub mod schema;
+mod table;
+
+pub use error::ArchiveError;
+pub use reader::{ArchivedRow, Cursor, Page, Reader, StoredBatch, Totals};
+
+pub(crate) use reader::{archived_rows, stored_batches};
+
+use crate::{
+    archivist::{Commit, Entry, Marks},
+    coverage::Range,
+};
+use deltalake::kernel::Transaction;
+use object_store::ObjectStore;
+use replay::Replay;
+use schema::{batch_rows, long, quarantine_rows, record_rows};
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
+use table::{Definition, Table};
+use url::Url;
+use voltmesh_telemetry::{Boot, Digest, Timestamp, VehicleId};
+
+/// Application id of the sequence number; no boot's id can be it, for it has no `/`.
+const SEQUENCE: &str = "voltmesh";
+/// Digests of quarantined deliveries remembered, so that a repeated attempt does not write them twice: 128 KiB.
+const RECENT_QUARANTINE: usize = 4096;
+
+/// How the archive is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// A Delta checkpoint each so many commits (default 100).
+    pub checkpoint_every: u64,
+    /// A day's small files are merged once there are so many (default 64); 0 never merges.
+    pub compact_files: usize,
+    /// Files that merging replaced are deleted after so many hours, when no reader can use them any more (default 168).
+    pub vacuum_hours: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { checkpoint_every: 100, compact_files: 64, vacuum_hours: 168 }
+    }
+}
+
+/// Where the archive is: a folder, or a bucket.
+#[derive(Clone, Debug)]
+pub struct Location {
+    /// The store from its root.
+    pub store: Arc<dyn ObjectStore>,
+    /// The folder below which the tables are.
+    pub url: Url,
+}
+
+impl Location {
+    /// A local folder, created if it is not there; what is written to it is fsynced.
+    pub fn folder(path: &Path) -> Result<Self, ArchiveError> {
+        durable::create_folder(path).map_err(ArchiveError::store)?;
+        let path = path.canonicalize().map_err(ArchiveError::store)?;
+        Self::existing_folder(&path)
+    }
+
+    /// A local folder that must be there.
+    pub fn existing_folder(path: &Path) -> Result<Self, ArchiveError> {
+        let path = path.canonicalize().map_err(ArchiveError::store)?;
+        let url = Url::from_directory_path(&path)
+            .map_err(|()| ArchiveError::Location { what: path.display().to_string() })?;
+        Ok(Self { store: Arc::new(durable::DurableFolder::new()), url })
+    }
+
+    /// From a folder's path or, with the feature `s3`, an `s3://bucket/prefix` URL and the store's options
+    /// (`aws_region`, `aws_endpoint`, `aws_access_key_id` …; what is missing comes from the environment).
+    pub fn parse(text: &str, options: &BTreeMap<String, String>) -> Result<Self, ArchiveError> {
+        if text.starts_with("s3://") {
+            return s3(text, options);
+        }
+        if text.contains("://") {
+            return Err(ArchiveError::Location { what: text.to_owned() });
+        }
+        Self::folder(Path::new(text))
+    }
+}
+
+#[cfg(feature = "s3")]
+fn s3(text: &str, options: &BTreeMap<String, String>) -> Result<Location, ArchiveError> {
+    use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+    let url = Url::parse(text).map_err(ArchiveError::store)?;
+    let mut builder = AmazonS3Builder::from_env().with_url(text);
+    for (key, value) in options {
+        let key: AmazonS3ConfigKey = key.parse().map_err(ArchiveError::store)?;
+        builder = builder.with_config(key, value);
+    }
+    // Conditional puts ("create if absent") are what makes a commit atomic; object_store uses them by default.
+    let store = builder.build().map_err(ArchiveError::store)?;
+    Ok(Location { store: Arc::new(store), url })
+}
+
+#[cfg(not(feature = "s3"))]
+fn s3(text: &str, _: &BTreeMap<String, String>) -> Result<Location, ArchiveError> {
+    Err(ArchiveError::NoS3 { what: text.to_owned() })
+}
+
+/// The archive with its one writer.
+pub struct Archive {
+    records: Table,
+    batches: Table,
+    quarantine: Table,
+    settings: Settings,
+    sequence: u64,
+    /// Our metadata of the latest commit to `batches`, which compaction repeats.
+    metadata: Value,
+    quarantined: BTreeSet<Digest>,
+}
+
+impl Archive {
+    /// Opens or creates the archive, and repairs what a crash has left between its tables.
+    pub async fn open(location: &Location, settings: Settings) -> Result<(Self, Marks), ArchiveError> {
+        let [records, batches, quarantine] = definitions(settings);
+        let (store, url) = (&location.store, &location.url);
+        let missing = || ArchiveError::Damaged { what: "a table that was created is not there".into() };
+        let mut archive = Self {
+            records: Table::open(store, url, &records, true).await?.ok_or_else(missing)?,
+            batches: Table::open(store, url, &batches, true).await?.ok_or_else(missing)?,
+            quarantine: Table::open(store, url, &quarantine, true).await?.ok_or_else(missing)?,
+            settings,
+            sequence: 0,
+            metadata: Value::Null,
+            quarantined: BTreeSet::new(),
+        };
+        let marks = archive.settle().await?;
+        Ok((archive, marks))
+    }
+
+    /// Appends a commit, durably, in full or not at all (as far as `batches` goes; `records` follows or is repaired).
+    ///
+    /// After an error, what is archived is unknown: [`Archive::reload`] before anything else.
+    pub async fn commit(&mut self, commit: &Commit) -> Result<(), ArchiveError> {
+        self.keep_refused(commit).await?;
+        if commit.entries.is_empty() {
+            return Ok(());
+        }
+        let sequence = self.sequence + 1;
+        let metadata = metadata_of(sequence, &commit.marks);
+        let mut transactions: Vec<_> = commit
+            .marks
+            .watermarks
+            .iter()
+            .map(|((vehicle, boot), mark)| Transaction::new(format!("{vehicle}/{boot}"), long(*mark)))
+            .collect();
+        transactions.push(Transaction::new(SEQUENCE, long(sequence)));
+        let rows = batch_rows(&commit.entries, sequence, commit.time)?;
+        self.batches.append(rows, transactions.clone(), metadata.clone()).await?;
+        self.metadata = metadata.clone();
+        let rows = record_rows(&commit.entries, commit.time)?;
+        self.records.append(rows, transactions, metadata).await?;
+        self.sequence = sequence;
+        Ok(())
+    }
+
+    async fn keep_refused(&mut self, commit: &Commit) -> Result<(), ArchiveError> {
+        let new: Vec<_> =
+            commit.quarantine.iter().filter(|row| !self.quarantined.contains(&row.digest)).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        self.quarantine.append(quarantine_rows(&new)?, Vec::new(), Value::Null).await?;
+        for row in new {
+            if self.quarantined.len() >= RECENT_QUARANTINE {
+                self.quarantined.pop_first();
+            }
+            self.quarantined.insert(row.digest);
+        }
+        Ok(())
+    }
+
+    /// Loads what is committed now, by whomever, and repairs it: after an error.
+    pub async fn reload(&mut self) -> Result<Marks, ArchiveError> {
+        self.records.reload().await?;
+        self.batches.reload().await?;
+        self.quarantine.reload().await?;
+        self.settle().await
+    }
+
+    /// Reads the watermarks of the loaded snapshots and brings `records` up to `batches`.
+    async fn settle(&mut self) -> Result<Marks, ArchiveError> {
+        let Replay { transactions, metadata } = self.batches.replay().await?;
+        let records = self.records.replay().await?.transactions;
+        let sequence_of = |transactions: &BTreeMap<String, i64>| {
+            transactions.get(SEQUENCE).and_then(|value| u64::try_from(*value).ok()).unwrap_or(0)
+        };
+        let (want, have) = (sequence_of(&transactions), sequence_of(&records));
+        if have > want {
+            return Err(ArchiveError::Damaged {
+                what: format!("records are at commit {have}, but batches at {want}: batches was rolled back"),
+            });
+        }
+        self.metadata = metadata.unwrap_or(Value::Null);
+        for sequence in have + 1..=want {
+            self.repair(sequence).await?;
+        }
+        self.sequence = want;
+        let mut marks = Marks::default();
+        for (id, mark) in &transactions {
+            if let Some((vehicle, boot)) = boot_of(id) {
+                marks.watermarks.insert((vehicle, boot), u64::try_from(*mark).unwrap_or(0));
+            }
+        }
+        marks.islands = islands_of(&self.metadata)?;
+        Ok(marks)
+    }
+
+    async fn repair(&mut self, sequence: u64) -> Result<(), ArchiveError> {
+        tracing::warn!(
+            sequence,
+            "a crash came between two tables: deriving the missing records from their batches"
+        );
+        let (entries, archived) = self.reader().entries_of(sequence).await?;
+        let rows = record_rows(&entries, archived)?;
+        let transactions = vec![Transaction::new(SEQUENCE, long(sequence))];
+        self.records.append(rows, transactions, json!({ "sequence": sequence })).await?;
+        Ok(())
+    }
+
+    /// A handle for reading that follows the commits.
+    pub fn reader(&self) -> Reader {
+        Reader::new(self.records.view(), self.batches.view(), self.quarantine.view())
+    }
+
+    /// Merges a day's small files if there are many. True if it did.
+    pub async fn compact(&mut self) -> Result<bool, ArchiveError> {
+        let Settings { compact_files, vacuum_hours, .. } = self.settings;
+        let records =
+            compact::compact(&mut self.records, compact_files, &["vehicle", "boot", "number"], Value::Null);
+        let mut done = records.await?;
+        let metadata = self.metadata.clone();
+        done |= compact::compact(&mut self.batches, compact_files, &["vehicle", "boot", "first"], metadata)
+            .await?;
+        done |= compact::compact(&mut self.quarantine, compact_files, &["received_at"], Value::Null).await?;
+        if done {
+            for table in [&self.records, &self.batches, &self.quarantine] {
+                compact::vacuum(table, vacuum_hours).await?;
+            }
+        }
+        Ok(done)
+    }
+
+    /// Versions of `records`, `batches` and `quarantine`.
+    pub fn versions(&self) -> [u64; 3] {
+        [self.records.version(), self.batches.version(), self.quarantine.version()]
+    }
+}
+
+/// Opens an archive for reading only, as it is now; nothing is repaired.
+pub async fn open_reader(location: &Location) -> Result<Reader, ArchiveError> {
+    let [records, batches, quarantine] = definitions(Settings::default());
+    let open = async |definition: Definition| {
+        let table = Table::open(&location.store, &location.url, &definition, false).await?;
+        let missing = || ArchiveError::Missing { what: format!("{}{}", location.url, definition.name) };
+        Ok::<_, ArchiveError>(table.ok_or_else(missing)?.view())
+    };
+    Ok(Reader::new(open(records).await?, open(batches).await?, open(quarantine).await?))
+}
+
+fn definitions(settings: Settings) -> [Definition; 3] {
+    let checkpoint_every = settings.checkpoint_every;
+    [
+        Definition {
+            name: schema::RECORDS,
+            schema: schema::records(),
+            indexed: "vehicle,boot,number,time,height",
+            comment: "One row per battery record; batch_id leads to its proof in batches.",
+            checkpoint_every,
+        },
+        Definition {
+            name: schema::BATCHES,
+            schema: schema::batches(),
+            indexed: "vehicle,boot,first,last,sequence,height,archived_at",
+            comment: "One row per archived batch, with the bytes that prove its records.",
+            checkpoint_every,
+        },
+        Definition {
+            name: schema::QUARANTINE,
+            schema: schema::quarantine(),
+            indexed: "received_at,vehicle,stage",
+            comment: "Deliveries that failed a check, with the reason.",
+            checkpoint_every,
+        },
+    ]
+}
+
+fn boot_of(id: &str) -> Option<(VehicleId, Boot)> {
+    let (vehicle, boot) = id.split_once('/')?;
+    Some((vehicle.parse().ok()?, Boot::new(boot.parse().ok()?)))
+}
+
+fn metadata_of(sequence: u64, marks: &Marks) -> Value {
+    let islands: serde_json::Map<String, Value> = marks
+        .islands
+        .iter()
+        .filter(|(_, ranges)| !ranges.is_empty())
+        .map(|((vehicle, boot), ranges)| {
+            let ranges = ranges.iter().map(|r| json!([r.first, r.next, r.sure])).collect();
+            (format!("{vehicle}/{boot}"), Value::Array(ranges))
+        })
+        .collect();
+    json!({ "sequence": sequence, "islands": islands })
+}
+
+fn islands_of(metadata: &Value) -> Result<BTreeMap<(VehicleId, Boot), Vec<Range>>, ArchiveError> {
+    let damaged = || ArchiveError::Damaged { what: "the commit metadata of batches is not ours".into() };
+    let mut islands = BTreeMap::new();
+    for (id, ranges) in metadata["islands"].as_object().into_iter().flatten() {
+        let key = boot_of(id).ok_or_else(damaged)?;
+        let ranges: Vec<(u64, u64, bool)> = serde_json::from_value(ranges.clone()).map_err(|_| damaged())?;
+        let ranges = ranges.into_iter().map(|(first, next, sure)| Range { first, next, sure }).collect();
+        islands.insert(key, ranges);
+    }
+    Ok(islands)
+}
+
+/// The time of a commit's rows, from microseconds.
+pub(crate) fn from_micros(micros: i64) -> Timestamp {
+    Timestamp::from_millis(u64::try_from(micros / 1000).unwrap_or(0))
+}
+
+/// A batch's row as the entry that it was.
+pub(crate) fn entry_of(batch: &StoredBatch) -> Result<Entry, ArchiveError> {
+    crate::archivist::reopen(
+        batch.wire.clone(),
+        batch.opening.clone(),
+        batch.evidence.clone(),
+        batch.height,
+        batch.fog.clone(),
+        batch.kept.clone(),
+    )
+    .map_err(|error| ArchiveError::Damaged { what: format!("batch {} in table batches: {error}", batch.id) })
+}

@@ -1,0 +1,356 @@
+//! The three tables' columns, and how rows become Arrow batches.
+//!
+//! Physical values carry their unit in the column's name. Every value is an exact image of the integer that was
+//! signed: volts are `millivolts / 1000` as a double, and comparing doubles is comparing integers
+//! ([`crate::verify_archive`] does so).
+
+use super::ArchiveError;
+use crate::archivist::{Entry, Quarantined};
+use arrow::{
+    array::{
+        ArrayRef, BinaryBuilder, Date32Array, Float64Builder, Int32Builder, Int64Builder, ListBuilder,
+        RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
+    },
+    datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
+};
+use std::sync::Arc;
+use voltmesh_telemetry::{CentiPercent, Charger, Contactor, Timestamp};
+
+/// One row per record.
+pub const RECORDS: &str = "records";
+/// One row per archived batch, with the bytes that prove its records.
+pub const BATCHES: &str = "batches";
+/// What failed a check, with its reason.
+pub const QUARANTINE: &str = "quarantine";
+/// Partition column of all three: the UTC day of archiving, so that a commit writes one file whatever the
+/// vehicles' clocks say, and a day's files can be compacted once it has passed.
+pub const DAY: &str = "archived_day";
+
+fn timestamp(name: &str) -> Field {
+    Field::new(name, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), false)
+}
+
+fn list(name: &str, item: DataType) -> Field {
+    Field::new(name, DataType::List(Arc::new(Field::new("element", item, false))), false)
+}
+
+fn field(name: &str, data_type: DataType) -> Field {
+    Field::new(name, data_type, false)
+}
+
+fn optional(name: &str, data_type: DataType) -> Field {
+    Field::new(name, data_type, true)
+}
+
+/// Columns of [`RECORDS`].
+pub fn records() -> SchemaRef {
+    use DataType::{Date32, Float64, Int32, Int64, Utf8};
+    Arc::new(Schema::new(vec![
+        field("vehicle", Utf8),
+        field("boot", Int64),
+        field("number", Int64),
+        timestamp("time"),
+        field("pack_voltage_v", Float64),
+        field("pack_current_a", Float64),
+        optional("soc_percent", Float64),
+        list("cells_mv", Int32),
+        list("temperatures_c", Float64),
+        field("contactor", Utf8),
+        field("charger", Utf8),
+        optional("attested_by", Utf8),
+        field("batch_id", Utf8),
+        field("height", Int64),
+        field(DAY, Date32),
+    ]))
+}
+
+/// Columns of [`BATCHES`].
+pub fn batches() -> SchemaRef {
+    use DataType::{Binary, Date32, Int64, Utf8};
+    Arc::new(Schema::new(vec![
+        field("vehicle", Utf8),
+        field("boot", Int64),
+        // First and last number: equal to `first + count - 1` except for attested batches, whose numbers have gaps.
+        field("first", Int64),
+        field("last", Int64),
+        field("sequence", Int64),
+        field("count", Int64),
+        field("batch_id", Utf8),
+        optional("previous", Utf8),
+        optional("attested_by", Utf8),
+        field("height", Int64),
+        field("fog", Utf8),
+        timestamp("archived_at"),
+        // Positions of the records that were new; null if all were.
+        Field::new("kept", DataType::List(Arc::new(Field::new("element", DataType::Int32, false))), true),
+        field("wire", Binary),
+        field("opening", Binary),
+        field("evidence", Binary),
+        field(DAY, Date32),
+    ]))
+}
+
+/// Columns of [`QUARANTINE`].
+pub fn quarantine() -> SchemaRef {
+    use DataType::{Binary, Date32, Int64, Utf8};
+    Arc::new(Schema::new(vec![
+        timestamp("received_at"),
+        field("fog", Utf8),
+        optional("vehicle", Utf8),
+        optional("boot", Int64),
+        optional("first", Int64),
+        optional("count", Int64),
+        optional("batch_id", Utf8),
+        field("stage", Utf8),
+        field("reason", Utf8),
+        field("digest", Utf8),
+        field("bytes", Binary),
+        field(DAY, Date32),
+    ]))
+}
+
+/// The text of a contactor state, as in JSON.
+pub fn contactor_text(value: Contactor) -> &'static str {
+    match value {
+        Contactor::Unknown => "unknown",
+        Contactor::Open => "open",
+        Contactor::Closed => "closed",
+        Contactor::Precharge => "precharge",
+        Contactor::Fault => "fault",
+    }
+}
+
+/// The text of a charger state, as in JSON.
+pub fn charger_text(value: Charger) -> &'static str {
+    match value {
+        Charger::Unknown => "unknown",
+        Charger::Unplugged => "unplugged",
+        Charger::Plugged => "plugged",
+        Charger::Charging => "charging",
+        Charger::Fault => "fault",
+    }
+}
+
+/// The state of charge as a column value: `None` if the source reports none.
+pub fn soc_percent(value: CentiPercent) -> Option<f64> {
+    (value != CentiPercent::UNKNOWN).then(|| value.to_base())
+}
+
+/// Microseconds since the Unix epoch. `Timestamp::MAX` fits with a factor of a thousand to spare.
+pub fn micros(time: Timestamp) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 1000).saturating_mul(1000)
+}
+
+/// Days since the Unix epoch.
+pub fn day(time: Timestamp) -> i32 {
+    i32::try_from(time.as_millis() / 86_400_000).unwrap_or(i32::MAX)
+}
+
+/// A counter as Delta's `long`. The core refuses larger values before they come here.
+pub fn long(value: u64) -> i64 {
+    assert!(value <= i64::MAX as u64, "{value} does not fit a long column");
+    value as i64
+}
+
+fn times(capacity: usize) -> TimestampMicrosecondBuilder {
+    TimestampMicrosecondBuilder::with_capacity(capacity).with_timezone("UTC")
+}
+
+fn days(value: i32, rows: usize) -> ArrayRef {
+    Arc::new(Date32Array::from_value(value, rows))
+}
+
+fn finish(schema: SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch, ArchiveError> {
+    RecordBatch::try_new(schema, columns).map_err(ArchiveError::store)
+}
+
+/// Rows of [`RECORDS`] for the kept records of `entries`, sorted by vehicle, boot and number.
+pub fn record_rows(entries: &[Entry], archived: Timestamp) -> Result<RecordBatch, ArchiveError> {
+    let mut rows: Vec<_> =
+        entries.iter().flat_map(|entry| entry.kept_records().map(move |r| (entry, r))).collect();
+    rows.sort_by(|(a, x), (b, y)| {
+        (&a.batch.header.vehicle, a.batch.header.boot, x.number).cmp(&(
+            &b.batch.header.vehicle,
+            b.batch.header.boot,
+            y.number,
+        ))
+    });
+    let n = rows.len();
+    let mut vehicle = StringBuilder::new();
+    let mut boot = Int64Builder::with_capacity(n);
+    let mut number = Int64Builder::with_capacity(n);
+    let mut time = times(n);
+    let mut voltage = Float64Builder::with_capacity(n);
+    let mut current = Float64Builder::with_capacity(n);
+    let mut soc = Float64Builder::with_capacity(n);
+    let item = |data_type| Field::new("element", data_type, false);
+    let mut cells = ListBuilder::new(Int32Builder::new()).with_field(item(DataType::Int32));
+    let mut temperatures = ListBuilder::new(Float64Builder::new()).with_field(item(DataType::Float64));
+    let mut contactor = StringBuilder::new();
+    let mut charger = StringBuilder::new();
+    let mut attested_by = StringBuilder::new();
+    let mut batch_id = StringBuilder::new();
+    let mut height = Int64Builder::with_capacity(n);
+    for (entry, record) in rows {
+        let (batch, sample) = (&entry.batch, &record.sample);
+        vehicle.append_value(batch.header.vehicle.as_str());
+        boot.append_value(long(batch.header.boot.get()));
+        number.append_value(long(record.number.get()));
+        time.append_value(micros(sample.time));
+        voltage.append_value(sample.pack_voltage.to_base());
+        current.append_value(sample.pack_current.to_base());
+        soc.append_option(soc_percent(sample.soc));
+        cells.append_value(sample.cells.iter().map(|cell| Some(i32::from(cell.get()))));
+        temperatures.append_value(sample.temperatures.iter().map(|t| Some(t.to_base())));
+        contactor.append_value(contactor_text(sample.contactor));
+        charger.append_value(charger_text(sample.charger));
+        attested_by.append_option(batch.attested_by());
+        batch_id.append_value(&batch.id_text);
+        height.append_value(long(batch.height));
+    }
+    finish(
+        records(),
+        vec![
+            Arc::new(vehicle.finish()),
+            Arc::new(boot.finish()),
+            Arc::new(number.finish()),
+            Arc::new(time.finish()),
+            Arc::new(voltage.finish()),
+            Arc::new(current.finish()),
+            Arc::new(soc.finish()),
+            Arc::new(cells.finish()),
+            Arc::new(temperatures.finish()),
+            Arc::new(contactor.finish()),
+            Arc::new(charger.finish()),
+            Arc::new(attested_by.finish()),
+            Arc::new(batch_id.finish()),
+            Arc::new(height.finish()),
+            days(day(archived), n),
+        ],
+    )
+}
+
+/// Rows of [`BATCHES`] for `entries`, sorted by vehicle, boot and first number.
+pub fn batch_rows(
+    entries: &[Entry],
+    sequence: u64,
+    archived: Timestamp,
+) -> Result<RecordBatch, ArchiveError> {
+    let mut rows: Vec<&Entry> = entries.iter().collect();
+    rows.sort_by_key(|entry| {
+        (entry.batch.header.vehicle.clone(), entry.batch.header.boot, entry.batch.first())
+    });
+    let n = rows.len();
+    let mut vehicle = StringBuilder::new();
+    let mut boot = Int64Builder::with_capacity(n);
+    let mut first = Int64Builder::with_capacity(n);
+    let mut last = Int64Builder::with_capacity(n);
+    let mut sequences = Int64Builder::with_capacity(n);
+    let mut count = Int64Builder::with_capacity(n);
+    let mut batch_id = StringBuilder::new();
+    let mut previous = StringBuilder::new();
+    let mut attested_by = StringBuilder::new();
+    let mut height = Int64Builder::with_capacity(n);
+    let mut fog = StringBuilder::new();
+    let mut archived_at = times(n);
+    let mut kept =
+        ListBuilder::new(Int32Builder::new()).with_field(Field::new("element", DataType::Int32, false));
+    let mut wire = BinaryBuilder::new();
+    let mut opening = BinaryBuilder::new();
+    let mut evidence = BinaryBuilder::new();
+    for entry in rows {
+        let batch = &entry.batch;
+        vehicle.append_value(batch.header.vehicle.as_str());
+        boot.append_value(long(batch.header.boot.get()));
+        first.append_value(long(batch.first()));
+        last.append_value(long(batch.last()));
+        sequences.append_value(long(sequence));
+        count.append_value(i64::from(batch.header.count));
+        batch_id.append_value(&batch.id_text);
+        previous.append_option(batch.header.previous.as_ref().map(ToString::to_string));
+        attested_by.append_option(batch.attested_by());
+        height.append_value(long(batch.height));
+        fog.append_value(&batch.fog);
+        archived_at.append_value(micros(archived));
+        match &entry.kept {
+            None => kept.append_null(),
+            Some(positions) => kept.append_value(positions.iter().map(|p| Some(*p as i32))),
+        }
+        wire.append_value(&batch.wire);
+        opening.append_value(&batch.opening);
+        evidence.append_value(&batch.evidence);
+    }
+    finish(
+        batches(),
+        vec![
+            Arc::new(vehicle.finish()),
+            Arc::new(boot.finish()),
+            Arc::new(first.finish()),
+            Arc::new(last.finish()),
+            Arc::new(sequences.finish()),
+            Arc::new(count.finish()),
+            Arc::new(batch_id.finish()),
+            Arc::new(previous.finish()),
+            Arc::new(attested_by.finish()),
+            Arc::new(height.finish()),
+            Arc::new(fog.finish()),
+            Arc::new(archived_at.finish()),
+            Arc::new(kept.finish()),
+            Arc::new(wire.finish()),
+            Arc::new(opening.finish()),
+            Arc::new(evidence.finish()),
+            days(day(archived), n),
+        ],
+    )
+}
+
+/// Rows of [`QUARANTINE`].
+pub fn quarantine_rows(rows: &[&Quarantined]) -> Result<RecordBatch, ArchiveError> {
+    let n = rows.len();
+    let mut received_at = times(n);
+    let mut fog = StringBuilder::new();
+    let mut vehicle = StringBuilder::new();
+    let mut boot = Int64Builder::with_capacity(n);
+    let mut first = Int64Builder::with_capacity(n);
+    let mut count = Int64Builder::with_capacity(n);
+    let mut batch_id = StringBuilder::new();
+    let mut stage = StringBuilder::new();
+    let mut reason = StringBuilder::new();
+    let mut digest = StringBuilder::new();
+    let mut bytes = BinaryBuilder::new();
+    let mut archived_days = Vec::with_capacity(n);
+    // What was refused may name any number: one that does not fit is left out, the raw bytes have it.
+    let narrow = |value: u64| i64::try_from(value).ok();
+    for row in rows {
+        received_at.append_value(micros(row.received));
+        fog.append_value(&row.fog);
+        let about = row.about.as_ref();
+        vehicle.append_option(about.map(|about| about.vehicle.as_str()));
+        boot.append_option(about.and_then(|about| narrow(about.boot.get())));
+        first.append_option(about.and_then(|about| narrow(about.first)));
+        count.append_option(about.map(|about| i64::from(about.count)));
+        batch_id.append_option(about.map(|about| about.id.to_string()));
+        stage.append_value(row.refusal.stage.as_str());
+        reason.append_value(&row.refusal.reason);
+        digest.append_value(row.digest.to_string());
+        bytes.append_value(&row.bytes);
+        archived_days.push(day(row.received));
+    }
+    finish(
+        quarantine(),
+        vec![
+            Arc::new(received_at.finish()),
+            Arc::new(fog.finish()),
+            Arc::new(vehicle.finish()),
+            Arc::new(boot.finish()),
+            Arc::new(first.finish()),
+            Arc::new(count.finish()),
+            Arc::new(batch_id.finish()),
+            Arc::new(stage.finish()),
+            Arc::new(reason.finish()),
+            Arc::new(digest.finish()),
+            Arc::new(bytes.finish()),
+            Arc::new(Date32Array::from(archived_days)),
+        ],
+    )
+}

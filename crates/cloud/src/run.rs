@@ -1,0 +1,484 @@
+//! The outside world: sockets, clock, disk. What to do is decided in [`crate::archivist`].
+
+use crate::{
+    api::{Api, router},
+    archivist::{Answer, Archivist, Commit, Input, Marks, Output, Question, Token},
+    board::{Board, fingerprint},
+    config::{Config, ConfigError},
+    delta::{Archive, ArchiveError, Location, Reader},
+    tls::TlsListener,
+};
+use commonware_runtime::{Metrics as _, Spawner as _};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle};
+use voltmesh_control::{
+    MAX_ENVELOPE_BYTES,
+    topics::{self, FogTopic, Topic},
+};
+use voltmesh_identity::{Credentials, Identity, RevocationWatch, Role, write_public};
+use voltmesh_ledger::Trust;
+use voltmesh_mqtt::{
+    Limits, Outgoing, Policy, Reason, Server, ServerEvent, ServerEvents, ServerSettings, Session,
+    Token as Delivery,
+};
+use voltmesh_telemetry::Timestamp;
+
+/// MQTT headers and topic around an envelope.
+const PACKET_OVERHEAD: usize = 4096;
+/// Rows read at the start to know vehicles' latest records.
+const WARM_ROWS: u64 = 200_000;
+/// After the store failed, try again so often.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Why the cloud cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Correct the configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Certificates, keys or revocation list.
+    #[error(transparent)]
+    Identity(#[from] voltmesh_identity::Error),
+    /// The certificate is another participant's.
+    #[error("the certificate in {folder} is of {found}, but this is urn:voltmesh:cloud:{id}")]
+    Name {
+        /// Where.
+        folder: String,
+        /// Whose it is.
+        found: String,
+        /// The configured id.
+        id: String,
+    },
+    /// The trust file.
+    #[error("the trust file {path} cannot be used")]
+    Trust {
+        /// Which.
+        path: String,
+        /// Why.
+        #[source]
+        source: voltmesh_ledger::Error,
+    },
+    /// The archive.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// MQTT.
+    #[error(transparent)]
+    Mqtt(#[from] voltmesh_mqtt::Error),
+    /// A file or socket.
+    #[error("{what}")]
+    Io {
+        /// Which.
+        what: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    fn io(what: impl Into<String>, source: std::io::Error) -> Self {
+        Self::Io { what: what.into(), source }
+    }
+}
+
+/// Runs the cloud until the runtime is stopped. Everything asynchronous runs inside the caller's runner.
+pub async fn run(context: commonware_runtime::tokio::Context, config: Config) -> Result<(), Error> {
+    let mut stopped = context.stopped();
+    let metrics = Arc::new(move || context.encode());
+    let cloud = Cloud::start(config, metrics).await?;
+    tracing::info!(mqtt = %cloud.mqtt_address(), http = %cloud.http_address(), "cloud is up");
+    cloud
+        .serve(async move {
+            (&mut stopped).await.ok();
+        })
+        .await
+}
+
+/// Text of further metrics.
+pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// A cloud whose sockets are open.
+pub struct Cloud {
+    config: Config,
+    board: Arc<Board>,
+    archivist: Archivist,
+    archive: Archive,
+    server: Server,
+    events: ServerEvents,
+    http_address: SocketAddr,
+    http: JoinHandle<()>,
+}
+
+/// Fog nodes publish envelopes and hand-overs under their own name, and subscribe to their notices; nobody else does
+/// anything.
+struct FogsOnly;
+
+impl Policy for FogsOnly {
+    fn may_publish(&self, peer: &Identity, topic: &str) -> Result<(), Reason> {
+        let parsed: Topic = topic.parse().map_err(|_| Reason::TOPIC_NAME_INVALID)?;
+        let allowed =
+            topics::may_publish(peer.role.as_str(), peer.id(), &parsed) && matches!(parsed, Topic::Fog(..));
+        allowed.then_some(()).ok_or(Reason::NOT_AUTHORIZED)
+    }
+
+    fn may_subscribe(&self, peer: &Identity, filter: &str) -> Result<(), Reason> {
+        let parsed: Topic = filter.parse().map_err(|_| Reason::TOPIC_FILTER_INVALID)?;
+        let allowed =
+            topics::may_subscribe(peer.role.as_str(), peer.id(), &parsed) && matches!(parsed, Topic::Fog(..));
+        allowed.then_some(()).ok_or(Reason::NOT_AUTHORIZED)
+    }
+}
+
+impl Cloud {
+    /// Reads what the configuration names, opens the archive and listens.
+    pub async fn start(config: Config, metrics: MetricsText) -> Result<Self, Error> {
+        let credentials = Credentials::load(&config.credentials)?;
+        let own = &credentials.own.identity;
+        if own.role != Role::Cloud || own.id() != config.id {
+            let folder = config.credentials.display().to_string();
+            return Err(Error::Name { folder, found: own.to_string(), id: config.id.clone() });
+        }
+        let revoked = RevocationWatch::open(&config.revocations, &credentials.ca)?;
+        let trust = load_trust(&config)?;
+        let chain = trust.chain();
+        let board = Arc::new(Board::new(&config.id));
+        board.set_trust(trust.to_toml());
+
+        let location = Location::parse(&config.archive, &config.store)?;
+        let (archive, marks) = Archive::open(&location, config.commit.settings()).await?;
+        let reader = archive.reader();
+        board.seed_latest(reader.recent_latest(WARM_ROWS).await?);
+        let archivist = Archivist::new(trust, credentials.signing.clone(), config.commit.grouping(), &marks);
+        board.update(&archivist, true);
+
+        let token = config.http.token_file.as_deref().map(read_token).transpose()?;
+        let api = Api { reader, board: board.clone(), chain, token, metrics };
+        let listener = TcpListener::bind(config.http.listen).await.map_err(|source| {
+            Error::io(format!("cannot listen on {} (http.listen)", config.http.listen), source)
+        })?;
+        let http_address = listener.local_addr().map_err(|source| Error::io("http.listen", source))?;
+        let app = router(api);
+        let tls = credentials.server_config(&revoked)?;
+        let http = if config.http.tls {
+            let listener =
+                TlsListener::new(listener, tls.clone()).map_err(|source| Error::io("http.tls", source))?;
+            tokio::spawn(async move {
+                axum::serve(listener, app).await.ok();
+            })
+        } else {
+            tokio::spawn(async move {
+                axum::serve(listener, app).await.ok();
+            })
+        };
+
+        let settings = ServerSettings {
+            limits: Limits {
+                max_packet: (MAX_ENVELOPE_BYTES + PACKET_OVERHEAD) as u32,
+                receive_maximum: config.mqtt.receive_maximum,
+                ..Limits::default()
+            },
+            max_sessions: config.mqtt.max_sessions,
+            ..ServerSettings::default()
+        };
+        let (server, events) =
+            Server::bind(config.mqtt.listen, tls, revoked, Arc::new(FogsOnly), settings).await?;
+        board.set_ready(true);
+        Ok(Self { config, board, archivist, archive, server, events, http_address, http })
+    }
+
+    /// Where fog nodes connect.
+    pub fn mqtt_address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// Where the HTTP interface is.
+    pub fn http_address(&self) -> SocketAddr {
+        self.http_address
+    }
+
+    /// Works until `stop`; a commit under way is finished first.
+    pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), Error> {
+        let Self { config, board, archivist, archive, server, mut events, http, .. } = self;
+        let reader = archive.reader();
+        let (commits, queue) = mpsc::channel(1);
+        let (results, mut done) = mpsc::channel(64);
+        let writer = tokio::spawn(write(archive, queue, results.clone(), board.clone()));
+        let mut shell = Shell {
+            trust: fingerprint(&archivist.trust().to_toml()),
+            config,
+            board,
+            archivist,
+            server,
+            reader,
+            commits,
+            results,
+            waiting: BTreeMap::new(),
+            next_token: 0,
+        };
+        tokio::pin!(stop);
+        loop {
+            let deadline = shell.archivist.deadline();
+            tokio::select! {
+                () = &mut stop => break,
+                event = events.next() => match event {
+                    Some(event) => shell.event(event),
+                    None => break,
+                },
+                Some(input) = done.recv() => shell.handle(input),
+                () = sleep_until(deadline) => shell.handle(Input::Tick),
+            }
+        }
+        shell.board.set_ready(false);
+        shell.server.shutdown();
+        drop(shell);
+        http.abort();
+        writer.await.ok();
+        Ok(())
+    }
+}
+
+async fn sleep_until(deadline: Option<Timestamp>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep(Duration::from_millis(deadline.millis_since(now()))).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// The trust file, extended by what was learned before if that leads further.
+fn load_trust(config: &Config) -> Result<Trust, Error> {
+    let read = |path: &Path| {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| Error::io(path.display().to_string(), source))?;
+        Trust::from_toml(&text).map_err(|source| Error::Trust { path: path.display().to_string(), source })
+    };
+    let mut trust = read(&config.trust)?;
+    if let Some(learned) = config.trust_learned.as_deref().filter(|path| path.exists()) {
+        match read(learned) {
+            Ok(learned) if learned.chain() == trust.chain() => {
+                for handover in learned.handovers() {
+                    trust.extend(handover).ok();
+                }
+            }
+            Ok(_) => {
+                tracing::warn!(path = %learned.display(), "learned hand-overs are of another chain: ignored")
+            }
+            Err(error) => tracing::warn!(%error, "learned hand-overs cannot be read: ignored"),
+        }
+    }
+    Ok(trust)
+}
+
+fn read_token(path: &Path) -> Result<Arc<str>, Error> {
+    let text =
+        std::fs::read_to_string(path).map_err(|source| Error::io(path.display().to_string(), source))?;
+    let token = text.trim();
+    if token.len() < 16 {
+        let problem = format!("{} has {} characters, want at least 16", path.display(), token.len());
+        return Err(ConfigError::Value { key: "http.token_file", problem }.into());
+    }
+    Ok(token.into())
+}
+
+/// The one writer of the archive: a commit, then its outcome.
+async fn write(
+    mut archive: Archive,
+    mut queue: mpsc::Receiver<Commit>,
+    results: mpsc::Sender<Input>,
+    board: Arc<Board>,
+) {
+    while let Some(commit) = queue.recv().await {
+        let begun = Instant::now();
+        let ticket = commit.ticket;
+        let input = match archive.commit(&commit).await {
+            Ok(()) => {
+                board.committed(&commit, begun.elapsed());
+                Input::Committed { ticket }
+            }
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::warn!(%error, cause, "a commit failed: reading the archive again");
+                Input::Reloaded { ticket, marks: reload(&mut archive).await }
+            }
+        };
+        if results.send(input).await.is_err() {
+            return;
+        }
+        if let Err(error) = archive.compact().await {
+            tracing::warn!(%error, "merging small files failed; it is tried again after a later commit");
+            reload(&mut archive).await;
+        }
+    }
+}
+
+/// Reads the archive until that works: nothing can be done before.
+async fn reload(archive: &mut Archive) -> Marks {
+    loop {
+        match archive.reload().await {
+            Ok(marks) => return marks,
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::error!(%error, cause, "the archive cannot be read; trying again");
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+struct Waiting {
+    session: Session,
+    delivery: Delivery,
+    since: Instant,
+}
+
+struct Shell {
+    config: Config,
+    board: Arc<Board>,
+    archivist: Archivist,
+    server: Server,
+    reader: Reader,
+    commits: mpsc::Sender<Commit>,
+    results: mpsc::Sender<Input>,
+    waiting: BTreeMap<Token, Waiting>,
+    next_token: u64,
+    trust: voltmesh_telemetry::Digest,
+}
+
+impl Shell {
+    fn event(&mut self, event: ServerEvent) {
+        match event {
+            ServerEvent::Connected { session } => {
+                let identity = &session.peer().identity;
+                if identity.role == Role::Fog {
+                    tracing::info!(fog = identity.id(), "fog node connected");
+                } else {
+                    tracing::warn!(%identity, "only fog nodes may connect here");
+                    session.disconnect(Reason::NOT_AUTHORIZED);
+                }
+                self.board.set_fogs(self.server.sessions().len());
+            }
+            ServerEvent::Publishes { session, items } => {
+                for item in items {
+                    match item.topic.parse() {
+                        Ok(Topic::Fog(fog, FogTopic::Envelope)) => {
+                            let token = Token(self.next_token);
+                            self.next_token += 1;
+                            let waiting = Waiting {
+                                session: session.clone(),
+                                delivery: item.token,
+                                since: Instant::now(),
+                            };
+                            self.waiting.insert(token, waiting);
+                            self.handle(Input::Envelope { fog, token, bytes: item.payload });
+                        }
+                        Ok(Topic::Fog(_, FogTopic::Trust)) => {
+                            self.handle(Input::Handovers(item.payload));
+                            self.keep_trust();
+                            session.accept(item.token);
+                        }
+                        _ => session.reject(item.token, Reason::TOPIC_NAME_INVALID),
+                    }
+                }
+            }
+            ServerEvent::Ended { session, end } => {
+                tracing::info!(peer = %session.peer().identity, %end, "connection ended");
+                self.board.set_fogs(self.server.sessions().len());
+            }
+            ServerEvent::Subscribed { .. } | ServerEvent::Completed { .. } => {}
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        let changes_gaps = matches!(input, Input::Committed { .. } | Input::Reloaded { .. });
+        for output in self.archivist.handle(now(), input) {
+            self.perform(output);
+        }
+        self.board.update(&self.archivist, changes_gaps);
+    }
+
+    fn perform(&mut self, output: Output) {
+        match output {
+            Output::Commit(commit) => {
+                // The core has one commit under way at most, and the channel holds one.
+                let sent = self.commits.try_send(commit);
+                assert!(sent.is_ok(), "the archive's writer takes one commit at a time until the end");
+            }
+            Output::Ask { question, about } => {
+                let (reader, results) = (self.reader.clone(), self.results.clone());
+                tokio::spawn(async move {
+                    let answer = ask(&reader, about).await;
+                    results.send(Input::Answered { question, answer }).await.ok();
+                });
+            }
+            Output::Accept(token) => {
+                if let Some(waiting) = self.waiting.remove(&token) {
+                    waiting.session.accept(waiting.delivery);
+                    self.board.answered(waiting.since.elapsed());
+                }
+            }
+            Output::Reject(token, refusal) => {
+                if let Some(waiting) = self.waiting.remove(&token) {
+                    tracing::warn!(peer = %waiting.session.peer().identity, %refusal, "delivery in quarantine");
+                    waiting.session.reject(waiting.delivery, Reason::PAYLOAD_FORMAT_INVALID);
+                }
+            }
+            Output::Refuse(token, why) => {
+                if let Some(waiting) = self.waiting.remove(&token) {
+                    tracing::warn!(peer = %waiting.session.peer().identity, why, "delivery held off");
+                    waiting.session.disconnect(Reason::QUOTA_EXCEEDED);
+                }
+            }
+            Output::Notice { fog, vehicle, bytes } => {
+                let Ok(identity) = Identity::new(Role::Fog, &fog) else { return };
+                let topic = Topic::Fog(fog, FogTopic::Notice).to_string();
+                for session in self.server.sessions_of(&identity) {
+                    // A notice that is lost is repeated when the vehicle offers the batch again.
+                    if let Err(error) = session.publish(Outgoing::new(topic.as_str(), bytes.clone(), 0)) {
+                        tracing::debug!(%error, %vehicle, "a notice was not sent");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes the trust down if a hand-over has extended it.
+    fn keep_trust(&mut self) {
+        let text = self.archivist.trust().to_toml();
+        let print = fingerprint(&text);
+        if print == self.trust {
+            return;
+        }
+        self.trust = print;
+        if let Some(path) = &self.config.trust_learned
+            && let Err(error) = write_public(path, text.as_bytes())
+        {
+            tracing::warn!(%error, "learned hand-overs could not be written");
+        }
+        self.board.set_trust(text);
+    }
+}
+
+async fn ask(reader: &Reader, about: Question) -> Answer {
+    let answer = match &about {
+        Question::Batches { vehicle, boot, first, last } => {
+            reader.batches_near(vehicle, *boot, *first, *last).await.map(Answer::Batches)
+        }
+        Question::Numbers { vehicle, numbers } => {
+            reader.foreign_numbers(vehicle, numbers).await.map(Answer::Numbers)
+        }
+    };
+    answer.unwrap_or_else(|error| {
+        tracing::warn!(%error, "a look-up in the archive failed");
+        Answer::Failed
+    })
+}
