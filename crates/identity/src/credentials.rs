@@ -1,9 +1,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey};
-use ed25519_dalek::SigningKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
@@ -30,7 +30,8 @@ impl Credentials {
         let ca = read_certificates(&folder.join("ca.crt"))?.swap_remove(0);
         let path = folder.join("tls.key");
         let pem = Zeroizing::new(files::read(&path)?);
-        let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| Error::content(&path, "a private key", error))?;
+        let key = PrivateKeyDer::from_pem_slice(&pem)
+            .map_err(|error| Error::content(&path, "a private key", error))?;
         let own = Peer::from_der(&chain[0])
             .map_err(|error| Error::content(&folder.join("tls.crt"), "a Voltmesh certificate", error))?;
         let signing = read_signing_key(&folder.join("sign.key"))?;
@@ -45,14 +46,18 @@ impl Credentials {
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("own", &self.own).field("folder", &self.folder).finish_non_exhaustive()
+        f.debug_struct("Credentials")
+            .field("own", &self.own)
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
     }
 }
 
 /// Reads an Ed25519 key from a PKCS#8 PEM file.
 pub fn read_signing_key(path: &Path) -> Result<SigningKey, Error> {
     let pem = Zeroizing::new(files::read_text(path)?);
-    SigningKey::from_pkcs8_pem(&pem).map_err(|error| Error::content(path, "an Ed25519 key (PKCS#8 PEM)", error))
+    SigningKey::from_pkcs8_pem(&pem)
+        .map_err(|error| Error::content(path, "an Ed25519 key (PKCS#8 PEM)", error))
 }
 
 /// Writes `sign.key` (mode 0600) and `sign.pub` into a folder.
@@ -60,7 +65,8 @@ pub fn write_signing_key(folder: &Path, key: &SigningKey) -> Result<(), Error> {
     let path = folder.join("sign.key");
     let refuse = |error: String| Error::content(&path, "an Ed25519 key", error);
     let private = key.to_pkcs8_pem(LineEnding::LF).map_err(|error| refuse(error.to_string()))?;
-    let public = key.verifying_key().to_public_key_pem(LineEnding::LF).map_err(|error| refuse(error.to_string()))?;
+    let public =
+        key.verifying_key().to_public_key_pem(LineEnding::LF).map_err(|error| refuse(error.to_string()))?;
     files::write_private(&path, private.as_bytes())?;
     files::write_public(&folder.join("sign.pub"), public.as_bytes())
 }

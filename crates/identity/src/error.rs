@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A role or id that is not one. Correct the text.
-    #[error("{text:?} is not an identity: {problem}; write urn:voltmesh:<role>:<id>, id 1 to 64 of A-Z a-z 0-9 . _ -")]
+    #[error(
+        "{text:?} is not an identity: {problem}; write urn:voltmesh:<role>:<id>, id 1 to 64 of A-Z a-z 0-9 . _ -"
+    )]
     Identity {
         /// What was given, cut to 120 characters.
         text: String,

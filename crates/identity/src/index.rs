@@ -160,7 +160,8 @@ struct RawEntry {
 impl Index {
     pub(crate) fn read(path: &Path) -> Result<Index, Error> {
         let refuse = |problem: String| Error::content(path, "the index of a CA", problem);
-        let raw: RawIndex = toml::from_str(&files::read_text(path)?).map_err(|error| refuse(error.to_string()))?;
+        let raw: RawIndex =
+            toml::from_str(&files::read_text(path)?).map_err(|error| refuse(error.to_string()))?;
         if raw.version != 1 {
             return Err(refuse(format!("version {} is unknown, 1 expected", raw.version)));
         }
@@ -197,6 +198,9 @@ impl Index {
     /// The certificate that an identity should be using now.
     pub(crate) fn current(&self, identity: &Identity, now: OffsetDateTime) -> Option<&Entry> {
         let now_s = now.unix_timestamp();
-        self.entries.iter().rev().find(|entry| entry.identity == *identity && entry.status(now_s) == Status::Valid)
+        self.entries
+            .iter()
+            .rev()
+            .find(|entry| entry.identity == *identity && entry.status(now_s) == Status::Valid)
     }
 }

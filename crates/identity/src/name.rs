@@ -109,7 +109,8 @@ impl FromStr for Identity {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let rest = text.strip_prefix(PREFIX).ok_or_else(|| refuse(text, "it does not start with urn:voltmesh:"))?;
+        let rest =
+            text.strip_prefix(PREFIX).ok_or_else(|| refuse(text, "it does not start with urn:voltmesh:"))?;
         let (role, id) = rest.split_once(':').ok_or_else(|| refuse(text, "the id is missing"))?;
         Identity::new(role.parse()?, id)
     }

@@ -50,7 +50,9 @@ impl FromStr for Serial {
         let digits: String = text.chars().filter(|c| *c != ':').collect();
         match hex::decode(&digits) {
             Ok(bytes) if !bytes.is_empty() && bytes.len() <= 20 => Ok(Serial::new(&bytes)),
-            _ => Err(Error::NotFound { target: format!("serial number {:?}", text.chars().take(60).collect::<String>()) }),
+            _ => Err(Error::NotFound {
+                target: format!("serial number {:?}", text.chars().take(60).collect::<String>()),
+            }),
         }
     }
 }
@@ -70,8 +72,8 @@ impl Peer {
     /// Reads a certificate that TLS has already verified; it must hold exactly one `urn:voltmesh:` URI.
     pub fn from_der(certificate: &CertificateDer<'_>) -> Result<Peer, Error> {
         let refuse = |problem: &str| Error::Certificate { problem: problem.to_owned() };
-        let (rest, parsed) =
-            X509Certificate::from_der(certificate).map_err(|error| refuse(&format!("it does not parse ({error})")))?;
+        let (rest, parsed) = X509Certificate::from_der(certificate)
+            .map_err(|error| refuse(&format!("it does not parse ({error})")))?;
         if !rest.is_empty() {
             return Err(refuse("bytes follow it"));
         }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use rcgen::string::Ia5String;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevocationReason, RevokedCertParams,
-    SanType, SerialNumber,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevocationReason,
+    RevokedCertParams, SanType, SerialNumber,
 };
 use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
@@ -69,7 +69,8 @@ impl Pki {
         params.serial_number = Some(SerialNumber::from_slice(serial.as_bytes()));
         params.not_before = now - BACKDATE;
         params.not_after = now + Duration::days(CA_DAYS);
-        params.distinguished_name = common_name(&format!("Voltmesh development CA {}", &serial.to_string()[..8]));
+        params.distinguished_name =
+            common_name(&format!("Voltmesh development CA {}", &serial.to_string()[..8]));
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&key)?;
@@ -126,7 +127,11 @@ impl Pki {
         let _lock = self.lock()?;
         let now = OffsetDateTime::now_utc();
         let mut index = Index::read(&self.path("index.toml"))?;
-        let found = index.entries.iter_mut().rev().find(|entry| entry.identity == *identity && entry.revoked.is_none());
+        let found = index
+            .entries
+            .iter_mut()
+            .rev()
+            .find(|entry| entry.identity == *identity && entry.revoked.is_none());
         let entry = found.ok_or_else(|| Error::NotFound { target: identity.to_string() })?;
         entry.renewed = true;
         let hosts = entry.hosts.clone();
@@ -190,7 +195,8 @@ impl Pki {
         params.distinguished_name = common_name(&identity.folder());
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         params.use_authority_key_identifier_extension = true;
         params.subject_alt_names = alternative_names(identity, &hosts)?;
         let certificate = params.signed_by(&key, &self.issuer()?)?;
@@ -215,7 +221,12 @@ impl Pki {
         Ok(Issued { entry, folder })
     }
 
-    fn sign_crl(&self, index: &mut Index, issuer: &Issuer<'_, KeyPair>, now: OffsetDateTime) -> Result<(), Error> {
+    fn sign_crl(
+        &self,
+        index: &mut Index,
+        issuer: &Issuer<'_, KeyPair>,
+        now: OffsetDateTime,
+    ) -> Result<(), Error> {
         index.crl_number += 1;
         let revoked_certs = index.entries.iter().filter_map(|entry| {
             let revoked = entry.revoked.as_ref()?;

@@ -69,7 +69,11 @@ impl RevocationWatch {
     }
 
     /// The same, with a policy for a list past its time.
-    pub fn with_policy(path: &Path, ca: &CertificateDer<'_>, expired: ExpiredList) -> Result<RevocationWatch, Error> {
+    pub fn with_policy(
+        path: &Path,
+        ca: &CertificateDer<'_>,
+        expired: ExpiredList,
+    ) -> Result<RevocationWatch, Error> {
         let stamp = stamp(path);
         let list = read(path, ca)?;
         Ok(RevocationWatch(Arc::new(Watch {
@@ -175,8 +179,10 @@ fn read(path: &Path, ca: &CertificateDer<'_>) -> Result<List, Error> {
         Ok(der) => der,
         Err(_) => CertificateRevocationListDer::from(bytes),
     };
-    let (rest, list) = CertificateRevocationList::from_der(&der).map_err(|error| refuse(error.to_string()))?;
-    let (_, ca) = X509Certificate::from_der(ca).map_err(|error| refuse(format!("the CA does not parse: {error}")))?;
+    let (rest, list) =
+        CertificateRevocationList::from_der(&der).map_err(|error| refuse(error.to_string()))?;
+    let (_, ca) =
+        X509Certificate::from_der(ca).map_err(|error| refuse(format!("the CA does not parse: {error}")))?;
     if !rest.is_empty() {
         return Err(refuse("bytes follow it".to_owned()));
     }

@@ -189,7 +189,8 @@ impl ServerCertVerifier for ServerVerifier {
         let peer = Peer::from_der(end_entity).map_err(other)?;
         if !self.expected.admits(&peer.identity) {
             let wanted = self.expected.id.as_deref().unwrap_or("*");
-            let problem = format!("it belongs to {}, but {}:{wanted} is expected", peer.identity, self.expected.role);
+            let problem =
+                format!("it belongs to {}, but {}:{wanted} is expected", peer.identity, self.expected.role);
             return Err(other(Error::Certificate { problem }));
         }
         if let Some(revoked) = &self.revoked {

@@ -13,8 +13,8 @@ use voltmesh_identity::{Peer, server_name};
 
 use crate::pump::{Appetite, Clock, Machine, Mailbox, drive};
 use crate::{
-    ClientConnection, ClientInput, ClientOptions, ClientOutput, End, Error, Incoming, Moment, Outgoing, Reason, Tag,
-    Token,
+    ClientConnection, ClientInput, ClientOptions, ClientOutput, End, Error, Incoming, Moment, Outgoing,
+    Reason, Tag, Token,
 };
 
 /// Ciphertext is read from the socket in pieces of up to this size.
@@ -140,7 +140,9 @@ impl Client {
         let outputs = greet(&mut stream, &mut machine, clock).await;
         let mut outputs = VecDeque::from(outputs.map_err(|source| Error::Tls { address: named(), source })?);
         let (round_trip, window, max_packet) = match outputs.pop_front() {
-            Some(ClientOutput::Connected { round_trip, window, max_packet }) => (round_trip, window, max_packet),
+            Some(ClientOutput::Connected { round_trip, window, max_packet }) => {
+                (round_trip, window, max_packet)
+            }
             Some(ClientOutput::Ended(end)) => return Err(Error::Refused { address: named(), end }),
             _ => return Err(Error::Refused { address: named(), end: End::Here(Reason::PROTOCOL_ERROR) }),
         };
@@ -351,7 +353,9 @@ impl Machine for ClientSide {
                 }
                 Command::Subscribe(filters) => self.machine.handle(now, ClientInput::Subscribe(filters)),
                 Command::Accept(token) => self.machine.handle(now, ClientInput::Accept(token)),
-                Command::Reject(token, reason) => self.machine.handle(now, ClientInput::Reject(token, reason)),
+                Command::Reject(token, reason) => {
+                    self.machine.handle(now, ClientInput::Reject(token, reason))
+                }
                 Command::Ping => self.machine.handle(now, ClientInput::Ping),
                 Command::Disconnect(reason) => self.machine.handle(now, ClientInput::Disconnect(reason)),
             });

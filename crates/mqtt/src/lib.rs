@@ -50,8 +50,8 @@ mod topic;
 
 pub use client::{Client, ClientEvent, ClientEvents, ClientSettings};
 pub use connection::{
-    ClientConnection, ClientInput, ClientOptions, ClientOutput, End, Incoming, Limits, Moment, Outgoing, Policy, Qos,
-    ServerConnection, ServerInput, ServerOutput, Tag, Token,
+    ClientConnection, ClientInput, ClientOptions, ClientOutput, End, Incoming, Limits, Moment, Outgoing,
+    Policy, Qos, ServerConnection, ServerInput, ServerOutput, Tag, Token,
 };
 pub use error::Error;
 pub use reason::Reason;

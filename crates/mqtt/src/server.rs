@@ -251,7 +251,8 @@ impl Server {
         policy: Arc<dyn Policy>,
         settings: ServerSettings,
     ) -> Result<(Server, ServerEvents), Error> {
-        let listener = TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
+        let listener =
+            TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
         let address = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
         let (events, receiver) = mpsc::channel(settings.event_queue.max(1));
         let common = Arc::new(Common {
@@ -365,7 +366,10 @@ impl Acceptor {
                 }
                 Err(error) => {
                     // Such as no file descriptors left: others must close first.
-                    tracing::warn!(error = &error as &dyn std::error::Error, "cannot accept a connection; trying again");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "cannot accept a connection; trying again"
+                    );
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
@@ -408,7 +412,8 @@ impl Acceptor {
         }
         let limits = self.settings.limits.clone();
         let policy = self.policy.clone();
-        let mut machine = ServerConnection::new(self.clock.now(), peer.identity.clone(), policy, limits.clone());
+        let mut machine =
+            ServerConnection::new(self.clock.now(), peer.identity.clone(), policy, limits.clone());
         let open = Open::new(&self.common);
         if open.count > self.settings.max_sessions {
             self.common.counters.refused_sessions.add(1);

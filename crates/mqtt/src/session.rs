@@ -174,7 +174,8 @@ impl ServerSide {
                 (ServerOutput::Ended(end), session) => {
                     if let Some(session) = session {
                         self.common.unregister(session);
-                        self.events.push_back(ServerEvent::Ended { session: session.clone(), end: end.clone() });
+                        self.events
+                            .push_back(ServerEvent::Ended { session: session.clone(), end: end.clone() });
                     }
                     self.ended = Some(end);
                 }

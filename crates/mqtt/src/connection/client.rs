@@ -231,11 +231,13 @@ impl ClientConnection {
                 Ok(GenericPacket::V5_0Puback(packet)) if self.connected => {
                     completed.extend(self.wire.take_puback(&packet));
                 }
-                Ok(GenericPacket::V5_0Publish(packet)) if self.connected => match self.wire.take_publish(packet) {
-                    Taken::Fresh(item) => messages.push(item),
-                    Taken::Repeated => {}
-                    Taken::Broken(reason) => self.wire.disconnect(now, reason),
-                },
+                Ok(GenericPacket::V5_0Publish(packet)) if self.connected => {
+                    match self.wire.take_publish(packet) {
+                        Taken::Fresh(item) => messages.push(item),
+                        Taken::Repeated => {}
+                        Taken::Broken(reason) => self.wire.disconnect(now, reason),
+                    }
+                }
                 Ok(packet) => self.other(now, packet, outputs),
                 Err(error) => self.wire.disconnect(now, reason_of(error)),
             }
@@ -255,13 +257,17 @@ impl ClientConnection {
         match packet {
             GenericPacket::V5_0Connack(packet) if !self.connected => self.connack(now, &packet, outputs),
             GenericPacket::V5_0Suback(packet) if self.connected => {
-                let Some(place) = self.subscribing.iter().position(|(id, _)| *id == packet.packet_id()) else { return };
+                let Some(place) = self.subscribing.iter().position(|(id, _)| *id == packet.packet_id())
+                else {
+                    return;
+                };
                 let (_, filters) = self.subscribing.swap_remove(place);
                 let codes = packet.reason_codes().into_iter().map(|code| Reason(code as u8));
                 let codes = codes.chain(std::iter::repeat(Reason::UNSPECIFIED));
                 outputs.push(ClientOutput::Subscribed(filters.into_iter().zip(codes).collect()));
             }
             GenericPacket::V5_0Pingresp(_) if self.connected => {
+                self.wire.ping_answered(now, self.options.ping_every);
                 if let Some(pinged) = self.pinged.take() {
                     outputs.push(ClientOutput::RoundTrip(now.since(pinged)));
                 }
@@ -301,7 +307,8 @@ impl ClientConnection {
             return;
         }
         let options = SubOpts::new().set_qos(RawQos::AtLeastOnce);
-        let entries: Result<Vec<_>, _> = filters.iter().map(|filter| SubEntry::new(&**filter, options.clone())).collect();
+        let entries: Result<Vec<_>, _> =
+            filters.iter().map(|filter| SubEntry::new(&**filter, options.clone())).collect();
         let packet = entries.ok().zip(self.wire.acquire_packet_id()).and_then(|(entries, id)| {
             let packet = v5_0::Subscribe::builder().packet_id(id).entries(entries).build().ok()?;
             self.wire.send(now, packet).ok()?;

@@ -66,6 +66,19 @@ pub struct Token {
     packet_id: u16,
 }
 
+impl Token {
+    /// As one number, for an application that keeps no type of ours. Sequences stay below 2^48: at a million publishes
+    /// a second, that is nine years of one connection.
+    pub const fn to_bits(self) -> u64 {
+        self.sequence << 16 | self.packet_id as u64
+    }
+
+    /// The token that [`Token::to_bits`] gave.
+    pub const fn from_bits(bits: u64) -> Token {
+        Token { sequence: bits >> 16, packet_id: bits as u16 }
+    }
+}
+
 /// A received publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Incoming {

@@ -5,10 +5,13 @@ use bytes::{Bytes, BytesMut};
 use mqtt_protocol_core::mqtt::common::Cursor;
 use mqtt_protocol_core::mqtt::connection::role;
 use mqtt_protocol_core::mqtt::packet::{
-    AssignedClientIdentifier, GenericPacket, MaximumQos, Properties, Property, Qos as RawQos, RetainAvailable,
-    ServerKeepAlive, SessionExpiryInterval, SharedSubscriptionAvailable, SubscriptionIdentifierAvailable, v5_0,
+    AssignedClientIdentifier, GenericPacket, MaximumQos, Properties, Property, Qos as RawQos,
+    RetainAvailable, ServerKeepAlive, SessionExpiryInterval, SharedSubscriptionAvailable,
+    SubscriptionIdentifierAvailable, v5_0,
 };
-use mqtt_protocol_core::mqtt::result_code::{ConnectReasonCode, MqttError, SubackReasonCode, UnsubackReasonCode};
+use mqtt_protocol_core::mqtt::result_code::{
+    ConnectReasonCode, MqttError, SubackReasonCode, UnsubackReasonCode,
+};
 use voltmesh_identity::Identity;
 
 use super::wire::{Packet, Taken, Wire, reason_of};
@@ -260,7 +263,9 @@ impl ServerConnection {
             Some(reason) => Some(reason),
             // MQTT 5 3.2.2.3.4 and 3.2.2.3.5: neither is offered, so neither may be asked for.
             None if packet.will_flag() && packet.will_retain() => Some(Reason::RETAIN_NOT_SUPPORTED),
-            None if packet.will_flag() && packet.will_qos() == RawQos::ExactlyOnce => Some(Reason::QOS_NOT_SUPPORTED),
+            None if packet.will_flag() && packet.will_qos() == RawQos::ExactlyOnce => {
+                Some(Reason::QOS_NOT_SUPPORTED)
+            }
             None => None,
         };
         if let Some(reason) = refuse {
@@ -288,8 +293,10 @@ impl ServerConnection {
         add(RetainAvailable::new(0).map(Property::from));
         add(SharedSubscriptionAvailable::new(0).map(Property::from));
         add(SubscriptionIdentifierAvailable::new(0).map(Property::from));
-        let lasting =
-            packet.props().iter().any(|p| matches!(p, Property::SessionExpiryInterval(time) if time.val() != 0));
+        let lasting = packet
+            .props()
+            .iter()
+            .any(|p| matches!(p, Property::SessionExpiryInterval(time) if time.val() != 0));
         if lasting {
             add(SessionExpiryInterval::new(0).map(Property::from));
         }
@@ -341,7 +348,9 @@ impl ServerConnection {
                         _ => SubackReasonCode::GrantedQos1,
                     }
                 }
-                Err(reason) => SubackReasonCode::try_from(reason.0).unwrap_or(SubackReasonCode::UnspecifiedError),
+                Err(reason) => {
+                    SubackReasonCode::try_from(reason.0).unwrap_or(SubackReasonCode::UnspecifiedError)
+                }
             };
             codes.push(code);
         }
@@ -388,7 +397,9 @@ impl ServerConnection {
         let (count, bytes) = self.wire.waiting();
         if !self.is_subscribed(&item.topic) {
             done.push((item.tag, Reason::NO_MATCHING_SUBSCRIBERS));
-        } else if count >= self.limits.max_outbound || bytes + item.payload.len() > self.limits.max_outbound_bytes {
+        } else if count >= self.limits.max_outbound
+            || bytes + item.payload.len() > self.limits.max_outbound_bytes
+        {
             done.push((item.tag, Reason::QUOTA_EXCEEDED));
         } else {
             self.wire.enqueue(item);

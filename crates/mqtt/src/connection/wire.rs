@@ -65,7 +65,11 @@ impl<R: RoleType> Wire<R> {
     }
 
     /// Feeds bytes up to the end of one packet; `None` when they are used up.
-    pub(super) fn receive(&mut self, now: Moment, cursor: &mut Cursor<&[u8]>) -> Option<Result<Packet, MqttError>> {
+    pub(super) fn receive(
+        &mut self,
+        now: Moment,
+        cursor: &mut Cursor<&[u8]>,
+    ) -> Option<Result<Packet, MqttError>> {
         while self.ended.is_none() && (cursor.position() as usize) < cursor.get_ref().len() {
             let events = self.inner.recv(cursor);
             if let Some(found) = self.apply(now, events) {
@@ -103,13 +107,17 @@ impl<R: RoleType> Wire<R> {
         found
     }
 
-    /// Lets timers that are due do their work; the kind of one that ends the connection is the answer.
+    /// Lets timers that are due do their work.
     pub(super) fn tick(&mut self, now: Moment) {
         for kind in [TimerKind::PingreqSend, TimerKind::PingreqRecv, TimerKind::PingrespRecv] {
             if self.ended.is_some() || self.timers[slot(kind)].is_none_or(|due| due > now) {
                 continue;
             }
             self.timers[slot(kind)] = None;
+            if kind == TimerKind::PingreqSend && self.ping_sent() {
+                // Another ping would put off the timeout of the first for ever.
+                continue;
+            }
             let events = self.inner.notify_timer_fired(kind);
             self.apply(now, events);
             if !matches!(kind, TimerKind::PingreqSend) {
@@ -118,6 +126,12 @@ impl<R: RoleType> Wire<R> {
         }
     }
 
+    /// Ping again after so much silence, counted from the answer to the last one.
+    pub(super) fn ping_answered(&mut self, now: Moment, every: Duration) {
+        self.timers[slot(TimerKind::PingreqSend)].get_or_insert(now.after(every));
+    }
+
+    /// Whether an answer to a ping is due.
     pub(super) fn ping_sent(&self) -> bool {
         self.timers[slot(TimerKind::PingrespRecv)].is_some()
     }
@@ -225,14 +239,16 @@ impl<R: RoleType> Wire<R> {
 
     /// Acknowledges a publish. A token that is unknown or decided already changes nothing.
     pub(super) fn decide(&mut self, now: Moment, token: Token, reason: Reason) {
-        let known = self.undecided.get(&token.packet_id).is_some_and(|(sequence, _)| *sequence == token.sequence);
+        let known =
+            self.undecided.get(&token.packet_id).is_some_and(|(sequence, _)| *sequence == token.sequence);
         if !known || self.ended.is_some() {
             return;
         }
         if let Some((_, size)) = self.undecided.remove(&token.packet_id) {
             self.undecided_bytes -= size;
         }
-        let code = PubackReasonCode::try_from(reason.0).unwrap_or(PubackReasonCode::ImplementationSpecificError);
+        let code =
+            PubackReasonCode::try_from(reason.0).unwrap_or(PubackReasonCode::ImplementationSpecificError);
         let mut packet = v5_0::GenericPuback::<u16>::builder().packet_id(token.packet_id);
         if code != PubackReasonCode::Success {
             packet = packet.reason_code(code);
@@ -253,7 +269,9 @@ impl<R: RoleType> Wire<R> {
         while self.ended.is_none() {
             let Some(item) = self.waiting.front() else { return };
             let vacancy = self.inner.get_receive_maximum_vacancy_for_send().unwrap_or(u16::MAX);
-            if item.qos == Qos::AtLeastOnce && (vacancy == 0 || self.unacknowledged.len() >= usize::from(u16::MAX) - 64) {
+            if item.qos == Qos::AtLeastOnce
+                && (vacancy == 0 || self.unacknowledged.len() >= usize::from(u16::MAX) - 64)
+            {
                 return;
             }
             let Some(item) = self.waiting.pop_front() else { return };

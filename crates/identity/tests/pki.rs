@@ -1,0 +1,176 @@
+//! The life of certificates, keys and revocation lists in a folder.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use voltmesh_identity::*;
+
+fn fresh() -> (tempfile::TempDir, Pki) {
+    let folder = tempfile::tempdir().unwrap();
+    let pki = Pki::init(&folder.path().join("pki")).unwrap();
+    (folder, pki)
+}
+
+fn name(text: &str) -> Identity {
+    format!("urn:voltmesh:{text}").parse().unwrap()
+}
+
+fn watch(pki: &Pki, credentials: &Credentials) -> RevocationWatch {
+    RevocationWatch::open(&pki.crl_path(), &credentials.ca).unwrap()
+}
+
+fn statuses(pki: &Pki) -> Vec<(String, Status)> {
+    let now_s = time::OffsetDateTime::now_utc().unix_timestamp();
+    pki.show().unwrap().iter().map(|entry| (entry.identity.folder(), entry.status(now_s))).collect()
+}
+
+#[test]
+fn a_folder_and_its_modes() {
+    let (_folder, pki) = fresh();
+    let issued = pki.issue(&name("fog:fog-1"), &["fog.example".into(), "10.1.2.3".into()], 30).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let root = issued.folder.parent().unwrap();
+    assert!(issued.folder.ends_with("fog-fog-1"));
+    assert_eq!((mode(root), mode(&issued.folder)), (0o700, 0o700));
+    for (file, expected) in [
+        (root.join("ca.key"), 0o600),
+        (root.join("index.toml"), 0o600),
+        (root.join("ca.crt"), 0o644),
+        (root.join("crl.pem"), 0o644),
+        (issued.folder.join("tls.key"), 0o600),
+        (issued.folder.join("sign.key"), 0o600),
+        (issued.folder.join("sign.pub"), 0o644),
+        (issued.folder.join("tls.crt"), 0o644),
+        (issued.folder.join("ca.crt"), 0o644),
+    ] {
+        assert_eq!(mode(&file), expected, "{}", file.display());
+    }
+    let left: Vec<_> =
+        fs::read_dir(&issued.folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 5, "{left:?}");
+
+    let credentials = Credentials::load(&issued.folder).unwrap();
+    assert_eq!(credentials.own.identity, name("fog:fog-1"));
+    assert_eq!(credentials.own.serial, issued.entry.serial);
+    assert_eq!(credentials.own.expires_s, issued.entry.expires_s);
+    assert!(!format!("{credentials:?}").contains("PRIVATE"));
+}
+
+#[test]
+fn a_life() {
+    let (_folder, pki) = fresh();
+    let (fog, car) = (name("fog:fog-1"), name("edge:car-1"));
+    let first = pki.issue(&fog, &[], 30).unwrap();
+    pki.issue(&car, &[], 30).unwrap();
+    assert!(matches!(pki.issue(&fog, &[], 30), Err(Error::AlreadyIssued { .. })));
+    assert!(matches!(pki.renew(&name("cloud:c"), 30), Err(Error::NotFound { .. })));
+    assert!(matches!(pki.issue(&name("cloud:c"), &[], 0), Err(Error::Validity { days: 0 })));
+    assert!(matches!(pki.issue(&name("cloud:c"), &["a b".into()], 1), Err(Error::Host { .. })));
+
+    let before = Credentials::load(&first.folder).unwrap();
+    let second = pki.renew(&fog, 60).unwrap();
+    let after = Credentials::load(&second.folder).unwrap();
+    assert_ne!(before.own.serial, after.own.serial);
+    assert_eq!(
+        before.signing.to_bytes(),
+        after.signing.to_bytes(),
+        "renewal must not change the signing key"
+    );
+    let folder = |status| ("fog-fog-1".to_owned(), status);
+    let car_row = ("edge-car-1".to_owned(), Status::Valid);
+    assert_eq!(statuses(&pki), [folder(Status::Renewed), car_row.clone(), folder(Status::Valid)]);
+
+    let revoked = watch(&pki, &after);
+    assert!(revoked.is_empty() && !revoked.poll());
+    let ended = pki.revoke(&Target::Identity(fog.clone()), Reason::KeyCompromise).unwrap();
+    assert_eq!(ended.len(), 2, "the renewed one ends with it");
+    assert!(revoked.poll(), "the list changed");
+    assert!(revoked.is_revoked(&before.own.serial) && revoked.is_revoked(&after.own.serial));
+    assert_eq!(statuses(&pki), [folder(Status::Revoked), car_row, folder(Status::Revoked)]);
+    assert!(matches!(
+        pki.revoke(&Target::Identity(fog.clone()), Reason::Unspecified),
+        Err(Error::NotFound { .. })
+    ));
+
+    let third = pki.issue(&fog, &[], 30).unwrap();
+    let fresh = Credentials::load(&third.folder).unwrap();
+    assert_ne!(
+        fresh.signing.to_bytes(),
+        after.signing.to_bytes(),
+        "a revoked identity starts over with a new key"
+    );
+    let one = Target::Serial(third.entry.serial.to_string().parse().unwrap());
+    assert_eq!(pki.revoke(&one, Reason::Superseded).unwrap().len(), 1);
+    assert!(revoked.poll() && revoked.is_revoked(&third.entry.serial) && revoked.len() == 3);
+    assert_eq!(Pki::open(&third.folder.parent().unwrap().join(".")).unwrap().show().unwrap().len(), 4);
+}
+
+#[test]
+fn a_ca_is_never_overwritten() {
+    let (folder, _pki) = fresh();
+    assert!(matches!(Pki::init(&folder.path().join("pki")), Err(Error::Exists { .. })));
+    assert!(matches!(Pki::open(folder.path()), Err(Error::NoCa { .. })));
+}
+
+#[test]
+fn a_bad_list_changes_nothing() {
+    let (_folder, pki) = fresh();
+    let car = pki.issue(&name("edge:car-1"), &[], 30).unwrap();
+    let credentials = Credentials::load(&car.folder).unwrap();
+    let older = fs::read(pki.crl_path()).unwrap();
+    pki.revoke(&Target::Identity(name("edge:car-1")), Reason::KeyCompromise).unwrap();
+    let newest = fs::read(pki.crl_path()).unwrap();
+    let revoked = watch(&pki, &credentials);
+    let (_other_folder, other) = fresh();
+    let foreign = fs::read(other.crl_path()).unwrap();
+    let mut flipped = newest.clone();
+    let middle = flipped.len() / 2;
+    flipped[middle] = if flipped[middle] == b'A' { b'B' } else { b'A' };
+
+    for (what, bytes) in [
+        ("older", &older),
+        ("foreign", &foreign),
+        ("flipped", &flipped),
+        ("empty", &Vec::new()),
+        ("newest", &newest),
+    ] {
+        write_public(&pki.crl_path(), bytes).unwrap();
+        assert!(!revoked.poll(), "{what}");
+        assert!(revoked.is_revoked(&credentials.own.serial), "{what}");
+    }
+    fs::remove_file(pki.crl_path()).unwrap();
+    assert!(!revoked.poll() && revoked.is_revoked(&credentials.own.serial));
+    assert_eq!(revoked.generation(), 1);
+    // A server does not start without a list of its own CA.
+    assert!(RevocationWatch::open(&pki.crl_path(), &credentials.ca).is_err());
+    assert!(RevocationWatch::open(&other.crl_path(), &credentials.ca).is_err());
+}
+
+#[test]
+fn errors_say_where() {
+    let (folder, pki) = fresh();
+    let car = pki.issue(&name("edge:car-1"), &[], 30).unwrap();
+    for file in ["tls.crt", "tls.key", "sign.key", "ca.crt"] {
+        let path = car.folder.join(file);
+        let good = fs::read(&path).unwrap();
+        fs::write(&path, b"nonsense").unwrap();
+        let error = Credentials::load(&car.folder).unwrap_err().to_string();
+        assert!(error.contains(file) && error.contains("voltmesh pki"), "{error}");
+        fs::write(&path, good).unwrap();
+    }
+    let error = Credentials::load(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("tls.crt"), "{error}");
+}
+
+#[test]
+fn two_at_once_lose_nothing() {
+    let (_folder, pki) = fresh();
+    std::thread::scope(|scope| {
+        for n in 0..8 {
+            let pki = &pki;
+            scope.spawn(move || pki.issue(&name(&format!("edge:car-{n}")), &[], 1).unwrap());
+        }
+    });
+    assert_eq!(pki.show().unwrap().len(), 8);
+}
