@@ -1,4 +1,32 @@
-//! What roles tell each other: hellos, envelopes, archive notices, status.
+//! What roles tell each other: hellos, receipts, envelopes, archive notices, status, and the topics they travel on.
+//!
+//! Invariant: a message has one encoding; its size is checked before it is parsed; what is accepted encodes to the same
+//! bytes again.
+//!
+//! Deliberately absent: sockets and sessions (the roles), and the meaning of evidence and hand-overs, which are the
+//! ledger's and opaque here.
+//!
+//! ```
+//! use ed25519_dalek::SigningKey;
+//! use voltmesh_control::{ArchiveNotice, ArchivedBatch};
+//! use voltmesh_telemetry::{BatchId, Boot, RecordNumber, Timestamp};
+//!
+//! let cloud = SigningKey::from_bytes(&[1; 32]);
+//! let notice = ArchiveNotice {
+//!     vehicle: "bus-7".parse()?,
+//!     batches: vec![ArchivedBatch {
+//!         boot: Boot::new(17),
+//!         first: RecordNumber::ZERO,
+//!         count: 60,
+//!         id: BatchId::from([0xab; 32]),
+//!     }],
+//!     archived: Timestamp::from_millis(1_767_600_000_000),
+//! };
+//! let bytes = notice.sign(&cloud);
+//! // Only now may the vehicle forget these sixty records.
+//! assert_eq!(ArchiveNotice::verify(&bytes, &cloud.verifying_key())?, notice);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![forbid(unsafe_code)]
 
@@ -19,3 +47,6 @@ pub use hello::{Hello, MAX_HELLO_BYTES, Opening, commitment};
 pub use notice::{ArchiveNotice, ArchivedBatch, MAX_NOTICE_BATCHES, MAX_NOTICE_BYTES};
 pub use receipts::{BatchReceipt, MAX_RECEIPTS, MAX_RECEIPTS_BYTES, Receipts};
 pub use status::{Latency, MAX_STATUS_BYTES, Role, Status};
+
+#[cfg(test)]
+mod tests;

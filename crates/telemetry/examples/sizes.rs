@@ -7,6 +7,8 @@
 //! `Battery Temperature [°C]`, 10 lines a second, as in doi:10.21227/6jr9-5235. Its pack values are taken as they are;
 //! its cells, which it does not have, are modelled.
 
+#![allow(clippy::print_stdout, reason = "it reports to a terminal")]
+
 mod drive;
 
 use std::{error::Error, fs};

@@ -1,4 +1,39 @@
 //! What a vehicle says: names, units, samples and signed batches.
+//!
+//! A [`Sample`] is a whole pack at one moment; numbered, it is a [`Record`]; [`seal`] signs consecutive records as a
+//! [`SealedBatch`] that names its predecessor. From a batch comes a [`RecordReceipt`], which proves one record and
+//! reveals nothing about its neighbours.
+//!
+//! Invariant: what is verified is exactly what was signed. Every format has one encoding, everything hashed is an
+//! integer, and any flipped bit of a batch or receipt is found.
+//!
+//! Deliberately absent: whose key is valid and since when (the ledger), storage and transport, estimates (floats).
+//!
+//! ```
+//! use ed25519_dalek::SigningKey;
+//! use voltmesh_telemetry::{Boot, Place, Record, RecordNumber, SealedBatch, Secret, Signer, seal, vss};
+//!
+//! let json = br#"{ "timestamp": "2026-01-05T08:00:00Z",
+//!     "Vehicle.Powertrain.TractionBattery.CurrentVoltage": 352.1,
+//!     "Vehicle.Powertrain.TractionBattery.CurrentCurrent": -12.4 }"#;
+//! let records = [Record { number: RecordNumber::ZERO, sample: vss::parse(json)? }];
+//!
+//! let key = SigningKey::from_bytes(&[1; 32]);
+//! let place = Place {
+//!     vehicle: "bus-7".parse()?,
+//!     boot: Boot::new(1),
+//!     previous: None,
+//!     signer: Signer::Vehicle,
+//! };
+//! let batch = seal(&place, &records, &Secret::new([2; 32]), &key)?;
+//!
+//! let received = SealedBatch::parse(batch.wire().clone())?;
+//! assert_eq!(received.verify(&key.verifying_key())?, records);
+//!
+//! let receipt = received.prove(0)?.expect("the batch has a record 0");
+//! assert_eq!(receipt.verify(&key.verifying_key())?.id.to_string(), "bus-7/1/0");
+//! # Ok::<(), voltmesh_telemetry::Error>(())
+//! ```
 
 #![forbid(unsafe_code)]
 

@@ -171,3 +171,6 @@ fn decode(raw: &[u8], count: usize, header: &BatchHeader) -> Result<Vec<Record>,
     records.iter().try_for_each(|record| record.sample.check())?;
     Ok(records)
 }
+
+#[cfg(test)]
+mod tests;

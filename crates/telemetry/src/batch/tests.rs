@@ -1,1 +1,332 @@
+use super::*;
+use crate::{
+    Boot, CentiPercent, Centidegrees, Charger, Contactor, Milliamps, Millivolts, Millivolts16, RecordNumber,
+    Sample, Timestamp, VehicleId,
+};
+use ed25519_dalek::SigningKey;
+use proptest::prelude::*;
 
+fn key() -> SigningKey {
+    SigningKey::from_bytes(&[1; 32])
+}
+
+fn place(boot: u64, previous: Option<BatchId>) -> Place {
+    let signer = if boot == 0 { Signer::Fog("fog-1".into()) } else { Signer::Vehicle };
+    Place { vehicle: VehicleId::example(), boot: Boot::new(boot), previous, signer }
+}
+
+fn sealed(place: &Place, records: &[Record]) -> SealedBatch {
+    seal(place, records, &Secret::new([2; 32]), &key()).expect("valid records")
+}
+
+pub(super) fn sample() -> impl Strategy<Value = Sample> {
+    let ranges = (
+        0..=Timestamp::MAX.as_millis(),
+        any::<u32>(),
+        any::<i32>(),
+        prop_oneof![0..=10_000u16, Just(u16::MAX)],
+        0..5u8,
+        0..5u8,
+        prop::collection::vec(any::<u16>(), 0..40),
+        prop::collection::vec(any::<i16>(), 0..10),
+    );
+    ranges.prop_map(|(time, volts, amps, soc, contactor, charger, cells, temperatures)| Sample {
+        time: Timestamp::from_millis(time),
+        pack_voltage: Millivolts::new(volts),
+        pack_current: Milliamps::new(amps),
+        soc: CentiPercent::new(soc),
+        contactor: Contactor::from_code(contactor).expect("in range"),
+        charger: Charger::from_code(charger).expect("in range"),
+        cells: cells.into_iter().map(Millivolts16::new).collect(),
+        temperatures: temperatures.into_iter().map(Centidegrees::new).collect(),
+    })
+}
+
+/// Anything that may be recorded: wild values, or a pack whose cells move together.
+fn samples() -> impl Strategy<Value = Vec<Sample>> {
+    let wild = prop::collection::vec(sample(), 1..40);
+    let tame = (any::<u64>(), 1..120usize, 1..20usize).prop_map(|(seed, count, cells)| {
+        (0..count).map(|second| steady(seed, second as u64, cells)).collect()
+    });
+    prop_oneof![wild, tame]
+}
+
+/// A pack under a changing load, with noise from a hash.
+fn steady(seed: u64, second: u64, cells: usize) -> Sample {
+    let noise = |i: u64| {
+        let digest = Digest::of(&[seed.to_be_bytes(), second.to_be_bytes(), i.to_be_bytes()].concat());
+        u16::from(digest.as_bytes()[0] % 4)
+    };
+    let load = (second % 17) as i32 * 9_000 - 80_000;
+    Sample {
+        time: Timestamp::from_millis(1_767_600_000_000 + 1000 * second),
+        pack_voltage: Millivolts::new(3_700 * cells as u32),
+        pack_current: Milliamps::new(load),
+        cells: (0..cells as u64)
+            .map(|i| Millivolts16::new((3_700 + load / 1000 + i as i32) as u16 + noise(i)))
+            .collect(),
+        temperatures: vec![Centidegrees::new(2_350), Centidegrees::new(2_400)],
+        soc: CentiPercent::new(8_000),
+        contactor: Contactor::Closed,
+        charger: Charger::Unplugged,
+    }
+}
+
+fn numbered(samples: Vec<Sample>, first: u64) -> Vec<Record> {
+    samples
+        .into_iter()
+        .zip(first..)
+        .map(|(sample, n)| Record { number: RecordNumber::new(n), sample })
+        .collect()
+}
+
+fn steady_records(count: u64) -> Vec<Record> {
+    numbered((0..count).map(|second| steady(1, second, 4)).collect(), 0)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_is_sealed_is_verified(samples in samples(), first in prop_oneof![Just(0u64), 1..u64::MAX / 2]) {
+        let records = numbered(samples, first);
+        let previous = (first > 0).then_some(BatchId::from([9; 32]));
+        let batch = sealed(&place(3, previous), &records);
+        let parsed = SealedBatch::parse(batch.wire().clone()).expect("own bytes");
+        prop_assert_eq!(&parsed, &batch);
+        prop_assert_eq!(parsed.verify(&key().verifying_key()).expect("own batch"), records);
+    }
+
+    #[test]
+    fn foreign_records_come_back(samples in samples()) {
+        let mut records: Vec<Record> = samples.into_iter().map(Record::foreign).collect();
+        records.sort_by_key(|record| record.number);
+        records.dedup_by_key(|record| record.number);
+        let batch = sealed(&place(0, None), &records);
+        prop_assert_eq!(batch.open().expect("own batch"), records);
+    }
+
+    #[test]
+    fn any_flipped_bit_is_found(count in 1u64..20, bit in any::<prop::sample::Index>()) {
+        let batch = sealed(&place(1, None), &steady_records(count));
+        let mut wire = batch.wire().to_vec();
+        let bit = bit.index(8 * wire.len());
+        wire[bit / 8] ^= 1 << (bit % 8);
+        let verified = SealedBatch::parse(wire.into()).and_then(|batch| batch.verify(&key().verifying_key()));
+        prop_assert!(verified.is_err(), "bit {}", bit);
+    }
+
+    #[test]
+    fn every_record_has_a_receipt(count in 1u64..40, pick in any::<prop::sample::Index>(), bit in any::<prop::sample::Index>()) {
+        let records = steady_records(count);
+        let batch = sealed(&place(1, None), &records);
+        let index = pick.index(records.len());
+        let receipt = batch.prove(index as u32).expect("own batch").expect("in range");
+        let bytes = receipt.encode();
+        prop_assert_eq!(&RecordReceipt::decode(&bytes).expect("own bytes"), &receipt);
+        let proven = receipt.verify(&key().verifying_key()).expect("own receipt");
+        prop_assert_eq!(proven.id.to_string(), format!("vehicle-1/1/{index}"));
+        prop_assert_eq!(proven.batch, batch.id());
+        prop_assert_eq!(&proven.header, batch.header());
+        prop_assert_eq!(&receipt.record, &records[index]);
+
+        let mut flipped = bytes;
+        let bit = bit.index(8 * flipped.len());
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        let verified = RecordReceipt::decode(&flipped).and_then(|receipt| receipt.verify(&key().verifying_key()));
+        prop_assert!(verified.is_err(), "bit {}", bit);
+    }
+}
+
+/// Every bit of one small batch, not only a sample of them.
+#[test]
+fn each_flipped_bit_is_found() {
+    let batch = sealed(&place(1, None), &steady_records(2));
+    for bit in 0..8 * batch.wire().len() {
+        let mut wire = batch.wire().to_vec();
+        wire[bit / 8] ^= 1 << (bit % 8);
+        let verified = SealedBatch::parse(wire.into()).and_then(|batch| batch.verify(&key().verifying_key()));
+        assert!(verified.is_err(), "bit {bit}");
+    }
+}
+
+/// The wire format of version 1. Changing it is a format decision with an ADR.
+#[test]
+fn golden_statement() {
+    let batch = sealed(&place(7, None), &steady_records(3));
+    let statement = hex::encode(batch.statement().encode());
+    assert_eq!(statement, include_str!("tests/statement.hex").trim());
+    // The compressed columns depend on zstd's version; what they decode to does not.
+    let old = Bytes::from(hex::decode(include_str!("tests/batch.hex").trim()).expect("hex in a test"));
+    let old = SealedBatch::parse(old).expect("a batch of version 1");
+    assert_eq!(old.verify(&key().verifying_key()).expect("a batch of version 1"), steady_records(3));
+}
+
+/// Another COSE implementation reads and verifies our statements and receipts.
+#[test]
+fn coset_reads_us() {
+    use coset::{CborSerializable as _, TaggedCborSerializable as _};
+    let batch = sealed(&place(7, None), &steady_records(5));
+    let check = |message: &coset::CoseSign1, payload: &[u8]| {
+        let header = &message.protected.header;
+        assert_eq!(header.alg, Some(coset::Algorithm::Assigned(coset::iana::Algorithm::EdDSA)));
+        assert_eq!(header.key_id, key_id(&key().verifying_key()).as_bytes());
+        let signed = coset::CoseSign1 { payload: None, ..message.clone() }.tbs_detached_data(payload, &[]);
+        let signature = ed25519_dalek::Signature::from_slice(&message.signature).expect("64 bytes");
+        key().verifying_key().verify_strict(&signed, &signature).expect("a valid signature");
+    };
+    let statement = coset::CoseSign1::from_tagged_slice(&batch.statement().encode()).expect("COSE_Sign1");
+    check(&statement, batch.header().root.as_bytes());
+    let receipt = batch.prove(2).expect("own batch").expect("in range").receipt.encode();
+    let receipt = coset::CoseSign1::from_tagged_slice(&receipt).expect("COSE_Sign1");
+    assert_eq!(receipt.payload, None);
+    check(&receipt, batch.header().root.as_bytes());
+    let (label, proofs) = &receipt.unprotected.rest[0];
+    assert_eq!(*label, coset::Label::Int(396));
+    let proof =
+        proofs.as_map().expect("a map")[0].1.as_array().expect("an array")[0].as_bytes().expect("bytes");
+    let proof = ciborium::Value::from_slice(proof).expect("CBOR");
+    let proof = proof.as_array().expect("an array");
+    assert_eq!((proof[0].as_integer(), proof[1].as_integer()), (Some(5.into()), Some(2.into())));
+    assert_eq!(proof[2].as_array().expect("a path").len(), 3);
+}
+
+#[test]
+fn another_key_is_named() {
+    let batch = sealed(&place(1, None), &steady_records(1));
+    let other = SigningKey::from_bytes(&[3; 32]).verifying_key();
+    let error = batch.verify(&other).expect_err("another key");
+    assert!(matches!(error, Error::Key { named, .. } if named == key_id(&key().verifying_key())), "{error}");
+}
+
+fn refused(place: &Place, records: &[Record], why: &str) {
+    let error = seal(place, records, &Secret::new([2; 32]), &key()).expect_err(why);
+    assert!(error.to_string().contains(why), "{error}");
+}
+
+#[test]
+fn contradictions_are_refused() {
+    let records = steady_records(3);
+    refused(&place(1, None), &[], "no record");
+    refused(&place(1, Some(BatchId::from([1; 32]))), &records, "no predecessor");
+    refused(&place(1, None), &records[1..], "no predecessor");
+    refused(&place(1, None), &[records[0].clone(), records[2].clone()], "where 1 belongs");
+    refused(&place(0, None), &records, "belongs");
+    refused(&Place { signer: Signer::Vehicle, ..place(0, None) }, &records, "fog nodes");
+    refused(&Place { boot: Boot::new(2), ..place(0, None) }, &records, "boot 0 only");
+    refused(&place(1, None), &steady_records(MAX_RECORDS as u64 + 1), "limit of 4096");
+}
+
+/// What a batch may not be, although its signature is good: the signer itself is the attacker.
+fn signed_columns(count: u32, compressed: &[u8]) -> Result<Vec<Record>, Error> {
+    let good = sealed(&place(1, None), &steady_records(1));
+    let mut header = good.header.clone();
+    header.count = count;
+    header.content = content_digest(&good.salt, compressed);
+    let statement = Sign1::sign(&header.protected(), header.root.as_bytes(), &key());
+    SealedBatch::assemble(header, statement, good.salt, compressed).verify(&key().verifying_key())
+}
+
+fn varints(values: &[u64]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for mut value in values.iter().copied() {
+        while value >= 0x80 {
+            out.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        out.push(value as u8);
+    }
+    out
+}
+
+#[test]
+fn compression_bombs_are_small() {
+    let zeros = zstd::bulk::compress(&vec![0; 200 << 20], 3).expect("zstd works");
+    assert!(zeros.len() < 64 << 10, "the bomb must fit a batch");
+    let error = signed_columns(4096, &zeros).expect_err("200 MiB");
+    assert!(
+        matches!(error, Error::Oversized { size, limit: MAX_COLUMN_BYTES, .. } if size == 200 << 20),
+        "{error}"
+    );
+
+    // A frame that hides its size.
+    let mut encoder = zstd::stream::Encoder::new(Vec::new(), 3).expect("zstd works");
+    encoder.include_contentsize(false).expect("zstd works");
+    std::io::Write::write_all(&mut encoder, &vec![0; 64 << 20]).expect("zstd works");
+    let hidden = encoder.finish().expect("zstd works");
+    assert!(matches!(signed_columns(4096, &hidden), Err(Error::Malformed { .. })));
+
+    // Counts that the columns cannot fill.
+    let raw = zstd::bulk::compress(&varints(&[4096, 512, 128]), 3).expect("zstd works");
+    assert!(matches!(signed_columns(4096, &raw), Err(Error::Malformed { .. })));
+    let raw = zstd::bulk::compress(&varints(&[4096, u64::MAX, 128]), 3).expect("zstd works");
+    assert!(matches!(signed_columns(4096, &raw), Err(Error::Malformed { .. })));
+}
+
+#[test]
+fn cbor_bombs_are_small() {
+    let deep = vec![0x81; 100_000];
+    assert!(SealedBatch::parse(Bytes::from(deep)).is_err());
+    let wide = [&[0x9b][..], &u64::MAX.to_be_bytes()].concat();
+    assert!(SealedBatch::parse(Bytes::from(wide)).is_err());
+    let long = Bytes::from(vec![0; MAX_WIRE_BYTES + 1]);
+    assert!(matches!(SealedBatch::parse(long), Err(Error::Oversized { .. })));
+}
+
+#[test]
+fn the_secret_hides_siblings() {
+    // Equal records have unequal leaves within a batch, and between vehicles with other secrets.
+    let same = numbered(vec![steady(1, 1, 4); 2], 0);
+    let one = sealed(&place(1, None), &same);
+    let other = seal(&place(1, None), &same, &Secret::new([3; 32]), &key()).expect("valid records");
+    assert_ne!(one.header().root, other.header().root);
+    let salts = [0, 1].map(|index| one.prove(index).expect("own batch").expect("in range").salt);
+    assert_ne!(salts[0], salts[1]);
+}
+
+fn header(boot: u64, first: u64, count: u32, previous: Option<u8>) -> BatchHeader {
+    let good = sealed(&place(1, None), &steady_records(1)).header.clone();
+    let previous = previous.map(|byte| BatchId::from([byte; 32]));
+    BatchHeader { boot: Boot::new(boot), first: RecordNumber::new(first), count, previous, ..good }
+}
+
+fn check_link(head: Option<(u64, u64, u8)>, batch: (u64, u64, u32, Option<u8>, u8), want: Link) {
+    let head = head.map(|(boot, next, last)| ChainHead {
+        boot: Boot::new(boot),
+        next: RecordNumber::new(next),
+        last: BatchId::from([last; 32]),
+    });
+    let (boot, first, count, previous, id) = batch;
+    let link =
+        ChainHead::classify(head.as_ref(), &header(boot, first, count, previous), BatchId::from([id; 32]));
+    assert_eq!(link, want, "{head:?} {batch:?}");
+}
+
+#[test]
+fn chain_links() {
+    let gap = |from, missing| Link::Gap { from: RecordNumber::new(from), missing };
+    let head = Some((2, 30, 0xaa));
+    check_link(None, (1, 0, 10, None, 1), Link::Next);
+    check_link(None, (1, 10, 10, Some(1), 2), gap(0, 10));
+    check_link(head, (2, 30, 10, Some(0xaa), 1), Link::Next);
+    check_link(head, (2, 30, 10, Some(0xbb), 1), Link::Fork);
+    check_link(head, (2, 45, 10, Some(0xbb), 1), gap(30, 15));
+    check_link(head, (2, 20, 10, Some(1), 0xaa), Link::Replay);
+    check_link(head, (2, 20, 10, Some(1), 0xbb), Link::Fork);
+    check_link(head, (2, 25, 10, Some(1), 0xbb), Link::Fork);
+    check_link(head, (2, 0, 10, None, 0xbb), Link::Replay);
+    check_link(head, (1, 90, 10, Some(1), 1), Link::OldBoot);
+    check_link(head, (3, 0, 10, None, 1), Link::Next);
+    check_link(head, (3, 10, 10, Some(1), 1), gap(0, 10));
+}
+
+#[test]
+#[ignore = "writes the golden files anew"]
+fn write_golden() {
+    let batch = sealed(&place(7, None), &steady_records(3));
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/batch/tests");
+    std::fs::create_dir_all(folder).expect("a writable checkout");
+    let write = |name, bytes: &[u8]| std::fs::write(format!("{folder}/{name}"), hex::encode(bytes) + "\n");
+    write("statement.hex", &batch.statement().encode()).expect("a writable checkout");
+    write("batch.hex", batch.wire()).expect("a writable checkout");
+}

@@ -103,7 +103,7 @@ proptest! {
     }
 
     #[test]
-    fn frontier_is_the_tree(steps in prop::collection::vec(0usize..20, 0..20)) {
+    fn frontier_is_the_tree(steps in prop::collection::vec(0usize..10, 0..12)) {
         let all = leaves(steps.iter().sum());
         let mut frontier = Frontier::new();
         let mut size = 0;

@@ -1,1 +1,139 @@
+use super::*;
+use crate::{
+    CentiPercent, Centidegrees, Charger, Contactor, Error, Milliamps, Millivolts, Millivolts16, Sample,
+    Timestamp,
+};
+use proptest::prelude::*;
 
+const ROOTED: &str = "Vehicle.Powertrain.TractionBattery";
+
+fn sample() -> Sample {
+    Sample {
+        time: Timestamp::from_millis(1_767_600_000_000),
+        pack_voltage: Millivolts::new(352_100),
+        pack_current: Milliamps::new(-12_345),
+        cells: vec![Millivolts16::new(3_712), Millivolts16::new(3_700)],
+        temperatures: vec![Centidegrees::new(2_350), Centidegrees::new(-5)],
+        soc: CentiPercent::new(8_025),
+        contactor: Contactor::Closed,
+        charger: Charger::Unplugged,
+    }
+}
+
+#[test]
+fn golden_json() {
+    let want = concat!(
+        r#"{"timestamp":1767600000000,"#,
+        r#""Vehicle.Powertrain.TractionBattery.CurrentVoltage":352.1,"#,
+        r#""Vehicle.Powertrain.TractionBattery.CurrentCurrent":-12.345,"#,
+        r#""Vehicle.Powertrain.TractionBattery.CellVoltage.CellVoltages":[3.712,3.7],"#,
+        r#""Vehicle.Powertrain.TractionBattery.Temperature.CellTemperature":[23.5,-0.05],"#,
+        r#""Vehicle.Powertrain.TractionBattery.StateOfCharge.Current":80.25,"#,
+        r#""Vehicle.Powertrain.TractionBattery.IsPowerConnected":true,"#,
+        r#""Vehicle.Powertrain.TractionBattery.Charging.IsCharging":false,"#,
+        r#""Vehicle.Powertrain.TractionBattery.Charging.ChargingPort.AnyPosition.IsChargingCableConnected":false}"#,
+    );
+    assert_eq!(to_json(&sample()), want);
+    assert_eq!(parse(want.as_bytes()), Ok(sample()));
+}
+
+fn check(fields: &str, want: Result<(), &str>) {
+    let json = format!(
+        r#"{{"timestamp":"2026-01-05T08:00:00Z","{ROOTED}.CurrentVoltage":352.1,"{ROOTED}.CurrentCurrent":-1{fields}}}"#
+    );
+    refuse_or_accept(&json, want);
+}
+
+fn refuse_or_accept(json: &str, want: Result<(), &str>) {
+    match (parse(json.as_bytes()), want) {
+        (Ok(_), Ok(())) => {}
+        (Err(error), Err(want)) => assert!(error.to_string().contains(want), "{error}"),
+        (found, want) => panic!("{json}: found {found:?}, want {want:?}"),
+    }
+}
+
+#[test]
+fn optional_fields() {
+    check("", Ok(()));
+    check(r#","Vehicle.Speed":[{"any":"thing"}]"#, Ok(()));
+    check(&format!(r#","{ROOTED}.Temperature.Average":21.5"#), Ok(()));
+    check(r#","speed":1"#, Err("speed: is no VSS path"));
+    check(&format!(r#","{ROOTED}.CurrentVoltage":1"#), Err("CurrentVoltage: is there twice"));
+    check(
+        &format!(r#","{ROOTED}.StateOfCharge.Current":101"#),
+        Err("StateOfCharge.Current: 101 is out of range"),
+    );
+    check(&format!(r#","{ROOTED}.CellVoltage.CellVoltages":[66]"#), Err("CellVoltages: 66 is out of range"));
+    check(&format!(r#","{ROOTED}.CellVoltage.CellVoltages":["3.7"]"#), Err("expected a number"));
+    check(&format!(r#","{ROOTED}.IsPowerConnected":1"#), Err("IsPowerConnected: invalid type"));
+    check(&format!(r#","{ROOTED}.CellVoltage.CellVoltages":[{}1]"#, "1,".repeat(512)), Err("more than 512"));
+    check(
+        &format!(
+            r#","{ROOTED}.Charging.IsCharging":true,"{ROOTED}.Charging.ChargingPort.AnyPosition.IsChargingCableConnected":false"#
+        ),
+        Err("no cable"),
+    );
+}
+
+#[test]
+fn required_fields() {
+    let refuse = |json: &str, want| refuse_or_accept(json, Err(want));
+    refuse("{}", "timestamp: is missing");
+    refuse(r#"{"timestamp":1767600000000}"#, "CurrentVoltage: is missing");
+    refuse(r#"{"timestamp":1767600000}"#, "looks like seconds");
+    refuse(r#"{"timestamp":1767600000000.5}"#, "no whole number");
+    refuse(r#"{"timestamp":-1}"#, "timestamp: invalid");
+    refuse(r#"{"timestamp":99999999999999999}"#, "2248");
+    refuse(r#"{"timestamp":"yesterday"}"#, "\"yesterday\" is not RFC 3339");
+    refuse(r#"{"timestamp":"1969-12-31T23:59:59Z"}"#, "before 1970");
+    refuse("[]", "JSON object");
+    refuse("{} {}", "trailing");
+    refuse(&"[".repeat(60_000), "JSON sample");
+    let long = " ".repeat(MAX_JSON_BYTES + 1);
+    assert!(matches!(parse(long.as_bytes()), Err(Error::Oversized { .. })));
+}
+
+#[test]
+fn times_agree() {
+    let with = |time: &str| {
+        parse(
+            format!(r#"{{"timestamp":{time},"{ROOTED}.CurrentVoltage":1,"{ROOTED}.CurrentCurrent":0}}"#)
+                .as_bytes(),
+        )
+        .map(|sample| sample.time.as_millis())
+    };
+    assert_eq!(with("1767600000250"), Ok(1_767_600_000_250));
+    assert_eq!(with("1.76760000025e12"), Ok(1_767_600_000_250));
+    assert_eq!(with("\"2026-01-05T08:00:00.25Z\""), Ok(1_767_600_000_250));
+    assert_eq!(with("\"2026-01-05T09:00:00.250+01:00\""), Ok(1_767_600_000_250));
+}
+
+proptest! {
+    #[test]
+    fn written_samples_are_read(
+        time in PLAUSIBLE..=Timestamp::MAX.as_millis(), volts: u32, amps: i32, soc in 0..=10_000u16,
+        connected: bool, charger in 0..4u8,
+        cells in prop::collection::vec(any::<u16>(), 0..100),
+        temperatures in prop::collection::vec(any::<i16>(), 0..20),
+    ) {
+        let sample = Sample {
+            time: Timestamp::from_millis(time),
+            pack_voltage: Millivolts::new(volts),
+            pack_current: Milliamps::new(amps),
+            cells: cells.into_iter().map(Millivolts16::new).collect(),
+            temperatures: temperatures.into_iter().map(Centidegrees::new).collect(),
+            soc: CentiPercent::new(soc),
+            contactor: if connected { Contactor::Closed } else { Contactor::Open },
+            charger: Charger::from_code(charger).expect("in range"),
+        };
+        prop_assert_eq!(parse(to_json(&sample).as_bytes()), Ok(sample));
+    }
+
+    #[test]
+    fn text_never_panics(text in "[\\[{\"}:,\\]a-z0-9 .-]{0,200}") {
+        let _ = parse(text.as_bytes());
+    }
+}
+
+/// Smaller timestamps look like seconds.
+const PLAUSIBLE: u64 = 100_000_000_000;

@@ -1,0 +1,123 @@
+//! Mutated batches and receipts: no panic, no false acceptance, bounded time.
+//!
+//! `FUZZ_SECONDS=60 FUZZ_SEED=7 cargo test -p voltmesh-telemetry --test fuzz_wire` runs longer or repeats a failure.
+
+use bytes::Bytes;
+use ed25519_dalek::SigningKey;
+use std::time::{Duration, Instant};
+use voltmesh_telemetry::{
+    Boot, CentiPercent, Milliamps, Millivolts, Millivolts16, Place, Record, RecordNumber, RecordReceipt,
+    Sample, SealedBatch, Secret, Signer, Timestamp, cose::Receipt, seal, vss,
+};
+
+/// No input of at most 1 MiB may take longer, even unoptimised on a busy machine.
+const SLOWEST: Duration = Duration::from_secs(5);
+
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        // SplitMix64.
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound.max(1) as u64) as usize
+    }
+
+    /// One to eight changes of the kinds that parsers trip over.
+    fn mutate(&mut self, bytes: &mut Vec<u8>, other: &[u8]) {
+        for _ in 0..=self.below(8) {
+            let at = self.below(bytes.len());
+            match self.below(8) {
+                0 if !bytes.is_empty() => bytes[at] ^= 1 << self.below(8),
+                1 if !bytes.is_empty() => {
+                    bytes[at] = [0, 0x7f, 0x80, 0xff, 0x1b, 0x5b, 0x9b, 0xbb][self.below(8)]
+                }
+                2 => bytes.truncate(at),
+                3 => bytes.insert(at, self.next() as u8),
+                4 if !bytes.is_empty() => drop(bytes.remove(at)),
+                5 => {
+                    let from = self.below(other.len());
+                    let piece = &other[from..(from + self.below(64)).min(other.len())];
+                    bytes.splice(at..at, piece.iter().copied());
+                }
+                6 if bytes.len() >= at + 8 => bytes[at..at + 8].copy_from_slice(&self.next().to_be_bytes()),
+                _ => bytes.extend(std::iter::repeat_n(self.next() as u8, self.below(32))),
+            }
+        }
+    }
+}
+
+fn records(count: u64, cells: u16) -> Vec<Record> {
+    let sample = |second: u64| Sample {
+        time: Timestamp::from_millis(1_767_600_000_000 + 1000 * second),
+        pack_voltage: Millivolts::new(350_000 + 7 * second as u32),
+        pack_current: Milliamps::new(-12_345),
+        cells: (0..cells).map(|i| Millivolts16::new(3_700 + i % 13)).collect(),
+        soc: CentiPercent::new(5_000),
+        ..Sample::default()
+    };
+    (0..count).map(|n| Record { number: RecordNumber::new(n), sample: sample(n) }).collect()
+}
+
+#[test]
+fn mutated_input_is_refused() {
+    let number = |name: &str, default: u64| {
+        std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+    };
+    let seed = number("FUZZ_SEED", 1);
+    let until = Instant::now() + Duration::from_secs(number("FUZZ_SECONDS", 2));
+    let mut random = Random(seed);
+
+    let key = SigningKey::from_bytes(&[1; 32]);
+    let place = Place {
+        vehicle: "vehicle-1".parse().expect("a name"),
+        boot: Boot::new(1),
+        previous: None,
+        signer: Signer::Vehicle,
+    };
+    let batches: Vec<SealedBatch> = [(1, 0), (3, 2), (60, 96)]
+        .into_iter()
+        .map(|(count, cells)| {
+            seal(&place, &records(count, cells), &Secret::new([2; 32]), &key).expect("valid")
+        })
+        .collect();
+    let receipts: Vec<Vec<u8>> =
+        batches.iter().map(|batch| batch.prove(0).expect("own batch").expect("in range").encode()).collect();
+    let json: Vec<String> = records(2, 3).iter().map(|record| vss::to_json(&record.sample)).collect();
+
+    let mut round = 0u64;
+    while Instant::now() < until {
+        round += 1;
+        let start = Instant::now();
+        let (pick, other) = (random.below(3), random.below(3));
+        let batch = &batches[pick];
+        let mut wire = batch.wire().to_vec();
+        random.mutate(&mut wire, batches[other].wire());
+        if wire != **batch.wire() {
+            let parsed = SealedBatch::parse(Bytes::from(wire));
+            let verified = parsed.and_then(|batch| batch.verify(&key.verifying_key()));
+            assert!(verified.is_err(), "accepted: FUZZ_SEED={seed}, round {round}");
+        }
+
+        let mut receipt = receipts[pick].clone();
+        random.mutate(&mut receipt, &receipts[other]);
+        if !receipts.contains(&receipt) {
+            let verified =
+                RecordReceipt::decode(&receipt).and_then(|receipt| receipt.verify(&key.verifying_key()));
+            assert!(verified.is_err(), "accepted: FUZZ_SEED={seed}, round {round}");
+            let _ = Receipt::decode(&receipt);
+        }
+
+        let mut text = json[0].clone().into_bytes();
+        random.mutate(&mut text, json[1].as_bytes());
+        let _ = vss::parse(&text);
+        let took = start.elapsed();
+        assert!(took < SLOWEST, "took {took:?}: FUZZ_SEED={seed}, round {round}");
+    }
+    assert!(round > 10, "only {round} rounds");
+}
