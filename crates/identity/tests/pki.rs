@@ -1,4 +1,5 @@
 //! The life of certificates, keys and revocation lists in a folder.
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

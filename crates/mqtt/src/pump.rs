@@ -215,10 +215,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
     async fn step(&mut self, output: &mut BytesMut, read: bool) -> io::Result<Step> {
         poll_fn(|context| {
             let wrote = self.poll_write(context, output)?;
-            if read {
-                if let Poll::Ready(step) = self.poll_read(context)? {
-                    return Poll::Ready(Ok(step));
-                }
+            if read && let Poll::Ready(step) = self.poll_read(context)? {
+                return Poll::Ready(Ok(step));
             }
             if wrote { Poll::Ready(Ok(Step::Wrote)) } else { Poll::Pending }
         })

@@ -2,6 +2,7 @@
 //!
 //! `FUZZ_SECONDS=60 FUZZ_SEED=… cargo test -p voltmesh-mqtt --test fuzz_packets`; 2 seconds and a seed from the clock by
 //! default. A failure prints the seed and the input.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! The rules of a session, without clock or socket.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

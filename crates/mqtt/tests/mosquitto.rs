@@ -1,4 +1,5 @@
 //! The real `mosquitto_pub` and `mosquitto_sub` against our server. Skipped, saying so, where they are not installed.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Server and client over TCP and TLS on a free port.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

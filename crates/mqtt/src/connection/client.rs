@@ -308,7 +308,7 @@ impl ClientConnection {
         }
         let options = SubOpts::new().set_qos(RawQos::AtLeastOnce);
         let entries: Result<Vec<_>, _> =
-            filters.iter().map(|filter| SubEntry::new(&**filter, options.clone())).collect();
+            filters.iter().map(|filter| SubEntry::new(&**filter, options)).collect();
         let packet = entries.ok().zip(self.wire.acquire_packet_id()).and_then(|(entries, id)| {
             let packet = v5_0::Subscribe::builder().packet_id(id).entries(entries).build().ok()?;
             self.wire.send(now, packet).ok()?;
