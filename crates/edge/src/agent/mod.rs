@@ -1,0 +1,720 @@
+//! The core that decides: samples in, signed batches out, and what may be forgotten when.
+//!
+//! Provided: a batch is spooled before it is sent and forgotten only on evidence of the configured stage, checked here
+//! against the trust file; numbers are contiguous; a batch without a notice is offered again, through another fog node
+//! if there is one. Not provided: plausibility of the samples (the twin's task), and protection of the vehicle's key.
+//!
+//! When the spool is full the agent stops taking samples and says so ([`Output::Pause`], counter `refused`): what was
+//! recorded first is evidence that somebody may be waiting for, and nothing that waits is ever dropped.
+
+mod held;
+mod links;
+mod rules;
+
+pub use held::{Held, Stage};
+pub use links::FogIndex;
+pub use rules::{Credentials, KeepUntil, Rules};
+
+use crate::entry::{self, Stored};
+use crate::sources::Cursor;
+use bytes::Bytes;
+use held::Window;
+use hdrhistogram::Histogram;
+use links::{Act, Links};
+use std::collections::{BTreeMap, VecDeque};
+use voltmesh_control::{ArchiveNotice, Handovers, Receipts};
+use voltmesh_ledger::{AnchorEvidence, Commitment, Handover, verifying_key};
+use voltmesh_spool::Position;
+use voltmesh_telemetry::{
+    BatchId, Error as TelemetryError, Place, Record, RecordNumber, Sample, SealedBatch, Signer, Timestamp, seal,
+};
+
+/// All that can happen to an agent.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The source has a sample; `cursor` is its place after it.
+    Sample {
+        /// What was measured.
+        sample: Sample,
+        /// Where the source stands after it.
+        cursor: Cursor,
+    },
+    /// The source has ended.
+    SourceEnded,
+    /// Stop: seal what is open; [`Output::Finished`] follows once it is durable.
+    Stop,
+    /// The spool is durable below this position.
+    Synced {
+        /// The first position that is not durable.
+        durable: Position,
+        /// Bytes that wait for their acknowledgement.
+        bytes: u64,
+    },
+    /// The spool cannot be written now.
+    SyncFailed {
+        /// For the log.
+        reason: String,
+    },
+    /// The answer to [`Output::Load`]: batches in order, and the position to go on from.
+    Loaded {
+        /// Unacknowledged batches.
+        batches: Vec<Stored>,
+        /// Everything below it was looked at.
+        next: Position,
+    },
+    /// A session with a fog node is open and the hello is sent.
+    Connected {
+        /// Which.
+        fog: FogIndex,
+        /// Of the connection.
+        round_trip_us: u64,
+    },
+    /// A session could not be opened, or has ended.
+    Lost {
+        /// Which.
+        fog: FogIndex,
+        /// For the log.
+        reason: String,
+    },
+    /// The answer to [`Output::Measure`]; none if the node could not be reached.
+    Measured {
+        /// Which.
+        fog: FogIndex,
+        /// Of a TCP connection.
+        round_trip_us: Option<u64>,
+    },
+    /// A ping was answered.
+    Heard {
+        /// By whom.
+        fog: FogIndex,
+    },
+    /// PUBACK of a batch.
+    Answered {
+        /// By whom.
+        fog: FogIndex,
+        /// Which batch.
+        position: Position,
+        /// MQTT reason code; below 0x80 the fog node holds the batch.
+        code: u8,
+    },
+    /// [`Receipts`], as received.
+    Receipts {
+        /// The message.
+        message: Bytes,
+    },
+    /// [`ArchiveNotice`], as received.
+    Notice {
+        /// The message.
+        message: Bytes,
+    },
+    /// [`Handovers`], as received.
+    Trust {
+        /// The message.
+        message: Bytes,
+    },
+    /// The deadline has come.
+    Tick,
+}
+
+/// All that an agent asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Append this to the spool and sync; it gets this position.
+    Persist {
+        /// The spool's next position.
+        position: Position,
+        /// What to append.
+        entry: Bytes,
+    },
+    /// Acknowledge this entry of the spool.
+    Forget {
+        /// Its place.
+        position: Position,
+    },
+    /// Read unacknowledged batches; [`Input::Loaded`] answers.
+    Load {
+        /// First position of interest.
+        from: Position,
+        /// At most so many.
+        limit: usize,
+    },
+    /// Open a session.
+    Connect(FogIndex),
+    /// End a session.
+    Disconnect(FogIndex),
+    /// Ask for a sign of life.
+    Ping(FogIndex),
+    /// Measure the round trip to a node without opening a session.
+    Measure(FogIndex),
+    /// Read a batch from the spool and publish it.
+    Send {
+        /// To whom.
+        fog: FogIndex,
+        /// The batch's place in the spool.
+        position: Position,
+        /// It may have been sent before.
+        again: bool,
+    },
+    /// Keep this trust file: it follows the authorities.
+    SaveTrust {
+        /// TOML.
+        toml: String,
+    },
+    /// Stop taking samples: the spool is full, or the disk does not keep up.
+    Pause {
+        /// For the log and `/status`.
+        reason: String,
+    },
+    /// Take samples again.
+    Resume,
+    /// Something to log.
+    Warn {
+        /// What, where, what to do.
+        message: String,
+    },
+    /// After [`Input::Stop`] or [`Input::SourceEnded`]: nothing is left to do.
+    Finished,
+}
+
+/// Figures of one process, by name; see [`Agent::counters`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counters {
+    sampled: u64,
+    refused: u64,
+    invalid: u64,
+    spooled: u64,
+    received: u64,
+    anchored: u64,
+    archived: u64,
+    forgotten: u64,
+    batches: u64,
+    offered_again: u64,
+    rejected: u64,
+    receipts_refused: u64,
+    notices_refused: u64,
+    notices_unmatched: u64,
+    trust_refused: u64,
+    sync_failures: u64,
+}
+
+/// Receipts that were refused and may hold after the next hand-over.
+const MAX_DEFERRED: usize = 64;
+/// Bytes that wait for the disk before samples are paused: a few large batches.
+const MAX_UNSYNCED: usize = 4 << 20;
+/// A batch of the largest size must fit when samples are taken.
+const RESERVE: u64 = 2 << 20;
+
+/// A vehicle's agent.
+pub struct Agent {
+    rules: Rules,
+    credentials: Credentials,
+    commitment: Commitment,
+    /// Records of the batch that is being gathered, and when its first one came.
+    open: Vec<Record>,
+    opened: Timestamp,
+    cursor: Cursor,
+    next_number: RecordNumber,
+    previous: Option<BatchId>,
+    next_position: Position,
+    durable: Position,
+    /// Sealed and not durable, in order.
+    unsynced: VecDeque<Held>,
+    unsynced_bytes: usize,
+    spool_bytes: u64,
+    window: Window,
+    links: Links,
+    paused: bool,
+    failing: bool,
+    loading: bool,
+    ending: bool,
+    stopping: bool,
+    finished: bool,
+    deferred: VecDeque<(BatchId, Bytes)>,
+    counters: Counters,
+    anchor_us: Histogram<u64>,
+    archive_us: Histogram<u64>,
+}
+
+/// What the spool holds when the agent starts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Found {
+    /// The first position that is not acknowledged.
+    pub floor: Position,
+    /// The next position.
+    pub end: Position,
+    /// Bytes that wait for their acknowledgement.
+    pub bytes: u64,
+    /// Where the source stood at the newest batch.
+    pub cursor: Cursor,
+}
+
+impl Agent {
+    /// An agent of one boot. Send [`Input::Tick`] first.
+    #[must_use]
+    pub fn new(rules: Rules, credentials: Credentials, found: Found) -> Self {
+        let opening = credentials.opening();
+        let commitment = voltmesh_ledger::commitment(rules.vehicle.as_str(), &opening.salt, &opening.key);
+        // 1 µs to an hour, two significant digits: about 40 KiB each.
+        let histogram = || Histogram::new_with_max(3_600_000_000, 2).expect("constant bounds are valid");
+        Self {
+            links: Links::new(&rules),
+            window: Window::new(found.floor, rules.window),
+            commitment,
+            open: Vec::new(),
+            opened: Timestamp::default(),
+            cursor: found.cursor,
+            next_number: RecordNumber::ZERO,
+            previous: None,
+            next_position: found.end,
+            durable: found.end,
+            unsynced: VecDeque::new(),
+            unsynced_bytes: 0,
+            spool_bytes: found.bytes,
+            paused: false,
+            failing: false,
+            loading: false,
+            ending: false,
+            stopping: false,
+            finished: false,
+            deferred: VecDeque::new(),
+            counters: Counters::default(),
+            anchor_us: histogram(),
+            archive_us: histogram(),
+            rules,
+            credentials,
+        }
+    }
+
+    /// Decides.
+    pub fn handle(&mut self, now: Timestamp, input: Input) -> Vec<Output> {
+        let mut out = Vec::new();
+        match input {
+            Input::Sample { sample, cursor } => self.sample(now, sample, cursor, &mut out),
+            Input::SourceEnded => self.end(now, &mut out),
+            Input::Stop => {
+                self.stopping = true;
+                self.end(now, &mut out);
+            }
+            Input::Synced { durable, bytes } => self.synced(now, durable, bytes),
+            Input::SyncFailed { reason } => {
+                self.counters.sync_failures += 1;
+                self.failing = true;
+                out.push(Output::Warn { message: format!("the spool cannot be written, no samples are taken: {reason}") });
+            }
+            Input::Loaded { batches, next } => self.loaded(now, batches, next),
+            Input::Connected { fog, round_trip_us } => {
+                let acts = self.links.connected(now, fog, round_trip_us);
+                self.act(acts, &mut out);
+            }
+            Input::Lost { fog, reason } => self.lost(now, fog, &reason, &mut out),
+            Input::Measured { fog, round_trip_us } => {
+                let acts = self.links.measured(now, fog, round_trip_us);
+                self.act(acts, &mut out);
+            }
+            Input::Heard { fog } => self.links.heard(now, fog),
+            Input::Answered { fog, position, code } => self.answered(now, fog, position, code, &mut out),
+            Input::Receipts { message } => self.receipts(now, &message, &mut out),
+            Input::Notice { message } => self.notice(now, &message, &mut out),
+            Input::Trust { message } => self.trust(now, &message, &mut out),
+            Input::Tick => {}
+        }
+        self.turn(now, &mut out);
+        out
+    }
+
+    /// When to be woken with [`Input::Tick`].
+    #[must_use]
+    pub fn deadline(&self) -> Option<Timestamp> {
+        let seal = (!self.open.is_empty()).then(|| self.opened.plus_millis(self.rules.max_age_ms));
+        [seal, self.window.next_again(), self.links.deadline(!self.window.in_flight_is_empty())]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn sample(&mut self, now: Timestamp, sample: Sample, cursor: Cursor, out: &mut Vec<Output>) {
+        if self.paused {
+            self.counters.refused += 1;
+            return;
+        }
+        if let Err(error) = sample.check() {
+            self.counters.invalid += 1;
+            out.push(Output::Warn { message: format!("a sample of the source is not valid and not taken: {error}") });
+            return;
+        }
+        if self.open.is_empty() {
+            self.opened = now;
+        }
+        self.open.push(Record { number: self.next_number, sample });
+        self.next_number = RecordNumber::new(self.next_number.get() + 1);
+        self.cursor = cursor;
+        self.counters.sampled += 1;
+        if self.open.len() >= self.rules.max_records {
+            self.seal_open(now, out);
+        }
+    }
+
+    fn end(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        self.ending = true;
+        self.seal_open(now, out);
+    }
+
+    fn seal_open(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        let records = std::mem::take(&mut self.open);
+        if !records.is_empty() {
+            self.seal(now, &records, out);
+        }
+        self.open = records;
+        self.open.clear();
+    }
+
+    fn seal(&mut self, now: Timestamp, records: &[Record], out: &mut Vec<Output>) {
+        let place = Place {
+            vehicle: self.rules.vehicle.clone(),
+            boot: self.rules.boot,
+            previous: self.previous,
+            signer: Signer::Vehicle,
+        };
+        match seal(&place, records, &self.credentials.secret, &self.credentials.signing) {
+            Ok(batch) => self.persist(now, &batch, out),
+            Err(TelemetryError::Oversized { .. }) if records.len() > 1 => {
+                let (first, second) = records.split_at(records.len() / 2);
+                self.seal(now, first, out);
+                self.seal(now, second, out);
+            }
+            // Every sample was checked and the numbers are ours.
+            Err(error) => panic!("checked samples make a batch: {error}"),
+        }
+    }
+
+    fn persist(&mut self, now: Timestamp, batch: &SealedBatch, out: &mut Vec<Output>) {
+        let entry = entry::encode(now, &self.cursor, batch);
+        let position = self.next_position;
+        let held = Held::new(position, now, batch.header(), batch.id(), entry.len());
+        self.previous = Some(batch.id());
+        self.next_position = position.next();
+        self.unsynced_bytes += entry.len();
+        self.unsynced.push_back(held);
+        out.push(Output::Persist { position, entry });
+    }
+
+    fn synced(&mut self, now: Timestamp, durable: Position, bytes: u64) {
+        self.failing = false;
+        self.spool_bytes = bytes;
+        self.durable = self.durable.max(durable);
+        while let Some(held) = self.unsynced.pop_front_if(|held| held.position < durable) {
+            self.unsynced_bytes -= held.bytes;
+            self.counters.spooled += u64::from(held.count);
+            self.counters.batches += 1;
+            self.window.offer(now, held);
+        }
+    }
+
+    fn loaded(&mut self, now: Timestamp, batches: Vec<Stored>, next: Position) {
+        self.loading = false;
+        for stored in batches {
+            let (batch, spooled) = (&stored.batch, stored.spooled);
+            let held = Held::new(stored.position, spooled, batch.header(), batch.id(), batch.wire().len());
+            self.window.load(now, held);
+        }
+        self.window.loaded_to(next);
+    }
+
+    fn lost(&mut self, now: Timestamp, fog: FogIndex, reason: &str, out: &mut Vec<Output>) {
+        if self.links.is_primary(fog) {
+            self.window.requeue(fog);
+        }
+        let acts = self.links.lost(now, fog);
+        let fog = self.rules.fog_name(fog);
+        out.push(Output::Warn { message: format!("no session with {fog}: {reason}") });
+        self.act(acts, out);
+    }
+
+    fn answered(&mut self, now: Timestamp, fog: FogIndex, position: Position, code: u8, out: &mut Vec<Output>) {
+        self.links.heard(now, fog);
+        let again_at = |offers: u32| now.plus_millis(self.rules.offer_again(offers));
+        let Some(held) = self.window.answered(position, again_at) else { return };
+        if code >= 0x80 {
+            // The fog node will never take it; another one may. It is kept until a notice comes.
+            self.counters.rejected += 1;
+            let (id, fog) = (held.id, self.rules.fog_name(fog));
+            let message = format!("{fog} rejects batch {id} with MQTT reason 0x{code:02x}; it is kept and offered again");
+            out.push(Output::Warn { message });
+            return;
+        }
+        self.reach(now, position, Stage::Received, out);
+    }
+
+    fn receipts(&mut self, now: Timestamp, message: &Bytes, out: &mut Vec<Output>) {
+        match Receipts::decode(message) {
+            Ok(receipts) => {
+                for item in receipts.items {
+                    self.receipt(now, item.batch, item.evidence, out);
+                }
+            }
+            Err(error) => {
+                self.counters.receipts_refused += 1;
+                out.push(Output::Warn { message: format!("receipts refused: {error}") });
+            }
+        }
+    }
+
+    fn receipt(&mut self, now: Timestamp, batch: BatchId, evidence: Bytes, out: &mut Vec<Output>) {
+        let Some(position) = self.window.position(&batch) else { return };
+        let checked = AnchorEvidence::from_bytes(&evidence)
+            .and_then(|evidence| evidence.verify(&self.credentials.trust, &batch, &self.commitment));
+        match checked {
+            Ok(_) => self.reach(now, position, Stage::Anchored, out),
+            Err(error) => {
+                self.counters.receipts_refused += 1;
+                out.push(Output::Warn { message: format!("receipt for batch {batch} refused: {}", chain(&error)) });
+                self.deferred.push_back((batch, evidence));
+                if self.deferred.len() > MAX_DEFERRED {
+                    self.deferred.pop_front();
+                }
+            }
+        }
+    }
+
+    fn notice(&mut self, now: Timestamp, message: &Bytes, out: &mut Vec<Output>) {
+        let notice = match self.check_notice(message) {
+            Ok(notice) => notice,
+            Err(error) => {
+                self.counters.notices_refused += 1;
+                out.push(Output::Warn { message: format!("archive notice refused: {error}") });
+                return;
+            }
+        };
+        for archived in &notice.batches {
+            let matches = self.window.position(&archived.id).filter(|position| {
+                self.window.get(*position).is_some_and(|held| held.is(archived.boot, archived.first, archived.count))
+            });
+            if let Some(position) = matches {
+                self.reach(now, position, Stage::Archived, out);
+            } else if self.window.contradicts(archived.boot, archived.first, &archived.id) {
+                self.counters.notices_refused += 1;
+                let (boot, first, id) = (archived.boot, archived.first, archived.id);
+                let message = format!(
+                    "archive notice refused: it names {id} for record {boot}/{first}, the spool holds another batch there"
+                );
+                out.push(Output::Warn { message });
+            } else {
+                self.counters.notices_unmatched += 1; // an old notice: forgotten already
+            }
+        }
+    }
+
+    fn check_notice(&self, message: &Bytes) -> Result<ArchiveNotice, String> {
+        let keys = self.credentials.trust.cloud_keys();
+        let mut refused = "the trust file names no cloud key: add it with `voltmesh trust`".to_owned();
+        for key in keys {
+            let key = verifying_key(key).map_err(|e| chain(&e))?;
+            match ArchiveNotice::verify(message, &key) {
+                Ok(notice) if notice.vehicle == self.rules.vehicle => return Ok(notice),
+                Ok(notice) => return Err(format!("it is for vehicle {}", notice.vehicle)),
+                Err(error) => refused = chain(&error),
+            }
+        }
+        Err(refused)
+    }
+
+    fn trust(&mut self, now: Timestamp, message: &Bytes, out: &mut Vec<Output>) {
+        let mut changed = false;
+        let followed = Handovers::decode(message).map_err(|e| chain(&e)).and_then(|handovers| {
+            for item in &handovers.items {
+                let handover = Handover::from_bytes(item).map_err(|e| chain(&e))?;
+                changed |= self.credentials.trust.extend(&handover).map_err(|e| chain(&e))?;
+            }
+            Ok(())
+        });
+        if let Err(error) = followed {
+            self.counters.trust_refused += 1;
+            out.push(Output::Warn { message: format!("hand-over of authorities refused: {error}") });
+        }
+        if changed {
+            out.push(Output::SaveTrust { toml: self.credentials.trust.to_toml() });
+            for (batch, evidence) in std::mem::take(&mut self.deferred) {
+                self.receipt(now, batch, evidence, out);
+            }
+        }
+    }
+
+    /// A batch has reached a stage; forgets it if that is the stage to wait for.
+    fn reach(&mut self, now: Timestamp, position: Position, stage: Stage, out: &mut Vec<Output>) {
+        let Some(held) = self.window.get_mut(position) else { return };
+        let count = u64::from(held.count);
+        let waited = now.millis_since(held.spooled) * 1000;
+        // A later stage includes those before it, whose news may still be on their way.
+        if stage >= Stage::Received && held.stage < Stage::Received {
+            self.counters.received += count;
+        }
+        if stage >= Stage::Anchored && held.stage < Stage::Anchored {
+            self.counters.anchored += count;
+            self.anchor_us.saturating_record(waited);
+        }
+        if stage >= Stage::Archived && held.stage < Stage::Archived {
+            self.counters.archived += count;
+            self.archive_us.saturating_record(waited);
+        }
+        held.stage = held.stage.max(stage);
+        if held.stage >= self.rules.keep_until.stage() {
+            self.window.forget(position);
+            self.counters.forgotten += count;
+            out.push(Output::Forget { position });
+        }
+    }
+
+    /// What is due after any input.
+    fn turn(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        if !self.open.is_empty() && now >= self.opened.plus_millis(self.rules.max_age_ms) {
+            self.seal_open(now, out);
+        }
+        self.throttle(out);
+        self.offer_again(now, out);
+        let waiting = !self.window.in_flight_is_empty();
+        let acts = self.links.turn(now, waiting);
+        self.act(acts, out);
+        if let Some(fog) = self.links.usable() {
+            while let Some((position, again)) = self.window.next_to_send(now, fog, &self.rules) {
+                self.links.sent(now);
+                out.push(Output::Send { fog, position, again });
+            }
+        }
+        if !self.loading && let Some((from, limit)) = self.window.wants(self.durable) {
+            self.loading = true;
+            out.push(Output::Load { from, limit });
+        }
+        self.finish(out);
+    }
+
+    /// Stops the source while the spool is full or the disk is behind.
+    fn throttle(&mut self, out: &mut Vec<Output>) {
+        let used = self.spool_bytes + self.unsynced_bytes as u64;
+        let full = used + RESERVE > self.rules.max_spool_bytes;
+        // A margin keeps it from switching with every batch.
+        let behind = self.unsynced_bytes > if self.paused { MAX_UNSYNCED / 2 } else { MAX_UNSYNCED };
+        let pause = full || behind || self.failing;
+        if pause && !self.paused {
+            let max = self.rules.max_spool_bytes;
+            let reason = match (full, self.failing) {
+                (true, _) => format!("the spool is full ({used} of {max} bytes): connect to a fog node or enlarge it"),
+                (_, true) => "the spool cannot be written: check the disk".to_owned(),
+                _ => "the disk does not keep up".to_owned(),
+            };
+            out.push(Output::Pause { reason });
+        } else if !pause && self.paused {
+            out.push(Output::Resume);
+        }
+        self.paused = pause;
+    }
+
+    fn offer_again(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        let due = self.window.due(now);
+        if due.is_empty() {
+            return;
+        }
+        let primary = self.links.usable();
+        let same = due.iter().any(|position| self.window.get(*position).is_some_and(|held| held.via == primary));
+        for position in due {
+            if let Some(held) = self.window.get(position) {
+                self.counters.offered_again += u64::from(held.count);
+            }
+            self.window.queue(position);
+        }
+        if same && let Some(fog) = primary {
+            // It may swallow data: go on through another node, if there is one.
+            let acts = self.links.avoid(now, fog, self.rules.offer_again_after_ms);
+            self.act(acts, out);
+        }
+    }
+
+    fn act(&mut self, acts: Vec<Act>, out: &mut Vec<Output>) {
+        for act in acts {
+            out.push(match act {
+                Act::Connect(fog) => Output::Connect(fog),
+                Act::Measure(fog) => Output::Measure(fog),
+                Act::Ping(fog) => Output::Ping(fog),
+                Act::Disconnect(fog) => {
+                    self.window.requeue(fog);
+                    Output::Disconnect(fog)
+                }
+            });
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<Output>) {
+        let sealed = self.ending && self.open.is_empty() && self.unsynced.is_empty();
+        let nothing_kept = self.window.is_empty(self.durable);
+        let done = sealed && (self.stopping || (self.rules.until_archived && nothing_kept));
+        if done && !self.finished {
+            self.finished = true;
+            out.push(Output::Finished);
+        }
+    }
+
+    /// Counts of records since the process started (`batches` counts batches), and gauges `held`, `spool_bytes`,
+    /// `failovers`.
+    #[must_use]
+    pub fn counters(&self) -> BTreeMap<String, u64> {
+        let c = &self.counters;
+        [
+            ("sampled", c.sampled),
+            ("refused", c.refused),
+            ("invalid", c.invalid),
+            ("spooled", c.spooled),
+            ("received", c.received),
+            ("anchored", c.anchored),
+            ("archived", c.archived),
+            ("forgotten", c.forgotten),
+            ("batches", c.batches),
+            ("offered_again", c.offered_again),
+            ("rejected", c.rejected),
+            ("receipts_refused", c.receipts_refused),
+            ("notices_refused", c.notices_refused),
+            ("notices_unmatched", c.notices_unmatched),
+            ("trust_refused", c.trust_refused),
+            ("sync_failures", c.sync_failures),
+            ("held", self.window.len() as u64),
+            ("spool_bytes", self.spool_bytes),
+            ("failovers", self.links.failovers()),
+            ("boot", self.rules.boot.get()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    }
+
+    /// From a batch's sealing to its valid receipt, and to its notice, in microseconds.
+    #[must_use]
+    pub fn latencies(&self) -> [(&'static str, &Histogram<u64>); 2] {
+        [("anchor", &self.anchor_us), ("archive", &self.archive_us)]
+    }
+
+    /// Whether a fog node is connected and samples are taken.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.links.usable().is_some() && !self.paused
+    }
+
+    /// Whether samples are refused now.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// The fog node in use.
+    #[must_use]
+    pub fn fog(&self) -> Option<FogIndex> {
+        self.links.usable()
+    }
+}
+
+/// An error with its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

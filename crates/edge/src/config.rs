@@ -1,0 +1,319 @@
+//! Configuration: TOML, every default stated, unknown keys refused.
+
+use crate::agent::{KeepUntil, Rules};
+use crate::sources::{
+    Candump, CandumpConfig, CanConfig, Cursor, LiveCan, Pace, Replay, ReplayConfig, Sim, SimConfig, Source,
+};
+use crate::Error;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use voltmesh_telemetry::{Boot, VehicleId};
+
+/// A configuration file with every key at its default, explained.
+pub const DEFAULTS: &str = include_str!("../edge.toml");
+
+/// The largest configuration file that is read, in bytes.
+const MAX_FILE: u64 = 1 << 20;
+
+/// The configuration of one vehicle's agent. Paths that are not absolute count from the file's folder. The defaults
+/// and ranges stand in [`DEFAULTS`].
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Folder of spool and boot counter; the runner's storage folder.
+    pub data: PathBuf,
+    /// Folder with certificate and keys; the certificate names the vehicle.
+    pub credentials: PathBuf,
+    /// The CA's revocation list.
+    pub crl: PathBuf,
+    /// Genesis, hand-overs and the cloud's keys.
+    pub trust: PathBuf,
+    /// `salt` of the registry's commitment.
+    pub opening: PathBuf,
+    /// Of which the records' salts are derived.
+    pub secret: PathBuf,
+    /// Fog nodes, host:port.
+    pub fogs: Vec<String>,
+    /// `/metrics` and `/status`; loopback only.
+    #[serde(default = "http")]
+    pub http: SocketAddr,
+    /// Whether it never booted before.
+    #[serde(default)]
+    pub new_vehicle: bool,
+    /// End when the source has ended and nothing is kept any more.
+    #[serde(default)]
+    pub until_archived: bool,
+    /// How samples become batches.
+    #[serde(default)]
+    pub batch: Batch,
+    /// What is kept.
+    #[serde(default)]
+    pub spool: SpoolRules,
+    /// How fog nodes are used.
+    #[serde(default)]
+    pub uplink: Uplink,
+    /// Where samples come from.
+    pub source: SourceConfig,
+}
+
+fn http() -> SocketAddr {
+    ([127, 0, 0, 1], 9200).into()
+}
+
+/// How samples become batches.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Batch {
+    /// Records in a batch. Default 256.
+    pub max_records: usize,
+    /// A batch is sealed after so long, full or not. Default 10,000 ms.
+    pub max_age_ms: u64,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self { max_records: 256, max_age_ms: 10_000 }
+    }
+}
+
+/// What is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SpoolRules {
+    /// The stage after which a record is forgotten. Default `archived`.
+    pub keep_until: KeepUntil,
+    /// Bound of the bytes that wait. Default 256 MiB: 30 days at 1 Hz are 2.6 M records of about 100 bytes.
+    pub max_bytes: u64,
+    /// Time without a notice until a batch is offered again. Default 60,000 ms.
+    pub offer_again_after_ms: u64,
+}
+
+impl Default for SpoolRules {
+    fn default() -> Self {
+        Self { keep_until: KeepUntil::Archived, max_bytes: 256 << 20, offer_again_after_ms: 60_000 }
+    }
+}
+
+/// How fog nodes are used.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Uplink {
+    /// Batches sent and not acknowledged. Default 32.
+    pub in_flight: usize,
+    /// TCP, TLS and MQTT together. Default 1,000 ms.
+    pub connect_timeout_ms: u64,
+    /// A ping must be answered in this time. Default 700 ms.
+    pub answer_timeout_ms: u64,
+    /// Silence, while an answer is due, before a ping. Default 200 ms.
+    pub ping_after_ms: u64,
+    /// How often round trips are measured. Default 60,000 ms.
+    pub measure_every_ms: u64,
+    /// First back-off. Default 200 ms.
+    pub back_off_ms: u64,
+    /// Longest back-off. Default 30,000 ms.
+    pub back_off_max_ms: u64,
+}
+
+impl Default for Uplink {
+    fn default() -> Self {
+        Self {
+            in_flight: 32,
+            connect_timeout_ms: 1000,
+            answer_timeout_ms: 700,
+            ping_after_ms: 200,
+            measure_every_ms: 60_000,
+            back_off_ms: 200,
+            back_off_max_ms: 30_000,
+        }
+    }
+}
+
+impl Uplink {
+    pub(crate) fn connect_timeout(&self) -> Duration {
+        Duration::from_millis(self.connect_timeout_ms)
+    }
+
+    pub(crate) fn answer_timeout(&self) -> Duration {
+        Duration::from_millis(self.answer_timeout_ms)
+    }
+}
+
+/// Where samples come from, and how fast.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceConfig {
+    /// Which source.
+    pub kind: Kind,
+    /// Times real time; 0 is as fast as possible. Default 1. A live bus has its own pace.
+    pub speed: f64,
+}
+
+/// Which source.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    /// Recorded tables.
+    Replay(ReplayConfig),
+    /// A recorded bus.
+    Candump(CandumpConfig),
+    /// A live bus.
+    Can(CanConfig),
+    /// A simulated vehicle.
+    Sim(SimConfig),
+}
+
+impl<'de> Deserialize<'de> for SourceConfig {
+    /// By hand: serde cannot refuse unknown keys in a tagged and flattened table.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde::de::Error as _;
+        let mut table = toml::Table::deserialize(deserializer)?;
+        let kind = table.remove("kind").ok_or_else(|| D::Error::missing_field("kind"))?;
+        let speed = match table.remove("speed") {
+            None => 1.0,
+            Some(toml::Value::Integer(n)) => n as f64,
+            Some(toml::Value::Float(n)) => n,
+            Some(_) => return Err(D::Error::custom("speed wants a number")),
+        };
+        let kind = match kind.as_str() {
+            Some("replay") => table.try_into().map(Kind::Replay),
+            Some("candump") => table.try_into().map(Kind::Candump),
+            Some("can") => table.try_into().map(Kind::Can),
+            Some("sim") => table.try_into().map(Kind::Sim),
+            _ => return Err(D::Error::custom(format!("kind = {kind}: wants replay, candump, can or sim"))),
+        };
+        Ok(Self { kind: kind.map_err(D::Error::custom)?, speed })
+    }
+}
+
+impl SourceConfig {
+    /// Opens the source at a place, or at its beginning if the place is of another source.
+    ///
+    /// # Errors
+    /// [`Error::Config`], [`Error::File`] or [`Error::Source`].
+    pub fn open(&self, found: Cursor, now_ms: u64) -> Result<Box<dyn Source>, Error> {
+        Ok(match &self.kind {
+            Kind::Replay(config) => Box::new(Replay::open(config.clone(), found, now_ms)?),
+            Kind::Candump(config) => Box::new(Candump::open(config.clone(), found)?),
+            Kind::Can(config) => Box::new(LiveCan::open(config.clone())?),
+            Kind::Sim(config) => Box::new(Sim::open(config.clone(), found, now_ms)?),
+        })
+    }
+
+    /// How fast recorded time passes.
+    #[must_use]
+    pub fn pace(&self) -> Pace {
+        if self.speed > 0.0 { Pace::Times(self.speed) } else { Pace::Unlimited }
+    }
+
+    fn paths(&mut self) -> Vec<&mut PathBuf> {
+        match &mut self.kind {
+            Kind::Replay(config) => config.files.iter_mut().collect(),
+            Kind::Candump(config) => config.files.iter_mut().chain([&mut config.dbc]).collect(),
+            Kind::Can(config) => vec![&mut config.dbc],
+            Kind::Sim(_) => Vec::new(),
+        }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if !(0.0..=1e6).contains(&self.speed) {
+            return Err(Error::config("source.speed", "wants 0 (as fast as possible) to 1000000"));
+        }
+        match &self.kind {
+            Kind::Replay(config) => config.check(),
+            Kind::Candump(config) => config.check(),
+            Kind::Can(_) => Ok(()),
+            Kind::Sim(config) => config.check(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads and checks a file; relative paths count from its folder.
+    ///
+    /// # Errors
+    /// [`Error::File`] or [`Error::Config`].
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let place = path.display().to_string();
+        let size = std::fs::metadata(path).map_err(Error::file(path, "reading"))?.len();
+        if size > MAX_FILE {
+            return Err(Error::config(place, format!("the file has {size} bytes, at most {MAX_FILE} are read")));
+        }
+        let text = std::fs::read_to_string(path).map_err(Error::file(path, "reading"))?;
+        Self::parse(&text, path.parent().unwrap_or(Path::new("."))).map_err(|error| match error {
+            Error::Config { place: key, problem } => Error::config(format!("{place}: {key}"), problem),
+            other => other,
+        })
+    }
+
+    /// Parses and checks a text; relative paths count from `base`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with the key and what it wants.
+    pub fn parse(text: &str, base: &Path) -> Result<Self, Error> {
+        let mut config: Self = toml::from_str(text).map_err(|e| {
+            let help = "`voltmesh edge --defaults` prints every key";
+            Error::config("syntax", format!("{}; {help}", e.to_string().trim()))
+        })?;
+        let own = [
+            &mut config.data,
+            &mut config.credentials,
+            &mut config.crl,
+            &mut config.trust,
+            &mut config.opening,
+            &mut config.secret,
+        ];
+        for path in own.into_iter().chain(config.source.paths()) {
+            *path = base.join(&*path);
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let within = |key: &str, value: u64, range: std::ops::RangeInclusive<u64>| {
+            if range.contains(&value) {
+                return Ok(());
+            }
+            Err(Error::config(key, format!("{value} is outside {} to {}", range.start(), range.end())))
+        };
+        if !self.http.ip().is_loopback() {
+            return Err(Error::config("http", format!("{} is not loopback: it asks for no certificate", self.http)));
+        }
+        if let Some(fog) = self.fogs.iter().find(|f| f.rsplit_once(':').is_none_or(|(_, p)| p.parse::<u16>().is_err())) {
+            return Err(Error::config("fogs", format!("{fog:?} is not host:port")));
+        }
+        within("number of fogs", self.fogs.len() as u64, 1..=64)?;
+        within("batch.max_records", self.batch.max_records as u64, 1..=4096)?;
+        within("batch.max_age_ms", self.batch.max_age_ms, 10..=3_600_000)?;
+        within("spool.max_bytes", self.spool.max_bytes, 4 << 20..=1 << 40)?;
+        within("spool.offer_again_after_ms", self.spool.offer_again_after_ms, 100..=3_600_000)?;
+        within("uplink.in_flight", self.uplink.in_flight as u64, 1..=1024)?;
+        within("uplink.connect_timeout_ms", self.uplink.connect_timeout_ms, 50..=60_000)?;
+        within("uplink.answer_timeout_ms", self.uplink.answer_timeout_ms, 50..=60_000)?;
+        within("uplink.ping_after_ms", self.uplink.ping_after_ms, 10..=60_000)?;
+        within("uplink.measure_every_ms", self.uplink.measure_every_ms, 1000..=86_400_000)?;
+        within("uplink.back_off_ms", self.uplink.back_off_ms, 10..=60_000)?;
+        within("uplink.back_off_max_ms", self.uplink.back_off_max_ms, 10..=3_600_000)?;
+        self.source.check()
+    }
+
+    /// What the agent goes by.
+    #[must_use]
+    pub fn rules(&self, vehicle: VehicleId, boot: Boot, seed: u64) -> Rules {
+        Rules {
+            keep_until: self.spool.keep_until,
+            max_records: self.batch.max_records,
+            max_age_ms: self.batch.max_age_ms,
+            max_spool_bytes: self.spool.max_bytes,
+            in_flight: self.uplink.in_flight,
+            offer_again_after_ms: self.spool.offer_again_after_ms,
+            back_off_ms: self.uplink.back_off_ms,
+            back_off_max_ms: self.uplink.back_off_max_ms,
+            ping_after_ms: self.uplink.ping_after_ms,
+            measure_every_ms: self.uplink.measure_every_ms,
+            until_archived: self.until_archived,
+            seed,
+            ..Rules::new(vehicle, boot, self.fogs.clone())
+        }
+    }
+}

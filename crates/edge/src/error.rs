@@ -1,0 +1,71 @@
+//! What can go wrong, one variant per thing a caller would do differently.
+
+use std::path::{Path, PathBuf};
+
+/// Errors of the edge role.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration is wrong: correct it.
+    #[error("configuration {place}: {problem}")]
+    Config {
+        /// File or key.
+        place: String,
+        /// What is wrong, and what is wanted.
+        problem: String,
+    },
+    /// A file cannot be read or written.
+    #[error("{}: {action} failed", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What was attempted.
+        action: &'static str,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A source's data is not what its configuration says.
+    #[error("source {place}: {problem}")]
+    Source {
+        /// File and line, or interface.
+        place: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// The spool cannot be opened.
+    #[error("spool")]
+    Spool(#[from] voltmesh_spool::Error),
+    /// The spool holds something that is not a batch of this program.
+    #[error("{0}; keep the folder and start with an empty one")]
+    Entry(String),
+    /// The boot counter cannot be kept, or the clock is not set.
+    #[error("boot counter: {0}")]
+    Boot(String),
+    /// Certificate or keys.
+    #[error("identity")]
+    Identity(#[from] voltmesh_identity::Error),
+    /// The trust file.
+    #[error("trust file {}", path.display())]
+    Trust {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: voltmesh_ledger::Error,
+    },
+}
+
+impl Error {
+    pub(crate) fn file(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::File { path, action, source }
+    }
+
+    pub(crate) fn config(place: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Config { place: place.into(), problem: problem.into() }
+    }
+
+    pub(crate) fn source(place: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Source { place: place.into(), problem: problem.into() }
+    }
+}

@@ -1,0 +1,61 @@
+//! `/status` and `/metrics` on loopback.
+
+use crate::Error;
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use commonware_runtime::Metrics;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use voltmesh_control::Status;
+
+/// The newest status, written by the agent's loop and read by requests.
+pub(crate) type Board = Arc<Mutex<Status>>;
+
+/// Listens and answers until the runtime ends. Returns the address, whose port is a real one.
+pub(crate) async fn serve<E: Metrics>(address: SocketAddr, board: Board, context: E) -> Result<SocketAddr, Error> {
+    let refuse = |e: std::io::Error| Error::config("http", format!("cannot listen on {address}: {e}"));
+    let listener = tokio::net::TcpListener::bind(address).await.map_err(refuse)?;
+    let bound = listener.local_addr().map_err(refuse)?;
+    let metrics_board = board.clone();
+    let context = Arc::new(context);
+    let metrics = move || {
+        let text = format!("{}{}", metrics(&read(&metrics_board)), context.encode());
+        async move { ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text) }
+    };
+    let router = axum::Router::new().route("/metrics", get(metrics)).route("/status", get(status)).with_state(board);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Ok(bound)
+}
+
+async fn status(State(board): State<Board>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], read(&board).to_json())
+}
+
+fn read(board: &Board) -> Status {
+    board.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// Counters that may fall.
+const GAUGES: [&str; 3] = ["held", "spool_bytes", "boot"];
+
+/// The status in Prometheus' text format; the runtime's own metrics follow it.
+fn metrics(status: &Status) -> String {
+    let mut text = String::new();
+    for (name, value) in &status.counters {
+        let (kind, suffix) = if GAUGES.contains(&name.as_str()) { ("gauge", "") } else { ("counter", "_total") };
+        let _ = writeln!(text, "# TYPE voltmesh_edge_{name} {kind}\nvoltmesh_edge_{name}{suffix} {value}");
+    }
+    for (name, latency) in &status.latencies {
+        let _ = writeln!(text, "# TYPE voltmesh_edge_{name}_seconds summary");
+        for (quantile, us) in [("0.5", latency.p50_us), ("0.99", latency.p99_us)] {
+            let seconds = us as f64 / 1e6;
+            let _ = writeln!(text, "voltmesh_edge_{name}_seconds{{quantile=\"{quantile}\"}} {seconds}");
+        }
+        let _ = writeln!(text, "voltmesh_edge_{name}_seconds_count {}", latency.count);
+    }
+    let _ = writeln!(text, "# TYPE voltmesh_edge_ready gauge\nvoltmesh_edge_ready {}", u8::from(status.ready));
+    text
+}

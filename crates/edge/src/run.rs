@@ -1,0 +1,396 @@
+//! The role: disk, sockets, clock and source around the agent.
+
+use crate::agent::{Agent, Found, Input, Output};
+use crate::entry;
+use crate::http::{self, Board};
+use crate::keys::Keys;
+use crate::sources::{Next, Pacer, Sampled, Source};
+use crate::uplink::{Event, Uplinks};
+use crate::{Config, Error, boot};
+use bytes::Bytes;
+use commonware_runtime::{Clock as _, Supervisor as _, tokio::Context};
+use std::collections::VecDeque;
+use std::fmt;
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::mpsc;
+use voltmesh_control::{Hello, Latency, Role, Status};
+use voltmesh_identity::{Expected, RevocationWatch};
+use voltmesh_spool::{Position, Spool, Writer};
+use voltmesh_telemetry::Timestamp;
+
+/// Samples between source and agent.
+const SAMPLES: usize = 256;
+/// Bytes of batches that are read from the spool at once.
+const LOAD_BYTES: usize = 2 << 20;
+/// Added to the agent's own bound of the spool, so that the agent's is the one that is met.
+const SLACK: u64 = 32 << 20;
+/// How often the status is written anew.
+const REFRESH: Duration = Duration::from_millis(100);
+
+/// What an agent has done when it ends.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// Counters and latencies, as `/status` gave them last.
+    pub status: Status,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = |name| self.status.counter(name);
+        write!(
+            f,
+            "{}: {} records sampled, {} spooled, {} received, {} anchored, {} archived, {} batches kept",
+            self.status.id,
+            count("sampled"),
+            count("spooled"),
+            count("received"),
+            count("anchored"),
+            count("archived"),
+            count("held")
+        )
+    }
+}
+
+/// Runs a vehicle's agent until it is told to stop (SIGINT, SIGTERM, or the context's stop signal), or until its source
+/// has ended and everything is archived, if so configured. `config.data` is the context's storage folder.
+///
+/// # Errors
+/// What keeps it from starting, or a source that cannot go on.
+pub async fn run(context: Context, config: Config) -> Result<Summary, Error> {
+    std::fs::create_dir_all(&config.data).map_err(Error::file(&config.data, "creating"))?;
+    let keys = Keys::load(&config)?;
+    let spool = Spool::open(context.child("spool"), spool_config(&config)).await?;
+    let newest = spool.last().await?.map(|(position, bytes)| entry::decode(position, &bytes)).transpose();
+    let newest = newest.map_err(Error::Entry)?;
+    let newest_boot = newest.as_ref().map(|stored| stored.batch.header().boot);
+    let cursor = newest.as_ref().map(|stored| stored.cursor).unwrap_or_default();
+    let boot = boot::next(&config.data.join("boot"), config.new_vehicle, newest_boot, context.current())?;
+    let source = config.source.open(cursor, millis(context.current()))?;
+
+    let revoked = RevocationWatch::open(&config.crl, &keys.tls.ca)?;
+    let tls = keys.tls.client_config(Expected::role(voltmesh_identity::Role::Fog), Some(&revoked))?;
+    let hello = Hello {
+        opening: keys.agent.opening(),
+        boot,
+        client_version: concat!("voltmesh-edge/", env!("CARGO_PKG_VERSION")).to_owned(),
+    };
+    let found = Found { floor: spool.floor(), end: spool.end(), bytes: spool.bytes(), cursor };
+    let hello = Bytes::from(hello.encode());
+    let (uplinks, events) = Uplinks::new(&keys.vehicle, config.fogs.clone(), tls, hello, &config.uplink);
+    let board: Board = Arc::new(Mutex::new(Status::new(Role::Edge, keys.vehicle.as_str())));
+    let http = http::serve(config.http, board.clone(), context.child("http")).await?;
+    tracing::info!(vehicle = %keys.vehicle, %boot, %http, waiting = found.bytes, "edge started");
+
+    let (writer, spool_task) = spool.start(context.child("writer"));
+    let agent = Agent::new(config.rules(keys.vehicle, boot, rand::random()), keys.agent, found);
+    let feed = Feed::start(source, Pacer::new(config.source.pace()))?;
+    let mut shell = Shell {
+        context,
+        agent,
+        writer,
+        uplinks,
+        board,
+        feed,
+        backlog: VecDeque::new(),
+        trust_file: keys.trust_file,
+        refreshed: None,
+        finished: false,
+    };
+    let ended = shell.go(events).await;
+    shell.uplinks.close();
+    shell.feed.stop();
+    let closed = shell.writer.close().await;
+    let _ = spool_task.await;
+    let status = shell.status();
+    ended?;
+    closed?;
+    Ok(Summary { status })
+}
+
+fn spool_config(config: &Config) -> voltmesh_spool::Config {
+    voltmesh_spool::Config {
+        max_bytes: config.spool.max_bytes + SLACK,
+        max_unsynced: 16 << 20,
+        entries_per_file: NonZeroU64::new(1024).expect("not zero"),
+        write_buffer: std::num::NonZeroUsize::new(64 << 10).expect("not zero"),
+        ..voltmesh_spool::Config::new("spool")
+    }
+}
+
+fn millis(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
+}
+
+struct Shell {
+    context: Context,
+    agent: Agent,
+    writer: Writer<Context>,
+    uplinks: Uplinks,
+    board: Board,
+    feed: Feed,
+    /// Entries that the spool did not take yet.
+    backlog: VecDeque<(Position, Bytes)>,
+    trust_file: PathBuf,
+    refreshed: Option<Instant>,
+    finished: bool,
+}
+
+impl Shell {
+    async fn go(&mut self, mut events: mpsc::Receiver<Event>) -> Result<(), Error> {
+        let mut progress = self.writer.progress();
+        let mut failures = 0;
+        let mut stop = std::pin::pin!(stop_signal(self.context.child("stop")));
+        let mut stopping = false;
+        let mut samples = Vec::with_capacity(64);
+        self.handle(Input::Tick).await;
+        while !self.finished {
+            self.refresh(false);
+            let sleep = self.context.sleep_until(self.wake());
+            let take_samples = !self.agent.is_paused() && !self.feed.ended && !stopping;
+            tokio::select! {
+                () = &mut stop, if !stopping => {
+                    stopping = true;
+                    self.handle(Input::Stop).await;
+                }
+                Some(event) = events.recv() => {
+                    if let Some(input) = self.uplinks.input(event) {
+                        self.handle(input).await;
+                    }
+                }
+                changed = progress.changed() => {
+                    changed.map_err(|_| voltmesh_spool::Error::Closed)?;
+                    let now = progress.borrow_and_update().clone();
+                    let failed = now.failures > failures;
+                    failures = now.failures;
+                    match now.error.filter(|_| failed) {
+                        Some(error) => self.handle(Input::SyncFailed { reason: error.to_string() }).await,
+                        None => self.handle(Input::Synced { durable: now.durable, bytes: now.bytes }).await,
+                    }
+                }
+                count = self.feed.samples.recv_many(&mut samples, 64), if take_samples => {
+                    self.take(count, &mut samples).await?;
+                }
+                () = sleep => self.handle(Input::Tick).await,
+            }
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, count: usize, samples: &mut Vec<Result<Sampled, Error>>) -> Result<(), Error> {
+        if count == 0 {
+            self.feed.ended = true;
+            self.handle(Input::SourceEnded).await;
+        }
+        for sampled in samples.drain(..) {
+            let Sampled { sample, cursor } = sampled?;
+            self.handle(Input::Sample { sample, cursor }).await;
+        }
+        Ok(())
+    }
+
+    fn wake(&self) -> SystemTime {
+        let idle = self.context.current() + Duration::from_millis(500);
+        let due = self.agent.deadline().map(|at| UNIX_EPOCH + Duration::from_millis(at.as_millis()));
+        due.map_or(idle, |due| due.min(idle))
+    }
+
+    /// One input and all that follows from it.
+    async fn handle(&mut self, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let now = Timestamp::from_millis(millis(self.context.current()));
+            for output in self.agent.handle(now, input) {
+                if let Some(next) = self.perform(output).await {
+                    inputs.push_back(next);
+                }
+            }
+        }
+        while let Some((position, entry)) = self.backlog.pop_front() {
+            match self.writer.append(entry.clone()) {
+                Ok(given) => assert_eq!(given, position, "agent and spool count the same positions"),
+                Err(error) => {
+                    tracing::warn!(%error, "the spool does not take a batch yet");
+                    self.backlog.push_front((position, entry));
+                    break;
+                }
+            }
+        }
+    }
+
+    async fn perform(&mut self, output: Output) -> Option<Input> {
+        match output {
+            Output::Persist { position, entry } => self.backlog.push_back((position, entry)),
+            Output::Forget { position } => {
+                if let Err(error) = self.writer.ack(position) {
+                    tracing::error!(%error, "cannot forget a batch; it is kept");
+                }
+            }
+            Output::Load { from, limit } => return Some(self.load(from, limit).await),
+            Output::Connect(fog) => self.uplinks.connect(fog),
+            Output::Disconnect(fog) => self.uplinks.disconnect(fog),
+            Output::Ping(fog) => self.uplinks.ping(fog),
+            Output::Measure(fog) => self.uplinks.measure(fog),
+            Output::Send { fog, position, again } => match self.stored(position).await {
+                Ok(Some(wire)) => self.uplinks.send(fog, position, wire, again),
+                Ok(None) => tracing::error!(%position, "a batch that is kept is not in the spool"),
+                Err(error) => tracing::error!(%error, "a batch cannot be read; it is tried again"),
+            },
+            Output::SaveTrust { toml } => {
+                if let Err(error) = voltmesh_identity::write_public(&self.trust_file, toml.as_bytes()) {
+                    tracing::warn!(%error, "the trust file is not saved; hand-overs are fetched again after a restart");
+                }
+            }
+            Output::Pause { reason } => tracing::warn!(reason, "no samples are taken"),
+            Output::Resume => tracing::info!("samples are taken again"),
+            Output::Warn { message } => tracing::warn!("{message}"),
+            Output::Finished => self.finished = true,
+        }
+        None
+    }
+
+    async fn stored(&self, position: Position) -> Result<Option<Bytes>, Error> {
+        let Some(bytes) = self.writer.read(position).await? else { return Ok(None) };
+        let stored = entry::decode(position, &bytes).map_err(Error::Entry)?;
+        Ok(Some(stored.batch.wire().clone()))
+    }
+
+    async fn load(&self, from: Position, limit: usize) -> Input {
+        let durable = self.writer.progress().borrow().durable;
+        let entries = match self.writer.read_from(from, limit, LOAD_BYTES).await {
+            Ok(entries) => entries,
+            Err(error) => {
+                tracing::error!(%error, "waiting batches cannot be read; trying again");
+                self.context.sleep(Duration::from_millis(200)).await;
+                return Input::Loaded { batches: Vec::new(), next: from };
+            }
+        };
+        let bytes: usize = entries.iter().map(|(_, entry)| entry.len()).sum();
+        let more = entries.len() == limit || bytes >= LOAD_BYTES;
+        let last = entries.last().map(|(position, _)| position.next());
+        let next = last.filter(|_| more).unwrap_or(durable);
+        let decode = |(position, entry): (Position, Bytes)| match entry::decode(position, &entry) {
+            Ok(stored) => Some(stored),
+            Err(error) => {
+                tracing::error!(error, "left in the spool, not sent");
+                None
+            }
+        };
+        Input::Loaded { batches: entries.into_iter().filter_map(decode).collect(), next }
+    }
+
+    fn refresh(&mut self, now: bool) {
+        if now || self.refreshed.is_none_or(|at| at.elapsed() >= REFRESH) {
+            self.refreshed = Some(Instant::now());
+            let status = self.status();
+            *self.board.lock().unwrap_or_else(PoisonError::into_inner) = status;
+        }
+    }
+
+    fn status(&self) -> Status {
+        let id = self.board.lock().unwrap_or_else(PoisonError::into_inner).id.clone();
+        let mut status = Status::new(Role::Edge, id);
+        status.ready = self.agent.is_ready();
+        status.counters = self.agent.counters();
+        *status.counters.entry("refused".to_owned()).or_default() += self.feed.refused.load(Ordering::Relaxed);
+        status.counters.insert("source_skipped".to_owned(), self.feed.skipped.load(Ordering::Relaxed));
+        status.counters.insert("source_ended".to_owned(), u64::from(self.feed.ended));
+        for (name, histogram) in self.agent.latencies() {
+            let latency = Latency {
+                p50_us: histogram.value_at_quantile(0.5),
+                p99_us: histogram.value_at_quantile(0.99),
+                count: histogram.len(),
+            };
+            status.latencies.insert(name.to_owned(), latency);
+        }
+        status
+    }
+}
+
+/// The source in its own thread: it reads files and sleeps.
+struct Feed {
+    samples: mpsc::Receiver<Result<Sampled, Error>>,
+    ended: bool,
+    stopped: Arc<AtomicBool>,
+    refused: Arc<AtomicU64>,
+    skipped: Arc<AtomicU64>,
+}
+
+impl Feed {
+    fn start(mut source: Box<dyn Source>, mut pacer: Pacer) -> Result<Self, Error> {
+        let (send, samples) = mpsc::channel(SAMPLES);
+        let feed = Self {
+            samples,
+            ended: false,
+            stopped: Arc::default(),
+            refused: Arc::default(),
+            skipped: Arc::default(),
+        };
+        let (stopped, refused, skipped) = (feed.stopped.clone(), feed.refused.clone(), feed.skipped.clone());
+        let work = move || {
+            let live = source.is_live();
+            while !stopped.load(Ordering::Relaxed) {
+                let next = source.poll();
+                skipped.store(source.skipped(), Ordering::Relaxed);
+                let item = match next {
+                    Ok(Next::Sample(sampled)) => Ok(sampled),
+                    Ok(Next::Nothing) => continue,
+                    Ok(Next::End) => return,
+                    Err(error) => Err(error),
+                };
+                if live && item.is_ok() {
+                    // What is not taken is lost: the bus does not wait.
+                    if let Err(mpsc::error::TrySendError::Full(_)) = send.try_send(item) {
+                        refused.fetch_add(1, Ordering::Relaxed);
+                    }
+                    continue;
+                }
+                if let Ok(sampled) = &item {
+                    wait(pacer.wait(Instant::now(), sampled.sample.time.as_millis()), &stopped);
+                }
+                let failed = item.is_err();
+                if send.blocking_send(item).is_err() || failed {
+                    return;
+                }
+            }
+        };
+        let spawned = std::thread::Builder::new().name("source".into()).spawn(work);
+        spawned.map_err(|e| Error::source("thread", e.to_string()))?;
+        Ok(feed)
+    }
+
+    fn stop(&mut self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        self.samples.close();
+    }
+}
+
+/// Sleeps in pieces, so that a stop is noticed.
+fn wait(mut time: Duration, stopped: &AtomicBool) {
+    const PIECE: Duration = Duration::from_millis(50);
+    while !time.is_zero() && !stopped.load(Ordering::Relaxed) {
+        let piece = time.min(PIECE);
+        std::thread::sleep(piece);
+        time -= piece;
+    }
+}
+
+async fn stop_signal(context: Context) {
+    use commonware_runtime::Spawner as _;
+    use tokio::signal::unix::{SignalKind, signal};
+    let asked = context.stopped();
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+        _ = asked => {}
+    }
+}

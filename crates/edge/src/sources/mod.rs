@@ -1,0 +1,131 @@
+//! Where samples come from.
+//!
+//! A source is an iterator with a resumable place: [`Cursor`]. What a source did before a place is not needed to go on
+//! after it.
+
+mod can;
+mod candump;
+mod columns;
+mod cycle;
+mod dbc;
+mod lines;
+mod pack;
+mod pacer;
+mod replay;
+mod sim;
+
+pub use can::{CanConfig, LiveCan};
+pub use candump::{Candump, CandumpConfig};
+pub use columns::{Columns, Sign, Units};
+pub use cycle::Cycle;
+pub use dbc::{Decoder, Signals};
+pub use pack::{Level, PackLayout};
+pub use pacer::{Pace, Pacer};
+pub use replay::{Replay, ReplayConfig};
+pub use sim::{Sim, SimConfig};
+
+use crate::Error;
+use bytes::BufMut;
+use sha2::Digest as _;
+use voltmesh_telemetry::Sample;
+
+/// A place in a source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cursor {
+    /// Fingerprint of the source's configuration: another source starts at its own beginning.
+    pub source: u64,
+    /// Rows, frames or steps that are done.
+    pub done: u64,
+    /// What the source's own time 0 is in Unix time, in milliseconds.
+    pub base_ms: u64,
+}
+
+impl Cursor {
+    pub(crate) const BYTES: usize = 24;
+
+    pub(crate) fn encode(&self, out: &mut impl BufMut) {
+        out.put_u64(self.source);
+        out.put_u64(self.done);
+        out.put_u64(self.base_ms);
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut fields = bytes.chunks_exact(8).map(|c| c.try_into().map(u64::from_be_bytes).unwrap_or_default());
+        let cursor = Self { source: fields.next()?, done: fields.next()?, base_ms: fields.next()? };
+        (bytes.len() == Self::BYTES).then_some(cursor)
+    }
+
+    /// Where to go on: at `found` if it is of the same source, else at the beginning with time 0 at `base_ms`.
+    #[must_use]
+    pub fn resume(found: Self, source: u64, base_ms: u64) -> Self {
+        if found.source == source { found } else { Self { source, done: 0, base_ms } }
+    }
+}
+
+/// A sample and what belongs to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sampled {
+    /// What was measured.
+    pub sample: Sample,
+    /// The place after it.
+    pub cursor: Cursor,
+}
+
+/// Delivers samples in order.
+pub trait Source: Send {
+    /// The next sample; none at the end. A live source blocks for at most [`LIVE_WAIT_MS`] and then says
+    /// [`Next::Nothing`].
+    ///
+    /// # Errors
+    /// [`Error::Source`] or [`Error::File`]: the source cannot go on.
+    fn poll(&mut self) -> Result<Next, Error>;
+
+    /// The next sample, waiting for it.
+    ///
+    /// # Errors
+    /// See [`Source::poll`].
+    fn next(&mut self) -> Result<Option<Sampled>, Error> {
+        loop {
+            match self.poll()? {
+                Next::Sample(sampled) => return Ok(Some(sampled)),
+                Next::Nothing => {}
+                Next::End => return Ok(None),
+            }
+        }
+    }
+
+    /// Whether samples come when they come: then what is not taken is lost, and pacing makes no sense.
+    fn is_live(&self) -> bool {
+        false
+    }
+
+    /// Rows or frames that could not be used.
+    fn skipped(&self) -> u64 {
+        0
+    }
+}
+
+/// What a source has.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next {
+    /// A sample.
+    Sample(Sampled),
+    /// Nothing yet.
+    Nothing,
+    /// No more, ever.
+    End,
+}
+
+/// A live source's longest wait, in milliseconds.
+pub const LIVE_WAIT_MS: u64 = 200;
+
+/// First 8 bytes of the SHA-256 of a configuration's text.
+pub(crate) fn fingerprint(parts: &[&str]) -> u64 {
+    let mut hash = sha2::Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    let digest = hash.finalize();
+    digest.iter().take(8).fold(0, |value, byte| (value << 8) | u64::from(*byte))
+}
