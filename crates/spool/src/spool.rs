@@ -2,7 +2,7 @@
 
 use crate::entry::Entry;
 use crate::state::{Contents, MAX_SPANS, Span, State};
-use crate::view::{Segment, View, read_error};
+use crate::view::{Segment, View, is_storage, read_error};
 use crate::{Acks, Config, Error, Position};
 use bytes::Bytes;
 use commonware_codec::RangeCfg;
@@ -489,9 +489,8 @@ impl<E: Context> Spool<E> {
             Some(size) => Journal::init_at_most(context, config, size).await,
             None => Journal::init(context, config).await,
         };
-        opened.map_err(|e| match e {
-            commonware_storage::journal::Error::Runtime(e) => self.failed("opening", e),
-            e => self.corrupt(self.durable, e.to_string()),
+        opened.map_err(|e| {
+            if is_storage(&e) { self.failed("opening", e) } else { self.corrupt(self.durable, e.to_string()) }
         })
     }
 

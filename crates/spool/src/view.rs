@@ -91,8 +91,15 @@ impl<E: Context> View<E> {
 
 pub(crate) fn read_error(name: &str, position: u64, error: journal::Error) -> Error {
     let name = name.to_owned();
-    match error {
-        journal::Error::Runtime(e) => Error::Storage { name, action: "reading", cause: e.to_string() },
-        e => Error::Corrupt { name, position: Position(position), cause: e.to_string() },
+    let cause = error.to_string();
+    if is_storage(&error) {
+        return Error::Storage { name, action: "reading", cause };
     }
+    Error::Corrupt { name, position: Position(position), cause }
+}
+
+/// Whether the disk did not do its work, as opposed to having given back something wrong.
+pub(crate) fn is_storage(error: &journal::Error) -> bool {
+    use commonware_storage::metadata::Error as MetadataError;
+    matches!(error, journal::Error::Runtime(_) | journal::Error::Metadata(MetadataError::Runtime(_)))
 }
