@@ -9,6 +9,9 @@ use serde::Deserialize;
 
 use crate::Error;
 
+/// A configuration file with every key at its default, explained.
+pub const DEFAULTS: &str = include_str!("../fog.toml");
+
 /// The largest configuration file that is read, in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
 
@@ -331,7 +334,7 @@ mod tests {
 
     #[test]
     fn the_defaults_file_states_every_default() {
-        let stated = Config::parse(crate::DEFAULTS, Path::new("/")).unwrap();
+        let stated = Config::parse(DEFAULTS, Path::new("/")).unwrap();
         let least = "data='data'\ncredentials='pki/fog-fog-1'\ncrl='pki/crl.pem'\n[ledger]\ngenesis='genesis.toml'";
         let least = Config::parse(least, Path::new("/")).unwrap();
         assert_eq!(format!("{stated:?}"), format!("{least:?}"));

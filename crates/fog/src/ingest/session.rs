@@ -220,11 +220,10 @@ impl Ingest {
         if header.key_id != enrolled.key_id {
             return Err(Reject::For(Refusal::WrongKey { expected: enrolled.key_id, found: header.key_id }));
         }
-        let (vehicle, id) = (session.vehicle.clone(), batch.id());
-        if self.again(claim, &vehicle, id) {
+        let (vehicle, enrolled) = (session.vehicle.clone(), enrolled.clone());
+        if self.again(claim, &vehicle, batch.id()) {
             return Ok(());
         }
-        let enrolled = enrolled.clone();
         self.room(payload.len())?;
         self.disk.enter(payload.len());
         self.sessions.tickets += 1;

@@ -1,0 +1,211 @@
+//! The loopback interface: figures for people and monitoring, and the ledger for the command line.
+//!
+//! Provided: loopback only, bodies bounded. Not provided: authentication; a registry transaction carries its own
+//! signatures.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, Path, State},
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use commonware_codec::{DecodeExt as _, Encode as _};
+use commonware_runtime::{Metrics as _, tokio::Context};
+use serde_json::json;
+use voltmesh_consensus::Handle;
+use voltmesh_control::{Opening, Status, commitment};
+use voltmesh_ledger::{Genesis, Height, RegistryTx, Transaction, Trust};
+use voltmesh_telemetry::VehicleId;
+
+use crate::Error;
+
+/// Largest registry transaction: 256 actions of 65 bytes and 16 signatures, with room.
+const MAX_TX_BYTES: usize = 64 * 1024;
+
+/// Counters that may fall.
+const GAUGES: [&str; 10] = [
+    "height",
+    "epoch",
+    "peers",
+    "sessions",
+    "held_batches",
+    "spool_bytes",
+    "inflight_bytes",
+    "forward_queue",
+    "anchor_queue",
+    "disk_free_bytes",
+];
+
+/// What the handlers share.
+pub struct Shared {
+    /// The newest status, written by the loop.
+    pub board: Arc<Mutex<Status>>,
+    /// The ledger.
+    pub ledger: Handle,
+    /// Where it began.
+    pub genesis: Genesis,
+    /// For the runtime's own metrics.
+    pub context: Context,
+    /// This node's name.
+    pub fog: VehicleId,
+    /// What is to be enrolled so that this node may attest foreign records.
+    pub opening: Opening,
+}
+
+/// Listens and serves until the runtime stops. Returns the address.
+pub async fn serve(address: SocketAddr, shared: Shared) -> Result<SocketAddr, Error> {
+    let listening = |source| Error::Listen { what: "HTTP", address, source };
+    let listener = tokio::net::TcpListener::bind(address).await.map_err(listening)?;
+    let address = listener.local_addr().map_err(listening)?;
+    let app = Router::new()
+        .route("/status", get(status))
+        .route("/metrics", get(metrics))
+        .route("/tx", post(submit))
+        .route("/chain/status", get(chain_status))
+        .route("/chain/block/{height}", get(chain_block))
+        .route("/chain/trust", get(chain_trust))
+        .route("/chain/opening", get(chain_opening))
+        .layer(DefaultBodyLimit::max(MAX_TX_BYTES))
+        .with_state(Arc::new(shared));
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, app).await {
+            tracing::error!(%error, "the HTTP interface has ended");
+        }
+    });
+    Ok(address)
+}
+
+type Asked = State<Arc<Shared>>;
+
+fn board(shared: &Shared) -> Status {
+    shared.board.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+fn refuse(status: StatusCode, why: impl std::fmt::Display) -> Response {
+    (status, Json(json!({ "error": why.to_string() }))).into_response()
+}
+
+async fn status(State(shared): Asked) -> Json<Status> {
+    Json(board(&shared))
+}
+
+async fn metrics(State(shared): Asked) -> Response {
+    let mut text = prometheus(&board(&shared));
+    text.push_str(&shared.context.encode());
+    ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
+}
+
+/// The status as Prometheus reads it.
+fn prometheus(status: &Status) -> String {
+    let mut out = String::with_capacity(4096);
+    for (name, value) in &status.counters {
+        let (kind, suffix) = if GAUGES.contains(&name.as_str()) { ("gauge", "") } else { ("counter", "_total") };
+        let _ = writeln!(out, "# TYPE voltmesh_fog_{name} {kind}\nvoltmesh_fog_{name}{suffix} {value}");
+    }
+    let _ = writeln!(out, "# TYPE voltmesh_fog_ready gauge\nvoltmesh_fog_ready {}", u8::from(status.ready));
+    for (name, latency) in &status.latencies {
+        let _ = writeln!(out, "# TYPE voltmesh_fog_{name}_seconds summary");
+        for (quantile, us) in [("0.5", latency.p50_us), ("0.99", latency.p99_us)] {
+            let seconds = us as f64 / 1e6;
+            let _ = writeln!(out, "voltmesh_fog_{name}_seconds{{quantile=\"{quantile}\"}} {seconds}");
+        }
+        let _ = writeln!(out, "voltmesh_fog_{name}_seconds_count {}", latency.count);
+    }
+    out
+}
+
+/// Takes an encoded `Transaction` or `RegistryTx`.
+async fn submit(State(shared): Asked, body: Bytes) -> Response {
+    let transaction = match Transaction::decode(body.as_ref()) {
+        Ok(transaction) => transaction,
+        Err(error) => match RegistryTx::decode(body.as_ref()) {
+            Ok(registry) => Transaction::Registry(registry),
+            Err(_) => return refuse(StatusCode::BAD_REQUEST, format!("this is no registry transaction: {error}")),
+        },
+    };
+    if !matches!(transaction, Transaction::Registry(_)) {
+        return refuse(StatusCode::FORBIDDEN, "only registry transactions are taken here");
+    }
+    let digest = transaction.digest().to_string();
+    if let Err(error) = shared.ledger.state().check(&transaction)
+        && !error.is_transient()
+    {
+        return refuse(StatusCode::UNPROCESSABLE_ENTITY, error);
+    }
+    match shared.ledger.submit(transaction) {
+        Ok(()) => (StatusCode::ACCEPTED, Json(json!({ "transaction": digest }))).into_response(),
+        Err(error) => refuse(StatusCode::UNPROCESSABLE_ENTITY, error),
+    }
+}
+
+async fn chain_status(State(shared): Asked) -> Response {
+    let state = shared.ledger.state();
+    let operators = state.operators();
+    let peers: BTreeMap<String, u64> =
+        shared.ledger.peers().into_iter().map(|peer| (peer.key.to_string(), peer.height.get())).collect();
+    let authorities = state.authorities_for(state.epoch());
+    let authorities: Vec<String> =
+        authorities.map(|set| set.keys().map(ToString::to_string).collect()).unwrap_or_default();
+    Json(json!({
+        "chain": state.chain().to_string(),
+        "height": state.height().get(),
+        "target": shared.ledger.target().get(),
+        "epoch": state.epoch().get(),
+        "block": state.block().to_string(),
+        "time_ms": state.time().as_millis(),
+        "log_size": state.log_size(),
+        "records": state.records(),
+        "registry_entries": state.registry().entries().len(),
+        "nonce": state.nonce(),
+        "operators": operators.keys().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "threshold": operators.threshold(),
+        "authority": shared.ledger.public_key().to_string(),
+        "is_authority": shared.ledger.is_authority(),
+        "authorities": authorities,
+        "peers": peers,
+        "pending": shared.ledger.pending(),
+    }))
+    .into_response()
+}
+
+/// The encoded block.
+async fn chain_block(State(shared): Asked, Path(height): Path<u64>) -> Response {
+    match shared.ledger.block(Height::new(height)).await {
+        Some(block) => {
+            ([(CONTENT_TYPE, "application/octet-stream")], block.encode().to_vec()).into_response()
+        }
+        None => refuse(StatusCode::NOT_FOUND, format!("block {height} is not here")),
+    }
+}
+
+/// A trust file: the genesis and every hand-over since. Nothing needs to be believed to use it.
+async fn chain_trust(State(shared): Asked) -> Response {
+    let mut trust = Trust::from_genesis(shared.genesis.clone());
+    for handover in shared.ledger.handovers().await {
+        if let Err(error) = trust.extend(&handover) {
+            return refuse(StatusCode::INTERNAL_SERVER_ERROR, format!("a hand-over does not follow: {error}"));
+        }
+    }
+    ([(CONTENT_TYPE, "application/toml")], trust.to_toml()).into_response()
+}
+
+/// What operators enrol so that this node may attest foreign records.
+async fn chain_opening(State(shared): Asked) -> Response {
+    let hex = |bytes: &[u8; 32]| voltmesh_telemetry::Digest::new(*bytes).to_string();
+    Json(json!({
+        "id": shared.fog.to_string(),
+        "salt": hex(&shared.opening.salt),
+        "key": hex(&shared.opening.key),
+        "commitment": commitment(&shared.fog, &shared.opening).to_string(),
+    }))
+    .into_response()
+}

@@ -1,0 +1,160 @@
+//! The connection to the cloud: connects again and again, hands envelopes over, passes answers and notices back.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use commonware_runtime::tokio::Context;
+use rand::RngExt as _;
+use tokio::sync::mpsc;
+use voltmesh_control::topics::{FogTopic, Topic};
+use voltmesh_mqtt::{Client, ClientEvent, ClientEvents, ClientOptions, ClientSettings, Outgoing, Reason};
+use voltmesh_spool::{Position, Writer};
+use voltmesh_telemetry::{BatchId, VehicleId};
+
+use crate::ingest::{Input, envelope};
+
+/// First and longest pause between two attempts to connect; doubled and jittered in between.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// What the loop asks of the uplink.
+pub enum Order {
+    /// Send a batch with its evidence.
+    Forward { batch: BatchId, entry: Position, evidence: Position },
+    /// Send the hand-overs.
+    Trust(Bytes),
+}
+
+/// The uplink's task.
+pub struct Uplink {
+    pub fog: VehicleId,
+    pub address: String,
+    pub tls: Arc<rustls::ClientConfig>,
+    pub spool: Writer<Context>,
+    pub orders: mpsc::UnboundedReceiver<Order>,
+    pub inputs: mpsc::Sender<Input>,
+}
+
+/// How a connection ended.
+enum Ended {
+    /// Try again.
+    Lost,
+    /// The node stops.
+    Stopped,
+}
+
+impl Uplink {
+    /// Runs until the node stops.
+    pub async fn run(mut self) {
+        let mut pause = BACK_OFF.0;
+        loop {
+            match Client::connect(&self.address, self.tls.clone(), self.settings()).await {
+                Ok((client, events)) => {
+                    tracing::info!(cloud = %client.server().identity, "connected to the cloud");
+                    pause = BACK_OFF.0;
+                    // Orders of an earlier connection: the core gives them again.
+                    while self.orders.try_recv().is_ok() {}
+                    if self.inputs.send(Input::CloudUp).await.is_err() {
+                        return;
+                    }
+                    let ended = self.connected(&client, events).await;
+                    if matches!(ended, Ended::Stopped) || self.inputs.send(Input::CloudDown).await.is_err() {
+                        client.disconnect(Reason::SUCCESS);
+                        return;
+                    }
+                }
+                Err(error) => {
+                    let cause: &dyn std::error::Error = &error;
+                    tracing::info!(error = cause, "the cloud cannot be reached; batches wait in the spool");
+                }
+            }
+            if self.inputs.is_closed() {
+                return;
+            }
+            let jitter = rand::rng().random_range(0.5..1.5);
+            tokio::time::sleep(pause.mul_f64(jitter)).await;
+            pause = (pause * 2).min(BACK_OFF.1);
+        }
+    }
+
+    fn topic(&self, kind: FogTopic) -> String {
+        Topic::Fog(self.fog.to_string(), kind).to_string()
+    }
+
+    fn settings(&self) -> ClientSettings {
+        let options = ClientOptions {
+            client_id: self.fog.to_string(),
+            subscriptions: vec![self.topic(FogTopic::Notice)],
+            ..ClientOptions::default()
+        };
+        ClientSettings { options, ..ClientSettings::default() }
+    }
+
+    async fn connected(&mut self, client: &Client, mut events: ClientEvents) -> Ended {
+        let (envelopes, trust): (Arc<str>, Arc<str>) =
+            (self.topic(FogTopic::Envelope).into(), self.topic(FogTopic::Trust).into());
+        let mut under_way: BTreeMap<u64, BatchId> = BTreeMap::new();
+        let mut tag = 0;
+        loop {
+            tokio::select! {
+                order = self.orders.recv() => {
+                    let Some(order) = order else { return Ended::Stopped };
+                    client.ready().await;
+                    tag += 1;
+                    let item = match order {
+                        Order::Trust(payload) => Outgoing::new(trust.clone(), payload, tag),
+                        Order::Forward { batch, entry, evidence } => {
+                            let Some(payload) = self.compose(entry, evidence).await else { continue };
+                            under_way.insert(tag, batch);
+                            Outgoing::new(envelopes.clone(), payload, tag)
+                        }
+                    };
+                    if client.publish(item).is_err() {
+                        return Ended::Lost;
+                    }
+                }
+                event = events.next() => match event {
+                    Some(ClientEvent::Completed(done)) => {
+                        for (tag, reason) in done {
+                            let Some(batch) = under_way.remove(&tag) else { continue };
+                            let input = Input::CloudAnswer { batch, reason: reason.0 };
+                            if self.inputs.send(input).await.is_err() {
+                                return Ended::Stopped;
+                            }
+                        }
+                    }
+                    Some(ClientEvent::Messages(items)) => {
+                        for item in items {
+                            // A notice that is lost now comes again with the batch's next envelope.
+                            client.accept(item.token);
+                            if self.inputs.send(Input::CloudNotice(item.payload)).await.is_err() {
+                                return Ended::Stopped;
+                            }
+                        }
+                    }
+                    Some(ClientEvent::Ended(end)) => {
+                        tracing::warn!(?end, "the connection to the cloud has ended");
+                        return Ended::Lost;
+                    }
+                    Some(ClientEvent::Subscribed(_) | ClientEvent::RoundTrip(_)) => {}
+                    None => return Ended::Lost,
+                },
+            }
+        }
+    }
+
+    async fn compose(&self, entry: Position, evidence: Position) -> Option<Bytes> {
+        let (batch, proof) = match tokio::join!(self.spool.read(entry), self.spool.read(evidence)) {
+            (Ok(Some(batch)), Ok(Some(proof))) => (batch, proof),
+            (Ok(None), _) | (_, Ok(None)) => return None, // archived meanwhile
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::error!(%error, "a batch cannot be read from the spool; it is tried again");
+                return None;
+            }
+        };
+        let composed = envelope(&self.fog, &batch, &proof);
+        if composed.is_none() {
+            tracing::error!(%entry, %evidence, "spool entries are not a batch and its evidence");
+        }
+        composed
+    }
+}
