@@ -152,13 +152,22 @@ impl SealedBatch {
 fn leaves(salt: &[u8; 32], records: &[Record]) -> Vec<Digest> {
     let mut hasher = LeafHasher::default();
     let mut salts = merkle::Salts::new(salt);
-    let mut bytes = Vec::with_capacity(512);
-    let mut leaf = |(record, index): (&Record, u32)| {
-        bytes.clear();
-        record.canonical(&mut bytes);
-        hasher.hash(&salts.get(index), &bytes)
-    };
-    records.iter().zip(0..).map(&mut leaf).collect()
+    let mut bytes = [Vec::with_capacity(512), Vec::with_capacity(512)];
+    let mut leaves = Vec::with_capacity(records.len());
+    for (pair, i) in records.chunks(2).zip((0..).step_by(2)) {
+        for (bytes, record) in bytes.iter_mut().zip(pair) {
+            bytes.clear();
+            record.canonical(bytes);
+        }
+        let [one, two] = &bytes;
+        let salts = [salts.get(i), salts.get(i + 1)];
+        if pair.len() == 2 {
+            leaves.extend(hasher.hash_two((&salts[0], one), (&salts[1], two)));
+        } else {
+            leaves.push(hasher.hash(&salts[0], one));
+        }
+    }
+    leaves
 }
 
 /// Binds the compressed bytes to the statement, salted so that the statement reveals nothing about them.

@@ -35,8 +35,6 @@
 //! # Ok::<(), voltmesh_telemetry::Error>(())
 //! ```
 
-#![forbid(unsafe_code)]
-
 pub mod batch;
 pub mod cbor;
 pub mod cose;

@@ -122,10 +122,16 @@ impl Sample {
         head[19] = self.charger as u8;
         head[20..22].copy_from_slice(&(self.cells.len() as u16).to_le_bytes());
         head[22..].copy_from_slice(&(self.temperatures.len() as u16).to_le_bytes());
-        out.reserve(head.len() + 2 * (self.cells.len() + self.temperatures.len()));
         out.extend_from_slice(&head);
-        out.extend(self.cells.iter().flat_map(|cell| cell.get().to_le_bytes()));
-        out.extend(self.temperatures.iter().flat_map(|temperature| temperature.get().to_le_bytes()));
+        let start = out.len();
+        out.resize(start + 2 * (self.cells.len() + self.temperatures.len()), 0);
+        let (cells, temperatures) = out[start..].split_at_mut(2 * self.cells.len());
+        for (bytes, cell) in cells.chunks_exact_mut(2).zip(&self.cells) {
+            bytes.copy_from_slice(&cell.get().to_le_bytes());
+        }
+        for (bytes, temperature) in temperatures.chunks_exact_mut(2).zip(&self.temperatures) {
+            bytes.copy_from_slice(&temperature.get().to_le_bytes());
+        }
     }
 }
 

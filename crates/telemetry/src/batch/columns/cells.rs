@@ -58,16 +58,17 @@ impl Fit {
 
     /// Least squares of the cell's distance from the mean over the mean's rise.
     fn new(values: impl Iterator<Item = i64>, means: &[i32], shift: u32) -> Self {
-        let (mut sx, mut sy, mut sxx, mut sxy) = (0i128, 0i128, 0i128, 0i128);
+        // Distances stay below 2^20, so that the sums over 4,096 records stay below 2^52.
+        let (mut sx, mut sy, mut sxx, mut sxy) = (0i64, 0i64, 0i64, 0i64);
         for (value, mean) in values.zip(means) {
-            let x = i128::from(mean - means[0]);
-            let y = i128::from((value << POINT) - i64::from(*mean));
+            let x = i64::from(mean - means[0]);
+            let y = (value << POINT) - i64::from(*mean);
             sx += x;
             sy += y;
             sxx += x * x;
             sxy += x * y;
         }
-        let n = means.len() as i128;
+        let [sx, sy, sxx, sxy, n] = [sx, sy, sxx, sxy, means.len() as i64].map(i128::from);
         let spread = n * sxx - sx * sx;
         let gain = if means.len() < GAIN_RECORDS || spread == 0 {
             0
@@ -98,22 +99,24 @@ pub(super) fn encode(out: &mut Output, records: &[Record], sums: &[i64], cells: 
     fits.iter().for_each(|fit| out.int(i64::from(fit.offset >> shift)));
     fits.iter().for_each(|fit| out.int(i64::from(fit.gain)));
 
-    let mut nibbles = Vec::with_capacity(records.len() * cells);
+    let mut row = Vec::with_capacity(cells + 1);
     let mut escapes = Vec::new();
     for (record, mean) in records.iter().zip(&means) {
         let rise = mean.wrapping_sub(means[0]);
+        row.clear();
         for (cell, fit) in record.sample.cells.iter().zip(&fits) {
             let residual = i32::from(cell.get() / scale).wrapping_sub(fit.predict(*mean, rise));
             let zigzag = ((residual << 1) ^ (residual >> 31)) as u32;
-            nibbles.push(zigzag.min(u32::from(ESCAPE)) as u8);
+            row.push(zigzag.min(u32::from(ESCAPE)) as u8);
             if zigzag >= u32::from(ESCAPE) {
                 escapes.push(zigzag - u32::from(ESCAPE));
             }
         }
+        // Every record begins a byte, so that rows unpack without shifting.
+        row.resize(cells.next_multiple_of(2), 0);
+        let packed: Vec<u8> = row.chunks_exact(2).map(|pair| pair[0] | pair[1] << 4).collect();
+        out.bytes(&packed);
     }
-    let packed: Vec<u8> =
-        nibbles.chunks(2).map(|pair| pair[0] | pair.get(1).copied().unwrap_or(0) << 4).collect();
-    out.bytes(&packed);
     escapes.iter().for_each(|escape| out.uint(u64::from(*escape)));
 }
 
@@ -137,42 +140,40 @@ pub(super) fn decode(
         fit.gain = input.int()? as i32;
     }
     let first_mean = mean(sums[0], cells);
-    let packed = input.bytes((records.len() * cells).div_ceil(2))?;
-    let mut at = 0;
-    let mut row = vec![0u32; cells];
-    for (record, sum) in records.iter_mut().zip(sums) {
-        let escaped = unpack(packed, at, &mut row);
-        at += cells;
-        if escaped {
-            for value in row.iter_mut().filter(|value| **value == u32::from(ESCAPE)) {
+    let row_bytes = cells.div_ceil(2);
+    let packed = input.bytes(records.len() * row_bytes)?;
+    // One more than cells if their number is odd.
+    let mut row = vec![0u32; 2 * row_bytes];
+    for ((record, sum), packed) in records.iter_mut().zip(sums).zip(packed.chunks_exact(row_bytes)) {
+        if unpack(packed, &mut row) {
+            for value in row[..cells].iter_mut().filter(|value| **value == u32::from(ESCAPE)) {
                 *value = value.wrapping_add(input.uint()? as u32);
             }
         }
         let mean = mean(*sum, cells);
         let rise = mean.wrapping_sub(first_mean);
-        let mut outside = 0u32;
-        let values = row.iter().zip(&fits).map(|(zigzag, fit)| {
-            let residual = (zigzag >> 1) as i32 ^ -((zigzag & 1) as i32);
-            let value = fit.predict(mean, rise).wrapping_add(residual) as u32;
-            let millivolts = value.wrapping_mul(u32::from(scale));
-            outside |= (value | millivolts) >> 16;
-            Millivolts16::new(millivolts as u16)
-        });
-        record.sample.cells = values.collect();
-        if outside != 0 {
+        let mut outside = 0;
+        for (value, fit) in row.iter_mut().zip(&fits) {
+            let residual = (*value >> 1) as i32 ^ -((*value & 1) as i32);
+            let predicted = fit.predict(mean, rise).wrapping_add(residual) as u32;
+            *value = predicted.wrapping_mul(u32::from(scale));
+            outside |= predicted | *value;
+        }
+        if outside > u32::from(u16::MAX) {
             return Err(input.malformed("cell voltage out of range"));
         }
+        record.sample.cells = row[..cells].iter().map(|value| Millivolts16::new(*value as u16)).collect();
     }
     Ok(())
 }
 
-/// Unpacks nibbles from number `at` on; tells whether one of them is an escape.
-fn unpack(packed: &[u8], at: usize, row: &mut [u32]) -> bool {
+/// Unpacks two nibbles from each byte; tells whether one of them is an escape.
+fn unpack(packed: &[u8], row: &mut [u32]) -> bool {
     let mut escaped = false;
-    let nibble = |i: usize| u32::from(packed[i / 2] >> (4 * (i % 2)) & 0xf);
-    for (i, value) in (at..).zip(row.iter_mut()) {
-        *value = nibble(i);
-        escaped |= *value == u32::from(ESCAPE);
+    for (pair, byte) in row.chunks_exact_mut(2).zip(packed) {
+        pair[0] = u32::from(byte & 0xf);
+        pair[1] = u32::from(byte >> 4);
+        escaped |= pair[0] == u32::from(ESCAPE) || pair[1] == u32::from(ESCAPE);
     }
     escaped
 }
