@@ -101,10 +101,15 @@ impl Draft {
         if tx.chain != self.state.chain {
             return Err(Error::Chain { found: tx.chain, want: self.state.chain });
         }
-        if tx.nonce != self.state.nonce {
-            return Err(Error::Nonce { found: tx.nonce, want: self.state.nonce });
+        let (found, want) = (tx.nonce, self.state.nonce);
+        if found < want {
+            return Err(Error::Nonce { found, want });
         }
+        // Before the nonce may say "later", so that nobody fills pools with unsigned transactions for later.
         tx.verify(self.state.operators.keys(), self.state.operators.threshold())?;
+        if found != want {
+            return Err(Error::Nonce { found, want });
+        }
         // All or nothing: work on copies.
         let mut registry = self.registry.clone();
         let mut schedule = self.state.schedule.clone();

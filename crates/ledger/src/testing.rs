@@ -5,7 +5,9 @@
 
 use crate::{
     Action, Anchor, AnchorEvidence, AuthoritySet, Block, Certificate, Commitment, Finalization, Genesis, Handover,
-    Header, Height, LogEntry, PrivateKey, PublicKey, RegistryTx, RootReceipt, State, Transaction, Trust, private_key,
+    Header, Height, LogEntry, PrivateKey, Proof, PublicKey, RegistryTx, RootReceipt, State, Transaction, Trust, commitment,
+    private_key,
+    proof::Opening,
 };
 use commonware_consensus::{
     simplex::types::{Finalize, Proposal},
@@ -15,11 +17,68 @@ use commonware_cryptography::Signer as _;
 use commonware_parallel::Sequential;
 use commonware_utils::non_empty;
 use std::collections::BTreeMap;
-use voltmesh_telemetry::{BatchId, Timestamp};
+use voltmesh_telemetry::{
+    BatchId, Boot, CentiPercent, Centidegrees, Charger, Contactor, Digest, Milliamps, Millivolts, Millivolts16, Place,
+    Record, RecordNumber, Sample, SealedBatch, Secret, Signer, Timestamp, VehicleId, seal,
+};
 
 /// The private key of test authority, operator or other party number `n`.
 pub fn key(n: u64) -> PrivateKey {
-    private_key(voltmesh_telemetry::Digest::of(&[b"voltmesh-testing".as_slice(), &n.to_be_bytes()].concat()).as_bytes())
+    private_key(Digest::of(&[b"voltmesh-testing".as_slice(), &n.to_be_bytes()].concat()).as_bytes())
+}
+
+/// A vehicle with its keys, its batches always of the same records.
+#[derive(Clone, Debug)]
+pub struct Vehicle {
+    /// Its name.
+    pub id: VehicleId,
+    /// Signs its batches.
+    pub key: ed25519_dalek::SigningKey,
+    /// Opens its commitment.
+    pub opening: Opening,
+}
+
+impl Vehicle {
+    /// The vehicle of this name; its key and salt follow from the name.
+    pub fn new(name: &str) -> Self {
+        let id = match name.parse() {
+            Ok(id) => id,
+            Err(why) => panic!("not a vehicle's name: {why}"),
+        };
+        let derived = |what: &str| Digest::of(&[what.as_bytes(), name.as_bytes()].concat()).to_bytes();
+        let key = ed25519_dalek::SigningKey::from_bytes(&derived("key"));
+        let opening = Opening { salt: derived("salt"), key: key.verifying_key().to_bytes() };
+        Self { id, key, opening }
+    }
+
+    /// Its name in the registry.
+    pub fn commitment(&self) -> Commitment {
+        commitment(self.id.as_str(), &self.opening.salt, &self.opening.key)
+    }
+
+    /// A batch of `count` records at 1 Hz from number `first` on, 96 cells each.
+    pub fn batch(&self, boot: u64, first: u64, count: u64, previous: Option<BatchId>) -> SealedBatch {
+        let record = |number: u64| Record {
+            number: RecordNumber::new(number),
+            sample: Sample {
+                time: Timestamp::from_millis(1_700_000_000_000 + 1_000 * number),
+                pack_voltage: Millivolts::new(352_000 + number as u32 % 100),
+                pack_current: Milliamps::new(-12_000),
+                cells: (0..96).map(|cell| Millivolts16::new(3_660 + cell % 7)).collect(),
+                temperatures: (0..8).map(|sensor| Centidegrees::new(2_150 + sensor)).collect(),
+                soc: CentiPercent::new(7_250),
+                contactor: Contactor::Closed,
+                charger: Charger::Unplugged,
+            },
+        };
+        let records: Vec<_> = (first..first + count).map(record).collect();
+        let boot = Boot::new(boot);
+        let place = Place { vehicle: self.id.clone(), boot, previous, signer: Signer::Vehicle };
+        match seal(&place, &records, &Secret::new([9; 32]), &self.key) {
+            Ok(batch) => batch,
+            Err(why) => panic!("no such batch: {why}"),
+        }
+    }
 }
 
 /// Number of the first operator's key.
@@ -220,6 +279,21 @@ impl Chain {
     pub fn advance_to(&mut self, height: u64) {
         while self.state.height() < Height::new(height) {
             self.push(Vec::new());
+        }
+    }
+
+    /// The proof of the record at `index` of a batch that is in block `height`.
+    ///
+    /// # Panics
+    /// If it is not, or has no such record, or the vehicle is not in the registry.
+    pub fn prove(&self, height: u64, vehicle: &Vehicle, batch: &SealedBatch, index: u32) -> Proof {
+        let block = &self.blocks[height as usize - 1];
+        let evidence = block.evidence(&batch.id(), &vehicle.commitment());
+        let record = batch.prove(index).ok().flatten();
+        let (Some(evidence), Some(record)) = (evidence, record) else { panic!("nothing to prove") };
+        match Proof::build(&self.state.chain(), record, &evidence, vehicle.opening.clone()) {
+            Ok(proof) => proof,
+            Err(why) => panic!("no proof: {why}"),
         }
     }
 

@@ -1,0 +1,52 @@
+//! Bytes that are pinned: changing one is a decision about the format, with an ADR.
+
+use commonware_codec::Encode;
+use voltmesh_ledger::{
+    Action, Anchor, Transaction,
+    testing::{Chain, Vehicle, key},
+};
+
+/// Compares with `tests/golden/<name>.hex`; `UPDATE_GOLDEN=1` writes it.
+fn check(name: &str, bytes: &[u8]) {
+    let path = format!("{}/tests/golden/{name}.hex", env!("CARGO_MANIFEST_DIR"));
+    let found: String = hex::encode(bytes).as_bytes().chunks(120).map(|line| String::from_utf8_lossy(line) + "\n").collect();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, found).expect("golden file is written");
+        return;
+    }
+    let expected = std::fs::read_to_string(&path).expect("golden file is there");
+    assert_eq!(found, expected, "{name} has other bytes than {path}");
+}
+
+#[test]
+fn bytes_are_pinned() {
+    let (mut chain, ev) = (Chain::new(4), Vehicle::new("ev-1"));
+    let actions = vec![
+        Action::EnrolVehicle { commitment: ev.commitment() },
+        Action::EnrolVehicle { commitment: Vehicle::new("ev-2").commitment() },
+        Action::RotateVehicle {
+            old: Vehicle::new("ev-2").commitment(),
+            new: Vehicle::new("ev-3").commitment(),
+        },
+        Action::RevokeVehicle { commitment: Vehicle::new("ev-3").commitment() },
+    ];
+    chain.act(actions);
+    let batch = ev.batch(1, 0, 4, None);
+    let network = chain.network.clone();
+    let anchor = Anchor::sign(&chain.state.chain(), network.authority(1), 17, 4, vec![batch.id()]);
+    let block = chain.push(vec![Transaction::Anchor(anchor.clone())]).clone();
+
+    check("genesis_digest", network.genesis().digest().as_ref());
+    check("registry_transaction", &chain.blocks[0].block.transactions()[0].encode());
+    check("anchor_transaction", &Transaction::Anchor(anchor).encode());
+    check("block", &block.block.encode());
+    check("block_digest", block.state.block().as_ref());
+    check("certificate", &block.certificate.encode());
+    let evidence = block.evidence(&batch.id(), &ev.commitment()).expect("anchored");
+    check("evidence", &evidence.to_bytes());
+    check("proof", &chain.prove(2, &ev, &batch, 2).encode());
+    chain.network.add_key(key(50));
+    chain.act(vec![Action::AdmitAuthority { key: commonware_cryptography::Signer::public_key(&key(50)) }]);
+    chain.advance_to(9);
+    check("handover", &chain.handovers()[0].to_bytes());
+}

@@ -1,0 +1,9 @@
+//! Laws of the ledger, from the outside.
+
+mod chain;
+mod codec;
+mod evidence;
+mod golden;
+mod proof;
+mod registry;
+mod trust;

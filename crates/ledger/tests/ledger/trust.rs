@@ -1,0 +1,129 @@
+//! Hand-overs: from genesis to any later set of authorities, and no other way.
+
+use commonware_cryptography::Signer as _;
+use voltmesh_ledger::{
+    Action, Epoch, Error, Handover, Stage, Trust,
+    testing::{Chain, Vehicle, key},
+};
+
+/// Two authorities change their keys in epoch 0, a third in epoch 2; the chain is in epoch 5 at its end.
+fn rotated() -> Chain {
+    let mut chain = Chain::new(4);
+    let old: Vec<_> = (0..4).map(|n| chain.network.authority(n).public_key()).collect();
+    (50..53).for_each(|n| chain.network.add_key(key(n)));
+    let rotate = |n: usize| Action::RotateAuthority { old: old[n].clone(), new: key(50 + n as u64).public_key() };
+    chain.act(vec![rotate(0), rotate(1)]);
+    chain.advance_to(20);
+    chain.act(vec![rotate(2)]);
+    chain.enrol(&[Vehicle::new("ev-1").commitment()]);
+    chain.advance_to(50);
+    chain
+}
+
+#[test]
+fn trust_follows_changes_and_skips_epochs_without() {
+    let chain = rotated();
+    let handovers = chain.handovers();
+    assert_eq!(handovers.len(), 5);
+    let mut trust = Trust::from_genesis(chain.network.genesis().clone());
+    let new: Vec<bool> = handovers.iter().map(|handover| trust.extend(handover).expect("valid")).collect();
+    assert_eq!(new, [true, false, true, false, false]);
+    assert_eq!(trust.handovers().len(), 2);
+    for epoch in 0..6 {
+        if let Some(set) = chain.state.authorities_for(Epoch::new(epoch)) {
+            assert_eq!(trust.authorities_for(Epoch::new(epoch)), Some(set));
+        }
+    }
+    let has = |epoch, n| trust.authorities_for(Epoch::new(epoch)).is_some_and(|set| set.contains(&key(n).public_key()));
+    assert_eq!([1, 2, 3, 4].map(|epoch| has(epoch, 50)), [false, true, true, true]);
+    assert_eq!([1, 2, 3, 4].map(|epoch| has(epoch, 52)), [false, false, false, true]);
+    // Once more changes nothing, and the text form leads to the same.
+    assert!(handovers.iter().all(|handover| !trust.extend(handover).expect("valid")));
+    let read = Trust::from_toml(&trust.to_toml()).expect("written");
+    assert_eq!(format!("{read:?}"), format!("{trust:?}"));
+}
+
+#[test]
+fn evidence_of_each_epoch_needs_that_epochs_authorities() {
+    let mut chain = rotated();
+    let ev = Vehicle::new("ev-1");
+    let batch = ev.batch(1, 0, 3, None);
+    // In epoch 5, by three new keys and one old.
+    let set = chain.state.authorities_for(Epoch::new(5)).expect("known").clone();
+    let author = (50..53).map(key).find(|key| set.contains(&key.public_key())).expect("rotated");
+    let anchor = voltmesh_ledger::Anchor::sign(&chain.state.chain(), &author, 0, 1, vec![batch.id()]);
+    let evidence = chain
+        .push(vec![voltmesh_ledger::Transaction::Anchor(anchor)])
+        .evidence(&batch.id(), &ev.commitment())
+        .expect("anchored");
+    let check = |trust: &Trust, expected: Result<(), Stage>| {
+        let found = evidence.verify(trust, &batch.id(), &ev.commitment()).map(drop).map_err(|e| e.stage);
+        assert_eq!(found, expected);
+    };
+    check(&chain.trust(), Ok(()));
+    let genesis = Trust::from_genesis(chain.network.genesis().clone());
+    check(&genesis, Err(Stage::Finality));
+    let mut halfway = genesis;
+    halfway.extend(&chain.handovers()[0]).expect("valid");
+    check(&halfway, Err(Stage::Finality));
+}
+
+#[test]
+fn hand_overs_that_do_not_fit_are_refused() {
+    let chain = rotated();
+    let handovers = chain.handovers();
+    let genesis = Trust::from_genesis(chain.network.genesis().clone());
+    let check = |trust: &Trust, handover: &Handover, expected: &str| {
+        let why = trust.clone().extend(handover).expect_err("does not fit").to_string();
+        assert!(why.contains(expected), "{why}");
+    };
+    // The second change without the first: its certificate is not by a quorum that genesis knows.
+    check(&genesis, &handovers[2], "is not final");
+    // Another set than the header's.
+    let mut other = handovers[0].clone();
+    other.authorities = chain.network.genesis().authorities.clone();
+    check(&genesis, &other, "names other authorities");
+    // A header in the middle of an epoch.
+    let block = &chain.blocks[4];
+    let middle = Handover {
+        header: block.block.header().clone(),
+        certificate: block.certificate.clone(),
+        authorities: (**block.state.planned_authorities()).clone(),
+    };
+    check(&genesis, &middle, "not the last block");
+    // The certificate of another block.
+    let mut forged = handovers[0].clone();
+    forged.certificate = chain.blocks[7].certificate.clone();
+    check(&genesis, &forged, "is not final");
+}
+
+#[test]
+fn a_certificate_from_another_epochs_set_does_not_count() {
+    let chain = rotated();
+    let (genesis, trust) = (chain.network.genesis(), chain.trust());
+    let block = chain.blocks.last().expect("blocks").block.header();
+    // The authorities of genesis, who have left, sign a block of epoch 5 together.
+    let certificate = chain.network.finalize(block, &genesis.authorities);
+    assert!(certificate.verify(&trust.chain(), &genesis.authorities, block).is_ok());
+    let now = trust.authorities_for(block.epoch).expect("known");
+    assert!(matches!(certificate.verify(&trust.chain(), now, block), Err(Error::NotFinal { .. })));
+    // A vote of the right set in another epoch.
+    let mut moved = block.clone();
+    moved.epoch = Epoch::new(4);
+    let other = chain.network.finalize(&moved, now);
+    assert!(other.verify(&trust.chain(), now, block).is_err());
+}
+
+#[test]
+fn wrong_trust_texts_say_what_is_wrong() {
+    let chain = rotated();
+    let good = chain.trust().to_toml();
+    let check = |text: String, expected: &str| {
+        let why = Trust::from_toml(&text).expect_err("wrong").to_string();
+        assert!(why.contains(expected), "{why}");
+    };
+    check(good.replace("testing", "another"), "but the genesis below");
+    check(good.replace("handovers = [\"", "handovers = [\"x"), "not hex");
+    check(good.replace("handovers = [\"01", "handovers = [\"02"), "malformed hand-over");
+    check("a = ".into(), "trust file");
+}
