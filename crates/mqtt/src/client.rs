@@ -364,6 +364,10 @@ impl Machine for ClientSide {
         self.release(before);
     }
 
+    fn excuse(&mut self, now: Moment) {
+        self.machine.excuse(now);
+    }
+
     fn orphaned(&mut self, now: Moment) {
         let outputs = self.machine.handle(now, ClientInput::Disconnect(Reason::SUCCESS));
         self.take(outputs);

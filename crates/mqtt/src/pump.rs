@@ -46,6 +46,8 @@ pub(crate) trait Machine {
     fn closed(&mut self, now: Moment, cause: &str);
     fn tick(&mut self, now: Moment);
     fn commands(&mut self, now: Moment, commands: Vec<Self::Command>);
+    /// The peer is not being read from, so that it cannot give a sign of life.
+    fn excuse(&mut self, now: Moment);
     /// Nobody listens to events any more.
     fn orphaned(&mut self, now: Moment);
     fn deadline(&self) -> Option<Moment>;
@@ -152,7 +154,11 @@ pub(crate) async fn drive<M: Machine, S: AsyncRead + AsyncWrite + Unpin>(
         }
         let stuck = !machine.events().is_empty();
         let appetite = machine.appetite();
-        let read = !stuck && appetite == Appetite::Read && machine.output().len() < MAX_OUTPUT;
+        let paused = stuck || appetite != Appetite::Read;
+        if paused {
+            machine.excuse(clock.now());
+        }
+        let read = !paused && machine.output().len() < MAX_OUTPUT;
         let mut due = machine.deadline().map(|moment| clock.instant(moment));
         if appetite == Appetite::Retry {
             let soon = Instant::now() + RETRY;
@@ -174,7 +180,7 @@ pub(crate) async fn drive<M: Machine, S: AsyncRead + AsyncWrite + Unpin>(
             },
             () = mailbox.filled.notified() => {}
             () = timer.as_mut(), if due.is_some() => {
-                if machine.deadline().is_some_and(|deadline| deadline <= clock.now()) {
+                if !paused && machine.deadline().is_some_and(|deadline| deadline <= clock.now()) {
                     machine.tick(clock.now());
                 }
             }
@@ -291,3 +297,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
         self.stream.shutdown().await
     }
 }
+
+#[cfg(test)]
+mod tests;

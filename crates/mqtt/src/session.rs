@@ -225,6 +225,10 @@ impl Machine for ServerSide {
         self.take(outputs);
     }
 
+    fn excuse(&mut self, now: Moment) {
+        self.machine.excuse(now);
+    }
+
     fn orphaned(&mut self, now: Moment) {
         let outputs = self.machine.handle(now, ServerInput::Disconnect(Reason::SERVER_SHUTTING_DOWN));
         self.take(outputs);

@@ -168,6 +168,15 @@ fn before_connect() {
     }
 }
 
+/// Legal, and once a panic of the protocol library.
+#[test]
+fn no_topic_aliases_wanted() {
+    let mut server = machine(Limits::default());
+    let connect = b"\x10\x14\x00\x04MQTT\x05\x02\x00\x0a\x06\x21\x00\x14\x22\x00\x00\x00\x01a";
+    let outputs = server.handle(at(0), ServerInput::Received(connect));
+    assert!(matches!(outputs[..], [ServerOutput::Connected { .. }]), "{outputs:?}");
+}
+
 #[test]
 fn mqtt_3_is_told_so() {
     let mut server = machine(Limits::default());

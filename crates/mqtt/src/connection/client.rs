@@ -173,6 +173,11 @@ impl ClientConnection {
         self.wire.deadline()
     }
 
+    /// Call when bytes of the peer were left unread on purpose, for want of room: its silence meanwhile is not its own.
+    pub fn excuse(&mut self, now: Moment) {
+        self.wire.excuse(now);
+    }
+
     /// The bytes to send now.
     pub fn take_bytes(&mut self) -> Bytes {
         self.wire.take_bytes()

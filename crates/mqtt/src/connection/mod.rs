@@ -2,6 +2,7 @@
 //! ingest point does with them.
 
 mod client;
+mod greeting;
 mod server;
 mod wire;
 

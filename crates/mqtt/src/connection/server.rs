@@ -14,6 +14,7 @@ use mqtt_protocol_core::mqtt::result_code::{
 };
 use voltmesh_identity::Identity;
 
+use super::greeting;
 use super::wire::{Packet, Taken, Wire, reason_of};
 use super::{End, Incoming, Moment, Outgoing, Tag, Token};
 use crate::{Reason, filter_matches, is_filter};
@@ -119,6 +120,8 @@ pub struct ServerConnection {
     subscriptions: Vec<String>,
     /// The policy's last answer: most publishes repeat the topic.
     allowed: Option<Arc<str>>,
+    /// What came before CONNECT was complete.
+    greeting: Option<Vec<u8>>,
     told_end: bool,
 }
 
@@ -134,6 +137,7 @@ impl ServerConnection {
             refuse: None,
             subscriptions: Vec::new(),
             allowed: None,
+            greeting: Some(Vec::new()),
             told_end: false,
         }
     }
@@ -178,6 +182,11 @@ impl ServerConnection {
         }
     }
 
+    /// Call when bytes of the peer were left unread on purpose, for want of room: its silence meanwhile is not its own.
+    pub fn excuse(&mut self, now: Moment) {
+        self.wire.excuse(now);
+    }
+
     /// The bytes to send now.
     pub fn take_bytes(&mut self) -> Bytes {
         self.wire.take_bytes()
@@ -204,6 +213,25 @@ impl ServerConnection {
     }
 
     fn receive(&mut self, now: Moment, bytes: &[u8], outputs: &mut Vec<ServerOutput>) {
+        let Some(greeting) = &mut self.greeting else {
+            self.process(now, bytes, outputs);
+            return;
+        };
+        greeting.extend_from_slice(bytes);
+        // MQTT 5 3.1: the first packet is CONNECT. What is not even that is not waited for.
+        if greeting.first().is_some_and(|first| *first != greeting::CONNECT) {
+            self.wire.end(End::Here(Reason::PROTOCOL_ERROR));
+            return;
+        }
+        if greeting::is_complete(greeting, self.limits.max_packet) {
+            let mut bytes = std::mem::take(greeting);
+            self.greeting = None;
+            greeting::disarm(&mut bytes);
+            self.process(now, &bytes, outputs);
+        }
+    }
+
+    fn process(&mut self, now: Moment, bytes: &[u8], outputs: &mut Vec<ServerOutput>) {
         let mut cursor = Cursor::new(bytes);
         let mut publishes = Vec::new();
         let mut refused = 0;

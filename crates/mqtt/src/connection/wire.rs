@@ -21,6 +21,8 @@ pub(super) struct Wire<R: RoleType> {
     inner: GenericConnection<R, u16>,
     out: BytesMut,
     timers: [Option<Moment>; 3],
+    /// What they were last set to.
+    intervals: [Duration; 3],
     ended: Option<End>,
     /// QoS 1 publishes that the application has not decided on: packet id to sequence and size.
     undecided: BTreeMap<u16, (u64, usize)>,
@@ -53,6 +55,7 @@ impl<R: RoleType> Wire<R> {
             inner,
             out: BytesMut::new(),
             timers: [None; 3],
+            intervals: [Duration::ZERO; 3],
             ended: None,
             undecided: BTreeMap::new(),
             undecided_bytes: 0,
@@ -96,7 +99,8 @@ impl<R: RoleType> Wire<R> {
                     self.out.extend_from_slice(&packet.to_continuous_buffer());
                 }
                 GenericEvent::RequestTimerReset { kind, duration_ms } => {
-                    self.timers[slot(kind)] = Some(now.after(Duration::from_millis(duration_ms)));
+                    self.intervals[slot(kind)] = Duration::from_millis(duration_ms);
+                    self.timers[slot(kind)] = Some(now.after(self.intervals[slot(kind)]));
                 }
                 GenericEvent::RequestTimerCancel(kind) => self.timers[slot(kind)] = None,
                 GenericEvent::NotifyError(error) => found = Some(Err(error)),
@@ -122,6 +126,15 @@ impl<R: RoleType> Wire<R> {
             self.apply(now, events);
             if !matches!(kind, TimerKind::PingreqSend) {
                 self.ended = Some(End::Here(Reason::KEEP_ALIVE_TIMEOUT));
+            }
+        }
+    }
+
+    /// The peer was not listened to: its silence so far does not count.
+    pub(super) fn excuse(&mut self, now: Moment) {
+        for kind in [TimerKind::PingreqRecv, TimerKind::PingrespRecv] {
+            if let Some(due) = &mut self.timers[slot(kind)] {
+                *due = now.after(self.intervals[slot(kind)]);
             }
         }
     }
