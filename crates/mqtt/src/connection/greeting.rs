@@ -33,10 +33,9 @@ pub(super) fn disarm(bytes: &mut [u8]) {
     for property in connect.props() {
         if let (Property::TopicAliasMaximum(maximum), Some([_, high, low])) =
             (property, bytes.get_mut(place..place + 3))
+            && maximum.val() == 0
         {
-            if maximum.val() == 0 {
-                (*high, *low) = (0, 1);
-            }
+            (*high, *low) = (0, 1);
         }
         place += property.size();
     }
