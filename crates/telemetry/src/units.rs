@@ -29,13 +29,12 @@ macro_rules! unit {
 
             /// The nearest count to a value in the VSS base unit; `None` outside the range or not a number.
             pub fn from_base(value: f64) -> Option<Self> {
-                let count = (value * $per_unit).round();
-                if count >= f64::from(<$inner>::MIN) && count <= f64::from(<$inner>::MAX) {
-                    // In range by the line above, so the cast is exact.
-                    Some(Self(count as $inner))
-                } else {
-                    None
+                let count = value * $per_unit;
+                if !count.is_finite() {
+                    return None;
                 }
+                // Half away from zero. The cast saturates, so what is out of range stays so.
+                <$inner>::try_from((count + 0.5f64.copysign(count)) as i64).ok().map(Self)
             }
         }
     };
