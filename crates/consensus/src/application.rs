@@ -1,15 +1,9 @@
 //! Builds and checks blocks.
 
-use crate::{
-    PublicKey,
-    chain::Executed,
-    shared::Shared,
-};
+use crate::{PublicKey, chain::Executed, shared::Shared};
 use commonware_codec::EncodeSize as _;
 use commonware_consensus::{
-    Application, Heightable as _,
-    marshal::ancestry::Ancestry,
-    simplex::types::Context,
+    Application, Heightable as _, marshal::ancestry::Ancestry, simplex::types::Context,
 };
 use commonware_cryptography::{Digested, Digestible as _};
 use commonware_macros::select;
@@ -96,7 +90,8 @@ impl<E: Clock> Application<E> for Proposer {
         let parent = ancestry.peek()?.clone();
         let state = self.state_after(ancestry).await?;
         // A parent whose time is ahead of our clock must not make us wait longer than any other.
-        let parent_time = SystemTime::UNIX_EPOCH + Duration::from_millis(parent.inner().header().time.as_millis());
+        let parent_time =
+            SystemTime::UNIX_EPOCH + Duration::from_millis(parent.inner().header().time.as_millis());
         let start = parent_time.min(clock.current());
         clock.sleep_until(start + self.block_interval).await;
 
@@ -142,8 +137,11 @@ impl<E: Clock> Application<E> for Proposer {
             return false;
         }
         // A time ahead of ours may become acceptable, so the vote waits instead of being cast against.
-        let acceptable = SystemTime::UNIX_EPOCH + Duration::from_millis(block.inner().header().time.as_millis());
-        clock.sleep_until(acceptable.checked_sub(self.max_clock_drift).unwrap_or(SystemTime::UNIX_EPOCH)).await;
+        let acceptable =
+            SystemTime::UNIX_EPOCH + Duration::from_millis(block.inner().header().time.as_millis());
+        clock
+            .sleep_until(acceptable.checked_sub(self.max_clock_drift).unwrap_or(SystemTime::UNIX_EPOCH))
+            .await;
         true
     }
 }

@@ -47,7 +47,15 @@ impl Chain {
     pub fn new(state: Arc<State>, digest: Digest) -> Self {
         let checkpoints = BTreeMap::from([(state.height().get(), state.clone())]);
         let last_before = BTreeMap::from([(state.epoch().get(), digest)]);
-        Self { finalised: state, digest, recent: BTreeMap::new(), checkpoints, thinned: 0, proposals: HashMap::new(), last_before }
+        Self {
+            finalised: state,
+            digest,
+            recent: BTreeMap::new(),
+            checkpoints,
+            thinned: 0,
+            proposals: HashMap::new(),
+            last_before,
+        }
     }
 
     /// The newest final state.
@@ -68,7 +76,11 @@ impl Chain {
         if let Some(executed) = self.proposals.get(digest) {
             return Some(executed.state.clone());
         }
-        self.recent.values().rev().find(|executed| executed.digest == *digest).map(|executed| executed.state.clone())
+        self.recent
+            .values()
+            .rev()
+            .find(|executed| executed.digest == *digest)
+            .map(|executed| executed.state.clone())
     }
 
     /// Digest of the last block before the epoch that the next block belongs to.

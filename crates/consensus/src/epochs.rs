@@ -3,13 +3,7 @@
 //! A block that ends an epoch starts the next one: its engine begins from that block, with the authorities that the
 //! ledger fixed an epoch earlier. A node that is not among them runs the engine without a key and so follows.
 
-use crate::{
-    PublicKey,
-    application::Proposer,
-    config::Config,
-    reporter::Observer,
-    shared::Marshal,
-};
+use crate::{PublicKey, application::Proposer, config::Config, reporter::Observer, shared::Marshal};
 use commonware_consensus::{
     Reporters,
     marshal::standard::Inline,
@@ -52,9 +46,7 @@ impl Schemes {
     pub fn insert(&self, epoch: u64, set: &AuthoritySet) {
         let mut by_epoch = self.by_epoch.lock();
         by_epoch.entry(epoch).or_insert_with(|| {
-            Arc::new(
-                set.signer(&self.chain, self.key.clone()).unwrap_or_else(|| set.verifier(&self.chain)),
-            )
+            Arc::new(set.signer(&self.chain, self.key.clone()).unwrap_or_else(|| set.verifier(&self.chain)))
         });
         while by_epoch.len() > KEPT_SCHEMES {
             by_epoch.pop_first();
@@ -131,7 +123,9 @@ where
             Muxer::builder(context.child("votes"), votes.0, votes.1).with_backup().build();
         mux.start();
         let (mux, certificates, certificates_ahead) =
-            Muxer::builder(context.child("certificates"), certificates.0, certificates.1).with_backup().build();
+            Muxer::builder(context.child("certificates"), certificates.0, certificates.1)
+                .with_backup()
+                .build();
         mux.start();
         let (mux, resolver) = Muxer::new(context.child("requests"), resolver.0, resolver.1);
         mux.start();

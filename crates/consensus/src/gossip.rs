@@ -27,6 +27,9 @@ const STATUS_ROUNDS: u64 = 5;
 /// Time after which a missing signature is asked for again, of another peer.
 const ASK_AGAIN_MS: u64 = 1_000;
 
+/// Peers that a question goes to at a time.
+const ASKED: usize = 3;
+
 /// Age at which a peer that says nothing counts as gone.
 pub(crate) const SILENT_MS: u64 = 5_000;
 
@@ -87,8 +90,10 @@ pub(crate) struct RootGossip<S> {
     pub sender: S,
     /// Peers that are in a later epoch than we.
     pub ahead: mpsc::UnboundedSender<(u64, PublicKey)>,
-    /// Counts questions, so that each goes to the next peer.
+    /// Counts questions, so that each goes to the next peers.
     pub turn: usize,
+    /// Counts rounds of [`ROOT_INTERVAL`].
+    pub round: u64,
 }
 
 impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
@@ -98,7 +103,6 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
         R: Receiver<PublicKey = PublicKey>,
     {
         let mut next = context.current();
-        let mut round = 0u64;
         select_loop! {
             context,
             on_stopped => {},
@@ -113,12 +117,12 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
             },
             _ = context.sleep_until(next) => {
                 next = context.current() + ROOT_INTERVAL;
-                if round.is_multiple_of(STATUS_ROUNDS) {
+                if self.round.is_multiple_of(STATUS_ROUNDS) {
                     let tip = *self.shared.tip.borrow();
                     self.send(Recipients::All, Message::Status { height: tip.height, epoch: tip.epoch });
                 }
-                round += 1;
                 self.ask();
+                self.round = self.round.wrapping_add(1);
             },
         }
     }
@@ -138,21 +142,43 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
             .filter(|(_, heard)| now_ms.saturating_sub(heard.at_ms) < SILENT_MS)
             .map(|(key, _)| key.clone())
             .collect();
+        let mut heights = self.shared.roots.lock().ask(now_ms, ASK_AGAIN_MS);
+        let mut added = false;
+        heights.retain(|height| {
+            let mut roots = self.shared.roots.lock();
+            added |= roots.sign(*height, &self.key).is_some();
+            roots.enough(*height).is_none()
+        });
+        if added {
+            bump(&self.shared.signed);
+        }
         if peers.is_empty() {
             return;
         }
-        let heights = self.shared.roots.lock().ask(now_ms, ASK_AGAIN_MS);
         if !heights.is_empty() {
-            self.turn += 1;
-            let peer = peers[self.turn % peers.len()].clone();
-            self.send(Recipients::One(peer), Message::WantReceipts(heights));
+            let to = self.some_of(&peers);
+            self.send(to, Message::WantReceipts(heights));
         }
-        let wanted: Vec<u64> = self.shared.certificates.lock().wanted.iter().take(MAX_ASKED).copied().collect();
-        if !wanted.is_empty() {
-            self.turn += 1;
-            let peer = peers[self.turn % peers.len()].clone();
-            self.send(Recipients::One(peer), Message::WantCertificates(wanted));
+        let wanted: Vec<u64> =
+            self.shared.certificates.lock().wanted.iter().take(MAX_ASKED).copied().collect();
+        if !wanted.is_empty() && self.round.is_multiple_of(STATUS_ROUNDS) {
+            let to = self.some_of(&peers);
+            self.send(to, Message::WantCertificates(wanted));
         }
+    }
+
+    /// The next few of `peers`.
+    fn some_of(&mut self, peers: &[PublicKey]) -> Recipients<PublicKey> {
+        self.turn = self.turn.wrapping_add(ASKED);
+        Recipients::Some(
+            peers
+                .iter()
+                .cycle()
+                .skip(self.turn % peers.len())
+                .take(ASKED.min(peers.len()))
+                .cloned()
+                .collect(),
+        )
     }
 
     async fn receive(&mut self, from: PublicKey, message: Message) {

@@ -80,7 +80,8 @@ impl Handle {
     /// Changes of the authorities since genesis, for trust files; in order. One whose certificate this node has yet to
     /// fetch ends the list.
     pub async fn handovers(&self) -> Vec<Handover> {
-        let changes: Vec<_> = self.shared.handovers.lock().iter().map(|(h, change)| (*h, change.clone())).collect();
+        let changes: Vec<_> =
+            self.shared.handovers.lock().iter().map(|(h, change)| (*h, change.clone())).collect();
         let mut out = Vec::new();
         for (height, (header, authorities)) in changes {
             let Some(certificate) = self.shared.certificate(&self.marshal, height).await else {
@@ -140,8 +141,12 @@ impl Handle {
             .flat_map(|set| set.keys().cloned())
             .collect();
         let honest = (authorities.len().saturating_sub(1)) / 3;
-        let mut heights: Vec<Height> =
-            self.peers().into_iter().filter(|peer| authorities.contains(&peer.key)).map(|peer| peer.height).collect();
+        let mut heights: Vec<Height> = self
+            .peers()
+            .into_iter()
+            .filter(|peer| authorities.contains(&peer.key))
+            .map(|peer| peer.height)
+            .collect();
         heights.sort_unstable_by(|a, b| b.cmp(a));
         heights.get(honest).copied().unwrap_or(Height::zero()).max(state.height())
     }
@@ -155,7 +160,8 @@ impl Handle {
     pub fn finality(&self) -> Latency {
         let mut sorted: Vec<u64> = self.shared.counts.lock().latencies.iter().copied().collect();
         sorted.sort_unstable();
-        let at = |percent: usize| sorted.get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1)));
+        let at =
+            |percent: usize| sorted.get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1)));
         Latency {
             p50_ms: at(50).copied().unwrap_or(0),
             p99_ms: at(99).copied().unwrap_or(0),

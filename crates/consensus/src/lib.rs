@@ -54,4 +54,6 @@ pub use subscription::{Finalized, Subscription};
 pub use voltmesh_ledger::PublicKey;
 
 #[cfg(test)]
+mod adversary;
+#[cfg(test)]
 mod tests;

@@ -78,3 +78,33 @@ impl Read for Message {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use commonware_codec::{DecodeExt as _, Encode as _};
+    use voltmesh_ledger::testing::Network;
+
+    fn check(message: Message, golden: &str) {
+        let bytes = message.encode();
+        let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert!(text.starts_with(golden), "{text}");
+        assert_eq!(Message::decode(bytes.clone()).unwrap(), message);
+        for len in 0..bytes.len() {
+            assert!(Message::decode(bytes.slice(..len)).is_err(), "cut at {len}");
+        }
+    }
+
+    #[test]
+    fn messages_have_one_encoding() {
+        let network = Network::new(4);
+        let header = network.genesis().block().header().clone();
+        let receipt = RootReceipt::sign(&network.genesis().digest(), network.authority(0), &header);
+        check(Message::Status { height: 5, epoch: 1 }, "0000000000000000050000000000000001");
+        check(Message::Receipts(vec![receipt]), "0101");
+        check(Message::WantReceipts(vec![7, 8]), "020200000000000000070000000000000008");
+        check(Message::WantCertificates(vec![7]), "03010000000000000007");
+        assert!(Message::decode(bytes::Bytes::from_static(&[5])).is_err());
+        assert!(Message::decode(Message::WantReceipts(vec![0; MAX_ASKED + 1]).encode()).is_err());
+    }
+}

@@ -9,8 +9,8 @@
 use crate::PublicKey;
 use commonware_cryptography::{ChaCha20Poly1305, ed25519::PrivateKey};
 use commonware_p2p::{
-    Address, AddressableManager, AddressableTrackedPeers, Ingress, PeerSetSubscription, Provider, TrackedPeers,
-    authenticated::lookup,
+    Address, AddressableManager, AddressableTrackedPeers, Ingress, PeerSetSubscription, Provider,
+    TrackedPeers, authenticated::lookup,
 };
 use commonware_runtime::{Clock, Handle as Task, Metrics, Network as Sockets, Quota, Resolver, Spawner};
 use commonware_stream::{
@@ -19,12 +19,7 @@ use commonware_stream::{
 };
 use commonware_utils::{Hostname, NZU32, NZUsize, ordered::Map};
 use rand::rand_core::CryptoRng;
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    num::NonZeroU32,
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU32, time::Duration};
 
 /// Votes of simplex.
 pub const VOTES: u64 = 0;
@@ -47,13 +42,12 @@ pub const COPIES: u64 = 7;
 /// [`voltmesh_ledger::MAX_BLOCK_BYTES`]; copies hold a batch of at most 1 MiB.
 pub const MAX_MESSAGE_BYTES: u32 = 4 * 1024 * 1024;
 
-/// Authorities and newcomers that one node keeps connections with: three sets (current, next, newly registered) of
-/// 20 authorities, and as many configured newcomers, rounded up.
-pub const MAX_PEERS: usize = 128;
+/// Nodes that one keeps connections with: [`voltmesh_ledger::MAX_AUTHORITIES`] and some newcomers.
+pub const MAX_PEERS: usize = 160;
 
-/// Messages per second and peer on each channel: a block each 100 ms costs some ten messages per peer and channel;
-/// the rest is for catching up.
-pub const QUOTA: NonZeroU32 = NZU32!(512);
+/// Messages per second and peer on each channel: at ten blocks a second some thirty; the rest is for catching up. Every
+/// channel's queue has room for a second of all peers: 160 × 128.
+pub const QUOTA: NonZeroU32 = NZU32!(128);
 
 /// What the node itself sends and receives on.
 #[derive(Debug)]

@@ -18,12 +18,7 @@ use crate::{
 use commonware_broadcast::buffered;
 use commonware_consensus::{
     Heightable as _,
-    marshal::{
-        self, Start,
-        core::Actor,
-        resolver::p2p as backfill,
-        standard::Inline,
-    },
+    marshal::{self, Start, core::Actor, resolver::p2p as backfill, standard::Inline},
     types::{FixedEpocher, ViewDelta},
 };
 use commonware_cryptography::{Digested, Digestible as _, Signer as _};
@@ -34,11 +29,11 @@ use commonware_runtime::{Clock, Handle as Task, Metrics, Spawner, Storage, buffe
 use commonware_utils::{
     Acknowledgement as _, NZDuration, NZU16, NZUsize, SystemTimeExt as _,
     acknowledgement::Exact,
-    channel::mpsc,
+    channel::{mpsc, oneshot},
 };
 use rand::rand_core::CryptoRng;
 use std::{num::NonZeroU64, sync::Arc, time::Duration};
-use tracing::{debug, info};
+use tracing::{debug, error, info};
 use voltmesh_ledger::{Block, PrivateKey, RootReceipt, State};
 
 /// Final blocks that marshal hands over before the first of them is applied.
@@ -69,6 +64,9 @@ pub enum StartError {
         #[source]
         source: commonware_storage::archive::Error,
     },
+    /// The runtime is being stopped.
+    #[error("stopped while starting")]
+    Stopped,
     /// The archive's blocks do not follow from the genesis: it belongs to another chain, or is damaged.
     #[error("archived block {height} does not follow")]
     Replay {
@@ -83,7 +81,8 @@ pub enum StartError {
 /// A running node; dropping it ends it.
 pub struct Node {
     handle: Handle,
-    tasks: Vec<Task<()>>,
+    /// All other tasks are its descendants, so they end with it.
+    root: Task<()>,
 }
 
 impl Node {
@@ -105,125 +104,26 @@ impl Node {
         P: AddressableManager<PublicKey = PublicKey>,
         B: Blocker<PublicKey = PublicKey>,
     {
-        let Some(length) = NonZeroU64::new(config.genesis.epoch_length).filter(|length| length.get() > 1) else {
-            return Err(StartError::EpochLength(config.genesis.epoch_length));
-        };
-        let epocher = FixedEpocher::new(length);
-        let me = config.private_key.public_key();
-        let page_cache = CacheRef::new(NZU16!(4_084), NZUsize!(PAGES));
-        let Network { channels, peers: manager, blocker } = network;
-        let mut peers = PeerSet::new(manager.clone(), config.addresses.clone());
-        let schemes = Schemes::new(config.genesis.digest(), config.private_key.clone());
-
-        // What is final on disk comes first: only these blocks say which authorities certificates must be of.
-        let store = Store::open(&context, &config.partition, page_cache.clone()).await?;
-        let genesis = config.genesis.block();
-        let state = State::new(&config.genesis);
-        let chain = Chain::new(Arc::new(state), genesis.digest());
-        let clock = context.child("clock");
-        let clock = Box::new(move || clock.current().epoch_millis());
-        let mut shared = Shared::new(me.clone(), chain, clock);
-        restore(&store, &mut shared, &schemes, &mut peers).await?;
-        let shared = Arc::new(shared);
-        peers.update(&shared.finalised());
-
-        let (inbox, finalised) = mpsc::unbounded_channel();
-        let resolver = backfill::init(
-            context.child("backfill"),
-            backfill::Config {
-                public_key: me.clone(),
-                peer_provider: manager.clone(),
-                blocker: blocker.clone(),
-                mailbox_size: NZUsize!(1_024),
-                fetch_timeout: NZDuration!(Duration::from_secs(2)),
-                fetch_retry_delay: Duration::from_millis(100),
-                priority_requests: false,
-                priority_responses: false,
-            },
-            channels.backfill,
-        );
-        let (broadcast, buffer) = buffered::Engine::new(
-            context.child("blocks"),
-            buffered::Config {
-                public_key: me,
-                mailbox_size: NZUsize!(1_024),
-                deque_size: BLOCKS_PER_SENDER,
-                priority: true,
-                codec_config: (),
-                peer_provider: manager,
-                strategy: Sequential,
-            },
-        );
-        let (actor, marshal, _) = Actor::init(
-            context.child("marshal"),
-            store.certificates,
-            store.blocks,
-            marshal::Config {
-                provider: schemes.clone(),
-                epocher: epocher.clone(),
-                start: Start::Genesis(Digested::precomputed(genesis.clone(), genesis.digest())),
-                partition_prefix: format!("{}-marshal", config.partition),
-                mailbox_size: NZUsize!(1_024),
-                view_retention: ViewDelta::new(VIEW_RETENTION),
-                prunable_items_per_section: BLOCKS_PER_SECTION,
-                page_cache: page_cache.clone(),
-                replay_buffer: NZUsize!(256 * 1024),
-                key_write_buffer: NZUsize!(16 * 1024),
-                value_write_buffer: NZUsize!(256 * 1024),
-                block_codec_config: (),
-                max_repair: NZUsize!(REPAIR),
-                max_pending_acks: NZUsize!(PENDING),
-                strategy: Sequential,
-            },
-        )
-        .await;
-        let proposer = Proposer {
-            shared: shared.clone(),
-            block_interval: config.block_interval,
-            idle_interval: config.idle_interval,
-            max_clock_drift: config.max_clock_drift,
-        };
-        let automaton = Inline::new(context.child("application"), proposer, marshal.clone(), epocher.clone());
-        let Channels { votes, certificates, resolver: requests, blocks, transactions, roots, .. } = channels;
-        let (epochs, [votes_ahead, certificates_ahead]) = Epochs::new(
-            context.child("epochs"),
-            &config,
-            blocker,
-            marshal.clone(),
-            automaton,
-            Observer(shared.clone()),
-            schemes.clone(),
-            page_cache,
-            epocher,
-            [votes, certificates, requests],
-        );
-
-        let handle = Handle { shared: shared.clone(), marshal: marshal.clone() };
-        let (signed, signatures) = mpsc::unbounded_channel();
-        let (ahead, peers_ahead) = mpsc::unbounded_channel();
-        let gossip = RootGossip {
-            shared: shared.clone(),
-            marshal: marshal.clone(),
-            key: config.private_key.clone(),
-            sender: roots.0,
-            ahead,
-            turn: 0,
-        };
-        let driver = Driver { shared: shared.clone(), schemes, peers, epochs, key: config.private_key, signed };
-        let tasks = vec![
-            broadcast.start(blocks),
-            actor.start(Inbox(inbox), buffer, resolver),
-            context.child("transactions").spawn({
-                let shared = shared.clone();
-                move |context| gossip::transactions(context, shared, transactions.0, transactions.1)
-            }),
-            context.child("roots").spawn(move |context| gossip.run(context, signatures, roots.1)),
-            context
-                .child("driver")
-                .spawn(move |context| driver.run(context, finalised, votes_ahead, certificates_ahead, peers_ahead)),
-        ];
-        info!(height = shared.restored, "node started");
-        Ok(Self { handle, tasks })
+        let (started, ready) = oneshot::channel();
+        let root = context.spawn(move |context| async move {
+            match assemble(context, config, network).await {
+                Ok((handle, tasks)) => {
+                    let shared = handle.shared.clone();
+                    let _ = started.send(Ok(handle));
+                    let (result, index, _) = futures::future::select_all(tasks).await;
+                    error!(?result, index, "a task of the node ended");
+                    shared.stop();
+                }
+                Err(error) => {
+                    let _ = started.send(Err(error));
+                }
+            }
+        });
+        match ready.await {
+            Ok(Ok(handle)) => Ok(Self { handle, root }),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(StartError::Stopped),
+        }
     }
 
     /// What the rest of the process may ask of the node.
@@ -231,19 +131,16 @@ impl Node {
         self.handle.clone()
     }
 
-    /// Ends the node and waits until its tasks have let go of storage and network.
+    /// Ends the node and waits until its main task has let go of storage and network.
     pub async fn stop(mut self) {
         self.handle.shared.stop();
-        for task in std::mem::take(&mut self.tasks) {
-            task.abort();
-            let _ = task.await;
-        }
+        self.root.abort();
+        let _ = (&mut self.root).await;
     }
 
-    /// Resolves when one of the node's tasks ends by itself, which is a fault: the process should end then.
+    /// Resolves when the node has ended by itself, which is a fault unless the runtime is stopping: end the process.
     pub async fn failed(&mut self) {
-        let ended = futures::future::select_all(self.tasks.iter_mut()).await;
-        tracing::error!(result = ?ended.0, "a task of the node ended");
+        let _ = (&mut self.root).await;
         self.handle.shared.stop();
     }
 }
@@ -251,10 +148,143 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         self.handle.shared.stop();
-        for task in &self.tasks {
-            task.abort();
-        }
+        self.root.abort();
     }
+}
+
+/// Restores what is on disk and starts all tasks as children of `context`.
+async fn assemble<E, S, R, P, B>(
+    context: E,
+    config: Config,
+    network: Network<S, R, P, B>,
+) -> Result<(Handle, Vec<Task<()>>), StartError>
+where
+    E: Clock + CryptoRng + Spawner + Storage + Metrics,
+    S: Sender<PublicKey = PublicKey>,
+    R: Receiver<PublicKey = PublicKey>,
+    P: AddressableManager<PublicKey = PublicKey>,
+    B: Blocker<PublicKey = PublicKey>,
+{
+    let Some(length) = NonZeroU64::new(config.genesis.epoch_length).filter(|length| length.get() > 1) else {
+        return Err(StartError::EpochLength(config.genesis.epoch_length));
+    };
+    let epocher = FixedEpocher::new(length);
+    let me = config.private_key.public_key();
+    let page_cache = CacheRef::new(NZU16!(4_084), NZUsize!(PAGES));
+    let Network { channels, peers: manager, blocker } = network;
+    let mut peers = PeerSet::new(manager.clone(), config.addresses.clone());
+    let schemes = Schemes::new(config.genesis.digest(), config.private_key.clone());
+
+    // What is final on disk comes first: only these blocks say which authorities certificates must be of.
+    let store = Store::open(&context, &config.partition, page_cache.clone()).await?;
+    let genesis = config.genesis.block();
+    let state = State::new(&config.genesis);
+    let chain = Chain::new(Arc::new(state), genesis.digest());
+    let clock = context.child("clock");
+    let clock = Box::new(move || clock.current().epoch_millis());
+    let mut shared = Shared::new(me.clone(), chain, clock);
+    restore(&store, &mut shared, &schemes, &mut peers).await?;
+    let shared = Arc::new(shared);
+    peers.update(&shared.finalised());
+
+    let (inbox, finalised) = mpsc::unbounded_channel();
+    let resolver = backfill::init(
+        context.child("backfill"),
+        backfill::Config {
+            public_key: me.clone(),
+            peer_provider: manager.clone(),
+            blocker: blocker.clone(),
+            mailbox_size: NZUsize!(1_024),
+            fetch_timeout: NZDuration!(Duration::from_secs(2)),
+            fetch_retry_delay: Duration::from_millis(100),
+            priority_requests: false,
+            priority_responses: false,
+        },
+        channels.backfill,
+    );
+    let (broadcast, buffer) = buffered::Engine::new(
+        context.child("blocks"),
+        buffered::Config {
+            public_key: me,
+            mailbox_size: NZUsize!(1_024),
+            deque_size: BLOCKS_PER_SENDER,
+            priority: true,
+            codec_config: (),
+            peer_provider: manager,
+            strategy: Sequential,
+        },
+    );
+    let (actor, marshal, _) = Actor::init(
+        context.child("marshal"),
+        store.certificates,
+        store.blocks,
+        marshal::Config {
+            provider: schemes.clone(),
+            epocher: epocher.clone(),
+            start: Start::Genesis(Digested::precomputed(genesis.clone(), genesis.digest())),
+            partition_prefix: format!("{}-marshal", config.partition),
+            mailbox_size: NZUsize!(1_024),
+            view_retention: ViewDelta::new(VIEW_RETENTION),
+            prunable_items_per_section: BLOCKS_PER_SECTION,
+            page_cache: page_cache.clone(),
+            replay_buffer: NZUsize!(256 * 1024),
+            key_write_buffer: NZUsize!(16 * 1024),
+            value_write_buffer: NZUsize!(256 * 1024),
+            block_codec_config: (),
+            max_repair: NZUsize!(REPAIR),
+            max_pending_acks: NZUsize!(PENDING),
+            strategy: Sequential,
+        },
+    )
+    .await;
+    let proposer = Proposer {
+        shared: shared.clone(),
+        block_interval: config.block_interval,
+        idle_interval: config.idle_interval,
+        max_clock_drift: config.max_clock_drift,
+    };
+    let automaton = Inline::new(context.child("application"), proposer, marshal.clone(), epocher.clone());
+    let Channels { votes, certificates, resolver: requests, blocks, transactions, roots, .. } = channels;
+    let (epochs, [votes_ahead, certificates_ahead]) = Epochs::new(
+        context.child("epochs"),
+        &config,
+        blocker,
+        marshal.clone(),
+        automaton,
+        Observer(shared.clone()),
+        schemes.clone(),
+        page_cache,
+        epocher,
+        [votes, certificates, requests],
+    );
+
+    let handle = Handle { shared: shared.clone(), marshal: marshal.clone() };
+    let (signed, signatures) = mpsc::unbounded_channel();
+    let (ahead, peers_ahead) = mpsc::unbounded_channel();
+    let gossip = RootGossip {
+        shared: shared.clone(),
+        marshal: marshal.clone(),
+        key: config.private_key.clone(),
+        sender: roots.0,
+        ahead,
+        turn: 0,
+        round: 0,
+    };
+    let driver = Driver { shared: shared.clone(), schemes, peers, epochs, key: config.private_key, signed };
+    let tasks = vec![
+        broadcast.start(blocks),
+        actor.start(Inbox(inbox), buffer, resolver),
+        context.child("transactions").spawn({
+            let shared = shared.clone();
+            move |context| gossip::transactions(context, shared, transactions.0, transactions.1)
+        }),
+        context.child("roots").spawn(move |context| gossip.run(context, signatures, roots.1)),
+        context.child("driver").spawn(move |context| {
+            driver.run(context, finalised, votes_ahead, certificates_ahead, peers_ahead)
+        }),
+    ];
+    info!(height = shared.restored, "node started");
+    Ok((handle, tasks))
 }
 
 /// Executes the blocks on disk, from the first to the last without a gap.

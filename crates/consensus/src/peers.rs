@@ -43,12 +43,13 @@ impl<P: AddressableManager<PublicKey = PublicKey>> PeerSet<P> {
     /// Notes who serves after the block of `state`, without changing connections: while blocks are replayed.
     pub fn note(&mut self, state: &State) -> BTreeSet<PublicKey> {
         let epoch = state.epoch();
-        let serving: BTreeSet<PublicKey> = [state.authorities_for(epoch), state.authorities_for(epoch.next())]
-            .into_iter()
-            .flatten()
-            .chain([state.planned_authorities()])
-            .flat_map(|set| set.keys().cloned())
-            .collect();
+        let serving: BTreeSet<PublicKey> =
+            [state.authorities_for(epoch), state.authorities_for(epoch.next())]
+                .into_iter()
+                .flatten()
+                .chain([state.planned_authorities()])
+                .flat_map(|set| set.keys().cloned())
+                .collect();
         self.seen.extend(serving.iter().cloned());
         serving
     }
@@ -69,12 +70,10 @@ impl<P: AddressableManager<PublicKey = PublicKey>> PeerSet<P> {
             return;
         }
         let nowhere = Address::Symmetric(SocketAddr::from(([0, 0, 0, 0], 0)));
-        let map: Map<PublicKey, Address> = Map::from_iter_dedup(
-            peers
-                .iter()
-                .take(MAX_PEERS - 1)
-                .map(|key| (key.clone(), self.addresses.get(key).cloned().unwrap_or_else(|| nowhere.clone()))),
-        );
+        let map: Map<PublicKey, Address> =
+            Map::from_iter_dedup(peers.iter().take(MAX_PEERS - 1).map(|key| {
+                (key.clone(), self.addresses.get(key).cloned().unwrap_or_else(|| nowhere.clone()))
+            }));
         info!(height, peers = peers.len(), "peer set changed");
         self.manager.track(height, map);
         self.last = Some(height);

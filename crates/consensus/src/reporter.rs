@@ -40,9 +40,15 @@ impl Reporter for Observer {
 
     fn report(&mut self, activity: Self::Activity) -> Feedback {
         match &activity {
-            Activity::ConflictingNotarize(evidence) => self.misbehaved(evidence.signer(), "two proposals notarised"),
-            Activity::ConflictingFinalize(evidence) => self.misbehaved(evidence.signer(), "two proposals finalised"),
-            Activity::NullifyFinalize(evidence) => self.misbehaved(evidence.signer(), "view nullified and finalised"),
+            Activity::ConflictingNotarize(evidence) => {
+                self.misbehaved(evidence.signer(), "two proposals notarised")
+            }
+            Activity::ConflictingFinalize(evidence) => {
+                self.misbehaved(evidence.signer(), "two proposals finalised")
+            }
+            Activity::NullifyFinalize(evidence) => {
+                self.misbehaved(evidence.signer(), "view nullified and finalised")
+            }
             Activity::Notarization(certificate) => self.0.counts.lock().view = certificate.view().get(),
             Activity::Finalization(certificate) => self.0.counts.lock().view = certificate.view().get(),
             Activity::Nullification(certificate) => self.0.counts.lock().view = certificate.view().get(),

@@ -1,11 +1,12 @@
 //! Signatures of log roots: which there are, which are missing.
 
 use crate::PublicKey;
+use commonware_cryptography::Signer as _;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-use voltmesh_ledger::{AuthoritySet, Digest, Header, RootReceipt};
+use voltmesh_ledger::{AuthoritySet, Digest, Header, PrivateKey, RootReceipt};
 
 /// Roots kept: at ten blocks a second, 13 minutes. 8,192 × 43 signatures × 112 B = 39 MiB with 128 authorities.
 const MAX_ROOTS: usize = 8_192;
@@ -49,8 +50,12 @@ impl Roots {
         if self.known.contains_key(&height) {
             return;
         }
-        let root =
-            Root { header: header.clone(), authorities, receipts: BTreeMap::new(), ask_at_ms: now_ms + GRACE_MS };
+        let root = Root {
+            header: header.clone(),
+            authorities,
+            receipts: BTreeMap::new(),
+            ask_at_ms: now_ms + GRACE_MS,
+        };
         self.known.insert(height, root);
         self.missing.insert(height);
         while self.known.len() > MAX_ROOTS {
@@ -103,6 +108,17 @@ impl Roots {
         })
     }
 
+    /// Signs the root at `height`, if the holder of `key` is an authority there and has not signed it.
+    pub fn sign(&mut self, height: u64, key: &PrivateKey) -> Option<RootReceipt> {
+        let root = self.known.get(&height)?;
+        let me = key.public_key();
+        if root.receipts.contains_key(&me) || !root.authorities.contains(&me) {
+            return None;
+        }
+        let receipt = RootReceipt::sign(&self.chain, key, &root.header);
+        self.add(receipt.clone(), height).then_some(receipt)
+    }
+
     /// Heights to ask others for now, oldest first; asked for again after `again_ms`.
     pub fn ask(&mut self, now_ms: u64, again_ms: u64) -> Vec<u64> {
         let mut out = Vec::new();
@@ -118,5 +134,43 @@ impl Roots {
             }
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use voltmesh_ledger::{Height, State, testing::Network};
+
+    fn header(height: u64) -> Header {
+        let network = Network::new(4);
+        let mut header = State::new(network.genesis()).header().clone();
+        header.height = Height::new(height);
+        header
+    }
+
+    fn receipt(network: &Network, authority: usize, height: u64) -> RootReceipt {
+        RootReceipt::sign(&network.genesis().digest(), network.authority(authority), &header(height))
+    }
+
+    #[test]
+    fn two_of_four_are_enough_and_early_ones_wait() {
+        let network = Network::new(4);
+        let authorities = Arc::new(network.genesis().authorities.clone());
+        let mut roots = Roots::new(network.genesis().digest());
+        assert!(!roots.add(receipt(&network, 0, 3), 2));
+        assert!(!roots.add(receipt(&network, 0, 3 + MAX_EARLY), 2));
+        roots.open(&header(3), authorities, 1_000);
+        assert!(roots.enough(3).is_none());
+        assert!(roots.ask(1_000, 1_000).is_empty(), "others have time to send by themselves");
+        assert_eq!(roots.ask(1_000 + GRACE_MS, 1_000), vec![3]);
+        assert!(!roots.add(receipt(&network, 0, 3), 3), "twice");
+        assert!(!roots.add(receipt(&Network::new(5), 4, 3), 3), "no authority");
+        let mut forged = receipt(&network, 1, 3);
+        forged.signature = receipt(&network, 2, 3).signature;
+        assert!(!roots.add(forged, 3), "forged");
+        assert!(roots.add(receipt(&network, 1, 3), 3));
+        assert_eq!(roots.enough(3).map(|receipts| receipts.len()), Some(2));
+        assert!(roots.ask(100_000, 1_000).is_empty());
     }
 }

@@ -29,13 +29,19 @@ impl<E: Storage + Metrics + Clock> Store<E> {
     pub async fn open(context: &E, prefix: &str, page_cache: CacheRef) -> Result<Self, StartError> {
         let certificates = prunable::Archive::init(
             context.child("certificates"),
-            settings(prefix, "certificates", page_cache.clone(), Scheme::certificate_codec_config_unbounded()),
+            settings(
+                prefix,
+                "certificates",
+                page_cache.clone(),
+                Scheme::certificate_codec_config_unbounded(),
+            ),
         )
         .await
         .map_err(|source| StartError::Archive { what: "certificates", source })?;
-        let blocks = prunable::Archive::init(context.child("blocks"), settings(prefix, "blocks", page_cache, ()))
-            .await
-            .map_err(|source| StartError::Archive { what: "blocks", source })?;
+        let blocks =
+            prunable::Archive::init(context.child("blocks"), settings(prefix, "blocks", page_cache, ()))
+                .await
+                .map_err(|source| StartError::Archive { what: "blocks", source })?;
         Ok(Self { certificates, blocks })
     }
 
@@ -48,7 +54,12 @@ impl<E: Storage + Metrics + Clock> Store<E> {
     }
 }
 
-fn settings<C>(prefix: &str, what: &str, key_page_cache: CacheRef, codec_config: C) -> prunable::Config<EightCap, C> {
+fn settings<C>(
+    prefix: &str,
+    what: &str,
+    key_page_cache: CacheRef,
+    codec_config: C,
+) -> prunable::Config<EightCap, C> {
     prunable::Config {
         translator: EightCap,
         metadata_partition: format!("{prefix}-{what}-metadata"),

@@ -116,7 +116,8 @@ impl Subscription {
             Some(executed) => executed,
             None => {
                 let block = self.marshal.get_block(Height::new(self.next)).await?;
-                let state = self.group.last().map(|last| last.state.clone()).or_else(|| self.before.clone())?;
+                let state =
+                    self.group.last().map(|last| last.state.clone()).or_else(|| self.before.clone())?;
                 let (state, entries) = execute(&state, block.inner());
                 Executed {
                     digest: block.digest(),
@@ -150,11 +151,11 @@ impl Subscription {
         let mut signed = self.shared.signed.subscribe();
         loop {
             signed.borrow_and_update();
-            if let Some(signatures) = self.shared.roots.lock().enough(height) {
-                return Some(signatures);
-            }
             if let Some(authorities) = self.shared.authorities_of(header.epoch.get()) {
                 self.shared.roots.lock().open(header, authorities, self.shared.now_ms());
+            }
+            if let Some(signatures) = self.shared.roots.lock().enough(height) {
+                return Some(signatures);
             }
             signed.changed().await.ok()?;
             self.alive()?;

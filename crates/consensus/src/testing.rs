@@ -26,7 +26,11 @@ pub type SimulatedNetwork = Network<
 
 /// A link of 10 ms with some jitter that loses nothing.
 pub fn good_link() -> Link {
-    Link { latency: Duration::from_millis(10), jitter: Duration::from_millis(2), success_rate: probability!(1.0) }
+    Link {
+        latency: Duration::from_millis(10),
+        jitter: Duration::from_millis(2),
+        success_rate: probability!(1.0),
+    }
 }
 
 /// Most nodes of a cluster, newcomers included.
@@ -59,7 +63,12 @@ impl Cluster {
     }
 
     /// As [`Self::new`], with links of that quality.
-    pub async fn with_link(context: &deterministic::Context, n: usize, epoch_length: u64, link: Link) -> Self {
+    pub async fn with_link(
+        context: &deterministic::Context,
+        n: usize,
+        epoch_length: u64,
+        link: Link,
+    ) -> Self {
         let keys = testing::Network::with_epochs(n as u64, epoch_length);
         let (network, oracle) = simulated::Network::new(
             context.child("network"),
@@ -149,11 +158,8 @@ impl Cluster {
         assert!(self.members[index].node.is_none(), "node {index} runs already");
         let network = self.network(index).await;
         let member = &mut self.members[index];
-        let context = self
-            .context
-            .child("node")
-            .with_attribute("index", index)
-            .with_attribute("start", member.starts);
+        let context =
+            self.context.child("node").with_attribute("index", index).with_attribute("start", member.starts);
         member.starts += 1;
         match Node::start(context, config, network).await {
             Ok(node) => member.node = Some(node),

@@ -1,1 +1,426 @@
 //! Whole networks under the deterministic runtime.
+
+use crate::{
+    Finalized,
+    adversary::{self, Fault},
+    testing::{Cluster, good_link},
+};
+use commonware_cryptography::{Digestible as _, Hasher as _, Sha256, Signer as _};
+use commonware_p2p::simulated::Link;
+use commonware_runtime::{Clock as _, Runner as _, Spawner as _, Supervisor as _, deterministic};
+use commonware_utils::{SystemTimeExt as _, probability};
+use std::{collections::BTreeMap, future::Future, time::Duration};
+use voltmesh_ledger::{Action, BatchId, Height, Trust, testing::key};
+
+/// Runs `test` with this seed; a failure names it.
+fn run<F, Fut>(seed: u64, test: F)
+where
+    F: FnOnce(deterministic::Context) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    let runner = deterministic::Runner::new(
+        deterministic::Config::new().with_seed(seed).with_timeout(Some(Duration::from_secs(600))),
+    );
+    runner.start(test);
+}
+
+async fn started(context: &deterministic::Context, n: usize, epoch_length: u64) -> Cluster {
+    let mut cluster = Cluster::new(context, n, epoch_length).await;
+    for index in 0..n {
+        cluster.start(index).await;
+    }
+    cluster
+}
+
+/// Waits until all of `nodes` are at `height` and checks that they hold the same blocks up to there.
+async fn agree(cluster: &Cluster, nodes: impl IntoIterator<Item = usize> + Clone, height: u64) {
+    for index in nodes.clone() {
+        assert!(cluster.handle(index).reached(Height::new(height)).await, "node {index} ended");
+    }
+    let mut digests = BTreeMap::new();
+    for index in nodes {
+        for height in 1..=height {
+            let block = cluster.handle(index).block(Height::new(height)).await.expect("final block is here");
+            let digest = block.digest();
+            assert_eq!(*digests.entry(height).or_insert(digest), digest, "node {index} at height {height}");
+        }
+    }
+}
+
+/// Everything that a node delivers until it has delivered `height`.
+async fn deliver(cluster: &Cluster, node: usize, from: u64, height: u64) -> Vec<Finalized> {
+    let mut subscription = cluster.handle(node).subscribe(Height::new(from));
+    let mut out: Vec<Finalized> = Vec::new();
+    while out.last().is_none_or(|last| last.block.header().height.get() < height) {
+        out.push(subscription.next().await.expect("node runs"));
+    }
+    out
+}
+
+/// Waits until `batches` are in the log at `node`, each once, and returns the height by which they are.
+async fn logged(cluster: &Cluster, node: usize, batches: &[BatchId]) -> u64 {
+    let mut subscription = cluster.handle(node).subscribe(Height::new(1));
+    let mut found: BTreeMap<BatchId, usize> = BTreeMap::new();
+    let mut height = 0;
+    while batches.iter().any(|batch| !found.contains_key(batch)) {
+        let finalized = subscription.next().await.expect("node runs");
+        height = finalized.block.header().height.get();
+        check(cluster, &finalized);
+        for entry in &finalized.entries {
+            *found.entry(entry.batch).or_default() += 1;
+        }
+    }
+    assert!(found.values().all(|count| *count == 1), "a batch is in the log twice");
+    height
+}
+
+/// What a subscriber may rely on.
+fn check(cluster: &Cluster, finalized: &Finalized) {
+    let genesis = cluster.keys().genesis();
+    let authorities = finalized.state.authorities_for(finalized.header.epoch).expect("its own epoch");
+    finalized
+        .certificate
+        .verify(&genesis.digest(), authorities, &finalized.header)
+        .expect("certificate holds");
+    assert_eq!(finalized.state.header(), &finalized.header);
+    if finalized.entries.is_empty() {
+        return;
+    }
+    assert!(finalized.root_signatures.len() >= authorities.honest());
+    for receipt in &finalized.root_signatures {
+        assert!(authorities.contains(&receipt.authority));
+        receipt.verify(&genesis.digest(), &finalized.header).expect("root signature holds");
+    }
+    for entry in &finalized.entries {
+        // RFC 9162 2.1.1
+        let leaf = Sha256::hash(&[[0].as_slice(), entry.batch.as_bytes().as_slice()]);
+        let leaf = voltmesh_ledger::Commitment::new(leaf.0);
+        assert!(entry.inclusion.verify(&leaf, &finalized.header.log_root), "path leads elsewhere");
+    }
+}
+
+/// Submits an anchor at each of `nodes` and returns their batches.
+fn submit(cluster: &mut Cluster, nodes: impl IntoIterator<Item = usize>, tag: u64) -> Vec<BatchId> {
+    let mut batches = Vec::new();
+    for index in nodes {
+        let (batch, transaction) = cluster.anchor(index, tag * 100 + index as u64);
+        cluster.handle(index).submit(transaction).expect("taken");
+        batches.push(batch);
+    }
+    batches
+}
+
+#[test]
+fn four_nodes_agree_and_anchor_each_batch_once() {
+    run(1, |context| async move {
+        let mut cluster = started(&context, 4, 1_000).await;
+        let mut batches = Vec::new();
+        for round in 0..5 {
+            batches.extend(submit(&mut cluster, 0..4, round));
+            context.sleep(Duration::from_millis(130)).await;
+        }
+        let height = logged(&cluster, 0, &batches).await;
+        agree(&cluster, 0..4, height).await;
+        for index in 1..4 {
+            logged(&cluster, index, &batches).await;
+        }
+        let latency = cluster.handle(0).finality();
+        assert_eq!(latency.count, 5);
+        assert!(latency.p99_ms < 500, "{latency:?}");
+        assert_eq!(cluster.handle(0).peers().len(), 3);
+        assert_eq!(cluster.handle(0).pending(), 0);
+        assert!(cluster.handle(0).misbehaviour().is_empty());
+    });
+}
+
+#[test]
+fn an_idle_network_is_slow_and_a_busy_one_is_paced() {
+    run(2, |context| async move {
+        let mut cluster = started(&context, 4, 1_000).await;
+        agree(&cluster, 0..4, 2).await;
+        let start = cluster.handle(0).height().get();
+        context.sleep(Duration::from_secs(10)).await;
+        let idle = cluster.handle(0).height().get() - start;
+        assert!((8..=11).contains(&idle), "{idle} blocks in 10 s");
+        let start = cluster.handle(0).height().get();
+        for round in 0..100 {
+            submit(&mut cluster, [0], round);
+            context.sleep(Duration::from_millis(50)).await;
+        }
+        let busy = cluster.handle(0).height().get() - start;
+        assert!((25..=50).contains(&busy), "{busy} blocks in 5 s");
+    });
+}
+
+#[test]
+fn seven_nodes_go_on_without_two() {
+    run(3, |context| async move {
+        let mut cluster = started(&context, 7, 1_000).await;
+        agree(&cluster, 0..7, 3).await;
+        cluster.stop(5).await;
+        cluster.stop(6).await;
+        let batches = submit(&mut cluster, 0..5, 1);
+        let height = logged(&cluster, 0, &batches).await;
+        agree(&cluster, 0..5, height + 3).await;
+    });
+}
+
+#[test]
+fn lossy_links_delay_but_do_not_stop() {
+    run(4, |context| async move {
+        let link = Link {
+            latency: Duration::from_millis(80),
+            jitter: Duration::from_millis(40),
+            success_rate: probability!(0.8),
+        };
+        let mut cluster = Cluster::with_link(&context, 4, 1_000, link).await;
+        for index in 0..4 {
+            cluster.start(index).await;
+        }
+        let mut batches = Vec::new();
+        for round in 0..5 {
+            batches.extend(submit(&mut cluster, 0..4, round));
+            context.sleep(Duration::from_millis(300)).await;
+        }
+        let height = logged(&cluster, 1, &batches).await;
+        agree(&cluster, 0..4, height + 5).await;
+        for index in [0, 2, 3] {
+            logged(&cluster, index, &batches).await;
+        }
+    });
+}
+
+#[test]
+fn a_restarted_node_goes_on_from_its_disk() {
+    run(5, |context| async move {
+        let mut cluster = started(&context, 4, 8).await;
+        let mut batches = submit(&mut cluster, 0..4, 1);
+        let height = logged(&cluster, 3, &batches).await;
+        agree(&cluster, [3], height.max(10)).await;
+        let before = deliver(&cluster, 3, 1, height).await;
+        let at = cluster.handle(3).height().get();
+        cluster.stop(3).await;
+        batches.extend(submit(&mut cluster, 0..3, 2));
+        let height = logged(&cluster, 0, &batches).await;
+        agree(&cluster, 0..3, height.max(at + 20)).await;
+
+        cluster.start(3).await;
+        let handle = cluster.handle(3);
+        assert!(handle.height().get() >= at, "{} blocks are lost", at - handle.height().get());
+        let again = deliver(&cluster, 3, 1, before.len() as u64).await;
+        for (a, b) in before.iter().zip(&again) {
+            assert_eq!(a.block, b.block);
+            assert!(b.replayed);
+            check(&cluster, b);
+        }
+        batches.extend(submit(&mut cluster, [3], 3));
+        let height = logged(&cluster, 3, &batches).await;
+        agree(&cluster, 0..4, height).await;
+        // A subscriber that starts in the middle gets the same.
+        let tail = deliver(&cluster, 3, 6, height).await;
+        assert_eq!(tail[0].block.header().height.get(), 6);
+        tail.iter().for_each(|finalized| check(&cluster, finalized));
+    });
+}
+
+#[test]
+fn all_nodes_restart_at_once() {
+    run(6, |context| async move {
+        let mut cluster = started(&context, 4, 8).await;
+        let batches = submit(&mut cluster, 0..4, 1);
+        let height = logged(&cluster, 0, &batches).await;
+        for index in 0..4 {
+            cluster.stop(index).await;
+        }
+        for index in 0..4 {
+            cluster.start(index).await;
+        }
+        agree(&cluster, 0..4, height + 10).await;
+        logged(&cluster, 2, &batches).await;
+    });
+}
+
+#[test]
+fn a_node_absent_from_the_start_catches_up_over_epochs() {
+    run(7, |context| async move {
+        let mut cluster = Cluster::new(&context, 4, 6).await;
+        for index in 0..3 {
+            cluster.start(index).await;
+        }
+        let mut batches = submit(&mut cluster, 0..3, 1);
+        agree(&cluster, 0..3, 40).await;
+        cluster.start(3).await;
+        agree(&cluster, 0..4, 50).await;
+        batches.extend(submit(&mut cluster, [3], 2));
+        let height = logged(&cluster, 3, &batches).await;
+        agree(&cluster, 0..4, height + 6).await;
+    });
+}
+
+#[test]
+fn a_minority_waits_and_joins_again() {
+    run(8, |context| async move {
+        let mut cluster = started(&context, 4, 10).await;
+        agree(&cluster, 0..4, 3).await;
+        cluster.partition(&[3]).await;
+        let mut batches = submit(&mut cluster, 0..4, 1);
+        let height = logged(&cluster, 0, &batches[..3]).await;
+        agree(&cluster, 0..3, height + 15).await;
+        assert!(cluster.handle(3).height().get() < height);
+        cluster.heal(good_link()).await;
+        batches.extend(submit(&mut cluster, 0..4, 2));
+        let height = logged(&cluster, 3, &batches).await;
+        agree(&cluster, 0..4, height).await;
+    });
+}
+
+#[test]
+fn two_halves_wait_for_each_other() {
+    run(9, |context| async move {
+        let mut cluster = started(&context, 4, 1_000).await;
+        agree(&cluster, 0..4, 3).await;
+        cluster.partition(&[0, 1]).await;
+        context.sleep(Duration::from_secs(3)).await;
+        let at: Vec<_> = (0..4).map(|index| cluster.handle(index).height()).collect();
+        let batches = submit(&mut cluster, 0..4, 1);
+        context.sleep(Duration::from_secs(20)).await;
+        for (index, at) in at.iter().enumerate() {
+            assert_eq!(cluster.handle(index).height(), *at, "half a network must not go on");
+        }
+        cluster.heal(good_link()).await;
+        for index in 0..4 {
+            logged(&cluster, index, &batches).await;
+        }
+    });
+}
+
+/// Three nodes and one that has this fault; returns the cluster when the three have got work done.
+async fn beside(context: &deterministic::Context, fault: Fault) -> Cluster {
+    let mut cluster = Cluster::new(context, 4, 1_000).await;
+    let (genesis, key) = (cluster.keys().genesis().clone(), cluster.key(3).clone());
+    let network = cluster.network(3).await;
+    context.child("adversary").spawn(move |_| adversary::run(fault, genesis, key, network));
+    for index in 0..3 {
+        cluster.start(index).await;
+    }
+    let batches = submit(&mut cluster, 0..3, 1);
+    let height = logged(&cluster, 0, &batches).await;
+    agree(&cluster, 0..3, height + 10).await;
+    cluster
+}
+
+#[test]
+fn an_equivocating_authority_splits_nobody_and_is_noticed() {
+    run(10, |context| async move {
+        let cluster = beside(&context, Fault::Equivocates).await;
+        let adversary = cluster.key(3).public_key();
+        let noticed = |index| cluster.handle(index).misbehaviour().get(&adversary).copied().unwrap_or(0);
+        assert!((0..3).map(noticed).sum::<u64>() > 0, "nobody noticed");
+    });
+}
+
+#[test]
+fn a_clock_far_ahead_moves_no_block() {
+    run(12, |context| async move {
+        let cluster = beside(&context, Fault::ClockAhead).await;
+        let time = cluster.handle(0).state().time().as_millis();
+        assert!(time <= context.current().epoch_millis() + 2_000, "blocks are ahead of all honest clocks");
+    });
+}
+
+#[test]
+fn a_wiped_node_returns_under_a_rotated_key() {
+    run(11, |context| async move {
+        let mut cluster = started(&context, 4, 6).await;
+        let mut batches = submit(&mut cluster, 0..4, 1);
+        logged(&cluster, 3, &batches).await;
+        cluster.stop(3).await;
+        let rotated = key(77);
+        let action = Action::RotateAuthority { old: cluster.key(3).public_key(), new: rotated.public_key() };
+        let rotate = cluster.keys().registry(0, vec![action]);
+        cluster.handle(0).submit(rotate).expect("taken");
+        let newcomer = cluster.add(rotated).await;
+        cluster.start(newcomer).await;
+        let mut changed = cluster.handle(0).height();
+        while !cluster.handle(newcomer).is_authority() {
+            changed = changed.next();
+            assert!(changed.get() < 60, "the newcomer never serves");
+            assert!(cluster.handle(newcomer).reached(changed).await);
+        }
+        // The three others and the newcomer: without it there would be no quorum once another one is away.
+        cluster.stop(0).await;
+        batches.extend(submit(&mut cluster, [1, 2, newcomer], 2));
+        let height = logged(&cluster, newcomer, &batches).await;
+        agree(&cluster, [1, 2, newcomer], height + 8).await;
+
+        let mut trust = Trust::from_genesis(cluster.keys().genesis().clone());
+        for index in [1, newcomer] {
+            let mut handovers = cluster.handle(index).handovers().await;
+            while handovers.is_empty() {
+                context.sleep(Duration::from_millis(500)).await;
+                handovers = cluster.handle(index).handovers().await;
+            }
+            for handover in handovers {
+                trust.extend(&handover).expect("follows");
+            }
+        }
+        assert_eq!(trust.handovers().len(), 1);
+    });
+}
+
+#[test]
+fn the_same_seed_leads_to_the_same_state() {
+    fn once(seed: u64) -> (String, String) {
+        let mut out = (String::new(), String::new());
+        let result = &mut out;
+        run(seed, |context| async move {
+            let mut cluster = started(&context, 4, 6).await;
+            let batches = submit(&mut cluster, [0, 1, 3], 1);
+            cluster.stop(2).await;
+            logged(&cluster, 0, &batches).await;
+            cluster.start(2).await;
+            agree(&cluster, 0..4, 15).await;
+            let state = cluster.handle(0).state();
+            *result = (context.auditor().state(), state.block().to_string());
+        });
+        out
+    }
+    assert_eq!(once(20), once(20));
+    assert_ne!(once(20).0, once(21).0);
+}
+
+/// Longer: `cargo test -p voltmesh-consensus --features slow`.
+#[cfg(feature = "slow")]
+#[test]
+fn nodes_crash_at_random_slow() {
+    use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+    for seed in 100..120 {
+        run(seed, |context| async move {
+            let mut rng = StdRng::seed_from_u64(seed);
+            let link = Link {
+                latency: Duration::from_millis(30),
+                jitter: Duration::from_millis(20),
+                success_rate: probability!(0.95),
+            };
+            let mut cluster = Cluster::with_link(&context, 4, 10, link).await;
+            for index in 0..4 {
+                cluster.start(index).await;
+            }
+            let mut batches = Vec::new();
+            for round in 0..8 {
+                let down = rng.random_range(0..4);
+                cluster.stop(down).await;
+                let up: Vec<usize> = (0..4).filter(|index| *index != down).collect();
+                batches.extend(submit(&mut cluster, up, round));
+                context.sleep(Duration::from_millis(rng.random_range(100..8_000))).await;
+                cluster.start(down).await;
+                // What a process was asked for and has not got into the ledger is asked for again by whoever owns it.
+                logged(&cluster, 0, &batches).await;
+            }
+            for index in 0..4 {
+                let height = logged(&cluster, index, &batches).await;
+                agree(&cluster, 0..4, height).await;
+            }
+        });
+    }
+}
