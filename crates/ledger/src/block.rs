@@ -90,7 +90,8 @@ impl Block {
     }
 
     pub(crate) fn body_digest(transactions: &[Transaction]) -> Digest {
-        let mut out = Vec::with_capacity(64 + transactions.iter().map(EncodeSize::encode_size).sum::<usize>());
+        let mut out =
+            Vec::with_capacity(64 + transactions.iter().map(EncodeSize::encode_size).sum::<usize>());
         out.extend_from_slice(b"voltmesh-body-1");
         transactions.write(&mut out);
         Sha256::hash(&[&out])
@@ -171,8 +172,7 @@ impl Read for Block {
         if buf.remaining() > MAX_BLOCK_BYTES {
             return Err(CodecError::InvalidLength(buf.remaining()));
         }
-        let transactions: Vec<Transaction> =
-            Vec::read_cfg(buf, &(RangeCfg::from(0..=MAX_TRANSACTIONS), ()))?;
+        let transactions: Vec<Transaction> = Vec::read_cfg(buf, &(RangeCfg::from(0..=MAX_TRANSACTIONS), ()))?;
         let block = Self::new(header.clone(), transactions);
         // The digest is the header's: it names these transactions only if the header does.
         if block.header.body != header.body {

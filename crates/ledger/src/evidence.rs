@@ -11,7 +11,9 @@ use crate::{
     trust::Trust,
 };
 use bytes::BufMut;
-use commonware_codec::{Buf, Encode, EncodeSize, Error as CodecError, FixedSize as _, RangeCfg, Read, ReadExt, Write};
+use commonware_codec::{
+    Buf, Encode, EncodeSize, Error as CodecError, FixedSize as _, RangeCfg, Read, ReadExt, Write,
+};
 use std::collections::BTreeSet;
 use voltmesh_telemetry::{
     BatchId, Timestamp,
@@ -128,12 +130,18 @@ impl AnchorEvidence {
 
     /// Reads bytes of at most [`MAX_EVIDENCE_BYTES`]; each piece of evidence has one encoding.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ProofError> {
-        decode_bounded("evidence", bytes, MAX_EVIDENCE_BYTES, &()).map_err(|e| ProofError::from(Stage::Format, e))
+        decode_bounded("evidence", bytes, MAX_EVIDENCE_BYTES, &())
+            .map_err(|e| ProofError::from(Stage::Format, e))
     }
 
     /// Checks everything: `batch`, signed by the holder of `signer`, was in the log in a final block while that signer
     /// counted. Whether the batch's own signature is right is the caller's question.
-    pub fn verify(&self, trust: &Trust, batch: &BatchId, signer: &Commitment) -> Result<Anchored, ProofError> {
+    pub fn verify(
+        &self,
+        trust: &Trust,
+        batch: &BatchId,
+        signer: &Commitment,
+    ) -> Result<Anchored, ProofError> {
         self.verify_log(&trust.chain(), batch)?;
         let signers = self.verify_finality(trust)?;
         self.verify_signer(signer)?;
@@ -184,7 +192,10 @@ impl AnchorEvidence {
         }
         if self.receipts.len() < authorities.honest() {
             let (found, want) = (self.receipts.len(), authorities.honest());
-            return Err(ProofError::new(Stage::Log, format!("{found} authorities signed the root, {want} must")));
+            return Err(ProofError::new(
+                Stage::Log,
+                format!("{found} authorities signed the root, {want} must"),
+            ));
         }
         Ok(signers)
     }

@@ -184,7 +184,8 @@ impl TryFrom<RawGenesis> for Genesis {
     type Error = Error;
 
     fn try_from(raw: RawGenesis) -> Result<Self, Error> {
-        let keys = |texts: &[String]| texts.iter().map(|t| public_key_from_hex(t)).collect::<Result<Vec<_>, _>>();
+        let keys =
+            |texts: &[String]| texts.iter().map(|t| public_key_from_hex(t)).collect::<Result<Vec<_>, _>>();
         let (authorities, operators) = (keys(&raw.authorities)?, keys(&raw.operators)?);
         let time = Timestamp::from_millis(raw.time_ms);
         Genesis::new(raw.chain, time, authorities, operators, raw.threshold, raw.epoch_length)

@@ -51,8 +51,9 @@ pub use error::Error;
 pub use evidence::{AnchorEvidence, Anchored, MAX_EVIDENCE_BYTES, ProofError, Stage};
 pub use genesis::{Genesis, MAX_CHAIN_NAME, MAX_EPOCH_LENGTH, MAX_GENESIS_BYTES, Operators};
 pub use keys::{
-    AuthoritySet, Digest, Epoch, Height, MAX_AUTHORITIES, MIN_AUTHORITIES, NAMESPACE, PrivateKey, PublicKey, Scheme,
-    Signature, key_id, namespace, private_key, public_key, public_key_from_hex, signing_key, verifying_key,
+    AuthoritySet, Digest, Epoch, Height, MAX_AUTHORITIES, MIN_AUTHORITIES, NAMESPACE, PrivateKey, PublicKey,
+    Scheme, Signature, key_id, namespace, private_key, public_key, public_key_from_hex, signing_key,
+    verifying_key,
 };
 pub use proof::{Proof, Proven};
 pub use receipt::RootReceipt;
@@ -64,5 +65,5 @@ pub use transaction::{
     Action, Anchor, Commitment, MAX_ACTIONS, MAX_ANCHORS_PER_AUTHORITY, MAX_BATCHES_PER_ANCHOR,
     MAX_BATCHES_PER_AUTHORITY, MAX_OPERATORS, RegistryTx, Transaction, commitment,
 };
-pub use voltmesh_telemetry::{BatchId, Timestamp};
 pub use trust::{Handover, MAX_CLOUD_KEYS, MAX_HANDOVER_BYTES, MAX_HANDOVERS, MAX_TRUST_BYTES, Trust};
+pub use voltmesh_telemetry::{BatchId, Timestamp};

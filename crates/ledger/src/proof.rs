@@ -84,11 +84,9 @@ impl Proof {
         evidence: &AnchorEvidence,
         opening: Opening,
     ) -> Result<Self, ProofError> {
-        let root = record
-            .receipt
-            .proof
-            .root(&record.leaf())
-            .ok_or_else(|| ProofError::new(Stage::Record, "the inclusion path does not fit the batch's size"))?;
+        let root = record.receipt.proof.root(&record.leaf()).ok_or_else(|| {
+            ProofError::new(Stage::Record, "the inclusion path does not fit the batch's size")
+        })?;
         Ok(Self {
             record,
             root,
@@ -128,7 +126,11 @@ impl Proof {
             return Err(ProofError::new(Stage::Format, why));
         }
         let proof = Self::parse(bytes)?;
-        if proof.encode() == bytes { Ok(proof) } else { Err(ProofError::new(Stage::Format, "not the one encoding")) }
+        if proof.encode() == bytes {
+            Ok(proof)
+        } else {
+            Err(ProofError::new(Stage::Format, "not the one encoding"))
+        }
     }
 
     fn parse(bytes: &[u8]) -> Result<Self, ProofError> {
@@ -176,7 +178,8 @@ impl Proof {
             opening,
             receipts,
             header: decode_bounded("header", header, 256, &()).map_err(format)?,
-            certificate: decode_bounded("certificate", certificate, MAX_CERTIFICATE_BYTES, &()).map_err(format)?,
+            certificate: decode_bounded("certificate", certificate, MAX_CERTIFICATE_BYTES, &())
+                .map_err(format)?,
             signer: decode_bounded("registry proof", signer, 4096, &()).map_err(format)?,
         })
     }
@@ -200,7 +203,10 @@ impl Proof {
     fn verify_record(&self) -> Result<(RecordId, BatchId, BatchHeader), ProofError> {
         let receipt = &self.record.receipt;
         if receipt.proof.root(&self.record.leaf()) != Some(self.root) {
-            return Err(ProofError::new(Stage::Record, "the path does not lead from the record to the batch's root"));
+            return Err(ProofError::new(
+                Stage::Record,
+                "the path does not lead from the record to the batch's root",
+            ));
         }
         let batch = |e| ProofError::from(Stage::Batch, e);
         let statement = BatchHeader::from_protected(&receipt.protected, self.root).map_err(batch)?;
@@ -257,7 +263,8 @@ impl Proven {
             Signer::Vehicle => format!("signed by the vehicle's key {}…", &key[..16]),
             Signer::Fog(fog) => format!("attested by fog node {fog} with its key {}…", &key[..16]),
         };
-        let signers: Vec<_> = self.anchored.signers.iter().map(|key| key.to_string()[..8].to_owned()).collect();
+        let signers: Vec<_> =
+            self.anchored.signers.iter().map(|key| key.to_string()[..8].to_owned()).collect();
         format!(
             "Record {} of {} is exactly as {by}, and has been in the log of chain {:?} since {} (block {}), final by {} of {} authorities ({}).",
             self.id,

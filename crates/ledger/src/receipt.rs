@@ -3,7 +3,10 @@
 use crate::{
     block::Header,
     error::Error,
-    keys::{AuthoritySet, Digest, Height, PrivateKey, PublicKey, Signature, key_id, signature, signing_key, verifying_key},
+    keys::{
+        AuthoritySet, Digest, Height, PrivateKey, PublicKey, Signature, key_id, signature, signing_key,
+        verifying_key,
+    },
 };
 use bytes::BufMut;
 use commonware_codec::{Buf, Error as CodecError, FixedSize, Read, ReadExt, Write};
@@ -78,8 +81,12 @@ impl RootReceipt {
         claims.uint().ok().filter(|version| *version == VERSION)?;
         let (height, size) = (Height::new(claims.uint().ok()?), claims.uint().ok()?);
         let signature = signature(&receipt.signature);
-        (protected(chain, &authority, height, size) == header)
-            .then_some(Self { authority, height, size, signature })
+        (protected(chain, &authority, height, size) == header).then_some(Self {
+            authority,
+            height,
+            size,
+            signature,
+        })
     }
 }
 

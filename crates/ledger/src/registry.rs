@@ -105,7 +105,8 @@ fn levels(entries: &[Entry]) -> Vec<Vec<Hash>> {
     let mut levels = vec![entries.iter().map(Entry::leaf).collect::<Vec<_>>()];
     while let Some(level) = levels.last().filter(|level| level.len() > 1) {
         let (pairs, odd) = level.as_chunks::<2>();
-        let next = pairs.iter().map(|[left, right]| node_hash(left, right)).chain(odd.iter().copied()).collect();
+        let next =
+            pairs.iter().map(|[left, right]| node_hash(left, right)).chain(odd.iter().copied()).collect();
         levels.push(next);
     }
     levels
@@ -129,7 +130,12 @@ impl Changes {
 
     pub(crate) fn enrol(&mut self, commitment: Commitment, at: Height) -> Result<(), Error> {
         if self.view().len() == MAX_ENTRIES {
-            return Err(Error::Count { what: "registry entries", len: MAX_ENTRIES + 1, min: 0, max: MAX_ENTRIES });
+            return Err(Error::Count {
+                what: "registry entries",
+                len: MAX_ENTRIES + 1,
+                min: 0,
+                max: MAX_ENTRIES,
+            });
         }
         match self.view().binary_search_by_key(&commitment, |entry| entry.commitment) {
             Ok(_) => Err(Error::Enrolled(commitment)),

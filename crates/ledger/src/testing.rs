@@ -4,10 +4,9 @@
 //! made here passes the same checks as any other.
 
 use crate::{
-    Action, Anchor, AnchorEvidence, AuthoritySet, Block, Certificate, Commitment, Finalization, Genesis, Handover,
-    Header, Height, LogEntry, PrivateKey, Proof, PublicKey, RegistryTx, RootReceipt, State, Transaction, Trust, commitment,
-    private_key,
-    proof::Opening,
+    Action, Anchor, AnchorEvidence, AuthoritySet, Block, Certificate, Commitment, Finalization, Genesis,
+    Handover, Header, Height, LogEntry, PrivateKey, Proof, PublicKey, RegistryTx, RootReceipt, State,
+    Transaction, Trust, commitment, private_key, proof::Opening,
 };
 use commonware_consensus::{
     simplex::types::{Finalize, Proposal},
@@ -18,8 +17,9 @@ use commonware_parallel::Sequential;
 use commonware_utils::non_empty;
 use std::collections::BTreeMap;
 use voltmesh_telemetry::{
-    BatchId, Boot, CentiPercent, Centidegrees, Charger, Contactor, Digest, Milliamps, Millivolts, Millivolts16, Place,
-    Record, RecordNumber, Sample, SealedBatch, Secret, Signer, Timestamp, VehicleId, seal,
+    BatchId, Boot, CentiPercent, Centidegrees, Charger, Contactor, Digest, Milliamps, Millivolts,
+    Millivolts16, Place, Record, RecordNumber, Sample, SealedBatch, Secret, Signer, Timestamp, VehicleId,
+    seal,
 };
 
 /// The private key of test authority, operator or other party number `n`.
@@ -271,7 +271,8 @@ impl Chain {
     pub fn anchor(&mut self, batches: &[BatchId]) -> &FinalBlock {
         let key = self.network.authority(0).clone();
         let sequence = self.state.next_sequence(&key.public_key());
-        let anchor = Anchor::sign(&self.state.chain(), &key, sequence, batches.len() as u64, batches.to_vec());
+        let anchor =
+            Anchor::sign(&self.state.chain(), &key, sequence, batches.len() as u64, batches.to_vec());
         self.push(vec![Transaction::Anchor(anchor)])
     }
 

@@ -9,7 +9,9 @@ use crate::{
     transaction::count,
 };
 use bytes::BufMut;
-use commonware_codec::{Buf, Encode, EncodeSize, Error as CodecError, FixedSize as _, RangeCfg, Read, ReadExt, Write};
+use commonware_codec::{
+    Buf, Encode, EncodeSize, Error as CodecError, FixedSize as _, RangeCfg, Read, ReadExt, Write,
+};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -146,7 +148,10 @@ impl Trust {
         count("cloud keys", raw.cloud.len(), 0, MAX_CLOUD_KEYS)?;
         let mut trust = Self::from_genesis(raw.genesis.try_into()?);
         if raw.chain != trust.chain.to_string() {
-            return Err(wrong(format!("chain is {}, but the genesis below is of {}", raw.chain, trust.chain)));
+            return Err(wrong(format!(
+                "chain is {}, but the genesis below is of {}",
+                raw.chain, trust.chain
+            )));
         }
         for key in &raw.cloud {
             trust.add_cloud(public_key_from_hex(key)?);

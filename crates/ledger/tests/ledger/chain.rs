@@ -12,10 +12,21 @@ fn batch(n: u64) -> BatchId {
     BatchId::new(Digest::of(&n.to_be_bytes()))
 }
 
-fn anchor(network: &Network, authority: usize, sequence: u64, batches: impl IntoIterator<Item = u64>) -> Transaction {
+fn anchor(
+    network: &Network,
+    authority: usize,
+    sequence: u64,
+    batches: impl IntoIterator<Item = u64>,
+) -> Transaction {
     let batches: Vec<_> = batches.into_iter().map(batch).collect();
     let key = network.authority(authority);
-    Transaction::Anchor(Anchor::sign(&network.genesis().digest(), key, sequence, batches.len() as u64, batches))
+    Transaction::Anchor(Anchor::sign(
+        &network.genesis().digest(),
+        key,
+        sequence,
+        batches.len() as u64,
+        batches,
+    ))
 }
 
 fn now() -> Timestamp {
@@ -39,11 +50,8 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        (0..4usize, 0..6u64, 0..50u64, 1..6u64).prop_map(|(authority, sequence, first, count)| Step::Anchor {
-            authority,
-            sequence,
-            first,
-            count
+        (0..4usize, 0..6u64, 0..50u64, 1..6u64).prop_map(|(authority, sequence, first, count)| {
+            Step::Anchor { authority, sequence, first, count }
         }),
         (0..8u8).prop_map(Step::Enrol),
         (0..8u8).prop_map(Step::Revoke),
@@ -237,7 +245,8 @@ fn large_blocks_execute_quickly_slow() {
     for round in 0..4 {
         state = state.build((0..20).map(|a| anchor(&network, a, round, 0..512)), now()).state;
     }
-    let block = |size: u64| (0..20).flat_map(move |a| (0..10u64).map(move |n| (a, 10 + n, n * size..(n + 1) * size)));
+    let block =
+        |size: u64| (0..20).flat_map(move |a| (0..10u64).map(move |n| (a, 10 + n, n * size..(n + 1) * size)));
     for size in [1, 50] {
         let offered: Vec<_> = block(size).map(|(a, n, batches)| anchor(&network, a, n, batches)).collect();
         let built = state.build(offered, now());

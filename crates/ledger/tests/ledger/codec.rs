@@ -3,7 +3,8 @@
 use commonware_codec::{Copying, DecodeExt, Encode};
 use proptest::prelude::*;
 use voltmesh_ledger::{
-    Action, Anchor, AnchorEvidence, Block, Certificate, Genesis, Handover, RegistryTx, RootReceipt, Transaction, Trust,
+    Action, Anchor, AnchorEvidence, Block, Certificate, Genesis, Handover, RegistryTx, RootReceipt,
+    Transaction, Trust,
     testing::{Chain, Network, Vehicle, key},
 };
 use voltmesh_telemetry::{BatchId, Digest};
@@ -34,11 +35,12 @@ fn arbitrary_transaction() -> impl Strategy<Value = Transaction> {
             Transaction::Anchor(Anchor::sign(&chain, &key(sequence % 50), sequence, records, batches))
         },
     );
-    let registry =
-        (any::<u64>(), prop::collection::vec(arbitrary_action(), 1..5), 0..4u64).prop_map(|(nonce, actions, signers)| {
+    let registry = (any::<u64>(), prop::collection::vec(arbitrary_action(), 1..5), 0..4u64).prop_map(
+        |(nonce, actions, signers)| {
             let tx = RegistryTx::new(Network::new(4).genesis().digest(), nonce, actions);
             Transaction::Registry((0..signers).fold(tx, |tx, n| tx.sign(&key(n))))
-        });
+        },
+    );
     prop_oneof![anchor, registry]
 }
 

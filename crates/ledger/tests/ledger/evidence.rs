@@ -18,7 +18,7 @@ fn case(authorities: u64) -> Case {
     let (mut chain, ev) = (Chain::new(authorities), Vehicle::new("ev-1"));
     chain.enrol(&[ev.commitment(), Vehicle::new("ev-2").commitment()]);
     let batch = ev.batch(1, 0, 4, None);
-    let others = (1..4).map(|n| ev.batch(2, n, 2, None).id());
+    let others = (2..5).map(|boot| ev.batch(boot, 0, 2, None).id());
     let ids: Vec<_> = [batch.id()].into_iter().chain(others).collect();
     let evidence = chain.anchor(&ids).evidence(&batch.id(), &ev.commitment()).expect("anchored");
     Case { chain, ev, batch, evidence }
@@ -36,7 +36,10 @@ fn evidence_holds_and_says_when_and_by_whom() {
     let case = case(7);
     let trust = case.chain.trust();
     let anchored = case.evidence.verify(&trust, &case.batch.id(), &case.ev.commitment()).expect("true");
-    assert_eq!((anchored.height.get(), anchored.authorities, anchored.signers.len(), anchored.index), (2, 7, 7, 0));
+    assert_eq!(
+        (anchored.height.get(), anchored.authorities, anchored.signers.len(), anchored.index),
+        (2, 7, 7, 0)
+    );
     assert_eq!(anchored.time, case.evidence.header.time);
 }
 
@@ -57,10 +60,18 @@ fn wrong_parts_fail_at_their_stage() {
     case.check(&change(&|e| e.receipts.swap(0, 1)), &trust, Err(Stage::Log));
     case.check(&change(&|e| e.header.time = e.header.time.plus_millis(1)), &trust, Err(Stage::Finality));
     case.check(&change(&|e| e.header.log_root = e.header.registry_root), &trust, Err(Stage::Log));
-    case.check(&change(&|e| e.certificate = case.chain.blocks[0].certificate.clone()), &trust, Err(Stage::Finality));
+    case.check(
+        &change(&|e| e.certificate = case.chain.blocks[0].certificate.clone()),
+        &trust,
+        Err(Stage::Finality),
+    );
     let other = case.chain.state.prove(&Vehicle::new("ev-2").commitment()).expect("enrolled");
     case.check(&change(&|e| e.signer = other.clone()), &trust, Err(Stage::Registry));
-    case.check(&change(&|e| e.signer.entry.enrolled_at = voltmesh_ledger::Height::new(0)), &trust, Err(Stage::Registry));
+    case.check(
+        &change(&|e| e.signer.entry.enrolled_at = voltmesh_ledger::Height::new(0)),
+        &trust,
+        Err(Stage::Registry),
+    );
 
     // A stranger's signature over the right root.
     let chain = trust.chain();

@@ -32,7 +32,9 @@ fn a_proof_says_what_since_when_and_under_whose_keys() {
     assert_eq!(proven.record.number, RecordNumber::new(8));
     let summary = proven.summary();
     println!("{} bytes: {summary}", proof.encode().len());
-    for part in ["Record ev-1/3/8 of 2023-11-14T22:13:28.000Z", "vehicle's key", "\"testing\"", "block 2", "4 of 4"] {
+    for part in
+        ["Record ev-1/3/8 of 2023-11-14T22:13:28.000Z", "vehicle's key", "\"testing\"", "block 2", "4 of 4"]
+    {
         assert!(summary.contains(part), "{summary}");
     }
     assert_eq!(summary.matches(". ").count(), 0, "one sentence: {summary}");
@@ -122,7 +124,8 @@ fn another_vehicles_opening_does_not_fit() {
     let block = &chain.blocks[1];
     let evidence = block.evidence(&batch.id(), &other.commitment()).expect("both are enrolled");
     let record = batch.prove(0).expect("opens").expect("exists");
-    let build = |opening| Proof::build(&chain.state.chain(), record.clone(), &evidence, opening).expect("fits");
+    let build =
+        |opening| Proof::build(&chain.state.chain(), record.clone(), &evidence, opening).expect("fits");
     assert_eq!(stage(&build(other.opening.clone()).encode(), &chain.trust()), Err(Stage::Batch));
     assert_eq!(stage(&build(ev.opening.clone()).encode(), &chain.trust()), Err(Stage::Registry));
     // ev-1's key under another salt is another commitment.
@@ -135,7 +138,11 @@ fn another_vehicles_opening_does_not_fit() {
 fn a_fog_node_attests_for_foreign_clients() {
     let (mut chain, fog) = (Chain::new(4), Vehicle::new("fog-1"));
     chain.enrol(&[fog.commitment()]);
-    let sample = Sample { time: Timestamp::from_millis(1_700_000_000_000), soc: CentiPercent::new(5_000), ..Sample::default() };
+    let sample = Sample {
+        time: Timestamp::from_millis(1_700_000_000_000),
+        soc: CentiPercent::new(5_000),
+        ..Sample::default()
+    };
     let place = Place {
         vehicle: "scooter-9".parse().expect("a name"),
         boot: voltmesh_telemetry::Boot::FOREIGN,

@@ -84,10 +84,21 @@ fn signers_count_from_enrolment_until_below_revocation() {
     chain.advance_to(4);
     chain.act(vec![Action::RotateVehicle { old: vehicle(1), new: vehicle(2) }]);
     let counts = |n, height| {
-        chain.state.registry().get(&vehicle(n)).expect("known").counts_at(voltmesh_ledger::Height::new(height))
+        chain
+            .state
+            .registry()
+            .get(&vehicle(n))
+            .expect("known")
+            .counts_at(voltmesh_ledger::Height::new(height))
     };
-    assert_eq!((0..7).map(|h| counts(1, h)).collect::<Vec<_>>(), [false, true, true, true, true, false, false]);
-    assert_eq!((0..7).map(|h| counts(2, h)).collect::<Vec<_>>(), [false, false, false, false, false, true, true]);
+    assert_eq!(
+        (0..7).map(|h| counts(1, h)).collect::<Vec<_>>(),
+        [false, true, true, true, true, false, false]
+    );
+    assert_eq!(
+        (0..7).map(|h| counts(2, h)).collect::<Vec<_>>(),
+        [false, false, false, false, false, true, true]
+    );
     let refused = |action| {
         let built = chain.state.build([chain.network.registry(2, vec![action])], chain.state.time());
         built.rejected[0].1.to_string()
@@ -105,7 +116,11 @@ fn operators_are_replaced_at_once() {
     let keys = new.iter().map(|key| key.public_key()).collect();
     chain.act(vec![Action::SetOperators { keys, threshold: 2 }]);
     let old = RegistryTx::new(chain.state.chain(), 1, vec![enrol(1)]);
-    check(&chain.state, old.clone().sign(chain.network.operator(0)).sign(chain.network.operator(1)), Err("not an operator"));
+    check(
+        &chain.state,
+        old.clone().sign(chain.network.operator(0)).sign(chain.network.operator(1)),
+        Err("not an operator"),
+    );
     check(&chain.state, old.sign(&new[0]).sign(&new[1]), Ok(()));
     for (keys, threshold) in [(vec![], 1), (vec![key(1).public_key()], 2), (vec![key(1).public_key()], 0)] {
         let tx = RegistryTx::new(chain.state.chain(), 1, vec![Action::SetOperators { keys, threshold }]);
@@ -133,7 +148,13 @@ fn authorities_change_in_the_next_but_one_epoch() {
     assert_eq!(seen(&chain, &old), [None, None, Some(true), Some(false), Some(false), None]);
     // The new one anchors, the old one no longer does, and its memory is given up.
     let sign = |key: &voltmesh_ledger::PrivateKey| {
-        let anchor = voltmesh_ledger::Anchor::sign(&chain.state.chain(), key, 0, 1, vec![Digest::of(b"x").to_bytes().into()]);
+        let anchor = voltmesh_ledger::Anchor::sign(
+            &chain.state.chain(),
+            key,
+            0,
+            1,
+            vec![Digest::of(b"x").to_bytes().into()],
+        );
         chain.state.check(&Transaction::Anchor(anchor))
     };
     assert!(sign(&key(50)).is_ok());

@@ -11,7 +11,8 @@ fn rotated() -> Chain {
     let mut chain = Chain::new(4);
     let old: Vec<_> = (0..4).map(|n| chain.network.authority(n).public_key()).collect();
     (50..53).for_each(|n| chain.network.add_key(key(n)));
-    let rotate = |n: usize| Action::RotateAuthority { old: old[n].clone(), new: key(50 + n as u64).public_key() };
+    let rotate =
+        |n: usize| Action::RotateAuthority { old: old[n].clone(), new: key(50 + n as u64).public_key() };
     chain.act(vec![rotate(0), rotate(1)]);
     chain.advance_to(20);
     chain.act(vec![rotate(2)]);
@@ -34,7 +35,9 @@ fn trust_follows_changes_and_skips_epochs_without() {
             assert_eq!(trust.authorities_for(Epoch::new(epoch)), Some(set));
         }
     }
-    let has = |epoch, n| trust.authorities_for(Epoch::new(epoch)).is_some_and(|set| set.contains(&key(n).public_key()));
+    let has = |epoch, n| {
+        trust.authorities_for(Epoch::new(epoch)).is_some_and(|set| set.contains(&key(n).public_key()))
+    };
     assert_eq!([1, 2, 3, 4].map(|epoch| has(epoch, 50)), [false, true, true, true]);
     assert_eq!([1, 2, 3, 4].map(|epoch| has(epoch, 52)), [false, false, false, true]);
     // Once more changes nothing, and the text form leads to the same.
