@@ -222,6 +222,9 @@ pub struct Foreign {
     /// Acknowledge only when a second fog node holds the record too. Default true. Set it to false only where this
     /// node is alone: its loss then loses what the cloud has not archived.
     pub second_copy: bool,
+    /// The opening under which operators have enrolled this node's key, as `voltmesh registry opening` writes it.
+    /// Default: the key with a salt derived from it, shown at `/chain/opening`.
+    pub opening: Option<PathBuf>,
     /// Time after which a copy is offered to another fog node, milliseconds. Default 250.
     pub offer_ms: u64,
     /// Time after which a publish without a second copy is given up (no PUBACK, 0x97), milliseconds. Default 2000.
@@ -242,6 +245,7 @@ impl Default for Foreign {
     fn default() -> Self {
         Self {
             second_copy: true,
+            opening: None,
             offer_ms: 250,
             copy_ms: 2_000,
             takeover_ms: 30_000,
@@ -292,6 +296,9 @@ impl Config {
             &mut config.ledger.genesis,
         ] {
             *path = base.join(&*path);
+        }
+        if let Some(opening) = &mut config.foreign.opening {
+            *opening = base.join(&*opening);
         }
         config.check()?;
         Ok(config)

@@ -230,7 +230,7 @@ pub enum Output {
     /// Compute and say [`Input::Done`].
     Work(Job),
     /// Submit to the ledger.
-    Submit(Transaction),
+    Submit(Box<Transaction>),
     /// Send on the copies channel.
     Copy {
         /// To whom.
@@ -414,3 +414,6 @@ pub fn envelope(fog: &VehicleId, batch: &Bytes, evidence: &Bytes) -> Option<Byte
     };
     Some(uplink::encode_envelope(fog.as_str(), batch, evidence))
 }
+
+#[cfg(test)]
+mod tests;

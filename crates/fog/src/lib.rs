@@ -1,23 +1,34 @@
 //! The roadside unit: ingest, anchor, authority of the ledger.
+//!
+//! A fog node takes batches from vehicles and samples from foreign clients over mutual TLS, checks them, makes them
+//! durable, and only then acknowledges; it anchors them in the ledger, of which it is an authority, gives vehicles
+//! their receipts, and forwards everything to the cloud until the cloud's signed notice says that it is archived.
+//!
+//! **Invariant.** Nothing is acknowledged before it is durable (foreign records: on two nodes), and nothing that is
+//! acknowledged is forgotten before it is archived. What is rejected for good is kept in a quarantine with the reason.
+//!
+//! **Not here:** the check of a vehicle's whole chain and the removal of doubles (cloud), agreement (`consensus`), and
+//! plausibility of values.
+//!
+//! [`ingest::Ingest`] decides and is pure; [`run()`] is the node around it.
+//!
+//! ```no_run
+//! use commonware_runtime::{Runner as _, tokio};
+//!
+//! let config = voltmesh_fog::Config::load("fog.toml".as_ref())?;
+//! let runner = tokio::Runner::new(tokio::Config::default().with_storage_directory(&config.data));
+//! runner.start(|context| voltmesh_fog::run(context, config))?;
+//! # Ok::<(), voltmesh_fog::Error>(())
+//! ```
 
 #![forbid(unsafe_code)]
 
+pub mod config;
 pub mod ingest;
 
-mod config;
+mod error;
+mod run;
 
-pub use config::{Cloud, Config, Foreign, Ledger, Limits, Listen, Peer, Spool};
-
-/// A configuration file with every key at its default, explained.
-pub const DEFAULTS: &str = include_str!("../fog.toml");
-
-/// Why a fog node does not start or stops.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The configuration is wrong: change the file.
-    #[error("configuration: {what}")]
-    Config {
-        /// What is wrong, and where.
-        what: String,
-    },
-}
+pub use config::Config;
+pub use error::Error;
+pub use run::{Addresses, Fog, own_opening, run};

@@ -159,7 +159,7 @@ impl Ingest {
         self.ledger.next_sequence += 1;
         let anchor = Anchor::sign(&self.settings.chain, &self.settings.key, sequence, records, batches.clone());
         let transaction = Transaction::Anchor(anchor);
-        self.outputs.push(Output::Submit(transaction.clone()));
+        self.outputs.push(Output::Submit(Box::new(transaction.clone())));
         self.ledger.under_way.insert(sequence, UnderWay { transaction, batches, submitted: self.now });
         self.ledger.last = self.now;
     }
@@ -176,7 +176,7 @@ impl Ingest {
                 self.requeue(sequence, &[]);
             } else if let Some(under) = self.ledger.under_way.get_mut(&sequence) {
                 under.submitted = now;
-                self.outputs.push(Output::Submit(under.transaction.clone()));
+                self.outputs.push(Output::Submit(Box::new(under.transaction.clone())));
             }
         }
     }

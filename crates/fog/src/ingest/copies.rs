@@ -74,7 +74,7 @@ impl Message {
         if kind == OFFER {
             return (rest.0.len() <= MAX_BLOCK).then_some(Self::Offer(rest.0));
         }
-        if rest.0.len() % 32 != 0 || rest.0.len() / 32 > MAX_DIGESTS {
+        if !rest.0.len().is_multiple_of(32) || rest.0.len() / 32 > MAX_DIGESTS {
             return None;
         }
         let mut digests = Vec::with_capacity(rest.0.len() / 32);

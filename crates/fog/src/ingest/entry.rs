@@ -185,7 +185,7 @@ impl Block {
     }
 
     /// Size in bytes.
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.bytes.len()
     }
 

@@ -134,7 +134,7 @@ impl Ingest {
         gathering.marks.push(mark);
         gathering.bytes += payload.len();
         gathering.records.push((client, record));
-        if gathering.block.len() >= MAX_BLOCK / 2 {
+        if gathering.block.size() >= MAX_BLOCK / 2 {
             self.flush_samples();
         }
         Ok(())

@@ -13,7 +13,7 @@ pub enum Job {
         /// Names the job in its result.
         ticket: u64,
         /// The batch.
-        batch: SealedBatch,
+        batch: Box<SealedBatch>,
         /// The enrolled key.
         key: VerifyingKey,
     },

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use voltmesh_control::commitment;
 use voltmesh_ledger::public_key;
 use voltmesh_spool::Position;
-use voltmesh_telemetry::{Digest, Record, SealedBatch, Timestamp, VehicleId};
+use voltmesh_telemetry::{Digest, Record, SealedBatch, Signer, Timestamp, VehicleId};
 
 use super::{
     Ingest,
@@ -40,10 +40,9 @@ impl Ingest {
                 };
                 let header = batch.header();
                 let opening = super::uplink::opening(&entry.opening);
-                let commitment = if header.boot.is_foreign() {
-                    self.own_commitment
-                } else {
-                    commitment(&header.vehicle, &opening)
+                let commitment = match &header.signer {
+                    Signer::Vehicle => commitment(&header.vehicle, &opening),
+                    Signer::Fog(fog) => fog.parse().map_or(self.own_commitment, |fog| commitment(&fog, &opening)),
                 };
                 if header.boot.is_foreign() {
                     self.sources_restored(&entry.sources);

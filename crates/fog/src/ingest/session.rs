@@ -228,7 +228,7 @@ impl Ingest {
         self.disk.enter(payload.len());
         self.sessions.tickets += 1;
         let ticket = self.sessions.tickets;
-        let job = Job::Verify { ticket, batch: batch.clone(), key: enrolled.key };
+        let job = Job::Verify { ticket, batch: Box::new(batch.clone()), key: enrolled.key };
         self.sessions.verifying.push_back(Verifying { ticket, claim, batch, enrolled, result: None });
         self.outputs.push(Output::Work(job));
         Ok(())

@@ -125,9 +125,9 @@ fn prometheus(status: &Status) -> String {
 
 /// Takes an encoded `Transaction` or `RegistryTx`.
 async fn submit(State(shared): Asked, body: Bytes) -> Response {
-    let transaction = match Transaction::decode(body.as_ref()) {
+    let transaction = match Transaction::decode(body.clone()) {
         Ok(transaction) => transaction,
-        Err(error) => match RegistryTx::decode(body.as_ref()) {
+        Err(error) => match RegistryTx::decode(body) {
             Ok(registry) => Transaction::Registry(registry),
             Err(_) => return refuse(StatusCode::BAD_REQUEST, format!("this is no registry transaction: {error}")),
         },

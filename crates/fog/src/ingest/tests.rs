@@ -1,0 +1,357 @@
+//! The core against a disk, a ledger, vehicles and a cloud that the test owns.
+
+mod foreign;
+mod laws;
+mod rejections;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use commonware_cryptography::Signer as _;
+use voltmesh_control::{ArchiveNotice, ArchivedBatch, Envelope, Hello, Receipts, commitment};
+use voltmesh_ledger::{
+    AnchorEvidence,
+    testing::{Chain, Vehicle, key},
+};
+use voltmesh_mqtt::Token;
+use voltmesh_telemetry::{SealedBatch, Signer};
+
+use super::*;
+use crate::config;
+
+/// A fog node's core and everything around it.
+pub struct World {
+    pub chain: Chain,
+    pub core: Ingest,
+    settings: Settings,
+    pub now: u64,
+    /// What was appended, by position; `None` once released.
+    pub disk: Vec<Option<Bytes>>,
+    pub durable: usize,
+    /// Whether appends become durable at once.
+    pub syncs: bool,
+    pub quarantine: Vec<Bytes>,
+    pub answers: BTreeMap<u64, u8>,
+    pub ended: Vec<(SessionId, u8, String)>,
+    pub submitted: Vec<Transaction>,
+    pub forwards: Vec<(BatchId, Position, Position)>,
+    pub told: Vec<(Topic, Bytes)>,
+    pub copies: Vec<(PublicKey, Bytes)>,
+    pub archived: BTreeSet<BatchId>,
+    tokens: u64,
+    sessions: u64,
+}
+
+pub fn cloud_key() -> SigningKey {
+    SigningKey::from_bytes(&[77; 32])
+}
+
+pub fn settings(chain: &Chain, authority: usize, foreign: Foreign) -> Settings {
+    let key = chain.network.authority(authority).clone();
+    let signing = voltmesh_ledger::signing_key(&key);
+    Settings {
+        fog: format!("fog-{authority}").parse().unwrap(),
+        opening: crate::own_opening(&signing),
+        key,
+        chain: chain.network.genesis().digest(),
+        secret: Secret::new([5; 32]),
+        cloud_key: Some(cloud_key().verifying_key()),
+        limits: Limits::default(),
+        spool: Spool::default(),
+        foreign,
+        anchors: AnchorSettings { every_ms: 100, batches: 512, resubmit_ms: 3_000 },
+        forward: ForwardSettings { window: 4, window_bytes: 1 << 20, notice_ms: 10_000 },
+    }
+}
+
+/// The vehicle of these tests; enrolled, as are the fog nodes' own keys.
+pub fn car() -> Vehicle {
+    Vehicle::new("car")
+}
+
+pub fn chain() -> Chain {
+    let mut chain = Chain::new(4);
+    let mut all = vec![car().commitment()];
+    for authority in 0..4 {
+        let settings = settings(&chain, authority, Foreign::default());
+        all.push(commitment(&settings.fog, &settings.opening));
+    }
+    chain.enrol(&all);
+    chain
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with(chain(), 0, Foreign { second_copy: false, ..Foreign::default() })
+    }
+
+    pub fn with(chain: Chain, authority: usize, foreign: Foreign) -> Self {
+        let settings = settings(&chain, authority, foreign);
+        Self::of(chain, settings)
+    }
+
+    pub fn of(chain: Chain, settings: Settings) -> Self {
+        let mut world = Self {
+            core: Ingest::new(settings.clone(), Position(0)),
+            settings,
+            chain,
+            now: 1_000_000,
+            disk: Vec::new(),
+            durable: 0,
+            syncs: true,
+            quarantine: Vec::new(),
+            answers: BTreeMap::new(),
+            ended: Vec::new(),
+            submitted: Vec::new(),
+            forwards: Vec::new(),
+            told: Vec::new(),
+            copies: Vec::new(),
+            archived: BTreeSet::new(),
+            tokens: 0,
+            sessions: 0,
+        };
+        world.ledger(true);
+        world
+    }
+
+    pub fn ledger(&mut self, caught_up: bool) {
+        let state = Arc::new(self.chain.state.clone());
+        self.give(Input::Ledger { state, caught_up });
+    }
+
+    /// One input with all that follows at once.
+    pub fn give(&mut self, input: Input) {
+        let outputs = self.core.handle(Timestamp::from_millis(self.now), input);
+        self.perform(outputs);
+    }
+
+    fn perform(&mut self, outputs: Vec<Output>) {
+        for output in outputs {
+            match output {
+                Output::Append(entry) => self.disk.push(Some(entry)),
+                Output::Quarantine { head, .. } => self.quarantine.push(head),
+                Output::Release(positions) => {
+                    for Position(at) in positions {
+                        assert!((at as usize) < self.durable, "released before it was durable");
+                        assert!(self.disk[at as usize].take().is_some(), "released twice: {at}");
+                    }
+                }
+                Output::Answer(answers) => {
+                    for answer in answers {
+                        let twice = self.answers.insert(answer.claim.token, answer.reason);
+                        assert_eq!(twice, None, "answered twice");
+                    }
+                }
+                Output::Disconnect { session, reason, why } => self.ended.push((session, reason, why)),
+                Output::Work(job) => self.give(Input::Done(job.run())),
+                Output::Submit(transaction) => self.submitted.push(*transaction),
+                Output::Copy { to, message } => self.copies.push((to, message)),
+                Output::ToVehicle { topic, payload, .. } => self.told.push((topic, payload)),
+                Output::ReceiptsFromSpool { entries, .. } => {
+                    let entries = entries.iter().filter_map(|at| self.disk[at.0 as usize].clone());
+                    self.told.push((Topic::Receipt, receipts(entries).unwrap()));
+                }
+                Output::Forward { batch, entry, evidence } => self.forwards.push((batch, entry, evidence)),
+                Output::Load(position) => {
+                    let entry = self.disk[position.0 as usize].clone();
+                    self.give(Input::Loaded(position, entry));
+                }
+                Output::TrustToCloud(_) | Output::Log(_) => {}
+            }
+        }
+    }
+
+    /// Ends a group; if the disk works, what was appended becomes durable.
+    pub fn tick(&mut self) {
+        self.give(Input::Tick);
+        if self.syncs {
+            self.sync();
+        }
+    }
+
+    pub fn sync(&mut self) {
+        self.durable = self.disk.len();
+        self.give(Input::QuarantineDurable(Position(self.quarantine.len() as u64)));
+        self.give(Input::Durable(Position(self.durable as u64)));
+        self.give(Input::Tick);
+        self.durable = self.durable.max(if self.syncs { self.disk.len() } else { 0 });
+        if self.syncs {
+            self.give(Input::Durable(Position(self.durable as u64)));
+        }
+    }
+
+    pub fn wait(&mut self, ms: u64) {
+        self.now += ms;
+        self.tick();
+    }
+
+    pub fn connect(&mut self, peer: &str) -> SessionId {
+        self.sessions += 1;
+        let session = SessionId(self.sessions);
+        let identity = format!("urn:voltmesh:{peer}").parse().unwrap();
+        let peer = Peer { identity, serial: "01".parse().unwrap(), expires_s: i64::MAX };
+        self.give(Input::Connected { session, peer });
+        session
+    }
+
+    /// Publishes; returns the token to look the answer up with.
+    pub fn publish(&mut self, session: SessionId, topic: &str, payload: impl Into<Bytes>) -> u64 {
+        self.tokens += 1;
+        let token = Token::from_bits(self.tokens).to_bits();
+        let claim = Claim { session, token, arrived_us: 0 };
+        self.give(Input::Publish { claim, topic: topic.into(), payload: payload.into() });
+        token
+    }
+
+    /// A vehicle's session that has said hello.
+    pub fn vehicle(&mut self, vehicle: &Vehicle) -> SessionId {
+        let session = self.connect(&format!("edge:{}", vehicle.id));
+        let token = self.hello(session, vehicle);
+        self.tick();
+        assert_eq!(self.answers.get(&token), Some(&0), "hello of {}: {:?}", vehicle.id, self.ended);
+        session
+    }
+
+    pub fn hello(&mut self, session: SessionId, vehicle: &Vehicle) -> u64 {
+        let opening = Opening { salt: vehicle.opening.salt, key: vehicle.opening.key };
+        let hello = Hello { opening, boot: voltmesh_telemetry::Boot::new(1), client_version: "test".into() };
+        self.publish(session, &format!("v1/{}/hello", vehicle.id), hello.encode())
+    }
+
+    pub fn send(&mut self, session: SessionId, batch: &SealedBatch) -> u64 {
+        self.publish(session, &format!("v1/{}/batch", batch.header().vehicle), batch.wire().clone())
+    }
+
+    /// The next block, with what was submitted.
+    pub fn block(&mut self) {
+        let transactions = std::mem::take(&mut self.submitted);
+        // The same anchor again is refused by the ledger; here it is left out.
+        let transactions = transactions.into_iter().filter(|tx| self.chain.state.check(tx).is_ok());
+        let mut once = BTreeSet::new();
+        let transactions: Vec<_> = transactions.filter(|tx| once.insert(tx.digest().to_string())).collect();
+        self.chain.push(transactions);
+        self.deliver(self.chain.blocks.len() - 1);
+        self.tick();
+    }
+
+    pub fn deliver(&mut self, index: usize) {
+        let last = self.chain.blocks[index].clone();
+        let header = last.block.header().clone();
+        self.give(Input::Finalized(Box::new(Finalized {
+            block: Arc::new(last.block),
+            header,
+            certificate: last.certificate,
+            entries: last.entries,
+            root_signatures: last.root_receipts,
+            state: Arc::new(last.state),
+            replayed: false,
+        })));
+    }
+
+    /// The cloud answers what was forwarded, checking it as a cloud does, and gives its notices.
+    pub fn cloud(&mut self, with_notices: bool) {
+        let forwards = std::mem::take(&mut self.forwards);
+        let mut notices = Vec::new();
+        for (batch, entry, evidence) in forwards {
+            let (Some(entry), Some(evidence)) =
+                (self.disk[entry.0 as usize].clone(), self.disk[evidence.0 as usize].clone())
+            else {
+                continue;
+            };
+            let envelope = envelope(&self.settings.fog, &entry, &evidence).expect("a batch and its evidence");
+            let envelope = Envelope::decode(&envelope).unwrap();
+            let sealed = SealedBatch::parse(envelope.batch).unwrap();
+            sealed.verify(&VerifyingKey::from_bytes(&envelope.opening.key).unwrap()).unwrap();
+            let header = sealed.header();
+            let signer = match &header.signer {
+                Signer::Vehicle => header.vehicle.clone(),
+                Signer::Fog(fog) => fog.parse().unwrap(),
+            };
+            let anchor = AnchorEvidence::from_bytes(&envelope.evidence).unwrap();
+            anchor.verify(&self.chain.trust(), &batch, &commitment(&signer, &envelope.opening)).unwrap();
+            self.archived.insert(batch);
+            notices.push(notice(&sealed, &cloud_key()));
+            self.give(Input::CloudAnswer { batch, reason: 0 });
+        }
+        if with_notices {
+            notices.into_iter().for_each(|notice| self.give(Input::CloudNotice(notice)));
+        }
+        self.tick();
+    }
+
+    /// Everything works until nothing is left to do.
+    pub fn settle(&mut self) {
+        self.syncs = true;
+        self.give(Input::CloudUp);
+        for _ in 0..40 {
+            self.wait(1_000);
+            self.block();
+            self.cloud(true);
+        }
+    }
+
+    /// The process dies; what was not durable is gone.
+    pub fn crash(&mut self) {
+        self.disk.truncate(self.durable);
+        self.forwards.clear();
+        self.submitted.clear();
+        let mut core = Ingest::new(self.settings.clone(), Position(self.disk.len() as u64));
+        core.quarantine_at(Position(self.quarantine.len() as u64));
+        let mut restoring = Restoring::default();
+        for (at, entry) in self.disk.iter().enumerate().filter_map(|(at, entry)| Some((at, entry.as_ref()?))) {
+            core.restore(Timestamp::from_millis(self.now), &mut restoring, Position(at as u64), entry);
+        }
+        core.restored(restoring);
+        let replay = core.replay_above();
+        self.core = core;
+        for index in replay.map_or(self.chain.blocks.len(), |height| height as usize)..self.chain.blocks.len() {
+            self.deliver(index);
+        }
+        self.ledger(true);
+    }
+
+    pub fn held(&self) -> usize {
+        self.disk.iter().flatten().count()
+    }
+
+    pub fn counter(&self, name: &str) -> u64 {
+        self.core.counters().all()[name]
+    }
+
+    pub fn receipts_told(&self) -> Vec<BatchId> {
+        let receipts = self.told.iter().filter(|(topic, _)| *topic == Topic::Receipt);
+        receipts.flat_map(|(_, payload)| Receipts::decode(payload).unwrap().items).map(|item| item.batch).collect()
+    }
+
+    pub fn notices_told(&self) -> usize {
+        self.told.iter().filter(|(topic, _)| *topic == Topic::Notice).count()
+    }
+}
+
+pub fn notice(batch: &SealedBatch, key: &SigningKey) -> Bytes {
+    let header = batch.header();
+    let notice = ArchiveNotice {
+        vehicle: header.vehicle.clone(),
+        batches: vec![ArchivedBatch::of(header, batch.id())],
+        archived: Timestamp::from_millis(1),
+    };
+    notice.sign(key).into()
+}
+
+/// `count` batches of ten records, chained.
+pub fn batches(vehicle: &Vehicle, boot: u64, count: u64) -> Vec<SealedBatch> {
+    let mut all: Vec<SealedBatch> = Vec::new();
+    for n in 0..count {
+        all.push(vehicle.batch(boot, 10 * n, 10, all.last().map(SealedBatch::id)));
+    }
+    all
+}
+
+pub fn peer(n: usize, chain: &Chain) -> PublicKey {
+    chain.network.authority(n).public_key()
+}
+
+pub fn other_key() -> SigningKey {
+    voltmesh_ledger::signing_key(&key(99))
+}
+
+pub use config::Foreign;

@@ -1,0 +1,266 @@
+//! Each bad input: its reason code, its counter, its words, and that nothing valid is lost by it.
+
+use voltmesh_telemetry::{Place, Record, seal};
+
+use super::*;
+
+/// Publishes `payload` after one good batch; expects a permanent rejection.
+fn reject(topic: &str, payload: impl Into<Bytes>, reason: u8, counter: &str, words: &str) {
+    let mut world = World::new();
+    let session = world.vehicle(&car());
+    let good = world.send(session, &car().batch(1, 0, 10, None));
+    let bad = world.publish(session, topic, payload);
+    world.tick();
+    assert_eq!(world.answers.get(&bad), Some(&reason), "{counter}: {:?}", world.ended);
+    assert_eq!(world.answers[&good], 0);
+    assert_eq!((world.counter(counter), world.counter("rejected"), world.counter("quarantined")), (1, 1, 1));
+    let quarantined = String::from_utf8_lossy(&world.quarantine[0]).into_owned();
+    assert!(quarantined.contains(words) && quarantined.contains(counter), "{quarantined}");
+    world.settle();
+    assert_eq!(world.archived.len(), 1, "the good batch is not affected");
+}
+
+/// Expects a transient failure: no PUBACK, DISCONNECT 0x97.
+fn delay(world: &mut World, session: SessionId, token: u64, counter: &str, words: &str) {
+    world.tick();
+    assert_eq!(world.answers.get(&token), None);
+    let (ended, reason, why) = world.ended.last().expect("the session ends");
+    assert_eq!((*ended, *reason), (session, 0x97));
+    assert!(why.contains(words), "{why}");
+    assert!(world.counter(counter) >= 1, "{counter}");
+    assert_eq!((world.counter("rejected"), world.quarantine.len()), (0, 0));
+}
+
+fn foreign_batch(vehicle: &str, key: &SigningKey) -> Bytes {
+    let source = car().batch(1, 10, 10, Some(car().batch(1, 0, 10, None).id()));
+    let records: Vec<Record> = source.open().unwrap();
+    let place = Place {
+        vehicle: vehicle.parse().unwrap(),
+        boot: voltmesh_telemetry::Boot::new(1),
+        previous: source.header().previous,
+        signer: Signer::Vehicle,
+    };
+    seal(&place, &records, &Secret::new([9; 32]), key).unwrap().wire().clone()
+}
+
+#[test]
+fn topics_of_others() {
+    let batch = car().batch(1, 10, 10, None.or(Some(car().batch(1, 0, 10, None).id())));
+    for topic in ["v1/other/batch", "v1/car/receipt", "v1/car", "v1/fog/fog-1/envelope", "v1/carx/batch", ""] {
+        reject(topic, batch.wire().clone(), 0x90, "rejected_topic", "publish under v1/");
+    }
+}
+
+#[test]
+fn sizes() {
+    reject("v1/car/hello", vec![0; 257], 0x99, "rejected_oversized", "at most 256");
+    reject("v1/car/batch", vec![0; (1 << 20) + 1], 0x99, "rejected_oversized", "at most 1048576");
+    reject("v1/car/sample", vec![b' '; (64 << 10) + 1], 0x99, "rejected_oversized", "at most 65536");
+}
+
+#[test]
+fn malformed_bytes() {
+    reject("v1/car/hello", "nonsense", 0x99, "rejected_malformed", "hello cannot be read");
+    reject("v1/car/batch", "nonsense", 0x99, "rejected_malformed", "batch cannot be read");
+    reject("v1/car/sample", "{}", 0x99, "rejected_malformed", "sample cannot be read");
+    // CBOR that claims 2^63 elements, and one that nests without end.
+    reject("v1/car/batch", vec![0x9b, 0x7f, 255, 255, 255, 255, 255, 255, 255], 0x99, "rejected_malformed", "batch");
+    reject("v1/car/batch", vec![0x81; 100_000], 0x99, "rejected_malformed", "batch");
+    let cut = car().batch(1, 10, 10, Some(car().batch(1, 0, 10, None).id())).wire().slice(..200);
+    reject("v1/car/batch", cut, 0x99, "rejected_malformed", "batch");
+}
+
+#[test]
+fn wrong_vehicle_key_or_signature() {
+    reject("v1/car/batch", foreign_batch("other", &car().key), 0x87, "rejected_vehicle", "its own batches only");
+    reject("v1/car/batch", foreign_batch("car", &other_key()), 0x87, "rejected_key", "sign with the enrolled key");
+    let mut wire = car().batch(1, 10, 10, Some(car().batch(1, 0, 10, None).id())).wire().to_vec();
+    *wire.last_mut().unwrap() ^= 1;
+    reject("v1/car/batch", wire, 0x87, "rejected_signature", "does not verify");
+}
+
+#[test]
+fn any_flipped_bit_is_found() {
+    let wire = car().batch(1, 10, 10, Some(car().batch(1, 0, 10, None).id())).wire().to_vec();
+    let mut world = World::new();
+    let session = world.vehicle(&car());
+    world.send(session, &car().batch(1, 0, 10, None));
+    for at in (0..wire.len()).step_by(7) {
+        let mut wire = wire.clone();
+        wire[at] ^= 1 << (at % 8);
+        let token = world.publish(session, "v1/car/batch", wire);
+        world.tick();
+        assert!(world.answers[&token] >= 0x80, "byte {at}");
+    }
+}
+
+#[test]
+fn chains() {
+    let first = car().batch(1, 0, 10, None);
+    let fork = car().batch(1, 0, 5, None);
+    reject("v1/car/batch", fork.wire().clone(), 0x83, "rejected_boot_reused", "raise the vehicle's boot counter");
+    let broken = car().batch(1, 10, 10, Some(fork.id()));
+    reject("v1/car/batch", broken.wire().clone(), 0x83, "rejected_chain", "broken chain in boot 1 at record 10");
+    let overlap = car().batch(1, 5, 10, Some(first.id()));
+    reject("v1/car/batch", overlap.wire().clone(), 0x83, "rejected_fork", "fork of boot 1 at record 5");
+}
+
+#[test]
+fn a_gap_is_taken_and_counted() {
+    let mut world = World::new();
+    let session = world.vehicle(&car());
+    let all = batches(&car(), 1, 3);
+    world.send(session, &all[0]);
+    let token = world.send(session, &all[2]);
+    world.tick();
+    assert_eq!((world.answers[&token], world.counter("gaps")), (0, 1));
+    let token = world.send(session, &all[1]);
+    world.tick();
+    assert_eq!((world.answers[&token], world.counter("gaps")), (0, 1));
+}
+
+#[test]
+fn without_hello_or_enrolment_it_is_only_delayed() {
+    let mut world = World::new();
+    let session = world.connect("edge:car");
+    let token = world.send(session, &car().batch(1, 0, 10, None));
+    delay(&mut world, session, token, "delayed_no_hello", "publish v1/<id>/hello first");
+    let stranger = Vehicle::new("stranger");
+    let session = world.connect("edge:stranger");
+    let token = world.hello(session, &stranger);
+    delay(&mut world, session, token, "delayed_not_enrolled", "is not enrolled at height 1");
+    world.chain.enrol(&[stranger.commitment()]);
+    world.deliver(world.chain.blocks.len() - 1);
+    world.vehicle(&stranger);
+}
+
+#[test]
+fn a_ledger_that_is_behind_delays() {
+    let chain = chain();
+    let settings = settings(&chain, 0, Foreign::default());
+    let mut world = World::of(chain, settings.clone());
+    world.core = Ingest::new(settings, Position(0));
+    world.ledger(false);
+    let session = world.connect("edge:car");
+    let token = world.hello(session, &car());
+    delay(&mut world, session, token, "delayed_ledger_behind", "catching up");
+}
+
+#[test]
+fn a_revoked_key_is_rejected_and_what_it_anchors_does_not_count() {
+    let mut world = World::new();
+    world.give(Input::CloudUp);
+    let session = world.vehicle(&car());
+    let all = batches(&car(), 1, 2);
+    world.send(session, &all[0]);
+    world.tick();
+    let anchor = std::mem::take(&mut world.submitted);
+    world.chain.act(vec![voltmesh_ledger::Action::RevokeVehicle { commitment: car().commitment() }]);
+    world.deliver(world.chain.blocks.len() - 1);
+    let token = world.send(session, &all[1]);
+    world.tick();
+    assert_eq!((world.answers[&token], world.counter("rejected_revoked")), (0x87, 1));
+    world.submitted = anchor;
+    world.wait(200);
+    world.block();
+    assert_eq!((world.forwards.len(), world.counter("rejected_revoked"), world.held()), (0, 2, 0));
+    let session = world.connect("edge:car");
+    let token = world.hello(session, &car());
+    world.tick();
+    assert_eq!(world.answers[&token], 0x87);
+}
+
+#[test]
+fn a_full_disk_delays_and_loses_nothing() {
+    let mut world = World::new();
+    let session = world.vehicle(&car());
+    let all = batches(&car(), 1, 2);
+    let good = world.send(session, &all[0]);
+    world.tick();
+    world.give(Input::Space(Spool::default().reserve_bytes + 10));
+    let token = world.send(session, &all[1]);
+    delay(&mut world, session, token, "delayed_disk_full", "the disk is full to its mark");
+    assert_eq!(world.answers[&good], 0);
+    world.give(Input::Space(u64::MAX));
+    let session = world.vehicle(&car());
+    let token = world.send(session, &all[1]);
+    world.tick();
+    assert_eq!(world.answers[&token], 0);
+    world.settle();
+    assert_eq!(world.archived.len(), 2);
+}
+
+#[test]
+fn a_failing_disk_delays_and_says_so() {
+    let mut world = World::new();
+    let session = world.vehicle(&car());
+    world.syncs = false;
+    let token = world.send(session, &car().batch(1, 0, 10, None));
+    world.give(Input::Tick);
+    world.give(Input::StorageFailed("fdatasync: input/output error".into()));
+    delay(&mut world, session, token, "delayed_spool_failing", "input/output error");
+    let session = world.connect("edge:car");
+    world.hello(session, &car());
+    world.sync();
+    let token = world.send(session, &car().batch(1, 0, 10, None));
+    world.tick();
+    world.sync();
+    assert_eq!(world.answers.get(&token), Some(&0), "the same batch again, once the disk works");
+}
+
+#[test]
+fn too_much_at_once_delays() {
+    let chain = chain();
+    let mut settings = settings(&chain, 0, Foreign::default());
+    settings.limits.inflight_bytes = 100;
+    let mut world = World::of(chain, settings);
+    let session = world.vehicle(&car());
+    let token = world.send(session, &car().batch(1, 0, 10, None));
+    delay(&mut world, session, token, "delayed_busy", "slow down");
+}
+
+#[test]
+fn too_many_sessions_are_sent_elsewhere() {
+    let chain = chain();
+    let mut settings = settings(&chain, 0, Foreign::default());
+    settings.limits.sessions = 1;
+    let mut world = World::of(chain, settings);
+    world.connect("edge:car");
+    let second = world.connect("edge:other");
+    assert_eq!(world.ended.last().map(|(session, reason, _)| (*session, *reason)), Some((second, 0x97)));
+}
+
+#[test]
+fn forged_and_stale_notices_release_nothing() {
+    let mut world = World::new();
+    world.give(Input::CloudUp);
+    let session = world.vehicle(&car());
+    let all = batches(&car(), 1, 2);
+    world.send(session, &all[0]);
+    world.wait(200);
+    world.block();
+    let held = world.held();
+    world.give(Input::CloudNotice(notice(&all[0], &other_key())));
+    world.give(Input::CloudNotice(Bytes::from_static(b"nonsense")));
+    world.give(Input::CloudNotice(notice(&all[1], &cloud_key())));
+    world.tick();
+    assert_eq!((world.counter("notices_forged"), world.counter("notices_stale")), (2, 1));
+    assert_eq!(world.held(), held);
+    world.give(Input::CloudNotice(notice(&all[0], &cloud_key())));
+    world.tick();
+    assert_eq!(world.held(), 0);
+}
+
+#[test]
+fn what_the_cloud_rejects_is_quarantined_and_released() {
+    let mut world = World::new();
+    world.give(Input::CloudUp);
+    let session = world.vehicle(&car());
+    world.send(session, &car().batch(1, 0, 10, None));
+    world.wait(200);
+    world.block();
+    let batch = world.forwards[0].0;
+    world.give(Input::CloudAnswer { batch, reason: 0x83 });
+    world.tick();
+    assert_eq!((world.counter("rejected_by_cloud"), world.quarantine.len(), world.held()), (1, 1, 0));
+}

@@ -1,0 +1,409 @@
+//! The node around the core: sockets, disk, clock, threads, the ledger. One loop owns the core; everything else hands it
+//! inputs and does its outputs.
+//!
+//! A wakeup takes all that waits, gives it to the core, then one `Tick`: what came together shares one entry of the
+//! spool, one fdatasync and one answer per session. While the disk syncs, the loop goes on.
+
+mod http;
+mod hub;
+mod latency;
+mod policy;
+mod uplink;
+mod workers;
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use commonware_cryptography::Signer as _;
+use commonware_p2p::Receiver as _;
+use commonware_runtime::{Clock as _, Spawner as _, Supervisor as _, tokio::Context};
+use ed25519_dalek::SigningKey;
+use serde::Deserialize;
+use tokio::sync::mpsc;
+use voltmesh_consensus::{AddressBook, Config as LedgerConfig, Handle, Node, network};
+use voltmesh_control::{Handovers, Opening, Role as StatusRole, Status};
+use voltmesh_identity::{Credentials, Expected, RevocationWatch, Role};
+use voltmesh_ledger::{Genesis, Height, MAX_GENESIS_BYTES, private_key, public_key_from_hex, verifying_key};
+use voltmesh_mqtt::{Limits as SessionLimits, Server, ServerSettings};
+use voltmesh_spool::{Config as SpoolConfig, Spool, Writer};
+use voltmesh_telemetry::{Digest, Secret, Timestamp, VehicleId};
+
+use crate::{
+    Config, Error,
+    ingest::{AnchorSettings, ForwardSettings, Ingest, Input, Restoring, Settings},
+};
+use hub::Hub;
+
+/// Inputs from other tasks that wait for the loop: a few blocks, and answers of the cloud's window.
+const INPUTS: usize = 4_096;
+
+/// Events of sessions that wait for the loop.
+const EVENTS: usize = 1_024;
+
+/// Appended and not confirmed in the spool: what may be in flight, and as much of our own.
+const UNSYNCED: usize = 2;
+
+/// Between two looks at peers, catching up and the disk's free space.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Restored entries read at once.
+const RESTORE: (usize, usize) = (1_024, 16 * 1024 * 1024);
+
+/// Runs a fog node until the context is stopped. `config.data` is the context's storage folder.
+pub async fn run(context: Context, config: Config) -> Result<(), Error> {
+    Fog::start(context, config).await?.wait().await
+}
+
+/// A running fog node.
+pub struct Fog {
+    context: Context,
+    hub: tokio::task::JoinHandle<()>,
+    node: Node,
+    spools: [Writer<Context>; 2],
+    addresses: Addresses,
+}
+
+/// Where a node listens; ports that were configured as 0 are known here.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    /// MQTT.
+    pub mqtt: std::net::SocketAddr,
+    /// Loopback interface.
+    pub http: std::net::SocketAddr,
+}
+
+impl Fog {
+    /// Restores what is on disk and starts everything.
+    pub async fn start(context: Context, config: Config) -> Result<Self, Error> {
+        std::fs::create_dir_all(&config.data).map_err(Error::file("create", &config.data))?;
+        let credentials = Credentials::load(&config.credentials)?;
+        let identity = &credentials.own.identity;
+        if identity.role != Role::Fog {
+            return Err(Error::config(format!("credentials: the certificate is of {identity}, not of a fog node")));
+        }
+        let fog: VehicleId =
+            identity.id().parse().map_err(|error| Error::config(format!("credentials: {error}")))?;
+        let revoked = RevocationWatch::open(&config.crl, &credentials.ca)?;
+        let genesis = read_genesis(&config.ledger.genesis)?;
+        let settings = settings(&config, &credentials, &genesis, fog.clone())?;
+
+        let (mut ingest, spool) = restore(&context, &config, settings.clone()).await?;
+        let (spool, _) = spool.start(context.child("spool_writer"));
+        let quarantine = SpoolConfig {
+            max_bytes: config.spool.quarantine_bytes,
+            ..SpoolConfig::new("quarantine")
+        };
+        let quarantine = Spool::open(context.child("quarantine"), quarantine).await?;
+        ingest.quarantine_at(quarantine.end());
+        let (quarantine, _) = quarantine.start(context.child("quarantine_writer"));
+
+        let (node, copies) = start_ledger(&context, &config, &genesis, &settings).await?;
+        let ledger = node.handle();
+        let (inputs, received) = mpsc::channel(INPUTS);
+        spawn_ledger(&context, &ledger, &ingest, &inputs);
+        let (copies, mut offered) = copies;
+        let copied = inputs.clone();
+        tokio::spawn(async move {
+            while let Ok((from, message)) = offered.recv().await {
+                let input = Input::Copy { from, message: message.as_ref().to_vec().into() };
+                if copied.send(input).await.is_err() {
+                    return;
+                }
+            }
+        });
+
+        let (orders, ordered) = mpsc::unbounded_channel();
+        if let Some(cloud) = &config.cloud {
+            let tls = credentials.client_config(Expected::role(Role::Cloud), Some(&revoked))?;
+            let (fog, address, spool) = (fog.clone(), cloud.address.clone(), spool.clone());
+            let uplink = uplink::Uplink { fog, address, tls, spool, orders: ordered, inputs: inputs.clone() };
+            tokio::spawn(uplink.run());
+        }
+
+        let server_settings = ServerSettings {
+            limits: SessionLimits {
+                max_packet: config.ingest.packet_bytes,
+                receive_maximum: config.ingest.receive_maximum,
+                ..SessionLimits::default()
+            },
+            max_sessions: config.ingest.sessions,
+            max_undecided_bytes: usize::try_from(config.ingest.inflight_bytes).unwrap_or(usize::MAX),
+            event_queue: EVENTS,
+            ..ServerSettings::default()
+        };
+        let tls = credentials.server_config(&revoked)?;
+        let (server, events) =
+            Server::bind(config.listen.mqtt, tls, revoked, Arc::new(policy::Topics), server_settings).await?;
+        let board = Arc::new(Mutex::new(Status::new(StatusRole::Fog, fog.to_string())));
+        let shared = http::Shared {
+            board: board.clone(),
+            ledger: ledger.clone(),
+            genesis,
+            context: context.child("http"),
+            fog: fog.clone(),
+            opening: settings.opening,
+        };
+        let http = http::serve(config.listen.http, shared).await?;
+        let addresses = Addresses { mqtt: server.address(), http };
+        tracing::info!(fog = %fog, mqtt = %addresses.mqtt, %http, held = ingest.gauges()[1].1, "fog node started");
+
+        let workers = match config.ingest.workers {
+            0 => std::thread::available_parallelism().map_or(2, usize::from),
+            count => count,
+        };
+        let (done, jobs_done) = mpsc::unbounded_channel();
+        let workers = workers::Workers::start(workers, &done).map_err(Error::file("start threads of", &config.data))?;
+        let hub = Hub::new(hub::Parts {
+            context: context.child("hub"),
+            ingest,
+            data: config.data.clone(),
+            server,
+            events,
+            inputs: received,
+            give: inputs,
+            jobs_done,
+            workers,
+            spool: spool.clone(),
+            quarantine: quarantine.clone(),
+            ledger,
+            copies,
+            orders,
+            board,
+        });
+        let hub = tokio::spawn(hub.run());
+        Ok(Self { context, hub, node, spools: [spool, quarantine], addresses })
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// Its ledger.
+    pub fn ledger(&self) -> Handle {
+        self.node.handle()
+    }
+
+    /// Runs until the context is stopped, a termination signal comes, or something fails for good.
+    pub async fn wait(mut self) -> Result<(), Error> {
+        let mut stopped = self.context.stopped();
+        tokio::select! {
+            _ = &mut stopped => {}
+            () = termination() => {}
+            ended = &mut self.hub => {
+                let why = ended.err().map_or_else(|| "its loop has ended".to_owned(), |error| error.to_string());
+                return Err(Error::Stopped { why });
+            }
+            () = self.node.failed() => return Err(Error::Stopped { why: "the ledger has failed".into() }),
+        }
+        self.stop().await
+    }
+
+    /// Stops: what is appended is synced, what is unacknowledged stays so.
+    pub async fn stop(self) -> Result<(), Error> {
+        self.hub.abort();
+        let _ = self.hub.await;
+        for spool in &self.spools {
+            spool.close().await?;
+        }
+        self.node.stop().await;
+        Ok(())
+    }
+}
+
+async fn termination() {
+    let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+    match terminate {
+        Ok(mut terminate) => tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        },
+        Err(_) => drop(tokio::signal::ctrl_c().await),
+    }
+}
+
+fn read_genesis(path: &Path) -> Result<Genesis, Error> {
+    let text = std::fs::read_to_string(path).map_err(Error::file("read", path))?;
+    if text.len() > MAX_GENESIS_BYTES {
+        return Err(Error::config(format!("{}: more than {MAX_GENESIS_BYTES} bytes", path.display())));
+    }
+    Genesis::from_toml(&text).map_err(|error| Error::config(format!("{}: {error}", path.display())))
+}
+
+/// What operators enrol for a node that attests foreign records: its signing key under a salt that only the key's holder
+/// can compute.
+pub fn own_opening(signing: &SigningKey) -> Opening {
+    let salt = Digest::of(&[b"voltmesh-fog-opening".as_slice(), signing.as_bytes()].concat());
+    Opening { salt: salt.to_bytes(), key: signing.verifying_key().to_bytes() }
+}
+
+/// The file that `voltmesh registry opening` writes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OpeningFile {
+    salt: Digest,
+    key: Digest,
+}
+
+fn opening(config: &Config, signing: &SigningKey) -> Result<Opening, Error> {
+    let Some(path) = &config.foreign.opening else { return Ok(own_opening(signing)) };
+    let text = std::fs::read_to_string(path).map_err(Error::file("read", path))?;
+    let file: OpeningFile =
+        toml::from_str(&text).map_err(|error| Error::config(format!("{}: {error}", path.display())))?;
+    let key = signing.verifying_key().to_bytes();
+    if *file.key.as_bytes() != key {
+        return Err(Error::config(format!("{}: its key is not that of sign.key: make a new opening", path.display())));
+    }
+    Ok(Opening { salt: file.salt.to_bytes(), key })
+}
+
+fn settings(
+    config: &Config,
+    credentials: &Credentials,
+    genesis: &Genesis,
+    fog: VehicleId,
+) -> Result<Settings, Error> {
+    let signing = &credentials.signing;
+    let cloud_key = match &config.cloud {
+        Some(cloud) => {
+            let wrong = |error| Error::config(format!("cloud.notice_key: {error}"));
+            let key = public_key_from_hex(&cloud.notice_key).map_err(wrong)?;
+            Some(verifying_key(&key).map_err(wrong)?)
+        }
+        None => None,
+    };
+    let secret = Digest::of(&[b"voltmesh-fog-secret".as_slice(), signing.as_bytes()].concat());
+    let forward = config.cloud.as_ref().map_or(
+        ForwardSettings { window: 1, window_bytes: 1, notice_ms: 60_000 },
+        ForwardSettings::from,
+    );
+    Ok(Settings {
+        fog,
+        key: private_key(signing.as_bytes()),
+        chain: genesis.digest(),
+        opening: opening(config, signing)?,
+        secret: Secret::new(secret.to_bytes()),
+        cloud_key,
+        limits: config.ingest.clone(),
+        spool: config.spool.clone(),
+        foreign: config.foreign.clone(),
+        anchors: AnchorSettings::from(&config.ledger),
+        forward,
+    })
+}
+
+/// Opens the spool and rebuilds the core from it.
+async fn restore(
+    context: &Context,
+    config: &Config,
+    settings: Settings,
+) -> Result<(Ingest, Spool<Context>), Error> {
+    let unsynced = usize::try_from(config.ingest.inflight_bytes).unwrap_or(usize::MAX).saturating_mul(UNSYNCED);
+    let spool = SpoolConfig {
+        max_bytes: config.spool.capacity_bytes,
+        max_unsynced: unsynced,
+        ..SpoolConfig::new("ingest")
+    };
+    let spool = Spool::open(context.child("spool"), spool).await?;
+    let mut ingest = Ingest::new(settings, spool.end());
+    let mut restoring = Restoring::default();
+    let mut from = spool.floor();
+    loop {
+        let entries = spool.read_from(from, RESTORE.0, RESTORE.1).await?;
+        let Some((last, _)) = entries.last() else { break };
+        from = last.next();
+        let now = now(context);
+        for (position, entry) in &entries {
+            ingest.restore(now, &mut restoring, *position, entry);
+        }
+    }
+    ingest.restored(restoring);
+    Ok((ingest, spool))
+}
+
+fn now(context: &Context) -> Timestamp {
+    let since = context.current().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(since.as_millis() as u64)
+}
+
+async fn start_ledger(
+    context: &Context,
+    config: &Config,
+    genesis: &Genesis,
+    settings: &Settings,
+) -> Result<(Node, network::Copies<Context>), Error> {
+    let mut addresses = AddressBook::new();
+    for peer in &config.ledger.peers {
+        let key = public_key_from_hex(&peer.key)
+            .map_err(|error| Error::config(format!("ledger.peers: key {}: {error}", peer.key)))?;
+        let address = network::parse_address(&peer.address)
+            .ok_or_else(|| Error::config(format!("ledger.peers: {:?} is no host:port", peer.address)))?;
+        addresses.insert(key, address);
+    }
+    addresses.remove(&settings.key.public_key());
+    let mut chain = [0; 32];
+    chain.copy_from_slice(genesis.digest().as_ref());
+    let (network, copies, _task) = network::start(
+        context.child("network"),
+        network::Config {
+            private_key: settings.key.clone(),
+            chain,
+            listen: config.listen.p2p,
+            any_source_address: config.ledger.any_source_address,
+        },
+    );
+    let mut ledger = LedgerConfig::new(settings.key.clone(), genesis.clone());
+    ledger.addresses = addresses;
+    ledger.block_interval = Duration::from_millis(config.ledger.block_ms);
+    ledger.idle_interval = Duration::from_millis(config.ledger.idle_block_ms);
+    ledger.leader_timeout = ledger.idle_interval + Duration::from_millis(800);
+    let node = Node::start(context.child("ledger"), ledger, network).await?;
+    Ok((node, copies))
+}
+
+/// Tells the loop what happens on the ledger: final blocks, how far it is, hand-overs, peers, and the disk's free space.
+fn spawn_ledger(context: &Context, ledger: &Handle, ingest: &Ingest, inputs: &mpsc::Sender<Input>) {
+    let from = ingest.replay_above().map_or_else(|| ledger.height().next(), |height| Height::new(height + 1));
+    let mut blocks = ledger.subscribe(from);
+    let finalised = inputs.clone();
+    tokio::spawn(async move {
+        while let Some(finalized) = blocks.next().await {
+            if finalised.send(Input::Finalized(Box::new(finalized))).await.is_err() {
+                return;
+            }
+        }
+    });
+    let (ledger, inputs, context) = (ledger.clone(), inputs.clone(), context.child("look"));
+    tokio::spawn(async move {
+        let (mut epoch, mut caught_up) = (None, false);
+        loop {
+            caught_up |= has_caught_up(&ledger);
+            let state = ledger.state();
+            let mut all = vec![Input::Ledger { state: state.clone(), caught_up }];
+            all.push(Input::Peers(ledger.peers().into_iter().map(|peer| peer.key).collect()));
+            if epoch != Some(state.epoch()) {
+                epoch = Some(state.epoch());
+                let items = ledger.handovers().await.iter().map(|handover| handover.to_bytes()).collect::<Vec<_>>();
+                if !items.is_empty() {
+                    all.push(Input::Handovers(Handovers { items }.encode().into()));
+                }
+            }
+            for input in all {
+                if inputs.send(input).await.is_err() {
+                    return;
+                }
+            }
+            context.sleep(LOOK).await;
+        }
+    });
+}
+
+/// Whether this node knows what f + 1 others know, so at least one honest one.
+fn has_caught_up(ledger: &Handle) -> bool {
+    let state = ledger.state();
+    let faults = state.authorities_for(state.epoch()).map_or(0, |set| set.faults());
+    ledger.peers().len() > faults && ledger.height().get() + 2 >= ledger.target().get()
+}

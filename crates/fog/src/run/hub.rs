@@ -1,0 +1,403 @@
+//! The loop that owns the core.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use commonware_p2p::{Recipients, Sender as _};
+use commonware_runtime::{Clock as _, tokio::Context};
+use tokio::sync::mpsc;
+use voltmesh_consensus::{Handle, network::SocketSender};
+use voltmesh_control::{
+    Latency, Status,
+    topics::{Topic as MqttTopic, VehicleTopic},
+};
+use voltmesh_mqtt::{
+    Outgoing, Reason, Server, ServerEvent, ServerEvents, Session, SessionId, Token,
+};
+use voltmesh_spool::{Error as SpoolError, Position, Writer};
+use voltmesh_telemetry::{Timestamp, VehicleId};
+
+use super::{latency::Histogram, uplink::Order, workers::Workers};
+use crate::ingest::{Answer, Claim, Done, Ingest, Input, Output, Topic, receipts};
+
+/// Inputs taken in one wakeup, so that answers are not kept waiting by an endless stream.
+const WAKEUP: usize = 512;
+
+/// Longest sleep.
+const IDLE: Duration = Duration::from_millis(500);
+
+/// Between two writings of the status.
+const REFRESH: Duration = Duration::from_millis(100);
+
+/// Between two looks at the disk's free space.
+const SPACE: Duration = Duration::from_secs(1);
+
+/// Pause before a spool that takes nothing is tried again.
+const FULL: Duration = Duration::from_millis(20);
+
+/// What the loop is made of.
+pub struct Parts {
+    pub context: Context,
+    pub ingest: Ingest,
+    pub data: PathBuf,
+    pub server: Server,
+    pub events: ServerEvents,
+    pub inputs: mpsc::Receiver<Input>,
+    /// For tasks that the loop starts.
+    pub give: mpsc::Sender<Input>,
+    pub jobs_done: mpsc::UnboundedReceiver<Done>,
+    pub workers: Workers,
+    pub spool: Writer<Context>,
+    pub quarantine: Writer<Context>,
+    pub ledger: Handle,
+    pub copies: SocketSender<Context>,
+    pub orders: mpsc::UnboundedSender<Order>,
+    pub board: Arc<Mutex<Status>>,
+}
+
+/// The loop.
+pub struct Hub {
+    parts: Parts,
+    sessions: BTreeMap<SessionId, Session>,
+    started: Instant,
+    puback: Histogram,
+    refreshed: Option<Instant>,
+    looked: Option<Instant>,
+    free: u64,
+    tag: u64,
+    caught_up: bool,
+    failures: u64,
+}
+
+impl Hub {
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            parts,
+            sessions: BTreeMap::new(),
+            started: Instant::now(),
+            puback: Histogram::default(),
+            refreshed: None,
+            looked: None,
+            free: u64::MAX,
+            tag: 0,
+            caught_up: false,
+            failures: 0,
+        }
+    }
+
+    /// Runs until the node stops.
+    pub async fn run(mut self) {
+        let mut progress = self.parts.spool.progress();
+        let mut quarantined = self.parts.quarantine.progress();
+        loop {
+            self.look().await;
+            let wake = self.parts.context.sleep_until(self.wake());
+            tokio::select! {
+                biased;
+                changed = progress.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    let now = progress.borrow_and_update().clone();
+                    self.progress(now.durable, now.failures, now.error).await;
+                }
+                changed = quarantined.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    let durable = quarantined.borrow_and_update().durable;
+                    self.give(Input::QuarantineDurable(durable)).await;
+                }
+                Some(done) = self.parts.jobs_done.recv() => self.give(Input::Done(done)).await,
+                Some(input) = self.parts.inputs.recv() => self.input(input).await,
+                event = self.parts.events.next() => match event {
+                    Some(event) => self.event(event).await,
+                    None => return,
+                },
+                () = wake => {}
+            }
+            self.drain().await;
+            self.give(Input::Tick).await;
+        }
+    }
+
+    /// Takes what else is waiting.
+    async fn drain(&mut self) {
+        for _ in 0..WAKEUP {
+            let mut idle = true;
+            if let Ok(done) = self.parts.jobs_done.try_recv() {
+                self.give(Input::Done(done)).await;
+                idle = false;
+            }
+            if let Ok(input) = self.parts.inputs.try_recv() {
+                self.input(input).await;
+                idle = false;
+            }
+            if let Some(event) = self.parts.events.try_next() {
+                self.event(event).await;
+                idle = false;
+            }
+            if idle {
+                return;
+            }
+        }
+    }
+
+    fn wake(&self) -> SystemTime {
+        let idle = self.parts.context.current() + IDLE;
+        let due = self.parts.ingest.deadline().map(|at| UNIX_EPOCH + Duration::from_millis(at.as_millis()));
+        due.map_or(idle, |due| due.min(idle))
+    }
+
+    fn now(&self) -> Timestamp {
+        let since = self.parts.context.current().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_millis(since.as_millis() as u64)
+    }
+
+    async fn progress(&mut self, durable: Position, failures: u64, error: Option<SpoolError>) {
+        self.give(Input::Durable(durable)).await;
+        if failures > self.failures {
+            self.failures = failures;
+            let why = error.map_or_else(|| "unknown cause".to_owned(), |error| error.to_string());
+            self.give(Input::StorageFailed(why)).await;
+        }
+    }
+
+    async fn input(&mut self, input: Input) {
+        if let Input::Ledger { caught_up, .. } = &input {
+            self.caught_up = *caught_up;
+        }
+        self.give(input).await;
+    }
+
+    async fn event(&mut self, event: ServerEvent) {
+        match event {
+            ServerEvent::Connected { session } => {
+                let (id, peer) = (session.id(), session.peer().clone());
+                self.sessions.insert(id, session);
+                self.give(Input::Connected { session: id, peer }).await;
+            }
+            ServerEvent::Publishes { session, items } => {
+                let (id, arrived_us) = (session.id(), self.started.elapsed().as_micros() as u64);
+                let now = self.now();
+                for item in items {
+                    let claim = Claim { session: id, token: item.token.to_bits(), arrived_us };
+                    let input = Input::Publish { claim, topic: item.topic, payload: item.payload };
+                    let outputs = self.parts.ingest.handle(now, input);
+                    if !outputs.is_empty() {
+                        self.perform(outputs).await;
+                    }
+                }
+            }
+            ServerEvent::Ended { session, .. } => {
+                self.sessions.remove(&session.id());
+                self.give(Input::Disconnected { session: session.id() }).await;
+            }
+            ServerEvent::Subscribed { .. } | ServerEvent::Completed { .. } => {}
+        }
+    }
+
+    async fn give(&mut self, input: Input) {
+        let outputs = self.parts.ingest.handle(self.now(), input);
+        self.perform(outputs).await;
+    }
+
+    async fn perform(&mut self, outputs: Vec<Output>) {
+        for output in outputs {
+            match output {
+                Output::Append(entry) => self.append(entry).await,
+                Output::Quarantine { head, entry } => self.quarantine(head, entry).await,
+                Output::Load(position) => self.load(position),
+                Output::Release(positions) => {
+                    for position in positions {
+                        if let Err(error) = self.parts.spool.ack(position) {
+                            tracing::error!(%error, %position, "an entry that is not needed stays in the spool");
+                        }
+                    }
+                }
+                Output::Answer(answers) => self.answer(&answers),
+                Output::Disconnect { session, reason, why } => {
+                    if let Some(session) = self.sessions.get(&session) {
+                        tracing::warn!(peer = %session.peer().identity, why, "session ended");
+                        session.disconnect(Reason(reason));
+                    }
+                }
+                Output::Work(job) => self.parts.workers.push(job),
+                Output::Submit(transaction) => {
+                    if let Err(error) = self.parts.ledger.submit(*transaction) {
+                        tracing::warn!(%error, "an anchor is not taken now; it is submitted again");
+                    }
+                }
+                Output::Copy { to, message } => {
+                    self.parts.copies.send(Recipients::One(to), message, false);
+                }
+                Output::ToVehicle { session, vehicle, topic, payload } => {
+                    let Some(session) = self.sessions.get(&session).cloned() else { continue };
+                    self.tag += 1;
+                    publish(&session, &vehicle, topic, payload, self.tag);
+                }
+                Output::ReceiptsFromSpool { session, vehicle, entries } => {
+                    self.receipts(session, vehicle, entries);
+                }
+                Output::Forward { batch, entry, evidence } => {
+                    let _ = self.parts.orders.send(Order::Forward { batch, entry, evidence });
+                }
+                Output::TrustToCloud(handovers) => {
+                    let _ = self.parts.orders.send(Order::Trust(handovers));
+                }
+                Output::Log(text) => tracing::warn!("{text}"),
+            }
+        }
+    }
+
+    /// The core keeps below the spool's bounds, so waiting here means that the disk is slow, and slows everyone down.
+    async fn append(&mut self, entry: Bytes) {
+        loop {
+            match self.parts.spool.append(entry.clone()) {
+                Ok(_) => return,
+                Err(error @ (SpoolError::Full { .. } | SpoolError::Busy { .. })) => {
+                    tracing::warn!(%error, "the spool takes nothing now; waiting");
+                    self.parts.context.sleep(FULL).await;
+                }
+                Err(error) => {
+                    // Positions would no longer agree: stop rather than acknowledge what is not there.
+                    panic!("the spool refuses an entry that fits: {error}");
+                }
+            }
+        }
+    }
+
+    /// Appends to the quarantine; its oldest entries make room.
+    async fn quarantine(&mut self, head: Bytes, entry: Option<Position>) {
+        let mut bytes = head.to_vec();
+        if let Some(entry) = entry
+            && let Ok(Some(payload)) = self.parts.spool.read(entry).await
+        {
+            bytes.extend_from_slice(&payload);
+        }
+        let bytes = Bytes::from(bytes);
+        loop {
+            match self.parts.quarantine.append(bytes.clone()) {
+                Ok(_) => return,
+                Err(SpoolError::Full { .. }) => {
+                    let floor = self.parts.quarantine.floor();
+                    for step in 0..64 {
+                        let _ = self.parts.quarantine.ack(Position(floor.0 + step));
+                    }
+                    tracing::warn!("the quarantine is full: its oldest entries go");
+                    let _ = self.parts.quarantine.checkpoint().await;
+                    self.parts.context.sleep(FULL).await;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the quarantine takes nothing now; waiting");
+                    self.parts.context.sleep(FULL).await;
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, answers: &[Answer]) {
+        let now_us = self.started.elapsed().as_micros() as u64;
+        for run in answers.chunk_by(|a, b| a.claim.session == b.claim.session) {
+            let Some(session) = run.first().and_then(|first| self.sessions.get(&first.claim.session)) else { continue };
+            for answer in run {
+                self.puback.record(now_us.saturating_sub(answer.claim.arrived_us));
+            }
+            for part in run.chunk_by(|a, b| a.reason == b.reason) {
+                let tokens = part.iter().map(|answer| Token::from_bits(answer.claim.token));
+                match part.first().map_or(0, |first| first.reason) {
+                    0 => session.accept_all(tokens),
+                    reason => tokens.for_each(|token| session.reject(token, Reason(reason))),
+                }
+            }
+        }
+    }
+
+    fn load(&self, position: Position) {
+        let (spool, give) = (self.parts.spool.clone(), self.parts.give.clone());
+        tokio::spawn(async move {
+            let entry = spool.read(position).await.unwrap_or_else(|error| {
+                tracing::error!(%error, %position, "a copy cannot be read");
+                None
+            });
+            let _ = give.send(Input::Loaded(position, entry)).await;
+        });
+    }
+
+    fn receipts(&mut self, session: SessionId, vehicle: VehicleId, entries: Vec<Position>) {
+        let Some(session) = self.sessions.get(&session).cloned() else { return };
+        self.tag += 1;
+        let (spool, tag) = (self.parts.spool.clone(), self.tag);
+        tokio::spawn(async move {
+            let mut found = Vec::with_capacity(entries.len());
+            for entry in entries {
+                match spool.read(entry).await {
+                    Ok(bytes) => found.extend(bytes),
+                    Err(error) => tracing::error!(%error, %entry, "evidence cannot be read"),
+                }
+            }
+            if let Some(payload) = receipts(found) {
+                publish(&session, &vehicle, Topic::Receipt, payload, tag);
+            }
+        });
+    }
+
+    /// Looks at the disk, and writes the status for others to read.
+    async fn look(&mut self) {
+        if self.looked.is_none_or(|at| at.elapsed() >= SPACE) {
+            self.looked = Some(Instant::now());
+            if let Some(free) = free_bytes(&self.parts.data) {
+                self.free = free;
+                self.give(Input::Space(free)).await;
+            }
+        }
+        if self.refreshed.is_none_or(|at| at.elapsed() >= REFRESH) {
+            self.refreshed = Some(Instant::now());
+            self.refresh();
+        }
+    }
+
+    fn refresh(&mut self) {
+        let mut counters = self.parts.ingest.counters().all();
+        counters.extend(self.parts.ingest.gauges().into_iter().map(|(name, value)| (name.to_owned(), value)));
+        counters.extend(self.parts.server.counters().snapshot().into_iter().map(|(k, v)| (format!("mqtt_{k}"), v)));
+        let ledger = &self.parts.ledger;
+        let finality = ledger.finality();
+        counters.extend([
+            ("height".to_owned(), ledger.height().get()),
+            ("epoch".to_owned(), ledger.epoch().get()),
+            ("peers".to_owned(), ledger.peers().len() as u64),
+            ("misbehaviour".to_owned(), ledger.misbehaviour().values().sum()),
+            ("disk_free_bytes".to_owned(), self.free),
+        ]);
+        let commit = Latency { p50_us: finality.p50_ms * 1000, p99_us: finality.p99_ms * 1000, count: finality.count };
+        let mut board = self.parts.board.lock().unwrap_or_else(PoisonError::into_inner);
+        board.ready = self.caught_up;
+        board.counters = counters;
+        board.latencies.insert("puback".into(), self.puback.latency());
+        board.latencies.insert("commit".into(), commit);
+    }
+}
+
+fn publish(session: &Session, vehicle: &VehicleId, topic: Topic, payload: Bytes, tag: u64) {
+    let kind = match topic {
+        Topic::Receipt => VehicleTopic::Receipt,
+        Topic::Notice => VehicleTopic::Notice,
+        Topic::Trust => VehicleTopic::Trust,
+    };
+    let topic = MqttTopic::Vehicle(vehicle.clone(), kind).to_string();
+    if let Err(error) = session.publish(Outgoing::new(topic, payload, tag)) {
+        tracing::info!(peer = %session.peer().identity, %error, "not told now; the vehicle asks again");
+    }
+}
+
+/// Bytes that this process may still write on the disk of `path`.
+fn free_bytes(path: &std::path::Path) -> Option<u64> {
+    let stat = rustix::fs::statvfs(path).ok()?;
+    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
