@@ -1,10 +1,10 @@
 //! Configuration: TOML, every default stated, unknown keys refused.
 
+use crate::Error;
 use crate::agent::{KeepUntil, Rules};
 use crate::sources::{
-    Candump, CandumpConfig, CanConfig, Cursor, LiveCan, Pace, Replay, ReplayConfig, Sim, SimConfig, Source,
+    CanConfig, Candump, CandumpConfig, Cursor, LiveCan, Pace, Replay, ReplayConfig, Sim, SimConfig, Source,
 };
-use crate::Error;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -236,7 +236,10 @@ impl Config {
         let place = path.display().to_string();
         let size = std::fs::metadata(path).map_err(Error::file(path, "reading"))?.len();
         if size > MAX_FILE {
-            return Err(Error::config(place, format!("the file has {size} bytes, at most {MAX_FILE} are read")));
+            return Err(Error::config(
+                place,
+                format!("the file has {size} bytes, at most {MAX_FILE} are read"),
+            ));
         }
         let text = std::fs::read_to_string(path).map_err(Error::file(path, "reading"))?;
         Self::parse(&text, path.parent().unwrap_or(Path::new("."))).map_err(|error| match error {
@@ -277,9 +280,14 @@ impl Config {
             Err(Error::config(key, format!("{value} is outside {} to {}", range.start(), range.end())))
         };
         if !self.http.ip().is_loopback() {
-            return Err(Error::config("http", format!("{} is not loopback: it asks for no certificate", self.http)));
+            return Err(Error::config(
+                "http",
+                format!("{} is not loopback: it asks for no certificate", self.http),
+            ));
         }
-        if let Some(fog) = self.fogs.iter().find(|f| f.rsplit_once(':').is_none_or(|(_, p)| p.parse::<u16>().is_err())) {
+        if let Some(fog) =
+            self.fogs.iter().find(|f| f.rsplit_once(':').is_none_or(|(_, p)| p.parse::<u16>().is_err()))
+        {
             return Err(Error::config("fogs", format!("{fog:?} is not host:port")));
         }
         within("number of fogs", self.fogs.len() as u64, 1..=64)?;

@@ -44,6 +44,7 @@ pub fn decode(position: Position, entry: &Bytes) -> Result<Stored, String> {
     let (time, cursor) = head.split_at(8);
     let millis = time.try_into().map(u64::from_be_bytes).unwrap_or_default();
     let cursor = Cursor::decode(cursor).ok_or_else(|| format!("spool entry {position} has no cursor"))?;
-    let batch = SealedBatch::parse(entry.slice(HEAD..)).map_err(|e| format!("spool entry {position}: {e}"))?;
+    let batch =
+        SealedBatch::parse(entry.slice(HEAD..)).map_err(|e| format!("spool entry {position}: {e}"))?;
     Ok(Stored { position, spooled: Timestamp::from_millis(millis), cursor, batch })
 }

@@ -15,7 +15,11 @@ use voltmesh_control::Status;
 pub(crate) type Board = Arc<Mutex<Status>>;
 
 /// Listens and answers until the runtime ends. Returns the address, whose port is a real one.
-pub(crate) async fn serve<E: Metrics>(address: SocketAddr, board: Board, context: E) -> Result<SocketAddr, Error> {
+pub(crate) async fn serve<E: Metrics>(
+    address: SocketAddr,
+    board: Board,
+    context: E,
+) -> Result<SocketAddr, Error> {
     let refuse = |e: std::io::Error| Error::config("http", format!("cannot listen on {address}: {e}"));
     let listener = tokio::net::TcpListener::bind(address).await.map_err(refuse)?;
     let bound = listener.local_addr().map_err(refuse)?;
@@ -25,7 +29,8 @@ pub(crate) async fn serve<E: Metrics>(address: SocketAddr, board: Board, context
         let text = format!("{}{}", metrics(&read(&metrics_board)), context.encode());
         async move { ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text) }
     };
-    let router = axum::Router::new().route("/metrics", get(metrics)).route("/status", get(status)).with_state(board);
+    let router =
+        axum::Router::new().route("/metrics", get(metrics)).route("/status", get(status)).with_state(board);
     tokio::spawn(async move { axum::serve(listener, router).await });
     Ok(bound)
 }
@@ -45,7 +50,8 @@ const GAUGES: [&str; 3] = ["held", "spool_bytes", "boot"];
 fn metrics(status: &Status) -> String {
     let mut text = String::new();
     for (name, value) in &status.counters {
-        let (kind, suffix) = if GAUGES.contains(&name.as_str()) { ("gauge", "") } else { ("counter", "_total") };
+        let (kind, suffix) =
+            if GAUGES.contains(&name.as_str()) { ("gauge", "") } else { ("counter", "_total") };
         let _ = writeln!(text, "# TYPE voltmesh_edge_{name} {kind}\nvoltmesh_edge_{name}{suffix} {value}");
     }
     for (name, latency) in &status.latencies {
@@ -56,6 +62,7 @@ fn metrics(status: &Status) -> String {
         }
         let _ = writeln!(text, "voltmesh_edge_{name}_seconds_count {}", latency.count);
     }
-    let _ = writeln!(text, "# TYPE voltmesh_edge_ready gauge\nvoltmesh_edge_ready {}", u8::from(status.ready));
+    let _ =
+        writeln!(text, "# TYPE voltmesh_edge_ready gauge\nvoltmesh_edge_ready {}", u8::from(status.ready));
     text
 }

@@ -39,7 +39,10 @@ impl Keys {
         let identity = &tls.own.identity;
         let place = config.credentials.display().to_string();
         if identity.role != Role::Edge {
-            return Err(Error::config(place, format!("the certificate is of {identity}, a vehicle's is wanted")));
+            return Err(Error::config(
+                place,
+                format!("the certificate is of {identity}, a vehicle's is wanted"),
+            ));
         }
         let vehicle = identity.id().parse().map_err(|e| Error::config(place, format!("{e}")))?;
         let opening: Opening = toml::from_str(&read(&config.opening)?)

@@ -98,6 +98,7 @@ pub async fn run(context: Context, config: Config) -> Result<Summary, Error> {
         backlog: VecDeque::new(),
         trust_file: keys.trust_file,
         refreshed: None,
+        source_failed: None,
         finished: false,
     };
     let ended = shell.go(events).await;
@@ -108,7 +109,10 @@ pub async fn run(context: Context, config: Config) -> Result<Summary, Error> {
     let status = shell.status();
     ended?;
     closed?;
-    Ok(Summary { status })
+    match shell.source_failed {
+        Some(error) => Err(error),
+        None => Ok(Summary { status }),
+    }
 }
 
 fn spool_config(config: &Config) -> voltmesh_spool::Config {
@@ -136,6 +140,8 @@ struct Shell {
     backlog: VecDeque<(Position, Bytes)>,
     trust_file: PathBuf,
     refreshed: Option<Instant>,
+    /// Why the source ended early; what it had given is still sent.
+    source_failed: Option<Error>,
     finished: bool,
 }
 
@@ -172,7 +178,7 @@ impl Shell {
                     }
                 }
                 count = self.feed.samples.recv_many(&mut samples, 64), if take_samples => {
-                    self.take(count, &mut samples).await?;
+                    self.take(count, &mut samples).await;
                 }
                 () = sleep => self.handle(Input::Tick).await,
             }
@@ -180,16 +186,23 @@ impl Shell {
         Ok(())
     }
 
-    async fn take(&mut self, count: usize, samples: &mut Vec<Result<Sampled, Error>>) -> Result<(), Error> {
+    async fn take(&mut self, count: usize, samples: &mut Vec<Result<Sampled, Error>>) {
+        for sampled in samples.drain(..) {
+            match sampled {
+                Ok(Sampled { sample, cursor }) => self.handle(Input::Sample { sample, cursor }).await,
+                Err(error) => {
+                    tracing::error!(
+                        error = crate::agent::chain(&error),
+                        "the source ends; what it gave is still sent"
+                    );
+                    self.source_failed = Some(error);
+                }
+            }
+        }
         if count == 0 {
             self.feed.ended = true;
             self.handle(Input::SourceEnded).await;
         }
-        for sampled in samples.drain(..) {
-            let Sampled { sample, cursor } = sampled?;
-            self.handle(Input::Sample { sample, cursor }).await;
-        }
-        Ok(())
     }
 
     fn wake(&self) -> SystemTime {
@@ -295,9 +308,11 @@ impl Shell {
         let mut status = Status::new(Role::Edge, id);
         status.ready = self.agent.is_ready();
         status.counters = self.agent.counters();
-        *status.counters.entry("refused".to_owned()).or_default() += self.feed.refused.load(Ordering::Relaxed);
+        *status.counters.entry("refused".to_owned()).or_default() +=
+            self.feed.refused.load(Ordering::Relaxed);
         status.counters.insert("source_skipped".to_owned(), self.feed.skipped.load(Ordering::Relaxed));
         status.counters.insert("source_ended".to_owned(), u64::from(self.feed.ended));
+        status.counters.insert("source_failed".to_owned(), u64::from(self.source_failed.is_some()));
         for (name, histogram) in self.agent.latencies() {
             let latency = Latency {
                 p50_us: histogram.value_at_quantile(0.5),

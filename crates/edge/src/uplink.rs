@@ -70,10 +70,15 @@ impl Uplinks {
             ping_timeout: rules.answer_timeout(),
             connect_timeout: rules.connect_timeout(),
             receive_maximum: 64,
-            subscriptions: vec![topic(VehicleTopic::Trust), topic(VehicleTopic::Receipt), topic(VehicleTopic::Notice)],
+            subscriptions: vec![
+                topic(VehicleTopic::Trust),
+                topic(VehicleTopic::Receipt),
+                topic(VehicleTopic::Notice),
+            ],
             ..ClientOptions::default()
         };
-        let settings = ClientSettings { options, max_undecided_bytes: UNDECIDED, ..ClientSettings::default() };
+        let settings =
+            ClientSettings { options, max_undecided_bytes: UNDECIDED, ..ClientSettings::default() };
         let sessions = fogs.iter().map(|_| Session::default()).collect();
         let uplinks = Self {
             tls,
@@ -110,7 +115,8 @@ impl Uplinks {
     }
 
     pub fn connect(&mut self, fog: FogIndex) {
-        let (Some(session), Some(address)) = (self.sessions.get_mut(fog.0), self.fogs.get(fog.0).cloned()) else {
+        let (Some(session), Some(address)) = (self.sessions.get_mut(fog.0), self.fogs.get(fog.0).cloned())
+        else {
             return;
         };
         session.close();
@@ -210,7 +216,8 @@ where
                 })
                 .collect(),
             ClientEvent::Completed(done) => {
-                if let Some((_, reason)) = done.iter().find(|(tag, reason)| *tag == HELLO && reason.0 >= 0x80) {
+                if let Some((_, reason)) = done.iter().find(|(tag, reason)| *tag == HELLO && reason.0 >= 0x80)
+                {
                     client.disconnect(Reason::SUCCESS);
                     return format!("it refuses our hello: {}", reason.name());
                 }

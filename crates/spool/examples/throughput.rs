@@ -32,12 +32,19 @@ fn raw(path: &std::path::Path, size: usize, group: usize) {
         file.sync_data().unwrap();
         syncs.push(before.elapsed());
     }
-    report(&format!("raw    {size} B, {group} per fdatasync"), size, (syncs.len() * group) as f64, start, &mut syncs);
+    report(
+        &format!("raw    {size} B, {group} per fdatasync"),
+        size,
+        (syncs.len() * group) as f64,
+        start,
+        &mut syncs,
+    );
     std::fs::remove_file(path).unwrap();
 }
 
 fn spool(folder: &std::path::Path, size: usize, producers: usize) {
-    let runner = tokio::Runner::new(tokio::Config::new().with_storage_directory(folder).with_worker_threads(2));
+    let runner =
+        tokio::Runner::new(tokio::Config::new().with_storage_directory(folder).with_worker_threads(2));
     runner.start(|context| async move {
         let mut config = Config::new("bench");
         config.max_bytes = 64 << 30;

@@ -31,7 +31,8 @@ impl Acks {
     /// Whether a position is acknowledged.
     #[must_use]
     pub fn contains(&self, position: Position) -> bool {
-        position.0 < self.floor || self.above.range(..=position.0).next_back().is_some_and(|(_, e)| position.0 < *e)
+        position.0 < self.floor
+            || self.above.range(..=position.0).next_back().is_some_and(|(_, e)| position.0 < *e)
     }
 
     /// The first position at or after `from` that is not acknowledged.

@@ -109,7 +109,10 @@ impl<E: Context> Spool<E> {
         if self.durable < promised {
             // The disk lost what it had confirmed. Those positions were acknowledged: never use them again.
             tracing::error!(
-                spool = self.config.name, found = self.durable, promised, "the disk lost confirmed entries"
+                spool = self.config.name,
+                found = self.durable,
+                promised,
+                "the disk lost confirmed entries"
             );
             self.live = None;
             self.cap_last();
@@ -171,7 +174,9 @@ impl<E: Context> Spool<E> {
         if self.live.is_some() {
             match self.write().await {
                 Ok(()) => return Ok(Position(self.durable)),
-                Err(e) => tracing::warn!(spool = self.config.name, error = %e, "not synced, changing to a new file"),
+                Err(e) => {
+                    tracing::warn!(spool = self.config.name, error = %e, "not synced, changing to a new file")
+                }
             }
         }
         self.rotate().await?;
@@ -214,7 +219,7 @@ impl<E: Context> Spool<E> {
         }
         self.live = None;
         let before = self.contents.clone();
-        self.cap_last();
+        let empty = self.cap_last();
         let id = self.contents.next_id;
         self.contents.next_id += 1;
         let span = Span { id, base: self.durable, end: None };
@@ -230,6 +235,9 @@ impl<E: Context> Spool<E> {
         match started.await {
             Ok(journal) => {
                 self.rotations += 1;
+                if let Some(empty) = empty {
+                    let _ = self.remove_journal(empty.id).await; // what stays is only space
+                }
                 self.publish(span, journal).await
             }
             Err(e) => {
@@ -242,15 +250,11 @@ impl<E: Context> Spool<E> {
         }
     }
 
-    /// Closes the last span at what is durable, or forgets it if it holds nothing.
-    fn cap_last(&mut self) {
-        let Some(last) = self.contents.spans.last_mut() else { return };
-        if last.end.is_none() {
-            last.end = Some(self.durable);
-        }
-        if last.end == Some(last.base) {
-            self.contents.spans.pop();
-        }
+    /// Closes the last span at what is durable, or forgets it if it holds nothing and returns it.
+    fn cap_last(&mut self) -> Option<Span> {
+        let last = self.contents.spans.last_mut()?;
+        let end = *last.end.get_or_insert(self.durable);
+        self.contents.spans.pop_if(|last| end == last.base)
     }
 
     /// Acknowledges an entry, in any order. Durable after the next [`Self::checkpoint`].
@@ -272,7 +276,8 @@ impl<E: Context> Spool<E> {
     pub async fn checkpoint(&mut self) -> Result<(), Error> {
         let acks = self.durable_acks();
         let floor = acks.floor().0;
-        let gone: Vec<Span> = self.contents.spans.iter().copied().filter(|s| self.is_done(*s, floor)).collect();
+        let gone: Vec<Span> =
+            self.contents.spans.iter().copied().filter(|s| self.is_done(*s, floor)).collect();
         if acks != self.contents.acks || !gone.is_empty() {
             let mut contents = self.contents.clone();
             contents.acks = acks;
@@ -484,7 +489,8 @@ impl<E: Context> Spool<E> {
             write_buffer: self.config.write_buffer,
             replay_buffer: crate::config::REPLAY_BUFFER,
         };
-        let context = self.context.child("journal").with_attribute("spool", format!("{}_{id}", self.config.name));
+        let context =
+            self.context.child("journal").with_attribute("spool", format!("{}_{id}", self.config.name));
         let opened = match at_most {
             Some(size) => Journal::init_at_most(context, config, size).await,
             None => Journal::init(context, config).await,

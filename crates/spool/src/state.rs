@@ -113,7 +113,9 @@ impl<E: Context> State<E> {
         if let Some(store) = self.store.take() {
             match self.write(store, contents).await {
                 Ok(()) => return Ok(()),
-                Err(cause) => tracing::warn!(spool = self.name, cause, "state not written, trying a new file"),
+                Err(cause) => {
+                    tracing::warn!(spool = self.name, cause, "state not written, trying a new file")
+                }
             }
             self.slot = (self.slot + 1) % SLOTS;
         }

@@ -1,6 +1,8 @@
 use crate::{Acks, Config, Error, Position, Spool};
 use bytes::Bytes;
-use commonware_runtime::deterministic::{self, Checkpoint, Context, FaultConfig, PartialWriteMode, WriteConfig};
+use commonware_runtime::deterministic::{
+    self, Checkpoint, Context, FaultConfig, PartialWriteMode, WriteConfig,
+};
 use commonware_runtime::{Clock as _, Runner as _, Supervisor as _};
 use commonware_utils::Probability;
 use proptest::prelude::*;
@@ -29,7 +31,8 @@ fn torn_writes(context: &Context, seed: u64) {
     let mode = if seed.is_multiple_of(2) { PartialWriteMode::Prefix } else { PartialWriteMode::Subset };
     let retention_rate = Probability::new(seed % 11, 10).unwrap();
     let write = WriteConfig { failure_rate: Probability::new(0, 1).unwrap(), retention_rate, mode };
-    *context.storage_fault_config().write() = FaultConfig { write_rate: Some(write), ..FaultConfig::default() };
+    *context.storage_fault_config().write() =
+        FaultConfig { write_rate: Some(write), ..FaultConfig::default() };
 }
 
 fn failing(context: &Context, sync: u64, write: u64) {
@@ -328,5 +331,6 @@ fn many_producers_share_one_sync() {
         writer.close().await.unwrap();
         task.await.unwrap();
         assert_eq!(writer.checkpoint().await, Err(Error::Closed));
+        assert_eq!(writer.append(payload(101)), Err(Error::Closed));
     });
 }

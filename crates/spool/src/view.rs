@@ -68,7 +68,9 @@ impl<E: Context> View<E> {
         let mut found = Vec::new();
         let (mut next, mut bytes) = (acks.next_open(from).0, 0usize);
         while found.len() < limit && bytes < max_bytes {
-            let Some(segment) = self.segments.iter().find(|s| next < s.end && s.start() < s.end) else { break };
+            let Some(segment) = self.segments.iter().find(|s| next < s.end && s.start() < s.end) else {
+                break;
+            };
             next = acks.next_open(Position(next.max(segment.start()))).0;
             let mut positions = Vec::with_capacity(CHUNK);
             while next < segment.end && positions.len() < CHUNK.min(limit - found.len()) {
@@ -76,7 +78,8 @@ impl<E: Context> View<E> {
                 next = acks.next_open(Position(next + 1)).0;
             }
             let first = positions.first().map_or(next, |p| p + segment.base);
-            let entries = segment.reader.read_many(&positions).await.map_err(|e| read_error(name, first, e))?;
+            let entries =
+                segment.reader.read_many(&positions).await.map_err(|e| read_error(name, first, e))?;
             for (local, entry) in positions.iter().zip(entries) {
                 if bytes >= max_bytes {
                     break;

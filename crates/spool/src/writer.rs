@@ -78,11 +78,7 @@ impl<E: Context + Spawner> Spool<E> {
         let shared = Arc::new(Shared {
             config: self.config().clone(),
             acks: self.acks(),
-            queue: Mutex::new(Queue {
-                end: self.end().0,
-                durable_bytes: self.bytes(),
-                ..Queue::default()
-            }),
+            queue: Mutex::new(Queue { end: self.end().0, durable_bytes: self.bytes(), ..Queue::default() }),
             view: Mutex::new(self.view()),
         });
         let task = Task { spool: self, shared: shared.clone(), publish, saved_acks: None };
@@ -95,8 +91,11 @@ impl<E: Context> Writer<E> {
     /// Appends and returns at once; wait with [`Self::durable`], or watch [`Self::progress`].
     ///
     /// # Errors
-    /// [`Error::Full`], [`Error::Busy`] or [`Error::TooLarge`]: nothing was appended.
+    /// [`Error::Full`], [`Error::Busy`], [`Error::TooLarge`] or [`Error::Closed`]: nothing was appended.
     pub fn append(&self, payload: Bytes) -> Result<Position, Error> {
+        if self.wake.is_closed() {
+            return Err(Error::Closed);
+        }
         let config = &self.shared.config;
         let size = payload.len();
         if size > config.max_entry {

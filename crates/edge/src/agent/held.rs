@@ -48,7 +48,13 @@ pub struct Held {
 impl Held {
     /// A batch that was not sent yet.
     #[must_use]
-    pub fn new(position: Position, spooled: Timestamp, header: &BatchHeader, id: BatchId, bytes: usize) -> Self {
+    pub fn new(
+        position: Position,
+        spooled: Timestamp,
+        header: &BatchHeader,
+        id: BatchId,
+        bytes: usize,
+    ) -> Self {
         Self {
             position,
             id,
@@ -187,7 +193,8 @@ impl Window {
 
     /// What this fog node has not acknowledged is to be sent again.
     pub fn requeue(&mut self, fog: FogIndex) {
-        let waiting: Vec<Position> = self.in_flight.iter().filter(|(_, f)| **f == fog).map(|(p, _)| *p).collect();
+        let waiting: Vec<Position> =
+            self.in_flight.iter().filter(|(_, f)| **f == fog).map(|(p, _)| *p).collect();
         for position in waiting {
             self.in_flight.remove(&position);
             self.in_flight_bytes -= self.held.get(&position).map_or(0, |held| held.bytes);

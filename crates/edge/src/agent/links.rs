@@ -118,13 +118,14 @@ impl Links {
         if link.state == State::Idle {
             return Vec::new(); // we ended it ourselves
         }
+        let was_up = matches!(link.state, State::Up { .. });
         link.state = State::Idle;
         self.fail(now, fog);
         if self.candidate == Some(fog) {
             self.candidate = None;
         }
         if self.primary == Some(fog) {
-            self.failovers += 1;
+            self.failovers += u64::from(was_up);
             // One that is half open already is the fastest way on.
             self.primary = self.candidate.take();
         }
@@ -144,6 +145,7 @@ impl Links {
         match round_trip_us {
             Some(_) => {
                 link.round_trip_us = round_trip_us;
+                link.failures = 0; // it answers; `not_before` still holds
                 self.first_answer_by = None; // the first to answer is the nearest
             }
             None if link.state == State::Idle => self.fail(now, fog),
@@ -156,7 +158,9 @@ impl Links {
     fn prefer(&mut self, now: Timestamp) -> Vec<Act> {
         let (Some(primary), None) = (self.usable(), self.candidate) else { return Vec::new() };
         let Some(best) = self.best(now, Some(primary)) else { return Vec::new() };
-        let (Some(here), Some(there)) = (self.links[primary.0].round_trip_us, self.links[best.0].round_trip_us) else {
+        let (Some(here), Some(there)) =
+            (self.links[primary.0].round_trip_us, self.links[best.0].round_trip_us)
+        else {
             return Vec::new();
         };
         let avoided = self.links[best.0].avoid_until > now;
@@ -170,7 +174,9 @@ impl Links {
     /// This node may swallow data: go on through another one for a while.
     pub fn avoid(&mut self, now: Timestamp, fog: FogIndex, for_ms: u64) -> Vec<Act> {
         self.links[fog.0].avoid_until = now.plus_millis(for_ms.saturating_mul(2));
-        let Some(other) = self.best(now, Some(fog)).filter(|_| self.candidate.is_none()) else { return Vec::new() };
+        let Some(other) = self.best(now, Some(fog)).filter(|_| self.candidate.is_none()) else {
+            return Vec::new();
+        };
         self.candidate = Some(other);
         vec![self.connect(other)]
     }

@@ -18,15 +18,16 @@ pub use rules::{Credentials, KeepUntil, Rules};
 use crate::entry::{self, Stored};
 use crate::sources::Cursor;
 use bytes::Bytes;
-use held::Window;
 use hdrhistogram::Histogram;
+use held::Window;
 use links::{Act, Links};
 use std::collections::{BTreeMap, VecDeque};
 use voltmesh_control::{ArchiveNotice, Handovers, Receipts};
 use voltmesh_ledger::{AnchorEvidence, Commitment, Handover, verifying_key};
 use voltmesh_spool::Position;
 use voltmesh_telemetry::{
-    BatchId, Error as TelemetryError, Place, Record, RecordNumber, Sample, SealedBatch, Signer, Timestamp, seal,
+    BatchId, Error as TelemetryError, Place, Record, RecordNumber, Sample, SealedBatch, Signer, Timestamp,
+    seal,
 };
 
 /// All that can happen to an agent.
@@ -299,7 +300,9 @@ impl Agent {
             Input::SyncFailed { reason } => {
                 self.counters.sync_failures += 1;
                 self.failing = true;
-                out.push(Output::Warn { message: format!("the spool cannot be written, no samples are taken: {reason}") });
+                out.push(Output::Warn {
+                    message: format!("the spool cannot be written, no samples are taken: {reason}"),
+                });
             }
             Input::Loaded { batches, next } => self.loaded(now, batches, next),
             Input::Connected { fog, round_trip_us } => {
@@ -339,7 +342,9 @@ impl Agent {
         }
         if let Err(error) = sample.check() {
             self.counters.invalid += 1;
-            out.push(Output::Warn { message: format!("a sample of the source is not valid and not taken: {error}") });
+            out.push(Output::Warn {
+                message: format!("a sample of the source is not valid and not taken: {error}"),
+            });
             return;
         }
         if self.open.is_empty() {
@@ -430,7 +435,14 @@ impl Agent {
         self.act(acts, out);
     }
 
-    fn answered(&mut self, now: Timestamp, fog: FogIndex, position: Position, code: u8, out: &mut Vec<Output>) {
+    fn answered(
+        &mut self,
+        now: Timestamp,
+        fog: FogIndex,
+        position: Position,
+        code: u8,
+        out: &mut Vec<Output>,
+    ) {
         self.links.heard(now, fog);
         let again_at = |offers: u32| now.plus_millis(self.rules.offer_again(offers));
         let Some(held) = self.window.answered(position, again_at) else { return };
@@ -438,7 +450,9 @@ impl Agent {
             // The fog node will never take it; another one may. It is kept until a notice comes.
             self.counters.rejected += 1;
             let (id, fog) = (held.id, self.rules.fog_name(fog));
-            let message = format!("{fog} rejects batch {id} with MQTT reason 0x{code:02x}; it is kept and offered again");
+            let message = format!(
+                "{fog} rejects batch {id} with MQTT reason 0x{code:02x}; it is kept and offered again"
+            );
             out.push(Output::Warn { message });
             return;
         }
@@ -467,7 +481,9 @@ impl Agent {
             Ok(_) => self.reach(now, position, Stage::Anchored, out),
             Err(error) => {
                 self.counters.receipts_refused += 1;
-                out.push(Output::Warn { message: format!("receipt for batch {batch} refused: {}", chain(&error)) });
+                out.push(Output::Warn {
+                    message: format!("receipt for batch {batch} refused: {}", chain(&error)),
+                });
                 self.deferred.push_back((batch, evidence));
                 if self.deferred.len() > MAX_DEFERRED {
                     self.deferred.pop_front();
@@ -487,7 +503,9 @@ impl Agent {
         };
         for archived in &notice.batches {
             let matches = self.window.position(&archived.id).filter(|position| {
-                self.window.get(*position).is_some_and(|held| held.is(archived.boot, archived.first, archived.count))
+                self.window
+                    .get(*position)
+                    .is_some_and(|held| held.is(archived.boot, archived.first, archived.count))
             });
             if let Some(position) = matches {
                 self.reach(now, position, Stage::Archived, out);
@@ -580,7 +598,9 @@ impl Agent {
                 out.push(Output::Send { fog, position, again });
             }
         }
-        if !self.loading && let Some((from, limit)) = self.window.wants(self.durable) {
+        if !self.loading
+            && let Some((from, limit)) = self.window.wants(self.durable)
+        {
             self.loading = true;
             out.push(Output::Load { from, limit });
         }
@@ -597,7 +617,9 @@ impl Agent {
         if pause && !self.paused {
             let max = self.rules.max_spool_bytes;
             let reason = match (full, self.failing) {
-                (true, _) => format!("the spool is full ({used} of {max} bytes): connect to a fog node or enlarge it"),
+                (true, _) => {
+                    format!("the spool is full ({used} of {max} bytes): connect to a fog node or enlarge it")
+                }
                 (_, true) => "the spool cannot be written: check the disk".to_owned(),
                 _ => "the disk does not keep up".to_owned(),
             };
@@ -614,7 +636,8 @@ impl Agent {
             return;
         }
         let primary = self.links.usable();
-        let same = due.iter().any(|position| self.window.get(*position).is_some_and(|held| held.via == primary));
+        let same =
+            due.iter().any(|position| self.window.get(*position).is_some_and(|held| held.via == primary));
         for position in due {
             if let Some(held) = self.window.get(position) {
                 self.counters.offered_again += u64::from(held.count);

@@ -99,7 +99,9 @@ impl Rules {
     /// How long to wait after the given number of offers.
     pub(crate) fn offer_again(&self, offers: u32) -> u64 {
         let factor = 1u64 << offers.saturating_sub(1).min(16);
-        self.offer_again_after_ms.saturating_mul(factor).min(OFFER_AGAIN_MAX_MS.max(self.offer_again_after_ms))
+        self.offer_again_after_ms
+            .saturating_mul(factor)
+            .min(OFFER_AGAIN_MAX_MS.max(self.offer_again_after_ms))
     }
 
     pub(crate) fn fog_name(&self, fog: FogIndex) -> String {

@@ -41,13 +41,20 @@ impl LiveCan {
     pub fn open(config: CanConfig) -> Result<Self, Error> {
         candump::check_period(config.period_ms)?;
         let decoder = Decoder::open(&config.dbc, &config.signals)?;
-        let refuse = |e: std::io::Error| {
-            let problem = format!("cannot be opened: {e}; bring it up with `ip link set {} up`", config.interface);
+        let socket = CanFdSocket::open(&config.interface).map_err(|e| {
+            let problem =
+                format!("cannot be opened: {e}; bring it up with `ip link set {} up`", config.interface);
             Error::source(&config.interface, problem)
-        };
-        let socket = CanFdSocket::open(&config.interface).map_err(refuse)?;
+        })?;
         let source = fingerprint(&["can", &config.interface]);
-        Ok(Self { decoder, socket, cursor: Cursor { source, ..Cursor::default() }, next_ms: 0, skipped: 0, config })
+        Ok(Self {
+            decoder,
+            socket,
+            cursor: Cursor { source, ..Cursor::default() },
+            next_ms: 0,
+            skipped: 0,
+            config,
+        })
     }
 
     fn due(&mut self, now: u64) -> bool {
@@ -69,7 +76,16 @@ impl Source for LiveCan {
             Err(e) if matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {
                 return Ok(Next::Nothing); // a silent bus gives no samples: old values would look new
             }
-            Err(e) => return Err(Error::source(&self.config.interface, format!("reading failed: {e}"))),
+            Err(error) => {
+                // The bus may come back: an ended source would end the vehicle's recording.
+                tracing::warn!(%error, interface = self.config.interface, "the bus cannot be read; trying again");
+                self.skipped += 1;
+                std::thread::sleep(Duration::from_millis(LIVE_WAIT_MS));
+                if let Ok(socket) = CanFdSocket::open(&self.config.interface) {
+                    self.socket = socket;
+                }
+                return Ok(Next::Nothing);
+            }
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
         if !self.due(now) {

@@ -41,7 +41,11 @@ impl CandumpConfig {
 
 pub(super) fn check_period(period_ms: u64) -> Result<(), Error> {
     let problem = "wants 10 to 3,600,000";
-    if (10..=3_600_000).contains(&period_ms) { Ok(()) } else { Err(Error::config("source.period_ms", problem)) }
+    if (10..=3_600_000).contains(&period_ms) {
+        Ok(())
+    } else {
+        Err(Error::config("source.period_ms", problem))
+    }
 }
 
 type Log = Reader<BufReader<Box<dyn BufRead + Send>>>;

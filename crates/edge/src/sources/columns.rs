@@ -183,7 +183,11 @@ impl Located {
             volts: number(self.voltage)? * units.voltage,
             amperes: number(self.current)? * units.current * sign,
             cells: self.cells.iter().map(|i| Some(number(*i)? * units.cells)).collect::<Option<_>>()?,
-            temperatures: self.temperatures.iter().map(|i| Some(number(*i)? + units.temperature_offset)).collect(),
+            temperatures: self
+                .temperatures
+                .iter()
+                .map(|i| Some(number(*i)? + units.temperature_offset))
+                .collect(),
             percent: self.soc.and_then(number).map(|v| v * units.soc),
         })
     }

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use std::collections::HashMap;
 use std::path::Path;
 use voltmesh_telemetry::{
-    CentiPercent, Centidegrees, Charger, Contactor, MAX_CELLS, MAX_TEMPERATURES, Milliamps, Millivolts, Millivolts16,
-    Sample, Timestamp,
+    CentiPercent, Centidegrees, Charger, Contactor, MAX_CELLS, MAX_TEMPERATURES, Milliamps, Millivolts,
+    Millivolts16, Sample, Timestamp,
 };
 
 /// Names of signals in the DBC file, in any message. Units after the DBC's factor and offset: V, A, °C, %.
@@ -93,8 +93,8 @@ impl Decoder {
     /// [`Error::File`]; [`Error::Source`] for a file that is no DBC or lacks a signal.
     pub fn open(path: &Path, signals: &Signals) -> Result<Self, Error> {
         let bytes = std::fs::read(path).map_err(Error::file(path, "reading"))?;
-        let text = String::from_utf8(bytes)
-            .unwrap_or_else(|e| e.into_bytes().into_iter().map(char::from).collect());
+        let text =
+            String::from_utf8(bytes).unwrap_or_else(|e| e.into_bytes().into_iter().map(char::from).collect());
         Self::new(&text, signals, &path.display().to_string())
     }
 
@@ -103,11 +103,13 @@ impl Decoder {
     /// # Errors
     /// See [`Decoder::open`].
     pub fn new(text: &str, signals: &Signals, place: &str) -> Result<Self, Error> {
-        let dbc = Dbc::try_from(text).map_err(|e| Error::source(place, format!("this is no DBC file: {e}")))?;
+        let dbc =
+            Dbc::try_from(text).map_err(|e| Error::source(place, format!("this is no DBC file: {e}")))?;
         let cells = expand(&signals.cells, signals.cell_count);
         let temperatures = expand(&signals.temperatures, signals.temperature_count);
         if cells.len() > MAX_CELLS || temperatures.len() > MAX_TEMPERATURES {
-            let problem = format!("at most {MAX_CELLS} cells and {MAX_TEMPERATURES} temperatures fit a sample");
+            let problem =
+                format!("at most {MAX_CELLS} cells and {MAX_TEMPERATURES} temperatures fit a sample");
             return Err(Error::config("source.signals", problem));
         }
         let mut wanted: Vec<(String, Slot)> = vec![(signals.current.clone(), Slot::Current)];
@@ -124,9 +126,13 @@ impl Decoder {
 
         let mut messages: HashMap<(u32, bool), Message> = HashMap::new();
         for (name, slot) in wanted {
-            let found = dbc.messages.iter().find_map(|m| Some((m, m.signals.iter().find(|s| s.name == name)?)));
+            let found =
+                dbc.messages.iter().find_map(|m| Some((m, m.signals.iter().find(|s| s.name == name)?)));
             let Some((message, signal)) = found else {
-                return Err(Error::source(place, format!("there is no signal {name:?}: correct [source.signals]")));
+                return Err(Error::source(
+                    place,
+                    format!("there is no signal {name:?}: correct [source.signals]"),
+                ));
             };
             let key = match message.id {
                 MessageId::Standard(id) => (u32::from(id), false),
@@ -167,7 +173,9 @@ impl Decoder {
                 | MultiplexIndicator::MultiplexorAndMultiplexedSignal(n) => selected == Some(n),
                 _ => true,
             };
-            let Some(value) = Some(signal).filter(|_| shown).and_then(|s| physical(s, data)) else { continue };
+            let Some(value) = Some(signal).filter(|_| shown).and_then(|s| physical(s, data)) else {
+                continue;
+            };
             used = true;
             match *slot {
                 Slot::Voltage => self.voltage = Some(value),
@@ -193,7 +201,12 @@ impl Decoder {
             pack_voltage: Millivolts::from_base(volts)?,
             pack_current: Milliamps::from_base(self.current? * self.sign)?,
             cells: cells.into_iter().map(Millivolts16::from_base).collect::<Option<_>>()?,
-            temperatures: self.temperatures.iter().flatten().filter_map(|t| Centidegrees::from_base(*t)).collect(),
+            temperatures: self
+                .temperatures
+                .iter()
+                .flatten()
+                .filter_map(|t| Centidegrees::from_base(*t))
+                .collect(),
             soc: self
                 .soc
                 .and_then(|s| CentiPercent::from_base(s.clamp(0.0, 100.0)))

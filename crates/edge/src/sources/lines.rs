@@ -23,12 +23,18 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn BufRead + Send>, Error> {
 /// Reads a line without its end; `None` at the end of the file. UTF-8, else Latin-1.
 pub(super) fn next_line(reader: &mut dyn BufRead, path: &Path) -> Result<Option<String>, Error> {
     let mut line = Vec::new();
-    let read = reader.take(MAX_LINE as u64 + 1).read_until(b'\n', &mut line).map_err(Error::file(path, "reading"))?;
+    let read = reader
+        .take(MAX_LINE as u64 + 1)
+        .read_until(b'\n', &mut line)
+        .map_err(Error::file(path, "reading"))?;
     if read == 0 {
         return Ok(None);
     }
     if line.len() > MAX_LINE {
-        return Err(Error::source(path.display().to_string(), format!("a line is longer than {MAX_LINE} bytes")));
+        return Err(Error::source(
+            path.display().to_string(),
+            format!("a line is longer than {MAX_LINE} bytes"),
+        ));
     }
     while line.last().is_some_and(|b| matches!(b, b'\n' | b'\r')) {
         line.pop();

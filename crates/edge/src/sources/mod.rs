@@ -9,8 +9,8 @@ mod columns;
 mod cycle;
 mod dbc;
 mod lines;
-mod pack;
 mod pacer;
+mod pack;
 mod replay;
 mod sim;
 
@@ -19,8 +19,8 @@ pub use candump::{Candump, CandumpConfig};
 pub use columns::{Columns, Sign, Units};
 pub use cycle::Cycle;
 pub use dbc::{Decoder, Signals};
-pub use pack::{Level, PackLayout};
 pub use pacer::{Pace, Pacer};
+pub use pack::{Level, PackLayout};
 pub use replay::{Replay, ReplayConfig};
 pub use sim::{Sim, SimConfig};
 
@@ -50,7 +50,8 @@ impl Cursor {
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut fields = bytes.chunks_exact(8).map(|c| c.try_into().map(u64::from_be_bytes).unwrap_or_default());
+        let mut fields =
+            bytes.chunks_exact(8).map(|c| c.try_into().map(u64::from_be_bytes).unwrap_or_default());
         let cursor = Self { source: fields.next()?, done: fields.next()?, base_ms: fields.next()? };
         (bytes.len() == Self::BYTES).then_some(cursor)
     }

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use std::io::BufRead;
 use std::path::PathBuf;
 use voltmesh_telemetry::{
-    CentiPercent, Centidegrees, Charger, Contactor, MAX_CELLS, Milliamps, Millivolts, Millivolts16, Sample, Timestamp,
+    CentiPercent, Centidegrees, Charger, Contactor, MAX_CELLS, Milliamps, Millivolts, Millivolts16, Sample,
+    Timestamp,
 };
 
 /// Recorded tables, one after the other.
@@ -29,6 +30,9 @@ pub struct ReplayConfig {
     /// How often to play the files; 0 for ever. Default 1.
     #[serde(default = "once")]
     pub repeat: u64,
+    /// Samples after which it ends; 0 for no such end. Default 0.
+    #[serde(default)]
+    pub samples: u64,
     /// Unix time of the recording's time 0 in milliseconds. Default: when the replay first started.
     pub start_ms: Option<u64>,
 }
@@ -42,7 +46,7 @@ impl ReplayConfig {
     #[must_use]
     pub fn new(files: Vec<PathBuf>) -> Self {
         let pack = PackLayout::default();
-        Self { files, columns: None, level: None, pack, rate_hz: None, repeat: 1, start_ms: None }
+        Self { files, columns: None, level: None, pack, rate_hz: None, repeat: 1, samples: 0, start_ms: None }
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
@@ -50,7 +54,10 @@ impl ReplayConfig {
             return Err(Error::config("source.files", "names no file"));
         }
         if !(1..=MAX_CELLS as u16).contains(&self.pack.series) || self.pack.parallel == 0 {
-            return Err(Error::config("source.pack", format!("wants 1 to {MAX_CELLS} in series, 1 or more in parallel")));
+            return Err(Error::config(
+                "source.pack",
+                format!("wants 1 to {MAX_CELLS} in series, 1 or more in parallel"),
+            ));
         }
         if self.rate_hz.is_some_and(|hz| !(hz > 0.0 && hz <= 1000.0)) {
             return Err(Error::config("source.rate_hz", "wants more than 0 and at most 1000"));
@@ -77,6 +84,8 @@ pub struct Replay {
     temperatures: Vec<Option<f64>>,
     skipped: u64,
     rows_in_pass: u64,
+    /// Samples of the recording so far, those before the place to go on from included.
+    taken: u64,
 }
 
 struct Open {
@@ -112,6 +121,7 @@ impl Replay {
             temperatures: Vec::new(),
             skipped: 0,
             rows_in_pass: 0,
+            taken: 0,
         })
     }
 
@@ -202,7 +212,12 @@ impl Replay {
             pack_current: Milliamps::from_base(amperes)?,
             cells: cells.into_iter().map(Millivolts16::from_base).collect::<Option<_>>()?,
             // A sensor that has not spoken yet is left out; one that falls silent keeps its last value.
-            temperatures: self.temperatures.iter().flatten().filter_map(|t| Centidegrees::from_base(*t)).collect(),
+            temperatures: self
+                .temperatures
+                .iter()
+                .flatten()
+                .filter_map(|t| Centidegrees::from_base(*t))
+                .collect(),
             soc: soc.unwrap_or(CentiPercent::UNKNOWN),
             contactor: Contactor::Closed,
             charger: Charger::Unknown,
@@ -213,6 +228,9 @@ impl Replay {
 impl Source for Replay {
     fn poll(&mut self) -> Result<Next, Error> {
         loop {
+            if self.config.samples > 0 && self.taken >= self.config.samples {
+                return Ok(Next::End);
+            }
             let Some((row, level)) = self.row()? else { return Ok(Next::End) };
             let taken = self.period_ms == 0 || self.last_ms >= self.due_ms;
             if !taken {
@@ -225,6 +243,7 @@ impl Source for Replay {
                 self.skipped += 1;
                 continue;
             };
+            self.taken += 1;
             if self.rows <= self.cursor.done {
                 continue; // before the place to go on from
             }

@@ -63,7 +63,11 @@ impl SimConfig {
     pub(crate) fn check(&self) -> Result<(), Error> {
         let within = |name: &str, value: f64, low: f64, high: f64| {
             let problem = format!("wants {low} to {high}, not {value}");
-            if (low..=high).contains(&value) { Ok(()) } else { Err(Error::config(format!("source.{name}"), problem)) }
+            if (low..=high).contains(&value) {
+                Ok(())
+            } else {
+                Err(Error::config(format!("source.{name}"), problem))
+            }
         };
         within("rate_hz", self.rate_hz, 0.1, 100.0)?;
         within("soc", self.soc, CHARGE_BELOW * 100.0, 100.0)?;
@@ -167,7 +171,8 @@ impl Sim {
         let acceleration = (self.speed(self.driven_s + self.step_s) - speed) / self.step_s;
         let rolling = if speed > 0.0 { ROLLING * MASS } else { 0.0 };
         let wheels = (MASS * acceleration + rolling + DRAG * speed * speed) * speed;
-        let electric = if wheels >= 0.0 { wheels / EFFICIENCY } else { (wheels * EFFICIENCY).max(-RECUPERATION_W) };
+        let electric =
+            if wheels >= 0.0 { wheels / EFFICIENCY } else { (wheels * EFFICIENCY).max(-RECUPERATION_W) };
         electric + AUXILIARIES_W
     }
 

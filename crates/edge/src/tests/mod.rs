@@ -1,1 +1,5 @@
+mod boot;
+mod config;
+mod laws;
+mod role;
 mod sources;

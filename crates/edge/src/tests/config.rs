@@ -1,0 +1,71 @@
+use crate::config::{Config, DEFAULTS, Kind};
+use std::path::Path;
+
+const MINIMAL: &str = r#"
+    data = "d"
+    credentials = "c"
+    crl = "crl"
+    trust = "t"
+    opening = "o"
+    secret = "s"
+    fogs = ["fog-1:8883", "fog-2:8883"]
+    [source]
+    kind = "sim"
+"#;
+
+fn parse(text: &str) -> Result<Config, String> {
+    Config::parse(text, Path::new("/etc/voltmesh")).map_err(|e| e.to_string())
+}
+
+/// The explained file and the defaults in the code are the same.
+#[test]
+fn the_explained_file_states_every_default() {
+    let mut explained = parse(DEFAULTS).unwrap();
+    let minimal = parse(MINIMAL).unwrap();
+    let own = (&minimal.data, &minimal.credentials, &minimal.crl, &minimal.trust);
+    assert_eq!(own.0, Path::new("/etc/voltmesh/d"));
+    (explained.data, explained.credentials) = (own.0.clone(), own.1.clone());
+    (explained.crl, explained.trust) = (own.2.clone(), own.3.clone());
+    (explained.opening, explained.secret) = (minimal.opening.clone(), minimal.secret.clone());
+    assert_eq!(explained, minimal);
+}
+
+/// The commented examples of other sources are valid too.
+#[test]
+fn the_explained_sources_are_valid() {
+    let head = DEFAULTS.split("[source]").next().unwrap();
+    let examples: Vec<String> = DEFAULTS
+        .split("\n\n# [source]\n")
+        .skip(1)
+        .map(|example| {
+            let lines = example.lines().map(|l| l.trim_start_matches("# "));
+            format!("{head}\n[source]\n{}", lines.collect::<Vec<_>>().join("\n"))
+        })
+        .collect();
+    assert_eq!(examples.len(), 2);
+    assert!(matches!(parse(&examples[0]).unwrap().source.kind, Kind::Replay(_)));
+    assert!(matches!(parse(&examples[1]).unwrap().source.kind, Kind::Candump(_)));
+}
+
+#[track_caller]
+fn refused(change: impl Fn(&str) -> String, said: &str) {
+    let error = parse(&change(MINIMAL)).unwrap_err();
+    assert!(error.contains(said), "{error:?} does not say {said:?}");
+}
+
+#[test]
+fn wrong_values_are_refused_with_the_key() {
+    refused(|t| format!("colour = 1\n{t}"), "unknown field `colour`");
+    refused(|t| format!("colour = 1\n{t}"), "--defaults");
+    refused(|t| format!("{t}\ncolour = 1"), "unknown field `colour`");
+    refused(|t| t.replace("sim", "magic"), "wants replay, candump, can or sim");
+    refused(|t| t.replace("kind", "knd"), "missing field `kind`");
+    refused(|t| format!("{t}\nrate_hz = 1000.0"), "source.rate_hz");
+    refused(|t| format!("{t}\nspeed = -1"), "source.speed");
+    refused(|t| t.replace("fog-2:8883", "fog-2"), "\"fog-2\" is not host:port");
+    refused(|t| t.replace("\"fog-1:8883\", \"fog-2:8883\"", ""), "number of fogs");
+    refused(|t| format!("http = \"0.0.0.0:9200\"\n{t}"), "not loopback");
+    refused(|t| format!("{t}\n[batch]\nmax_records = 5000"), "batch.max_records");
+    refused(|t| format!("{t}\n[spool]\nkeep_until = \"never\""), "unknown variant `never`");
+    refused(|t| t.replace("crl = \"crl\"", ""), "missing field `crl`");
+}

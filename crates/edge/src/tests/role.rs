@@ -1,0 +1,168 @@
+//! The whole role on real sockets, with a fog node of our own that archives by itself.
+
+use crate::{Config, Summary, run};
+use bytes::Bytes;
+use commonware_runtime::{Runner as _, Supervisor as _, tokio};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use voltmesh_control::topics::{Topic, VehicleTopic, may_publish, may_subscribe};
+use voltmesh_control::{ArchiveNotice, ArchivedBatch, Hello};
+use voltmesh_identity::{Credentials, Identity, Pki, RevocationWatch};
+use voltmesh_ledger::{Trust, public_key, testing};
+use voltmesh_mqtt::{Outgoing, Policy, Reason, Server, ServerEvent, ServerEvents, ServerSettings};
+use voltmesh_telemetry::{SealedBatch, Timestamp};
+
+/// Batches that arrived, by boot and first record.
+type Archive = Arc<Mutex<BTreeMap<(u64, u64), SealedBatch>>>;
+
+struct ByTopic;
+
+impl Policy for ByTopic {
+    fn may_publish(&self, peer: &Identity, topic: &str) -> Result<(), Reason> {
+        let allowed = topic.parse().is_ok_and(|topic| may_publish(peer.role.as_str(), peer.id(), &topic));
+        if allowed { Ok(()) } else { Err(Reason::NOT_AUTHORIZED) }
+    }
+
+    fn may_subscribe(&self, peer: &Identity, filter: &str) -> Result<(), Reason> {
+        let allowed = filter.parse().is_ok_and(|topic| may_subscribe(peer.role.as_str(), peer.id(), &topic));
+        if allowed { Ok(()) } else { Err(Reason::NOT_AUTHORIZED) }
+    }
+}
+
+fn cloud_key() -> ed25519_dalek::SigningKey {
+    ed25519_dalek::SigningKey::from_bytes(&[9; 32])
+}
+
+/// Certificates, trust file and secrets of one vehicle and one fog node.
+fn prepare(folder: &Path) -> Pki {
+    let pki = Pki::init(&folder.join("pki")).unwrap();
+    for name in ["urn:voltmesh:edge:car-1", "urn:voltmesh:fog:fog-1"] {
+        pki.issue(&name.parse().unwrap(), &[], 2).unwrap();
+    }
+    let mut trust = Trust::from_genesis(testing::Network::new(4).genesis().clone());
+    trust.add_cloud(public_key(&cloud_key().verifying_key().to_bytes()).unwrap());
+    std::fs::write(folder.join("trust.toml"), trust.to_toml()).unwrap();
+    std::fs::write(folder.join("opening.toml"), format!("salt = \"{}\"\n", "ab".repeat(32))).unwrap();
+    std::fs::write(folder.join("secret"), "cd".repeat(32)).unwrap();
+    pki
+}
+
+fn config(folder: &Path, pki: &Pki, fogs: &[SocketAddr], samples: u64) -> Config {
+    let credentials = pki.folder_of(&"urn:voltmesh:edge:car-1".parse().unwrap());
+    let text = format!(
+        r#"
+        data = "data"
+        credentials = {credentials:?}
+        crl = {:?}
+        trust = "trust.toml"
+        opening = "opening.toml"
+        secret = "secret"
+        fogs = {:?}
+        http = "127.0.0.1:0"
+        new_vehicle = true
+        until_archived = true
+        batch = {{ max_records = 16, max_age_ms = 200 }}
+        [source]
+        kind = "sim"
+        speed = 0
+        samples = {samples}
+        start_ms = 0
+        "#,
+        pki.crl_path(),
+        fogs.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    );
+    Config::parse(&text, folder).unwrap()
+}
+
+async fn fog(pki: &Pki) -> (Server, ServerEvents) {
+    let folder = pki.folder_of(&"urn:voltmesh:fog:fog-1".parse().unwrap());
+    let credentials = Credentials::load(&folder).unwrap();
+    let revoked = RevocationWatch::open(&pki.crl_path(), &credentials.ca).unwrap();
+    let tls = credentials.server_config(&revoked).unwrap();
+    let any = "127.0.0.1:0".parse().unwrap();
+    Server::bind(any, tls, revoked, Arc::new(ByTopic), ServerSettings::default()).await.unwrap()
+}
+
+/// Takes batches in and sends a notice for each.
+async fn archive(mut events: ServerEvents, archive: Archive) {
+    while let Some(event) = events.next().await {
+        let ServerEvent::Publishes { session, items } = event else { continue };
+        for item in items {
+            let Ok(Topic::Vehicle(vehicle, kind)) = item.topic.parse() else {
+                panic!("topic {}", item.topic)
+            };
+            session.accept(item.token);
+            if kind == VehicleTopic::Hello {
+                Hello::decode(&item.payload).unwrap();
+                continue;
+            }
+            let batch = SealedBatch::parse(item.payload).unwrap();
+            let archived = ArchivedBatch::of(batch.header(), batch.id());
+            let place = (archived.boot.get(), archived.first.get());
+            archive.lock().unwrap().insert(place, batch);
+            let notice = ArchiveNotice {
+                vehicle: vehicle.clone(),
+                batches: vec![archived],
+                archived: Timestamp::default(),
+            };
+            let topic = Topic::Vehicle(vehicle, VehicleTopic::Notice).to_string();
+            let _ = session.publish(Outgoing::new(topic, Bytes::from(notice.sign(&cloud_key())), 1));
+        }
+    }
+}
+
+fn runner(folder: &Path) -> tokio::Runner {
+    tokio::Runner::new(
+        tokio::Config::new().with_storage_directory(folder.join("data")).with_worker_threads(1),
+    )
+}
+
+/// Times of all records in the archive, in the order of boots and numbers.
+fn times(archive: &Archive) -> Vec<u64> {
+    let archive = archive.lock().unwrap();
+    archive.values().flat_map(|b| b.open().unwrap()).map(|r| r.sample.time.as_millis() / 1000).collect()
+}
+
+#[test]
+fn a_source_is_archived_over_real_sockets_and_resumed_after_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let pki = prepare(folder.path());
+    let received: Archive = Archive::default();
+
+    // First boot: nobody listens where it sends; the process ends when some batches are in its spool.
+    let nobody = "127.0.0.1:9".parse().unwrap();
+    let killed = config(folder.path(), &pki, &[nobody], 1000);
+    runner(folder.path()).start(|context| async move {
+        let agent = run(context.child("edge"), killed);
+        let spooled = ::tokio::time::sleep(std::time::Duration::from_millis(300));
+        ::tokio::select! {
+            ended = agent => panic!("ended without a fog node: {ended:?}"),
+            () = spooled => {} // dropped in the middle of whatever it did
+        }
+    });
+
+    // Second boot: goes on where the spool ends, and ends when all is archived.
+    let arrived = received.clone();
+    let (path, authority) = (folder.path().to_path_buf(), pki.clone());
+    let summary: Summary = runner(folder.path()).start(|context| async move {
+        let (server, events) = fog(&authority).await;
+        ::tokio::spawn(archive(events, arrived));
+        let config = config(&path, &authority, &[nobody, server.address()], 1000);
+        run(context.child("edge"), config).await.unwrap()
+    });
+    let sampled = summary.status.counter("sampled");
+    assert!(sampled < 1000, "the first boot had spooled something: {summary}");
+    assert_eq!(summary.status.counter("held"), 0, "{summary}");
+    assert_eq!(times(&received), (0..1000).collect::<Vec<_>>(), "every sample once, in order");
+    let boots: Vec<u64> = received.lock().unwrap().keys().map(|(boot, _)| *boot).collect();
+    assert!(boots.contains(&1) && boots.contains(&2), "{boots:?}");
+    assert_eq!(std::fs::read_to_string(folder.path().join("data/boot")).unwrap(), "2");
+    assert_eq!(summary.status.latencies["archive"].count, received.lock().unwrap().len() as u64);
+
+    // Third boot: nothing is left.
+    let third = config(folder.path(), &pki, &[nobody], 1000);
+    let summary = runner(folder.path()).start(|context| run(context.child("edge"), third)).unwrap();
+    assert_eq!((summary.status.counter("sampled"), summary.status.counter("held")), (0, 0));
+}
