@@ -25,7 +25,7 @@ pub(super) fn resolution(records: &[Record]) -> u16 {
 
 /// Sum of a record's cells in units of `scale`.
 pub(super) fn sum(record: &Record, scale: u16) -> i64 {
-    record.sample.cells.iter().map(|cell| i64::from(cell.get() / scale)).sum()
+    record.sample.cells.iter().map(|cell| i64::from(cell.get())).sum::<i64>() / i64::from(scale)
 }
 
 /// How coarse offsets are, as a shift: with few records, precision costs more than it saves.
@@ -55,21 +55,28 @@ impl Fit {
         let lean = self.gain.wrapping_mul(rise) >> GAIN_POINT;
         mean.wrapping_add(self.offset).wrapping_add(lean).wrapping_add(1 << (POINT - 1)) >> POINT
     }
+}
 
-    /// Least squares of the cell's distance from the mean over the mean's rise.
-    fn new(values: impl Iterator<Item = i64>, means: &[i32], shift: u32) -> Self {
-        // Distances stay below 2^20, so that the sums over 4,096 records stay below 2^52.
-        let (mut sx, mut sy, mut sxx, mut sxy) = (0i64, 0i64, 0i64, 0i64);
-        for (value, mean) in values.zip(means) {
-            let x = i64::from(mean - means[0]);
-            let y = (value << POINT) - i64::from(*mean);
-            sx += x;
-            sy += y;
-            sxx += x * x;
-            sxy += x * y;
+/// Least squares of each cell's distance from the mean over the mean's rise; `rows` are records of `cells` values.
+fn fit(rows: &[u16], cells: usize, means: &[i32]) -> Vec<Fit> {
+    // Distances stay below 2^20, so that the sums over 4,096 records stay below 2^52.
+    let (mut sx, mut sxx) = (0i64, 0i64);
+    let mut sums = vec![(0i64, 0i64); cells];
+    for (row, mean) in rows.chunks_exact(cells).zip(means) {
+        let x = i64::from(mean - means[0]);
+        sx += x;
+        sxx += x * x;
+        for ((sy, sxy), value) in sums.iter_mut().zip(row) {
+            let y = i64::from((i32::from(*value) << POINT) - mean);
+            *sy += y;
+            *sxy += x * y;
         }
-        let [sx, sy, sxx, sxy, n] = [sx, sy, sxx, sxy, means.len() as i64].map(i128::from);
-        let spread = n * sxx - sx * sx;
+    }
+    let [sx, sxx, n] = [sx, sxx, means.len() as i64].map(i128::from);
+    let spread = n * sxx - sx * sx;
+    let shift = offset_shift(means.len());
+    let one = |(sy, sxy): (i64, i64)| {
+        let (sy, sxy) = (i128::from(sy), i128::from(sxy));
         let gain = if means.len() < GAIN_RECORDS || spread == 0 {
             0
         } else {
@@ -77,8 +84,9 @@ impl Fit {
         };
         let offset = rounded(sy - ((gain * sx) >> GAIN_POINT), n);
         let offset = rounded(offset, 1 << shift) << shift;
-        Self { offset: offset as i32, gain: gain as i32 }
-    }
+        Fit { offset: offset as i32, gain: gain as i32 }
+    };
+    sums.into_iter().map(one).collect()
 }
 
 /// The quotient to the nearest integer; `divisor` is positive.
@@ -93,19 +101,20 @@ pub(super) fn encode(out: &mut Output, records: &[Record], sums: &[i64], cells: 
     }
     let shift = offset_shift(records.len());
     let means: Vec<i32> = sums.iter().map(|sum| mean(*sum, cells)).collect();
-    let column =
-        |cell: usize| records.iter().map(move |record| i64::from(record.sample.cells[cell].get() / scale));
-    let fits: Vec<Fit> = (0..cells).map(|cell| Fit::new(column(cell), &means, shift)).collect();
+    let values = records.iter().flat_map(|record| &record.sample.cells);
+    let mut rows = Vec::with_capacity(records.len() * cells);
+    rows.extend(values.map(|cell| if scale == 1 { cell.get() } else { cell.get() / scale }));
+    let fits = fit(&rows, cells, &means);
     fits.iter().for_each(|fit| out.int(i64::from(fit.offset >> shift)));
     fits.iter().for_each(|fit| out.int(i64::from(fit.gain)));
 
     let mut row = Vec::with_capacity(cells + 1);
     let mut escapes = Vec::new();
-    for (record, mean) in records.iter().zip(&means) {
+    for (values, mean) in rows.chunks_exact(cells).zip(&means) {
         let rise = mean.wrapping_sub(means[0]);
         row.clear();
-        for (cell, fit) in record.sample.cells.iter().zip(&fits) {
-            let residual = i32::from(cell.get() / scale).wrapping_sub(fit.predict(*mean, rise));
+        for (value, fit) in values.iter().zip(&fits) {
+            let residual = i32::from(*value).wrapping_sub(fit.predict(*mean, rise));
             let zigzag = ((residual << 1) ^ (residual >> 31)) as u32;
             row.push(zigzag.min(u32::from(ESCAPE)) as u8);
             if zigzag >= u32::from(ESCAPE) {
