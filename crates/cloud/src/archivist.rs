@@ -414,6 +414,16 @@ impl Archivist {
         self.open.members.len() + committing + self.asked.len()
     }
 
+    /// Boots that have archived records; grows only.
+    pub fn boots(&self) -> usize {
+        self.coverage.len() + self.foreign.len()
+    }
+
+    /// Vehicles that have archived records, or will have with the next commit.
+    pub fn vehicles(&self) -> BTreeSet<VehicleId> {
+        self.coverage.keys().map(|(vehicle, _)| vehicle).chain(self.foreign.keys()).cloned().collect()
+    }
+
     /// Numbers that are missing below the highest archived one, of every boot.
     pub fn gaps(&self) -> Vec<Gap> {
         let gaps_of = |key: &(VehicleId, Boot)| {
@@ -444,8 +454,11 @@ impl Archivist {
         // Whoever sends them: a hand-over proves itself, and one that does not is ignored.
         if let Ok(handovers) = Handovers::decode(bytes) {
             for item in &handovers.items {
-                let extended = Handover::from_bytes(item).and_then(|handover| self.trust.extend(&handover));
-                if let Err(error) = extended {
+                let extended = match Handover::from_bytes(item) {
+                    Ok(handover) => self.trust.extend(&handover).err(),
+                    Err(error) => Some(error),
+                };
+                if let Some(error) = extended {
                     tracing::warn!(%error, "a hand-over of the authorities does not verify: ignored");
                 }
             }

@@ -7,12 +7,12 @@ use crate::{
 };
 use hdrhistogram::Histogram;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use voltmesh_control::{Latency, Role, Status};
-use voltmesh_telemetry::Digest;
+use voltmesh_telemetry::{Digest, VehicleId};
 
 /// Gaps listed; more are only counted.
 pub const MAX_GAPS: usize = 10_000;
@@ -32,6 +32,7 @@ struct Inner {
     missing: u64,
     pending: u64,
     fogs: u64,
+    vehicles: (usize, BTreeSet<VehicleId>),
     latest: BTreeMap<String, ArchivedRow>,
     commit: Histogram<u64>,
     archive: Histogram<u64>,
@@ -57,6 +58,7 @@ impl Board {
             missing: 0,
             pending: 0,
             fogs: 0,
+            vehicles: Default::default(),
             latest: BTreeMap::new(),
             commit: histogram(),
             archive: histogram(),
@@ -88,6 +90,9 @@ impl Board {
     pub fn update(&self, archivist: &Archivist, gaps: bool) {
         let listed = gaps.then(|| archivist.gaps());
         let mut inner = self.lock();
+        if inner.vehicles.0 != archivist.boots() {
+            inner.vehicles = (archivist.boots(), archivist.vehicles());
+        }
         inner.counters = archivist.counters();
         inner.pending = archivist.pending() as u64;
         inner.by_stage.clone_from(archivist.quarantined_by_stage());
@@ -152,9 +157,9 @@ impl Board {
         self.lock().latest.get(vehicle).cloned()
     }
 
-    /// Vehicles whose latest record is in memory.
-    pub fn vehicles(&self) -> Vec<String> {
-        self.lock().latest.keys().cloned().collect()
+    /// Vehicles with archived records.
+    pub fn vehicles(&self) -> BTreeSet<VehicleId> {
+        self.lock().vehicles.1.clone()
     }
 
     /// Gaps, at most [`MAX_GAPS`], and how many there are.

@@ -31,7 +31,8 @@ use voltmesh_telemetry::Timestamp;
 
 /// MQTT headers and topic around an envelope.
 const PACKET_OVERHEAD: usize = 4096;
-/// Rows read at the start to know vehicles' latest records.
+/// An archive of up to so many rows is read at the start for vehicles' latest records; in a larger one they are looked
+/// up when asked for, until their next commit.
 const WARM_ROWS: u64 = 200_000;
 /// After the store failed, try again so often.
 const RETRY: Duration = Duration::from_secs(1);
@@ -62,7 +63,7 @@ pub enum Error {
         path: String,
         /// Why.
         #[source]
-        source: voltmesh_ledger::Error,
+        source: Box<voltmesh_ledger::Error>,
     },
     /// The archive.
     #[error(transparent)]
@@ -153,7 +154,7 @@ impl Cloud {
         let location = Location::parse(&config.archive, &config.store)?;
         let (archive, marks) = Archive::open(&location, config.commit.settings()).await?;
         let reader = archive.reader();
-        board.seed_latest(reader.recent_latest(WARM_ROWS).await?);
+        board.seed_latest(reader.all_latest(WARM_ROWS).await?);
         let archivist = Archivist::new(trust, credentials.signing.clone(), config.commit.grouping(), &marks);
         board.update(&archivist, true);
 
@@ -167,7 +168,7 @@ impl Cloud {
         let tls = credentials.server_config(&revoked)?;
         let http = if config.http.tls {
             let listener =
-                TlsListener::new(listener, tls.clone()).map_err(|source| Error::io("http.tls", source))?;
+                TlsListener::new(listener, &tls).map_err(|source| Error::io("http.tls", source))?;
             tokio::spawn(async move {
                 axum::serve(listener, app).await.ok();
             })
@@ -260,7 +261,8 @@ fn load_trust(config: &Config) -> Result<Trust, Error> {
     let read = |path: &Path| {
         let text =
             std::fs::read_to_string(path).map_err(|source| Error::io(path.display().to_string(), source))?;
-        Trust::from_toml(&text).map_err(|source| Error::Trust { path: path.display().to_string(), source })
+        Trust::from_toml(&text)
+            .map_err(|source| Error::Trust { path: path.display().to_string(), source: Box::new(source) })
     };
     let mut trust = read(&config.trust)?;
     if let Some(learned) = config.trust_learned.as_deref().filter(|path| path.exists()) {

@@ -1,1 +1,104 @@
+//! The laws of the core in memory, the archive on disk with crashes, and the whole over real sockets.
 
+mod archive;
+mod core;
+mod http;
+
+use crate::{
+    Answer, Archive, Archivist, Commit, Grouping, Input, Location, Marks, Output, Question, Reader, Settings,
+    Token,
+    testing::{Fleet, fog_name},
+};
+use bytes::Bytes;
+use ed25519_dalek::SigningKey;
+use voltmesh_telemetry::Timestamp;
+
+fn cloud_key() -> SigningKey {
+    SigningKey::from_bytes(&[42; 32])
+}
+
+fn at(ms: u64) -> Timestamp {
+    Timestamp::from_millis(1_780_300_000_000 + ms)
+}
+
+fn envelope(fog: u8, token: u64, bytes: Bytes) -> Input {
+    Input::Envelope { fog: fog_name(fog), token: Token(token), bytes }
+}
+
+/// A core with a real archive behind it, driven step by step.
+struct Bench {
+    core: Archivist,
+    archive: Archive,
+    clock: u64,
+    accepted: Vec<Token>,
+    rejected: Vec<(Token, String)>,
+    refused: Vec<Token>,
+    notices: Vec<Bytes>,
+}
+
+impl Bench {
+    async fn open(fleet: &Fleet, location: &Location, settings: Settings) -> Self {
+        let (archive, marks) = Archive::open(location, settings).await.unwrap();
+        let core = Archivist::new(fleet.trust(), cloud_key(), Grouping::default(), &marks);
+        let clock = 0;
+        Self { core, archive, clock, accepted: vec![], rejected: vec![], refused: vec![], notices: vec![] }
+    }
+
+    fn reader(&self) -> Reader {
+        self.archive.reader()
+    }
+
+    /// Handles an input and whatever it asks for; false if a commit failed.
+    async fn step(&mut self, input: Input) -> bool {
+        let mut inputs = std::collections::VecDeque::from([input]);
+        let mut fine = true;
+        while let Some(input) = inputs.pop_front() {
+            for output in self.core.handle(at(self.clock), input) {
+                match output {
+                    Output::Commit(commit) => match self.archive.commit(&commit).await {
+                        Ok(()) => inputs.push_back(Input::Committed { ticket: commit.ticket }),
+                        Err(_) => fine = false,
+                    },
+                    Output::Ask { question, about } => {
+                        let answer = ask(&self.reader(), about).await;
+                        inputs.push_back(Input::Answered { question, answer });
+                    }
+                    Output::Accept(token) => self.accepted.push(token),
+                    Output::Reject(token, refusal) => self.rejected.push((token, refusal.stage.to_string())),
+                    Output::Refuse(token, _) => self.refused.push(token),
+                    Output::Notice { bytes, .. } => self.notices.push(bytes),
+                }
+            }
+        }
+        fine
+    }
+
+    async fn deliver(&mut self, fog: u8, token: u64, bytes: Bytes) -> bool {
+        self.step(envelope(fog, token, bytes)).await
+    }
+
+    /// Lets the commit interval pass.
+    async fn flush(&mut self) -> bool {
+        self.clock += 10_000;
+        self.step(Input::Tick).await
+    }
+}
+
+async fn ask(reader: &Reader, about: Question) -> Answer {
+    match about {
+        Question::Batches { vehicle, boot, first, last } => {
+            Answer::Batches(reader.batches_near(&vehicle, boot, first, last).await.unwrap())
+        }
+        Question::Numbers { vehicle, numbers } => {
+            Answer::Numbers(reader.foreign_numbers(&vehicle, &numbers).await.unwrap())
+        }
+    }
+}
+
+fn commits(outputs: &[Output]) -> Vec<&Commit> {
+    outputs.iter().filter_map(|o| if let Output::Commit(commit) = o { Some(commit) } else { None }).collect()
+}
+
+fn new_core(fleet: &Fleet) -> Archivist {
+    Archivist::new(fleet.trust(), cloud_key(), Grouping::default(), &Marks::default())
+}

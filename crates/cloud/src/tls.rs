@@ -26,11 +26,13 @@ pub struct TlsListener {
 }
 
 impl TlsListener {
-    /// Takes over a listening socket.
-    pub fn new(listener: TcpListener, config: Arc<ServerConfig>) -> io::Result<Self> {
+    /// Takes over a listening socket. `config` is that of the MQTT server, but for the protocol spoken inside.
+    pub fn new(listener: TcpListener, config: &ServerConfig) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let (sender, ready) = mpsc::channel(MAX_HANDSHAKES);
-        let acceptor = TlsAcceptor::from(config);
+        let mut config = config.clone();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let acceptor = TlsAcceptor::from(Arc::new(config));
         let slots = Arc::new(Semaphore::new(MAX_HANDSHAKES));
         let task = tokio::spawn(async move {
             loop {

@@ -79,7 +79,7 @@ pub async fn verify_reader(reader: &Reader, trust: &Trust) -> Result<ArchiveRepo
     let mut report = ArchiveReport { quarantined: reader.totals().quarantined, ..ArchiveReport::default() };
     let mut expected: BTreeMap<Key, Expected> = BTreeMap::new();
     let mut chains: BTreeMap<(VehicleId, Boot), Vec<Stored>> = BTreeMap::new();
-    for file in reader.batch_files().await {
+    for file in reader.batch_files() {
         let Some(rows) = readable(reader.batches_in(&file).await, file.path.as_ref(), &mut report) else {
             report.bad_batches += file.rows.unwrap_or(1);
             report.batches += file.rows.unwrap_or(1);

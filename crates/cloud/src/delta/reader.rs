@@ -272,16 +272,14 @@ impl Reader {
         Ok(Page { records, next })
     }
 
-    /// The latest record of every vehicle in the newest files that together hold at most `max_rows` rows.
-    pub async fn recent_latest(&self, max_rows: u64) -> Result<BTreeMap<String, ArchivedRow>, ArchiveError> {
-        let files = self.records.files();
-        let mut newest: Vec<_> = files.iter().collect();
-        newest.sort_by(|a, b| b.day.cmp(&a.day));
+    /// The latest record of every vehicle, if the archive has at most `max_rows` rows; else nothing, since a part of
+    /// it could name the wrong ones.
+    pub async fn all_latest(&self, max_rows: u64) -> Result<BTreeMap<String, ArchivedRow>, ArchiveError> {
         let mut latest: BTreeMap<String, ArchivedRow> = BTreeMap::new();
-        let mut budget = max_rows;
-        for file in newest {
-            let Some(left) = budget.checked_sub(file.rows.unwrap_or(0)) else { break };
-            budget = left;
+        if self.totals().records > max_rows {
+            return Ok(latest);
+        }
+        for file in self.records.files().iter() {
             for batch in self.records.scan_file(file, &[], &Wanted::default()).await? {
                 for row in archived_rows(&batch)? {
                     let known = latest.get(&row.vehicle);
@@ -294,7 +292,7 @@ impl Reader {
         Ok(latest)
     }
 
-    /// The latest record of one vehicle, from the files that can hold it, last boots first.
+    /// The latest record of one vehicle, by time, from the newest files that can hold it.
     pub async fn latest_of(&self, vehicle: &VehicleId) -> Result<Option<ArchivedRow>, ArchiveError> {
         let wanted = Wanted::of(vehicle.as_str());
         let files = self.records.files();
@@ -317,27 +315,8 @@ impl Reader {
         Ok(latest)
     }
 
-    /// Vehicles with archived records, from the files' statistics and, where those are not exact, the files.
-    pub async fn vehicles(&self) -> Result<BTreeSet<String>, ArchiveError> {
-        let mut found = BTreeSet::new();
-        for file in self.records.files().iter() {
-            match &file.vehicles {
-                Some((min, max)) if min == max => {
-                    found.insert(min.clone());
-                }
-                _ => {
-                    for batch in self.records.scan_file(file, &["vehicle"], &Wanted::default()).await? {
-                        let vehicles = Columns(&batch).text("vehicle")?;
-                        found.extend(vehicles.iter().flatten().map(str::to_owned));
-                    }
-                }
-            }
-        }
-        Ok(found)
-    }
-
     /// All rows of `batches`, file by file.
-    pub(crate) async fn batch_files(&self) -> Vec<Arc<DataFile>> {
+    pub(crate) fn batch_files(&self) -> Vec<Arc<DataFile>> {
         self.batches.files().as_ref().clone()
     }
 

@@ -38,10 +38,10 @@ pub async fn replay(store: &Arc<dyn ObjectStore>, version: u64) -> Result<Replay
             ".json" if number <= version => {
                 commits.insert(number, entry.location.clone());
             }
-            ".checkpoint.parquet" if number <= version => {
-                if checkpoint.as_ref().is_none_or(|(latest, _, _)| *latest < number) {
-                    checkpoint = Some((number, entry.location.clone(), entry.size));
-                }
+            ".checkpoint.parquet"
+                if number <= version && checkpoint.as_ref().is_none_or(|(latest, _, _)| *latest < number) =>
+            {
+                checkpoint = Some((number, entry.location.clone(), entry.size));
             }
             _ => {}
         }

@@ -52,6 +52,7 @@ pub(super) struct Table {
     delta: DeltaTable,
     view: View,
     properties: WriterProperties,
+    checkpoint_every: u64,
 }
 
 /// A read-only handle on a table that follows its writer's commits.
@@ -132,8 +133,13 @@ impl Table {
             return Ok(None);
         }
         let view = View { store, files: Files::default() };
-        let table =
-            Self { name: definition.name, delta, view, properties: writer_properties(&definition.schema)? };
+        let table = Self {
+            name: definition.name,
+            delta,
+            view,
+            properties: writer_properties(&definition.schema)?,
+            checkpoint_every: definition.checkpoint_every.max(1),
+        };
         table.check_schema(&definition.schema)?;
         table.index()?;
         Ok(Some(table))
@@ -256,8 +262,11 @@ impl Table {
         metadata: Value,
     ) -> Result<(), ArchiveError> {
         // No retries: a version that someone else wrote may hold the same records, so the caller must look first.
+        // The log is listed to find expired entries: only beside a checkpoint, after which there may be some.
+        let clean_up = (self.version() + 2).is_multiple_of(self.checkpoint_every);
         let properties = CommitProperties::default()
             .with_max_retries(0)
+            .with_cleanup_expired_logs(Some(clean_up))
             .with_application_transactions(transactions)
             .with_metadata([(METADATA_KEY.to_owned(), metadata)]);
         let state = self.delta.snapshot().map_err(ArchiveError::store)?;

@@ -1,0 +1,332 @@
+//! The archive on a real folder and on a store that fails.
+
+use super::*;
+use crate::{ArchiveError, delta::durable::DurableFolder, testing::*, verify_archive};
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, memory::InMemory,
+    path::Path,
+};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+use voltmesh_ledger::Proof;
+use voltmesh_telemetry::{Boot, RecordId, RecordNumber};
+
+const QUICK: Settings = Settings { checkpoint_every: 3, compact_files: 0, vacuum_hours: 168 };
+
+/// Fails the `n`-th write and all after it, as if the process had died there; with `made`, that write still happened.
+#[derive(Debug)]
+struct Crashing {
+    inner: Arc<dyn ObjectStore>,
+    left: AtomicI64,
+    made: bool,
+}
+
+impl fmt::Display for Crashing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Crashing")
+    }
+}
+
+fn crashed() -> Error {
+    Error::Generic { store: "Crashing", source: "the process is dead".into() }
+}
+
+#[async_trait]
+impl ObjectStore for Crashing {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+        let left = self.left.fetch_sub(1, Ordering::SeqCst);
+        if left > 0 {
+            return self.inner.put_opts(location, payload, opts).await;
+        }
+        if left == 0 && self.made {
+            self.inner.put_opts(location, payload, opts).await?;
+        }
+        Err(crashed())
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        opts: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        if self.left.fetch_sub(1, Ordering::SeqCst) > 0 {
+            return self.inner.put_multipart_opts(location, opts).await;
+        }
+        Err(crashed())
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.inner.get_opts(location, options).await
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+
+    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        self.inner.rename_opts(from, to, options).await
+    }
+}
+
+fn in_memory(store: Arc<dyn ObjectStore>) -> Location {
+    Location { store, url: "memory:///archive/".parse().unwrap() }
+}
+
+fn record(text: &str) -> RecordId {
+    text.parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn survives_a_restart_and_proves_every_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = Location::folder(&folder.path().join("a/b")).unwrap();
+    let mut fleet = Fleet::new(3);
+    let batches = fleet.boot(0, 1, &[5, 5, 5, 5]);
+    let foreign = fleet.foreign(0, 1, &[1, 2, 3]);
+    let again = fleet.foreign(1, 1, &[3, 4]);
+    let mut bench = Bench::open(&fleet, &location, QUICK).await;
+    for (token, batch) in [(1, &batches[0]), (2, &batches[2]), (3, &foreign)] {
+        let delivery = fleet.envelope(0, batch);
+        bench.deliver(0, token, delivery).await;
+        assert!(bench.flush().await);
+    }
+    assert_eq!((bench.accepted.len(), bench.notices.len()), (3, 2));
+
+    // Killed and started again: nothing in memory.
+    let mut bench = Bench::open(&fleet, &location, QUICK).await;
+    assert_eq!(bench.core.gaps().iter().map(|gap| (gap.first, gap.next)).collect::<Vec<_>>(), [(5, 10)]);
+    for (token, batch) in [(4, &batches[2]), (5, &batches[1]), (6, &again), (7, &batches[3]), (8, &foreign)] {
+        let delivery = fleet.envelope(1, batch);
+        bench.deliver(1, token, delivery).await;
+    }
+    assert!(bench.flush().await);
+    assert_eq!(bench.accepted.len(), 5);
+    assert_eq!((bench.core.counters().duplicates, bench.core.counters().records), (2, 11));
+    assert!(bench.core.gaps().is_empty());
+
+    let report = verify_archive(&location, &fleet.trust()).await.unwrap();
+    assert!(report.is_sound(), "{report:#?}");
+    assert_eq!((report.records, report.verified, report.batches), (24, 24, 6));
+
+    let reader = bench.reader();
+    for (vehicle, boot, number) in
+        [(0, 1, 0), (0, 1, 7), (0, 1, 19), (1, 0, again.open().unwrap()[1].number.get())]
+    {
+        let id = RecordId {
+            vehicle: id_of(&vehicle_name(vehicle)),
+            boot: Boot::new(boot),
+            number: RecordNumber::new(number),
+        };
+        let bytes = crate::prove(&reader, &fleet.trust().chain(), &id).await.unwrap();
+        let proven = Proof::decode(&bytes).unwrap().verify(&fleet.trust()).unwrap();
+        assert_eq!(proven.id, id);
+    }
+    let nothing = crate::prove(&reader, &fleet.trust().chain(), &record("ev-0/1/20")).await;
+    assert!(matches!(nothing, Err(crate::ProveError::NotArchived(_))));
+
+    // Pages in order of time, whatever the order of arrival.
+    let mut numbers = Vec::new();
+    let mut after = None;
+    loop {
+        let page = reader.records(&id_of("ev-0"), 0, u64::MAX >> 20, after, 6).await.unwrap();
+        numbers.extend(page.records.iter().map(|row| row.number));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(numbers, (0..20).collect::<Vec<_>>());
+    let from = sample(0, 1, 4).time.as_millis();
+    let page = reader.records(&id_of("ev-0"), from, from + 3000, None, 100).await.unwrap();
+    assert_eq!(page.records.iter().map(|row| row.number).collect::<Vec<_>>(), [4, 5, 6]);
+    assert_eq!(page.records[0].pack_voltage_v, sample(0, 1, 4).pack_voltage.to_base());
+    assert_eq!(reader.latest_of(&id_of("ev-0")).await.unwrap().unwrap().number, 19);
+    assert_eq!(reader.all_latest(1000).await.unwrap().into_keys().collect::<Vec<_>>(), ["ev-0", "ev-1"]);
+    assert_eq!(bench.core.vehicles().len(), 2);
+}
+
+/// The process dies at each of a commit's writes in turn, that write made or not. After a restart and a second
+/// delivery everything is there once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_at_any_write_of_a_commit_loses_and_doubles_nothing() {
+    let mut fleet = Fleet::new(1);
+    let batches = fleet.boot(0, 1, &[3, 3, 3, 3, 3]);
+    let deliveries: Vec<_> = batches.iter().map(|batch| fleet.envelope(0, batch)).collect();
+    let mut repaired = false;
+    for n in 0.. {
+        let mut finished = false;
+        for made in [false, true] {
+            let disk: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+            let mut bench = Bench::open(&fleet, &in_memory(disk.clone()), QUICK).await;
+            bench.deliver(0, 0, deliveries[0].clone()).await;
+            assert!(bench.flush().await);
+            drop(bench);
+
+            let dying = Crashing { inner: disk.clone(), left: AtomicI64::new(n), made };
+            let mut bench = Bench::open(&fleet, &in_memory(Arc::new(dying)), QUICK).await;
+            for delivery in [1, 3] {
+                bench.deliver(0, delivery, deliveries[delivery as usize].clone()).await;
+            }
+            finished = bench.flush().await;
+            assert_eq!(bench.accepted.len(), if finished { 2 } else { 0 }, "acknowledged without a commit");
+            let [records, batches, _] = bench.archive.versions();
+            repaired |= records != batches;
+            drop(bench);
+
+            let location = in_memory(disk);
+            let mut bench = Bench::open(&fleet, &location, QUICK).await;
+            for (token, delivery) in deliveries.iter().enumerate() {
+                bench.deliver(0, token as u64, delivery.clone()).await;
+            }
+            bench.flush().await;
+            bench.flush().await;
+            assert_eq!(bench.accepted.len(), 5, "write {n}, made: {made}");
+            let report = crate::verify_reader(&bench.reader(), &fleet.trust()).await.unwrap();
+            assert!(report.is_sound(), "write {n}, made: {made}: {report:#?}");
+            assert_eq!((report.verified, report.gaps), (15, 0), "write {n}, made: {made}");
+        }
+        if finished {
+            assert!(n >= 4, "a commit has at least four writes, {n} failed");
+            break;
+        }
+    }
+    assert!(repaired, "no crash came between the two tables");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_writer_is_noticed() {
+    let disk: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let mut fleet = Fleet::new(1);
+    let batches = fleet.boot(0, 1, &[3, 3]);
+    let mut one = Bench::open(&fleet, &in_memory(disk.clone()), QUICK).await;
+    let mut two = Bench::open(&fleet, &in_memory(disk.clone()), QUICK).await;
+    let delivery = fleet.envelope(0, &batches[0]);
+    one.deliver(0, 1, delivery.clone()).await;
+    assert!(one.flush().await);
+    // The other one does not know of it and wants to append the same.
+    two.deliver(0, 1, delivery).await;
+    let out = two.core.handle(at(20_000), Input::Tick);
+    let error = two.archive.commit(commits(&out)[0]).await.unwrap_err();
+    assert!(matches!(error, ArchiveError::Conflict), "{error:?}");
+    let marks = two.archive.reload().await.unwrap();
+    assert!(two.step(Input::Reloaded { ticket: 0, marks }).await);
+    assert_eq!((two.accepted.len(), two.core.counters().duplicates), (1, 1));
+    let report = crate::verify_reader(&two.reader(), &fleet.trust()).await.unwrap();
+    assert_eq!((report.verified, report.duplicates), (3, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn merged_files_hold_the_same_and_stay_sound() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = Location::folder(folder.path()).unwrap();
+    let mut fleet = Fleet::new(2);
+    let settings = Settings { compact_files: 4, ..QUICK };
+    let mut bench = Bench::open(&fleet, &location, settings).await;
+    for (n, batch) in fleet.boot(0, 1, &[4; 7]).iter().enumerate() {
+        // Every third one is missing at first.
+        if n % 3 != 1 {
+            let delivery = fleet.envelope(0, batch);
+            bench.deliver(0, n as u64, delivery).await;
+            assert!(bench.flush().await);
+        }
+    }
+    assert_eq!(bench.reader().record_files().len(), 5);
+    assert!(bench.archive.compact().await.unwrap());
+    assert_eq!(bench.reader().record_files().len(), 1);
+    assert!(!bench.archive.compact().await.unwrap());
+    let gaps = bench.core.gaps();
+    let mut bench = Bench::open(&fleet, &location, settings).await;
+    assert_eq!(bench.core.gaps(), gaps, "islands survive compaction");
+    for (n, batch) in fleet.boot(0, 1, &[4; 7]).iter().enumerate() {
+        let delivery = fleet.envelope(1, batch);
+        bench.deliver(1, n as u64, delivery).await;
+    }
+    assert!(bench.flush().await);
+    let report = verify_archive(&location, &fleet.trust()).await.unwrap();
+    assert!(report.is_sound(), "{report:#?}");
+    assert_eq!((report.verified, report.gaps), (28, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tampering_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = Location::folder(folder.path()).unwrap();
+    let mut fleet = Fleet::new(1);
+    let mut bench = Bench::open(&fleet, &location, QUICK).await;
+    for (n, batch) in fleet.boot(0, 1, &[4, 4]).iter().enumerate() {
+        let delivery = fleet.envelope(0, batch);
+        bench.deliver(0, n as u64, delivery).await;
+        assert!(bench.flush().await);
+    }
+    let file = bench.reader().record_files()[0].path.clone();
+    let path = folder.path().join("records").join(file.as_ref());
+    let whole = std::fs::read(&path).unwrap();
+
+    // A row that says something else.
+    let damaged = crate::testing::alter_first_voltage(&whole).unwrap();
+    std::fs::write(&path, damaged).unwrap();
+    let report = verify_archive(&location, &fleet.trust()).await.unwrap();
+    assert!(!report.is_sound() && report.tampered >= 1, "{report:#?}");
+
+    // A byte of the file's data.
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 3] ^= 0x40;
+    std::fs::write(&path, flipped).unwrap();
+    let report = verify_archive(&location, &fleet.trust()).await.unwrap();
+    assert!(!report.is_sound(), "{report:#?}");
+
+    // The file is gone.
+    std::fs::remove_file(&path).unwrap();
+    let report = verify_archive(&location, &fleet.trust()).await.unwrap();
+    assert!(!report.is_sound() && report.missing == 4, "{report:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_deliveries_are_kept_with_their_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = Location::folder(folder.path()).unwrap();
+    let fleet = Fleet::new(1);
+    let mut bench = Bench::open(&fleet, &location, QUICK).await;
+    bench.deliver(0, 1, Bytes::from_static(b"nonsense")).await;
+    assert!(bench.rejected.is_empty());
+    assert!(bench.flush().await);
+    assert_eq!(bench.rejected, [(Token(1), "envelope".to_owned())]);
+    assert_eq!(bench.reader().totals().quarantined, 1);
+    let report = verify_archive(&location, &fleet.trust()).await.unwrap();
+    assert_eq!((report.quarantined, report.is_sound()), (1, true));
+}
+
+#[tokio::test]
+async fn a_durable_put_creates_once_and_leaves_nothing_behind() {
+    use object_store::{ObjectStoreExt as _, PutMode};
+    let folder = tempfile::tempdir().unwrap();
+    let store = DurableFolder::new();
+    let at = Path::from_absolute_path(folder.path().join("x/y/z.json")).unwrap();
+    let create = || PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+    store.put_opts(&at, "one".into(), create()).await.unwrap();
+    let again = store.put_opts(&at, "two".into(), create()).await;
+    assert!(matches!(again, Err(Error::AlreadyExists { .. })), "{again:?}");
+    store.put(&at, "three".into()).await.unwrap();
+    assert_eq!(store.get(&at).await.unwrap().bytes().await.unwrap(), "three");
+    assert_eq!(std::fs::read_dir(folder.path().join("x/y")).unwrap().count(), 1);
+}

@@ -1,0 +1,77 @@
+//! Somebody else's reader: the `deltalake` package for Python, and DuckDB's if that is there too.
+//! Skipped, with the reason, where Python or the package is missing. `VOLTMESH_PYTHON` names another interpreter.
+
+use std::process::Command;
+use voltmesh_cloud::{
+    Archive, Archivist, Grouping, Input, Location, Output, Settings, Token, testing::Fleet,
+};
+use voltmesh_telemetry::Timestamp;
+
+const SCRIPT: &str = r#"
+import sys
+from deltalake import DeltaTable
+root = sys.argv[1]
+records = DeltaTable(root + "/records").to_pyarrow_table()
+batches = DeltaTable(root + "/batches").to_pyarrow_table()
+assert records.num_rows == 40, records.num_rows
+assert batches.num_rows == 4, batches.num_rows
+assert sorted(records["number"].to_pylist()) == sorted(list(range(20)) * 2)
+assert all(len(cells) == 96 for cells in records["cells_mv"].to_pylist())
+assert all(350 < v < 360 for v in records["pack_voltage_v"].to_pylist())
+assert str(records.schema.field("time").type) == "timestamp[us, tz=UTC]", records.schema
+assert set(records["batch_id"].to_pylist()) == set(batches["batch_id"].to_pylist())
+print("deltalake reads", records.num_rows, "records")
+try:
+    import duckdb
+    mean = duckdb.sql("SELECT avg(pack_voltage_v) FROM records WHERE vehicle = 'ev-1'").fetchone()[0]
+    assert 350 < mean < 360, mean
+    print("DuckDB reads them too")
+except ImportError:
+    print("DuckDB is not installed")
+"#;
+
+#[test]
+fn python_reads_the_archive() {
+    let python = std::env::var("VOLTMESH_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let importable = Command::new(&python).args(["-c", "import deltalake, pyarrow"]).output();
+    match importable {
+        Ok(output) if output.status.success() => {}
+        Ok(_) => {
+            return println!(
+                "skipped: {python} cannot import deltalake and pyarrow (pip install deltalake pyarrow)"
+            );
+        }
+        Err(error) => return println!("skipped: {python} does not run: {error}"),
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(fill(&Location::folder(folder.path()).unwrap()));
+    let output = Command::new(&python).args(["-c", SCRIPT]).arg(folder.path()).output().unwrap();
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}");
+    println!("{said}");
+}
+
+/// Two vehicles, two batches each, a commit per batch and a Delta checkpoint between.
+async fn fill(location: &Location) {
+    let mut fleet = Fleet::new(2);
+    let settings = Settings { checkpoint_every: 2, ..Settings::default() };
+    let (mut archive, marks) = Archive::open(location, settings).await.unwrap();
+    let key = ed25519_dalek::SigningKey::from_bytes(&[1; 32]);
+    let mut core = Archivist::new(fleet.trust(), key, Grouping::default(), &marks);
+    let mut clock = 1_780_300_000_000;
+    for vehicle in 0..2 {
+        for batch in fleet.boot(vehicle, 1, &[12, 8]) {
+            clock += 5000;
+            let bytes = fleet.envelope(0, &batch);
+            let delivery = Input::Envelope { fog: "fog-0".into(), token: Token(clock), bytes };
+            core.handle(Timestamp::from_millis(clock), delivery);
+            for output in core.handle(Timestamp::from_millis(clock + 2000), Input::Tick) {
+                let Output::Commit(commit) = output else { continue };
+                archive.commit(&commit).await.unwrap();
+                core.handle(Timestamp::from_millis(clock + 2000), Input::Committed { ticket: commit.ticket });
+            }
+        }
+    }
+}
