@@ -1,0 +1,252 @@
+//! One seed, or many.
+
+use crate::{
+    checker,
+    faults::{self, Change},
+    options::Options,
+    world::World,
+};
+use commonware_runtime::{Clock as _, Runner as _, Supervisor as _, deterministic};
+use rand::{SeedableRng as _, rngs::StdRng};
+use serde::Serialize;
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+/// The simulation's time 0: 2026-01-01, in seconds since the Unix epoch.
+const EPOCH_S: u64 = 1_767_225_600;
+/// The world is looked after so often.
+const STEP: Duration = Duration::from_millis(100);
+/// Of the run, so many percent have faults; then it is calm.
+const FAULTY_PERCENT: u64 = 60;
+/// At least so long may it take after the faults until everything is archived: the longest timer in the way is a
+/// connection given up after 10 s, an offer again after 8 s, then 16 s and 32 s, and a change of authorities.
+const SETTLE: Duration = Duration::from_secs(180);
+
+/// What came of one seed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// Minutes asked for, in thousandths.
+    pub minutes_thousandths: u64,
+    /// Digest of everything that happened, in order; the same for the same seed and options.
+    pub trace_digest: String,
+    /// What the checker counted.
+    pub counters: checker::Counters,
+    /// How often what went wrong.
+    pub faults: BTreeMap<String, u64>,
+    /// Simulated time until the end, in seconds.
+    pub virtual_seconds: u64,
+    /// Broken invariants; empty if it passed.
+    pub problems: Vec<String>,
+}
+
+impl Report {
+    /// Whether all invariants hold.
+    pub fn passed(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    /// The command that runs the same again.
+    pub fn replay(&self) -> String {
+        format!("voltmesh sim --seed {} --minutes {}", self.seed, self.minutes_thousandths as f64 / 1000.0)
+    }
+}
+
+/// Runs one seed for so many simulated minutes, and on until all is archived.
+pub fn run(seed: u64, minutes: f64, options: &Options) -> Report {
+    let minutes_thousandths = (minutes * 1000.0).round().max(1.0) as u64;
+    let failed = |problem: String| Report {
+        seed,
+        minutes_thousandths,
+        trace_digest: String::new(),
+        counters: checker::Counters::default(),
+        faults: BTreeMap::new(),
+        virtual_seconds: 0,
+        problems: vec![problem],
+    };
+    let config = deterministic::Config::new()
+        .with_seed(seed)
+        .with_start_time(SystemTime::UNIX_EPOCH + Duration::from_secs(EPOCH_S));
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        deterministic::Runner::new(config)
+            .start(|context| simulate(context, seed, minutes_thousandths, options))
+    }));
+    outcome.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        failed(format!("the simulation itself panicked: {text}"))
+    })
+}
+
+async fn simulate(
+    context: deterministic::Context,
+    seed: u64,
+    minutes_thousandths: u64,
+    options: &Options,
+) -> Report {
+    let start = context.current();
+    let total_ms = minutes_thousandths * 60;
+    let calm_ms = total_ms * FAULTY_PERCENT / 100;
+    let calm = start + Duration::from_millis(calm_ms);
+    let mut rng = StdRng::seed_from_u64(seed ^ 0x6661_756c);
+    let schedule = faults::schedule(
+        &mut rng,
+        options.faults,
+        options.fogs,
+        options.vehicles,
+        2_000.min(calm_ms / 4),
+        calm_ms,
+    );
+    let mut world = World::new(context.child("world"), seed, options, calm);
+    world.start();
+    let mut counts = BTreeMap::new();
+    let mut pending = schedule.into_iter().peekable();
+    while context.current() < calm && !world.checker.is_broken() {
+        let elapsed = context.current().duration_since(start).unwrap_or_default().as_millis() as u64;
+        while let Some((_, change)) = pending.next_if(|(at, _)| *at <= elapsed) {
+            count(&mut counts, change);
+            world.apply(change);
+        }
+        world.tend();
+        context.sleep(STEP).await;
+    }
+    world.calm();
+    let bound = context.current() + SETTLE.max(Duration::from_millis(total_ms - calm_ms));
+    while !world.checker.is_broken() {
+        world.tend();
+        context.sleep(STEP).await;
+        let (low, high) = world.heights();
+        let together = high.get() > 0 && high.get() - low.get() <= 2;
+        let (owed, named) = world.checker.owed();
+        if owed == 0 && together && context.current() >= calm + Duration::from_secs(3) {
+            break;
+        }
+        if context.current() >= bound {
+            world.checker.problem(format!(
+                "work does not go on: {owed} records are not archived, heights {low}..{high}"
+            ));
+            named.into_iter().for_each(|text| world.checker.problem(text));
+        }
+    }
+    let disks = world.disks();
+    let mesh = world.mesh.counters();
+    for (name, value) in [
+        ("crashes", world.crashes()),
+        ("power cuts", disks.power_cuts),
+        ("torn files", disks.torn_files),
+        ("failed syncs", disks.failed_syncs),
+        ("refused writes", disks.refused_writes),
+        ("failed commits", world.archive.failures()),
+        ("links reset", world.net.resets()),
+        ("messages lost", mesh.lost),
+        ("messages doubled", mesh.duplicated),
+        ("messages reordered", mesh.reordered),
+        ("authorities blocked", mesh.blocked),
+    ] {
+        if value > 0 {
+            counts.insert(name.to_owned(), value);
+        }
+    }
+    // The order of everything the runtime did, and of everything that the checker saw.
+    let trace = [context.auditor().state().as_bytes(), world.checker.trace().as_bytes()].concat();
+    Report {
+        seed,
+        minutes_thousandths,
+        trace_digest: voltmesh_telemetry::Digest::of(&trace).to_string(),
+        counters: world.checker.counters(),
+        faults: counts,
+        virtual_seconds: context.current().duration_since(start).unwrap_or_default().as_secs(),
+        problems: world.checker.problems(),
+    }
+}
+
+fn count(counts: &mut BTreeMap<String, u64>, change: Change) {
+    let name = match change {
+        Change::PowerOff(_) => "power off",
+        Change::Kill(_) => "killed",
+        Change::Wipe(_) => "wiped",
+        Change::Fill(..) => "full disk",
+        Change::Slow(..) => "slow disk",
+        Change::FailSyncs(..) => "failing disk",
+        Change::Cut(..) => "roads cut",
+        Change::BadLinks(_) => "bad links",
+        Change::BadMesh(..) => "bad messages",
+        Change::FailCommits(_) => "failing archive",
+        Change::Twin(_) => "Byzantine authority",
+        Change::Skew(_, ms) if ms != 0 => "wrong clock",
+        _ => return,
+    };
+    *counts.entry(name.to_owned()).or_default() += 1;
+}
+
+/// What came of a range of seeds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RangeReport {
+    /// Seeds that ran.
+    pub seeds: u64,
+    /// Simulated seconds, all together.
+    pub virtual_seconds: u64,
+    /// The failed seed with the least number, if any.
+    pub failed: Option<Report>,
+    /// How often what went wrong, all together.
+    pub faults: BTreeMap<String, u64>,
+    /// Records archived, all together.
+    pub archived: u64,
+}
+
+/// Runs the seeds of a range on so many threads; `tell` gets every report as it comes. After a failure no further
+/// seeds are begun.
+pub fn run_range(
+    seeds: Range<u64>,
+    minutes: f64,
+    options: &Options,
+    threads: usize,
+    tell: impl Fn(&Report) + Sync,
+) -> RangeReport {
+    let (next, stop) = (AtomicU64::new(seeds.start), AtomicBool::new(false));
+    let sum = Mutex::new(RangeReport {
+        seeds: 0,
+        virtual_seconds: 0,
+        failed: None,
+        faults: BTreeMap::new(),
+        archived: 0,
+    });
+    std::thread::scope(|scope| {
+        for _ in 0..threads.max(1) {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end {
+                        return;
+                    }
+                    let report = run(seed, minutes, options);
+                    tell(&report);
+                    let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
+                    sum.seeds += 1;
+                    sum.virtual_seconds += report.virtual_seconds;
+                    sum.archived += report.counters.archived;
+                    for (name, value) in &report.faults {
+                        *sum.faults.entry(name.clone()).or_default() += value;
+                    }
+                    if !report.passed() {
+                        stop.store(true, Ordering::Relaxed);
+                        let least = sum.failed.as_ref().is_none_or(|failed| report.seed < failed.seed);
+                        if least {
+                            sum.failed = Some(report);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    sum.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
