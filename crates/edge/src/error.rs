@@ -51,7 +51,7 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong with it.
         #[source]
-        source: voltmesh_ledger::Error,
+        source: Box<voltmesh_ledger::Error>,
     },
 }
 

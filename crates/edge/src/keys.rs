@@ -78,7 +78,7 @@ fn read(path: &Path) -> Result<String, Error> {
 
 fn read_trust(path: &Path) -> Result<Trust, Error> {
     let text = std::fs::read_to_string(path).map_err(Error::file(path, "reading"))?;
-    Trust::from_toml(&text).map_err(|source| Error::Trust { path: path.to_path_buf(), source })
+    Trust::from_toml(&text).map_err(|source| Error::Trust { path: path.to_path_buf(), source: source.into() })
 }
 
 fn hex32(path: &Path, text: &str) -> Result<[u8; 32], Error> {

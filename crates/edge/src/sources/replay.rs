@@ -236,8 +236,8 @@ impl Source for Replay {
             if !taken {
                 continue;
             }
-            if self.period_ms > 0 {
-                self.due_ms = (self.last_ms / self.period_ms + 1) * self.period_ms;
+            if let Some(periods) = self.last_ms.checked_div(self.period_ms) {
+                self.due_ms = (periods + 1) * self.period_ms;
             }
             let Some(sample) = self.sample(row, level) else {
                 self.skipped += 1;
