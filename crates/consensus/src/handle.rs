@@ -42,7 +42,8 @@ pub struct Handle {
 
 impl Handle {
     /// Gets a transaction into the ledger: gives it to all authorities, again and again until it is final. What was
-    /// submitted before counts as success. Forgotten when the process ends: whoever submits repeats it then.
+    /// submitted before counts as success. Forgotten when the process ends: whoever submits repeats it then, unchanged,
+    /// or under a number that leaves room for what others may still hold of it ([`voltmesh_ledger::SEQUENCE_WINDOW`]).
     pub fn submit(&self, transaction: Transaction) -> Result<(), SubmitError> {
         let state = self.shared.finalised();
         let now_ms = self.shared.now_ms();

@@ -29,13 +29,19 @@ pub enum SubmitError {
     },
     /// It can never be in a block after the final state. Do not try again.
     #[error("the ledger would refuse it")]
-    Invalid(#[from] Error),
+    Invalid(#[source] Box<Error>),
     /// Another transaction of the same authority with the same sequence number waits. Number it anew.
     #[error("anchor {sequence} of this authority waits already, with other content")]
     Conflict {
         /// The number.
         sequence: u64,
     },
+}
+
+impl From<Error> for SubmitError {
+    fn from(error: Error) -> Self {
+        Self::Invalid(Box::new(error))
+    }
 }
 
 /// Who waits: an authority's anchors count together, and so do all registry transactions.
@@ -212,32 +218,33 @@ impl Offer {
 }
 
 /// Refuses what no block after `state` can hold.
-fn check(transaction: &Transaction, state: &State) -> Result<(), Error> {
+fn check(transaction: &Transaction, state: &State) -> Result<(), SubmitError> {
     match transaction {
         Transaction::Anchor(anchor) => {
             let authority = anchor.authority.clone();
             if !serves(state, &authority) {
-                return Err(Error::NotAuthority(authority));
+                return Err(Error::NotAuthority(authority).into());
             }
             if state.is_applied(&authority, anchor.sequence) {
                 return Err(Error::Replayed {
                     authority,
                     sequence: anchor.sequence,
                     window: voltmesh_ledger::SEQUENCE_WINDOW,
-                });
+                }
+                .into());
             }
             if !anchor.verify(&state.chain()) {
-                return Err(Error::Signature { what: "anchor", by: authority });
+                return Err(Error::Signature { what: "anchor", by: authority }.into());
             }
         }
         Transaction::Registry(registry) => {
             if registry.chain != state.chain() {
-                return Err(Error::Chain { found: registry.chain, want: state.chain() });
+                return Err(Error::Chain { found: registry.chain, want: state.chain() }.into());
             }
             // Those that come before it may wait beside it, but not more than have room.
             let ahead = registry.nonce.checked_sub(state.nonce());
             if ahead.is_none_or(|ahead| ahead >= MAX_REGISTRY as u64) {
-                return Err(Error::Nonce { found: registry.nonce, want: state.nonce() });
+                return Err(Error::Nonce { found: registry.nonce, want: state.nonce() }.into());
             }
             registry.verify(state.operators().keys(), state.operators().threshold())?;
             if ahead == Some(0) {
@@ -310,7 +317,7 @@ mod tests {
         assert_eq!(pool.len(), 0);
         assert!(matches!(
             pool.insert(first, &next.state, 3_000, true),
-            Err(SubmitError::Invalid(Error::Replayed { .. }))
+            Err(SubmitError::Invalid(why)) if matches!(*why, Error::Replayed { .. })
         ));
     }
 
@@ -321,7 +328,7 @@ mod tests {
         let mut pool = Pool::default();
         let Transaction::Anchor(mut forged) = anchor(&network, 0, 0, 1) else { unreachable!("an anchor") };
         forged.sequence = 1;
-        let refused = |result| matches!(result, Err(SubmitError::Invalid(Error::Signature { .. })));
+        let refused = |result| matches!(result, Err(SubmitError::Invalid(why)) if matches!(*why, Error::Signature { .. }));
         assert!(refused(pool.insert(Transaction::Anchor(forged), &state, 0, true)));
         pool.insert(anchor(&network, 0, 0, 1), &state, 0, true).unwrap();
         assert!(matches!(
@@ -330,7 +337,10 @@ mod tests {
         ));
         let vehicle = voltmesh_ledger::commitment("ev-1", &[1; 32], &[2; 32]);
         let far = network.registry(MAX_REGISTRY as u64, vec![Action::EnrolVehicle { commitment: vehicle }]);
-        assert!(matches!(pool.insert(far, &state, 0, true), Err(SubmitError::Invalid(Error::Nonce { .. }))));
+        assert!(matches!(
+            pool.insert(far, &state, 0, true),
+            Err(SubmitError::Invalid(why)) if matches!(*why, Error::Nonce { .. })
+        ));
     }
 
     #[test]

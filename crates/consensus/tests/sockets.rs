@@ -9,8 +9,9 @@ use voltmesh_ledger::{Anchor, Height, Transaction, testing};
 
 /// Ports that were free a moment ago.
 fn free_addresses(n: usize) -> Vec<SocketAddr> {
-    let listeners: Vec<_> = (0..n).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    listeners.iter().map(|listener| listener.local_addr().unwrap()).collect()
+    let listeners: Vec<_> =
+        (0..n).map(|_| std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has ports")).collect();
+    listeners.iter().map(|listener| listener.local_addr().expect("bound")).collect()
 }
 
 #[test]
@@ -44,7 +45,7 @@ fn four_nodes_agree_over_sockets() {
             config.partition = format!("node-{index}");
             nodes.push(Node::start(context, config, network).await.unwrap());
         }
-        let work = async {
+        let work = async move {
             let anchor = Anchor::sign(&chain, keys.authority(1), 0, 1, vec![batch(1)]);
             nodes[1].handle().submit(Transaction::Anchor(anchor)).unwrap();
             let mut subscription = nodes[2].handle().subscribe(Height::new(1));
