@@ -133,10 +133,17 @@ fn a_source_is_archived_over_real_sockets_and_resumed_after_a_kill() {
 
     // First boot: nobody listens where it sends; the process ends when some batches are in its spool.
     let nobody = "127.0.0.1:9".parse().unwrap();
-    let killed = config(folder.path(), &pki, &[nobody], 1000);
+    let mut killed = config(folder.path(), &pki, &[nobody], 1000);
+    killed.source.speed = 500.0; // two seconds for all
+    let file = folder.path().join("data/spool_0_data/0000000000000000");
     runner(folder.path()).start(|context| async move {
         let agent = run(context.child("edge"), killed);
-        let spooled = ::tokio::time::sleep(std::time::Duration::from_millis(300));
+        let spooled = async {
+            let mut ticks = ::tokio::time::interval(std::time::Duration::from_millis(5));
+            while std::fs::metadata(&file).map_or(0, |m| m.len()) < 16 << 10 {
+                ticks.tick().await;
+            }
+        };
         ::tokio::select! {
             ended = agent => panic!("ended without a fog node: {ended:?}"),
             () = spooled => {} // dropped in the middle of whatever it did
