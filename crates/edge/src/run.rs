@@ -119,6 +119,7 @@ fn spool_config(config: &Config) -> voltmesh_spool::Config {
     voltmesh_spool::Config {
         max_bytes: config.spool.max_bytes + SLACK,
         max_unsynced: 16 << 20,
+        recent_bytes: 1 << 20,
         entries_per_file: NonZeroU64::new(1024).expect("not zero"),
         write_buffer: std::num::NonZeroUsize::new(64 << 10).expect("not zero"),
         ..voltmesh_spool::Config::new("spool")

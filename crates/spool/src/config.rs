@@ -41,6 +41,8 @@ pub struct Config {
     pub write_buffer: NonZeroUsize,
     /// Pages of 4 KiB in the read cache. Default 64 (256 KiB).
     pub cache_pages: NonZeroUsize,
+    /// Bytes of the newest durable entries that are kept in memory for readers. Default 4 MiB.
+    pub recent_bytes: usize,
     /// How often a [`crate::Writer`] makes acknowledgements durable. Default 1 s.
     pub checkpoint_every: Duration,
     /// How long a [`crate::Writer`] waits after a failed sync before it tries again. Default 200 ms.
@@ -64,6 +66,7 @@ impl Config {
             entries_per_file: NonZeroU64::new(4096).expect("not zero"),
             write_buffer: NonZeroUsize::new(256 * 1024).expect("not zero"),
             cache_pages: NonZeroUsize::new(64).expect("not zero"),
+            recent_bytes: 4 << 20,
             checkpoint_every: Duration::from_secs(1),
             retry_after: Duration::from_millis(200),
         }

@@ -2,7 +2,7 @@
 
 use crate::entry::Entry;
 use crate::state::{Contents, MAX_SPANS, Span, State};
-use crate::view::{Segment, View, is_storage, read_error};
+use crate::view::{Recent, Segment, View, is_storage, read_error};
 use crate::{Acks, Config, Error, Position};
 use bytes::Bytes;
 use commonware_codec::RangeCfg;
@@ -66,7 +66,10 @@ impl<E: Context> Spool<E> {
             state,
             contents: contents.unwrap_or_default(),
             live: None,
-            view: View { segments: Vec::new() },
+            view: View {
+                segments: Vec::new(),
+                recent: Arc::new(Mutex::new(Recent::new(config.recent_bytes))),
+            },
             pending: Vec::new(),
             pending_bytes: 0,
             durable: 0,
@@ -197,8 +200,12 @@ impl<E: Context> Spool<E> {
         self.publish(span, journal).await?;
         self.durable = durable;
         self.unmarked += self.pending.len() as u64;
-        self.pending.clear();
         self.pending_bytes = 0;
+        let first = durable - self.pending.len() as u64;
+        let mut recent = self.view.recent();
+        for (position, entry) in (first..).zip(self.pending.drain(..)) {
+            recent.push(position, entry.payload);
+        }
         Ok(())
     }
 
@@ -319,8 +326,7 @@ impl<E: Context> Spool<E> {
             let index = usize::try_from(position.0 - self.durable).unwrap_or(usize::MAX);
             return Ok(self.pending.get(index).map(|e| e.payload.clone()));
         }
-        let entry = self.view.entry(position.0).await.map_err(|e| self.read_failed(position.0, e))?;
-        Ok(entry.map(|e| e.payload))
+        self.view.payload(position.0).await.map_err(|e| self.read_failed(position.0, e))
     }
 
     /// Durable, unacknowledged entries in order from `from` on: at most `limit`, and no more after `max_bytes`

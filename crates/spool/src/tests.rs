@@ -15,6 +15,7 @@ fn config() -> Config {
         entries_per_file: NonZeroU64::new(8).unwrap(),
         write_buffer: NonZeroUsize::new(1024).unwrap(),
         cache_pages: NonZeroUsize::new(8).unwrap(),
+        recent_bytes: 3000, // some reads come from memory, some from the disk
         ..Config::new("test")
     }
 }

@@ -2,11 +2,14 @@
 
 use crate::{Acks, Error, Position, entry::Entry};
 use bytes::Bytes;
+use commonware_runtime::ReadOptions;
 use commonware_storage::{
     Context,
     journal::{self, contiguous::Contiguous as _, contiguous::variable},
 };
-use std::sync::Arc;
+use futures::StreamExt as _;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(crate) type Reader<E> = variable::Reader<'static, E, Entry>;
 
@@ -31,32 +34,81 @@ impl<E: Context> Segment<E> {
     }
 }
 
+/// The newest durable entries, in memory: who reads behind the writers need not go to the disk.
+#[derive(Default)]
+pub(crate) struct Recent {
+    start: u64,
+    entries: VecDeque<Bytes>,
+    bytes: usize,
+    max_bytes: usize,
+}
+
+impl Recent {
+    pub fn new(max_bytes: usize) -> Self {
+        Self { max_bytes, ..Self::default() }
+    }
+
+    /// An entry is durable now.
+    pub fn push(&mut self, position: u64, payload: Bytes) {
+        if position != self.start + self.entries.len() as u64 {
+            (self.start, self.bytes) = (position, 0);
+            self.entries.clear();
+        }
+        self.bytes += payload.len();
+        self.entries.push_back(payload);
+        while self.bytes > self.max_bytes {
+            let Some(oldest) = self.entries.pop_front() else { return };
+            self.bytes -= oldest.len();
+            self.start += 1;
+        }
+    }
+
+    fn get(&self, position: u64) -> Option<Bytes> {
+        let index = usize::try_from(position.checked_sub(self.start)?).ok()?;
+        self.entries.get(index).cloned()
+    }
+}
+
 /// Segments, oldest first, without overlap.
 pub(crate) struct View<E: Context> {
     pub segments: Vec<Segment<E>>,
+    pub recent: Arc<Mutex<Recent>>,
 }
 
 impl<E: Context> Clone for View<E> {
     fn clone(&self) -> Self {
-        Self { segments: self.segments.clone() }
+        Self { segments: self.segments.clone(), recent: self.recent.clone() }
     }
 }
 
-/// Entries fetched by one batched read.
-const CHUNK: usize = 32;
+/// Up to so many entries are looked up one by one; more are read as a stream.
+const FEW: usize = 16;
 
 impl<E: Context> View<E> {
     fn segment(&self, position: u64) -> Option<&Segment<E>> {
         self.segments.iter().rev().find(|s| (s.start()..s.end).contains(&position))
     }
 
-    /// The entry at a position, or `None` if it is pruned or not there.
+    pub fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The entry at a position as it is on disk, or `None` if it is pruned or not there.
     pub async fn entry(&self, position: u64) -> Result<Option<Entry>, journal::Error> {
         let Some(segment) = self.segment(position) else { return Ok(None) };
         segment.reader.read(position - segment.base).await.map(Some)
     }
 
-    /// Up to `limit` unacknowledged entries from `from` on, until `max_bytes` are exceeded; one at least.
+    /// The payload at a position, or `None` if it is pruned or not there.
+    pub async fn payload(&self, position: u64) -> Result<Option<Bytes>, journal::Error> {
+        let recent = self.recent().get(position);
+        match recent {
+            Some(payload) => Ok(Some(payload)),
+            None => Ok(self.entry(position).await?.map(|entry| entry.payload)),
+        }
+    }
+
+    /// Up to `limit` unacknowledged entries from `from` on, until `max_bytes` are reached; one at least.
     pub async fn read_from(
         &self,
         name: &str,
@@ -65,30 +117,84 @@ impl<E: Context> View<E> {
         limit: usize,
         max_bytes: usize,
     ) -> Result<Vec<(Position, Bytes)>, Error> {
-        let mut found = Vec::new();
-        let (mut next, mut bytes) = (acks.next_open(from).0, 0usize);
-        while found.len() < limit && bytes < max_bytes {
-            let Some(segment) = self.segments.iter().find(|s| next < s.end && s.start() < s.end) else {
+        let mut read =
+            Reading { acks, next: acks.next_open(from).0, limit, max_bytes, bytes: 0, found: Vec::new() };
+        while !read.is_done() {
+            self.read_recent(&mut read);
+            let Some(segment) = self.segments.iter().find(|s| read.next < s.end && s.start() < s.end) else {
                 break;
             };
-            next = acks.next_open(Position(next.max(segment.start()))).0;
-            let mut positions = Vec::with_capacity(CHUNK);
-            while next < segment.end && positions.len() < CHUNK.min(limit - found.len()) {
-                positions.push(next - segment.base);
-                next = acks.next_open(Position(next + 1)).0;
+            read.skip_to(segment.start());
+            if read.next >= segment.end || read.is_done() {
+                continue;
             }
-            let first = positions.first().map_or(next, |p| p + segment.base);
-            let entries =
-                segment.reader.read_many(&positions).await.map_err(|e| read_error(name, first, e))?;
-            for (local, entry) in positions.iter().zip(entries) {
-                if bytes >= max_bytes {
-                    break;
-                }
-                bytes += entry.payload.len();
-                found.push((Position(local + segment.base), entry.payload));
+            let at = read.next;
+            segment.read(&mut read).await.map_err(|e| read_error(name, at, e))?;
+        }
+        Ok(read.found)
+    }
+
+    /// Takes what is in memory.
+    fn read_recent(&self, read: &mut Reading<'_>) {
+        let recent = self.recent();
+        while !read.is_done()
+            && let Some(payload) = recent.get(read.next)
+        {
+            read.take(read.next, payload);
+        }
+    }
+}
+
+/// What a read is looking for, and what it has found.
+struct Reading<'a> {
+    acks: &'a Acks,
+    /// The next position that is not acknowledged.
+    next: u64,
+    limit: usize,
+    max_bytes: usize,
+    bytes: usize,
+    found: Vec<(Position, Bytes)>,
+}
+
+impl Reading<'_> {
+    fn is_done(&self) -> bool {
+        self.found.len() >= self.limit || self.bytes >= self.max_bytes
+    }
+
+    fn skip_to(&mut self, position: u64) {
+        self.next = self.acks.next_open(Position(self.next.max(position))).0;
+    }
+
+    /// Takes the entry at `position` if it is the next one.
+    fn take(&mut self, position: u64, payload: Bytes) {
+        if position == self.next && !self.is_done() {
+            self.bytes += payload.len();
+            self.found.push((Position(position), payload));
+            self.skip_to(position + 1);
+        }
+    }
+}
+
+impl<E: Context> Segment<E> {
+    async fn read(&self, read: &mut Reading<'_>) -> Result<(), journal::Error> {
+        let range = read.next - self.base..self.end - self.base;
+        if read.limit - read.found.len() <= FEW || range.end - range.start <= FEW as u64 {
+            let position = read.next;
+            let entry = self.reader.read(range.start).await?;
+            read.take(position, entry.payload);
+            return Ok(());
+        }
+        let replay = self.reader.replay(range, crate::config::REPLAY_BUFFER, ReadOptions::default()).await?;
+        let mut batches = std::pin::pin!(replay);
+        while let Some(batch) = batches.next().await {
+            for (local, entry) in batch? {
+                read.take(self.base + local, entry.payload);
+            }
+            if read.is_done() {
+                break;
             }
         }
-        Ok(found)
+        Ok(())
     }
 }
 

@@ -167,8 +167,7 @@ impl<E: Context> Writer<E> {
     pub async fn read(&self, position: Position) -> Result<Option<Bytes>, Error> {
         let view = lock(&self.shared.view).clone();
         let name = &self.shared.config.name;
-        let entry = view.entry(position.0).await.map_err(|e| crate::view::read_error(name, position.0, e))?;
-        Ok(entry.map(|e| e.payload))
+        view.payload(position.0).await.map_err(|e| crate::view::read_error(name, position.0, e))
     }
 
     /// Durable, unacknowledged entries in order from `from` on: at most `limit`, and no more after `max_bytes`
