@@ -127,6 +127,8 @@ impl Ingest {
             self.counters.forwarded_again += 1;
             self.enqueue_forward(batch);
         }
+        let held = &self.held;
+        while self.uplink.acknowledged.pop_front_if(|(_, batch)| !held.contains_key(batch)).is_some() {}
         while self.uplink.acknowledged.front().is_some_and(|(at, _)| after(*at, notice_ms) <= now) {
             let Some((_, batch)) = self.uplink.acknowledged.pop_front() else { break };
             if self.held.contains_key(&batch) {

@@ -20,6 +20,7 @@ fn a_batch_goes_all_the_way() {
     assert_eq!((world.archived.len(), world.notices_told(), world.held()), (1, 1, 0));
     let counters = ["received_records", "anchored_records", "forwarded", "archived_batches"];
     assert_eq!(counters.map(|name| world.counter(name)), [10, 10, 1, 1]);
+    world.tick();
     assert_eq!(world.core.deadline(), None, "nothing is left to do");
 }
 

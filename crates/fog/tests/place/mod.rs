@@ -1,0 +1,274 @@
+//! A place with four fog nodes, a CA, operators, and a cloud that archives in memory.
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use commonware_codec::Encode as _;
+use commonware_cryptography::Signer as _;
+use commonware_runtime::{Runner as _, Supervisor as _, tokio::Config as Runtime, tokio::Runner};
+use ed25519_dalek::{SigningKey, VerifyingKey};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::oneshot,
+};
+use voltmesh_control::{ArchiveNotice, ArchivedBatch, Envelope, Opening, Status};
+use voltmesh_fog::{Config, Fog, own_opening};
+use voltmesh_identity::{Credentials, Expected, Identity, Pki, RevocationWatch, Role};
+use voltmesh_ledger::{Action, Commitment, Genesis, RegistryTx, Transaction, private_key, testing::key};
+use voltmesh_mqtt::{
+    Client, ClientEvents, ClientOptions, ClientSettings, Outgoing, Policy, Reason, Server, ServerEvent, ServerSettings,
+};
+use voltmesh_telemetry::{SealedBatch, Timestamp, VehicleId};
+
+/// Number of the first operator's key.
+const OPERATORS: u64 = 1 << 32;
+
+/// A running node.
+struct Running {
+    stop: oneshot::Sender<()>,
+    thread: thread::JoinHandle<()>,
+    mqtt: SocketAddr,
+    http: SocketAddr,
+}
+
+/// See the module's first line.
+pub struct Place {
+    folder: tempfile::TempDir,
+    pub pki: Pki,
+    genesis: Genesis,
+    p2p: Vec<SocketAddr>,
+    fogs: Vec<SigningKey>,
+    nodes: Vec<Option<Running>>,
+    cloud: SocketAddr,
+    cloud_key: SigningKey,
+    archive: Arc<Mutex<Vec<SealedBatch>>>,
+}
+
+/// The cloud lets fog nodes do anything.
+struct Anything;
+
+impl Policy for Anything {
+    fn may_publish(&self, _: &Identity, _: &str) -> Result<(), Reason> {
+        Ok(())
+    }
+
+    fn may_subscribe(&self, _: &Identity, _: &str) -> Result<(), Reason> {
+        Ok(())
+    }
+}
+
+impl Place {
+    pub async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let pki = Pki::init(&folder.path().join("pki")).unwrap();
+        let issue = |role, id: &str| {
+            let issued = pki.issue(&Identity::new(role, id).unwrap(), &[], 30).unwrap();
+            Credentials::load(&issued.folder).unwrap()
+        };
+        let fogs: Vec<_> = (0..4).map(|n| issue(Role::Fog, &format!("fog-{n}")).signing).collect();
+        let cloud = issue(Role::Cloud, "cloud");
+        issue(Role::Edge, "car");
+        issue(Role::Client, "paho");
+        let genesis = Genesis::new(
+            "test",
+            Timestamp::from_millis(1_000),
+            fogs.iter().map(|key| private_key(&key.to_bytes()).public_key()),
+            (0..3).map(|n| key(OPERATORS + n).public_key()),
+            2,
+            1_000,
+        )
+        .unwrap();
+        std::fs::write(folder.path().join("genesis.toml"), genesis.to_toml()).unwrap();
+        // Free now, and hardly anyone else's in a moment.
+        let free: Vec<_> = (0..4).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let p2p = free.iter().map(|listener| listener.local_addr().unwrap()).collect();
+        drop(free);
+
+        let archive = Arc::default();
+        let revoked = RevocationWatch::open(&pki.crl_path(), &cloud.ca).unwrap();
+        let mut settings = ServerSettings::default();
+        settings.limits.max_packet = 3 << 20;
+        let tls = cloud.server_config(&revoked).unwrap();
+        let (server, events) =
+            Server::bind(([127, 0, 0, 1], 0).into(), tls, revoked, Arc::new(Anything), settings).await.unwrap();
+        let (address, cloud_key) = (server.address(), cloud.signing.clone());
+        tokio::spawn(run_cloud(server, events, cloud_key.clone(), Arc::clone(&archive)));
+        let nodes = (0..4).map(|_| None).collect();
+        Self { folder, pki, genesis, p2p, fogs, nodes, cloud: address, cloud_key, archive }
+    }
+
+    fn config(&self, fog: usize) -> Config {
+        let (hex, mut text) = (|key: &[u8]| key.iter().map(|b| format!("{b:02x}")).collect::<String>(), String::new());
+        text.push_str(&format!(
+            "data = 'fog-{fog}'\ncredentials = 'pki/fog-fog-{fog}'\ncrl = 'pki/crl.pem'\n[listen]\n\
+             mqtt = '127.0.0.1:0'\np2p = '{}'\nhttp = '127.0.0.1:0'\n[cloud]\naddress = '{}'\nnotice_key = '{}'\n\
+             [spool]\nreserve_bytes = 0\n[foreign]\ncopy_ms = 30000\n[ledger]\ngenesis = 'genesis.toml'\n",
+            self.p2p[fog],
+            self.cloud,
+            hex(self.cloud_key.verifying_key().as_bytes()),
+        ));
+        for peer in (0..4).filter(|peer| *peer != fog) {
+            let key = hex(self.fogs[peer].verifying_key().as_bytes());
+            text.push_str(&format!("[[ledger.peers]]\nkey = '{key}'\naddress = '{}'\n", self.p2p[peer]));
+        }
+        Config::parse(&text, self.folder.path()).unwrap()
+    }
+
+    /// Starts a node in its own thread, with its own runtime and folder.
+    pub fn start(&mut self, fog: usize) {
+        let config = self.config(fog);
+        let data: PathBuf = config.data.clone();
+        let (stop, stopped) = oneshot::channel();
+        let (started, addresses) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            let runtime = Runtime::default().with_storage_directory(data).with_worker_threads(1);
+            Runner::new(runtime).start(|context| async move {
+                let fog = Fog::start(context.child("fog"), config).await.expect("the node starts");
+                started.send(fog.addresses()).unwrap();
+                let _ = stopped.await;
+                fog.stop().await.expect("the node stops");
+            });
+        });
+        let addresses = addresses.recv().expect("the node starts");
+        self.nodes[fog] = Some(Running { stop, thread, mqtt: addresses.mqtt, http: addresses.http });
+    }
+
+    pub async fn stop(&mut self, fog: usize) {
+        let Some(node) = self.nodes[fog].take() else { return };
+        let _ = node.stop.send(());
+        tokio::task::spawn_blocking(move || node.thread.join().unwrap()).await.unwrap();
+    }
+
+    pub fn http(&self, fog: usize) -> SocketAddr {
+        self.nodes[fog].as_ref().expect("it runs").http
+    }
+
+    pub fn cloud_key(&self) -> VerifyingKey {
+        self.cloud_key.verifying_key()
+    }
+
+    /// What is to be enrolled for the nodes themselves.
+    pub fn openings(&self) -> Vec<(VehicleId, Opening)> {
+        let named = self.fogs.iter().enumerate();
+        named.map(|(n, key)| (format!("fog-{n}").parse().unwrap(), own_opening(key))).collect()
+    }
+
+    pub async fn until_status(&self, fog: usize, patience: Duration, enough: impl Fn(&Status) -> bool) {
+        let start = Instant::now();
+        loop {
+            let (code, body) = ask(self.http(fog), Ask::Get("/status")).await;
+            assert_eq!(code, 200);
+            let status = Status::from_json(body.as_bytes()).unwrap();
+            if enough(&status) {
+                return;
+            }
+            assert!(start.elapsed() < patience, "fog-{fog}: {body}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    pub async fn until_ready(&self, patience: Duration) {
+        for fog in 0..4 {
+            self.until_status(fog, patience, |status| status.ready).await;
+        }
+    }
+
+    pub async fn until_archived(&self, is_it: impl Fn(&SealedBatch) -> bool, patience: Duration) {
+        let start = Instant::now();
+        while !self.archive.lock().unwrap().iter().any(&is_it) {
+            assert!(start.elapsed() < patience, "{:?}", ask(self.http(1), Ask::Get("/status")).await);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Two of three operators enrol these; waits until all nodes know.
+    pub async fn enrol(&self, commitments: &[Commitment], patience: Duration) {
+        let actions = commitments.iter().map(|c| Action::EnrolVehicle { commitment: *c }).collect();
+        let decision = RegistryTx::new(self.genesis.digest(), 0, actions);
+        let decision = Transaction::Registry(decision.sign(&key(OPERATORS)).sign(&key(OPERATORS + 1)));
+        let (code, body) = ask(self.http(0), Ask::Post("/tx", decision.encode().to_vec())).await;
+        assert_eq!(code, 202, "{body}");
+        for fog in 0..4 {
+            let start = Instant::now();
+            loop {
+                let (_, body) = ask(self.http(fog), Ask::Get("/chain/status")).await;
+                let status: serde_json::Value = serde_json::from_str(&body).unwrap();
+                if status["nonce"] == 1 {
+                    break;
+                }
+                assert!(start.elapsed() < patience, "{body}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        // The nodes' loops look every quarter of a second.
+        tokio::time::sleep(Duration::from_millis(600)).await;
+    }
+
+    pub async fn connect(&self, role: Role, id: &str, fog: usize, topics: &[&str]) -> (Client, ClientEvents) {
+        let folder = self.pki.folder_of(&Identity::new(role, id).unwrap());
+        let tls = Credentials::load(&folder).unwrap().client_config(Expected::role(Role::Fog), None).unwrap();
+        let subscriptions = topics.iter().map(|topic| format!("v1/{id}/{topic}")).collect();
+        let options = ClientOptions { subscriptions, ..ClientOptions::default() };
+        let settings = ClientSettings { options, ..ClientSettings::default() };
+        let address = self.nodes[fog].as_ref().expect("it runs").mqtt.to_string();
+        Client::connect(&address, tls, settings).await.expect("the node lets its peers in")
+    }
+}
+
+/// Archives what comes and says so.
+async fn run_cloud(
+    _server: Server,
+    mut events: voltmesh_mqtt::ServerEvents,
+    key: SigningKey,
+    archive: Arc<Mutex<Vec<SealedBatch>>>,
+) {
+    while let Some(event) = events.next().await {
+        let ServerEvent::Publishes { session, items } = event else { continue };
+        for item in items {
+            session.accept(item.token);
+            if !item.topic.ends_with("/envelope") {
+                continue;
+            }
+            let envelope = Envelope::decode(&item.payload).expect("an envelope");
+            let batch = SealedBatch::parse(envelope.batch).expect("a batch");
+            batch.verify(&VerifyingKey::from_bytes(&envelope.opening.key).unwrap()).expect("a signed batch");
+            let notice = ArchiveNotice {
+                vehicle: batch.header().vehicle.clone(),
+                batches: vec![ArchivedBatch::of(batch.header(), batch.id())],
+                archived: Timestamp::from_millis(1),
+            };
+            archive.lock().unwrap().push(batch);
+            let topic = format!("v1/fog/{}/notice", envelope.fog);
+            session.publish(Outgoing::new(topic, notice.sign(&key).into(), 1)).expect("room for a notice");
+        }
+    }
+}
+
+/// A request.
+pub enum Ask {
+    Get(&'static str),
+    Post(&'static str, Vec<u8>),
+}
+
+/// One HTTP request; status and body.
+pub async fn ask(address: SocketAddr, ask: Ask) -> (u16, String) {
+    let (method, path, body) = match ask {
+        Ask::Get(path) => ("GET", path, Vec::new()),
+        Ask::Post(path, body) => ("POST", path, body),
+    };
+    let length = body.len();
+    let head = format!("{method} {path} HTTP/1.1\r\nhost: fog\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(&[head.as_bytes(), &body].concat()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
