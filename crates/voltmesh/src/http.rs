@@ -18,7 +18,11 @@ pub struct Http(reqwest::Client);
 impl Http {
     /// A client without proxies: what it asks is on this machine or named by the user.
     pub fn new() -> Result<Self> {
-        let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build().context("cannot make an HTTP client")?;
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(TIMEOUT)
+            .build()
+            .context("cannot make an HTTP client")?;
         Ok(Http(client))
     }
 
@@ -47,7 +51,9 @@ async fn answer(url: &str, response: reqwest::Result<reqwest::Response>) -> Resu
     let mut response = response.with_context(|| format!("no answer from {url}; is the process running?"))?;
     let status = response.status();
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.with_context(|| format!("{url} stopped in the middle of its answer"))? {
+    while let Some(chunk) =
+        response.chunk().await.with_context(|| format!("{url} stopped in the middle of its answer"))?
+    {
         if body.len() + chunk.len() > MAX_ANSWER {
             bail!("{url} answers with more than {MAX_ANSWER} bytes");
         }

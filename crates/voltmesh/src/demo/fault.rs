@@ -67,9 +67,8 @@ impl FromStr for Target {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let numbered = |prefix: &str| {
-            text.strip_prefix(prefix).and_then(|n| n.parse::<usize>().ok()).filter(|&n| n > 0)
-        };
+        let numbered =
+            |prefix: &str| text.strip_prefix(prefix).and_then(|n| n.parse::<usize>().ok()).filter(|&n| n > 0);
         match text {
             "cloud" => Ok(Target::Cloud),
             "archive" => Ok(Target::Archive),
@@ -116,9 +115,10 @@ impl FromStr for Fault {
         let help = || format!("`{text}` is not a fault; write KIND:TARGET@TIME, e.g. kill:fog-1@5s");
         let (kind, rest) = text.split_once(':').ok_or_else(help)?;
         let (target, at) = rest.split_once('@').ok_or_else(help)?;
-        let kind = Kind::ALL.iter().find(|(name, _)| *name == kind).map(|(_, kind)| *kind).ok_or_else(|| {
-            format!("`{kind}` is not a kind of fault; use kill, restart, partition, heal, wipe or tamper")
-        })?;
+        let kind =
+            Kind::ALL.iter().find(|(name, _)| *name == kind).map(|(_, kind)| *kind).ok_or_else(|| {
+                format!("`{kind}` is not a kind of fault; use kill, restart, partition, heal, wipe or tamper")
+            })?;
         let target: Target = target.parse()?;
         let fits = match kind {
             Kind::Kill | Kind::Restart => target != Target::Archive,
@@ -156,8 +156,11 @@ impl FromStr for Schedule {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let mut faults =
-            text.split(',').filter(|s| !s.trim().is_empty()).map(|s| s.trim().parse()).collect::<Result<Vec<Fault>, _>>()?;
+        let mut faults = text
+            .split(',')
+            .filter(|s| !s.trim().is_empty())
+            .map(|s| s.trim().parse())
+            .collect::<Result<Vec<Fault>, _>>()?;
         faults.sort_by_key(|fault| fault.at);
         Ok(Schedule(faults))
     }
@@ -186,7 +189,9 @@ impl Schedule {
         }
         // A fog node may stay away: others carry on. A vehicle or the cloud that never returns cannot finish.
         match down.iter().find(|(target, _)| matches!(target, Target::Edge(_) | Target::Cloud)) {
-            Some((target, _)) => Err(format!("`{target}` is killed and never restarted; add restart:{target}@TIME")),
+            Some((target, _)) => {
+                Err(format!("`{target}` is killed and never restarted; add restart:{target}@TIME"))
+            }
             None => Ok(()),
         }
     }
@@ -202,7 +207,8 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: Result<&str, &str>) {
-        let printed = text.parse::<Schedule>().map(|s| s.0.iter().map(Fault::to_string).collect::<Vec<_>>().join(","));
+        let printed =
+            text.parse::<Schedule>().map(|s| s.0.iter().map(Fault::to_string).collect::<Vec<_>>().join(","));
         match (printed, expected) {
             (Ok(printed), Ok(expected)) => assert_eq!(printed, expected),
             (Err(error), Err(part)) => assert!(error.contains(part), "{error}"),

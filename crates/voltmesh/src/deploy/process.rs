@@ -1,4 +1,4 @@
-//! Child processes of a demo run: start, SIGKILL, restart, and ask for their status over loopback HTTP.
+//! Child processes of a deployment: start, SIGKILL, restart, and ask for their status over loopback HTTP.
 
 use std::fs::{File, OpenOptions};
 use std::net::SocketAddr;
@@ -11,10 +11,14 @@ use voltmesh_control::Status;
 
 use crate::http::Http;
 
+/// Lines of a log that an error message repeats.
+const LAST_LINES: usize = 4;
+
 /// One role in its own process.
 pub struct Process {
     /// `fog-1`, `edge-1`, `cloud`.
     pub name: String,
+    program: PathBuf,
     role: &'static str,
     config: PathBuf,
     log: PathBuf,
@@ -27,9 +31,17 @@ pub struct Process {
 
 impl Process {
     /// A process that is not started yet; `config` is the role's TOML file.
-    pub fn new(name: &str, role: &'static str, config: &Path, http: SocketAddr) -> Self {
-        let log = config.with_file_name("log.txt");
-        Process { name: name.to_owned(), role, config: config.to_owned(), log, http, child: None, exited: None }
+    pub fn new(program: &Path, name: &str, role: &'static str, config: &Path, http: SocketAddr) -> Self {
+        Process {
+            name: name.to_owned(),
+            program: program.to_owned(),
+            role,
+            config: config.to_owned(),
+            log: config.with_file_name("log.txt"),
+            http,
+            child: None,
+            exited: None,
+        }
     }
 
     /// Whether the process runs now.
@@ -48,9 +60,8 @@ impl Process {
 
     /// Starts the role; its output goes to `log.txt` beside its configuration.
     pub fn start(&mut self) -> Result<()> {
-        let program = std::env::current_exe().context("where this program is")?;
         let log = open_log(&self.log)?;
-        let child = Command::new(program)
+        let child = Command::new(&self.program)
             .arg(self.role)
             .arg("--config")
             .arg(&self.config)
@@ -79,13 +90,17 @@ impl Process {
     }
 
     /// The last lines of the process's log, for an error message.
-    pub fn log_tail(&self, lines: usize) -> String {
+    pub fn last_words(&self) -> String {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         let all: Vec<&str> = text.lines().collect();
-        all[all.len().saturating_sub(lines)..].join("\n")
+        format!("{}: {}", self.name, all[all.len().saturating_sub(LAST_LINES)..].join("\n  "))
     }
 }
 
 fn open_log(path: &Path) -> Result<File> {
-    OpenOptions::new().create(true).append(true).open(path).with_context(|| format!("cannot write {}", path.display()))
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .with_context(|| format!("cannot write {}", path.display()))
 }

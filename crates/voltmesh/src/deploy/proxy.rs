@@ -13,17 +13,12 @@ use tokio::sync::watch;
 pub type NodeName = String;
 
 /// All links of a run. A link is open while neither of its ends is partitioned.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Network {
     cut: Arc<Mutex<BTreeMap<NodeName, watch::Sender<bool>>>>,
 }
 
 impl Network {
-    /// A network in which everybody reaches everybody.
-    pub fn new() -> Self {
-        Network { cut: Arc::new(Mutex::new(BTreeMap::new())) }
-    }
-
     /// Cuts (`true`) or heals every link of a node; established connections of it end at once.
     pub fn set_partitioned(&self, node: &str, partitioned: bool) {
         self.sender(node).send_replace(partitioned);
@@ -95,7 +90,7 @@ mod tests {
                 });
             }
         });
-        let network = Network::new();
+        let network = Network::default();
         let address = network.link("fog-1", "fog-2", target).await.unwrap();
         assert_eq!(ask(address).await, Some(7));
 

@@ -1,0 +1,543 @@
+//! What the command line accepts. Help is for people: every command has an example.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::demo::fault::{Schedule, parse_duration};
+
+/// Battery data from vehicles to the cloud: nothing lost, nothing altered unseen.
+#[derive(Debug, Parser)]
+#[command(name = "voltmesh", version, propagate_version = true, max_term_width = 110)]
+#[command(after_help = "Start with `voltmesh demo`. Every command explains itself with --help.")]
+pub struct Cli {
+    /// Log filter, e.g. `info` or `voltmesh_fog=debug` (default: warn; roles: info).
+    #[arg(long, global = true, env = "VOLTMESH_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands, in the order in which a newcomer meets them.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs the whole system on this machine and checks it from the outside.
+    Demo(Demo),
+    /// Runs a vehicle's agent.
+    Edge(RoleArgs),
+    /// Runs a fog node: ingest and authority of the ledger.
+    Fog(RoleArgs),
+    /// Runs the cloud: archive, interface, proofs.
+    Cloud(RoleArgs),
+    /// Keys and certificates of a development CA.
+    #[command(subcommand)]
+    Pki(Pki),
+    /// What the ledger has agreed on.
+    #[command(subcommand)]
+    Chain(Chain),
+    /// Enrol, revoke and rotate, as transactions signed by m of n operators.
+    #[command(subcommand)]
+    Registry(Registry),
+    /// Fetches a record with everything that proves it.
+    Prove(Prove),
+    /// Checks a proof, or a whole archive, offline.
+    Verify(Verify),
+    /// Asks the archive in SQL (cargo feature `sql`).
+    Query(Query),
+    /// Simulates edge, fog, ledger and cloud in one deterministic process with faults.
+    Sim(Sim),
+    /// Measures this machine.
+    #[command(subcommand)]
+    Bench(Bench),
+}
+
+/// A role's configuration.
+#[derive(Debug, Args)]
+pub struct RoleArgs {
+    /// The role's TOML file.
+    #[arg(long, value_name = "FILE", required_unless_present = "defaults")]
+    pub config: Option<PathBuf>,
+    /// Prints a configuration with every default, explained, and exits.
+    #[arg(long)]
+    pub defaults: bool,
+}
+
+/// Options of `voltmesh demo`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  voltmesh demo
+  voltmesh demo --duration 20s --fault kill:fog-1@5s,restart:fog-1@9s,tamper:archive@15s
+  voltmesh demo --data trip.csv.gz --speed 100 --json")]
+pub struct Demo {
+    /// How many vehicles (1 to 32).
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub vehicles: u8,
+    /// How many fog nodes (4 to 20); they tolerate (n - 1) / 3 that fail.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(4..=20))]
+    pub fogs: u8,
+    /// How long the vehicles drive, in wall-clock time.
+    #[arg(long, default_value = "20s", value_parser = parse_duration)]
+    pub duration: Duration,
+    /// Samples per second and vehicle.
+    #[arg(long, default_value_t = 100.0, conflicts_with = "speed")]
+    pub rate: f64,
+    /// Replays by the recording's own time stamps, this many times faster than real time.
+    #[arg(long)]
+    pub speed: Option<f64>,
+    /// Recordings to replay instead of the drive cycles that are built in; vehicle i takes file i, round robin.
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    pub data: Vec<PathBuf>,
+    /// What goes wrong: KIND:TARGET@TIME, comma-separated. Kinds: kill, restart, partition, heal, wipe (a fog node's
+    /// disk and key), tamper. Targets: fog-N, edge-N, cloud, archive.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub fault: Schedule,
+    /// Where the run's files go; kept afterwards (default: a temporary folder that is removed).
+    #[arg(long, value_name = "FOLDER")]
+    pub dir: Option<PathBuf>,
+    /// Longest wait, after the last sample, for everything to be archived.
+    #[arg(long, default_value = "120s", value_parser = parse_duration)]
+    pub patience: Duration,
+    /// One JSON object on one line, the last of stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `voltmesh pki …`
+#[derive(Debug, Subcommand)]
+pub enum Pki {
+    /// Makes a development CA.
+    #[command(after_help = "Example:\n  voltmesh pki init --dir pki")]
+    Init(PkiDir),
+    /// Issues keys and a certificate to `role:id`.
+    #[command(
+        after_help = "Examples:\n  voltmesh pki issue edge:car-1\n  voltmesh pki issue fog:fog-1 --host fog-1.example --host 127.0.0.1"
+    )]
+    Issue {
+        /// The PKI folder.
+        #[command(flatten)]
+        dir: PkiDir,
+        /// Who: edge:ID, fog:ID, cloud:ID, client:ID or operator:ID.
+        identity: String,
+        /// DNS names and IP addresses of a server.
+        #[arg(long = "host", value_name = "HOST")]
+        hosts: Vec<String>,
+        /// Validity in days.
+        #[arg(long, default_value_t = 365)]
+        days: u32,
+    },
+    /// Issues a new certificate with a new TLS key; the signing key stays.
+    Renew {
+        /// The PKI folder.
+        #[command(flatten)]
+        dir: PkiDir,
+        /// Who, as in `issue`.
+        identity: String,
+        /// Validity in days.
+        #[arg(long, default_value_t = 365)]
+        days: u32,
+    },
+    /// Revokes a certificate; running nodes that watch this folder's crl.pem drop its sessions.
+    Revoke {
+        /// The PKI folder.
+        #[command(flatten)]
+        dir: PkiDir,
+        /// Who, as in `issue`.
+        identity: String,
+    },
+    /// Lists certificates with their validity.
+    Show {
+        /// The PKI folder.
+        #[command(flatten)]
+        dir: PkiDir,
+        /// One JSON object on one line.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Where the development CA lives.
+#[derive(Debug, Args)]
+pub struct PkiDir {
+    /// The PKI folder.
+    #[arg(long, default_value = "pki", value_name = "FOLDER")]
+    pub dir: PathBuf,
+}
+
+/// Which fog node to ask.
+#[derive(Debug, Args)]
+pub struct FogArgs {
+    /// HTTP interface of a fog node.
+    #[arg(long, default_value = "127.0.0.1:9100", value_name = "ADDRESS")]
+    pub fog: std::net::SocketAddr,
+}
+
+/// `voltmesh chain …`
+#[derive(Debug, Subcommand)]
+pub enum Chain {
+    /// Height, epoch, authorities and peers.
+    Status {
+        /// Which fog node.
+        #[command(flatten)]
+        fog: FogArgs,
+        /// One JSON object on one line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// One finalised block.
+    Block {
+        /// Its height.
+        height: u64,
+        /// Which fog node.
+        #[command(flatten)]
+        fog: FogArgs,
+        /// One JSON object on one line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Writes the trust file for `voltmesh verify`: the genesis and every hand-over, each checked.
+    #[command(after_help = "Example:\n  voltmesh chain trust --genesis genesis.toml -o trust.toml")]
+    Trust {
+        /// Which fog node.
+        #[command(flatten)]
+        fog: FogArgs,
+        /// The genesis file: where trust starts.
+        #[arg(long, value_name = "FILE")]
+        genesis: PathBuf,
+        /// Where to write.
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+    },
+}
+
+/// `voltmesh registry …`
+#[derive(Debug, Subcommand)]
+pub enum Registry {
+    /// Writes a genesis and the trust file that starts from it.
+    Genesis(GenesisArgs),
+    /// Writes the opening of a new commitment for a vehicle's signing key: a random salt and the key.
+    Opening {
+        /// The vehicle's `sign.pub`.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// Where to write.
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+    },
+    /// Enrols a vehicle's signing key.
+    #[command(after_help = "Example:
+  voltmesh registry enrol car-1 --opening opening.toml --genesis genesis.toml \\
+    --operator pki/operator-op-1/sign.key --operator pki/operator-op-2/sign.key --fog 127.0.0.1:9100")]
+    Enrol {
+        /// The vehicle.
+        vehicle: String,
+        /// The opening of its commitment: salt and public key.
+        #[arg(long, value_name = "FILE")]
+        opening: PathBuf,
+        /// Who signs and where it goes.
+        #[command(flatten)]
+        submit: Submit,
+    },
+    /// Revokes a vehicle's signing key from the next block on.
+    Revoke {
+        /// The vehicle.
+        vehicle: String,
+        /// The opening of its commitment.
+        #[arg(long, value_name = "FILE")]
+        opening: PathBuf,
+        /// Who signs and where it goes.
+        #[command(flatten)]
+        submit: Submit,
+    },
+    /// Replaces an authority's key, as after the loss of its disk.
+    RotateAuthority {
+        /// The old key's `sign.pub`.
+        old: PathBuf,
+        /// The new key's `sign.pub`.
+        new: PathBuf,
+        /// Who signs and where it goes.
+        #[command(flatten)]
+        submit: Submit,
+    },
+}
+
+/// A chain's beginning.
+#[derive(Debug, Args)]
+pub struct GenesisArgs {
+    /// The chain's name.
+    #[arg(long)]
+    pub chain: String,
+    /// Each fog node's `sign.pub`; at least four.
+    #[arg(long = "authority", value_name = "FILE", required = true)]
+    pub authorities: Vec<PathBuf>,
+    /// Each operator's `sign.pub`.
+    #[arg(long = "operator", value_name = "FILE", required = true)]
+    pub operators: Vec<PathBuf>,
+    /// How many operators must sign.
+    #[arg(long)]
+    pub threshold: u8,
+    /// Blocks in an epoch.
+    #[arg(long, default_value_t = 1000)]
+    pub epoch_length: u64,
+    /// The cloud's `sign.pub`, for the trust file.
+    #[arg(long, value_name = "FILE")]
+    pub cloud: Option<PathBuf>,
+    /// Where to write the genesis.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Where to write the trust file.
+    #[arg(long, value_name = "FILE")]
+    pub trust: PathBuf,
+}
+
+/// Who signs a registry transaction, and through which fog node it goes to the ledger.
+#[derive(Debug, Args)]
+pub struct Submit {
+    /// The genesis file; it names the chain.
+    #[arg(long, value_name = "FILE")]
+    pub genesis: PathBuf,
+    /// Operators' private keys (PEM files with mode 0600); as many as the ledger's threshold asks for.
+    #[arg(long = "operator", value_name = "FILE", required = true)]
+    pub operators: Vec<PathBuf>,
+    /// Which fog node.
+    #[command(flatten)]
+    pub fog: FogArgs,
+}
+
+/// Options of `voltmesh prove`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  voltmesh prove --record car-1/1/42 --cloud http://127.0.0.1:8094 -o r.cose"
+)]
+pub struct Prove {
+    /// Record id: VEHICLE/BOOT/NUMBER.
+    #[arg(long, value_name = "V/BOOT/N")]
+    pub record: String,
+    /// The cloud's HTTP interface.
+    #[arg(long, default_value = "http://127.0.0.1:8094", value_name = "URL")]
+    pub cloud: String,
+    /// A file with the bearer token that the interface asks for.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Where to write the proof.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+}
+
+/// Options of `voltmesh verify`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  voltmesh verify r.cose --trust trust.toml
+  voltmesh verify --archive archive --trust trust.toml --json")]
+pub struct Verify {
+    /// A proof written by `voltmesh prove`.
+    #[arg(value_name = "PROOF", required_unless_present = "archive", conflicts_with = "archive")]
+    pub proof: Option<PathBuf>,
+    /// Checks every record of an archive instead.
+    #[arg(long, value_name = "FOLDER")]
+    pub archive: Option<PathBuf>,
+    /// The trust file: genesis and hand-overs, from `voltmesh chain trust`.
+    #[arg(long, value_name = "FILE")]
+    pub trust: PathBuf,
+    /// One JSON object on one line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `voltmesh query`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  voltmesh query \"SELECT vehicle, count(*), max(time) FROM records GROUP BY vehicle\" --archive archive")]
+pub struct Query {
+    /// The statement; tables: records, batches, quarantine.
+    pub sql: String,
+    /// The archive: a folder or a URL such as s3://bucket/prefix.
+    #[arg(long, value_name = "FOLDER|URL")]
+    pub archive: String,
+    /// One JSON object on one line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `voltmesh sim`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  voltmesh sim --seed 7 --minutes 2
+  voltmesh sim --seeds 0..1000 --minutes 1")]
+pub struct Sim {
+    /// One seed.
+    #[arg(long, default_value_t = 0, conflicts_with = "seeds")]
+    pub seed: u64,
+    /// A range of seeds, A..B without B.
+    #[arg(long, value_name = "A..B", value_parser = parse_range)]
+    pub seeds: Option<std::ops::Range<u64>>,
+    /// Simulated minutes of faults a seed; then everything must be archived.
+    #[arg(long, default_value_t = 1.0)]
+    pub minutes: f64,
+    /// Worker threads for a range (default: one a core).
+    #[arg(long)]
+    pub jobs: Option<usize>,
+    /// One JSON object on one line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn parse_range(text: &str) -> Result<std::ops::Range<u64>, String> {
+    let help = || format!("`{text}` is not a range of seeds; write A..B, e.g. 0..1000");
+    let (a, b) = text.split_once("..").ok_or_else(help)?;
+    let range = a.parse().map_err(|_| help())?..b.parse().map_err(|_| help())?;
+    if range.is_empty() { Err(help()) } else { Ok(range) }
+}
+
+/// `voltmesh bench …`
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// One fog node over real sockets, TLS and fsync, with the load generator in its own process.
+    Ingest(BenchIngest),
+    /// Twenty authorities in one process agree on anchored batches.
+    Ledger(BenchLedger),
+    /// The load generator that `ingest` starts.
+    #[command(hide = true)]
+    Generate(GeneratorArgs),
+    /// Bytes a record: ours beside JSON and a protobuf-like encoding.
+    Encoding {
+        /// One JSON object on one line.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Options of `voltmesh bench ingest`.
+#[derive(Debug, Clone, Args)]
+pub struct BenchIngest {
+    /// Seconds a measurement.
+    #[arg(long, default_value_t = 10)]
+    pub seconds: u64,
+    /// Connections of the generator.
+    #[arg(long, default_value_t = 8)]
+    pub clients: usize,
+    /// Where the fog node's disk is (default: a temporary folder).
+    #[arg(long, value_name = "FOLDER")]
+    pub dir: Option<PathBuf>,
+    /// One JSON object on one line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What a generator sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum GeneratorMode {
+    /// JSON samples of foreign clients.
+    Json,
+    /// Signed batches of vehicles.
+    Batches,
+}
+
+impl GeneratorMode {
+    /// As on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            GeneratorMode::Json => "json",
+            GeneratorMode::Batches => "batches",
+        }
+    }
+}
+
+/// Options of `voltmesh bench generate`.
+#[derive(Debug, Clone, Args)]
+pub struct GeneratorArgs {
+    /// What to send.
+    #[arg(long)]
+    pub mode: GeneratorMode,
+    /// The fog node's MQTT listener.
+    #[arg(long)]
+    pub address: String,
+    /// The deployment's folder, for keys.
+    #[arg(long)]
+    pub dir: PathBuf,
+    /// Connections.
+    #[arg(long)]
+    pub clients: usize,
+    /// How long.
+    #[arg(long)]
+    pub seconds: f64,
+    /// Publishes a second in all.
+    #[arg(long)]
+    pub rate: Option<f64>,
+}
+
+/// Options of `voltmesh bench ledger`.
+#[derive(Debug, Clone, Args)]
+pub struct BenchLedger {
+    /// Authorities.
+    #[arg(long, default_value_t = 20)]
+    pub authorities: usize,
+    /// Seconds a measurement.
+    #[arg(long, default_value_t = 10)]
+    pub seconds: u64,
+    /// Records a batch.
+    #[arg(long, default_value_t = 4096)]
+    pub batch: usize,
+    /// Bytes a record.
+    #[arg(long, default_value_t = 128)]
+    pub record_bytes: usize,
+    /// One JSON object on one line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn ranges_of_seeds() {
+        assert_eq!(parse_range("3..7").unwrap(), 3..7);
+        assert!(parse_range("7..3").is_err());
+        assert!(parse_range("7").is_err());
+    }
+}
+
+#[cfg(test)]
+mod documents {
+    use super::*;
+
+    /// Every `voltmesh …` line in the documents parses, so that what they show can be typed.
+    #[test]
+    fn shown_commands_parse() {
+        let documents = [include_str!("../../../README.md"), include_str!("../../../docs/operate.md")];
+        let commands: Vec<&str> = documents
+            .iter()
+            .flat_map(|text| text.lines())
+            .map(|line| line.split("   #").next().unwrap_or(line).trim())
+            .filter(|line| line.starts_with("voltmesh "))
+            .collect();
+        assert!(commands.len() > 20, "only {} commands found", commands.len());
+        for command in commands {
+            let parsed = Cli::try_parse_from(words(command));
+            assert!(parsed.is_ok(), "{command}\n{}", parsed.unwrap_err());
+        }
+    }
+
+    /// Splits a shell line: double quotes hold a word together.
+    fn words(line: &str) -> Vec<String> {
+        let mut words = vec![String::new()];
+        let mut quoted = false;
+        for c in line.chars() {
+            match c {
+                '"' => quoted = !quoted,
+                ' ' if !quoted => words.push(String::new()),
+                _ => words.last_mut().expect("never empty").push(c),
+            }
+        }
+        words.retain(|word| !word.is_empty());
+        words
+    }
+}

@@ -1,0 +1,8 @@
+//! Measurements of this machine. Each states what it ran on; timings never decide a test.
+
+mod drive;
+pub mod encoding;
+pub mod generator;
+pub mod ingest;
+pub mod ledger;
+mod machine;

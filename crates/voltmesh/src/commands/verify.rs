@@ -1,0 +1,59 @@
+//! `voltmesh verify`: checks a proof, or a whole archive, with nothing but a trust file.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+use voltmesh_ledger::proof::MAX_PROOF_BYTES;
+use voltmesh_ledger::{MAX_TRUST_BYTES, Proof, Trust};
+
+use super::{read_limited, read_text};
+use crate::{Outcome, args, output};
+
+/// Runs the command.
+pub fn run(options: args::Verify) -> Result<Outcome> {
+    let trust = read_trust(&options.trust)?;
+    match (&options.proof, &options.archive) {
+        (Some(proof), _) => verify_proof(proof, &trust, options.json),
+        (None, Some(archive)) => super::archive::verify(archive, &trust, options.json),
+        (None, None) => anyhow::bail!("name a proof, or an archive with --archive"),
+    }
+}
+
+fn read_trust(path: &Path) -> Result<Trust> {
+    let text = read_text(path, MAX_TRUST_BYTES)?;
+    Trust::from_toml(&text).with_context(|| format!("{} is no trust file", path.display()))
+}
+
+fn verify_proof(path: &Path, trust: &Trust, as_json: bool) -> Result<Outcome> {
+    let bytes = read_limited(path, MAX_PROOF_BYTES)?;
+    match Proof::decode(&bytes).and_then(|proof| proof.verify(trust)) {
+        Ok(proven) => {
+            if as_json {
+                output::json(&json!({
+                    "valid": true,
+                    "record": proven.id.to_string(),
+                    "height": proven.anchored.height.get(),
+                    "since_ms": proven.anchored.time.as_millis(),
+                    "chain": proven.chain,
+                    "summary": proven.summary(),
+                }))?;
+            } else {
+                output::line(proven.summary());
+            }
+            Ok(Outcome::Done)
+        }
+        Err(error) => {
+            if as_json {
+                output::json(&json!({
+                    "valid": false,
+                    "stage": error.stage.to_string(),
+                    "reason": error.to_string(),
+                }))?;
+            } else {
+                output::line(format!("NOT PROVEN: {error}"));
+            }
+            Ok(Outcome::Wrong)
+        }
+    }
+}

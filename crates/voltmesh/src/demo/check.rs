@@ -1,0 +1,116 @@
+//! The check from the outside: the recordings are read again, and the archive is read with nothing but a trust file.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use voltmesh_cloud::{ArchivedRow, Location, open_reader, verify_archive};
+use voltmesh_ledger::Trust;
+use voltmesh_telemetry::{Sample, Timestamp, VehicleId};
+
+use super::report::Report;
+use crate::deploy::{Deployment, Recording, edge_name};
+
+/// Rows read from the archive at a time.
+const PAGE: usize = 10_000;
+
+/// What one vehicle should have archived, in order.
+pub type Samples = Vec<Sample>;
+
+/// Reads every recording from its beginning, as the vehicles did.
+pub fn expected(recordings: &[Recording]) -> Result<Vec<Samples>> {
+    recordings
+        .iter()
+        .map(|recording| {
+            let mut source = recording.open()?;
+            let mut samples = Vec::new();
+            while let Some(sampled) = source.next()? {
+                samples.push(sampled.sample);
+            }
+            Ok(samples)
+        })
+        .collect()
+}
+
+/// Compares the archive with the recordings and checks every record's evidence.
+pub async fn archive(archive: &Path, trust: &Trust, expected: &[Samples], report: &mut Report) -> Result<()> {
+    let location = Location::existing_folder(archive)?;
+    let found = verify_archive(&location, trust).await.context("the archive cannot be read")?;
+    report.sampled = expected.iter().map(|samples| samples.len() as u64).sum();
+    report.archived = found.records;
+    report.verified = found.verified;
+    report.anchored = found.verified;
+    report.quarantined = found.quarantined;
+    report.duplicates = found.duplicates;
+    report.bytes_per_record = found.wire_bytes as f64 / found.records.max(1) as f64;
+    report.problems.extend(found.problems.iter().take(10).cloned());
+    for (n, samples) in expected.iter().enumerate() {
+        let rows = rows_of(&location, &edge_name(n + 1).parse()?).await?;
+        let (missing, extra) = difference(samples, &rows);
+        report.lost += missing;
+        // A row under a second record id is a double too, though no id stands twice.
+        report.duplicates += extra;
+    }
+    Ok(())
+}
+
+/// A vehicle's rows, read as any user of the archive would.
+async fn rows_of(location: &Location, vehicle: &VehicleId) -> Result<Vec<ArchivedRow>> {
+    let reader = open_reader(location).await?;
+    let (mut rows, mut after) = (Vec::new(), None);
+    loop {
+        let page = reader.records(vehicle, 0, Timestamp::MAX.as_millis(), after, PAGE).await?;
+        rows.extend(page.records);
+        after = page.next;
+        if after.is_none() {
+            return Ok(rows);
+        }
+    }
+}
+
+/// How many of `samples` have no row and how many rows are beyond them, as multisets: a vehicle that was killed goes on
+/// in a new boot, so that only the order within a boot is given.
+fn difference(samples: &[Sample], rows: &[ArchivedRow]) -> (u64, u64) {
+    let mut balance: BTreeMap<Content, i64> = BTreeMap::new();
+    samples.iter().for_each(|sample| *balance.entry(Content::of_sample(sample)).or_default() += 1);
+    rows.iter().for_each(|row| *balance.entry(Content::of_row(row)).or_default() -= 1);
+    let missing: i64 = balance.values().filter(|count| **count > 0).sum();
+    let extra: i64 = -balance.values().filter(|count| **count < 0).sum::<i64>();
+    (missing as u64, extra as u64)
+}
+
+/// What was measured, in the integers that were signed: time, mV, mA, mV of cells, 0.01 °C of sensors.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Content(u64, i64, i64, Vec<i64>, Vec<i64>);
+
+impl Content {
+    fn of_sample(sample: &Sample) -> Self {
+        Content(
+            sample.time.as_millis(),
+            i64::from(sample.pack_voltage.get()),
+            i64::from(sample.pack_current.get()),
+            sample.cells.iter().map(|cell| i64::from(cell.get())).collect(),
+            sample.temperatures.iter().map(|one| i64::from(one.get())).collect(),
+        )
+    }
+
+    fn of_row(row: &ArchivedRow) -> Self {
+        let scaled = |value: f64, factor: f64| (value * factor).round() as i64;
+        Content(
+            row.time_ms,
+            scaled(row.pack_voltage_v, 1000.0),
+            scaled(row.pack_current_a, 1000.0),
+            row.cells_mv.iter().map(|cell| i64::from(*cell)).collect(),
+            row.temperatures_c.iter().map(|one| scaled(*one, 100.0)).collect(),
+        )
+    }
+}
+
+/// The trust file that the run began with, extended by the hand-overs that the ledger has made since.
+pub fn extended_trust(deployment: &Deployment, handovers: &[voltmesh_ledger::Handover]) -> Result<Trust> {
+    let mut trust = deployment.trust();
+    for handover in handovers {
+        trust.extend(handover).context("a hand-over does not follow from the genesis")?;
+    }
+    Ok(trust)
+}

@@ -1,0 +1,330 @@
+//! `voltmesh demo`: the whole system as separate processes on this machine, with faults, and a check from the outside.
+
+mod check;
+pub mod fault;
+mod report;
+mod tamper;
+mod view;
+mod watch;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use voltmesh_ledger::{Action, Trust};
+
+use crate::deploy::process::Process;
+use crate::deploy::{EdgePlan, Pace, Recording, Site, Size, edge_name, fog_name, free_ports, local};
+use crate::{Outcome, args, output};
+use fault::{Fault, Kind, Target};
+use report::Report;
+use view::View;
+use watch::Watch;
+
+/// Blocks in an epoch of the demo's ledger: a rotated authority is back after two of them, some ten seconds.
+const EPOCH_LENGTH: u64 = 50;
+
+/// How often the processes are asked and the view is drawn.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Runs the demo and says in its exit code whether all is well.
+pub fn run(options: args::Demo) -> Result<Outcome> {
+    options.fault.check(options.fogs.into(), options.vehicles.into()).map_err(anyhow::Error::msg)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let temporary =
+        tempfile::Builder::new().prefix("voltmesh-demo-").tempdir().context("a temporary folder")?;
+    let dir = options.dir.clone().unwrap_or_else(|| temporary.path().to_owned());
+    std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let dir = dir.canonicalize()?;
+    let json = options.json;
+    let report = runtime.block_on(async {
+        let mut run = Run::prepare(&dir, options).await?;
+        let result = run.drive().await;
+        run.stop().await;
+        result
+    });
+    let report = match report {
+        Ok(report) => report,
+        Err(error) => {
+            // What the processes said is the best explanation there is.
+            let kept = temporary.keep();
+            return Err(error.context(format!("the run's files are kept in {}", kept.display())));
+        }
+    };
+    if json {
+        output::json(&report)?;
+    } else {
+        report.print();
+    }
+    Ok(if report.is_good() { Outcome::Done } else { Outcome::Wrong })
+}
+
+/// A run under way.
+struct Run {
+    options: args::Demo,
+    site: Site,
+    edges: Vec<Process>,
+    recordings: Vec<Recording>,
+    watch: Watch,
+    happened: Vec<String>,
+}
+
+impl Run {
+    /// Makes the deployment: keys, links, configurations.
+    async fn prepare(dir: &Path, options: args::Demo) -> Result<Self> {
+        let (fogs, vehicles) = (usize::from(options.fogs), usize::from(options.vehicles));
+        let size = Size { fogs, vehicles, cloud: true, epoch_length: EPOCH_LENGTH };
+        let program = std::env::current_exe().context("where this program is")?;
+        let site = Site::prepare(&program, dir, size, true).await?;
+        let recordings = recordings(&options)?;
+        let mut edges = Vec::new();
+        for (n, port) in (1..=vehicles).zip(free_ports(vehicles)?) {
+            let (name, http) = (edge_name(n), local(port));
+            let mut reach = Vec::new();
+            // Vehicles start at different fog nodes, as they would on the road.
+            for step in 0..fogs {
+                let to = (n - 1 + step) % fogs;
+                reach.push(site.network.link(&name, &fog_name(to + 1), site.fog_mqtt[to]).await?);
+            }
+            let plan = EdgePlan { n, http, fogs: reach, recording: recordings[n - 1].clone() };
+            let config = site.deployment.write_edge(&plan)?;
+            edges.push(site.process(&name, "edge", &config, http));
+        }
+        Ok(Run { options, site, edges, recordings, watch: Watch::default(), happened: Vec::new() })
+    }
+
+    /// Starts everything, lets faults happen, waits until every vehicle has its notices, and checks.
+    async fn drive(&mut self) -> Result<Report> {
+        let start = Instant::now();
+        self.site.start().await?;
+        output::note(&format!(
+            "ledger runs, {} vehicles enrolled after {:.1?}",
+            self.edges.len(),
+            start.elapsed()
+        ));
+        for edge in &mut self.edges {
+            edge.start()?;
+        }
+        let expected = check::expected(&self.recordings)?;
+        let mut view =
+            View::new(expected.iter().map(|samples| samples.len() as u64).sum(), self.options.json);
+        let start = Instant::now();
+        let mut faults: std::collections::VecDeque<Fault> = self.options.fault.0.clone().into();
+        let mut tick = tokio::time::interval(TICK);
+        let limit = self.options.duration + self.options.patience;
+        let mut tampered = None;
+        loop {
+            tick.tick().await;
+            while faults.front().is_some_and(|fault| fault.at <= start.elapsed()) {
+                let Some(fault) = faults.pop_front() else { break };
+                view.event(&fault.to_string());
+                self.happened.push(fault.to_string());
+                if fault.kind == Kind::Tamper {
+                    tampered = Some(self.tamper().await?);
+                } else {
+                    self.apply(&fault).await?;
+                }
+            }
+            self.poll(&view).await?;
+            let up = self.up();
+            view.draw(&self.watch, &up);
+            if faults.is_empty() && self.edges.iter().all(|edge| edge.exited == Some(0)) {
+                break;
+            }
+            ensure!(
+                start.elapsed() < limit,
+                "not everything is archived {:?} after the last sample; {}",
+                self.options.patience,
+                self.diagnosis()
+            );
+        }
+        let elapsed = start.elapsed();
+        view.finish();
+        let tampered = match tampered {
+            Some(found) => found,
+            // Checking a checker: it must find an alteration even if no fault asked for one.
+            None => self.tamper().await?,
+        };
+        self.conclude(&expected, elapsed, tampered).await
+    }
+
+    /// Asks every process for its status; notices those that have ended.
+    async fn poll(&mut self, view: &View) -> Result<()> {
+        for process in self.site.fogs.iter_mut().chain(&mut self.site.cloud).chain(&mut self.edges) {
+            let was_up = process.exited.is_none();
+            if process.is_up() {
+                if let Some(status) = process.status(&self.site.http).await {
+                    self.watch.update(&process.name, status);
+                }
+            } else if let Some(code) = process.exited
+                && was_up
+            {
+                view.event(&format!("{} ended with {code}", process.name));
+                if code != 0 {
+                    bail!("{} failed; its last words: {}", process.name, process.last_words());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn up(&mut self) -> Vec<(String, bool)> {
+        let all = self.site.fogs.iter_mut().chain(&mut self.site.cloud).chain(&mut self.edges);
+        all.map(|process| (process.name.clone(), process.is_up())).collect()
+    }
+
+    fn process(&mut self, target: &Target) -> Option<&mut Process> {
+        match target {
+            Target::Fog(n) => self.site.fogs.get_mut(n - 1),
+            Target::Edge(n) => self.edges.get_mut(n - 1),
+            Target::Cloud => self.site.cloud.as_mut(),
+            Target::Archive => None,
+        }
+    }
+
+    async fn apply(&mut self, fault: &Fault) -> Result<()> {
+        let name = fault.target.to_string();
+        match fault.kind {
+            Kind::Kill => {
+                if let Some(process) = self.process(&fault.target) {
+                    process.kill().await?;
+                    self.watch.died(&name);
+                }
+            }
+            Kind::Restart => {
+                // A vehicle that has finished before its kill has nothing left to do.
+                if let Some(process) = self.process(&fault.target)
+                    && !process.is_up()
+                    && process.exited != Some(0)
+                {
+                    process.start()?;
+                }
+            }
+            Kind::Partition => self.site.network.set_partitioned(&name, true),
+            Kind::Heal => self.site.network.set_partitioned(&name, false),
+            Kind::Wipe => {
+                let Target::Fog(n) = fault.target else { bail!("only a fog node can be wiped") };
+                self.wipe(n).await?;
+            }
+            Kind::Tamper => {}
+        }
+        Ok(())
+    }
+
+    /// A fog node loses disk and key: two operators rotate its key on the ledger, and it starts empty.
+    async fn wipe(&mut self, n: usize) -> Result<()> {
+        self.site.fogs[n - 1].kill().await?;
+        self.watch.died(&fog_name(n));
+        let data = self.site.deployment.node_dir(&fog_name(n))?.join("data");
+        std::fs::remove_dir_all(&data).with_context(|| format!("cannot wipe {}", data.display()))?;
+        let rotation = self.site.deployment.rotate(n)?;
+        self.rotate_in_background(n, rotation)?;
+        self.site.fogs[n - 1].start()
+    }
+
+    /// Other nodes may be away at this moment: the decision is offered until one of them has it in a block.
+    fn rotate_in_background(&self, wiped: usize, rotation: Vec<Action>) -> Result<()> {
+        let transaction = self.site.deployment.decide(1, rotation);
+        let addresses: Vec<_> = self
+            .site
+            .fogs
+            .iter()
+            .enumerate()
+            .filter(|(n, _)| *n != wiped - 1)
+            .map(|(_, fog)| fog.http)
+            .collect();
+        let (http, patience) = (self.site.http.clone(), self.options.patience);
+        tokio::spawn(async move {
+            let start = Instant::now();
+            for address in addresses.iter().cycle() {
+                let left = patience.saturating_sub(start.elapsed());
+                if left.is_zero() {
+                    break;
+                }
+                let wait = left.min(Duration::from_secs(5));
+                if crate::commands::registry::submit_until_final(&http, *address, &transaction, wait)
+                    .await
+                    .is_ok()
+                {
+                    break;
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// Alters one value in a copy of the archive; says whether the check finds it.
+    async fn tamper(&self) -> Result<bool> {
+        let trust = self.current_trust().await?;
+        tamper::is_found(&self.site.archive()?, &self.site.deployment.dir.join("tampered"), &trust).await
+    }
+
+    /// The genesis, and every hand-over since that a fog node can show.
+    async fn current_trust(&self) -> Result<Trust> {
+        for fog in &self.site.fogs {
+            if let Ok(handovers) = crate::commands::chain::handovers(&self.site.http, fog.http).await {
+                return check::extended_trust(&self.site.deployment, &handovers);
+            }
+        }
+        bail!("no fog node answers; {}", self.diagnosis())
+    }
+
+    /// Reads everything again from the outside.
+    async fn conclude(
+        &mut self,
+        expected: &[check::Samples],
+        elapsed: Duration,
+        tampered: bool,
+    ) -> Result<Report> {
+        let mut report = Report {
+            tamper_detected: tampered,
+            anchor_latency_ms: self.watch.latency("edge-", "anchor").into(),
+            archive_latency_ms: self.watch.latency("edge-", "archive").into(),
+            height: self.watch.gauge_max("fog-", "height"),
+            faults: self.happened.clone(),
+            ..Report::default()
+        };
+        check::archive(&self.site.archive()?, &self.current_trust().await?, expected, &mut report).await?;
+        report.spooled = self.watch.sum("edge-", "spooled").max(report.archived);
+        report.received = self.watch.sum("edge-", "received").max(report.archived);
+        report.records_per_s = report.archived as f64 / elapsed.as_secs_f64();
+        report.judge();
+        Ok(report)
+    }
+
+    /// What each process said last, for an error message.
+    fn diagnosis(&self) -> String {
+        let edges = self.edges.iter().map(Process::last_words).collect::<Vec<_>>().join("\n");
+        format!("{}\n{edges}", self.site.last_words())
+    }
+
+    async fn stop(&mut self) {
+        for edge in &mut self.edges {
+            let _ = edge.kill().await;
+        }
+        self.site.stop().await;
+    }
+}
+
+/// What each vehicle replays.
+fn recordings(options: &args::Demo) -> Result<Vec<Recording>> {
+    let pace = match options.speed {
+        Some(times) => Pace::Recorded { times },
+        None => Pace::Rate { hz: options.rate },
+    };
+    ensure!(options.rate > 0.0 && options.rate <= 10_000.0, "--rate wants more than 0 and at most 10000");
+    let samples = (options.rate * options.duration.as_secs_f64()).ceil() as u64;
+    let files = options
+        .data
+        .iter()
+        .map(|file| file.canonicalize().with_context(|| format!("cannot find {}", file.display())))
+        .collect::<Result<Vec<_>>>()?;
+    Ok((1..=usize::from(options.vehicles))
+        .map(|n| Recording {
+            file: (!files.is_empty()).then(|| files[(n - 1) % files.len()].clone()),
+            seed: n as u64,
+            pace,
+            samples: matches!(pace, Pace::Rate { .. }).then_some(samples),
+        })
+        .collect())
+}

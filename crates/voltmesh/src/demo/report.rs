@@ -1,0 +1,152 @@
+//! What a demo run found, for people and machines.
+
+use serde::Serialize;
+
+use crate::output;
+
+/// Percentiles in milliseconds.
+#[derive(Debug, Default, Clone, Copy, Serialize)]
+pub struct Percentiles {
+    /// Median.
+    pub p50: f64,
+    /// 99th percentile.
+    pub p99: f64,
+}
+
+impl From<voltmesh_control::Latency> for Percentiles {
+    fn from(latency: voltmesh_control::Latency) -> Self {
+        let ms = |us: u64| us as f64 / 1000.0;
+        Percentiles { p50: ms(latency.p50_us), p99: ms(latency.p99_us) }
+    }
+}
+
+/// The result of a run. Counts are records.
+#[derive(Debug, Default, Clone, Serialize)]
+pub struct Report {
+    /// Distinct samples that the sources yielded: the recordings are read again to count them.
+    pub sampled: u64,
+    /// Records that the vehicles signed and synced.
+    pub spooled: u64,
+    /// Records whose batch a fog node acknowledged.
+    pub received: u64,
+    /// Records whose batch is in a finalised block, by the evidence in the archive.
+    pub anchored: u64,
+    /// Rows of the archive.
+    pub archived: u64,
+    /// Rows whose whole chain of evidence holds.
+    pub verified: u64,
+    /// Samples of the sources that are not in the archive, or not as they were.
+    pub lost: u64,
+    /// Rows beyond the first with one record id or one place in a recording.
+    pub duplicates: u64,
+    /// Rows of the quarantine.
+    pub quarantined: u64,
+    /// Whether the alteration in the copy of the archive was found.
+    pub tamper_detected: bool,
+    /// From a batch's fsync on the vehicle to its checked receipt.
+    pub anchor_latency_ms: Percentiles,
+    /// From a batch's fsync on the vehicle to its checked archive notice.
+    pub archive_latency_ms: Percentiles,
+    /// Archived records by the time from the first sample to the last notice.
+    pub records_per_s: f64,
+    /// Signed batch bytes on the wire by record.
+    pub bytes_per_record: f64,
+    /// Height of the ledger at the end.
+    pub height: u64,
+    /// Faults that happened, with their times.
+    pub faults: Vec<String>,
+    /// What is wrong; empty if all is well.
+    pub problems: Vec<String>,
+}
+
+impl Report {
+    /// Whether every record is there once, verified, and tampering was found.
+    pub fn is_good(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    /// Says what is wrong in words, from the figures.
+    pub fn judge(&mut self) {
+        let mut wrong = |bad: bool, text: String| {
+            if bad {
+                self.problems.push(text);
+            }
+        };
+        wrong(self.sampled == 0, "no sample was taken".into());
+        wrong(self.lost > 0, format!("{} samples are not in the archive as they were", self.lost));
+        wrong(self.duplicates > 0, format!("{} rows stand more than once", self.duplicates));
+        wrong(
+            self.archived != self.sampled,
+            format!("{} rows in the archive for {} samples", self.archived, self.sampled),
+        );
+        wrong(
+            self.verified != self.archived,
+            format!(
+                "{} of {} rows do not verify",
+                self.archived.saturating_sub(self.verified),
+                self.archived
+            ),
+        );
+        wrong(self.quarantined > 0, format!("{} batches were quarantined", self.quarantined));
+        wrong(!self.tamper_detected, "an altered copy of the archive was taken for genuine".into());
+    }
+
+    /// The result for people.
+    pub fn print(&self) {
+        let count = |name: &str, value: u64| vec![name.to_owned(), value.to_string()];
+        let rows = [
+            count("sampled", self.sampled),
+            count("spooled", self.spooled),
+            count("received", self.received),
+            count("anchored", self.anchored),
+            count("archived", self.archived),
+            count("verified", self.verified),
+            count("lost", self.lost),
+            count("duplicates", self.duplicates),
+            count("quarantined", self.quarantined),
+        ];
+        output::table(&["records", "count"], &rows);
+        output::line("");
+        output::line(format!(
+            "anchored after {:.0} ms (p50), {:.0} ms (p99); archived after {:.0} ms, {:.0} ms; {:.0} records/s, {:.1} bytes a record, block {}",
+            self.anchor_latency_ms.p50,
+            self.anchor_latency_ms.p99,
+            self.archive_latency_ms.p50,
+            self.archive_latency_ms.p99,
+            self.records_per_s,
+            self.bytes_per_record,
+            self.height,
+        ));
+        if self.is_good() {
+            output::line(format!(
+                "Every record is in the archive exactly once and verifies; lost {}, duplicates {}; the altered copy was found out.",
+                self.lost, self.duplicates
+            ));
+        } else {
+            self.problems.iter().for_each(|problem| output::line(format!("WRONG: {problem}")));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(change: impl Fn(&mut Report), expected: &str) {
+        let mut report =
+            Report { sampled: 9, archived: 9, verified: 9, tamper_detected: true, ..Report::default() };
+        change(&mut report);
+        report.judge();
+        assert_eq!(report.problems.join("; "), expected);
+    }
+
+    #[test]
+    fn anything_wrong_is_said() {
+        check(|_| {}, "");
+        check(|r| r.lost = 1, "1 samples are not in the archive as they were");
+        check(|r| r.duplicates = 2, "2 rows stand more than once");
+        check(|r| r.verified = 7, "2 of 9 rows do not verify");
+        check(|r| r.tamper_detected = false, "an altered copy of the archive was taken for genuine");
+        check(|r| r.quarantined = 1, "1 batches were quarantined");
+    }
+}

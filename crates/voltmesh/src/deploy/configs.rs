@@ -1,0 +1,204 @@
+//! Configuration files as an operator would write them. Keys that are not named here keep their defaults.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use voltmesh_edge::sources::{Cursor, Source};
+
+use super::{Deployment, edge_name, fog_name};
+
+/// Own time of the first sample of a run: 2026-01-01. The same for all, so that a checker can read the source again.
+const START_MS: u64 = 1_767_225_600_000;
+
+/// How fast a recording is replayed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Pace {
+    /// So many samples a second: 1 Hz of recorded time, sped up.
+    Rate {
+        /// Samples a second.
+        hz: f64,
+    },
+    /// Every row, by the recording's own time stamps.
+    Recorded {
+        /// Times real time.
+        times: f64,
+    },
+}
+
+/// What one vehicle replays.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recording {
+    /// A table; the built-in drive cycles if absent.
+    pub file: Option<PathBuf>,
+    /// Makes simulated packs differ.
+    pub seed: u64,
+    /// How fast.
+    pub pace: Pace,
+    /// Samples after which it ends; the recording's end if absent.
+    pub samples: Option<u64>,
+}
+
+impl Recording {
+    /// The `[source]` table of the vehicle's configuration.
+    fn table(&self) -> String {
+        let (speed, rate) = match self.pace {
+            Pace::Rate { hz } => (hz, Some(1.0)),
+            Pace::Recorded { times } => (times, None),
+        };
+        let mut text = format!("[source]\nspeed = {speed:?}\nstart_ms = {START_MS}\n");
+        let mut line = |key: &str, value: String| {
+            let _ = writeln!(text, "{key} = {value}");
+        };
+        match &self.file {
+            Some(file) => {
+                line("kind", quoted("replay"));
+                line("files", format!("[{}]", quoted(file.display())));
+                if let Some(rate) = rate {
+                    line("rate_hz", format!("{rate:?}"));
+                    // As long as the run is: the recording comes again until there are enough samples.
+                    line("repeat", "0".into());
+                }
+                line("samples", self.samples.unwrap_or(0).to_string());
+            }
+            None => {
+                let cycles = ["udds", "hwfet", "wltc_class3b", "wltc_class3a"];
+                line("kind", quoted("sim"));
+                line("cycle", quoted(cycles[self.seed as usize % cycles.len()]));
+                line("seed", self.seed.to_string());
+                line("samples", self.samples.unwrap_or(BUILT_IN_SAMPLES).to_string());
+            }
+        }
+        text
+    }
+
+    /// The same samples as the vehicle takes, from the beginning.
+    pub fn open(&self) -> Result<Box<dyn Source>> {
+        #[derive(serde::Deserialize)]
+        struct Outer {
+            source: voltmesh_edge::config::SourceConfig,
+        }
+        let outer: Outer = toml::from_str(&self.table()).context("the recording's configuration")?;
+        Ok(outer.source.open(Cursor::default(), START_MS)?)
+    }
+}
+
+/// A built-in cycle that is replayed by its own time: half an hour of it.
+const BUILT_IN_SAMPLES: u64 = 1800;
+
+/// Where a fog node listens and whom it reaches, and where.
+#[derive(Debug, Clone)]
+pub struct FogPlan {
+    /// Counted from 1.
+    pub n: usize,
+    /// MQTT listener.
+    pub mqtt: SocketAddr,
+    /// Listener for authorities.
+    pub p2p: SocketAddr,
+    /// Loopback interface.
+    pub http: SocketAddr,
+    /// Other fog nodes, counted from 0, and the address at which this one reaches them.
+    pub peers: Vec<(usize, SocketAddr)>,
+    /// Where it reaches the cloud.
+    pub cloud: Option<SocketAddr>,
+    /// Whether foreign samples need a second copy.
+    pub second_copy: bool,
+}
+
+/// Which fog nodes a vehicle reaches, and what it replays.
+#[derive(Debug, Clone)]
+pub struct EdgePlan {
+    /// Counted from 1.
+    pub n: usize,
+    /// Loopback interface.
+    pub http: SocketAddr,
+    /// Fog nodes' MQTT addresses as seen from here.
+    pub fogs: Vec<SocketAddr>,
+    /// Where samples come from.
+    pub recording: Recording,
+}
+
+impl Deployment {
+    /// Writes a fog node's configuration.
+    pub fn write_fog(&self, plan: &FogPlan) -> Result<PathBuf> {
+        let name = fog_name(plan.n);
+        let mut text = format!(
+            "data = \"data\"\ncredentials = {}\ncrl = {}\n\n[listen]\nmqtt = \"{}\"\np2p = \"{}\"\nhttp = \"{}\"\n\n\
+             [ledger]\ngenesis = {}\nany_source_address = true\n",
+            quoted(self.pki_folder("fog", &name).display()),
+            quoted(self.pki.crl_path().display()),
+            plan.mqtt,
+            plan.p2p,
+            plan.http,
+            quoted(self.dir.join("genesis.toml").display()),
+        );
+        for (peer, address) in &plan.peers {
+            let key = &self.authorities[*peer];
+            let _ = write!(text, "\n[[ledger.peers]]\nkey = \"{key}\"\naddress = \"{address}\"\n");
+        }
+        if let Some(cloud) = plan.cloud {
+            let key = self.cloud_key()?;
+            let _ = write!(text, "\n[cloud]\naddress = \"{cloud}\"\nnotice_key = \"{key}\"\n");
+        }
+        let _ = write!(text, "\n[foreign]\nsecond_copy = {}\n", plan.second_copy);
+        // A shared machine's free space is not the product's concern here.
+        let _ = write!(text, "\n[spool]\nreserve_bytes = 268435456\n");
+        self.write(&name, "fog.toml", &text)
+    }
+
+    /// Writes the cloud's configuration and the trust file that it starts from.
+    pub fn write_cloud(&self, mqtt: SocketAddr, http: SocketAddr) -> Result<PathBuf> {
+        self.write_trust()?;
+        let text = format!(
+            "id = \"cloud\"\ncredentials = {}\nrevocations = {}\ntrust = {}\narchive = \"archive\"\n\n\
+             [mqtt]\nlisten = \"{mqtt}\"\n\n[http]\nlisten = \"{http}\"\n",
+            quoted(self.pki_folder("cloud", "cloud").display()),
+            quoted(self.pki.crl_path().display()),
+            quoted(self.dir.join("trust.toml").display()),
+        );
+        self.write("cloud", "cloud.toml", &text)
+    }
+
+    /// Writes a vehicle's configuration.
+    pub fn write_edge(&self, plan: &EdgePlan) -> Result<PathBuf> {
+        let name = edge_name(plan.n);
+        let fogs: Vec<String> = plan.fogs.iter().map(quoted).collect();
+        let text = format!(
+            "data = \"data\"\ncredentials = {}\ncrl = {}\ntrust = {}\nopening = \"opening.toml\"\nsecret = \"secret\"\n\
+             fogs = [{}]\nhttp = \"{}\"\nnew_vehicle = true\nuntil_archived = true\n\n[batch]\nmax_age_ms = 500\n\n\
+             [spool]\noffer_again_after_ms = 10000\n\n{}",
+            quoted(self.pki_folder("edge", &name).display()),
+            quoted(self.pki.crl_path().display()),
+            quoted(self.dir.join("trust.toml").display()),
+            fogs.join(", "),
+            plan.http,
+            plan.recording.table(),
+        );
+        self.write(&name, "edge.toml", &text)
+    }
+
+    /// Writes what vehicles and the cloud trust at the start: the genesis and the cloud's key.
+    pub fn write_trust(&self) -> Result<PathBuf> {
+        let mut trust = self.trust();
+        trust.add_cloud(self.cloud_key()?);
+        let path = self.dir.join("trust.toml");
+        std::fs::write(&path, trust.to_toml()).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    }
+
+    fn pki_folder(&self, role: &str, id: &str) -> PathBuf {
+        self.dir.join("pki").join(format!("{role}-{id}"))
+    }
+
+    fn write(&self, node: &str, file: &str, text: &str) -> Result<PathBuf> {
+        let path = self.node_dir(node)?.join(file);
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    }
+}
+
+/// A TOML string.
+fn quoted(value: impl std::fmt::Display) -> String {
+    toml::Value::String(value.to_string()).to_string()
+}

@@ -1,0 +1,111 @@
+//! The roadside and the cloud of a deployment as running processes; vehicles and clients come to it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use super::process::Process;
+use super::proxy::Network;
+use super::{Deployment, FogPlan, Size, fog_name, free_ports, local};
+use crate::commands::registry::submit_until_final;
+use crate::http::Http;
+
+/// Longest wait until the ledger runs and everyone is enrolled.
+const START_PATIENCE: Duration = Duration::from_secs(90);
+
+/// Fog nodes and, if there is one, the cloud.
+pub struct Site {
+    /// Files and keys.
+    pub deployment: Deployment,
+    /// Links between processes.
+    pub network: Network,
+    /// Asks them.
+    pub http: Http,
+    /// In order.
+    pub fogs: Vec<Process>,
+    /// Where each fog node listens for MQTT.
+    pub fog_mqtt: Vec<SocketAddr>,
+    /// The archive's process.
+    pub cloud: Option<Process>,
+    program: PathBuf,
+}
+
+impl Site {
+    /// Makes a deployment in `dir` whose processes run `program`; none runs yet.
+    pub async fn prepare(program: &Path, dir: &Path, size: Size, second_copy: bool) -> Result<Self> {
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        let deployment = Deployment::create(&dir.canonicalize()?, size)?;
+        let network = Network::default();
+        let mut ports = free_ports(3 * size.fogs + 2)?.into_iter();
+        let mut port = || ports.next().map(local).context("ports were counted wrongly");
+
+        let (cloud_mqtt, cloud_http) = (port()?, port()?);
+        let cloud = match size.cloud {
+            true => {
+                let config = deployment.write_cloud(cloud_mqtt, cloud_http)?;
+                Some(Process::new(program, "cloud", "cloud", &config, cloud_http))
+            }
+            false => None,
+        };
+        let mut plans = Vec::new();
+        for n in 1..=size.fogs {
+            let (mqtt, p2p, http) = (port()?, port()?, port()?);
+            plans.push(FogPlan { n, mqtt, p2p, http, peers: Vec::new(), cloud: None, second_copy });
+        }
+        for from in 0..size.fogs {
+            let name = fog_name(from + 1);
+            for to in (0..size.fogs).filter(|to| *to != from) {
+                let link = network.link(&name, &fog_name(to + 1), plans[to].p2p).await?;
+                plans[from].peers.push((to, link));
+            }
+            if size.cloud {
+                plans[from].cloud = Some(network.link(&name, "cloud", cloud_mqtt).await?);
+            }
+        }
+        let mut fogs = Vec::new();
+        for plan in &plans {
+            let config = deployment.write_fog(plan)?;
+            fogs.push(Process::new(program, &fog_name(plan.n), "fog", &config, plan.http));
+        }
+        let fog_mqtt = plans.iter().map(|plan| plan.mqtt).collect();
+        let program = program.to_owned();
+        Ok(Site { deployment, network, http: Http::new()?, fogs, fog_mqtt, cloud, program })
+    }
+
+    /// Starts cloud and fog nodes, and enrols vehicles and attesting fog nodes once the ledger runs.
+    pub async fn start(&mut self) -> Result<()> {
+        for process in self.cloud.iter_mut().chain(&mut self.fogs) {
+            process.start()?;
+        }
+        let transaction = self.deployment.decide(0, self.deployment.enrolments()?);
+        submit_until_final(&self.http, self.fogs[0].http, &transaction, START_PATIENCE)
+            .await
+            .with_context(|| format!("the ledger does not start; {}", self.last_words()))?;
+        Ok(())
+    }
+
+    /// A process of this site's program.
+    pub fn process(&self, name: &str, role: &'static str, config: &Path, http: SocketAddr) -> Process {
+        Process::new(&self.program, name, role, config, http)
+    }
+
+    /// The archive's folder.
+    pub fn archive(&self) -> Result<PathBuf> {
+        Ok(self.deployment.node_dir("cloud")?.join("archive"))
+    }
+
+    /// What each process said last, for an error message.
+    pub fn last_words(&self) -> String {
+        let tails = self.fogs.iter().chain(&self.cloud).map(Process::last_words);
+        format!("the last words of each:\n{}", tails.collect::<Vec<_>>().join("\n"))
+    }
+
+    /// Ends every process.
+    pub async fn stop(&mut self) {
+        for process in self.fogs.iter_mut().chain(&mut self.cloud) {
+            let _ = process.kill().await;
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What the one binary does: arguments, logging, exit codes; the commands; and the demo and benchmarks, which run the
+//! roles as processes from the outside. A library so that tests can deploy a system as the demo does.
+//!
+//! Exit codes: 0 done, 1 failed, 2 the command line is wrong, 3 a check found something wrong (a proof, an archive, a
+//! demo, a simulated seed).
+
+pub mod args;
+pub mod bench;
+pub mod commands;
+pub mod demo;
+pub mod deploy;
+pub mod http;
+pub mod output;
+
+use std::process::ExitCode;
+
+use args::{Bench, Cli, Command};
+use clap::Parser as _;
+
+/// How a command ended, if it did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// All is well.
+    Done,
+    /// The command worked, and what it checked is wrong.
+    Wrong,
+}
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let is_role = matches!(cli.command, Command::Edge(_) | Command::Fog(_) | Command::Cloud(_));
+    output::init_logging(cli.log.as_deref().unwrap_or(if is_role { "info" } else { "warn" }));
+    match run(cli.command) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Wrong) => ExitCode::from(3),
+        Err(error) => {
+            output::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<Outcome> {
+    match command {
+        Command::Demo(options) => demo::run(options),
+        Command::Edge(args) => commands::roles::edge(args),
+        Command::Fog(args) => commands::roles::fog(args),
+        Command::Cloud(args) => commands::roles::cloud(args),
+        Command::Pki(command) => commands::pki::run(command),
+        Command::Chain(command) => commands::chain::run(command),
+        Command::Registry(command) => commands::registry::run(command),
+        Command::Prove(options) => commands::prove::run(options),
+        Command::Verify(options) => commands::verify::run(options),
+        Command::Query(options) => commands::query::run(options),
+        Command::Sim(options) => commands::sim::run(options),
+        Command::Bench(Bench::Ingest(options)) => bench::ingest::run(options),
+        Command::Bench(Bench::Generate(options)) => bench::ingest::generate(options),
+        Command::Bench(Bench::Ledger(options)) => bench::ledger::run(options),
+        Command::Bench(Bench::Encoding { json }) => bench::encoding::run(json),
+    }
+}

@@ -1,0 +1,66 @@
+//! What people and machines read: tables and plain lines on stdout, one JSON object on its last line with `--json`, logs
+//! and errors on stderr.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line is for")]
+
+use std::io::{IsTerminal as _, Write as _};
+
+use serde::Serialize;
+use tracing_subscriber::EnvFilter;
+
+/// Logs go to stderr: compact for a terminal, one JSON object a line otherwise.
+pub fn init_logging(filter: &str) {
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if std::io::stderr().is_terminal() {
+        log.compact().init();
+    } else {
+        log.json().init();
+    }
+}
+
+/// A line for people; a closed pipe is not an error of ours.
+pub fn line(text: impl AsRef<str>) {
+    let _ = writeln!(std::io::stdout(), "{}", text.as_ref());
+}
+
+/// A remark for people, beside the result.
+pub fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// One object on one line: the last of stdout.
+pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    line(serde_json::to_string(value)?);
+    Ok(())
+}
+
+/// The whole chain of causes, once.
+pub fn error(error: &anyhow::Error) {
+    let mut text = format!("error: {error}");
+    for cause in error.chain().skip(1) {
+        text.push_str(&format!("\n  because: {cause}"));
+    }
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// A table with aligned columns; numbers (cells that start with a digit) are right-aligned.
+pub fn table(header: &[&str], rows: &[Vec<String>]) {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        cells.chain([header[column].chars().count()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    let print = |cells: &[String]| {
+        let padded = cells.iter().zip(&widths).map(|(cell, width)| {
+            if cell.starts_with(|c: char| c.is_ascii_digit()) {
+                format!("{cell:>width$}")
+            } else {
+                format!("{cell:<width$}")
+            }
+        });
+        line(padded.collect::<Vec<_>>().join("  ").trim_end());
+    };
+    print(&header.iter().map(|h| (*h).to_owned()).collect::<Vec<_>>());
+    print(&widths.iter().map(|w| "─".repeat(*w)).collect::<Vec<_>>());
+    rows.iter().for_each(|row| print(row));
+}
