@@ -8,6 +8,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// A configuration file with every key at its default, explained.
+pub const DEFAULTS: &str = include_str!("../cloud.toml");
+
 /// The whole file. Relative paths are relative to its folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -238,6 +241,12 @@ mod tests {
         assert_eq!(config.archive, "/etc/voltmesh/a");
         let again = Config::parse(&toml::to_string(&config).unwrap()).unwrap();
         assert_eq!(again, config);
+    }
+
+    #[test]
+    fn the_defaults_file_states_every_default() {
+        let least = "credentials = 'pki/cloud-cloud-1'\nrevocations = 'pki/crl.pem'\ntrust = 'trust.toml'\narchive = 'archive'";
+        assert_eq!(Config::parse(DEFAULTS).unwrap(), Config::parse(least).unwrap());
     }
 
     #[test]

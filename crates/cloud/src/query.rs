@@ -53,6 +53,7 @@ pub async fn query(location: &Location, sql: &str) -> Result<Rows, QueryError> {
         let log = default_logstore(store, location.store.clone(), &url, &StorageConfig::default());
         let mut table = DeltaTable::new(log);
         table.load().await.map_err(ArchiveError::store)?;
+        table.update_datafusion_session(&context.state()).map_err(ArchiveError::store)?;
         let provider = table.table_provider().await.map_err(|error| QueryError::Query(error.into()))?;
         context.register_table(name, provider).map_err(|error| QueryError::Query(error.into()))?;
     }

@@ -34,6 +34,8 @@ pub struct ArchiveReport {
     pub missing: u64,
     /// Rows of `batches`.
     pub batches: u64,
+    /// Bytes of their signed batches, as they travelled.
+    pub wire_bytes: u64,
     /// Batches that fail a check.
     pub bad_batches: u64,
     /// Gaps in the numbers of boots: records that the archive never got.
@@ -88,6 +90,7 @@ pub async fn verify_reader(reader: &Reader, trust: &Trust) -> Result<ArchiveRepo
         for rows in rows {
             for batch in stored_batches(&rows)? {
                 report.batches += 1;
+                report.wire_bytes += batch.wire.len() as u64;
                 match check_batch(&batch, trust) {
                     Ok((header, id, records)) => {
                         expect(&batch, &header, id, &records, &mut expected, &mut chains)

@@ -1,7 +1,7 @@
 //! Laws of the core, with a table in memory.
 
 use super::*;
-use crate::{Range, Stored, testing::*};
+use crate::{coverage::{Range, Stored}, testing::*};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use voltmesh_control::{ArchiveNotice, Envelope};
