@@ -1,5 +1,6 @@
 //! Somebody else's reader: the `deltalake` package for Python, and DuckDB's if that is there too.
 //! Skipped, with the reason, where Python or the package is missing. `VOLTMESH_PYTHON` names another interpreter.
+#![allow(clippy::unwrap_used, reason = "a test that fails should stop")]
 
 use std::process::Command;
 use voltmesh_cloud::{

@@ -265,7 +265,9 @@ impl Config {
         };
         let size = std::fs::metadata(path).map_err(unreadable)?.len();
         if size > MAX_FILE {
-            return Err(Error::Config { what: format!("{} has {size} bytes, at most {MAX_FILE}", path.display()) });
+            return Err(Error::Config {
+                what: format!("{} has {size} bytes, at most {MAX_FILE}", path.display()),
+            });
         }
         let text = std::fs::read_to_string(path).map_err(unreadable)?;
         Self::parse(&text, path.parent().unwrap_or(Path::new(".")))
@@ -289,12 +291,7 @@ impl Config {
     pub fn parse(text: &str, base: &Path) -> Result<Self, Error> {
         let mut config: Self =
             toml::from_str(text).map_err(|error| Error::Config { what: error.to_string() })?;
-        for path in [
-            &mut config.data,
-            &mut config.credentials,
-            &mut config.crl,
-            &mut config.ledger.genesis,
-        ] {
+        for path in [&mut config.data, &mut config.credentials, &mut config.crl, &mut config.ledger.genesis] {
             *path = base.join(&*path);
         }
         if let Some(opening) = &mut config.foreign.opening {
@@ -309,11 +306,16 @@ impl Config {
             if range.contains(&value) {
                 return Ok(());
             }
-            Err(Error::Config { what: format!("{key} = {value} is outside {}..={}", range.start(), range.end()) })
+            Err(Error::Config {
+                what: format!("{key} = {value} is outside {}..={}", range.start(), range.end()),
+            })
         };
         if !self.listen.http.ip().is_loopback() {
             return Err(Error::Config {
-                what: format!("listen.http = {} is not loopback: it asks for no certificate", self.listen.http),
+                what: format!(
+                    "listen.http = {} is not loopback: it asks for no certificate",
+                    self.listen.http
+                ),
             });
         }
         within("ledger.block_ms", self.ledger.block_ms, 20..=60_000)?;
@@ -324,6 +326,8 @@ impl Config {
         within("foreign.attest_ms", self.foreign.attest_ms, 1..=60_000)?;
         within("ingest.receive_maximum", self.ingest.receive_maximum.into(), 1..=65_535)?;
         within("ingest.inflight_bytes", self.ingest.inflight_bytes, 2 * 1024 * 1024..=1 << 40)?;
+        within("spool.capacity_bytes", self.spool.capacity_bytes, 16 << 20..=1 << 50)?;
+        within("spool.quarantine_bytes", self.spool.quarantine_bytes, 4 << 20..=1 << 40)?;
         if let Some(cloud) = &self.cloud {
             within("cloud.window", cloud.window as u64, 1..=65_535)?;
         }
@@ -342,7 +346,8 @@ mod tests {
     #[test]
     fn the_defaults_file_states_every_default() {
         let stated = Config::parse(DEFAULTS, Path::new("/")).unwrap();
-        let least = "data='data'\ncredentials='pki/fog-fog-1'\ncrl='pki/crl.pem'\n[ledger]\ngenesis='genesis.toml'";
+        let least =
+            "data='data'\ncredentials='pki/fog-fog-1'\ncrl='pki/crl.pem'\n[ledger]\ngenesis='genesis.toml'";
         let least = Config::parse(least, Path::new("/")).unwrap();
         assert_eq!(format!("{stated:?}"), format!("{least:?}"));
     }

@@ -34,11 +34,11 @@ pub use voltmesh_mqtt::SessionId;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use commonware_cryptography::Signer as _;
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use voltmesh_consensus::Finalized;
 use voltmesh_control::{Opening, commitment};
 use voltmesh_identity::Peer;
-use commonware_cryptography::Signer as _;
 use voltmesh_ledger::{Digest as ChainId, PrivateKey, PublicKey, State, Transaction};
 use voltmesh_spool::Position;
 use voltmesh_telemetry::{BatchId, Digest, Secret, Timestamp, VehicleId};
@@ -143,6 +143,9 @@ pub enum Input {
     StorageFailed(String),
     /// Bytes that are free on the spool's disk.
     Space(u64),
+    /// Bytes that the spool counts against its bound: it frees them from the front only, so one entry that waits long
+    /// pins those behind it.
+    SpoolUsed(u64),
     /// The ledger's state at the start, or while catching up.
     Ledger {
         /// The newest finalised state.
@@ -329,6 +332,7 @@ impl Ingest {
             Input::QuarantineDurable(below) => self.quarantine_durable(below),
             Input::StorageFailed(why) => self.storage_failed(why),
             Input::Space(free) => self.disk.set_free(free),
+            Input::SpoolUsed(used) => self.disk.set_pinned(used),
             Input::Ledger { state, caught_up } => self.ledger_state(state, caught_up),
             Input::Finalized(finalized) => self.finalized(&finalized),
             Input::Handovers(handovers) => self.handovers(handovers),
@@ -371,7 +375,9 @@ impl Ingest {
     fn done(&mut self, done: Done) {
         match done {
             Done::Verified { ticket, result } => self.verified(ticket, result),
-            Done::Sealed { batches, failed, client, sources } => self.sealed(batches, failed, client, sources),
+            Done::Sealed { batches, failed, client, sources } => {
+                self.sealed(batches, failed, client, sources)
+            }
         }
     }
 
@@ -409,7 +415,8 @@ pub fn receipts(entries: impl IntoIterator<Item = Bytes>) -> Option<Bytes> {
 
 /// Composes the envelope for the cloud from the two entries as they lie in the spool.
 pub fn envelope(fog: &VehicleId, batch: &Bytes, evidence: &Bytes) -> Option<Bytes> {
-    let (Entry::Batch(batch), Entry::Evidence(evidence)) = (Entry::decode(batch)?, Entry::decode(evidence)?) else {
+    let (Entry::Batch(batch), Entry::Evidence(evidence)) = (Entry::decode(batch)?, Entry::decode(evidence)?)
+    else {
         return None;
     };
     Some(uplink::encode_envelope(fog.as_str(), batch, evidence))

@@ -12,6 +12,7 @@ mod uplink;
 mod workers;
 
 use std::{
+    num::NonZeroU64,
     path::Path,
     sync::{Arc, Mutex},
     time::Duration,
@@ -42,6 +43,9 @@ const INPUTS: usize = 4_096;
 
 /// Events of sessions that wait for the loop.
 const EVENTS: usize = 1_024;
+
+/// Quarantined publishes per file: 16 MiB of the largest.
+const QUARANTINE_FILE: NonZeroU64 = NonZeroU64::new(256).expect("not zero");
 
 /// Appended and not confirmed in the spool: what may be in flight, and as much of our own.
 const UNSYNCED: usize = 2;
@@ -82,7 +86,9 @@ impl Fog {
         let credentials = Credentials::load(&config.credentials)?;
         let identity = &credentials.own.identity;
         if identity.role != Role::Fog {
-            return Err(Error::config(format!("credentials: the certificate is of {identity}, not of a fog node")));
+            return Err(Error::config(format!(
+                "credentials: the certificate is of {identity}, not of a fog node"
+            )));
         }
         let fog: VehicleId =
             identity.id().parse().map_err(|error| Error::config(format!("credentials: {error}")))?;
@@ -94,6 +100,7 @@ impl Fog {
         let (spool, _) = spool.start(context.child("spool_writer"));
         let quarantine = SpoolConfig {
             max_bytes: config.spool.quarantine_bytes,
+            entries_per_file: QUARANTINE_FILE,
             ..SpoolConfig::new("quarantine")
         };
         let quarantine = Spool::open(context.child("quarantine"), quarantine).await?;
@@ -155,7 +162,8 @@ impl Fog {
             count => count,
         };
         let (done, jobs_done) = mpsc::unbounded_channel();
-        let workers = workers::Workers::start(workers, &done).map_err(Error::file("start threads of", &config.data))?;
+        let workers =
+            workers::Workers::start(workers, &done).map_err(Error::file("start threads of", &config.data))?;
         let hub = Hub::new(hub::Parts {
             context: context.child("hub"),
             ingest,
@@ -255,7 +263,10 @@ fn opening(config: &Config, signing: &SigningKey) -> Result<Opening, Error> {
         toml::from_str(&text).map_err(|error| Error::config(format!("{}: {error}", path.display())))?;
     let key = signing.verifying_key().to_bytes();
     if *file.key.as_bytes() != key {
-        return Err(Error::config(format!("{}: its key is not that of sign.key: make a new opening", path.display())));
+        return Err(Error::config(format!(
+            "{}: its key is not that of sign.key: make a new opening",
+            path.display()
+        )));
     }
     Ok(Opening { salt: file.salt.to_bytes(), key })
 }
@@ -276,10 +287,10 @@ fn settings(
         None => None,
     };
     let secret = Digest::of(&[b"voltmesh-fog-secret".as_slice(), signing.as_bytes()].concat());
-    let forward = config.cloud.as_ref().map_or(
-        ForwardSettings { window: 1, window_bytes: 1, notice_ms: 60_000 },
-        ForwardSettings::from,
-    );
+    let forward = config
+        .cloud
+        .as_ref()
+        .map_or(ForwardSettings { window: 1, window_bytes: 1, notice_ms: 60_000 }, ForwardSettings::from);
     Ok(Settings {
         fog,
         key: private_key(signing.as_bytes()),
@@ -301,7 +312,8 @@ async fn restore(
     config: &Config,
     settings: Settings,
 ) -> Result<(Ingest, Spool<Context>), Error> {
-    let unsynced = usize::try_from(config.ingest.inflight_bytes).unwrap_or(usize::MAX).saturating_mul(UNSYNCED);
+    let unsynced =
+        usize::try_from(config.ingest.inflight_bytes).unwrap_or(usize::MAX).saturating_mul(UNSYNCED);
     let spool = SpoolConfig {
         max_bytes: config.spool.capacity_bytes,
         max_unsynced: unsynced,
@@ -386,7 +398,8 @@ fn spawn_ledger(context: &Context, ledger: &Handle, ingest: &Ingest, inputs: &mp
             all.push(Input::Peers(ledger.peers().into_iter().map(|peer| peer.key).collect()));
             if epoch != Some(state.epoch()) {
                 epoch = Some(state.epoch());
-                let items = ledger.handovers().await.iter().map(|handover| handover.to_bytes()).collect::<Vec<_>>();
+                let items =
+                    ledger.handovers().await.iter().map(|handover| handover.to_bytes()).collect::<Vec<_>>();
                 if !items.is_empty() {
                     all.push(Input::Handovers(Handovers { items }.encode().into()));
                 }

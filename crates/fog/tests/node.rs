@@ -1,5 +1,6 @@
 //! Four fog nodes in this process with everything real but the machines: TLS, MQTT, p2p, disks. The vehicle, the foreign
 //! client and the cloud are the test's own.
+#![allow(clippy::unwrap_used, reason = "a test that fails should stop")]
 
 mod place;
 
@@ -45,7 +46,12 @@ impl Peer {
                 }
             }
         });
-        assert!(waited.await.is_ok(), "no {what} in {PATIENCE:?}; so far {:?} {:?}", self.done, self.messages.len());
+        assert!(
+            waited.await.is_ok(),
+            "no {what} in {PATIENCE:?}; so far {:?} {:?}",
+            self.done,
+            self.messages.len()
+        );
     }
 
     async fn publish(&mut self, topic: &str, payload: impl Into<bytes::Bytes>, tag: u64) -> Reason {
@@ -102,7 +108,8 @@ async fn main() {
     let evidence = AnchorEvidence::from_bytes(&receipts.items[0].evidence).unwrap();
     evidence.verify(&trust, &batch.id(), &car.commitment()).unwrap();
     vehicle.until("notice", |peer| peer.message("v1/car/notice").is_some()).await;
-    let notice = ArchiveNotice::verify(vehicle.message("v1/car/notice").unwrap(), &place.cloud_key()).unwrap();
+    let notice =
+        ArchiveNotice::verify(vehicle.message("v1/car/notice").unwrap(), &place.cloud_key()).unwrap();
     assert_eq!(notice.batches[0].id, batch.id());
 
     // A sample of a foreign client, attested by the fog node.
@@ -126,7 +133,8 @@ async fn main() {
 
     // Everything is archived, so nothing is held anywhere.
     for fog in 0..4 {
-        let settled = |status: &Status| status.counter("held_batches") == 0 && status.counter("quarantined") < 2;
+        let settled =
+            |status: &Status| status.counter("held_batches") == 0 && status.counter("quarantined") < 2;
         place.until_status(fog, PATIENCE, settled).await;
     }
 

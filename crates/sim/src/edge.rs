@@ -163,8 +163,6 @@ pub async fn run(context: NodeContext, setup: Setup) {
         }
         next_sample = now + Duration::from_millis(vehicle.setup.sample_ms);
         vehicle.append_waiting();
-        let bytes = vehicle.spool.bytes();
-        vehicle.input(Input::Released { bytes }).await;
         if now >= vehicle.setup.ends {
             if !ended {
                 ended = true;
@@ -240,12 +238,9 @@ fn spooled(setup: &Setup, position: Position, bytes: &Bytes) {
 fn spawn_progress(context: &NodeContext, spool: &Writer<NodeContext>, events: UnboundedSender<Event>) {
     let mut progress = spool.progress();
     context.child("progress").spawn(move |_| async move {
-        let mut failures = 0;
         while progress.changed().await.is_ok() {
             let now = progress.borrow_and_update().clone();
-            let failed =
-                (now.failures > failures).then(|| now.error.map_or_else(String::new, |e| e.to_string()));
-            failures = now.failures;
+            let failed = now.error.map(|error| error.to_string());
             let _ = events.unbounded_send(Event::Synced { durable: now.durable, bytes: now.bytes, failed });
         }
     });

@@ -161,7 +161,8 @@ pub async fn run(context: NodeContext, setup: Setup, half: Option<bool>) {
     uplink(&context, &setup, events.clone());
     let copied = events.clone();
     context.child("copies").spawn(move |_| async move {
-        while let Ok((from, message)) = received.recv().await {
+        loop {
+            let Ok((from, message)) = received.recv().await;
             let message = Bytes::copy_from_slice(message.as_ref());
             let _ = copied.unbounded_send(Event::Copy { from, message });
         }
@@ -375,12 +376,7 @@ impl Fog {
         let batches = finalized.entries.iter().map(|entry| entry.batch);
         let digest = commonware_cryptography::Digestible::digest(&*finalized.block);
         self.setup.checker.finalised(self.setup.place, header.height.get(), digest, batches);
-        let epoch = header.epoch.get();
         self.input(Input::Finalized(Box::new(finalized))).await;
-        if self.epoch != Some(epoch) {
-            self.epoch = Some(epoch);
-            self.handovers().await;
-        }
     }
 
     async fn handovers(&mut self) {
@@ -432,7 +428,11 @@ impl Fog {
         self.caught_up |= heard && self.handle.height().get() + 2 >= self.handle.target().get();
         self.input(Input::Ledger { state, caught_up: self.caught_up }).await;
         self.input(Input::Peers(peers)).await;
-        self.handovers().await;
+        let epoch = self.handle.epoch().get();
+        if self.epoch != Some(epoch) {
+            self.epoch = Some(epoch);
+            self.handovers().await;
+        }
         self.append_waiting();
     }
 

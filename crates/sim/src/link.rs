@@ -136,13 +136,12 @@ impl Net {
             (roads.context.clone(), delay)
         };
         context.sleep(delay).await;
-        let mut roads = self.0.lock();
-        if roads.is_cut(from, to) {
+        if self.is_cut(from, to) {
             // A SYN without answer; the caller's patience is part of its own logic.
-            drop(roads);
             context.sleep(Duration::from_secs(1)).await;
             return Err(Unreachable);
         }
+        let mut roads = self.0.lock();
         let listener = roads.listeners.get(&to).cloned().ok_or(Unreachable)?;
         if listener.waiting.lock().len() >= BACKLOG {
             return Err(Unreachable);

@@ -167,8 +167,8 @@ impl Inner {
             known && !node.blocked.contains(peer)
         };
         let halves = match (a.half, b.half) {
-            (Some(half), None) => half == (to.0 % 2 == 0),
-            (None, Some(half)) => half == (from.0 % 2 == 0),
+            (Some(half), None) => half == to.0.is_multiple_of(2),
+            (None, Some(half)) => half == from.0.is_multiple_of(2),
             _ => true,
         };
         from != to && a.key != b.key && halves && tracks(a, &b.key) && tracks(b, &a.key)

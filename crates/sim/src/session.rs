@@ -24,8 +24,6 @@ pub enum ToClient {
     Publish(Outgoing),
     /// A message was dealt with.
     Accept(Token),
-    /// A message cannot be used.
-    Reject(Token, Reason),
     /// Measure the round trip.
     Ping,
     /// End it.
@@ -118,7 +116,6 @@ fn client_input(command: ToClient) -> ClientInput<'static> {
     match command {
         ToClient::Publish(item) => ClientInput::Publish(item),
         ToClient::Accept(token) => ClientInput::Accept(token),
-        ToClient::Reject(token, reason) => ClientInput::Reject(token, reason),
         ToClient::Ping => ClientInput::Ping,
         ToClient::Disconnect(reason) => ClientInput::Disconnect(reason),
     }

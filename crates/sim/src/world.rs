@@ -116,7 +116,7 @@ impl World {
             let setup = fog::Setup {
                 place: fog_place(index),
                 settings: fog_settings(seed, index, name, key, &genesis, &cloud_key),
-                ledger: ledger(key.clone(), &genesis, options),
+                ledger: ledger(&keys, index, &genesis, options),
                 net: net.clone(),
                 mesh: mesh.clone(),
                 cloud: CLOUD,
@@ -468,10 +468,10 @@ fn address(place: Place) -> commonware_p2p::Address {
     commonware_p2p::Address::Symmetric(([10, 0, 0, place.0 as u8], 7_000).into())
 }
 
-fn ledger(key: PrivateKey, genesis: &Genesis, options: &Options) -> consensus::Config {
-    let mut config = consensus::Config::new(key, genesis.clone());
-    for (index, authority) in genesis.authorities.iter().enumerate() {
-        config.addresses.insert(authority.clone(), address(Place(1 + index as u16)));
+fn ledger(keys: &[PrivateKey], index: usize, genesis: &Genesis, options: &Options) -> consensus::Config {
+    let mut config = consensus::Config::new(keys[index].clone(), genesis.clone());
+    for (other, key) in keys.iter().enumerate().filter(|(other, _)| *other != index) {
+        config.addresses.insert(key.public_key(), address(Place(1 + other as u16)));
     }
     config.block_interval = Duration::from_millis(options.block_ms);
     config

@@ -283,7 +283,7 @@ async fn tampering_is_found() {
     let whole = std::fs::read(&path).unwrap();
 
     // A row that says something else.
-    let damaged = crate::testing::alter_first_voltage(&whole).unwrap();
+    let damaged = alter_first_voltage(&whole).unwrap();
     std::fs::write(&path, damaged).unwrap();
     let report = verify_archive(&location, &fleet.trust()).await.unwrap();
     assert!(!report.is_sound() && report.tampered >= 1, "{report:#?}");

@@ -262,7 +262,8 @@ fn what_fails_a_check_is_kept_with_its_stage() {
     check("content", &[], altered(&good[0], |e| e.batch = flipped(&e.batch, e.batch.len() - 1)));
 
     // Evidence of a ledger that is not ours: what no trusted set has finalised is never archived.
-    let mut stranger = Fleet { chain: voltmesh_ledger::testing::Chain::new(5), ..Fleet::new(0) };
+    let mut stranger = Fleet::new(0);
+    stranger.chain = voltmesh_ledger::testing::Chain::new(5);
     let commitment = voltmesh_ledger::commitment("ev-0", &[7; 32], &opening_of("ev-0").key);
     stranger.chain.enrol(&[commitment]);
     let forged = stranger.envelope(0, &batches[0]);

@@ -8,9 +8,7 @@ use std::{
 use bytes::Bytes;
 use voltmesh_consensus::Finalized;
 use voltmesh_control::{BatchReceipt, MAX_RECEIPTS, Receipts};
-use voltmesh_ledger::{
-    Anchor, AnchorEvidence, RegistryProof, SEQUENCE_WINDOW, State, Transaction,
-};
+use voltmesh_ledger::{Anchor, AnchorEvidence, RegistryProof, SEQUENCE_WINDOW, State, Transaction};
 use voltmesh_mqtt::SessionId;
 use voltmesh_telemetry::{BatchId, Digest, Timestamp, VehicleId};
 
@@ -43,6 +41,8 @@ struct UnderWay {
 pub struct Anchors {
     state: Option<Arc<State>>,
     caught_up: bool,
+    /// Whether this node's key is an authority's in the next block's epoch.
+    serves: bool,
     registry_root: Option<Digest>,
     handovers: Option<Bytes>,
     queue: VecDeque<BatchId>,
@@ -76,6 +76,15 @@ impl Anchors {
         }
     }
 
+    /// Whether what this node takes can be anchored by it.
+    pub fn serves(&self) -> Result<(), Delay> {
+        let height = self.height();
+        if !self.caught_up {
+            return Err(Delay::LedgerBehind { height });
+        }
+        if self.serves { Ok(()) } else { Err(Delay::NotAuthority { height }) }
+    }
+
     pub fn deadline(&self, settings: &AnchorSettings) -> Option<Timestamp> {
         let next = (!self.queue.is_empty() && self.caught_up && self.under_way.len() < UNDER_WAY)
             .then(|| after(self.last, settings.every_ms));
@@ -106,6 +115,8 @@ impl Ingest {
         }
         self.ledger.next_sequence = self.ledger.next_sequence.max(sequence);
         let root = state.header().registry_root;
+        let epoch = state.genesis().epoch_of(state.height().next());
+        self.ledger.serves = state.authorities_for(epoch).is_some_and(|set| set.contains(&self.authority));
         self.ledger.state = Some(state);
         if self.ledger.registry_root.replace(root) != Some(root) {
             self.recheck_sessions();
@@ -157,7 +168,8 @@ impl Ingest {
         }
         let sequence = self.ledger.next_sequence;
         self.ledger.next_sequence += 1;
-        let anchor = Anchor::sign(&self.settings.chain, &self.settings.key, sequence, records, batches.clone());
+        let anchor =
+            Anchor::sign(&self.settings.chain, &self.settings.key, sequence, records, batches.clone());
         let transaction = Transaction::Anchor(anchor);
         self.outputs.push(Output::Submit(Box::new(transaction.clone())));
         self.ledger.under_way.insert(sequence, UnderWay { transaction, batches, submitted: self.now });
@@ -207,8 +219,11 @@ impl Ingest {
         let mut receipts: BTreeMap<VehicleId, Vec<(BatchId, Bytes)>> = BTreeMap::new();
         let mut uncounted = 0u64;
         for entry in &finalized.entries {
-            let Some(held) = self.held.get(&entry.batch).filter(|held| held.evidence.is_none()) else { continue };
-            let proof = proofs.entry(held.commitment).or_insert_with(|| finalized.state.prove(&held.commitment));
+            let Some(held) = self.held.get(&entry.batch).filter(|held| held.evidence.is_none()) else {
+                continue;
+            };
+            let proof =
+                proofs.entry(held.commitment).or_insert_with(|| finalized.state.prove(&held.commitment));
             let Some(proof) = proof.clone().filter(|proof| proof.entry.counts_at(height)) else {
                 uncounted += 1;
                 continue;
@@ -233,7 +248,9 @@ impl Ingest {
             self.disk.then(Then::Forward(entry.batch));
         }
         if uncounted > 0 {
-            self.log(format!("{uncounted} batches were anchored after their keys were revoked: they do not count"));
+            self.log(format!(
+                "{uncounted} batches were anchored after their keys were revoked: they do not count"
+            ));
             self.drop_revoked();
         }
         for (vehicle, items) in receipts {
@@ -243,12 +260,7 @@ impl Ingest {
         }
     }
 
-    fn send_receipts(
-        &mut self,
-        session: SessionId,
-        vehicle: &VehicleId,
-        items: Vec<(BatchId, Bytes)>,
-    ) {
+    fn send_receipts(&mut self, session: SessionId, vehicle: &VehicleId, items: Vec<(BatchId, Bytes)>) {
         let each = items.first().map_or(1, |(_, evidence)| evidence.len() + 64);
         let per_message = (RECEIPT_BYTES / each).clamp(1, MAX_RECEIPTS);
         for part in items.chunks(per_message) {
@@ -261,10 +273,11 @@ impl Ingest {
     /// Batches of revoked keys that no evidence can be made for: quarantined, and not held any longer.
     fn drop_revoked(&mut self) {
         let Some(state) = self.ledger.state.clone() else { return };
-        let revoked = self.held.iter().filter(|(_, held)| held.evidence.is_none()).filter_map(|(id, held)| {
-            let height = state.registry().get(&held.commitment)?.revoked_at?.get();
-            Some((*id, held.vehicle.clone(), held.entry.0, height))
-        });
+        let revoked =
+            self.held.iter().filter(|(_, held)| held.evidence.is_none()).filter_map(|(id, held)| {
+                let height = state.registry().get(&held.commitment)?.revoked_at?.get();
+                Some((*id, held.vehicle.clone(), held.entry.0, height))
+            });
         let revoked: Vec<_> = revoked.collect();
         for (id, vehicle, entry, height) in revoked {
             let refusal = super::Refusal::Revoked { height };
@@ -279,7 +292,8 @@ impl Ingest {
             return;
         }
         self.ledger.handovers = Some(handovers.clone());
-        let all: Vec<_> = self.sessions.vehicles().map(|(vehicle, session)| (vehicle.clone(), session)).collect();
+        let all: Vec<_> =
+            self.sessions.vehicles().map(|(vehicle, session)| (vehicle.clone(), session)).collect();
         for (vehicle, session) in all {
             let (topic, payload) = (Topic::Trust, handovers.clone());
             self.outputs.push(Output::ToVehicle { session, vehicle, topic, payload });

@@ -159,9 +159,7 @@ mod tests {
         for entry in known {
             chains.insert(&vehicle, boot, RecordNumber::new(entry.0), link(*entry));
         }
-        chains
-            .fit(&vehicle, boot, RecordNumber::new(new.0), &link(new))
-            .map_err(|refusal| refusal.counter())
+        chains.fit(&vehicle, boot, RecordNumber::new(new.0), &link(new)).map_err(|refusal| refusal.counter())
     }
 
     #[test]

@@ -68,7 +68,10 @@ pub enum Then {
 pub struct Disk {
     next: Position,
     durable: Position,
+    /// Bytes of entries that are needed.
     used: u64,
+    /// Bytes that the spool counted at its last sync.
+    pinned: u64,
     free: u64,
     inflight: u64,
     waiting: VecDeque<Waiting>,
@@ -88,6 +91,7 @@ impl Disk {
             next,
             durable: next,
             used: 0,
+            pinned: 0,
             free: u64::MAX,
             inflight: 0,
             waiting: VecDeque::new(),
@@ -105,8 +109,13 @@ impl Disk {
         self.free = free;
     }
 
+    pub fn set_pinned(&mut self, pinned: u64) {
+        self.pinned = pinned;
+    }
+
+    /// Bytes that count against the spool's bound.
     pub fn used(&self) -> u64 {
-        self.used
+        self.used.max(self.pinned)
     }
 
     pub fn inflight(&self) -> u64 {
@@ -182,13 +191,14 @@ impl Ingest {
 
     /// Whether `bytes` more may be taken in.
     pub(super) fn room(&self, bytes: usize) -> Result<(), Delay> {
+        self.ledger.serves()?;
         let bytes = bytes as u64;
         let disk = &self.disk;
         if let Some(why) = &disk.failing {
             return Err(Delay::SpoolFailing { why: why.clone() });
         }
         let capacity = self.settings.spool.capacity_bytes;
-        let left = (capacity - capacity / OWN_SHARE).saturating_sub(disk.used);
+        let left = (capacity - capacity / OWN_SHARE).saturating_sub(disk.used());
         let left = left.min(disk.free.saturating_sub(self.settings.spool.reserve_bytes));
         if left < bytes {
             return Err(Delay::DiskFull { free: left });

@@ -68,6 +68,9 @@ pub struct Pending {
     /// Records of entries that are not durable.
     undurable: BTreeMap<Position, Vec<(VehicleId, Record)>>,
     clients: BTreeMap<VehicleId, Client>,
+    /// When the client that waits longest began to, and whether some client has enough for a batch.
+    oldest: Option<Timestamp>,
+    full: bool,
     pending: usize,
     sources: BTreeMap<Position, Source>,
     numbers: HashMap<VehicleId, u32>,
@@ -77,7 +80,7 @@ pub struct Pending {
 
 impl Pending {
     pub fn deadline(&self, settings: &Foreign) -> Option<Timestamp> {
-        self.clients.values().map(|client| after(client.since, settings.attest_ms)).min()
+        self.oldest.map(|oldest| after(oldest, if self.full { 0 } else { settings.attest_ms }))
     }
 
     fn mark(&mut self, client: &VehicleId, record: &Record) -> Mark {
@@ -145,7 +148,8 @@ impl Ingest {
         if self.foreign.gathering.answers.is_empty() {
             return;
         }
-        let Gathering { mut block, answers, marks, bytes, records } = std::mem::take(&mut self.foreign.gathering);
+        let Gathering { mut block, answers, marks, bytes, records } =
+            std::mem::take(&mut self.foreign.gathering);
         let count = block.records();
         let block = block.take();
         let entry = Entry::Samples(SamplesEntry { received: self.now, block: block.clone() });
@@ -178,9 +182,13 @@ impl Ingest {
         for (client, record) in records {
             let waiting = match self.foreign.clients.get_mut(&client) {
                 Some(waiting) => waiting,
-                None => self.foreign.clients.entry(client).or_insert(Client { records: Vec::new(), since: now }),
+                None => {
+                    self.foreign.clients.entry(client).or_insert(Client { records: Vec::new(), since: now })
+                }
             };
             waiting.records.push((record, source));
+            self.foreign.full |= waiting.records.len() >= self.settings.foreign.attest_records;
+            self.foreign.oldest.get_or_insert(now);
         }
     }
 
@@ -213,6 +221,9 @@ impl Ingest {
             return;
         }
         let (now, settings) = (self.now, &self.settings.foreign);
+        if self.foreign.deadline(settings).is_none_or(|due| due > now) {
+            return;
+        }
         let due = self.foreign.clients.iter().filter(|(_, client)| {
             client.records.len() >= settings.attest_records || after(client.since, settings.attest_ms) <= now
         });
@@ -226,6 +237,8 @@ impl Ingest {
                 self.seal(&name, std::mem::replace(&mut records, rest));
             }
         }
+        self.foreign.full = false;
+        self.foreign.oldest = self.foreign.clients.values().map(|client| client.since).min();
     }
 
     fn seal(&mut self, client: &VehicleId, records: Vec<(Record, Position)>) {
@@ -256,7 +269,12 @@ impl Ingest {
         for (record, why) in failed {
             // It was checked when it came, so this is ours; the record is kept where people look.
             let refusal = super::Refusal::Unverified { why };
-            self.quarantine(&refusal, "this fog node", &format!("v1/{client}/sample"), &record.to_canonical().into());
+            self.quarantine(
+                &refusal,
+                "this fog node",
+                &format!("v1/{client}/sample"),
+                &record.to_canonical().into(),
+            );
         }
         let opening = self.settings.opening;
         let commitment = self.own_commitment;
@@ -311,7 +329,8 @@ impl Ingest {
 
     /// After restoring: entries that are in batches as a whole are not needed; the others are sealed again.
     pub(super) fn resume_sources(&mut self, mut records: BTreeMap<Position, Vec<(VehicleId, Record)>>) {
-        let all: Vec<_> = self.foreign.sources.iter().map(|(position, source)| (*position, *source)).collect();
+        let all: Vec<_> =
+            self.foreign.sources.iter().map(|(position, source)| (*position, *source)).collect();
         for (position, source) in all {
             let own = records.remove(&position).unwrap_or_default();
             if source.unsealed == 0 {

@@ -85,7 +85,9 @@ pub enum Refusal {
         found: BatchId,
     },
     /// The batch names another predecessor than the one that precedes it.
-    #[error("broken chain in boot {boot} at record {first}: the predecessor is {known}, the batch names {named}")]
+    #[error(
+        "broken chain in boot {boot} at record {first}: the predecessor is {known}, the batch names {named}"
+    )]
     BrokenChain {
         /// The boot.
         boot: Boot,
@@ -140,10 +142,10 @@ impl Refusal {
     /// The MQTT 5 reason code of the PUBACK (3.4.2.1).
     pub fn reason(&self) -> u8 {
         match self {
-            Self::ForeignTopic { .. } => 0x90,                                  // topic name invalid
-            Self::Oversized { .. } | Self::Malformed { .. } => 0x99,            // payload format invalid
-            Self::WrongVehicle { .. } | Self::WrongKey { .. } => 0x87,          // not authorized
-            Self::Revoked { .. } | Self::Unverified { .. } => 0x87,             // not authorized
+            Self::ForeignTopic { .. } => 0x90, // topic name invalid
+            Self::Oversized { .. } | Self::Malformed { .. } => 0x99, // payload format invalid
+            Self::WrongVehicle { .. } | Self::WrongKey { .. } => 0x87, // not authorized
+            Self::Revoked { .. } | Self::Unverified { .. } => 0x87, // not authorized
             Self::BootReused { .. } | Self::Fork { .. } | Self::BrokenChain { .. } => 0x83, // implementation specific
             Self::Cloud { .. } => 0x83,
         }
@@ -157,7 +159,9 @@ pub enum Delay {
     #[error("no hello came before the batch: publish v1/<id>/hello first")]
     NoHello,
     /// The commitment is not in the registry that this node knows.
-    #[error("commitment {commitment} is not enrolled at height {height}: enrol the vehicle, or wait for the ledger")]
+    #[error(
+        "commitment {commitment} is not enrolled at height {height}: enrol the vehicle, or wait for the ledger"
+    )]
     NotEnrolled {
         /// What the opening commits to.
         commitment: Digest,
@@ -167,6 +171,14 @@ pub enum Delay {
     /// This node has not caught up with the ledger.
     #[error("the ledger is catching up at height {height}: try again or another fog node")]
     LedgerBehind {
+        /// This node's height.
+        height: u64,
+    },
+    /// This node's key is not an authority's now, so nothing that it takes could be anchored.
+    #[error(
+        "this node is not an authority at height {height}: use another fog node until the ledger admits its key"
+    )]
+    NotAuthority {
         /// This node's height.
         height: u64,
     },
@@ -198,10 +210,11 @@ pub enum Delay {
 
 impl Delay {
     /// All counters of transient failures, in the order of `Delay`.
-    pub const COUNTERS: [&'static str; 7] = [
+    pub const COUNTERS: [&'static str; 8] = [
         "delayed_no_hello",
         "delayed_not_enrolled",
         "delayed_ledger_behind",
+        "delayed_not_authority",
         "delayed_disk_full",
         "delayed_spool_failing",
         "delayed_busy",
@@ -214,10 +227,11 @@ impl Delay {
             Self::NoHello => 0,
             Self::NotEnrolled { .. } => 1,
             Self::LedgerBehind { .. } => 2,
-            Self::DiskFull { .. } => 3,
-            Self::SpoolFailing { .. } => 4,
-            Self::Busy { .. } => 5,
-            Self::NoSecondCopy { .. } => 6,
+            Self::NotAuthority { .. } => 3,
+            Self::DiskFull { .. } => 4,
+            Self::SpoolFailing { .. } => 5,
+            Self::Busy { .. } => 6,
+            Self::NoSecondCopy { .. } => 7,
         }]
     }
 }

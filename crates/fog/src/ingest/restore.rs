@@ -42,7 +42,9 @@ impl Ingest {
                 let opening = super::uplink::opening(&entry.opening);
                 let commitment = match &header.signer {
                     Signer::Vehicle => commitment(&header.vehicle, &opening),
-                    Signer::Fog(fog) => fog.parse().map_or(self.own_commitment, |fog| commitment(&fog, &opening)),
+                    Signer::Fog(fog) => {
+                        fog.parse().map_or(self.own_commitment, |fog| commitment(&fog, &opening))
+                    }
                 };
                 if header.boot.is_foreign() {
                     self.sources_restored(&entry.sources);

@@ -101,7 +101,8 @@ impl Copies {
             false => after(self.last_offer, PACE_MS),
         });
         let waiting = self.offers.values().filter(|offer| offer.holders.is_empty());
-        let offers = waiting.map(|offer| after(offer.sent, settings.offer_ms).min(after(offer.since, settings.copy_ms)));
+        let offers = waiting
+            .map(|offer| after(offer.sent, settings.offer_ms).min(after(offer.since, settings.copy_ms)));
         let held = self.due.first().map(|(due, _)| *due);
         gathered.into_iter().chain(offers).chain(held).min()
     }
@@ -110,7 +111,8 @@ impl Copies {
     fn next_peer(&mut self, asked: &[PublicKey]) -> Option<PublicKey> {
         let count = self.peers.len();
         let order = (0..count).map(|step| (self.turn + step) % count);
-        let at = order.clone().find(|at| !asked.contains(&self.peers[*at])).or_else(|| order.clone().next())?;
+        let at =
+            order.clone().find(|at| !asked.contains(&self.peers[*at])).or_else(|| order.clone().next())?;
         self.turn = at + 1;
         Some(self.peers[at].clone())
     }
@@ -440,7 +442,9 @@ impl Ingest {
         };
         match records {
             Some(records) => self.take_over(entry_at, records),
-            None => self.log(format!("the copy at position {position} of the spool cannot be read: it is kept there")),
+            None => self.log(format!(
+                "the copy at position {position} of the spool cannot be read: it is kept there"
+            )),
         }
     }
 

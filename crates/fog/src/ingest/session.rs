@@ -167,11 +167,13 @@ impl Ingest {
     fn hello(&mut self, claim: Claim, payload: &Bytes) -> Result<(), Reject> {
         oversized("hello", payload, MAX_HELLO_BYTES)?;
         let hello = Hello::decode(payload).map_err(|error| malformed("hello", error))?;
-        let key = VerifyingKey::from_bytes(&hello.opening.key).map_err(|error| malformed("hello's key", error))?;
+        let key =
+            VerifyingKey::from_bytes(&hello.opening.key).map_err(|error| malformed("hello's key", error))?;
         let Some(session) = self.sessions.all.get_mut(&claim.session) else { return Ok(()) };
         let vehicle = session.vehicle.clone();
         let commitment = commitment(&vehicle, &hello.opening);
         let revoked = self.ledger.lookup(&commitment)?;
+        self.ledger.serves()?;
         if let Some(height) = revoked {
             return Err(Reject::For(Refusal::Revoked { height }));
         }

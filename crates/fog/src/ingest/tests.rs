@@ -297,13 +297,15 @@ impl World {
         let mut core = Ingest::new(self.settings.clone(), Position(self.disk.len() as u64));
         core.quarantine_at(Position(self.quarantine.len() as u64));
         let mut restoring = Restoring::default();
-        for (at, entry) in self.disk.iter().enumerate().filter_map(|(at, entry)| Some((at, entry.as_ref()?))) {
+        for (at, entry) in self.disk.iter().enumerate().filter_map(|(at, entry)| Some((at, entry.as_ref()?)))
+        {
             core.restore(Timestamp::from_millis(self.now), &mut restoring, Position(at as u64), entry);
         }
         core.restored(restoring);
         let replay = core.replay_above();
         self.core = core;
-        for index in replay.map_or(self.chain.blocks.len(), |height| height as usize)..self.chain.blocks.len() {
+        for index in replay.map_or(self.chain.blocks.len(), |height| height as usize)..self.chain.blocks.len()
+        {
             self.deliver(index);
         }
         self.ledger(true);
@@ -319,7 +321,10 @@ impl World {
 
     pub fn receipts_told(&self) -> Vec<BatchId> {
         let receipts = self.told.iter().filter(|(topic, _)| *topic == Topic::Receipt);
-        receipts.flat_map(|(_, payload)| Receipts::decode(payload).unwrap().items).map(|item| item.batch).collect()
+        receipts
+            .flat_map(|(_, payload)| Receipts::decode(payload).unwrap().items)
+            .map(|item| item.batch)
+            .collect()
     }
 
     pub fn notices_told(&self) -> usize {

@@ -108,7 +108,8 @@ async fn metrics(State(shared): Asked) -> Response {
 fn prometheus(status: &Status) -> String {
     let mut out = String::with_capacity(4096);
     for (name, value) in &status.counters {
-        let (kind, suffix) = if GAUGES.contains(&name.as_str()) { ("gauge", "") } else { ("counter", "_total") };
+        let (kind, suffix) =
+            if GAUGES.contains(&name.as_str()) { ("gauge", "") } else { ("counter", "_total") };
         let _ = writeln!(out, "# TYPE voltmesh_fog_{name} {kind}\nvoltmesh_fog_{name}{suffix} {value}");
     }
     let _ = writeln!(out, "# TYPE voltmesh_fog_ready gauge\nvoltmesh_fog_ready {}", u8::from(status.ready));
@@ -129,7 +130,9 @@ async fn submit(State(shared): Asked, body: Bytes) -> Response {
         Ok(transaction) => transaction,
         Err(error) => match RegistryTx::decode(body) {
             Ok(registry) => Transaction::Registry(registry),
-            Err(_) => return refuse(StatusCode::BAD_REQUEST, format!("this is no registry transaction: {error}")),
+            Err(_) => {
+                return refuse(StatusCode::BAD_REQUEST, format!("this is no registry transaction: {error}"));
+            }
         },
     };
     if !matches!(transaction, Transaction::Registry(_)) {
@@ -192,7 +195,10 @@ async fn chain_trust(State(shared): Asked) -> Response {
     let mut trust = Trust::from_genesis(shared.genesis.clone());
     for handover in shared.ledger.handovers().await {
         if let Err(error) = trust.extend(&handover) {
-            return refuse(StatusCode::INTERNAL_SERVER_ERROR, format!("a hand-over does not follow: {error}"));
+            return refuse(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                format!("a hand-over does not follow: {error}"),
+            );
         }
     }
     ([(CONTENT_TYPE, "application/toml")], trust.to_toml()).into_response()

@@ -16,9 +16,7 @@ use voltmesh_control::{
     Latency, Status,
     topics::{Topic as MqttTopic, VehicleTopic},
 };
-use voltmesh_mqtt::{
-    Outgoing, Reason, Server, ServerEvent, ServerEvents, Session, SessionId, Token,
-};
+use voltmesh_mqtt::{Outgoing, Reason, Server, ServerEvent, ServerEvents, Session, SessionId, Token};
 use voltmesh_spool::{Error as SpoolError, Position, Writer};
 use voltmesh_telemetry::{Timestamp, VehicleId};
 
@@ -36,6 +34,9 @@ const REFRESH: Duration = Duration::from_millis(100);
 
 /// Between two looks at the disk's free space.
 const SPACE: Duration = Duration::from_secs(1);
+
+/// Oldest entries that leave a full quarantine at once.
+const QUARANTINE_STEP: u64 = 64;
 
 /// Pause before a spool that takes nothing is tried again.
 const FULL: Duration = Duration::from_millis(20);
@@ -72,6 +73,7 @@ pub struct Hub {
     tag: u64,
     caught_up: bool,
     failures: u64,
+    quarantine_dropped: u64,
 }
 
 impl Hub {
@@ -87,6 +89,7 @@ impl Hub {
             tag: 0,
             caught_up: false,
             failures: 0,
+            quarantine_dropped: 0,
         }
     }
 
@@ -104,6 +107,7 @@ impl Hub {
                         return;
                     }
                     let now = progress.borrow_and_update().clone();
+                    self.give(Input::SpoolUsed(now.bytes)).await;
                     self.progress(now.durable, now.failures, now.error).await;
                 }
                 changed = quarantined.changed() => {
@@ -286,8 +290,9 @@ impl Hub {
                 Ok(_) => return,
                 Err(SpoolError::Full { .. }) => {
                     let floor = self.parts.quarantine.floor();
-                    for step in 0..64 {
-                        let _ = self.parts.quarantine.ack(Position(floor.0 + step));
+                    for step in 0..QUARANTINE_STEP {
+                        let acked = self.parts.quarantine.ack(Position(floor.0 + step));
+                        self.quarantine_dropped += u64::from(acked.is_ok());
                     }
                     tracing::warn!("the quarantine is full: its oldest entries go");
                     let _ = self.parts.quarantine.checkpoint().await;
@@ -304,7 +309,9 @@ impl Hub {
     fn answer(&mut self, answers: &[Answer]) {
         let now_us = self.started.elapsed().as_micros() as u64;
         for run in answers.chunk_by(|a, b| a.claim.session == b.claim.session) {
-            let Some(session) = run.first().and_then(|first| self.sessions.get(&first.claim.session)) else { continue };
+            let Some(session) = run.first().and_then(|first| self.sessions.get(&first.claim.session)) else {
+                continue;
+            };
             for answer in run {
                 self.puback.record(now_us.saturating_sub(answer.claim.arrived_us));
             }
@@ -365,7 +372,9 @@ impl Hub {
     fn refresh(&mut self) {
         let mut counters = self.parts.ingest.counters().all();
         counters.extend(self.parts.ingest.gauges().into_iter().map(|(name, value)| (name.to_owned(), value)));
-        counters.extend(self.parts.server.counters().snapshot().into_iter().map(|(k, v)| (format!("mqtt_{k}"), v)));
+        counters.extend(
+            self.parts.server.counters().snapshot().into_iter().map(|(k, v)| (format!("mqtt_{k}"), v)),
+        );
         let ledger = &self.parts.ledger;
         let finality = ledger.finality();
         counters.extend([
@@ -374,8 +383,10 @@ impl Hub {
             ("peers".to_owned(), ledger.peers().len() as u64),
             ("misbehaviour".to_owned(), ledger.misbehaviour().values().sum()),
             ("disk_free_bytes".to_owned(), self.free),
+            ("quarantine_dropped".to_owned(), self.quarantine_dropped),
         ]);
-        let commit = Latency { p50_us: finality.p50_ms * 1000, p99_us: finality.p99_ms * 1000, count: finality.count };
+        let commit =
+            Latency { p50_us: finality.p50_ms * 1000, p99_us: finality.p99_ms * 1000, count: finality.count };
         let mut board = self.parts.board.lock().unwrap_or_else(PoisonError::into_inner);
         board.ready = self.caught_up;
         board.counters = counters;

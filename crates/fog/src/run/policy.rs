@@ -13,7 +13,11 @@ impl Policy for Topics {
 
     fn may_subscribe(&self, peer: &Identity, filter: &str) -> Result<(), Reason> {
         let topic: Topic = filter.parse().map_err(|_| Reason::TOPIC_FILTER_INVALID)?;
-        if may_subscribe(peer.role.as_str(), peer.id(), &topic) { Ok(()) } else { Err(Reason::NOT_AUTHORIZED) }
+        if may_subscribe(peer.role.as_str(), peer.id(), &topic) {
+            Ok(())
+        } else {
+            Err(Reason::NOT_AUTHORIZED)
+        }
     }
 }
 

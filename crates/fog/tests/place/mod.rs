@@ -22,7 +22,8 @@ use voltmesh_fog::{Config, Fog, own_opening};
 use voltmesh_identity::{Credentials, Expected, Identity, Pki, RevocationWatch, Role};
 use voltmesh_ledger::{Action, Commitment, Genesis, RegistryTx, Transaction, private_key, testing::key};
 use voltmesh_mqtt::{
-    Client, ClientEvents, ClientOptions, ClientSettings, Outgoing, Policy, Reason, Server, ServerEvent, ServerSettings,
+    Client, ClientEvents, ClientOptions, ClientSettings, Outgoing, Policy, Reason, Server, ServerEvent,
+    ServerSettings,
 };
 use voltmesh_telemetry::{SealedBatch, Timestamp, VehicleId};
 
@@ -96,7 +97,9 @@ impl Place {
         settings.limits.max_packet = 3 << 20;
         let tls = cloud.server_config(&revoked).unwrap();
         let (server, events) =
-            Server::bind(([127, 0, 0, 1], 0).into(), tls, revoked, Arc::new(Anything), settings).await.unwrap();
+            Server::bind(([127, 0, 0, 1], 0).into(), tls, revoked, Arc::new(Anything), settings)
+                .await
+                .unwrap();
         let (address, cloud_key) = (server.address(), cloud.signing.clone());
         tokio::spawn(run_cloud(server, events, cloud_key.clone(), Arc::clone(&archive)));
         let nodes = (0..4).map(|_| None).collect();
@@ -104,7 +107,8 @@ impl Place {
     }
 
     fn config(&self, fog: usize) -> Config {
-        let (hex, mut text) = (|key: &[u8]| key.iter().map(|b| format!("{b:02x}")).collect::<String>(), String::new());
+        let (hex, mut text) =
+            (|key: &[u8]| key.iter().map(|b| format!("{b:02x}")).collect::<String>(), String::new());
         text.push_str(&format!(
             "data = 'fog-{fog}'\ncredentials = 'pki/fog-fog-{fog}'\ncrl = 'pki/crl.pem'\n[listen]\n\
              mqtt = '127.0.0.1:0'\np2p = '{}'\nhttp = '127.0.0.1:0'\n[cloud]\naddress = '{}'\nnotice_key = '{}'\n\
@@ -263,7 +267,9 @@ pub async fn ask(address: SocketAddr, ask: Ask) -> (u16, String) {
         Ask::Post(path, body) => ("POST", path, body),
     };
     let length = body.len();
-    let head = format!("{method} {path} HTTP/1.1\r\nhost: fog\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: fog\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
+    );
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(&[head.as_bytes(), &body].concat()).await.unwrap();
     let mut answer = Vec::new();

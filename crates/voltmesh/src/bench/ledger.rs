@@ -1,11 +1,12 @@
-//! `voltmesh bench ledger`: authorities in one process, over channels without latency, agree on batches whose records
-//! are hashed as fast as the machine can.
+//! `voltmesh bench ledger`: authorities in one process, over loopback sockets, agree on batches whose records are hashed
+//! as fast as the machine can.
 //!
 //! In the timed region: every record is hashed once into its batch's root (the fog node's work), the root is compared
 //! with the signed one and the vehicle's signature is checked; the batch is anchored, and the block is final when every
 //! authority has checked the anchors' signatures and recomputed the log root. `rehash` also lets every authority hash
 //! every record.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -13,17 +14,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use commonware_cryptography::Signer as _;
-use commonware_p2p::{Manager as _, simulated};
-use commonware_runtime::{Quota, Runner as _, Supervisor as _, tokio};
-use commonware_utils::{NZUsize, ordered::Set, probability};
+use commonware_p2p::Address;
+use commonware_runtime::{Runner as _, Supervisor as _, tokio};
 use ed25519_dalek::{Signer as _, SigningKey, Verifier as _};
 use serde::Serialize;
-use voltmesh_consensus::network::{self, Channels, Fixed, Network};
-use voltmesh_consensus::{Config, Handle, Node, PublicKey};
+use voltmesh_consensus::{AddressBook, Config, Handle, Node, network};
 use voltmesh_ledger::{Anchor, BatchId, Height, MAX_BATCHES_PER_ANCHOR, PrivateKey, Transaction, testing};
 use voltmesh_telemetry::{Digest, merkle};
 
 use super::machine::Machine;
+use crate::deploy::{free_ports, local};
 use crate::{Outcome, args, output};
 
 /// Different batches that the hashing threads go through: 64 × 4,096 × 128 B = 32 MiB, more than a cache holds.
@@ -266,52 +266,23 @@ async fn drive(
     })
 }
 
-/// Starts every authority over links without latency and loss.
+/// Starts every authority, each with connections to all others over loopback sockets, encrypted and authenticated.
 async fn start(context: &tokio::Context, keys: &testing::Network, authorities: usize) -> Result<Vec<Node>> {
-    let (links, oracle) = simulated::Network::new(
-        context.child("network"),
-        simulated::Config {
-            max_size: network::MAX_MESSAGE_BYTES,
-            max_peers_per_set: NZUsize!(128),
-            disconnect_on_block: true,
-            tracked_peer_sets: NZUsize!(1),
-        },
-    );
-    links.start();
+    let listen: Vec<SocketAddr> = free_ports(authorities)?.into_iter().map(local).collect();
     let members: Vec<PrivateKey> = (0..authorities).map(|n| keys.authority(n).clone()).collect();
-    let names: Vec<PublicKey> = members.iter().map(PrivateKey::public_key).collect();
-    oracle.manager().track(0, Set::from_iter_dedup(names.iter().cloned()));
-    let link =
-        simulated::Link { latency: Duration::ZERO, jitter: Duration::ZERO, success_rate: probability!(1.0) };
-    for a in &names {
-        for b in names.iter().filter(|b| *b != a) {
-            oracle
-                .add_link(a.clone(), b.clone(), link.clone())
-                .await
-                .context("cannot link two authorities")?;
-        }
-    }
+    let addresses: AddressBook =
+        members.iter().zip(&listen).map(|(key, at)| (key.public_key(), Address::Symmetric(*at))).collect();
+    let mut chain = [0; 32];
+    chain.copy_from_slice(keys.genesis().digest().as_ref());
     let mut nodes = Vec::new();
-    for (index, key) in members.into_iter().enumerate() {
-        let control = oracle.control(key.public_key());
-        let mut channels = Vec::new();
-        for channel in network::VOTES..=network::ROOTS {
-            let registered = control.register(channel, Quota::per_second(network::QUOTA)).await;
-            channels.push(registered.context("cannot open a channel")?);
-        }
-        let Ok([votes, certificates, resolver, blocks, backfill, transactions, roots]) =
-            <[_; 7]>::try_from(channels)
-        else {
-            anyhow::bail!("the ledger has seven channels");
-        };
-        let network = Network {
-            channels: Channels { votes, certificates, resolver, blocks, backfill, transactions, roots },
-            peers: Fixed(oracle.manager()),
-            blocker: control,
-        };
+    for (index, (key, listen)) in members.into_iter().zip(listen).enumerate() {
+        let own = context.child("authority").with_attribute("index", index);
+        let sockets = network::Config { private_key: key.clone(), chain, listen, any_source_address: true };
+        let (network, _copies, _task) = network::start(own.child("network"), sockets);
         let mut config = Config::new(key, keys.genesis().clone());
+        config.addresses = addresses.clone();
         config.partition = format!("node-{index}");
-        let node = Node::start(context.child("node").with_attribute("index", index), config, network).await;
+        let node = Node::start(own.child("node"), config, network).await;
         nodes.push(node.with_context(|| format!("authority {index} does not start"))?);
     }
     Ok(nodes)

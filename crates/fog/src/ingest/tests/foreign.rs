@@ -13,7 +13,8 @@ fn sample(time_ms: u64) -> Bytes {
 
 fn pair() -> (World, World) {
     let chain = chain();
-    let mut worlds = (World::with(chain.clone(), 0, Foreign::default()), World::with(chain, 1, Foreign::default()));
+    let mut worlds =
+        (World::with(chain.clone(), 0, Foreign::default()), World::with(chain, 1, Foreign::default()));
     let (one, other) = (peer(0, &worlds.0.chain), peer(1, &worlds.0.chain));
     worlds.0.give(Input::Peers(vec![other]));
     worlds.1.give(Input::Peers(vec![one]));
@@ -196,7 +197,8 @@ fn copies_are_bounded_and_checked() {
     let mut block = Block::default();
     let record = voltmesh_telemetry::Record::foreign(voltmesh_telemetry::Sample::default());
     (0..10).for_each(|_| block.push(&"paho".parse().unwrap(), &record));
-    for message in [Message::Offer(block.take()).encode(), Message::Offer("junk".into()).encode(), "x".into()] {
+    for message in [Message::Offer(block.take()).encode(), Message::Offer("junk".into()).encode(), "x".into()]
+    {
         world.give(Input::Copy { from: from.clone(), message });
     }
     world.tick();

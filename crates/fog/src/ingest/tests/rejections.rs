@@ -46,7 +46,8 @@ fn foreign_batch(vehicle: &str, key: &SigningKey) -> Bytes {
 #[test]
 fn topics_of_others() {
     let batch = car().batch(1, 10, 10, None.or(Some(car().batch(1, 0, 10, None).id())));
-    for topic in ["v1/other/batch", "v1/car/receipt", "v1/car", "v1/fog/fog-1/envelope", "v1/carx/batch", ""] {
+    for topic in ["v1/other/batch", "v1/car/receipt", "v1/car", "v1/fog/fog-1/envelope", "v1/carx/batch", ""]
+    {
         reject(topic, batch.wire().clone(), 0x90, "rejected_topic", "publish under v1/");
     }
 }
@@ -64,7 +65,13 @@ fn malformed_bytes() {
     reject("v1/car/batch", "nonsense", 0x99, "rejected_malformed", "batch cannot be read");
     reject("v1/car/sample", "{}", 0x99, "rejected_malformed", "sample cannot be read");
     // CBOR that claims 2^63 elements, and one that nests without end.
-    reject("v1/car/batch", vec![0x9b, 0x7f, 255, 255, 255, 255, 255, 255, 255], 0x99, "rejected_malformed", "batch");
+    reject(
+        "v1/car/batch",
+        vec![0x9b, 0x7f, 255, 255, 255, 255, 255, 255, 255],
+        0x99,
+        "rejected_malformed",
+        "batch",
+    );
     reject("v1/car/batch", vec![0x81; 100_000], 0x99, "rejected_malformed", "batch");
     let cut = car().batch(1, 10, 10, Some(car().batch(1, 0, 10, None).id())).wire().slice(..200);
     reject("v1/car/batch", cut, 0x99, "rejected_malformed", "batch");
@@ -72,8 +79,20 @@ fn malformed_bytes() {
 
 #[test]
 fn wrong_vehicle_key_or_signature() {
-    reject("v1/car/batch", foreign_batch("other", &car().key), 0x87, "rejected_vehicle", "its own batches only");
-    reject("v1/car/batch", foreign_batch("car", &other_key()), 0x87, "rejected_key", "sign with the enrolled key");
+    reject(
+        "v1/car/batch",
+        foreign_batch("other", &car().key),
+        0x87,
+        "rejected_vehicle",
+        "its own batches only",
+    );
+    reject(
+        "v1/car/batch",
+        foreign_batch("car", &other_key()),
+        0x87,
+        "rejected_key",
+        "sign with the enrolled key",
+    );
     let mut wire = car().batch(1, 10, 10, Some(car().batch(1, 0, 10, None).id())).wire().to_vec();
     *wire.last_mut().unwrap() ^= 1;
     reject("v1/car/batch", wire, 0x87, "rejected_signature", "does not verify");
@@ -98,9 +117,21 @@ fn any_flipped_bit_is_found() {
 fn chains() {
     let first = car().batch(1, 0, 10, None);
     let fork = car().batch(1, 0, 5, None);
-    reject("v1/car/batch", fork.wire().clone(), 0x83, "rejected_boot_reused", "raise the vehicle's boot counter");
+    reject(
+        "v1/car/batch",
+        fork.wire().clone(),
+        0x83,
+        "rejected_boot_reused",
+        "raise the vehicle's boot counter",
+    );
     let broken = car().batch(1, 10, 10, Some(fork.id()));
-    reject("v1/car/batch", broken.wire().clone(), 0x83, "rejected_chain", "broken chain in boot 1 at record 10");
+    reject(
+        "v1/car/batch",
+        broken.wire().clone(),
+        0x83,
+        "rejected_chain",
+        "broken chain in boot 1 at record 10",
+    );
     let overlap = car().batch(1, 5, 10, Some(first.id()));
     reject("v1/car/batch", overlap.wire().clone(), 0x83, "rejected_fork", "fork of boot 1 at record 5");
 }
@@ -182,6 +213,11 @@ fn a_full_disk_delays_and_loses_nothing() {
     delay(&mut world, session, token, "delayed_disk_full", "the disk is full to its mark");
     assert_eq!(world.answers[&good], 0);
     world.give(Input::Space(u64::MAX));
+    world.give(Input::SpoolUsed(Spool::default().capacity_bytes));
+    let session = world.vehicle(&car());
+    let token = world.send(session, &all[1]);
+    delay(&mut world, session, token, "delayed_disk_full", "the disk is full to its mark");
+    world.give(Input::SpoolUsed(0));
     let session = world.vehicle(&car());
     let token = world.send(session, &all[1]);
     world.tick();
@@ -263,4 +299,14 @@ fn what_the_cloud_rejects_is_quarantined_and_released() {
     world.give(Input::CloudAnswer { batch, reason: 0x83 });
     world.tick();
     assert_eq!((world.counter("rejected_by_cloud"), world.quarantine.len(), world.held()), (1, 1, 0));
+}
+
+#[test]
+fn a_node_whose_key_does_not_serve_sends_vehicles_elsewhere() {
+    let chain = chain();
+    let settings = Settings { key: key(99), ..settings(&chain, 0, Foreign::default()) };
+    let mut world = World::of(chain, settings);
+    let session = world.connect("edge:car");
+    let token = world.hello(session, &car());
+    delay(&mut world, session, token, "delayed_not_authority", "use another fog node");
 }
