@@ -41,6 +41,7 @@ mod pool;
 mod reporter;
 mod roots;
 mod shared;
+pub mod sockets;
 mod store;
 mod subscription;
 pub mod testing;

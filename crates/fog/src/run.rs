@@ -24,7 +24,7 @@ use commonware_runtime::{Clock as _, Spawner as _, Supervisor as _, tokio::Conte
 use ed25519_dalek::SigningKey;
 use serde::Deserialize;
 use tokio::sync::mpsc;
-use voltmesh_consensus::{AddressBook, Config as LedgerConfig, Handle, Node, network};
+use voltmesh_consensus::{AddressBook, Config as LedgerConfig, Handle, Node, network, sockets};
 use voltmesh_control::{Handovers, Opening, Role as StatusRole, Status};
 use voltmesh_identity::{Credentials, Expected, RevocationWatch, Role};
 use voltmesh_ledger::{Genesis, Height, MAX_GENESIS_BYTES, private_key, public_key_from_hex, verifying_key};
@@ -356,24 +356,13 @@ async fn start_ledger(
         addresses.insert(key, address);
     }
     addresses.remove(&settings.key.public_key());
-    let mut chain = [0; 32];
-    chain.copy_from_slice(genesis.digest().as_ref());
-    let (network, copies, _task) = network::start(
-        context.child("network"),
-        network::Config {
-            private_key: settings.key.clone(),
-            chain,
-            listen: config.listen.p2p,
-            any_source_address: config.ledger.any_source_address,
-        },
-    );
     let mut ledger = LedgerConfig::new(settings.key.clone(), genesis.clone());
     ledger.addresses = addresses;
     ledger.block_interval = Duration::from_millis(config.ledger.block_ms);
     ledger.idle_interval = Duration::from_millis(config.ledger.idle_block_ms);
     ledger.leader_timeout = ledger.idle_interval + Duration::from_millis(800);
-    let node = Node::start(context.child("ledger"), ledger, network).await?;
-    Ok((node, copies))
+    let any = config.ledger.any_source_address;
+    Ok(sockets::start(context.child("consensus"), config.listen.p2p, any, ledger).await?)
 }
 
 /// Tells the loop what happens on the ledger: final blocks, how far it is, hand-overs, peers, and the disk's free space.

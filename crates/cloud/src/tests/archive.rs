@@ -288,9 +288,9 @@ async fn tampering_is_found() {
     let report = verify_archive(&location, &fleet.trust()).await.unwrap();
     assert!(!report.is_sound() && report.tampered >= 1, "{report:#?}");
 
-    // A byte of the file's data.
+    // The file's data pages are damaged.
     let mut flipped = whole.clone();
-    flipped[whole.len() / 3] ^= 0x40;
+    flipped[16..whole.len() / 2].iter_mut().for_each(|byte| *byte ^= 0x40);
     std::fs::write(&path, flipped).unwrap();
     let report = verify_archive(&location, &fleet.trust()).await.unwrap();
     assert!(!report.is_sound(), "{report:#?}");

@@ -18,7 +18,7 @@ use commonware_p2p::Address;
 use commonware_runtime::{Runner as _, Supervisor as _, tokio};
 use ed25519_dalek::{Signer as _, SigningKey, Verifier as _};
 use serde::Serialize;
-use voltmesh_consensus::{AddressBook, Config, Handle, Node, network};
+use voltmesh_consensus::{AddressBook, Config, Handle, Node, sockets};
 use voltmesh_ledger::{Anchor, BatchId, Height, MAX_BATCHES_PER_ANCHOR, PrivateKey, Transaction, testing};
 use voltmesh_telemetry::{Digest, merkle};
 
@@ -272,18 +272,15 @@ async fn start(context: &tokio::Context, keys: &testing::Network, authorities: u
     let members: Vec<PrivateKey> = (0..authorities).map(|n| keys.authority(n).clone()).collect();
     let addresses: AddressBook =
         members.iter().zip(&listen).map(|(key, at)| (key.public_key(), Address::Symmetric(*at))).collect();
-    let mut chain = [0; 32];
-    chain.copy_from_slice(keys.genesis().digest().as_ref());
     let mut nodes = Vec::new();
     for (index, (key, listen)) in members.into_iter().zip(listen).enumerate() {
         let own = context.child("authority").with_attribute("index", index);
-        let sockets = network::Config { private_key: key.clone(), chain, listen, any_source_address: true };
-        let (network, _copies, _task) = network::start(own.child("network"), sockets);
         let mut config = Config::new(key, keys.genesis().clone());
         config.addresses = addresses.clone();
         config.partition = format!("node-{index}");
-        let node = Node::start(own.child("node"), config, network).await;
-        nodes.push(node.with_context(|| format!("authority {index} does not start"))?);
+        let started = sockets::start(own, listen, true, config).await;
+        let (node, _copies) = started.with_context(|| format!("authority {index} does not start"))?;
+        nodes.push(node);
     }
     Ok(nodes)
 }

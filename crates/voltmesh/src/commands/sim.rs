@@ -11,7 +11,10 @@ use crate::{Outcome, args, output};
 
 /// Runs the command.
 pub fn run(options: args::Sim) -> Result<Outcome> {
-    ensure!(options.minutes > 0.0 && options.minutes <= 1440.0, "--minutes wants more than 0 and at most 1440");
+    ensure!(
+        options.minutes > 0.0 && options.minutes <= 1440.0,
+        "--minutes wants more than 0 and at most 1440"
+    );
     match options.seeds.clone() {
         Some(seeds) => range(seeds, &options),
         None => one(&simulate(options.seed, options.minutes, &Options::default()), options.json),

@@ -27,7 +27,7 @@ pub struct Report {
     pub sampled: u64,
     /// Records that the vehicles signed and synced.
     pub spooled: u64,
-    /// Records whose batch a fog node acknowledged.
+    /// Records whose batch a fog node acknowledged; what is offered again after a kill counts again.
     pub received: u64,
     /// Records whose batch is in a finalised block, by the evidence in the archive.
     pub anchored: u64,
