@@ -32,7 +32,8 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Error> {
 }
 
 fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    // A bare file name has the parent "", which is no folder that can be opened.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = folder.join(format!(".{name}.{:016x}", rand::random::<u64>()));
     let written = (|| {
