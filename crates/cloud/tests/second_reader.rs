@@ -24,7 +24,7 @@ assert set(records["batch_id"].to_pylist()) == set(batches["batch_id"].to_pylist
 print("deltalake reads", records.num_rows, "records")
 try:
     import duckdb
-    mean = duckdb.sql("SELECT avg(pack_voltage_v) FROM records WHERE vehicle = 'ev-1'").fetchone()[0]
+    mean = duckdb.sql("SELECT avg(pack_voltage_v) FROM records WHERE vehicle = 'ev-1'").fetchall()[0][0]
     assert 350 < mean < 360, mean
     print("DuckDB reads them too")
 except ImportError:
