@@ -30,7 +30,11 @@ pub enum Outcome {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let is_role = matches!(cli.command, Command::Edge(_) | Command::Fog(_) | Command::Cloud(_));
-    output::init_logging(cli.log.as_deref().unwrap_or(if is_role { "info,buoyant_kernel=warn,deltalake_core=warn" } else { "warn" }));
+    output::init_logging(cli.log.as_deref().unwrap_or(if is_role {
+        "info,buoyant_kernel=warn,deltalake_core=warn"
+    } else {
+        "warn"
+    }));
     match run(cli.command) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Wrong) => ExitCode::from(3),
