@@ -9,7 +9,7 @@ use voltmesh_cloud::{
 use voltmesh_telemetry::Timestamp;
 
 const SCRIPT: &str = r#"
-import sys
+import os, sys
 from deltalake import DeltaTable
 root = sys.argv[1]
 records = DeltaTable(root + "/records").to_pyarrow_table()
@@ -29,6 +29,9 @@ try:
     print("DuckDB reads them too")
 except ImportError:
     print("DuckDB is not installed")
+# Not through the interpreter's teardown, which now and then aborts in pyarrow's own threads.
+sys.stdout.flush()
+os._exit(0)
 "#;
 
 #[test]

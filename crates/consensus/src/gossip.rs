@@ -118,7 +118,7 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
             _ = context.sleep_until(next) => {
                 next = context.current() + ROOT_INTERVAL;
                 if self.round.is_multiple_of(STATUS_ROUNDS) {
-                    let tip = *self.shared.tip.borrow();
+                    let tip = self.shared.tip.borrow();
                     self.send(Recipients::All, Message::Status { height: tip.height, epoch: tip.epoch });
                 }
                 self.ask();

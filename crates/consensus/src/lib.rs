@@ -45,6 +45,7 @@ pub mod sockets;
 mod store;
 mod subscription;
 pub mod testing;
+mod watch;
 
 pub use config::Config;
 pub use handle::{Handle, Latency, Peer};

@@ -1,8 +1,8 @@
 //! What the node's tasks, its handle and its subscriptions have in common.
 
-use crate::{PublicKey, chain::Chain, pool::Pool, roots::Roots};
+use crate::{PublicKey, chain::Chain, pool::Pool, roots::Roots, watch};
 use commonware_consensus::marshal::{core::Mailbox, standard::Standard};
-use commonware_utils::{channel::watch, sync::Mutex};
+use commonware_utils::sync::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,

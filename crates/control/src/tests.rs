@@ -71,7 +71,8 @@ fn golden_messages() {
 #[ignore = "writes the golden files anew"]
 fn write_golden() {
     let write = |name, bytes: &[u8]| {
-        let path = format!("{}/src/tests/{name}.hex", env!("CARGO_MANIFEST_DIR"));
+        let folder = std::env::var("CARGO_MANIFEST_DIR").expect("cargo runs the tests");
+        let path = format!("{folder}/src/tests/{name}.hex");
         std::fs::write(path, hex::encode(bytes) + "\n").expect("a writable checkout");
     };
     write("commitment", commitment(&vehicle(), &opening()).as_ref());

@@ -36,6 +36,8 @@ pub struct Counters {
     pub spooled: u64,
     /// Batches that fog nodes gave a PUBACK for, repeats included.
     pub acknowledged: u64,
+    /// Records that clients without a spool got a PUBACK for.
+    pub accepted: u64,
     /// Blocks final on at least one node.
     pub blocks: u64,
     /// Batches in final blocks.
@@ -52,6 +54,8 @@ pub struct Counters {
 struct Book {
     /// Canonical digests of what is durable on vehicles, by number.
     spooled: BTreeMap<Source, BTreeMap<u64, Digest>>,
+    /// The same of clients without a spool, once acknowledged.
+    accepted: BTreeMap<Source, BTreeMap<u64, Digest>>,
     archived: BTreeMap<Source, BTreeMap<u64, Digest>>,
     acknowledged: BTreeMap<BatchId, Acknowledged>,
     blocks: BTreeMap<u64, (BlockDigest, Place)>,
@@ -59,6 +63,8 @@ struct Book {
     counters: Counters,
     problems: Vec<String>,
     trace: Digest,
+    /// Every event as text, if asked for.
+    events: Option<Vec<String>>,
 }
 
 struct Acknowledged {
@@ -80,6 +86,17 @@ impl Checker {
             // Found again after a restart.
             Some(known) if known == digest => {}
             Some(_) => book.problem(format!("{vehicle}/{boot}/{number} names two records")),
+        }
+    }
+
+    /// A client without a spool got a PUBACK for a record.
+    pub fn accepted(&self, client: &VehicleId, record: &Record) {
+        let mut book = self.0.lock();
+        let digest = Digest::of(&record.to_canonical());
+        book.note("accepted", digest.as_bytes());
+        let source = (client.clone(), Boot::FOREIGN);
+        if book.accepted.entry(source).or_default().insert(record.number.get(), digest).is_none() {
+            book.counters.accepted += 1;
         }
     }
 
@@ -139,7 +156,8 @@ impl Checker {
             if book.archived.entry(source.clone()).or_default().insert(number, digest).is_some() {
                 book.problem(format!("{vehicle}/{boot}/{number} is archived twice"));
             }
-            let spooled = book.spooled.get(&source).and_then(|records| records.get(&number)).copied();
+            let known = book.spooled.get(&source).or_else(|| book.accepted.get(&source));
+            let spooled = known.and_then(|records| records.get(&number)).copied();
             if spooled.is_some_and(|spooled| spooled != digest) {
                 book.problem(format!("{vehicle}/{boot}/{number} is archived with another content"));
             }
@@ -201,6 +219,11 @@ impl Checker {
                 owe(source, *number, "spooled");
             }
         }
+        for (source, records) in &book.accepted {
+            for number in records.keys().filter(|number| !archived(source, **number)) {
+                owe(source, *number, "acknowledged to its client");
+            }
+        }
         for acked in book.acknowledged.values() {
             let spooled = book.spooled.get(&acked.source);
             for number in acked.first..acked.first + acked.count {
@@ -223,6 +246,16 @@ impl Checker {
         self.0.lock().counters
     }
 
+    /// Keeps every event as text from now on.
+    pub fn keep_events(&self) {
+        self.0.lock().events = Some(Vec::new());
+    }
+
+    /// The events that were kept.
+    pub fn take_events(&self) -> Vec<String> {
+        self.0.lock().events.take().unwrap_or_default()
+    }
+
     /// Digest of all events in order.
     pub fn trace(&self) -> Digest {
         self.0.lock().trace
@@ -231,6 +264,11 @@ impl Checker {
 
 impl Book {
     fn note(&mut self, what: &str, data: &[u8]) {
+        if let Some(events) = &mut self.events {
+            let text = std::str::from_utf8(data).ok().filter(|text| text.chars().all(|c| !c.is_control()));
+            let hex = || data.iter().take(32).map(|byte| format!("{byte:02x}")).collect();
+            events.push(format!("{what}: {}", text.map_or_else(hex, str::to_owned)));
+        }
         self.trace = Digest::of(&[self.trace.as_bytes(), what.as_bytes(), data].concat());
     }
 

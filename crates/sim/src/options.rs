@@ -7,6 +7,8 @@ use crate::faults::Kinds;
 pub struct Options {
     /// Vehicles, 1..=50. Default 2.
     pub vehicles: usize,
+    /// Clients that are not ours, without a spool, 0..=50. Default 1.
+    pub clients: usize,
     /// Fog nodes, all of them authorities, 4..=20. Default 4.
     pub fogs: usize,
     /// Between two samples of a vehicle, milliseconds. Default 500.
@@ -15,10 +17,20 @@ pub struct Options {
     pub block_ms: u64,
     /// What may go wrong. Default everything.
     pub faults: Kinds,
+    /// Keep every event as text in the report. Default false.
+    pub keep_events: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { vehicles: 2, fogs: 4, sample_ms: 500, block_ms: 400, faults: Kinds::ALL }
+        Self {
+            vehicles: 2,
+            clients: 1,
+            fogs: 4,
+            sample_ms: 500,
+            block_ms: 400,
+            faults: Kinds::ALL,
+            keep_events: false,
+        }
     }
 }

@@ -10,11 +10,12 @@ use commonware_runtime::{Clock as _, Runner as _, Supervisor as _, deterministic
 use rand::{SeedableRng as _, rngs::StdRng};
 use serde::Serialize;
 use std::{
+    cell::Cell,
     collections::BTreeMap,
     ops::Range,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook},
     sync::{
-        Mutex, PoisonError,
+        Mutex, Once, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, SystemTime},
@@ -47,6 +48,9 @@ pub struct Report {
     pub virtual_seconds: u64,
     /// Broken invariants; empty if it passed.
     pub problems: Vec<String>,
+    /// Every event, if [`Options::keep_events`] asks for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<String>,
 }
 
 impl Report {
@@ -72,19 +76,41 @@ pub fn run(seed: u64, minutes: f64, options: &Options) -> Report {
         faults: BTreeMap::new(),
         virtual_seconds: 0,
         problems: vec![problem],
+        events: Vec::new(),
     };
+    quiet_panics();
     let config = deterministic::Config::new()
         .with_seed(seed)
         .with_start_time(SystemTime::UNIX_EPOCH + Duration::from_secs(EPOCH_S));
+    SIMULATING.set(true);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         deterministic::Runner::new(config)
             .start(|context| simulate(context, seed, minutes_thousandths, options))
     }));
+    SIMULATING.set(false);
     outcome.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<&str>().map(ToString::to_string);
         let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
         failed(format!("the simulation itself panicked: {text}"))
     })
+}
+
+thread_local! {
+    /// This thread runs a simulation, in which processes may panic as part of the story.
+    static SIMULATING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Panics of simulated processes are reported by the checker, not printed; others are printed as ever.
+fn quiet_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = take_hook();
+        set_hook(Box::new(move |info| {
+            if !SIMULATING.try_with(Cell::get).unwrap_or(false) {
+                before(info);
+            }
+        }));
+    });
 }
 
 async fn simulate(
@@ -107,6 +133,9 @@ async fn simulate(
         calm_ms,
     );
     let mut world = World::new(context.child("world"), seed, options, calm);
+    if options.keep_events {
+        world.checker.keep_events();
+    }
     world.start();
     let mut counts = BTreeMap::new();
     let mut pending = schedule.into_iter().peekable();
@@ -116,6 +145,7 @@ async fn simulate(
             count(&mut counts, change);
             world.apply(change);
         }
+        world.checker.note("time", elapsed.to_string().as_bytes());
         world.tend();
         context.sleep(STEP).await;
     }
@@ -166,6 +196,7 @@ async fn simulate(
         faults: counts,
         virtual_seconds: context.current().duration_since(start).unwrap_or_default().as_secs(),
         problems: world.checker.problems(),
+        events: world.checker.take_events(),
     }
 }
 

@@ -10,12 +10,11 @@ fn check(seed: u64, minutes: f64, options: &Options) -> Report {
 #[test]
 fn without_faults_everything_is_archived() {
     let report = check(1, 0.3, &Options { faults: Kinds::NONE, ..Options::default() });
-    assert_eq!(report.counters.spooled, report.counters.archived);
+    assert_eq!(report.counters.archived, report.counters.spooled + report.counters.accepted);
     assert_eq!(report.counters.quarantined, 0);
 }
 
 #[test]
-#[ignore = "does not hold yet: two runs of one seed agree in every counter, but not in their traces"]
 fn the_same_seed_gives_the_same_trace() {
     let options = Options::default();
     let (first, again, other) = (run(5, 0.3, &options), run(5, 0.3, &options), run(6, 0.3, &options));
@@ -28,11 +27,4 @@ fn a_few_seeds_with_all_faults() {
     let sum = run_range(100..108, 0.3, &Options::default(), 2, |_| {});
     assert_eq!(sum.failed, None, "{}", sum.failed.as_ref().map(Report::replay).unwrap_or_default());
     assert_eq!(sum.seeds, 8);
-}
-
-#[test]
-#[ignore = "a thousand seeds: minutes in release"]
-fn a_thousand_seeds_slow() {
-    let sum = run_range(0..1000, 0.3, &Options::default(), 2, |_| {});
-    assert_eq!(sum.failed, None, "{}", sum.failed.as_ref().map(Report::replay).unwrap_or_default());
 }

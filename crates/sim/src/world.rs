@@ -3,7 +3,7 @@
 use crate::{
     archive::Archive,
     checker::Checker,
-    cloud,
+    client, cloud,
     disk::Behaviour,
     edge,
     faults::{Change, Target},
@@ -35,6 +35,7 @@ use voltmesh_telemetry::{Digest, Secret, VehicleId};
 const CLOUD: Place = Place(50);
 const TWINS: u16 = 60;
 const EDGES: u16 = 100;
+const CLIENTS: u16 = 150;
 
 /// A crashed process is started again after so long.
 const RESTART: Duration = Duration::from_millis(700);
@@ -63,6 +64,7 @@ pub struct World {
     machines: BTreeMap<Place, Machine>,
     fogs: Vec<fog::Setup>,
     edges: Vec<edge::Setup>,
+    clients: Vec<client::Setup>,
     cloud: cloud::Setup,
     operators: Vec<PrivateKey>,
     /// Actions that are not in the registry yet.
@@ -74,6 +76,8 @@ pub struct World {
     /// Places whose disk is or was at fault, where a crash is no surprise.
     suspect: BTreeSet<Place>,
     twin: Option<usize>,
+    /// Fog nodes whose authority has equivocated: honest ones have blocked it, and it may never catch up.
+    byzantine: BTreeSet<Place>,
     keys: u64,
     seed: u64,
     crashes: u64,
@@ -104,9 +108,11 @@ impl World {
         let edge_place = |index: usize| Place(EDGES + index as u16);
         let fog_names: BTreeMap<Place, String> =
             (0..options.fogs).map(|index| (fog_place(index), format!("fog-{}", index + 1))).collect();
-        let peers: BTreeMap<Place, (Role, String)> = (0..options.vehicles)
-            .map(|index| (edge_place(index), (Role::Edge, format!("car-{}", index + 1))))
-            .collect();
+        let client_place = |index: usize| Place(CLIENTS + index as u16);
+        let cars = (0..options.vehicles).map(|n| (edge_place(n), (Role::Edge, format!("car-{}", n + 1))));
+        let meters =
+            (0..options.clients).map(|n| (client_place(n), (Role::Client, format!("meter-{}", n + 1))));
+        let peers: BTreeMap<Place, (Role, String)> = cars.chain(meters).collect();
 
         let mut wanted = Vec::new();
         let mut fogs = Vec::new();
@@ -153,6 +159,17 @@ impl World {
                 seed: seed ^ index as u64,
             });
         }
+        let clients: Vec<client::Setup> = (0..options.clients)
+            .map(|index| client::Setup {
+                place: client_place(index),
+                name: peers[&client_place(index)].1.parse().unwrap_or_else(|_| unreachable!("a valid name")),
+                fogs: fog_names.keys().copied().collect(),
+                net: net.clone(),
+                checker: checker.clone(),
+                sample_ms: options.sample_ms * 2,
+                ends,
+            })
+            .collect();
         let cloud = cloud::Setup {
             place: CLOUD,
             genesis: genesis.clone(),
@@ -163,7 +180,8 @@ impl World {
             grouping: Grouping { interval_ms: 300, ..Grouping::default() },
         };
         let mut rng = StdRng::seed_from_u64(seed ^ 0x6469_736b);
-        let places = fogs.iter().map(|f| f.place).chain(edges.iter().map(|e| e.place)).chain([CLOUD]);
+        let places = fogs.iter().map(|f| f.place).chain(edges.iter().map(|e| e.place));
+        let places = places.chain(clients.iter().map(|c| c.place)).chain([CLOUD]);
         let machines = places.map(|place| (place, Machine::new(rng.random()))).collect();
         Self {
             context,
@@ -175,6 +193,7 @@ impl World {
             machines,
             fogs,
             edges,
+            clients,
             cloud,
             operators,
             wanted,
@@ -182,6 +201,7 @@ impl World {
             crashed: BTreeMap::new(),
             suspect: BTreeSet::new(),
             twin: None,
+            byzantine: BTreeSet::new(),
             keys: options.fogs as u64,
             seed,
             crashes: 0,
@@ -192,6 +212,12 @@ impl World {
     pub fn start(&mut self) {
         for target in self.targets() {
             self.boot(target);
+        }
+        for setup in self.clients.clone() {
+            let context = self.context.child("node").with_attribute("place", setup.place);
+            if let Some(machine) = self.machines.get_mut(&setup.place) {
+                machine.start(context, move |context| client::run(context, setup));
+            }
         }
     }
 
@@ -380,6 +406,7 @@ impl World {
     fn start_twin(&mut self, index: usize) {
         self.twin = Some(index);
         self.suspect.insert(self.fogs[index].place);
+        self.byzantine.insert(self.fogs[index].place);
         let fog = self.fogs[index].clone();
         let on = !self.off.contains(&fog.place);
         if on {
@@ -456,10 +483,11 @@ impl World {
         }
     }
 
-    /// Whether everyone runs and is as far as the others; the least and greatest height.
+    /// The least and greatest height of those that were always honest.
     pub fn heights(&self) -> (Height, Height) {
         let handles = self.handles.lock();
-        let heights = || handles.values().map(consensus::Handle::height);
+        let honest = || handles.iter().filter(|(place, _)| !self.byzantine.contains(place));
+        let heights = || honest().map(|(_, handle)| handle.height());
         (heights().min().unwrap_or(Height::zero()), heights().max().unwrap_or(Height::zero()))
     }
 }

@@ -352,9 +352,12 @@ pub struct Verify {
 pub struct Query {
     /// The statement; tables: records, batches, quarantine.
     pub sql: String,
-    /// The archive: a folder or a URL such as s3://bucket/prefix.
-    #[arg(long, value_name = "FOLDER|URL")]
-    pub archive: String,
+    /// The archive: a folder, or a URL such as s3://bucket/prefix (options of the store from the environment).
+    #[arg(long, value_name = "FOLDER|URL", required_unless_present = "config")]
+    pub archive: Option<String>,
+    /// The cloud's configuration, which names the archive and its store.
+    #[arg(long, value_name = "FILE", conflicts_with = "archive")]
+    pub config: Option<PathBuf>,
     /// One JSON object on one line.
     #[arg(long)]
     pub json: bool,

@@ -92,6 +92,11 @@ impl Location {
         Ok(Self { store: Arc::new(durable::DurableFolder::new()), url })
     }
 
+    /// As [`Self::parse`], for reading: a folder must be there.
+    pub fn existing(text: &str, options: &BTreeMap<String, String>) -> Result<Self, ArchiveError> {
+        if text.contains("://") { Self::parse(text, options) } else { Self::existing_folder(Path::new(text)) }
+    }
+
     /// From a folder's path or, with the feature `s3`, an `s3://bucket/prefix` URL and the store's options
     /// (`aws_region`, `aws_endpoint`, `aws_access_key_id` …; what is missing comes from the environment).
     pub fn parse(text: &str, options: &BTreeMap<String, String>) -> Result<Self, ArchiveError> {

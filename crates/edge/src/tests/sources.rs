@@ -267,7 +267,8 @@ fn pacing() {
 /// Real recordings, where they are at hand.
 #[test]
 fn real_recordings() {
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/battery");
+    let data = Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo runs the tests"))
+        .join("../../../shared/data/battery");
     if !data.is_dir() {
         println!("skipped: ../shared/data/battery is absent");
         return;

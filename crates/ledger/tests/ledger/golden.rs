@@ -8,7 +8,8 @@ use voltmesh_ledger::{
 
 /// Compares with `tests/golden/<name>.hex`; `UPDATE_GOLDEN=1` writes it.
 fn check(name: &str, bytes: &[u8]) {
-    let path = format!("{}/tests/golden/{name}.hex", env!("CARGO_MANIFEST_DIR"));
+    let folder = std::env::var("CARGO_MANIFEST_DIR").expect("cargo runs the tests");
+    let path = format!("{folder}/tests/golden/{name}.hex");
     let found: String =
         hex::encode(bytes).as_bytes().chunks(120).map(|line| String::from_utf8_lossy(line) + "\n").collect();
     if std::env::var_os("UPDATE_GOLDEN").is_some() {

@@ -7,11 +7,31 @@ use crate::{Outcome, args};
 /// Runs the command.
 #[cfg(feature = "sql")]
 pub fn run(options: args::Query) -> Result<Outcome> {
-    let answer = super::block_on(async { Ok(voltmesh_cloud::query(&options.archive, &options.sql).await?) })?;
+    use crate::output;
+    use anyhow::Context as _;
+    use voltmesh_cloud::{Config, Location};
+
+    let location = match (&options.config, &options.archive) {
+        (Some(path), _) => {
+            let config = Config::load(path)?;
+            Location::existing(&config.archive, &config.store)?
+        }
+        (None, Some(archive)) => Location::existing(archive, &Default::default())?,
+        (None, None) => {
+            anyhow::bail!("say where the archive is: --archive FOLDER|URL, or --config cloud.toml")
+        }
+    };
+    let rows = super::block_on(async { Ok(voltmesh_cloud::query(&location, &options.sql).await?) })?;
     if options.json {
-        crate::output::json(&serde_json::json!({ "rows": answer.rows() }))?;
+        let rows: Vec<serde_json::Value> = rows
+            .to_json_lines()?
+            .lines()
+            .map(serde_json::from_str)
+            .collect::<Result<_, _>>()
+            .context("a row is not JSON")?;
+        output::json(&serde_json::json!({ "rows": rows }))?;
     } else {
-        crate::output::line(answer.table());
+        output::line(rows.to_table()?);
     }
     Ok(Outcome::Done)
 }
@@ -19,8 +39,8 @@ pub fn run(options: args::Query) -> Result<Outcome> {
 /// Says how to get a build that can.
 #[cfg(not(feature = "sql"))]
 pub fn run(options: args::Query) -> Result<Outcome> {
+    let archive = options.archive.unwrap_or_else(|| "the archive".to_owned());
     anyhow::bail!(
-        "this build has no SQL: build it with `cargo build --release --features sql`, or read {} with any Delta Lake reader",
-        options.archive
+        "this build has no SQL: build it with `cargo build --release --features sql`, or read {archive} with any Delta Lake reader"
     )
 }
