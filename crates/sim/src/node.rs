@@ -48,11 +48,12 @@ struct Fate {
 }
 
 impl Fate {
+    /// Ends the process, once: what is left of an ended one may still panic, and its disk may be another's by then.
     fn end(&self) {
         if let Some(task) = self.task.lock().take() {
             task.abort();
+            self.disk.detach();
         }
-        self.disk.detach();
     }
 }
 

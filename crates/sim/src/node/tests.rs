@@ -1,7 +1,7 @@
 use super::*;
 use bytes::Bytes;
 use commonware_runtime::{Runner as _, telemetry::metrics::raw::Counter};
-use commonware_utils::channel::mpsc;
+use commonware_utils::channel::{mpsc, oneshot};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use voltmesh_spool::{Config, Position, Spool};
 
@@ -35,6 +35,28 @@ fn a_panic_ends_its_process_and_no_other() {
         machines[0].kill();
         machines[0].start(context.child("node"), |_| async {});
         assert!(machines[0].is_running());
+    });
+}
+
+#[test]
+fn what_is_left_of_a_killed_process_does_not_harm_the_next() {
+    run(|context| async move {
+        let mut machine = Machine::new(1);
+        machine.start(context.child("first"), |context| async move {
+            let (held, dropped) = oneshot::channel::<()>();
+            // Lives in the task that is aborted first; whoever waits for it may see that and panic.
+            context.child("waits").spawn(move |_| async move { dropped.await.expect("told") });
+            futures::future::pending::<()>().await;
+            drop(held);
+        });
+        context.sleep(Duration::from_millis(10)).await;
+        machine.kill();
+        machine.start(context.child("second"), |context| async move {
+            context.sleep(Duration::from_millis(10)).await;
+            context.mount().scan("any").await.unwrap();
+        });
+        context.sleep(Duration::from_millis(50)).await;
+        assert_eq!(machine.panic(), None);
     });
 }
 
