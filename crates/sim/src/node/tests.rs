@@ -1,7 +1,7 @@
 use super::*;
 use bytes::Bytes;
-use commonware_runtime::{Runner as _, telemetry::metrics::raw::Counter};
-use commonware_utils::channel::{mpsc, oneshot};
+use commonware_runtime::{Runner as _, reschedule, telemetry::metrics::raw::Counter};
+use commonware_utils::channel::mpsc;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use voltmesh_spool::{Config, Position, Spool};
 
@@ -43,17 +43,22 @@ fn what_is_left_of_a_killed_process_does_not_harm_the_next() {
     run(|context| async move {
         let mut machine = Machine::new(1);
         machine.start(context.child("first"), |context| async move {
-            let (held, dropped) = oneshot::channel::<()>();
-            // Lives in the task that is aborted first; whoever waits for it may see that and panic.
-            context.child("waits").spawn(move |_| async move { dropped.await.expect("told") });
+            // Always ready, so that some run once more before they learn that their process is killed.
+            for _ in 0..16 {
+                context.child("busy").spawn(|context| async move {
+                    loop {
+                        assert!(!matches!(context.scan("any").await, Err(Error::Closed)), "the disk is gone");
+                        reschedule().await;
+                    }
+                });
+            }
             futures::future::pending::<()>().await;
-            drop(held);
         });
         context.sleep(Duration::from_millis(10)).await;
         machine.kill();
         machine.start(context.child("second"), |context| async move {
             context.sleep(Duration::from_millis(10)).await;
-            context.mount().scan("any").await.unwrap();
+            Spool::open(context.child("spool"), Config::new("up")).await.unwrap();
         });
         context.sleep(Duration::from_millis(50)).await;
         assert_eq!(machine.panic(), None);
