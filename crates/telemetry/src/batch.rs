@@ -19,7 +19,7 @@ use crate::{
     BatchId, Digest, Error, Record,
     cbor::{Reader, Writer},
     cose::{Receipt, Sign1, key_id},
-    merkle::{self, LeafHasher},
+    merkle,
 };
 use bytes::Bytes;
 use ed25519_dalek::VerifyingKey;
@@ -117,7 +117,7 @@ impl SealedBatch {
         let mut records = self.open()?;
         let leaves = leaves(&self.salt, &records);
         let Some(proof) = merkle::prove(&leaves, index as usize) else { return Ok(None) };
-        let salt = merkle::Salts::new(&self.salt).get(index);
+        let salt = merkle::salt(&self.salt, index);
         let record = records.swap_remove(index as usize);
         Ok(Some(RecordReceipt { receipt: Receipt::new(&self.statement, proof), salt, record }))
     }
@@ -150,24 +150,14 @@ impl SealedBatch {
 
 /// Leaf hashes of records in batch order.
 fn leaves(salt: &[u8; 32], records: &[Record]) -> Vec<Digest> {
-    let mut hasher = LeafHasher::default();
-    let mut salts = merkle::Salts::new(salt);
-    let mut bytes = [Vec::with_capacity(512), Vec::with_capacity(512)];
-    let mut leaves = Vec::with_capacity(records.len());
-    for (pair, i) in records.chunks(2).zip((0..).step_by(2)) {
-        for (bytes, record) in bytes.iter_mut().zip(pair) {
-            bytes.clear();
-            record.canonical(bytes);
-        }
-        let [one, two] = &bytes;
-        let salts = [salts.get(i), salts.get(i + 1)];
-        if pair.len() == 2 {
-            leaves.extend(hasher.hash_two((&salts[0], one), (&salts[1], two)));
-        } else {
-            leaves.push(hasher.hash(&salts[0], one));
-        }
+    let mut leaves = merkle::Leaves::new(salt, records.len());
+    let mut bytes = Vec::with_capacity(512);
+    for record in records {
+        bytes.clear();
+        record.canonical(&mut bytes);
+        leaves.push(&bytes);
     }
-    leaves
+    leaves.finish()
 }
 
 /// Binds the compressed bytes to the statement, salted so that the statement reveals nothing about them.

@@ -9,8 +9,8 @@ mod lanes;
 mod proof;
 
 pub use frontier::Frontier;
-pub(crate) use hash::Salts;
 pub use hash::{LeafHasher, leaf_hash, node_hash, root_of_records};
+pub(crate) use hash::{Leaves, salt};
 pub use proof::{Inclusion, MAX_PATH};
 
 use crate::Digest;
@@ -40,14 +40,7 @@ pub(crate) fn root_in_place(level: &mut [Digest]) -> Digest {
 /// Replaces the first `len` nodes by their parents and returns how many those are.
 fn fold(level: &mut [Digest], len: usize) -> usize {
     let pairs = len / 2;
-    // Parents land at or before their children, so nothing is overwritten that is still to be read.
-    for i in (0..pairs - pairs % 2).step_by(2) {
-        let [a, b, c, d] = [level[2 * i], level[2 * i + 1], level[2 * i + 2], level[2 * i + 3]];
-        level[i..i + 2].copy_from_slice(&hash::two_node_hashes(&[a, b, c, d]));
-    }
-    if pairs % 2 == 1 {
-        level[pairs - 1] = node_hash(&level[2 * pairs - 2], &level[2 * pairs - 1]);
-    }
+    hash::parents(level, pairs);
     if len % 2 == 1 {
         level[pairs] = level[len - 1];
     }

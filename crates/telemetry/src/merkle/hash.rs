@@ -1,19 +1,11 @@
-//! Leaf and node hashes without per-call allocation, two at a time where there are many.
+//! Leaf and node hashes without per-call allocation, many at a time where there are many.
 
-use super::lanes::{Block, compress_one, compress_two};
+use super::lanes::{Block, LANES, digest_all, digest_one};
 use crate::Digest;
 
 /// First bytes of a leaf's and a node's hash input. RFC 9162 2.1.1.
 const LEAF: u8 = 0;
 const NODE: u8 = 1;
-
-fn digest(state: [u32; 8]) -> Digest {
-    let mut bytes = [0; 32];
-    for (chunk, word) in bytes.chunks_exact_mut(4).zip(state) {
-        chunk.copy_from_slice(&word.to_be_bytes());
-    }
-    Digest::new(bytes)
-}
 
 /// SHA-256(0x00 ‖ `data`).
 pub fn leaf_hash(data: &[u8]) -> Digest {
@@ -22,60 +14,59 @@ pub fn leaf_hash(data: &[u8]) -> Digest {
 
 /// SHA-256(0x01 ‖ `left` ‖ `right`).
 pub fn node_hash(left: &Digest, right: &Digest) -> Digest {
-    digest(compress_one(&node_blocks(left, right)))
+    let mut blocks = [[0; 64]; 2];
+    fill_node(&mut blocks, left, right);
+    digest_one(&blocks)
 }
 
-/// The parents of two pairs of neighbours.
-pub(super) fn two_node_hashes(children: &[Digest; 4]) -> [Digest; 2] {
-    let [a, b, c, d] = children;
-    compress_two([&node_blocks(a, b), &node_blocks(c, d)]).map(digest)
+/// Replaces the first `pairs` pairs of `level` by their parents.
+pub(super) fn parents(level: &mut [Digest], pairs: usize) {
+    let mut blocks = [[0; 64]; 2 * LANES];
+    // Parents land at or before their children, so nothing is overwritten that is still to be read.
+    for first in (0..pairs).step_by(LANES) {
+        let count = LANES.min(pairs - first);
+        let (nodes, _) = blocks.as_chunks_mut::<2>();
+        for (node, at) in nodes[..count].iter_mut().zip(first..) {
+            fill_node(node, &level[2 * at], &level[2 * at + 1]);
+        }
+        digest_all(&blocks[..2 * count], 2, &mut level[first..first + count]);
+    }
 }
 
 /// 65 bytes and padding: always two blocks.
-fn node_blocks(left: &Digest, right: &Digest) -> [Block; 2] {
-    let mut blocks = [[0; 64]; 2];
+fn fill_node(blocks: &mut [Block; 2], left: &Digest, right: &Digest) {
     blocks[0][0] = NODE;
     blocks[0][1..33].copy_from_slice(left.as_bytes());
     blocks[0][33..].copy_from_slice(&right.as_bytes()[..31]);
     blocks[1][0] = right.as_bytes()[31];
     blocks[1][1] = 0x80;
     blocks[1][62..].copy_from_slice(&(65u16 * 8).to_be_bytes());
-    blocks
 }
 
-/// Hashes leaves one after the other through the same buffers.
+/// Hashes leaves one after the other through the same buffer.
 #[derive(Clone, Debug, Default)]
 pub struct LeafHasher {
-    lanes: [Vec<Block>; 2],
+    blocks: Vec<Block>,
 }
 
 impl LeafHasher {
     /// SHA-256(0x00 ‖ `salt` ‖ `record`).
     pub fn hash(&mut self, salt: &[u8], record: &[u8]) -> Digest {
-        digest(compress_one(fill(&mut self.lanes[0], salt, record)))
-    }
-
-    /// The hashes of two leaves, in the time of little more than one where the processor can.
-    pub fn hash_two(&mut self, one: (&[u8], &[u8]), two: (&[u8], &[u8])) -> [Digest; 2] {
-        let [first, second] = &mut self.lanes;
-        let (first, second) = (fill(first, one.0, one.1), fill(second, two.0, two.1));
-        if first.len() == second.len() {
-            compress_two([first, second]).map(digest)
-        } else {
-            [first, second].map(|blocks| digest(compress_one(blocks)))
-        }
+        self.blocks.resize(leaf_blocks(salt, record), [0; 64]);
+        fill_leaf(&mut self.blocks, salt, record);
+        digest_one(&self.blocks)
     }
 }
 
-/// The padded message of a leaf.
-fn fill<'a>(buffer: &'a mut Vec<Block>, salt: &[u8], record: &[u8]) -> &'a [Block] {
+/// Blocks of a leaf's padded message.
+fn leaf_blocks(salt: &[u8], record: &[u8]) -> usize {
+    (1 + salt.len() + record.len() + 9).div_ceil(64)
+}
+
+/// The padded message of a leaf into exactly its blocks.
+fn fill_leaf(blocks: &mut [Block], salt: &[u8], record: &[u8]) {
     let len = 1 + salt.len() + record.len();
-    let blocks = (len + 9).div_ceil(64);
-    if buffer.len() < blocks {
-        buffer.resize(blocks, [0; 64]);
-    }
-    let used = &mut buffer[..blocks];
-    let bytes = used.as_flattened_mut();
+    let bytes = blocks.as_flattened_mut();
     bytes[0] = LEAF;
     bytes[1..1 + salt.len()].copy_from_slice(salt);
     bytes[1 + salt.len()..len].copy_from_slice(record);
@@ -83,62 +74,100 @@ fn fill<'a>(buffer: &'a mut Vec<Block>, salt: &[u8], record: &[u8]) -> &'a [Bloc
     bytes[len + 1..].fill(0);
     let end = bytes.len();
     bytes[end - 8..].copy_from_slice(&(8 * len as u64).to_be_bytes());
-    used
 }
 
-/// Salts of a batch's records: two for each SHA-256(`batch_salt` ‖ `i / 2` as u32 big-endian), 16 bytes each.
+/// A record's salt: half of SHA-256(`batch_salt` ‖ `index / 2` as u32 big-endian).
 ///
 /// A pseudo-random function of the index under the key `batch_salt`: the input has one fixed length, so that SHA-256's
 /// length extension has no grip, and a quarter of an HMAC's work is enough.
-pub(crate) struct Salts {
-    blocks: [Block; 2],
-    four: [[u8; 16]; 4],
-    of: Option<u32>,
+pub(crate) fn salt(batch_salt: &[u8; 32], index: u32) -> Salt {
+    let pair = digest_one(&[salt_block(batch_salt, index / 2)]);
+    pair.as_bytes().as_chunks().0[index as usize % 2]
 }
 
-impl Salts {
-    pub(crate) fn new(batch_salt: &[u8; 32]) -> Self {
-        let mut block = [0; 64];
-        block[..32].copy_from_slice(batch_salt);
-        block[36] = 0x80;
-        block[62..].copy_from_slice(&(36u16 * 8).to_be_bytes());
-        Self { blocks: [block; 2], four: [[0; 16]; 4], of: None }
+/// What is hashed before a record.
+type Salt = [u8; 16];
+
+fn salt_block(batch_salt: &[u8; 32], pair: u32) -> Block {
+    let mut block = [0; 64];
+    block[..32].copy_from_slice(batch_salt);
+    block[32..36].copy_from_slice(&pair.to_be_bytes());
+    block[36] = 0x80;
+    block[62..].copy_from_slice(&(36u16 * 8).to_be_bytes());
+    block
+}
+
+/// Leaf hashes of a batch's records in order, each under its salt; no allocation per record.
+pub(crate) struct Leaves {
+    batch_salt: [u8; 32],
+    salts: [Salt; 2 * LANES],
+    /// Messages of `stride` blocks that wait to be hashed together.
+    blocks: Vec<Block>,
+    stride: usize,
+    waiting: usize,
+    hashes: Vec<Digest>,
+}
+
+impl Leaves {
+    pub(crate) fn new(batch_salt: &[u8; 32], capacity: usize) -> Self {
+        let (batch_salt, salts) = (*batch_salt, [[0; 16]; 2 * LANES]);
+        Self {
+            batch_salt,
+            salts,
+            blocks: Vec::new(),
+            stride: 0,
+            waiting: 0,
+            hashes: Vec::with_capacity(capacity),
+        }
     }
 
-    pub(crate) fn get(&mut self, index: u32) -> [u8; 16] {
-        let group = index / 4;
-        if self.of != Some(group) {
-            for (block, pair) in self.blocks.iter_mut().zip(2 * group..) {
-                block[32..36].copy_from_slice(&pair.to_be_bytes());
-            }
-            let [one, two] = &self.blocks;
-            let pairs = compress_two([std::slice::from_ref(one), std::slice::from_ref(two)]).map(digest);
-            for (salt, half) in
-                self.four.iter_mut().zip(pairs.iter().flat_map(|pair| pair.as_bytes().chunks(16)))
-            {
-                salt.copy_from_slice(half);
-            }
-            self.of = Some(group);
+    pub(crate) fn push(&mut self, record: &[u8]) {
+        let index = self.hashes.len() + self.waiting;
+        if index.is_multiple_of(self.salts.len()) {
+            self.next_salts(index as u32 / 2);
         }
-        self.four[index as usize % 4]
+        let salt = self.salts[index % self.salts.len()];
+        let stride = leaf_blocks(&salt, record);
+        if stride != self.stride || self.waiting == LANES {
+            self.flush();
+            self.stride = stride;
+            self.blocks.resize(stride * LANES, [0; 64]);
+        }
+        fill_leaf(&mut self.blocks[stride * self.waiting..][..stride], &salt, record);
+        self.waiting += 1;
+    }
+
+    pub(crate) fn finish(mut self) -> Vec<Digest> {
+        self.flush();
+        self.hashes
+    }
+
+    fn next_salts(&mut self, pair: u32) {
+        let blocks: [Block; LANES] =
+            std::array::from_fn(|lane| salt_block(&self.batch_salt, pair + lane as u32));
+        let mut pairs = [Digest::ZERO; LANES];
+        digest_all(&blocks, 1, &mut pairs);
+        for (two, pair) in self.salts.as_chunks_mut::<2>().0.iter_mut().zip(&pairs) {
+            two.as_flattened_mut().copy_from_slice(pair.as_bytes());
+        }
+    }
+
+    fn flush(&mut self) {
+        if self.waiting == 0 {
+            return;
+        }
+        let done = self.hashes.len();
+        self.hashes.resize(done + self.waiting, Digest::ZERO);
+        digest_all(&self.blocks[..self.stride * self.waiting], self.stride, &mut self.hashes[done..]);
+        self.waiting = 0;
     }
 }
 
 /// The root over records: each leaf is SHA-256(0x00 ‖ salt ‖ record), the salts derived from `batch_salt`.
 /// For bulk work: no allocation per record.
 pub fn root_of_records<'a>(batch_salt: &[u8; 32], records: impl IntoIterator<Item = &'a [u8]>) -> Digest {
-    let mut hasher = LeafHasher::default();
-    let mut salts = Salts::new(batch_salt);
-    let mut records = records.into_iter().zip(0..);
-    let mut leaves = Vec::with_capacity(records.size_hint().0);
-    while let Some((one, i)) = records.next() {
-        match records.next() {
-            Some((two, j)) => {
-                let salts = [salts.get(i), salts.get(j)];
-                leaves.extend(hasher.hash_two((&salts[0], one), (&salts[1], two)));
-            }
-            None => leaves.push(hasher.hash(&salts.get(i), one)),
-        }
-    }
-    super::root_in_place(&mut leaves)
+    let records = records.into_iter();
+    let mut leaves = Leaves::new(batch_salt, records.size_hint().0);
+    records.for_each(|record| leaves.push(record));
+    super::root_in_place(&mut leaves.finish())
 }
