@@ -7,7 +7,13 @@ use commonware_runtime::{Handle, Spawner};
 use commonware_storage::Context;
 use commonware_utils::channel::{mpsc, oneshot, watch};
 use futures::FutureExt as _;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+/// A sync or checkpoint that is worth a line in the log at level debug: appends wait for it.
+const SLOW: Duration = Duration::from_millis(20);
 
 /// How far the spool has come; watch it with [`Writer::progress`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -272,7 +278,9 @@ impl<E: Context> Task<E> {
             self.sync(&context).await;
             if context.current() >= checkpoint_at {
                 if self.saved_acks.as_ref() != Some(&*lock(&self.shared.acks)) {
+                    let started = context.current();
                     let _ = self.checkpoint().await;
+                    self.note_slow(&context, started, "checkpoint");
                 }
                 checkpoint_at = context.current() + self.shared.config.checkpoint_every;
             }
@@ -314,7 +322,10 @@ impl<E: Context> Task<E> {
                 debug_assert!(appended.0 < end);
             }
             assert_eq!(self.spool.end().0, end, "the writer and the spool count the same positions");
-            match self.spool.sync().await {
+            let started = context.current();
+            let synced = self.spool.sync().await;
+            self.note_slow(context, started, "sync");
+            match synced {
                 Ok(durable) => self.synced(durable),
                 Err(error) => {
                     tracing::error!(%error, "the spool cannot write; nothing is confirmed");
@@ -326,6 +337,13 @@ impl<E: Context> Task<E> {
                     return; // the next turn comes with the next append or tick
                 }
             }
+        }
+    }
+
+    fn note_slow(&self, context: &E, started: SystemTime, what: &str) {
+        let took = context.current().duration_since(started).unwrap_or_default();
+        if took > SLOW {
+            tracing::debug!(spool = %self.shared.config.name, what, ?took, "a slow disk");
         }
     }
 

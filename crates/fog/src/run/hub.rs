@@ -38,6 +38,9 @@ const SPACE: Duration = Duration::from_secs(1);
 /// Oldest entries that leave a full quarantine at once.
 const QUARANTINE_STEP: u64 = 64;
 
+/// A turn of the loop that is worth a line in the log at level debug: everybody's PUBACK waits for it.
+const SLOW: Duration = Duration::from_millis(20);
+
 /// Pause before a spool that takes nothing is tried again.
 const FULL: Duration = Duration::from_millis(20);
 
@@ -125,8 +128,14 @@ impl Hub {
                 },
                 () = wake => {}
             }
+            let turn = Instant::now();
             self.drain().await;
+            let drained = turn.elapsed();
             self.give(Input::Tick).await;
+            let took = turn.elapsed();
+            if took > SLOW {
+                tracing::debug!(?drained, ?took, "a slow turn");
+            }
         }
     }
 

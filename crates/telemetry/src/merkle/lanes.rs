@@ -102,8 +102,9 @@ mod tests {
     #[test]
     fn many_at_once_are_what_they_are_alone() {
         for (stride, count) in (1..5).flat_map(|stride| (0..40).map(move |count| (stride, count))) {
-            let blocks: Vec<Block> =
-                (0..stride * count).map(|n| std::array::from_fn(|i| (n * 31 + i * 7 + (n ^ i)) as u8)).collect();
+            let blocks: Vec<Block> = (0..stride * count)
+                .map(|n| std::array::from_fn(|i| (n * 31 + i * 7 + (n ^ i)) as u8))
+                .collect();
             let mut found = vec![Digest::ZERO; count];
             digest_all(&blocks, stride, &mut found);
             let alone: Vec<Digest> = blocks.chunks(stride).map(digest_one).collect();

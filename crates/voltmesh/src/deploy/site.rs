@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use super::process::Process;
 use super::proxy::Network;
@@ -14,6 +14,9 @@ use crate::http::Http;
 
 /// Longest wait until the ledger runs and everyone is enrolled.
 const START_PATIENCE: Duration = Duration::from_secs(90);
+
+/// Between two questions whether a node is ready.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Fog nodes and, if there is one, the cloud.
 pub struct Site {
@@ -83,6 +86,18 @@ impl Site {
         submit_until_final(&self.http, self.fogs[0].http, &transaction, START_PATIENCE)
             .await
             .with_context(|| format!("the ledger does not start; {}", self.last_words()))?;
+        self.ready().await
+    }
+
+    /// Waits until every fog node takes data.
+    async fn ready(&self) -> Result<()> {
+        let begun = Instant::now();
+        for fog in &self.fogs {
+            while !fog.status(&self.http).await.is_some_and(|status| status.ready) {
+                ensure!(begun.elapsed() < START_PATIENCE, "a fog node takes no data; {}", fog.last_words());
+                tokio::time::sleep(LOOK).await;
+            }
+        }
         Ok(())
     }
 
