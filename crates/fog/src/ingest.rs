@@ -394,6 +394,7 @@ impl Ingest {
             ("spool_bytes", self.disk.used()),
             ("inflight_bytes", self.disk.inflight()),
             ("forward_queue", self.uplink.queued() as u64),
+            ("samples_pending", self.foreign.pending() as u64),
             ("anchor_queue", self.ledger.queued() as u64),
         ]
     }

@@ -79,6 +79,11 @@ pub struct Pending {
 }
 
 impl Pending {
+    /// Records that wait for their attested batch.
+    pub fn pending(&self) -> usize {
+        self.pending
+    }
+
     pub fn deadline(&self, settings: &Foreign) -> Option<Timestamp> {
         self.oldest.map(|oldest| after(oldest, if self.full { 0 } else { settings.attest_ms }))
     }

@@ -39,6 +39,9 @@ const PROBE_EVERY: Duration = Duration::from_millis(20);
 /// What the probe writes each time.
 const PROBE_BYTES: usize = 4096;
 
+/// Between two looks at a counter.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// Longest wait for the last anchor.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -110,6 +113,8 @@ async fn measure(options: &args::BenchIngest, machine: Machine) -> Result<Report
     let alone = Loaded::start(&dir.join("alone"), options.clients, false).await?;
     let full = alone.json(options, None).await?;
     let rate = full.acknowledged as f64 / full.seconds;
+    // What the full load has left to seal and anchor is not half a load.
+    alone.settled().await?;
     let probe = Probe::start(&dir)?;
     let half = alone.json(options, Some(rate / 2.0)).await?;
     let fdatasync_ms = probe.stop()?;
@@ -122,7 +127,7 @@ async fn measure(options: &args::BenchIngest, machine: Machine) -> Result<Report
             start.elapsed() < PATIENCE + Duration::from_secs(options.seconds),
             "the last batches are not anchored"
         );
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(LOOK).await;
     }
     // The generator makes its batches before it starts its clock; what comes after its last PUBACK is anchoring.
     let after_last_ack = start.elapsed().as_secs_f64() - batches.preparation_s - batches.seconds;
@@ -202,6 +207,18 @@ impl Loaded {
         let status =
             self.site.fogs[0].status(&self.site.http).await.context("the fog node does not answer")?;
         Ok(status.counter(name))
+    }
+
+    /// Waits until the node has sealed and anchored what it holds.
+    async fn settled(&self) -> Result<()> {
+        let begun = Instant::now();
+        for gauge in ["samples_pending", "anchor_queue", "inflight_bytes"] {
+            while self.counter(gauge).await? > 0 {
+                ensure!(begun.elapsed() < PATIENCE, "{gauge} does not come to zero");
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+        Ok(())
     }
 
     async fn stop(mut self) {
