@@ -43,7 +43,8 @@ pub struct Config {
     pub cache_pages: NonZeroUsize,
     /// Bytes of the newest durable entries that are kept in memory for readers. Default 4 MiB.
     pub recent_bytes: usize,
-    /// How often a [`crate::Writer`] makes acknowledgements durable. Default 1 s.
+    /// How often a [`crate::Writer`] makes acknowledgements durable; appends wait meanwhile. What was acknowledged
+    /// since the last time comes again after a crash. Default 5 s.
     pub checkpoint_every: Duration,
     /// How long a [`crate::Writer`] waits after a failed sync before it tries again. Default 200 ms.
     pub retry_after: Duration,
@@ -67,7 +68,7 @@ impl Config {
             write_buffer: NonZeroUsize::new(256 * 1024).expect("not zero"),
             cache_pages: NonZeroUsize::new(64).expect("not zero"),
             recent_bytes: 4 << 20,
-            checkpoint_every: Duration::from_secs(1),
+            checkpoint_every: Duration::from_secs(5),
             retry_after: Duration::from_millis(200),
         }
     }

@@ -13,7 +13,7 @@ use std::{
 };
 
 /// A sync or checkpoint that is worth a line in the log at level debug: appends wait for it.
-const SLOW: Duration = Duration::from_millis(20);
+const SLOW: Duration = Duration::from_millis(10);
 
 /// How far the spool has come; watch it with [`Writer::progress`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -266,16 +266,19 @@ struct Task<E: Context> {
 impl<E: Context> Task<E> {
     async fn run(mut self, context: E, mut woken: mpsc::Receiver<()>) {
         let mut checkpoint_at = context.current() + self.shared.config.checkpoint_every;
+        let mut synced = true;
         loop {
             let open = {
+                // What failed is tried again without waiting for anything.
+                let next = if synced { checkpoint_at } else { context.current() };
                 let wait = std::pin::pin!(woken.recv().fuse());
-                let tick = std::pin::pin!(context.sleep_until(checkpoint_at).fuse());
+                let tick = std::pin::pin!(context.sleep_until(next).fuse());
                 match futures::future::select(wait, tick).await {
                     futures::future::Either::Left((received, _)) => received.is_some(),
                     futures::future::Either::Right(_) => true,
                 }
             };
-            self.sync(&context).await;
+            synced = self.sync(&context).await;
             if context.current() >= checkpoint_at {
                 if self.saved_acks.as_ref() != Some(&*lock(&self.shared.acks)) {
                     let started = context.current();
@@ -306,15 +309,15 @@ impl<E: Context> Task<E> {
         }
     }
 
-    /// Writes what is queued, until nothing is left or the disk fails.
-    async fn sync(&mut self, context: &E) {
+    /// Writes what is queued, until nothing is left (true) or the disk fails (false, after a pause).
+    async fn sync(&mut self, context: &E) -> bool {
         loop {
             let (entries, end) = {
                 let mut queue = lock(&self.shared.queue);
                 (std::mem::take(&mut queue.entries), queue.end)
             };
             if entries.is_empty() && self.spool.end() == self.spool.durable() {
-                return;
+                return true;
             }
             for payload in entries {
                 // The writer has checked the same bounds with the same numbers, and the spool's are not lower.
@@ -334,7 +337,7 @@ impl<E: Context> Task<E> {
                         p.error = Some(error);
                     });
                     context.sleep(self.shared.config.retry_after).await;
-                    return; // the next turn comes with the next append or tick
+                    return false;
                 }
             }
         }

@@ -29,12 +29,15 @@ pub enum Outcome {
 /// The whole program.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let is_role = matches!(cli.command, Command::Edge(_) | Command::Fog(_) | Command::Cloud(_));
-    output::init_logging(cli.log.as_deref().unwrap_or(if is_role {
-        "info,buoyant_kernel=warn,deltalake_core=warn"
-    } else {
-        "warn"
-    }));
+    let default = match &cli.command {
+        Command::Edge(_) | Command::Fog(_) | Command::Cloud(_) => {
+            "info,buoyant_kernel=warn,deltalake_core=warn"
+        }
+        // Its faults are the point: what libraries say of them is noise.
+        Command::Sim(_) => "off",
+        _ => "warn",
+    };
+    output::init_logging(cli.log.as_deref(), default);
     match run(cli.command) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Wrong) => ExitCode::from(3),

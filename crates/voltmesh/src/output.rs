@@ -7,11 +7,14 @@ use std::io::{IsTerminal as _, Write as _};
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
-/// Logs go to stderr: compact for a terminal, one JSON object a line otherwise. `RUST_LOG` overrides the filter.
-pub fn init_logging(filter: &str) {
-    let filter = EnvFilter::try_from_default_env()
-        .or_else(|_| EnvFilter::try_new(filter))
-        .unwrap_or_else(|_| EnvFilter::new("info"));
+/// Logs go to stderr: compact for a terminal, one JSON object a line otherwise. What is asked for comes first, then
+/// `RUST_LOG`, then `default`.
+pub fn init_logging(asked: Option<&str>, default: &str) {
+    let filter = match asked {
+        Some(asked) => EnvFilter::try_new(asked),
+        None => EnvFilter::try_from_default_env().or_else(|_| EnvFilter::try_new(default)),
+    };
+    let filter = filter.unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if std::io::stderr().is_terminal() {
         log.compact().init();
