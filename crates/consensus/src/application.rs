@@ -15,7 +15,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 use tracing::{debug, warn};
-use voltmesh_ledger::{Block, Built, Digest, MAX_BLOCK_BYTES, Scheme, State, Timestamp};
+use voltmesh_ledger::{Block, Built, Digest, Error, MAX_BLOCK_BYTES, Scheme, State, Timestamp, Transaction};
 
 /// While a proposal with transactions is not final, the next one is not held back longer than this: its votes also make
 /// the earlier one final.
@@ -53,6 +53,15 @@ impl Proposer {
             state = self.execute(&state, &block)?.state;
         }
         Some(state)
+    }
+
+    /// Counts what an authority's share of a block had no room for.
+    fn note_quota(&self, rejected: &[(Transaction, Error)]) {
+        let over = rejected.iter().filter(|(_, error)| matches!(error, Error::Quota(_)));
+        for (_, error) in over.clone().take(1) {
+            warn!(%error, "anchors wait for a later block: more data than this authority may anchor at once");
+        }
+        self.shared.counts.lock().over_quota += over.count() as u64;
     }
 
     fn execute(&self, parent: &State, block: &Digested<Block>) -> Option<Executed> {
@@ -104,8 +113,9 @@ impl<E: Clock> Application<E> for Proposer {
             let candidates = self.shared.pool.lock().candidates(MAX_BLOCK_BYTES);
             let now = clock.current();
             let now_ms = Timestamp::from_millis(now.epoch_millis());
-            let Built { block, state: next, entries, .. } = state.build(candidates, now_ms);
+            let Built { block, state: next, entries, rejected } = state.build(candidates, now_ms);
             if !block.transactions().is_empty() || now >= latest {
+                self.note_quota(&rejected);
                 debug!(height = %block.height(), bytes = block.encode_size(), "block built");
                 let digest = block.digest();
                 let block = Arc::new(block);
@@ -126,7 +136,7 @@ impl<E: Clock> Application<E> for Proposer {
         }
     }
 
-    async fn verify(&mut self, (clock, _): (E, Self::Context), mut ancestry: impl Ancestry<Block>) -> bool {
+    async fn verify(&mut self, (clock, view): (E, Self::Context), mut ancestry: impl Ancestry<Block>) -> bool {
         let Some(block) = ancestry.next().await else { return false };
         let Some(parent) = self.state_after(ancestry).await else {
             // Another chain is final here, or the node is being stopped: no verdict helps anybody.
@@ -137,11 +147,16 @@ impl<E: Clock> Application<E> for Proposer {
             return false;
         }
         // A time ahead of ours may become acceptable, so the vote waits instead of being cast against.
-        let acceptable =
-            SystemTime::UNIX_EPOCH + Duration::from_millis(block.inner().header().time.as_millis());
-        clock
-            .sleep_until(acceptable.checked_sub(self.max_clock_drift).unwrap_or(SystemTime::UNIX_EPOCH))
-            .await;
+        let time = SystemTime::UNIX_EPOCH + Duration::from_millis(block.inner().header().time.as_millis());
+        let acceptable = time.checked_sub(self.max_clock_drift).unwrap_or(SystemTime::UNIX_EPOCH);
+        if let Ok(wait) = acceptable.duration_since(clock.current())
+            && !wait.is_zero()
+        {
+            self.shared.counts.lock().clock_ahead += 1;
+            let ahead = wait + self.max_clock_drift;
+            warn!(leader = %view.leader, ?ahead, "a proposal is ahead of this clock, so the vote waits: check the time synchronisation of its leader and of this node");
+        }
+        clock.sleep_until(acceptable).await;
         true
     }
 }

@@ -175,6 +175,18 @@ impl Handle {
         self.shared.counts.lock().misbehaviour.clone()
     }
 
+    /// Proposals since the start whose time was too far ahead of this node's clock, so that its vote had to wait: the
+    /// leader's clock or this one is wrong.
+    pub fn clock_ahead(&self) -> u64 {
+        self.shared.counts.lock().clock_ahead
+    }
+
+    /// Anchors since the start that a block of this node left out, since their authority had used up its share of it.
+    /// They come with a later block.
+    pub fn over_quota(&self) -> u64 {
+        self.shared.counts.lock().over_quota
+    }
+
     /// Waits until the block at `height` is final here. False if the node ends before.
     pub async fn reached(&self, height: Height) -> bool {
         let mut tip = self.shared.tip.subscribe();

@@ -41,6 +41,10 @@ pub(crate) struct Counts {
     pub view: u64,
     /// Conflicting votes seen, by whom. Bounded by the number of authorities.
     pub misbehaviour: BTreeMap<PublicKey, u64>,
+    /// Proposals whose time was too far ahead of this node's clock, so that its vote had to wait.
+    pub clock_ahead: u64,
+    /// Anchors left out of a block that this node built, since their authority had used up its share of it.
+    pub over_quota: u64,
     /// Milliseconds from submission at this node to finality.
     pub latencies: VecDeque<u64>,
 }

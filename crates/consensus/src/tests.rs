@@ -10,7 +10,7 @@ use commonware_p2p::simulated::Link;
 use commonware_runtime::{Clock as _, Runner as _, Spawner as _, Supervisor as _, deterministic};
 use commonware_utils::{SystemTimeExt as _, probability};
 use std::{collections::BTreeMap, future::Future, time::Duration};
-use voltmesh_ledger::{Action, BatchId, Height, Trust, testing::key};
+use voltmesh_ledger::{Action, BatchId, Height, MAX_ANCHORS_PER_AUTHORITY, Trust, testing::key};
 
 /// Runs `test` with this seed; a failure names it.
 fn run<F, Fut>(seed: u64, test: F)
@@ -325,6 +325,22 @@ fn a_clock_far_ahead_moves_no_block() {
         let cluster = beside(&context, Fault::ClockAhead).await;
         let time = cluster.handle(0).state().time().as_millis();
         assert!(time <= context.current().epoch_millis() + 2_000, "blocks are ahead of all honest clocks");
+        assert!((0..3).all(|index| cluster.handle(index).clock_ahead() > 0), "somebody did not notice");
+    });
+}
+
+#[test]
+fn more_than_an_authoritys_share_comes_with_later_blocks() {
+    run(13, |context| async move {
+        let mut cluster = started(&context, 4, 1_000).await;
+        let mut batches = Vec::new();
+        for tag in 0..2 * MAX_ANCHORS_PER_AUTHORITY as u64 {
+            let (batch, transaction) = cluster.anchor(0, tag);
+            cluster.handle(0).submit(transaction).expect("taken");
+            batches.push(batch);
+        }
+        logged(&cluster, 1, &batches).await;
+        assert!((0..4).any(|index| cluster.handle(index).over_quota() > 0), "nobody counted");
     });
 }
 

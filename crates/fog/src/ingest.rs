@@ -396,6 +396,7 @@ impl Ingest {
             ("forward_queue", self.uplink.queued() as u64),
             ("samples_pending", self.foreign.pending() as u64),
             ("anchor_queue", self.ledger.queued() as u64),
+            ("ledger_height", self.ledger.height()),
         ]
     }
 

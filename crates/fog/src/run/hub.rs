@@ -393,6 +393,8 @@ impl Hub {
             ("epoch".to_owned(), ledger.epoch().get()),
             ("peers".to_owned(), ledger.peers().len() as u64),
             ("misbehaviour".to_owned(), ledger.misbehaviour().values().sum()),
+            ("proposals_ahead_of_clock".to_owned(), ledger.clock_ahead()),
+            ("anchors_over_quota".to_owned(), ledger.over_quota()),
             ("disk_free_bytes".to_owned(), self.free),
             ("quarantine_dropped".to_owned(), self.quarantine_dropped),
         ]);

@@ -200,18 +200,18 @@ impl Place {
         assert_eq!(code, 202, "{body}");
         for fog in 0..4 {
             let start = Instant::now();
-            loop {
+            let height = loop {
                 let (_, body) = ask(self.http(fog), Ask::Get("/chain/status")).await;
                 let status: serde_json::Value = serde_json::from_str(&body).unwrap();
                 if status["nonce"] == 1 {
-                    break;
+                    break status["height"].as_u64().unwrap();
                 }
                 assert!(start.elapsed() < patience, "{body}");
                 tokio::time::sleep(Duration::from_millis(50)).await;
-            }
+            };
+            // The node's loop looks at its ledger now and then.
+            self.until_status(fog, patience, |status| status.counter("ledger_height") >= height).await;
         }
-        // The nodes' loops look every quarter of a second.
-        tokio::time::sleep(Duration::from_millis(600)).await;
     }
 
     pub async fn connect(&self, role: Role, id: &str, fog: usize, topics: &[&str]) -> (Client, ClientEvents) {
