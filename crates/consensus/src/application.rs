@@ -136,7 +136,11 @@ impl<E: Clock> Application<E> for Proposer {
         }
     }
 
-    async fn verify(&mut self, (clock, view): (E, Self::Context), mut ancestry: impl Ancestry<Block>) -> bool {
+    async fn verify(
+        &mut self,
+        (clock, view): (E, Self::Context),
+        mut ancestry: impl Ancestry<Block>,
+    ) -> bool {
         let Some(block) = ancestry.next().await else { return false };
         let Some(parent) = self.state_after(ancestry).await else {
             // Another chain is final here, or the node is being stopped: no verdict helps anybody.
