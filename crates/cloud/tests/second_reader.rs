@@ -57,6 +57,26 @@ fn python_reads_the_archive() {
     println!("{said}");
 }
 
+#[cfg(feature = "sql")]
+#[test]
+fn sql_reads_the_archive() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        fill(&Location::folder(folder.path()).unwrap()).await;
+        let location = Location::existing(folder.path().to_str().unwrap(), &Default::default()).unwrap();
+        let sql = "SELECT vehicle, count(*) AS n FROM records GROUP BY vehicle ORDER BY vehicle";
+        let rows = voltmesh_cloud::query(&location, sql).await.unwrap();
+        assert_eq!(
+            rows.to_json_lines().unwrap(),
+            "{\"vehicle\":\"ev-0\",\"n\":20}\n{\"vehicle\":\"ev-1\",\"n\":20}\n"
+        );
+        assert!(rows.to_table().unwrap().contains("| ev-1    | 20 |"));
+        let wrong = voltmesh_cloud::query(&location, "SELECT nothing FROM nowhere").await;
+        assert!(matches!(wrong, Err(voltmesh_cloud::QueryError::Query(_))));
+    });
+}
+
 /// Two vehicles, two batches each, a commit per batch and a Delta checkpoint between.
 async fn fill(location: &Location) {
     let mut fleet = Fleet::new(2);
