@@ -5,33 +5,24 @@
 //! in the quarantine table before it is rejected.
 
 mod batch;
+mod holdings;
 mod vocabulary;
 
 pub use batch::{Entry, Verified, reopen};
+pub use holdings::{Gap, Marks};
 pub use vocabulary::{Answer, Commit, Input, Output, Quarantined, Question, Token};
 
-use crate::{
-    check::{About, Checked, Refusal, Stage, check},
-    coverage::{Coverage, Foreign, RECENT, RECENT_FOREIGN, Range, Verdict},
-};
+use crate::check::{About, Checked, Refusal, Stage, check};
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
+use holdings::{Finding, Holdings};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 use voltmesh_control::{ArchiveNotice, ArchivedBatch, Handovers, MAX_NOTICE_BATCHES};
 use voltmesh_ledger::{Handover, Trust};
-use voltmesh_telemetry::{Boot, Digest, Timestamp, VehicleId};
-
-/// What the archive must remember beside its rows to recognise what it has.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Marks {
-    /// The contiguous watermark of each boot; for boot 0 the number after the highest.
-    pub watermarks: BTreeMap<(VehicleId, Boot), u64>,
-    /// Ranges beyond the watermark.
-    pub islands: BTreeMap<(VehicleId, Boot), Vec<Range>>,
-}
+use voltmesh_telemetry::{Digest, Timestamp, VehicleId};
 
 /// How batches are grouped into commits. Each field's default is in [`Grouping::default`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,19 +60,6 @@ pub struct Counters {
     pub retries: u64,
 }
 
-/// A gap in a boot's numbers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gap {
-    /// Whose.
-    pub vehicle: VehicleId,
-    /// In which boot.
-    pub boot: Boot,
-    /// The first missing number.
-    pub first: u64,
-    /// The number after the last missing one.
-    pub next: u64,
-}
-
 #[derive(Clone, Debug)]
 struct Member {
     token: Token,
@@ -116,9 +94,7 @@ pub struct Archivist {
     trust: Trust,
     key: SigningKey,
     grouping: Grouping,
-    coverage: BTreeMap<(VehicleId, Boot), Coverage>,
-    foreign: BTreeMap<VehicleId, Foreign>,
-    islanded: BTreeSet<(VehicleId, Boot)>,
+    holdings: Holdings,
     open: Group,
     committing: Option<(u64, Group)>,
     asked: BTreeMap<u64, Asked>,
@@ -138,13 +114,11 @@ const MAX_HELD_OFF: usize = 1024;
 impl Archivist {
     /// Starts from what the archive holds. `key` signs notices.
     pub fn new(trust: Trust, key: SigningKey, grouping: Grouping, marks: &Marks) -> Self {
-        let mut archivist = Self {
+        Self {
             trust,
             key,
             grouping,
-            coverage: BTreeMap::new(),
-            foreign: BTreeMap::new(),
-            islanded: BTreeSet::new(),
+            holdings: Holdings::new(marks),
             open: Group::default(),
             committing: None,
             asked: BTreeMap::new(),
@@ -154,9 +128,7 @@ impl Archivist {
             counters: Counters::default(),
             by_stage: BTreeMap::new(),
             held_off: BTreeMap::new(),
-        };
-        archivist.load(marks);
-        archivist
+        }
     }
 
     /// Takes one input and says what to do.
@@ -205,38 +177,17 @@ impl Archivist {
 
     /// Boots that have archived records; grows only.
     pub fn boots(&self) -> usize {
-        self.coverage.len() + self.foreign.len()
+        self.holdings.boots()
     }
 
     /// Vehicles that have archived records, or will have with the next commit.
     pub fn vehicles(&self) -> BTreeSet<VehicleId> {
-        self.coverage.keys().map(|(vehicle, _)| vehicle).chain(self.foreign.keys()).cloned().collect()
+        self.holdings.vehicles()
     }
 
     /// Numbers that are missing below the highest archived one, of every boot.
     pub fn gaps(&self) -> Vec<Gap> {
-        let gaps_of = |key: &(VehicleId, Boot)| {
-            let gaps = self.coverage.get(key).map(Coverage::gaps).unwrap_or_default();
-            let (vehicle, boot) = key.clone();
-            gaps.into_iter().map(move |(first, next)| Gap { vehicle: vehicle.clone(), boot, first, next })
-        };
-        self.islanded.iter().flat_map(gaps_of).collect()
-    }
-
-    fn load(&mut self, marks: &Marks) {
-        self.coverage.clear();
-        self.foreign.clear();
-        self.islanded.clear();
-        for ((vehicle, boot), watermark) in &marks.watermarks {
-            if boot.is_foreign() {
-                self.foreign.insert(vehicle.clone(), Foreign::new(*watermark));
-            } else {
-                let islands = marks.islands.get(&(vehicle.clone(), *boot)).map_or(&[][..], Vec::as_slice);
-                self.coverage.insert((vehicle.clone(), *boot), Coverage::new(*watermark, islands));
-            }
-        }
-        self.islanded =
-            marks.islands.iter().filter(|(_, i)| !i.is_empty()).map(|(key, _)| key.clone()).collect();
+        self.holdings.gaps()
     }
 
     fn extend_trust(&mut self, bytes: &Bytes) {
@@ -303,78 +254,11 @@ impl Archivist {
 
     /// Judges a verified batch against what is archived or about to be.
     fn admit(&mut self, now: Timestamp, member: Member, answer: Option<&Answer>, out: &mut Vec<Output>) {
-        if member.batch.header.boot.is_foreign() {
-            return self.admit_foreign(now, member, answer, out);
-        }
-        let stored = member.batch.stored();
-        let key = member.batch.key();
-        let asked = match answer {
-            Some(Answer::Batches(batches)) => Some(batches.as_slice()),
-            _ => None,
-        };
-        let coverage = self.coverage.entry(key.clone()).or_default();
-        match coverage.judge(&stored, asked) {
-            Verdict::Fresh => {
-                coverage.insert(stored);
-                if coverage.islands().is_empty() {
-                    self.islanded.remove(&key);
-                } else {
-                    self.islanded.insert(key);
-                }
-                self.append(now, member, None);
-            }
-            Verdict::Duplicate => self.repeat(now, member, out),
-            Verdict::Fork(other) => {
-                let reason =
-                    format!("batch {other} with the same numbers is archived: the vehicle signed both");
-                self.expel(now, member, Stage::Fork, reason);
-            }
-            Verdict::BrokenChain(other) => {
-                let reason = format!("the chain to its archived neighbour {other} is broken");
-                self.expel(now, member, Stage::Chain, reason);
-            }
-            Verdict::Unknown => {
-                let insertions = coverage.insertions();
-                let (vehicle, boot) = key;
-                let about = Question::Batches {
-                    vehicle,
-                    boot,
-                    first: stored.first.saturating_sub(1),
-                    last: stored.next,
-                };
-                self.ask(member, insertions, about, out);
-            }
-        }
-    }
-
-    fn admit_foreign(
-        &mut self,
-        now: Timestamp,
-        member: Member,
-        answer: Option<&Answer>,
-        out: &mut Vec<Output>,
-    ) {
-        let vehicle = member.batch.header.vehicle.clone();
-        let numbers: Vec<u64> = member.batch.records.iter().map(|record| record.number.get()).collect();
-        let asked = match answer {
-            Some(Answer::Numbers(held)) => Some(held),
-            _ => None,
-        };
-        let foreign = self.foreign.entry(vehicle.clone()).or_default();
-        match foreign.fresh(&numbers, asked) {
-            None => {
-                let insertions = foreign.insertions();
-                let about = Question::Numbers { vehicle, numbers: numbers.into_iter().collect() };
-                self.ask(member, insertions, about, out);
-            }
-            Some(fresh) if fresh.is_empty() => self.repeat(now, member, out),
-            Some(fresh) => {
-                for position in &fresh {
-                    foreign.insert(numbers[*position as usize]);
-                }
-                let kept = (fresh.len() < numbers.len()).then_some(fresh);
-                self.append(now, member, kept);
-            }
+        match self.holdings.admit(&member.batch, answer) {
+            Finding::New(kept) => self.append(now, member, kept),
+            Finding::Known => self.repeat(now, member, out),
+            Finding::Wrong(refusal) => self.expel(now, member, refusal),
+            Finding::Unclear { about, insertions } => self.ask(member, insertions, about, out),
         }
     }
 
@@ -397,10 +281,9 @@ impl Archivist {
         }
     }
 
-    fn expel(&mut self, now: Timestamp, member: Member, stage: Stage, reason: String) {
+    fn expel(&mut self, now: Timestamp, member: Member, refusal: Refusal) {
         let about = Some(member.batch.about());
         self.forget(&member);
-        let refusal = Refusal { stage, reason };
         self.quarantine(now, member.token, member.fog, refusal, about, member.raw);
     }
 
@@ -418,15 +301,7 @@ impl Archivist {
             self.counters.refused += 1;
             return out.push(Output::Refuse(member.token, "the archive cannot be read"));
         }
-        // The memory that complements the answer reaches back so many insertions.
-        let key = member.batch.key();
-        let stale = if key.1.is_foreign() {
-            let now = self.foreign.get(&key.0).map_or(0, Foreign::insertions);
-            now.saturating_sub(insertions) >= RECENT_FOREIGN as u64
-        } else {
-            let now = self.coverage.get(&key).map_or(0, Coverage::insertions);
-            now.saturating_sub(insertions) >= RECENT as u64
-        };
+        let stale = self.holdings.outruns(&member.batch, insertions);
         let answer = (!stale).then_some(&answer);
         self.admit(now, member, answer, out);
     }
@@ -448,26 +323,9 @@ impl Archivist {
             time: now,
             entries: group.entries.clone(),
             quarantine: group.quarantine.iter().map(|(_, row)| row.clone()).collect(),
-            marks: self.marks_of(&group),
+            marks: self.holdings.marks_of(&group.entries),
         }));
         self.committing = Some((ticket, group));
-    }
-
-    fn marks_of(&self, group: &Group) -> Marks {
-        let keys: BTreeSet<_> = group.entries.iter().map(|entry| entry.batch.key()).collect();
-        let watermark = |key: &(VehicleId, Boot)| {
-            if key.1.is_foreign() {
-                self.foreign.get(&key.0).map_or(0, Foreign::watermark)
-            } else {
-                self.coverage.get(key).map_or(0, Coverage::watermark)
-            }
-        };
-        let islands =
-            |key: &(VehicleId, Boot)| self.coverage.get(key).map(Coverage::islands).unwrap_or_default();
-        Marks {
-            watermarks: keys.iter().map(|key| (key.clone(), watermark(key))).collect(),
-            islands: self.islanded.iter().map(|key| (key.clone(), islands(key))).collect(),
-        }
     }
 
     fn committed(&mut self, now: Timestamp, ticket: u64, out: &mut Vec<Output>) {
@@ -489,7 +347,7 @@ impl Archivist {
         };
         self.counters.retries += 1;
         let open = std::mem::take(&mut self.open);
-        self.load(marks);
+        self.holdings = Holdings::new(marks);
         for group in [committing, open] {
             if !group.quarantine.is_empty() {
                 self.open.since.get_or_insert(now);
