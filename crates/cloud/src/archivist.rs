@@ -5,16 +5,19 @@
 //! in the quarantine table before it is rejected.
 
 mod batch;
+mod group;
 mod holdings;
 mod vocabulary;
 
 pub use batch::{Entry, Verified, reopen};
+pub use group::Grouping;
 pub use holdings::{Gap, Marks};
 pub use vocabulary::{Answer, Commit, Input, Output, Quarantined, Question, Token};
 
 use crate::check::{About, Checked, Refusal, Stage, check};
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
+use group::{Group, Member};
 use holdings::{Finding, Holdings};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,23 +26,6 @@ use std::{
 use voltmesh_control::{ArchiveNotice, ArchivedBatch, Handovers, MAX_NOTICE_BATCHES};
 use voltmesh_ledger::{Handover, Trust};
 use voltmesh_telemetry::{Digest, Timestamp, VehicleId};
-
-/// How batches are grouped into commits. Each field's default is in [`Grouping::default`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Grouping {
-    /// A commit waits so long for more, in milliseconds (default 1000).
-    pub interval_ms: u64,
-    /// Or until it holds so many records (default 50,000).
-    pub max_records: usize,
-    /// Bytes of deliveries that may wait for a commit or an answer; beyond, fog nodes are held off (default 128 MiB).
-    pub max_pending_bytes: usize,
-}
-
-impl Default for Grouping {
-    fn default() -> Self {
-        Self { interval_ms: 1000, max_records: 50_000, max_pending_bytes: 128 << 20 }
-    }
-}
 
 /// Counters since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,30 +44,6 @@ pub struct Counters {
     pub commits: u64,
     /// Commits that failed or met another writer.
     pub retries: u64,
-}
-
-#[derive(Clone, Debug)]
-struct Member {
-    token: Token,
-    fog: String,
-    batch: Arc<Verified>,
-    raw: Bytes,
-}
-
-#[derive(Debug, Default)]
-struct Group {
-    since: Option<Timestamp>,
-    entries: Vec<Entry>,
-    /// Deliveries that are answered once this group is durable: of its entries, and repeats of them.
-    members: Vec<Member>,
-    quarantine: Vec<(Token, Quarantined)>,
-    records: usize,
-}
-
-impl Group {
-    fn is_empty(&self) -> bool {
-        self.members.is_empty() && self.quarantine.is_empty()
-    }
 }
 
 struct Asked {
@@ -151,7 +113,7 @@ impl Archivist {
         if self.committing.is_some() {
             return None;
         }
-        self.open.since.map(|since| since.plus_millis(self.grouping.interval_ms))
+        self.open.deadline(&self.grouping)
     }
 
     /// Counters since the start.
@@ -248,26 +210,17 @@ impl Archivist {
         self.pending_bytes += bytes.len();
         let digest = Digest::of(&bytes);
         let row = Quarantined { received: now, fog, about, refusal, digest, bytes };
-        self.open.since.get_or_insert(now);
-        self.open.quarantine.push((token, row));
+        self.open.keep_refused(now, token, row);
     }
 
     /// Judges a verified batch against what is archived or about to be.
     fn admit(&mut self, now: Timestamp, member: Member, answer: Option<&Answer>, out: &mut Vec<Output>) {
         match self.holdings.admit(&member.batch, answer) {
-            Finding::New(kept) => self.append(now, member, kept),
+            Finding::New(kept) => self.open.append(now, member, kept),
             Finding::Known => self.repeat(now, member, out),
             Finding::Wrong(refusal) => self.expel(now, member, refusal),
             Finding::Unclear { about, insertions } => self.ask(member, insertions, about, out),
         }
-    }
-
-    fn append(&mut self, now: Timestamp, member: Member, kept: Option<Vec<u32>>) {
-        let entry = Entry { batch: member.batch.clone(), kept };
-        self.open.since.get_or_insert(now);
-        self.open.records += entry.kept_records().count();
-        self.open.entries.push(entry);
-        self.open.members.push(member);
     }
 
     /// A batch that is archived, or will be once the groups under way are: say so then, not before.
@@ -276,8 +229,7 @@ impl Archivist {
         if self.committing.is_none() && self.open.is_empty() {
             self.answer(now, vec![member], out);
         } else {
-            self.open.since.get_or_insert(now);
-            self.open.members.push(member);
+            self.open.wait(now, member);
         }
     }
 
@@ -307,9 +259,7 @@ impl Archivist {
     }
 
     fn close_group(&mut self, now: Timestamp, out: &mut Vec<Output>) {
-        let Some(since) = self.open.since.filter(|_| self.committing.is_none()) else { return };
-        let full = self.open.records >= self.grouping.max_records;
-        if !full && now < since.plus_millis(self.grouping.interval_ms) {
+        if self.committing.is_some() || !self.open.is_due(now, &self.grouping) {
             return;
         }
         let group = std::mem::take(&mut self.open);
@@ -318,13 +268,8 @@ impl Archivist {
         }
         let ticket = self.next_ticket;
         self.next_ticket += 1;
-        out.push(Output::Commit(Commit {
-            ticket,
-            time: now,
-            entries: group.entries.clone(),
-            quarantine: group.quarantine.iter().map(|(_, row)| row.clone()).collect(),
-            marks: self.holdings.marks_of(&group.entries),
-        }));
+        let marks = self.holdings.marks_of(&group.entries);
+        out.push(Output::Commit(group.commit(ticket, now, marks)));
         self.committing = Some((ticket, group));
     }
 
@@ -349,10 +294,9 @@ impl Archivist {
         let open = std::mem::take(&mut self.open);
         self.holdings = Holdings::new(marks);
         for group in [committing, open] {
-            if !group.quarantine.is_empty() {
-                self.open.since.get_or_insert(now);
+            for (token, row) in group.quarantine {
+                self.open.keep_refused(now, token, row);
             }
-            self.open.quarantine.extend(group.quarantine);
             for member in group.members {
                 self.admit(now, member, None, out);
             }
