@@ -1,0 +1,154 @@
+//! All that can happen to an agent, and all that it asks for.
+
+use super::FogIndex;
+use crate::{entry::Stored, sources::Cursor};
+use bytes::Bytes;
+use voltmesh_spool::Position;
+use voltmesh_telemetry::Sample;
+
+/// All that can happen to an agent.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The source has a sample; `cursor` is its place after it.
+    Sample {
+        /// What was measured.
+        sample: Sample,
+        /// Where the source stands after it.
+        cursor: Cursor,
+    },
+    /// The source has ended.
+    SourceEnded,
+    /// Stop: seal what is open; [`Output::Finished`] follows once it is durable.
+    Stop,
+    /// The spool is durable below this position.
+    Synced {
+        /// The first position that is not durable.
+        durable: Position,
+        /// Bytes that wait for their acknowledgement.
+        bytes: u64,
+    },
+    /// The spool cannot be written now.
+    SyncFailed {
+        /// For the log.
+        reason: String,
+    },
+    /// The answer to [`Output::Load`]: batches in order, and the position to go on from.
+    Loaded {
+        /// Unacknowledged batches.
+        batches: Vec<Stored>,
+        /// Everything below it was looked at.
+        next: Position,
+    },
+    /// A session with a fog node is open and the hello is sent.
+    Connected {
+        /// Which.
+        fog: FogIndex,
+        /// Of the connection.
+        round_trip_us: u64,
+    },
+    /// A session could not be opened, or has ended.
+    Lost {
+        /// Which.
+        fog: FogIndex,
+        /// For the log.
+        reason: String,
+    },
+    /// The answer to [`Output::Measure`]; none if the node could not be reached.
+    Measured {
+        /// Which.
+        fog: FogIndex,
+        /// Of a TCP connection.
+        round_trip_us: Option<u64>,
+    },
+    /// A ping was answered.
+    Heard {
+        /// By whom.
+        fog: FogIndex,
+    },
+    /// PUBACK of a batch.
+    Answered {
+        /// By whom.
+        fog: FogIndex,
+        /// Which batch.
+        position: Position,
+        /// MQTT reason code; below 0x80 the fog node holds the batch.
+        code: u8,
+    },
+    /// [`voltmesh_control::Receipts`], as received.
+    Receipts {
+        /// The message.
+        message: Bytes,
+    },
+    /// [`voltmesh_control::ArchiveNotice`], as received.
+    Notice {
+        /// The message.
+        message: Bytes,
+    },
+    /// [`voltmesh_control::Handovers`], as received.
+    Trust {
+        /// The message.
+        message: Bytes,
+    },
+    /// The deadline has come.
+    Tick,
+}
+
+/// All that an agent asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Append this to the spool and sync; it gets this position.
+    Persist {
+        /// The spool's next position.
+        position: Position,
+        /// What to append.
+        entry: Bytes,
+    },
+    /// Acknowledge this entry of the spool.
+    Forget {
+        /// Its place.
+        position: Position,
+    },
+    /// Read unacknowledged batches; [`Input::Loaded`] answers.
+    Load {
+        /// First position of interest.
+        from: Position,
+        /// At most so many.
+        limit: usize,
+    },
+    /// Open a session.
+    Connect(FogIndex),
+    /// End a session.
+    Disconnect(FogIndex),
+    /// Ask for a sign of life.
+    Ping(FogIndex),
+    /// Measure the round trip to a node without opening a session.
+    Measure(FogIndex),
+    /// Read a batch from the spool and publish it.
+    Send {
+        /// To whom.
+        fog: FogIndex,
+        /// The batch's place in the spool.
+        position: Position,
+        /// It may have been sent before.
+        again: bool,
+    },
+    /// Keep this trust file: it follows the authorities.
+    SaveTrust {
+        /// TOML.
+        toml: String,
+    },
+    /// Stop taking samples: the spool is full, or the disk does not keep up.
+    Pause {
+        /// For the log and `/status`.
+        reason: String,
+    },
+    /// Take samples again.
+    Resume,
+    /// Something to log.
+    Warn {
+        /// What, where, what to do.
+        message: String,
+    },
+    /// After [`Input::Stop`] or [`Input::SourceEnded`]: nothing is left to do.
+    Finished,
+}
