@@ -7,6 +7,7 @@
 //! When the spool is full the agent stops taking samples and says so ([`Output::Pause`], counter `refused`): what was
 //! recorded first is evidence that somebody may be waiting for, and nothing that waits is ever dropped.
 
+mod figures;
 mod held;
 mod links;
 mod rules;
@@ -20,6 +21,7 @@ pub use vocabulary::{Input, Output};
 use crate::entry::{self, Stored};
 use crate::sources::Cursor;
 use bytes::Bytes;
+use figures::{Counters, Latencies};
 use hdrhistogram::Histogram;
 use held::Window;
 use links::{Act, Links};
@@ -31,27 +33,6 @@ use voltmesh_telemetry::{
     BatchId, Error as TelemetryError, Place, Record, RecordNumber, Sample, SealedBatch, Signer, Timestamp,
     seal,
 };
-
-/// Figures of one process, by name; see [`Agent::counters`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Counters {
-    sampled: u64,
-    refused: u64,
-    invalid: u64,
-    spooled: u64,
-    received: u64,
-    anchored: u64,
-    archived: u64,
-    forgotten: u64,
-    batches: u64,
-    offered_again: u64,
-    rejected: u64,
-    receipts_refused: u64,
-    notices_refused: u64,
-    notices_unmatched: u64,
-    trust_refused: u64,
-    sync_failures: u64,
-}
 
 /// Receipts that were refused and may hold after the next hand-over.
 const MAX_DEFERRED: usize = 64;
@@ -87,8 +68,7 @@ pub struct Agent {
     finished: bool,
     deferred: VecDeque<(BatchId, Bytes)>,
     counters: Counters,
-    anchor_us: Histogram<u64>,
-    archive_us: Histogram<u64>,
+    latencies: Latencies,
 }
 
 /// What the spool holds when the agent starts.
@@ -110,8 +90,6 @@ impl Agent {
     pub fn new(rules: Rules, credentials: Credentials, found: Found) -> Self {
         let opening = credentials.opening();
         let commitment = voltmesh_ledger::commitment(rules.vehicle.as_str(), &opening.salt, &opening.key);
-        // 1 µs to an hour, two significant digits: about 40 KiB each.
-        let histogram = || Histogram::new_with_max(3_600_000_000, 2).expect("constant bounds are valid");
         Self {
             links: Links::new(&rules),
             window: Window::new(found.floor, rules.window),
@@ -134,8 +112,7 @@ impl Agent {
             finished: false,
             deferred: VecDeque::new(),
             counters: Counters::default(),
-            anchor_us: histogram(),
-            archive_us: histogram(),
+            latencies: Latencies::default(),
             rules,
             credentials,
         }
@@ -423,11 +400,11 @@ impl Agent {
         }
         if stage >= Stage::Anchored && held.stage < Stage::Anchored {
             self.counters.anchored += count;
-            self.anchor_us.saturating_record(waited);
+            self.latencies.anchor_us.saturating_record(waited);
         }
         if stage >= Stage::Archived && held.stage < Stage::Archived {
             self.counters.archived += count;
-            self.archive_us.saturating_record(waited);
+            self.latencies.archive_us.saturating_record(waited);
         }
         held.stage = held.stage.max(stage);
         if held.stage >= self.rules.keep_until.stage() {
@@ -534,37 +511,20 @@ impl Agent {
     /// `failovers`.
     #[must_use]
     pub fn counters(&self) -> BTreeMap<String, u64> {
-        let c = &self.counters;
-        [
-            ("sampled", c.sampled),
-            ("refused", c.refused),
-            ("invalid", c.invalid),
-            ("spooled", c.spooled),
-            ("received", c.received),
-            ("anchored", c.anchored),
-            ("archived", c.archived),
-            ("forgotten", c.forgotten),
-            ("batches", c.batches),
-            ("offered_again", c.offered_again),
-            ("rejected", c.rejected),
-            ("receipts_refused", c.receipts_refused),
-            ("notices_refused", c.notices_refused),
-            ("notices_unmatched", c.notices_unmatched),
-            ("trust_refused", c.trust_refused),
-            ("sync_failures", c.sync_failures),
+        let gauges = [
             ("held", self.window.len() as u64),
             ("spool_bytes", self.spool_bytes),
             ("failovers", self.links.failovers()),
             ("boot", self.rules.boot.get()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into()
+        ];
+        let figures = self.counters.all().into_iter().chain(gauges);
+        figures.map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     /// From a batch's sealing to its valid receipt, and to its notice, in microseconds.
     #[must_use]
     pub fn latencies(&self) -> [(&'static str, &Histogram<u64>); 2] {
-        [("anchor", &self.anchor_us), ("archive", &self.archive_us)]
+        [("anchor", &self.latencies.anchor_us), ("archive", &self.latencies.archive_us)]
     }
 
     /// Whether a fog node is connected and samples are taken.
