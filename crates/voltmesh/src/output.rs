@@ -2,6 +2,7 @@
 //! and errors on stderr.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line is for")]
 
+use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};
 
 use serde::Serialize;
@@ -46,6 +47,11 @@ pub fn error(error: &anyhow::Error) {
         text.push_str(&format!("\n  because: {cause}"));
     }
     let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// A row of a [`table`] of names and figures.
+pub fn row(name: &str, figure: impl Display) -> Vec<String> {
+    vec![name.to_owned(), figure.to_string()]
 }
 
 /// A table with aligned columns; numbers (cells that start with a digit) are right-aligned.

@@ -22,7 +22,8 @@ use super::generator::{self, Load};
 use super::machine::Machine;
 use crate::args::{GeneratorArgs, GeneratorMode};
 use crate::deploy::{Site, Size, edge_name};
-use crate::{Outcome, args, output};
+use crate::output::{self, row};
+use crate::{Outcome, args};
 
 /// Fog nodes: the fewest that tolerate one fault.
 const FOGS: usize = 4;
@@ -85,7 +86,6 @@ pub fn run(options: args::BenchIngest) -> Result<Outcome> {
         output::json(&report)?;
         return Ok(Outcome::Done);
     }
-    let row = |name: &str, value: String| vec![name.to_owned(), value];
     output::table(
         &["one fog node, generator included", "figure"],
         &[

@@ -24,7 +24,8 @@ use voltmesh_telemetry::{Digest, merkle};
 
 use super::machine::Machine;
 use crate::deploy::{free_ports, local};
-use crate::{Outcome, args, output};
+use crate::output::{self, row};
+use crate::{Outcome, args};
 
 /// Different batches that the hashing threads go through: 64 × 4,096 × 128 B = 32 MiB, more than a cache holds.
 const DISTINCT: usize = 64;
@@ -80,7 +81,6 @@ pub fn run(options: args::BenchLedger) -> Result<Outcome> {
     if options.json {
         output::json(&report)?;
     } else {
-        let row = |name: &str, value: String| vec![name.to_owned(), value];
         output::table(
             &["records final", "per second"],
             &[

@@ -7,7 +7,8 @@ use voltmesh_cloud::{Location, verify_archive};
 use voltmesh_ledger::Trust;
 
 use super::block_on;
-use crate::{Outcome, output};
+use crate::Outcome;
+use crate::output::{self, row};
 
 /// Problems shown to people; `--json` has all that were kept.
 const SHOWN: usize = 20;
@@ -18,7 +19,6 @@ pub fn verify(folder: &Path, trust: &Trust, as_json: bool) -> Result<Outcome> {
     if as_json {
         output::json(&found)?;
     } else {
-        let row = |name: &str, count: u64| vec![name.to_owned(), count.to_string()];
         output::table(
             &["records", "count"],
             &[

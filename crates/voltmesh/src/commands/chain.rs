@@ -12,7 +12,8 @@ use voltmesh_ledger::{Block, Genesis, Handover, MAX_GENESIS_BYTES, Transaction, 
 
 use super::{block_on, read_text};
 use crate::http::Http;
-use crate::{Outcome, args, output};
+use crate::output::{self, row};
+use crate::{Outcome, args};
 
 /// What `/chain/status` answers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -92,18 +93,17 @@ fn show_status(status: &ChainStatus, as_json: bool) -> Result<()> {
     if as_json {
         return output::json(status);
     }
-    let row = |name: &str, value: String| vec![name.to_owned(), value];
     let votes = if status.is_authority { "votes in this epoch" } else { "follows in this epoch" };
     output::table(
         &["ledger", "value"],
         &[
-            row("chain", status.chain.clone()),
+            row("chain", &status.chain),
             row("height", format!("{} of {}", status.height, status.target.max(status.height))),
-            row("epoch", status.epoch.to_string()),
-            row("batches in the log", status.log_size.to_string()),
-            row("records in them", status.records.to_string()),
-            row("waiting transactions", status.pending.to_string()),
-            row("next decision's nonce", status.nonce.to_string()),
+            row("epoch", status.epoch),
+            row("batches in the log", status.log_size),
+            row("records in them", status.records),
+            row("waiting transactions", status.pending),
+            row("next decision's nonce", status.nonce),
             row("this node", format!("{}, {votes}", short(&status.authority))),
         ],
     );

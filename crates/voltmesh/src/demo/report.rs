@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::output;
+use crate::output::{self, row};
 
 /// Percentiles in milliseconds.
 #[derive(Debug, Default, Clone, Copy, Serialize)]
@@ -93,17 +93,16 @@ impl Report {
 
     /// The result for people.
     pub fn print(&self) {
-        let count = |name: &str, value: u64| vec![name.to_owned(), value.to_string()];
         let rows = [
-            count("sampled", self.sampled),
-            count("spooled", self.spooled),
-            count("received", self.received),
-            count("anchored", self.anchored),
-            count("archived", self.archived),
-            count("verified", self.verified),
-            count("lost", self.lost),
-            count("duplicates", self.duplicates),
-            count("quarantined", self.quarantined),
+            row("sampled", self.sampled),
+            row("spooled", self.spooled),
+            row("received", self.received),
+            row("anchored", self.anchored),
+            row("archived", self.archived),
+            row("verified", self.verified),
+            row("lost", self.lost),
+            row("duplicates", self.duplicates),
+            row("quarantined", self.quarantined),
         ];
         output::table(&["records", "count"], &rows);
         output::line("");
