@@ -1,6 +1,7 @@
 //! MQTT sessions over simulated links: the protocol's state machines, driven by bytes and time.
 
 use crate::link::Stream;
+use bytes::Bytes;
 use commonware_macros::select;
 use commonware_runtime::Clock;
 use futures::{StreamExt as _, channel::mpsc::UnboundedReceiver};
@@ -67,6 +68,13 @@ fn wake(clock: &impl Clock, deadline: Option<Moment>) -> SystemTime {
     deadline.map_or(clock.current() + FOREVER, |at| SystemTime::UNIX_EPOCH + at.since_origin())
 }
 
+/// Sends what there is; sending nothing would wake the peer all the same.
+fn send(stream: &Stream, bytes: Bytes) {
+    if !bytes.is_empty() {
+        stream.send(bytes);
+    }
+}
+
 /// Runs a client's session until it ends; `tell` gets all its outputs, the end last.
 pub async fn client<E: Clock>(
     clock: &E,
@@ -80,10 +88,7 @@ pub async fn client<E: Clock>(
         Err(error) => panic!("the simulation's own options are wrong: {error}"),
     };
     loop {
-        let bytes = connection.take_bytes();
-        if !bytes.is_empty() {
-            stream.send(bytes);
-        }
+        send(&stream, connection.take_bytes());
         let at = wake(clock, connection.deadline());
         let outputs = select! {
             received = stream.recv() => match received {
@@ -99,10 +104,7 @@ pub async fn client<E: Clock>(
         for output in outputs {
             let ended = matches!(output, ClientOutput::Ended(_));
             if ended {
-                let bytes = connection.take_bytes();
-                if !bytes.is_empty() {
-                    stream.send(bytes);
-                }
+                send(&stream, connection.take_bytes());
             }
             tell(output);
             if ended {
@@ -132,10 +134,7 @@ pub async fn server<E: Clock>(
 ) {
     let mut connection = ServerConnection::new(moment(clock), peer, Arc::new(OwnTopics), limits);
     loop {
-        let bytes = connection.take_bytes();
-        if !bytes.is_empty() {
-            stream.send(bytes);
-        }
+        send(&stream, connection.take_bytes());
         let at = wake(clock, connection.deadline());
         let outputs = select! {
             received = stream.recv() => match received {
@@ -151,10 +150,7 @@ pub async fn server<E: Clock>(
         for output in outputs {
             let ended = matches!(output, ServerOutput::Ended(_));
             if ended {
-                let bytes = connection.take_bytes();
-                if !bytes.is_empty() {
-                    stream.send(bytes);
-                }
+                send(&stream, connection.take_bytes());
             }
             tell(output);
             if ended {
