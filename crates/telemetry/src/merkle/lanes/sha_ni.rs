@@ -18,12 +18,16 @@ fn words(a: u32, b: u32, c: u32, d: u32) -> __m128i {
 #[inline]
 #[target_feature(enable = "sha,ssse3,sse4.1")]
 fn load(block: &Block, quarter: usize) -> __m128i {
-    let half = |at: usize| {
-        let bytes: &[u8; 8] = block[16 * quarter + at..].first_chunk().expect("16 bytes in each quarter");
-        i64::from_le_bytes(*bytes)
-    };
     let swap = _mm_set_epi64x(0x0c0d_0e0f_0809_0a0b, 0x0405_0607_0001_0203);
-    _mm_shuffle_epi8(_mm_set_epi64x(half(8), half(0)), swap)
+    _mm_shuffle_epi8(_mm_set_epi64x(half(block, 16 * quarter + 8), half(block, 16 * quarter)), swap)
+}
+
+/// Eight bytes in memory order.
+#[inline]
+#[target_feature(enable = "sha,ssse3,sse4.1")]
+fn half(block: &Block, at: usize) -> i64 {
+    let bytes: &[u8; 8] = block[at..].first_chunk().expect("16 bytes in each quarter");
+    i64::from_le_bytes(*bytes)
 }
 
 /// The same quarter of both lanes.
@@ -46,25 +50,43 @@ fn rounds(abef: &mut Both, cdgh: &mut Both, w: Both, step: usize) {
 #[inline]
 #[target_feature(enable = "sha,ssse3,sse4.1")]
 fn schedule(w0: Both, w1: Both, w2: Both, w3: Both) -> Both {
-    let next = |lane: usize| {
-        let sum =
-            _mm_add_epi32(_mm_sha256msg1_epu32(w0[lane], w1[lane]), _mm_alignr_epi8(w3[lane], w2[lane], 4));
-        _mm_sha256msg2_epu32(sum, w3[lane])
-    };
-    [next(0), next(1)]
+    [next_words(w0[0], w1[0], w2[0], w3[0]), next_words(w0[1], w1[1], w2[1], w3[1])]
 }
 
+#[inline]
+#[target_feature(enable = "sha,ssse3,sse4.1")]
+fn next_words(w0: __m128i, w1: __m128i, w2: __m128i, w3: __m128i) -> __m128i {
+    let sum = _mm_add_epi32(_mm_sha256msg1_epu32(w0, w1), _mm_alignr_epi8(w3, w2, 4));
+    _mm_sha256msg2_epu32(sum, w3)
+}
+
+/// The instructions want the state as (a b e f) and (c d g h), the first in the highest lane.
+#[inline]
+#[target_feature(enable = "sha,ssse3,sse4.1")]
+fn packed([a, b, c, d, e, f, g, h]: [u32; 8]) -> (__m128i, __m128i) {
+    (words(a, b, e, f), words(c, d, g, h))
+}
+
+#[inline]
+#[target_feature(enable = "sha,ssse3,sse4.1")]
+fn unpacked(abef: __m128i, cdgh: __m128i) -> [u32; 8] {
+    [
+        _mm_extract_epi32(abef, 3) as u32,
+        _mm_extract_epi32(abef, 2) as u32,
+        _mm_extract_epi32(cdgh, 3) as u32,
+        _mm_extract_epi32(cdgh, 2) as u32,
+        _mm_extract_epi32(abef, 1) as u32,
+        _mm_extract_epi32(abef, 0) as u32,
+        _mm_extract_epi32(cdgh, 1) as u32,
+        _mm_extract_epi32(cdgh, 0) as u32,
+    ]
+}
+
+// No closures here: one that is handed to a function without these instructions is a call of its own, and half the time.
 #[target_feature(enable = "sha,ssse3,sse4.1")]
 pub(super) fn compress(states: &mut [[u32; 8]; 2], messages: [&[Block]; 2]) {
-    // The instructions want the state as (a b e f) and (c d g h), the first in the highest lane.
-    let mut abef = [0, 1].map(|lane: usize| {
-        let [a, b, _, _, e, f, _, _] = states[lane];
-        words(a, b, e, f)
-    });
-    let mut cdgh = [0, 1].map(|lane: usize| {
-        let [_, _, c, d, _, _, g, h] = states[lane];
-        words(c, d, g, h)
-    });
+    let (one, two) = (packed(states[0]), packed(states[1]));
+    let (mut abef, mut cdgh) = ([one.0, two.0], [one.1, two.1]);
     for (one, two) in messages[0].iter().zip(messages[1]) {
         let blocks = [one, two];
         let before = (abef, cdgh);
@@ -92,17 +114,5 @@ pub(super) fn compress(states: &mut [[u32; 8]; 2], messages: [&[Block]; 2]) {
             cdgh[lane] = _mm_add_epi32(cdgh[lane], before.1[lane]);
         }
     }
-    for (lane, state) in states.iter_mut().enumerate() {
-        let word = |value: i32| value as u32;
-        *state = [
-            word(_mm_extract_epi32(abef[lane], 3)),
-            word(_mm_extract_epi32(abef[lane], 2)),
-            word(_mm_extract_epi32(cdgh[lane], 3)),
-            word(_mm_extract_epi32(cdgh[lane], 2)),
-            word(_mm_extract_epi32(abef[lane], 1)),
-            word(_mm_extract_epi32(abef[lane], 0)),
-            word(_mm_extract_epi32(cdgh[lane], 1)),
-            word(_mm_extract_epi32(cdgh[lane], 0)),
-        ];
-    }
+    *states = [unpacked(abef[0], cdgh[0]), unpacked(abef[1], cdgh[1])];
 }
