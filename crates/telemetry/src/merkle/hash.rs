@@ -105,6 +105,8 @@ pub(crate) struct Leaves {
     blocks: Vec<Block>,
     stride: usize,
     waiting: usize,
+    /// Leaves that were folded into roots.
+    folded: usize,
     hashes: Vec<Digest>,
 }
 
@@ -117,12 +119,13 @@ impl Leaves {
             blocks: Vec::new(),
             stride: 0,
             waiting: 0,
+            folded: 0,
             hashes: Vec::with_capacity(capacity),
         }
     }
 
     pub(crate) fn push(&mut self, record: &[u8]) {
-        let index = self.hashes.len() + self.waiting;
+        let index = self.folded + self.hashes.len() + self.waiting;
         if index.is_multiple_of(self.salts.len()) {
             self.next_salts(index as u32 / 2);
         }
@@ -140,6 +143,15 @@ impl Leaves {
     pub(crate) fn finish(mut self) -> Vec<Digest> {
         self.flush();
         self.hashes
+    }
+
+    /// The root over the leaves since the last call; the next leaf's index goes on.
+    fn fold(&mut self) -> Digest {
+        self.flush();
+        let root = super::root_in_place(&mut self.hashes);
+        self.folded += self.hashes.len();
+        self.hashes.clear();
+        root
     }
 
     fn next_salts(&mut self, pair: u32) {
@@ -163,11 +175,21 @@ impl Leaves {
     }
 }
 
+/// Leaves folded together while they are in the first cache: 16 KiB. A power of two, so that each group is a subtree of
+/// RFC 9162 2.1.1, and a multiple of what is hashed at once.
+const SUBTREE: usize = 512;
+
 /// The root over records: each leaf is SHA-256(0x00 ‖ salt ‖ record), the salts derived from `batch_salt`.
-/// For bulk work: no allocation per record.
+/// For bulk work: no allocation per record, and none that grows with them but a hash for each 512.
 pub fn root_of_records<'a>(batch_salt: &[u8; 32], records: impl IntoIterator<Item = &'a [u8]>) -> Digest {
-    let records = records.into_iter();
-    let mut leaves = Leaves::new(batch_salt, records.size_hint().0);
-    records.for_each(|record| leaves.push(record));
-    super::root_in_place(&mut leaves.finish())
+    let mut leaves = Leaves::new(batch_salt, SUBTREE);
+    let mut subtrees = Vec::new();
+    for record in records {
+        if leaves.hashes.len() + leaves.waiting == SUBTREE {
+            subtrees.push(leaves.fold());
+        }
+        leaves.push(record);
+    }
+    subtrees.push(leaves.fold());
+    super::root_in_place(&mut subtrees)
 }

@@ -58,9 +58,10 @@ fn hashes_are_sha256_at_every_length() {
 #[test]
 fn bulk_root_is_the_root_of_salted_leaves() {
     let batch_salt = [7; 32];
-    // Groups of equal length, full and not, and changes of length within one.
-    let lengths = (0..100).map(|i| if i < 40 { 128 } else { 60 + 2 * i });
-    let records: Vec<Vec<u8>> = lengths.zip(0u8..).map(|(length, i)| vec![i; length]).collect();
+    // Groups of equal length, full and not, changes of length within one, and more leaves than are folded together.
+    let lengths = (0..1300).map(|i| if i < 40 { 128 } else { 60 + i % 140 });
+    let records: Vec<Vec<u8>> =
+        lengths.enumerate().map(|(i, length)| (0..length).map(|at| (i * 7 + at) as u8).collect()).collect();
     let leaves: Vec<Digest> = records
         .iter()
         .zip(0u32..)
@@ -70,7 +71,10 @@ fn bulk_root_is_the_root_of_salted_leaves() {
             leaf_hash(&[&pair.as_bytes()[half..half + 16], record].concat())
         })
         .collect();
-    assert_eq!(root_of_records(&batch_salt, records.iter().map(Vec::as_slice)), reference_root(&leaves));
+    for count in [0, 1, 100, 511, 512, 513, 1024, 1300] {
+        let found = root_of_records(&batch_salt, records[..count].iter().map(Vec::as_slice));
+        assert_eq!(found, reference_root(&leaves[..count]), "{count} records");
+    }
 }
 
 proptest! {
