@@ -1,41 +1,39 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey};
+use rustls::InconsistentKeys;
+use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
-use crate::{Error, Peer, files};
+use crate::renewal::RenewalWatch;
+use crate::{Error, Peer, files, tls};
 
 /// A participant's own certificate and keys, read from its folder.
 pub struct Credentials {
-    /// Who this is, and until when.
+    /// Who this is, and until when, as it was read: a renewed certificate has the same identity and a later end.
     pub own: Peer,
     /// The CA that issued it, and that every peer must come from.
     pub ca: CertificateDer<'static>,
     /// Signs batches, receipts and notices. Never used for TLS.
     pub signing: SigningKey,
-    pub(crate) chain: Vec<CertificateDer<'static>>,
-    pub(crate) key: PrivateKeyDer<'static>,
+    pub(crate) renewal: Arc<RenewalWatch>,
     folder: PathBuf,
 }
 
 impl Credentials {
-    /// Reads `tls.crt`, `tls.key`, `ca.crt` and `sign.key`.
+    /// Reads `tls.crt`, `tls.key`, `ca.crt` and `sign.key`. The first two may be replaced while their configurations are
+    /// in use: new sessions use what was renewed.
     pub fn load(folder: &Path) -> Result<Credentials, Error> {
-        let chain = read_certificates(&folder.join("tls.crt"))?;
-        let ca = read_certificates(&folder.join("ca.crt"))?.swap_remove(0);
-        let path = folder.join("tls.key");
-        let pem = Zeroizing::new(files::read(&path)?);
-        let key = PrivateKeyDer::from_pem_slice(&pem)
-            .map_err(|error| Error::content(&path, "a private key", error))?;
-        let own = Peer::from_der(&chain[0])
-            .map_err(|error| Error::content(&folder.join("tls.crt"), "a Voltmesh certificate", error))?;
+        let renewal = RenewalWatch::open(folder)?;
+        let (own, ca) = (renewal.own(), renewal.ca.clone());
         let signing = read_signing_key(&folder.join("sign.key"))?;
-        Ok(Credentials { own, ca, signing, chain, key, folder: folder.to_path_buf() })
+        Ok(Credentials { own, ca, signing, renewal, folder: folder.to_path_buf() })
     }
 
     /// Where they were read from.
@@ -50,6 +48,44 @@ impl fmt::Debug for Credentials {
             .field("own", &self.own)
             .field("folder", &self.folder)
             .finish_non_exhaustive()
+    }
+}
+
+/// A certificate and the TLS key that belongs to it.
+pub(crate) struct Pair {
+    pub(crate) own: Peer,
+    pub(crate) certified: Arc<CertifiedKey>,
+}
+
+impl Pair {
+    /// Reads `tls.crt` and `tls.key`, in this order: [`crate::Pki`] writes the key first, so that whoever finds a new
+    /// certificate finds its key.
+    pub(crate) fn read(folder: &Path) -> Result<Pair, Error> {
+        let path = folder.join("tls.crt");
+        let chain = read_certificates(&path)?;
+        let own = Peer::from_der(&chain[0])
+            .map_err(|error| Error::content(&path, "a Voltmesh certificate", error))?;
+        let path = folder.join("tls.key");
+        let pem = Zeroizing::new(files::read(&path)?);
+        // Not the cause: it may quote the line it stumbled over.
+        let key = PrivateKeyDer::from_pem_slice(&pem)
+            .map_err(|_| Error::content(&path, "a private key (PEM)", "no key in it can be read"))?;
+        let key = tls::provider()
+            .key_provider
+            .load_private_key(key)
+            .map_err(|error| Error::content(&path, "a private key for TLS", error))?;
+        let certified = CertifiedKey::new(chain, key);
+        certified.keys_match().map_err(|error| match error {
+            rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+                Error::content(&path, "the key of tls.crt beside it", "it belongs to another certificate")
+            }
+            error => Error::content(&path, "the key of tls.crt beside it", error),
+        })?;
+        Ok(Pair { own, certified: Arc::new(certified) })
+    }
+
+    pub(crate) fn same(&self, other: &Pair) -> bool {
+        self.certified.cert == other.certified.cert
     }
 }
 
@@ -75,7 +111,7 @@ pub(crate) fn new_signing_key() -> SigningKey {
     SigningKey::from_bytes(&Zeroizing::new(rand::random::<[u8; 32]>()))
 }
 
-fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+pub(crate) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     let refuse = |problem: String| Error::content(path, "a certificate (PEM)", problem);
     let pem = files::read(path)?;
     let chain = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();

@@ -1,6 +1,6 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use crate::Error;
@@ -29,6 +29,26 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
 
 pub(crate) fn read_text(path: &Path) -> Result<String, Error> {
     fs::read_to_string(path).map_err(Error::file("read", path))
+}
+
+/// Tells one version of a file from another; files are replaced by rename, so the inode and its times differ.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Stamp {
+    inode: u64,
+    size: u64,
+    changed: (i64, i64),
+    modified: (i64, i64),
+}
+
+/// None if there is no such file. Taken before the file is read, so that a change in between is seen the next time.
+pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
+    let found = fs::metadata(path).ok()?;
+    Some(Stamp {
+        inode: found.ino(),
+        size: found.size(),
+        changed: (found.ctime(), found.ctime_nsec()),
+        modified: (found.mtime(), found.mtime_nsec()),
+    })
 }
 
 fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {

@@ -8,9 +8,11 @@
 //! identity is in it. A private key never exists on disk with more than mode 0600, not even for a moment.
 //!
 //! **Provided**: [`Pki`] (a development CA in a folder: init, issue, renew, revoke, show), [`RevocationWatch`] (a changed
-//! list reaches running servers without restart), TLS configurations, Ed25519 signing keys apart from the TLS keys.
-//! **Not provided**: intermediate CAs, OCSP, certificate signing requests, hardware keys, encrypted key files. For a
-//! production CA, write the same files with your own tool; only the URI and the two key usages matter.
+//! list reaches running servers without restart), TLS configurations (a renewed certificate
+//! reaches running processes likewise), Ed25519 signing keys apart from the TLS keys.
+//! **Not provided**: intermediate CAs, OCSP, certificate signing requests, hardware keys, encrypted key files, another CA
+//! without restart. For a production CA, write the same files with your own tool; only the URI and the two key usages
+//! matter.
 //!
 //! ```
 //! use voltmesh_identity::{Credentials, Identity, Pki, RevocationWatch, Role};
@@ -34,6 +36,7 @@ mod index;
 mod name;
 mod peer;
 mod pki;
+mod renewal;
 mod revocation;
 mod tls;
 

@@ -122,7 +122,8 @@ impl Pki {
     }
 
     /// Issues a certificate with a new TLS key for an identity that has one in force. The signing key stays, and the
-    /// former certificate counts until its end or until it is revoked: running processes are not cut off.
+    /// former certificate counts until its end or until it is revoked: a process that runs on this folder takes the new
+    /// one over by itself, and one that runs on a copy of it is not cut off.
     pub fn renew(&self, identity: &Identity, days: u32) -> Result<Issued, Error> {
         let _lock = self.lock()?;
         let now = OffsetDateTime::now_utc();
@@ -215,6 +216,7 @@ impl Pki {
         index.write(&self.path("index.toml"))?;
         let folder = self.folder_of(identity);
         let pem = Zeroizing::new(key.serialize_pem());
+        // The certificate after its key: a process that watches the folder takes the pair over when both are there.
         files::write_private(&folder.join("tls.key"), pem.as_bytes())?;
         files::write_public(&folder.join("tls.crt"), certificate.pem().as_bytes())?;
         files::write_public(&folder.join("ca.crt"), &files::read(&self.path("ca.crt"))?)?;

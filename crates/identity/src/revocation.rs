@@ -1,6 +1,5 @@
 use std::collections::HashSet;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
@@ -43,17 +42,8 @@ struct Watch {
 }
 
 struct State {
-    stamp: Option<Stamp>,
+    stamp: Option<files::Stamp>,
     list: List,
-}
-
-/// Tells one version of a file from another; files are replaced by rename, so the inode and its times differ.
-#[derive(PartialEq, Eq)]
-struct Stamp {
-    inode: u64,
-    size: u64,
-    changed: (i64, i64),
-    modified: (i64, i64),
 }
 
 struct List {
@@ -74,7 +64,7 @@ impl RevocationWatch {
         ca: &CertificateDer<'_>,
         expired: ExpiredList,
     ) -> Result<RevocationWatch, Error> {
-        let stamp = stamp(path);
+        let stamp = files::stamp(path);
         let list = read(path, ca)?;
         Ok(RevocationWatch(Arc::new(Watch {
             path: path.to_path_buf(),
@@ -87,7 +77,7 @@ impl RevocationWatch {
 
     /// Looks whether the file has changed, and takes it over if so. True when the list in force is another one now.
     pub fn poll(&self) -> bool {
-        let now = stamp(&self.0.path);
+        let now = files::stamp(&self.0.path);
         if now == self.read().stamp {
             return false;
         }
@@ -156,16 +146,6 @@ impl std::fmt::Debug for RevocationWatch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RevocationWatch").field("path", &self.0.path).field("revoked", &self.len()).finish()
     }
-}
-
-fn stamp(path: &Path) -> Option<Stamp> {
-    let found = fs::metadata(path).ok()?;
-    Some(Stamp {
-        inode: found.ino(),
-        size: found.size(),
-        changed: (found.ctime(), found.ctime_nsec()),
-        modified: (found.mtime(), found.mtime_nsec()),
-    })
 }
 
 fn read(path: &Path, ca: &CertificateDer<'_>) -> Result<List, Error> {

@@ -52,14 +52,12 @@ impl Credentials {
     /// Sessions are not resumed, since resumption would skip that check.
     pub fn server_config(&self, revoked: &RevocationWatch) -> Result<Arc<ServerConfig>, Error> {
         let provider = provider();
-        let chain = WebPkiClientVerifier::builder_with_provider(self.roots()?, provider.clone())
-            .build()
-            .map_err(|error| Error::Certificate { problem: error.to_string() })?;
-        let verifier = Arc::new(ClientVerifier { chain, revoked: revoked.clone() });
+        let verifier =
+            Arc::new(ClientVerifier { chain: client_verifier(&self.ca)?, revoked: revoked.clone() });
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_client_cert_verifier(verifier)
-            .with_single_cert(self.chain.clone(), self.key.clone_key())?;
+            .with_cert_resolver(self.renewal.resolver(Side::Server));
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         config.alpn_protocols = vec![ALPN.to_vec()];
@@ -75,7 +73,7 @@ impl Credentials {
     ) -> Result<Arc<ClientConfig>, Error> {
         let provider = provider();
         let verifier = Arc::new(ServerVerifier {
-            roots: self.roots()?,
+            roots: roots(&self.ca)?,
             provider: provider.clone(),
             expected,
             revoked: revoked.cloned(),
@@ -84,21 +82,62 @@ impl Credentials {
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .dangerous()
             .with_custom_certificate_verifier(verifier)
-            .with_client_auth_cert(self.chain.clone(), self.key.clone_key())?;
+            .with_client_cert_resolver(self.renewal.resolver(Side::Client));
         config.resumption = rustls::client::Resumption::disabled();
         config.alpn_protocols = vec![ALPN.to_vec()];
         Ok(Arc::new(config))
     }
+}
 
-    fn roots(&self) -> Result<Arc<RootCertStore>, Error> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.ca.clone())?;
-        Ok(Arc::new(roots))
+/// What a certificate is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Side {
+    /// Others connect to its holder.
+    Server,
+    /// Its holder connects to others.
+    Client,
+}
+
+/// What a peer with the same CA would say to this chain now.
+pub(crate) fn verify(
+    side: Side,
+    chain: &[CertificateDer<'_>],
+    ca: &CertificateDer<'static>,
+) -> Result<(), rustls::Error> {
+    let (own, between) = chain.split_first().ok_or(rustls::Error::NoCertificatesPresented)?;
+    let now = UnixTime::now();
+    match side {
+        Side::Server => verify_server(own, between, &*roots(ca)?, now, &provider()),
+        Side::Client => client_verifier(ca)?.verify_client_cert(own, between, now).map(drop),
     }
 }
 
+fn client_verifier(ca: &CertificateDer<'static>) -> Result<Arc<dyn ClientCertVerifier>, rustls::Error> {
+    WebPkiClientVerifier::builder_with_provider(roots(ca)?, provider())
+        .build()
+        .map_err(|error| rustls::Error::General(error.to_string()))
+}
+
+fn verify_server(
+    own: &CertificateDer<'_>,
+    between: &[CertificateDer<'_>],
+    roots: &RootCertStore,
+    now: UnixTime,
+    provider: &CryptoProvider,
+) -> Result<(), rustls::Error> {
+    let parsed = ParsedCertificate::try_from(own)?;
+    let algorithms = provider.signature_verification_algorithms.all;
+    verify_server_cert_signed_by_trust_anchor(&parsed, roots, between, now, algorithms)
+}
+
+fn roots(ca: &CertificateDer<'static>) -> Result<Arc<RootCertStore>, rustls::Error> {
+    let mut roots = RootCertStore::empty();
+    roots.add(ca.clone())?;
+    Ok(Arc::new(roots))
+}
+
 /// Two providers are in the dependency tree, so the default one is never relied on.
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
@@ -183,9 +222,7 @@ impl ServerCertVerifier for ServerVerifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let parsed = ParsedCertificate::try_from(end_entity)?;
-        let algorithms = self.provider.signature_verification_algorithms.all;
-        verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, intermediates, now, algorithms)?;
+        verify_server(end_entity, intermediates, &self.roots, now, &self.provider)?;
         let peer = Peer::from_der(end_entity).map_err(other)?;
         if !self.expected.admits(&peer.identity) {
             let wanted = self.expected.id.as_deref().unwrap_or("*");
