@@ -10,6 +10,10 @@ use tokio::sync::mpsc;
 
 use crate::ingest::{Done, Job};
 
+/// By how much these threads yield to the loop and its sessions, 0..=19: attested batches are sealed in bursts of tens of
+/// milliseconds, and a PUBACK that waits for a processor meanwhile waits for nothing that it needs.
+const NICENESS: i32 = 10;
+
 /// A pool with one queue. The core bounds what is in it by the bytes that are under way.
 pub struct Workers {
     queue: Arc<Queue>,
@@ -34,6 +38,10 @@ impl Workers {
         for index in 0..count {
             let (queue, done) = (queue.clone(), done.clone());
             thread::Builder::new().name(format!("verify-{index}")).spawn(move || {
+                // On Linux this is the calling thread's alone. Without it everything works, only later.
+                if let Err(error) = rustix::process::nice(NICENESS) {
+                    tracing::warn!(%error, "jobs run at the priority of sessions");
+                }
                 while let Some(job) = queue.next() {
                     if done.send(job.run()).is_err() {
                         return;
