@@ -1,3 +1,5 @@
+//! A renewed certificate and its key, taken over by a running process.
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
