@@ -27,6 +27,7 @@ pub(crate) struct Proposer {
     pub shared: Arc<Shared>,
     pub block_interval: Duration,
     pub idle_interval: Duration,
+    pub block_bytes: usize,
     pub max_clock_drift: Duration,
 }
 
@@ -110,7 +111,7 @@ impl<E: Clock> Application<E> for Proposer {
         let mut pooled = self.shared.pooled.subscribe();
         loop {
             pooled.borrow_and_update();
-            let candidates = self.shared.pool.lock().candidates(MAX_BLOCK_BYTES);
+            let candidates = self.shared.pool.lock().candidates(self.block_bytes.min(MAX_BLOCK_BYTES));
             let now = clock.current();
             let now_ms = Timestamp::from_millis(now.epoch_millis());
             let Built { block, state: next, entries, rejected } = state.build(candidates, now_ms);

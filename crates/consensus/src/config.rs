@@ -2,7 +2,7 @@
 
 use crate::network::AddressBook;
 use std::time::Duration;
-use voltmesh_ledger::{Genesis, PrivateKey};
+use voltmesh_ledger::{Genesis, MAX_BLOCK_BYTES, PrivateKey};
 
 /// Settings of a node. All nodes of a chain need the same genesis; the times may differ.
 #[derive(Clone)]
@@ -23,6 +23,8 @@ pub struct Config {
     pub block_interval: Duration,
     /// Longest time that a proposer waits for something to propose. Default 1 s.
     pub idle_interval: Duration,
+    /// Longest block that this node proposes, in bytes. Default and most: [`MAX_BLOCK_BYTES`].
+    pub block_bytes: usize,
     /// How long a view's leader has to propose, at least half a second more than `idle_interval`. Default 1.8 s.
     pub leader_timeout: Duration,
     /// How far a block's time may be ahead of this node's clock before the node waits with its vote. Default 2 s.
@@ -39,6 +41,7 @@ impl Config {
             partition: "ledger".into(),
             block_interval: Duration::from_millis(100),
             idle_interval: Duration::from_millis(1_000),
+            block_bytes: MAX_BLOCK_BYTES,
             leader_timeout: Duration::from_millis(1_800),
             max_clock_drift: Duration::from_secs(2),
         }

@@ -38,6 +38,7 @@ pub mod network;
 mod node;
 mod peers;
 mod pool;
+mod protocol;
 mod reporter;
 mod roots;
 mod shared;
@@ -52,6 +53,7 @@ pub use handle::{Handle, Latency, Peer};
 pub use network::{AddressBook, Channels, Network};
 pub use node::{Node, StartError};
 pub use pool::{MAX_ANCHORS, MAX_REGISTRY, SubmitError};
+pub use protocol::{Detours, Final, Replica, Running};
 pub use subscription::{Finalized, Subscription};
 pub use voltmesh_ledger::PublicKey;
 

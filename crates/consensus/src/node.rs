@@ -241,6 +241,7 @@ where
         shared: shared.clone(),
         block_interval: config.block_interval,
         idle_interval: config.idle_interval,
+        block_bytes: config.block_bytes,
         max_clock_drift: config.max_clock_drift,
     };
     let automaton = Inline::new(context.child("application"), proposer, marshal.clone(), epocher.clone());
@@ -411,9 +412,10 @@ where
                 entries: Arc::new(entries),
             }
         });
-        let Executed { block, state, entries, .. } = executed.clone();
+        let Executed { block, state, entries, digest } = executed.clone();
         self.shared.chain.lock().finalise(executed);
         let now_ms = self.shared.now_ms();
+        self.shared.announce(&block, digest, now_ms);
         let waited = self.shared.pool.lock().settle(&state, block.transactions(), now_ms);
         {
             let mut counts = self.shared.counts.lock();

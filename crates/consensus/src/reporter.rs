@@ -51,7 +51,11 @@ impl Reporter for Observer {
             }
             Activity::Notarization(certificate) => self.0.counts.lock().view = certificate.view().get(),
             Activity::Finalization(certificate) => self.0.counts.lock().view = certificate.view().get(),
-            Activity::Nullification(certificate) => self.0.counts.lock().view = certificate.view().get(),
+            Activity::Nullification(certificate) => {
+                let mut counts = self.0.counts.lock();
+                counts.view = certificate.view().get();
+                counts.nullified += 1;
+            }
             Activity::Certification(_)
             | Activity::Notarize(_)
             | Activity::Nullify(_)

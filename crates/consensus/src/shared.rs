@@ -1,11 +1,12 @@
 //! What the node's tasks, its handle and its subscriptions have in common.
 
-use crate::{PublicKey, chain::Chain, pool::Pool, roots::Roots, watch};
+use crate::{PublicKey, chain::Chain, pool::Pool, protocol::Final, roots::Roots, watch};
 use commonware_consensus::marshal::{core::Mailbox, standard::Standard};
-use commonware_utils::sync::Mutex;
+use commonware_utils::{channel::mpsc, sync::Mutex};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
+    time::{Duration, SystemTime},
 };
 use voltmesh_ledger::{AuthoritySet, Block, Certificate, Digest, Header, Height, Scheme, State};
 
@@ -39,6 +40,8 @@ pub(crate) struct Heard {
 pub(crate) struct Counts {
     /// View of the last certificate seen.
     pub view: u64,
+    /// Views that ended without a block.
+    pub nullified: u64,
     /// Conflicting votes seen, by whom. Bounded by the number of authorities.
     pub misbehaviour: BTreeMap<PublicKey, u64>,
     /// Proposals whose time was too far ahead of this node's clock, so that its vote had to wait.
@@ -78,6 +81,8 @@ pub(crate) struct Shared {
     pub peers: Mutex<BTreeMap<PublicKey, Heard>>,
     pub counts: Mutex<Counts>,
     pub certificates: Mutex<Certificates>,
+    /// Who listens to final blocks.
+    pub listeners: Mutex<Vec<mpsc::UnboundedSender<Final>>>,
     /// Height that was final when this process started.
     pub restored: u64,
     /// Counts up when the pool has something new.
@@ -106,6 +111,7 @@ impl Shared {
             peers: Mutex::default(),
             counts: Mutex::default(),
             certificates: Mutex::default(),
+            listeners: Mutex::default(),
             restored: tip.height,
             pooled: watch::Sender::new(0),
             signed: watch::Sender::new(0),
@@ -123,6 +129,20 @@ impl Shared {
 
     pub fn now_ms(&self) -> u64 {
         (self.clock)()
+    }
+
+    /// Blocks that become final from now on.
+    pub fn listen(&self) -> mpsc::UnboundedReceiver<Final> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.listeners.lock().push(sender);
+        receiver
+    }
+
+    /// Tells those who listen that a block became final at `at_ms`.
+    pub fn announce(&self, block: &Arc<Block>, digest: Digest, at_ms: u64) {
+        let at = SystemTime::UNIX_EPOCH + Duration::from_millis(at_ms);
+        let mut listeners = self.listeners.lock();
+        listeners.retain(|listener| listener.send(Final { block: block.clone(), digest, at }).is_ok());
     }
 
     pub fn finalised(&self) -> Arc<State> {
