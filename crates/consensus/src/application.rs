@@ -15,7 +15,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 use tracing::{debug, warn};
-use voltmesh_ledger::{Block, Built, Digest, Error, MAX_BLOCK_BYTES, Scheme, State, Timestamp, Transaction};
+use voltmesh_ledger::{
+    Block, Built, Digest, Error, Justification, MAX_BLOCK_BYTES, Scheme, State, Timestamp, Transaction,
+};
 
 /// While a proposal with transactions is not final, the next one is not held back longer than this: its votes also make
 /// the earlier one final.
@@ -66,7 +68,8 @@ impl Proposer {
     }
 
     fn execute(&self, parent: &State, block: &Digested<Block>) -> Option<Executed> {
-        match parent.execute(block.inner()) {
+        let known = |votes: &Justification| self.shared.votes.lock().knows(votes);
+        match parent.execute_knowing(block.inner(), known) {
             Ok((state, entries)) => {
                 let executed = Executed {
                     block: block.inner_shared(),
@@ -93,7 +96,7 @@ impl<E: Clock> Application<E> for Proposer {
 
     async fn propose(
         &mut self,
-        (clock, _): (E, Self::Context),
+        (clock, context): (E, Self::Context),
         ancestry: impl Ancestry<Block>,
         (): (),
     ) -> Option<Digested<Block>> {
@@ -114,7 +117,10 @@ impl<E: Clock> Application<E> for Proposer {
             let candidates = self.shared.pool.lock().candidates(self.block_bytes.min(MAX_BLOCK_BYTES));
             let now = clock.current();
             let now_ms = Timestamp::from_millis(now.epoch_millis());
-            let Built { block, state: next, entries, rejected } = state.build(candidates, now_ms);
+            let votes = self.shared.votes.lock().newest(state.ancestors());
+            let view = context.round.view().get();
+            let Built { block, state: next, entries, rejected } =
+                state.build_in(view, votes, candidates, now_ms);
             if !block.transactions().is_empty() || now >= latest {
                 self.note_quota(&rejected);
                 debug!(height = %block.height(), bytes = block.encode_size(), "block built");
@@ -143,6 +149,12 @@ impl<E: Clock> Application<E> for Proposer {
         mut ancestry: impl Ancestry<Block>,
     ) -> bool {
         let Some(block) = ancestry.next().await else { return false };
+        // The last block of an epoch comes again in later views, but not here.
+        let found = block.inner().header().view;
+        if found != view.round.view().get() {
+            warn!(leader = %view.leader, found, round = %view.round, "proposal names another view than its own");
+            return false;
+        }
         let Some(parent) = self.state_after(ancestry).await else {
             // Another chain is final here, or the node is being stopped: no verdict helps anybody.
             debug!(height = %block.height(), "proposal does not build on what is final");

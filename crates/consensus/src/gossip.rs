@@ -4,6 +4,7 @@ use crate::{
     PublicKey,
     message::Message,
     roots::MAX_ASKED,
+    round_trips::PING_INTERVAL,
     shared::{Heard, Marshal, Shared, bump},
 };
 use commonware_codec::{DecodeExt as _, Encode as _};
@@ -11,6 +12,7 @@ use commonware_macros::select_loop;
 use commonware_p2p::{Receiver, Recipients, Sender};
 use commonware_runtime::{Clock, Spawner};
 use commonware_utils::channel::mpsc;
+use rand::rand_core::CryptoRng;
 use std::{sync::Arc, time::Duration};
 use tracing::{debug, warn};
 use voltmesh_ledger::{Certificate, Height, PrivateKey, RootReceipt, Transaction};
@@ -23,6 +25,9 @@ const ROOT_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Rounds of [`ROOT_INTERVAL`] between two [`Message::Status`]: 1 s.
 const STATUS_ROUNDS: u64 = 5;
+
+/// Rounds of [`ROOT_INTERVAL`] between two questions for round trips.
+const PING_ROUNDS: u64 = (PING_INTERVAL.as_millis() / ROOT_INTERVAL.as_millis()) as u64;
 
 /// Time after which a missing signature is asked for again, of another peer.
 const ASK_AGAIN_MS: u64 = 1_000;
@@ -97,9 +102,13 @@ pub(crate) struct RootGossip<S> {
 }
 
 impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
-    pub async fn run<E, R>(mut self, context: E, mut events: mpsc::UnboundedReceiver<Event>, mut receiver: R)
-    where
-        E: Clock + Spawner,
+    pub async fn run<E, R>(
+        mut self,
+        mut context: E,
+        mut events: mpsc::UnboundedReceiver<Event>,
+        mut receiver: R,
+    ) where
+        E: Clock + Spawner + CryptoRng,
         R: Receiver<PublicKey = PublicKey>,
     {
         let mut next = context.current();
@@ -111,6 +120,11 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
             },
             Ok((from, bytes)) = receiver.recv() else break => {
                 match Message::decode(bytes) {
+                    // At once: what waits here counts as distance.
+                    Ok(Message::Ping(nonce)) => self.send(Recipients::One(from), Message::Pong(nonce)),
+                    Ok(Message::Pong(nonce)) => {
+                        self.shared.round_trips.lock().answer(&from, nonce, context.current());
+                    }
                     Ok(message) => self.receive(from, message).await,
                     Err(error) => debug!(%from, %error, "malformed message"),
                 }
@@ -120,6 +134,11 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
                 if self.round.is_multiple_of(STATUS_ROUNDS) {
                     let tip = self.shared.tip.borrow();
                     self.send(Recipients::All, Message::Status { height: tip.height, epoch: tip.epoch });
+                }
+                if self.round.is_multiple_of(PING_ROUNDS) {
+                    let nonce = context.next_u64();
+                    self.shared.round_trips.lock().ask(nonce, context.current());
+                    self.send(Recipients::All, Message::Ping(nonce));
                 }
                 self.ask();
                 self.round = self.round.wrapping_add(1);
@@ -227,6 +246,7 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
                     }
                 }
             }
+            Message::Ping(_) | Message::Pong(_) => {}
             Message::Certificate(height, certificate) => self.certificate(&from, height, certificate).await,
         }
     }
@@ -256,8 +276,8 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
         }
         let Some(block) = self.marshal.get_block(Height::new(height)).await else { return };
         let header = block.inner().header();
-        let Some(authorities) = self.shared.authorities_of(header.epoch.get()) else { return };
-        match certificate.verify(&self.shared.chain_id, &authorities, header) {
+        let Some(voters) = self.shared.voters_of(header.epoch.get()) else { return };
+        match certificate.verify(&self.shared.chain_id, &voters, header) {
             Ok(_) => {
                 self.shared.keep_certificate(height, certificate);
                 bump(&self.shared.signed);

@@ -30,6 +30,7 @@
 mod application;
 mod chain;
 mod config;
+mod elector;
 mod epochs;
 mod gossip;
 mod handle;
@@ -41,11 +42,13 @@ mod pool;
 mod protocol;
 mod reporter;
 mod roots;
+mod round_trips;
 mod shared;
 pub mod sockets;
 mod store;
 mod subscription;
 pub mod testing;
+mod votes;
 mod watch;
 
 pub use config::Config;
@@ -57,7 +60,5 @@ pub use protocol::{Detours, Final, Replica, Running};
 pub use subscription::{Finalized, Subscription};
 pub use voltmesh_ledger::PublicKey;
 
-#[cfg(test)]
-mod adversary;
 #[cfg(test)]
 mod tests;

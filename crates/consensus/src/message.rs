@@ -21,6 +21,10 @@ pub(crate) enum Message {
     WantCertificates(Vec<u64>),
     /// The certificate of the block at that height.
     Certificate(u64, Certificate),
+    /// Asks for the same number at once: measures the way.
+    Ping(u64),
+    /// Answers it.
+    Pong(u64),
 }
 
 impl Write for Message {
@@ -48,6 +52,14 @@ impl Write for Message {
                 height.write(buf);
                 certificate.write(buf);
             }
+            Self::Ping(nonce) => {
+                5u8.write(buf);
+                nonce.write(buf);
+            }
+            Self::Pong(nonce) => {
+                6u8.write(buf);
+                nonce.write(buf);
+            }
         }
     }
 }
@@ -58,6 +70,7 @@ impl EncodeSize for Message {
             Self::Status { .. } => 16,
             Self::Receipts(receipts) => receipts.encode_size(),
             Self::WantReceipts(heights) | Self::WantCertificates(heights) => heights.encode_size(),
+            Self::Ping(_) | Self::Pong(_) => 8,
             Self::Certificate(_, certificate) => 8 + certificate.encode_size(),
         }
     }
@@ -74,6 +87,8 @@ impl Read for Message {
             2 => Self::WantReceipts(Vec::read_cfg(buf, &heights)?),
             3 => Self::WantCertificates(Vec::read_cfg(buf, &heights)?),
             4 => Self::Certificate(u64::read(buf)?, Certificate::read(buf)?),
+            5 => Self::Ping(u64::read(buf)?),
+            6 => Self::Pong(u64::read(buf)?),
             other => return Err(Error::InvalidEnum(other)),
         })
     }
@@ -104,7 +119,9 @@ mod tests {
         check(Message::Receipts(vec![receipt]), "0101");
         check(Message::WantReceipts(vec![7, 8]), "020200000000000000070000000000000008");
         check(Message::WantCertificates(vec![7]), "03010000000000000007");
-        assert!(Message::decode(bytes::Bytes::from_static(&[5])).is_err());
+        check(Message::Ping(9), "050000000000000009");
+        check(Message::Pong(9), "060000000000000009");
+        assert!(Message::decode(bytes::Bytes::from_static(&[7])).is_err());
         assert!(Message::decode(Message::WantReceipts(vec![0; MAX_ASKED + 1]).encode()).is_err());
     }
 }

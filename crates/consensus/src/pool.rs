@@ -11,6 +11,9 @@ pub const MAX_ANCHORS: usize = 128;
 /// Registry transactions that wait, of any operator. 64 × 24 KiB = 1.5 MiB.
 pub const MAX_REGISTRY: usize = 64;
 
+/// Pieces of evidence that wait: one for each of the most authorities that may be faulty, of any witness.
+pub const MAX_EVIDENCE: usize = voltmesh_ledger::MAX_AUTHORITIES / 3;
+
 /// First repetition of an offer that is not final, in milliseconds. It doubles up to [`LAST_REPEAT_MS`].
 const FIRST_REPEAT_MS: u64 = 1_000;
 
@@ -48,6 +51,8 @@ impl From<Error> for SubmitError {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
     Registry(u64, Digest),
+    Evidence(Digest),
+    RoundTrips(PublicKey),
     Anchor(PublicKey, u64),
 }
 
@@ -73,6 +78,7 @@ pub struct Pool {
     /// Waiting anchors by authority.
     counts: BTreeMap<PublicKey, usize>,
     registry: usize,
+    evidence: usize,
 }
 
 impl Pool {
@@ -102,8 +108,16 @@ impl Pool {
         let waiting = match &key {
             Key::Anchor(authority, _) => self.counts.get(authority).copied().unwrap_or(0),
             Key::Registry(..) => self.registry,
+            Key::Evidence(_) => self.evidence,
+            // One waits for each authority; a newer one takes its place.
+            Key::RoundTrips(_) => 0,
         };
-        let bound = if matches!(key, Key::Anchor(..)) { MAX_ANCHORS } else { MAX_REGISTRY };
+        let bound = match &key {
+            Key::Anchor(..) => MAX_ANCHORS,
+            Key::Registry(..) => MAX_REGISTRY,
+            Key::Evidence(_) => MAX_EVIDENCE,
+            Key::RoundTrips(_) => 1,
+        };
         if waiting >= bound {
             return Err(SubmitError::Full { waiting });
         }
@@ -111,14 +125,16 @@ impl Pool {
         match &key {
             Key::Anchor(authority, _) => *self.counts.entry(authority.clone()).or_default() += 1,
             Key::Registry(..) => self.registry += 1,
+            Key::Evidence(_) => self.evidence += 1,
+            Key::RoundTrips(_) => {}
         }
         let offer = offered.then(|| Offer::new(now_ms));
         self.entries.insert(key, Entry { transaction, digest, offer });
         Ok(true)
     }
 
-    /// What a proposer offers to the next block, at most `bytes` of it: registry decisions by nonce, then anchors by
-    /// sequence, the authorities taking turns.
+    /// What a proposer offers to the next block, at most `bytes` of it: registry decisions by nonce, evidence, round
+    /// trips, then anchors by sequence, the authorities taking turns.
     pub fn candidates(&self, bytes: usize) -> Vec<Transaction> {
         let mut left = bytes;
         let mut out = Vec::new();
@@ -132,7 +148,9 @@ impl Pool {
         let mut turns: BTreeMap<&PublicKey, Vec<&Transaction>> = BTreeMap::new();
         for (key, entry) in &self.entries {
             match key {
-                Key::Registry(..) => push(&entry.transaction, &mut out),
+                Key::Registry(..) | Key::Evidence(_) | Key::RoundTrips(_) => {
+                    push(&entry.transaction, &mut out)
+                }
                 Key::Anchor(authority, _) => turns.entry(authority).or_default().push(&entry.transaction),
             }
         }
@@ -197,6 +215,8 @@ impl Pool {
         let entry = self.entries.remove(key)?;
         match key {
             Key::Registry(..) => self.registry -= 1,
+            Key::Evidence(_) => self.evidence -= 1,
+            Key::RoundTrips(_) => {}
             Key::Anchor(authority, _) => {
                 if let Some(count) = self.counts.get_mut(authority) {
                     *count -= 1;
@@ -252,6 +272,7 @@ fn check(transaction: &Transaction, state: &State) -> Result<(), SubmitError> {
                 state.check(transaction)?;
             }
         }
+        Transaction::Evidence(_) | Transaction::RoundTrips(_) => state.check(transaction)?,
     }
     Ok(())
 }
@@ -267,6 +288,15 @@ fn may_apply(transaction: &Transaction, state: &State) -> bool {
             state.check(transaction).is_ok()
         }
         Transaction::Registry(registry) => registry.nonce > state.nonce(),
+        Transaction::Evidence(evidence) => {
+            let roster = state.roster_for(evidence.epoch());
+            let accused = roster.and_then(|roster| evidence.accused(&roster.voters));
+            accused.is_some_and(|key| !state.convicted().contains_key(key) && state.admitted().contains(key))
+        }
+        Transaction::RoundTrips(report) => {
+            let epoch = state.genesis().epoch_of(state.height().next());
+            report.epoch == epoch && (epoch != state.epoch() || !state.has_reported(&report.authority))
+        }
     }
 }
 
@@ -284,6 +314,8 @@ fn key(transaction: &Transaction, digest: Digest) -> Key {
     match transaction {
         Transaction::Anchor(anchor) => Key::Anchor(anchor.authority.clone(), anchor.sequence),
         Transaction::Registry(registry) => Key::Registry(registry.nonce, digest),
+        Transaction::Evidence(_) => Key::Evidence(digest),
+        Transaction::RoundTrips(report) => Key::RoundTrips(report.authority.clone()),
     }
 }
 

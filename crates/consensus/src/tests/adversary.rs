@@ -11,7 +11,7 @@ use commonware_cryptography::{Digestible as _, Hasher as _, Sha256, Signer as _}
 use commonware_macros::select;
 use commonware_p2p::{Receiver, Recipients, Sender, utils::mux};
 use std::collections::{BTreeMap, BTreeSet};
-use voltmesh_ledger::{Block, Digest, Genesis, PrivateKey, Scheme, State, Timestamp};
+use voltmesh_ledger::{Block, Digest, Genesis, Leaders, PrivateKey, Scheme, State, Timestamp};
 
 /// Messages of epoch 0 begin with its number as a varint.
 const EPOCH: u8 = 0;
@@ -31,6 +31,7 @@ struct Adversary<S> {
     scheme: Scheme,
     me: usize,
     authorities: Vec<PublicKey>,
+    leaders: Leaders,
     /// By digest.
     states: BTreeMap<Digest, State>,
     votes: S,
@@ -50,6 +51,7 @@ pub(crate) async fn run(fault: Fault, genesis: Genesis, key: PrivateKey, network
         fault,
         scheme: genesis.authorities.signer(&genesis.digest(), key).expect("an authority"),
         me,
+        leaders: genesis.roster().leaders,
         authorities,
         states: BTreeMap::from([(state.block(), state)]),
         votes: vote_sender,
@@ -89,7 +91,7 @@ impl<S: Sender<PublicKey = PublicKey>> Adversary<S> {
         match vote {
             Vote::Notarize(notarize) => {
                 let next = notarize.view().next();
-                if next.get() as usize % self.authorities.len() == self.me {
+                if self.leaders.leader(next.get()) == self.me {
                     self.lead(next, &notarize.proposal);
                 }
                 if self.fault == Fault::Equivocates && self.voted.insert(notarize.view()) {
@@ -125,7 +127,8 @@ impl<S: Sender<PublicKey = PublicKey>> Adversary<S> {
             Fault::ClockAhead => (1, 3_600_000),
         };
         for part in 0..parts {
-            let block = state.build([], Timestamp::from_millis(time + ahead_ms + part)).block;
+            let block =
+                state.build_in(view.get(), None, [], Timestamp::from_millis(time + ahead_ms + part)).block;
             let proposal = Proposal::new(Round::new(Epoch::zero(), view), parent.view(), block.digest());
             let to: Vec<_> = self
                 .authorities
