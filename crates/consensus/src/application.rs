@@ -1,6 +1,6 @@
 //! Builds and checks blocks.
 
-use crate::{PublicKey, chain::Executed, shared::Shared};
+use crate::{PublicKey, chain::Executed, overdue::GRACE_MS, shared::Shared};
 use commonware_codec::EncodeSize as _;
 use commonware_consensus::{
     Application, Heightable as _, marshal::ancestry::Ancestry, simplex::types::Context,
@@ -67,6 +67,20 @@ impl Proposer {
         self.shared.counts.lock().over_quota += over.count() as u64;
     }
 
+    /// What `block` could hold and leaves out, although f + 1 authorities have called it overdue long ago.
+    fn left_out(&self, parent: &State, block: &Digested<Block>) -> Option<Digest> {
+        let overdue = self.shared.overdue.lock().certain(self.shared.now_ms(), GRACE_MS);
+        if overdue.is_empty() {
+            return None;
+        }
+        let waiting = self.shared.pool.lock().named(&overdue);
+        let left_out = waiting.iter().find(|transaction| {
+            let taken = block.inner().transactions().contains(transaction);
+            !taken && parent.could_also_hold(block.inner(), transaction)
+        });
+        left_out.map(Transaction::digest)
+    }
+
     fn execute(&self, parent: &State, block: &Digested<Block>) -> Option<Executed> {
         let known = |votes: &Justification| self.shared.votes.lock().knows(votes);
         match parent.execute_knowing(block.inner(), known) {
@@ -114,7 +128,9 @@ impl<E: Clock> Application<E> for Proposer {
         let mut pooled = self.shared.pooled.subscribe();
         loop {
             pooled.borrow_and_update();
-            let candidates = self.shared.pool.lock().candidates(self.block_bytes.min(MAX_BLOCK_BYTES));
+            let overdue = self.shared.overdue.lock().certain(self.shared.now_ms(), 0);
+            let candidates =
+                self.shared.pool.lock().candidates(self.block_bytes.min(MAX_BLOCK_BYTES), &overdue);
             let now = clock.current();
             let now_ms = Timestamp::from_millis(now.epoch_millis());
             let votes = self.shared.votes.lock().newest(state.ancestors());
@@ -162,6 +178,12 @@ impl<E: Clock> Application<E> for Proposer {
         };
         if self.execute(&parent, &block).is_none() {
             return false;
+        }
+        if let Some(left_out) = self.left_out(&parent, &block) {
+            // No verdict: others may not know yet that it is overdue.
+            warn!(leader = %view.leader, %left_out, "a proposal leaves out what f + 1 authorities wait for, so the vote is withheld");
+            self.shared.counts.lock().censored += 1;
+            return futures::future::pending().await;
         }
         // A time ahead of ours may become acceptable, so the vote waits instead of being cast against.
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(block.inner().header().time.as_millis());

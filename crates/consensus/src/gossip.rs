@@ -3,6 +3,7 @@
 use crate::{
     PublicKey,
     message::Message,
+    overdue::{MAX_OVERDUE, Overdue, PATIENCE_MS},
     roots::MAX_ASKED,
     round_trips::PING_INTERVAL,
     shared::{Heard, Marshal, Shared, bump},
@@ -140,6 +141,9 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
                     self.shared.round_trips.lock().ask(nonce, context.current());
                     self.send(Recipients::All, Message::Ping(nonce));
                 }
+                if self.round.is_multiple_of(STATUS_ROUNDS) {
+                    self.complain();
+                }
                 self.ask();
                 self.round = self.round.wrapping_add(1);
             },
@@ -148,6 +152,31 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
 
     fn send(&mut self, to: Recipients<PublicKey>, message: Message) {
         let _ = self.sender.send(to, message.encode(), false);
+    }
+
+    /// Names what has waited in this node's pool for too long, if this node is an authority.
+    fn complain(&mut self) {
+        let state = self.shared.finalised();
+        let Some(authorities) =
+            state.authorities_for(state.epoch()).filter(|set| set.contains(&self.shared.me))
+        else {
+            return;
+        };
+        let now_ms = self.shared.now_ms();
+        let waiting = self.shared.pool.lock().overdue(now_ms.saturating_sub(PATIENCE_MS), now_ms);
+        let mut list = self.shared.overdue.lock();
+        let fresh: Vec<Overdue> = waiting
+            .into_iter()
+            .filter(|digest| !list.has_signed(digest, &self.shared.me))
+            .take(MAX_OVERDUE)
+            .map(|digest| Overdue::sign(&self.shared.chain_id, &self.key, digest))
+            .collect();
+        fresh.iter().for_each(|overdue| list.add(overdue, authorities, now_ms));
+        drop(list);
+        if !fresh.is_empty() {
+            debug!(count = fresh.len(), "transactions wait for too long");
+            self.send(Recipients::All, Message::Overdue(fresh));
+        }
     }
 
     /// Asks one peer after the other for what is missing.
@@ -247,6 +276,13 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
                 }
             }
             Message::Ping(_) | Message::Pong(_) => {}
+            Message::Overdue(fresh) => {
+                let state = self.shared.finalised();
+                let Some(authorities) = state.authorities_for(state.epoch()) else { return };
+                let now_ms = self.shared.now_ms();
+                let mut list = self.shared.overdue.lock();
+                fresh.iter().for_each(|overdue| list.add(overdue, authorities, now_ms));
+            }
             Message::Certificate(height, certificate) => self.certificate(&from, height, certificate).await,
         }
     }

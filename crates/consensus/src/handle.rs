@@ -183,6 +183,12 @@ impl Handle {
         self.shared.counts.lock().clock_ahead
     }
 
+    /// Proposals since the start that left out what f + 1 authorities have waited for, so that this node withheld its
+    /// vote: their leaders censor, or do not hear.
+    pub fn censored(&self) -> u64 {
+        self.shared.counts.lock().censored
+    }
+
     /// Anchors since the start that a block of this node left out, since their authority had used up its share of it.
     /// They come with a later block.
     pub fn over_quota(&self) -> u64 {

@@ -37,6 +37,7 @@ mod handle;
 mod message;
 pub mod network;
 mod node;
+mod overdue;
 mod peers;
 mod pool;
 mod protocol;

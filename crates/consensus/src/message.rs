@@ -1,6 +1,9 @@
 //! What nodes tell each other beside consensus, on [`crate::network::ROOTS`].
 
-use crate::roots::MAX_ASKED;
+use crate::{
+    overdue::{MAX_OVERDUE, Overdue},
+    roots::MAX_ASKED,
+};
 use bytes::BufMut;
 use commonware_codec::{Buf, EncodeSize, Error, RangeCfg, Read, ReadExt as _, Write};
 use voltmesh_ledger::{Certificate, MAX_AUTHORITIES, RootReceipt};
@@ -25,6 +28,8 @@ pub(crate) enum Message {
     Ping(u64),
     /// Answers it.
     Pong(u64),
+    /// Transactions that wait at the sender for too long.
+    Overdue(Vec<Overdue>),
 }
 
 impl Write for Message {
@@ -60,6 +65,10 @@ impl Write for Message {
                 6u8.write(buf);
                 nonce.write(buf);
             }
+            Self::Overdue(list) => {
+                7u8.write(buf);
+                list.write(buf);
+            }
         }
     }
 }
@@ -71,6 +80,7 @@ impl EncodeSize for Message {
             Self::Receipts(receipts) => receipts.encode_size(),
             Self::WantReceipts(heights) | Self::WantCertificates(heights) => heights.encode_size(),
             Self::Ping(_) | Self::Pong(_) => 8,
+            Self::Overdue(list) => list.encode_size(),
             Self::Certificate(_, certificate) => 8 + certificate.encode_size(),
         }
     }
@@ -89,6 +99,7 @@ impl Read for Message {
             4 => Self::Certificate(u64::read(buf)?, Certificate::read(buf)?),
             5 => Self::Ping(u64::read(buf)?),
             6 => Self::Pong(u64::read(buf)?),
+            7 => Self::Overdue(Vec::read_cfg(buf, &(RangeCfg::from(0..=MAX_OVERDUE), ()))?),
             other => return Err(Error::InvalidEnum(other)),
         })
     }
@@ -121,7 +132,7 @@ mod tests {
         check(Message::WantCertificates(vec![7]), "03010000000000000007");
         check(Message::Ping(9), "050000000000000009");
         check(Message::Pong(9), "060000000000000009");
-        assert!(Message::decode(bytes::Bytes::from_static(&[7])).is_err());
+        assert!(Message::decode(bytes::Bytes::from_static(&[8])).is_err());
         assert!(Message::decode(Message::WantReceipts(vec![0; MAX_ASKED + 1]).encode()).is_err());
     }
 }

@@ -427,6 +427,7 @@ where
         let now_ms = self.shared.now_ms();
         self.shared.announce(&block, digest, now_ms);
         let waited = self.shared.pool.lock().settle(&state, block.transactions(), now_ms);
+        self.forget_overdue(now_ms);
         {
             let mut counts = self.shared.counts.lock();
             waited.into_iter().for_each(|ms| counts.latency(ms));
@@ -448,6 +449,12 @@ where
         }
         acknowledgement.acknowledge();
         true
+    }
+
+    /// What is final, or waits nowhere here, is overdue no more.
+    fn forget_overdue(&self, now_ms: u64) {
+        let pool = self.shared.pool.lock();
+        self.shared.overdue.lock().retain(now_ms, |digest| pool.holds(digest));
     }
 
     /// In the second half of each epoch: what this node has measured of the others goes to the ledger.

@@ -1,8 +1,8 @@
 //! What the node's tasks, its handle and its subscriptions have in common.
 
 use crate::{
-    PublicKey, chain::Chain, pool::Pool, protocol::Final, roots::Roots, round_trips::RoundTripTimes,
-    votes::Votes, watch,
+    PublicKey, chain::Chain, overdue::OverdueList, pool::Pool, protocol::Final, roots::Roots,
+    round_trips::RoundTripTimes, votes::Votes, watch,
 };
 use commonware_consensus::marshal::{core::Mailbox, standard::Standard};
 use commonware_utils::{channel::mpsc, sync::Mutex};
@@ -54,6 +54,8 @@ pub(crate) struct Counts {
     pub clock_ahead: u64,
     /// Anchors left out of a block that this node built, since their authority had used up its share of it.
     pub over_quota: u64,
+    /// Proposals that left out what f + 1 authorities wait for, so that this node's vote was withheld.
+    pub censored: u64,
     /// Milliseconds from submission at this node to finality.
     pub latencies: VecDeque<u64>,
 }
@@ -86,6 +88,8 @@ pub(crate) struct Shared {
     pub handovers: Mutex<BTreeMap<u64, (Header, Arc<Roster>)>>,
     /// Certificates that blocks may embed.
     pub votes: Mutex<Votes>,
+    /// Transactions that others, or this node, wait for in vain.
+    pub overdue: Mutex<OverdueList>,
     /// Round trips to the other authorities.
     pub round_trips: Mutex<RoundTripTimes>,
     pub peers: Mutex<BTreeMap<PublicKey, Heard>>,
@@ -118,6 +122,7 @@ impl Shared {
             roots: Mutex::new(Roots::new(chain_id)),
             rosters: Mutex::default(),
             votes: Mutex::default(),
+            overdue: Mutex::new(OverdueList::new(chain_id)),
             round_trips: Mutex::default(),
             handovers: Mutex::default(),
             peers: Mutex::default(),

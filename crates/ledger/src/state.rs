@@ -256,6 +256,19 @@ impl State {
         Ok(())
     }
 
+    /// Whether `block`, a valid next one, could hold `transaction` besides what it holds.
+    pub fn could_also_hold(&self, block: &Block, transaction: &Transaction) -> bool {
+        let header = block.header();
+        if header.view < self.next_view() || (header.height, header.epoch) != self.next() {
+            return false;
+        }
+        let mut draft = Draft::new(self, header.height, header.epoch, header.view);
+        let embedded = block.justification().is_none_or(|votes| draft.justify(votes).is_ok());
+        embedded
+            && block.transactions().iter().all(|held| draft.add(held).is_ok())
+            && draft.add(transaction).is_ok()
+    }
+
     /// Places of batches that follow this state's log, in the log that they lead to together. For blocks that are final
     /// only through a later one: the paths of all of them lead to that one's root.
     pub fn place(&self, anchored: impl IntoIterator<Item = (BatchId, PublicKey)>) -> Vec<LogEntry> {

@@ -229,6 +229,13 @@ fn proposal(header: &Header) -> Proposal<crate::Digest> {
     Proposal::new(round, View::new(header.view.saturating_sub(1)), header.digest())
 }
 
+/// `state` as a node would hold it whose memory has another score for `key`: what it builds, nobody else accepts.
+pub fn with_another_score(state: &State, key: &PublicKey, score: u32) -> State {
+    let mut state = state.clone();
+    state.election.change(key, |standing| standing.score = score);
+    state
+}
+
 /// A block that is final, with what belongs to it.
 #[derive(Clone, Debug)]
 pub struct FinalBlock {

@@ -2,7 +2,9 @@
 
 mod adversary;
 mod agreement;
+mod attacks;
 mod election;
+mod seeds;
 
 use self::adversary::Fault;
 use crate::{

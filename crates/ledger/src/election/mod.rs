@@ -138,7 +138,7 @@ impl Election {
         self.reports.contains_key(key)
     }
 
-    fn change(&mut self, key: &PublicKey, change: impl FnOnce(&mut Standing)) {
+    pub(crate) fn change(&mut self, key: &PublicKey, change: impl FnOnce(&mut Standing)) {
         let standings = Arc::make_mut(&mut self.standings);
         change(standings.entry(key.clone()).or_insert_with(Standing::newcomer));
     }
