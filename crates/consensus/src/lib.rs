@@ -38,6 +38,7 @@ pub mod network;
 mod node;
 mod peers;
 mod pool;
+pub mod pow;
 mod protocol;
 mod reporter;
 mod roots;
