@@ -40,6 +40,7 @@ mod node;
 mod overdue;
 mod peers;
 mod pool;
+pub mod pow;
 mod protocol;
 mod reporter;
 mod roots;
