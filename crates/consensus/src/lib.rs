@@ -36,6 +36,7 @@ mod handle;
 mod message;
 pub mod network;
 mod node;
+pub mod pbft;
 mod peers;
 mod pool;
 mod protocol;
