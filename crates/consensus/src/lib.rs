@@ -38,6 +38,7 @@ mod message;
 pub mod network;
 mod node;
 mod overdue;
+pub mod pbft;
 mod peers;
 mod pool;
 pub mod pow;
