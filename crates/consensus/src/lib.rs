@@ -27,12 +27,14 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod adversary;
 mod application;
 mod chain;
 mod config;
 mod epochs;
 mod gossip;
 mod handle;
+pub mod harness;
 mod message;
 pub mod network;
 mod node;
@@ -57,7 +59,5 @@ pub use protocol::{Detours, Final, Replica, Running};
 pub use subscription::{Finalized, Subscription};
 pub use voltmesh_ledger::PublicKey;
 
-#[cfg(test)]
-mod adversary;
 #[cfg(test)]
 mod tests;

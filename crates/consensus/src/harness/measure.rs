@@ -1,0 +1,225 @@
+//! The course of a measurement, the same in virtual and in real time: wait until the chain runs, break what is to be
+//! broken, load, warm up, measure, wait for what is still open.
+
+use super::{
+    Error, Fault, Load, Measured, Moment, Plan, Sent, Traffic,
+    book::Book,
+    cpu::{CpuClock, sha256_per_second},
+    load::{Counter, Source},
+    report::Percentiles,
+    simulated::Wires,
+    traffic::CHANNELS,
+};
+use crate::protocol::{Detours, Running};
+use commonware_cryptography::Signer as _;
+use commonware_runtime::{Clock, Spawner};
+use commonware_utils::sync::Mutex;
+use rand::{SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use voltmesh_ledger::testing;
+
+/// Told how much of a measurement is done, from 0 to 1.
+pub type Progress = Arc<dyn Fn(f64) + Send + Sync>;
+
+/// Longest wait for the first final block: proof of work needs seven intervals.
+const START: Duration = Duration::from_secs(120);
+
+/// Steps of the timeline. A partition lasts from the first third of them to the second.
+const STEPS: u32 = 60;
+
+/// How often a wait looks whether it is over.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Nodes that run, and what is around them.
+pub(super) struct Stage {
+    pub chain: testing::Network,
+    /// By node; `None` where something else runs under the node's key.
+    pub nodes: Vec<Option<Running>>,
+    pub traffic: Arc<Traffic>,
+    pub clock: CpuClock,
+    /// `None` on real sockets.
+    pub wires: Option<Wires>,
+}
+
+/// The nodes at fault: the same for every agreement under one seed.
+pub(super) fn faulty(plan: &Plan) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..plan.authorities).collect();
+    order.shuffle(&mut StdRng::seed_from_u64(plan.seed ^ 0x6661_756c_7400_0000));
+    order.truncate(plan.fault.faulty());
+    order
+}
+
+/// Counters at one moment.
+struct Snapshot {
+    sent: [Sent; CHANNELS.len()],
+    cpu_s: f64,
+    detours: Vec<Detours>,
+}
+
+impl Stage {
+    fn snapshot(&self) -> Snapshot {
+        let detours = |node: &Option<Running>| {
+            node.as_ref().map_or_else(Detours::default, |running| running.replica.detours())
+        };
+        Snapshot {
+            sent: self.traffic.snapshot(),
+            cpu_s: self.clock.seconds(),
+            detours: self.nodes.iter().map(detours).collect(),
+        }
+    }
+
+    /// Measures. All nodes end with it.
+    pub async fn measure<E>(mut self, context: E, plan: &Plan, progress: &Progress) -> Result<Measured, Error>
+    where
+        E: Clock + Spawner,
+    {
+        let faulty = faulty(plan);
+        let live: Vec<usize> = (0..plan.authorities).filter(|node| !faulty.contains(node)).collect();
+        let keys: Vec<_> = (0..plan.authorities).map(|node| self.chain.authority(node).clone()).collect();
+        let book = Arc::new(Mutex::new(Book::new(keys.iter().map(|key| key.public_key()))));
+        for (node, running) in self.nodes.iter().enumerate() {
+            let Some(running) = running else { continue };
+            let mut finals = running.replica.finals();
+            let book = book.clone();
+            context.child("observer").spawn(move |_| async move {
+                while let Some(new) = finals.recv().await {
+                    book.lock().note(node, &new);
+                }
+            });
+        }
+        let total = (plan.warm_up + 2 * plan.window).as_secs_f64();
+        let begun = context.current();
+        for node in &live {
+            while !book.lock().any(*node) {
+                if context.current() >= begun + START {
+                    let (protocol, node) = (plan.protocol, *node);
+                    return Err(Error::Still { protocol, node, seconds: START.as_secs() });
+                }
+                context.sleep(LOOK).await;
+            }
+        }
+        if let Fault::Crash(_) = plan.fault {
+            faulty.iter().for_each(|node| self.nodes[*node] = None);
+        }
+
+        let counters = live.iter().filter_map(|node| {
+            let replica = self.nodes[*node].as_ref()?.replica.clone();
+            Some(Counter { node: *node, key: keys[*node].clone(), replica })
+        });
+        let source = Source::new(plan, self.chain.genesis().digest(), counters.collect(), book.clone());
+        context.child("load").spawn(move |context| source.run(context));
+
+        let begun = context.current();
+        let tell = |now: SystemTime| {
+            progress(now.duration_since(begun).unwrap_or_default().as_secs_f64() / total);
+        };
+        for step in 1..=STEPS {
+            context.sleep_until(begun + plan.warm_up * step / STEPS).await;
+            tell(context.current());
+        }
+
+        let start = context.current();
+        let end = start + plan.window;
+        book.lock().open(start..end);
+        let before = self.snapshot();
+        let hash_s = 1.0 / sha256_per_second();
+        let mut steps = Vec::new();
+        for step in 1..=STEPS {
+            context.sleep_until(start + plan.window * step / STEPS).await;
+            let now = context.current();
+            steps.push((now, self.snapshot()));
+            tell(now);
+            if plan.fault == Fault::Partition
+                && let Some(wires) = &self.wires
+            {
+                if step == STEPS / 3 {
+                    wires.cut().await?;
+                } else if step == STEPS * 2 / 3 {
+                    wires.heal().await?;
+                    book.lock().heal(context.current());
+                }
+            }
+        }
+        // Latencies of what is still open belong to the window too; the load goes on meanwhile, so that it is open as
+        // long as it would have been.
+        if !matches!(plan.load, Load::Saturating(_)) {
+            let last = end + plan.window;
+            while context.current() < last && book.lock().unfinished(&live) > 0 {
+                context.sleep(LOOK).await;
+                tell(context.current());
+            }
+        }
+        progress(1.0);
+        let book = book.lock();
+        Ok(self.evaluate(plan, &book, &live, start..end, &before, &steps, hash_s))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one result")]
+    fn evaluate(
+        &self,
+        plan: &Plan,
+        book: &Book,
+        live: &[usize],
+        window: std::ops::Range<SystemTime>,
+        before: &Snapshot,
+        steps: &[(SystemTime, Snapshot)],
+        hash_s: f64,
+    ) -> Measured {
+        let after = steps.last().map_or(before, |(_, last)| last);
+        let hashes = |at: &Snapshot| -> u64 { at.detours.iter().map(|detours| detours.hashes).sum() };
+        // Where puzzles are real, the processor's clock has them already.
+        let hash_s = if self.wires.is_some() { hash_s } else { 0.0 };
+        let cpu_s = |at: &Snapshot| {
+            at.cpu_s - before.cpu_s + (hashes(at) - hashes(before).min(hashes(at))) as f64 * hash_s
+        };
+        let most = |count: fn(&Detours) -> u64| {
+            let grown =
+                |node: &usize| count(&after.detours[*node]).saturating_sub(count(&before.detours[*node]));
+            live.iter().map(grown).max().unwrap_or(0)
+        };
+        let heights: Vec<_> = book.heights.values().filter(|height| window.contains(&height.first)).collect();
+        let sent = std::array::from_fn(|channel| after.sent[channel].since(before.sent[channel]));
+        let mut last = window.start;
+        let timeline = steps.iter().map(|(now, at)| {
+            let since = std::mem::replace(&mut last, *now);
+            let done = book.done.iter().filter(|done| (since..*now).contains(&done.at));
+            let latency = Percentiles::of(done.map(|done| done.latency));
+            let counted = heights.iter().filter(|height| height.first < *now);
+            Moment {
+                at_s: now.duration_since(window.start).unwrap_or_default().as_secs_f64(),
+                transactions: counted.map(|height| height.transactions).sum(),
+                latency_ms: (latency.count > 0).then_some(latency.p50.as_secs_f64() * 1e3),
+                cpu_s: cpu_s(at),
+                bytes: at.sent.iter().zip(&before.sent).map(|(at, before)| at.since(*before).bytes).sum(),
+            }
+        });
+        let timeline = timeline.collect();
+        let hashes = hashes(after).saturating_sub(hashes(before));
+        Measured {
+            protocol: plan.protocol,
+            authorities: plan.authorities,
+            committee: plan.committee.unwrap_or(plan.authorities),
+            window_s: window.end.duration_since(window.start).unwrap_or_default().as_secs_f64(),
+            latency: book.latency(),
+            mean_link_ms: self.wires.as_ref().map(Wires::mean_ms),
+            blocks: heights.len() as u64,
+            transactions: heights.iter().map(|height| height.transactions).sum(),
+            records: heights.iter().map(|height| height.records).sum(),
+            submitted: book.submitted,
+            refused: book.refused,
+            unfinished: book.unfinished(live),
+            sent,
+            measured_cpu_s: after.cpu_s - before.cpu_s,
+            puzzle_cpu_s: hashes as f64 * hash_s,
+            hashes,
+            view_changes: most(|detours| detours.view_changes),
+            forks: most(|detours| detours.forks),
+            conflicting_finals: book.conflicts(),
+            recovery: book.recovery(live),
+            timeline,
+        }
+    }
+}
