@@ -6,6 +6,7 @@ use super::{
     book::Book,
     cpu::{CpuClock, sha256_per_second},
     load::{Counter, Source},
+    reads::Readers,
     report::Percentiles,
     simulated::Wires,
     traffic::CHANNELS,
@@ -57,10 +58,11 @@ struct Snapshot {
     sent: [Sent; CHANNELS.len()],
     cpu_s: f64,
     detours: Vec<Detours>,
+    reads: u64,
 }
 
 impl Stage {
-    fn snapshot(&self) -> Snapshot {
+    fn snapshot(&self, readers: Option<&Readers>) -> Snapshot {
         let detours = |node: &Option<Running>| {
             node.as_ref().map_or_else(Detours::default, |running| running.replica.detours())
         };
@@ -68,6 +70,7 @@ impl Stage {
             sent: self.traffic.snapshot(),
             cpu_s: self.clock.seconds(),
             detours: self.nodes.iter().map(detours).collect(),
+            reads: readers.map_or(0, Readers::count),
         }
     }
 
@@ -109,7 +112,14 @@ impl Stage {
             let replica = self.nodes[*node].as_ref()?.replica.clone();
             Some(Counter { node: *node, key: keys[*node].clone(), replica })
         });
-        let source = Source::new(plan, self.chain.genesis().digest(), counters.collect(), book.clone());
+        let counters: Vec<Counter> = counters.collect();
+        let readers = if plan.readers > 0 {
+            let replicas = counters.iter().map(|counter| counter.replica.clone()).collect();
+            Some(Readers::start(plan, &context, &self.chain, replicas).await?)
+        } else {
+            None
+        };
+        let source = Source::new(plan, self.chain.genesis().digest(), counters, book.clone());
         context.child("load").spawn(move |context| source.run(context));
 
         let begun = context.current();
@@ -124,13 +134,13 @@ impl Stage {
         let start = context.current();
         let end = start + plan.window;
         book.lock().open(start..end);
-        let before = self.snapshot();
+        let before = self.snapshot(readers.as_ref());
         let hash_s = 1.0 / sha256_per_second();
         let mut steps = Vec::new();
         for step in 1..=STEPS {
             context.sleep_until(start + plan.window * step / STEPS).await;
             let now = context.current();
-            steps.push((now, self.snapshot()));
+            steps.push((now, self.snapshot(readers.as_ref())));
             tell(now);
             if plan.fault == Fault::Partition
                 && let Some(wires) = &self.wires
@@ -197,12 +207,13 @@ impl Stage {
             }
         });
         let timeline = timeline.collect();
+        let window_s = window.end.duration_since(window.start).unwrap_or_default().as_secs_f64();
         let hashes = hashes(after).saturating_sub(hashes(before));
         Measured {
             protocol: plan.protocol,
             authorities: plan.authorities,
             committee: plan.committee.unwrap_or(plan.authorities),
-            window_s: window.end.duration_since(window.start).unwrap_or_default().as_secs_f64(),
+            window_s,
             latency: book.latency(),
             mean_link_ms: self.wires.as_ref().map(Wires::mean_ms),
             blocks: heights.len() as u64,
@@ -218,6 +229,7 @@ impl Stage {
             view_changes: most(|detours| detours.view_changes),
             forks: most(|detours| detours.forks),
             conflicting_finals: book.conflicts(),
+            reads_per_s: (plan.readers > 0).then(|| (after.reads - before.reads) as f64 / window_s),
             recovery: book.recovery(live),
             timeline,
         }

@@ -32,6 +32,7 @@ mod measure;
 mod plan;
 mod profile;
 mod protocols;
+mod reads;
 mod real;
 mod report;
 pub(crate) mod simulated;

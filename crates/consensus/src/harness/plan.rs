@@ -96,6 +96,8 @@ pub struct Plan {
     pub seed: u64,
     /// Time between the blocks of proof of work, on average.
     pub pow_interval: Duration,
+    /// Threads that read the nodes' states as fast as they can; on real sockets only.
+    pub readers: usize,
 }
 
 impl Plan {
@@ -116,6 +118,7 @@ impl Plan {
             window: Duration::from_secs(30),
             seed: 0,
             pow_interval: Duration::from_secs(1),
+            readers: 0,
         }
     }
 
@@ -163,11 +166,17 @@ impl Plan {
 
     /// Whether every node's blocks fit into memory.
     pub(crate) fn check_memory(&self) -> Result<(), String> {
-        // A load that is refused does not reach a disk, so this is the most.
-        let (Load::Poisson(tps) | Load::Fixed(tps)) = self.load else { return Ok(()) };
         let seconds = (self.warm_up + 2 * self.window).as_secs_f64();
-        let anchor = 150.0 + 32.0 * self.batches as f64;
-        let bytes = tps * seconds * anchor * self.authorities as f64;
+        let bytes_per_s = match self.load {
+            // What is refused does not reach a disk, so this is the most.
+            Load::Poisson(tps) | Load::Fixed(tps) => tps * (150.0 + 32.0 * self.batches as f64),
+            // Full blocks, two in a link delay: faster than any agreement here.
+            Load::Saturating(_) => {
+                let link_s = self.profile.links(self.authorities, self.seed).mean_ms() / 1e3;
+                self.block_bytes as f64 / (link_s / 2.0).max(self.block_interval.as_secs_f64()) / 2.0
+            }
+        };
+        let bytes = bytes_per_s * seconds * self.authorities as f64;
         if bytes > MAX_ARCHIVE_BYTES {
             return Err(format!(
                 "{:.0} GiB of simulated disks, want at most {:.0}: lower the load, the time or the authorities",

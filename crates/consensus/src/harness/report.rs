@@ -107,6 +107,8 @@ pub struct Measured {
     pub forks: u64,
     /// Heights, from the start, at which two nodes held different final blocks.
     pub conflicting_finals: u64,
+    /// Readings answered a second; `None` if nobody read.
+    pub reads_per_s: Option<f64>,
     /// After a partition.
     pub recovery: Option<Recovery>,
     /// The run in steps.

@@ -132,6 +132,9 @@ pub(crate) async fn channels(
 /// See [`Error`].
 pub fn simulate(plan: &Plan, progress: &Progress) -> Result<Measured, Error> {
     plan.check().and_then(|()| plan.check_memory()).map_err(Error::Plan)?;
+    if plan.readers > 0 {
+        return Err(Error::Plan("virtual time has no readings a second".to_owned()));
+    }
     protocols::check(plan)?;
     let config = deterministic::Config::new().with_seed(plan.seed).with_cycle(CYCLE);
     deterministic::Runner::new(config).start(|context| run(context, plan, progress))

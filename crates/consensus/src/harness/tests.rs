@@ -133,6 +133,7 @@ fn what_cannot_be_measured_is_said() {
     wrong(Plan { committee: Some(9), ..plan(Fault::None) }, "committee");
     wrong(Plan { load: Load::Fixed(50_000.0), authorities: 50, ..plan(Fault::None) }, "GiB");
     wrong(plan(Fault::Crash(2)), "at most 1");
+    wrong(Plan { readers: 1, ..plan(Fault::None) }, "readings");
 }
 
 /// Takes everything, and has a quota of its own: three recipients at most.
