@@ -38,6 +38,7 @@ pub mod harness;
 mod message;
 pub mod network;
 mod node;
+pub mod pbft;
 mod peers;
 mod pool;
 mod protocol;
