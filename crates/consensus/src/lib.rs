@@ -41,6 +41,7 @@ mod node;
 pub mod pbft;
 mod peers;
 mod pool;
+pub mod pow;
 mod protocol;
 mod reporter;
 mod roots;

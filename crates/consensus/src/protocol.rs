@@ -25,6 +25,9 @@ pub struct Detours {
     pub forks: u64,
     /// SHA-256 compressions spent on puzzles, or in virtual time those that chance stands for (proof of work).
     pub hashes: u64,
+    /// Final blocks at this node that a longer chain undid, or that differ from those of a chain which it cannot follow
+    /// (proof of work). Anything but 0 means that final was not final.
+    pub conflicting_finals: u64,
 }
 
 /// A node of any agreement. All of them have the same blocks, transactions, keys and channels.
