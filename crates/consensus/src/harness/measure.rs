@@ -4,7 +4,7 @@
 use super::{
     Error, Fault, Load, Measured, Moment, Plan, Sent, Traffic,
     book::Book,
-    cpu::{CpuClock, sha256_per_second},
+    cpu::CpuClock,
     load::{Counter, Source},
     reads::Readers,
     report::Percentiles,
@@ -41,6 +41,9 @@ pub(super) struct Stage {
     pub nodes: Vec<Option<Running>>,
     pub traffic: Arc<Traffic>,
     pub clock: CpuClock,
+    /// Hashes a second that a core stands for where puzzles are simulated; `None` where they are real, so that the
+    /// processor's clock has them already.
+    pub simulated_hash_rate: Option<u64>,
     /// `None` on real sockets.
     pub wires: Option<Wires>,
 }
@@ -135,7 +138,6 @@ impl Stage {
         let end = start + plan.window;
         book.lock().open(start..end);
         let before = self.snapshot(readers.as_ref());
-        let hash_s = 1.0 / sha256_per_second();
         let mut steps = Vec::new();
         for step in 1..=STEPS {
             context.sleep_until(start + plan.window * step / STEPS).await;
@@ -164,10 +166,9 @@ impl Stage {
         }
         progress(1.0);
         let book = book.lock();
-        Ok(self.evaluate(plan, &book, &live, start..end, &before, &steps, hash_s))
+        Ok(self.evaluate(plan, &book, &live, start..end, &before, &steps))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one result")]
     fn evaluate(
         &self,
         plan: &Plan,
@@ -176,12 +177,10 @@ impl Stage {
         window: std::ops::Range<SystemTime>,
         before: &Snapshot,
         steps: &[(SystemTime, Snapshot)],
-        hash_s: f64,
     ) -> Measured {
         let after = steps.last().map_or(before, |(_, last)| last);
         let hashes = |at: &Snapshot| -> u64 { at.detours.iter().map(|detours| detours.hashes).sum() };
-        // Where puzzles are real, the processor's clock has them already.
-        let hash_s = if self.wires.is_some() { hash_s } else { 0.0 };
+        let hash_s = self.simulated_hash_rate.map_or(0.0, |rate| 1.0 / rate as f64);
         let cpu_s = |at: &Snapshot| {
             at.cpu_s - before.cpu_s + (hashes(at) - hashes(before).min(hashes(at))) as f64 * hash_s
         };
@@ -190,6 +189,7 @@ impl Stage {
                 |node: &usize| count(&after.detours[*node]).saturating_sub(count(&before.detours[*node]));
             live.iter().map(grown).max().unwrap_or(0)
         };
+        let undone = after.detours.iter().map(|detours| detours.conflicting_finals).max().unwrap_or(0);
         let heights: Vec<_> = book.heights.values().filter(|height| window.contains(&height.first)).collect();
         let sent = std::array::from_fn(|channel| after.sent[channel].since(before.sent[channel]));
         let mut last = window.start;
@@ -228,7 +228,8 @@ impl Stage {
             hashes,
             view_changes: most(|detours| detours.view_changes),
             forks: most(|detours| detours.forks),
-            conflicting_finals: book.conflicts(),
+            // What was seen from here, or what a node itself had to undo.
+            conflicting_finals: undone.max(book.conflicts()),
             reads_per_s: (plan.readers > 0).then(|| (after.reads - before.reads) as f64 / window_s),
             recovery: book.recovery(live),
             timeline,

@@ -38,7 +38,7 @@ mod report;
 pub(crate) mod simulated;
 mod traffic;
 
-pub use cpu::{CpuClock, sha256_per_second};
+pub use cpu::CpuClock;
 pub use energy::EnergyModel;
 pub use fault::Fault;
 pub use measure::Progress;

@@ -1,7 +1,7 @@
 //! The agreements, started alike: same chain, keys, settings, channels.
 
 use super::{Error, Fault, Plan, Protocol};
-use crate::{Config, Network, Node, PublicKey, StartError, protocol::Running};
+use crate::{Config, Network, Node, PublicKey, StartError, pbft, pow, protocol::Running};
 use commonware_p2p::{AddressableManager, Blocker, Receiver, Sender};
 use commonware_runtime::{Clock, Metrics, Spawner, Storage};
 use rand::rand_core::CryptoRng;
@@ -17,12 +17,11 @@ pub(super) fn chain(plan: &Plan) -> Result<testing::Network, Error> {
 
 /// Whether the agreement is there and can have that fault.
 pub(super) fn check(plan: &Plan) -> Result<(), Error> {
-    let missing = |what| Err(Error::Missing { protocol: plan.protocol, what });
-    match plan.protocol {
-        Protocol::Poa => Ok(()),
-        Protocol::Pbft | Protocol::Pow if plan.fault == Fault::Equivocate => missing("equivocating node"),
-        Protocol::Pbft | Protocol::Pow => missing("implementation yet"),
+    // The equivocating authority speaks our agreement only; a miner that equivocates wastes its work.
+    if plan.fault == Fault::Equivocate && plan.protocol != Protocol::Poa {
+        return Err(Error::Missing { protocol: plan.protocol, what: "equivocating node" });
     }
+    Ok(())
 }
 
 /// Settings of a node.
@@ -33,11 +32,17 @@ pub(super) fn config(plan: &Plan, chain: &testing::Network, key: PrivateKey) -> 
     config
 }
 
+/// How blocks are mined: `work` at so many hashes a second of every node.
+pub(super) fn mining(plan: &Plan, work: pow::Work, hash_rate: u64) -> pow::Settings {
+    pow::Settings { interval: plan.pow_interval, work, hash_rate, ..pow::Settings::default() }
+}
+
 /// Starts a node.
 pub(super) async fn start<E, S, R, P, B>(
     plan: &Plan,
     context: E,
     config: Config,
+    mining: pow::Settings,
     network: Network<S, R, P, B>,
 ) -> Result<Running, StartError>
 where
@@ -49,7 +54,7 @@ where
 {
     match plan.protocol {
         Protocol::Poa => Ok(Node::start(context, config, network).await?.into()),
-        // `check` has refused them.
-        Protocol::Pbft | Protocol::Pow => Err(StartError::Stopped),
+        Protocol::Pbft => Ok(pbft::start(context, config, pbft::Settings::default(), network).await),
+        Protocol::Pow => Ok(pow::start(context, config, mining, network).await),
     }
 }

@@ -7,11 +7,14 @@ use super::{
     measure::{Stage, faulty},
     protocols,
 };
-use crate::{AddressBook, adversary, sockets};
+use crate::{AddressBook, adversary, pow, sockets};
 use commonware_cryptography::Signer as _;
 use commonware_p2p::Address;
 use commonware_runtime::{Runner as _, Spawner as _, Supervisor as _, tokio};
 use std::{net::SocketAddr, path::Path, sync::Arc};
+
+/// Puzzles tried to find out how fast a core is: some tens of milliseconds.
+const ATTEMPTS: u64 = 200_000;
 
 /// Measures on real sockets: a node listens on each of `listen`, and keeps what it keeps in `folder`. Not generic, so
 /// that every agreement is compiled for sockets once.
@@ -50,6 +53,11 @@ async fn run(
         keys.iter().zip(listen).map(|(key, at)| (key.public_key(), Address::Symmetric(*at))).collect();
     let faulty = faulty(plan);
     let traffic = Arc::new(Traffic::default());
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let core = pow::hash_rate(&context, ATTEMPTS).unwrap_or(pow::Settings::default().hash_rate);
+    // Miners share the cores.
+    let rate = (core * cores as u64 / plan.authorities as u64).max(1);
+    let mining = protocols::mining(plan, pow::Work::Puzzle, rate);
     let mut nodes = Vec::new();
     for (node, (key, listen)) in keys.into_iter().zip(listen).enumerate() {
         let context = context.child("authority").with_attribute("index", node);
@@ -65,9 +73,10 @@ async fn run(
             nodes.push(None);
             continue;
         }
-        let started = protocols::start(plan, context, config, network).await;
+        let started = protocols::start(plan, context, config, mining, network).await;
         nodes.push(Some(started.map_err(|source| Error::Start { protocol: plan.protocol, node, source })?));
     }
-    let stage = Stage { chain, nodes, traffic, clock: CpuClock::Process, wires: None };
+    let stage =
+        Stage { chain, nodes, traffic, clock: CpuClock::Process, simulated_hash_rate: None, wires: None };
     stage.measure(context, plan, progress).await
 }

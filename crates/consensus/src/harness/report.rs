@@ -97,7 +97,7 @@ pub struct Measured {
     pub sent: [Sent; CHANNELS.len()],
     /// Processor seconds measured. In a simulation those of simulator, nodes and load together.
     pub measured_cpu_s: f64,
-    /// Processor seconds that simulated puzzles stand for, by this machine's speed at SHA-256.
+    /// Processor seconds that simulated puzzles stand for: a core at every node, all the time.
     pub puzzle_cpu_s: f64,
     /// SHA-256 compressions spent on puzzles, simulated or not.
     pub hashes: u64,

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     PublicKey, adversary,
     network::{self, Channels, Fixed, MAX_MESSAGE_BYTES, Network},
+    pow,
     testing::SimulatedNetwork,
 };
 use commonware_cryptography::Signer as _;
@@ -172,6 +173,8 @@ async fn run(context: deterministic::Context, plan: &Plan, progress: &Progress) 
         wires.connect(a, b).await?;
     }
     let traffic = Arc::new(Traffic::default());
+    let chance = pow::Work::Virtual { seed: None };
+    let mining = protocols::mining(plan, chance, pow::Settings::default().hash_rate);
     let mut nodes = Vec::new();
     for (node, key) in keys.iter().enumerate() {
         let own = channels(&oracle, key.clone(), quota, &traffic).await.map_err(Error::Network)?;
@@ -185,9 +188,16 @@ async fn run(context: deterministic::Context, plan: &Plan, progress: &Progress) 
         }
         let mut config = protocols::config(plan, &chain, secret);
         config.partition = format!("node-{node}");
-        let started = protocols::start(plan, context, config, own).await;
+        let started = protocols::start(plan, context, config, mining, own).await;
         nodes.push(Some(started.map_err(|source| Error::Start { protocol: plan.protocol, node, source })?));
     }
-    let stage = Stage { chain, nodes, traffic, clock: CpuClock::Thread, wires: Some(wires) };
+    let stage = Stage {
+        chain,
+        nodes,
+        traffic,
+        clock: CpuClock::Thread,
+        simulated_hash_rate: Some(mining.hash_rate),
+        wires: Some(wires),
+    };
     stage.measure(context, plan, progress).await
 }

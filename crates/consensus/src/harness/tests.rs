@@ -64,6 +64,21 @@ fn the_same_seed_has_the_same_result() {
 }
 
 #[test]
+fn every_agreement_is_measured_and_repeats() {
+    for protocol in Protocol::ALL {
+        let plan = Plan {
+            protocol,
+            pow_interval: Duration::from_millis(500),
+            window: Duration::from_secs(6),
+            ..plan(Fault::None)
+        };
+        let first = measured(&plan);
+        assert_eq!(first.puzzle_cpu_s > 0.0, protocol == Protocol::Pow);
+        assert_eq!(repeatable(first), repeatable(measured(&plan)), "{protocol}");
+    }
+}
+
+#[test]
 fn what_is_sent_grows_with_the_nodes() {
     let four = measured(&plan(Fault::None));
     let seven = measured(&Plan { authorities: 7, ..plan(Fault::None) });
