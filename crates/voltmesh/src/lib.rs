@@ -35,7 +35,7 @@ pub fn main() -> ExitCode {
             "info,buoyant_kernel=warn,deltalake_core=warn"
         }
         // Its faults are the point: what libraries say of them is noise.
-        Command::Sim(_) => "off",
+        Command::Sim(_) | Command::Bench(Bench::Consensus(_)) => "off",
         _ => "warn",
     };
     output::init_logging(cli.log.as_deref(), default);

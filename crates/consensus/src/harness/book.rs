@@ -37,6 +37,8 @@ struct Desk {
     /// When something first became final after the partition healed.
     after_heal: Option<SystemTime>,
     any: bool,
+    /// From a block's time to its finality here, of the window's blocks.
+    finality: Vec<Duration>,
 }
 
 /// See the module's first line.
@@ -57,7 +59,14 @@ pub(crate) struct Book {
 impl Book {
     /// For nodes with these keys.
     pub fn new(keys: impl IntoIterator<Item = PublicKey>) -> Self {
-        let desk = |key| Desk { key, sequence: 0, pending: BTreeMap::new(), after_heal: None, any: false };
+        let desk = |key| Desk {
+            key,
+            sequence: 0,
+            pending: BTreeMap::new(),
+            after_heal: None,
+            any: false,
+            finality: Vec::new(),
+        };
         Self {
             desks: keys.into_iter().map(desk).collect(),
             heights: BTreeMap::new(),
@@ -111,6 +120,10 @@ impl Book {
         desk.any = true;
         if self.healed.is_some_and(|healed| new.at >= healed) {
             desk.after_heal.get_or_insert(new.at);
+        }
+        let made = SystemTime::UNIX_EPOCH + Duration::from_millis(new.block.header().time.as_millis());
+        if self.window.as_ref().is_some_and(|window| window.contains(&made)) {
+            desk.finality.push(new.at.duration_since(made).unwrap_or_default());
         }
         for transaction in new.block.transactions() {
             let Transaction::Anchor(anchor) = transaction else { continue };
@@ -170,6 +183,11 @@ impl Book {
         open.filter(|since| window.contains(*since)).count() as u64
     }
 
+    /// From a block's time to finality, of the window's blocks at these nodes.
+    pub fn finality(&self, live: &[usize]) -> Percentiles {
+        Percentiles::of(live.iter().flat_map(|node| self.desks[*node].finality.iter().copied()))
+    }
+
     /// Latencies of the window.
     pub fn latency(&self) -> Percentiles {
         Percentiles::of(self.done.iter().map(|done| done.latency))
@@ -222,6 +240,18 @@ mod tests {
         assert_eq!(book.conflicts(), 0);
         book.note(2, &block(&network, 1, 2_001, 240));
         assert_eq!(book.conflicts(), 1, "two final blocks at one height");
+    }
+
+    #[test]
+    fn finality_is_from_the_blocks_own_time() {
+        let network = Network::new(4);
+        let mut book = Book::new((0..4).map(|node| network.authority(node).public_key()));
+        book.open(at(2_000)..at(3_000));
+        book.note(0, &block(&network, 0, 2_100, 2_160));
+        book.note(1, &block(&network, 0, 2_100, 2_190));
+        book.note(1, &block(&network, 0, 1_900, 2_190));
+        let finality = book.finality(&[0, 1]);
+        assert_eq!((finality.count, finality.max), (2, Duration::from_millis(90)));
     }
 
     #[test]

@@ -96,7 +96,8 @@ impl Stage {
                 }
             });
         }
-        let total = (plan.warm_up + 2 * plan.window).as_secs_f64();
+        let warm_up = plan.warm_up();
+        let total = (warm_up + plan.window + plan.patience()).as_secs_f64();
         let begun = context.current();
         for node in &live {
             while !book.lock().any(*node) {
@@ -130,7 +131,7 @@ impl Stage {
             progress(now.duration_since(begun).unwrap_or_default().as_secs_f64() / total);
         };
         for step in 1..=STEPS {
-            context.sleep_until(begun + plan.warm_up * step / STEPS).await;
+            context.sleep_until(begun + warm_up * step / STEPS).await;
             tell(context.current());
         }
 
@@ -155,10 +156,10 @@ impl Stage {
                 }
             }
         }
-        // Latencies of what is still open belong to the window too; the load goes on meanwhile, so that it is open as
-        // long as it would have been.
+        // Latencies of what is still open belong to the window too. The load goes on meanwhile: without it, what is open
+        // would be final sooner.
         if !matches!(plan.load, Load::Saturating(_)) {
-            let last = end + plan.window;
+            let last = end + plan.patience();
             while context.current() < last && book.lock().unfinished(&live) > 0 {
                 context.sleep(LOOK).await;
                 tell(context.current());
@@ -215,6 +216,7 @@ impl Stage {
             committee: plan.committee.unwrap_or(plan.authorities),
             window_s,
             latency: book.latency(),
+            finality: book.finality(live),
             mean_link_ms: self.wires.as_ref().map(Wires::mean_ms),
             blocks: heights.len() as u64,
             transactions: heights.iter().map(|height| height.transactions).sum(),

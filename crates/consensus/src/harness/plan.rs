@@ -127,6 +127,16 @@ impl Plan {
         self.batches as u64 * RECORDS_PER_BATCH
     }
 
+    /// Time under load before the measurement: with proof of work until blocks of that load are final.
+    pub(crate) fn warm_up(&self) -> Duration {
+        if self.protocol == Protocol::Pow { self.warm_up.max(10 * self.pow_interval) } else { self.warm_up }
+    }
+
+    /// Longest wait, after the measurement, for what is not final: four times what proof of work needs on average.
+    pub(crate) fn patience(&self) -> Duration {
+        if self.protocol == Protocol::Pow { self.window.max(28 * self.pow_interval) } else { self.window }
+    }
+
     /// Whether this can be measured; what is wrong, for people, if not.
     pub(crate) fn check(&self) -> Result<(), String> {
         let n = self.authorities;
@@ -166,7 +176,7 @@ impl Plan {
 
     /// Whether every node's blocks fit into memory.
     pub(crate) fn check_memory(&self) -> Result<(), String> {
-        let seconds = (self.warm_up + 2 * self.window).as_secs_f64();
+        let seconds = (self.warm_up() + self.window + self.patience()).as_secs_f64();
         let bytes_per_s = match self.load {
             // What is refused does not reach a disk, so this is the most.
             Load::Poisson(tps) | Load::Fixed(tps) => tps * (150.0 + 32.0 * self.batches as f64),

@@ -79,6 +79,9 @@ pub struct Measured {
     pub window_s: f64,
     /// From submission to finality at the node where a transaction was submitted, for those submitted in the window.
     pub latency: Percentiles,
+    /// From a block's time, which its proposer gave it, to finality at a node: of the blocks of the window at all nodes
+    /// that are not at fault.
+    pub finality: Percentiles,
     /// Mean one-way latency of a link in ms; `None` on real sockets.
     pub mean_link_ms: Option<f64>,
     /// Blocks that became final at some node.
@@ -116,9 +119,9 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// The median latency in mean link delays.
-    pub fn link_delays_p50(&self) -> Option<f64> {
-        self.mean_link_ms.map(|link| self.latency.p50.as_secs_f64() * 1e3 / link)
+    /// The median of `what` in mean link delays; `None` on real sockets.
+    pub fn link_delays_p50(&self, what: &Percentiles) -> Option<f64> {
+        self.mean_link_ms.map(|link| what.p50.as_secs_f64() * 1e3 / link)
     }
 
     /// Processor seconds, those that simulated puzzles stand for included.

@@ -55,9 +55,12 @@ fn the_same_seed_has_the_same_result() {
     assert!(first.measured_cpu_s > 0.0);
     assert_eq!((first.unfinished, first.refused), (0, 0));
     assert_eq!(first.submitted, first.latency.count);
-    let link_delays = first.link_delays_p50().expect("simulated links");
-    // A vote cannot be final before the block, a vote and another vote have crossed the network.
-    assert!((1.5..8.0).contains(&link_delays), "{link_delays}");
+    // A block cannot be final before it, a vote and another vote have crossed the network; a transaction has to reach
+    // the leader besides, and to wait for its turn.
+    let finality = first.link_delays_p50(&first.finality).expect("simulated links");
+    assert!((2.0..5.0).contains(&finality), "{finality}");
+    let latency = first.link_delays_p50(&first.latency).expect("simulated links");
+    assert!((finality..8.0).contains(&latency), "{latency}");
     let first = repeatable(first);
     assert_eq!(first, repeatable(measured(&plan)));
     assert_ne!(first, repeatable(measured(&Plan { seed: 8, ..plan })));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
-use voltmesh_consensus::harness::{CHANNELS, EnergyModel, Measured};
+use voltmesh_consensus::harness::{CHANNELS, EnergyModel, Measured, Percentiles};
 
 use super::plans::Job;
 use crate::args::{Arrivals, BenchConsensus, Runtime};
@@ -77,7 +77,7 @@ pub struct Model {
     pub sources: [&'static str; 3],
 }
 
-/// Latency from submission to finality, in ms.
+/// Times in ms.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Latency {
     /// Half were faster.
@@ -90,6 +90,18 @@ pub struct Latency {
     pub mean: f64,
     /// The slowest.
     pub max: f64,
+}
+
+impl From<Percentiles> for Latency {
+    fn from(times: Percentiles) -> Self {
+        Latency {
+            p50: ms(times.p50),
+            p95: ms(times.p95),
+            p99: ms(times.p99),
+            mean: ms(times.mean),
+            max: ms(times.max),
+        }
+    }
 }
 
 /// What was sent for a block.
@@ -129,8 +141,12 @@ pub struct Row {
     pub name: String,
     pub authorities: usize,
     pub committee: usize,
+    /// From submission to finality at the node where a transaction was submitted.
     pub latency_ms: Latency,
     pub latency_link_delays_p50: Option<f64>,
+    /// From a block's time to its finality at the nodes.
+    pub finality_ms: Latency,
+    pub finality_link_delays_p50: Option<f64>,
     pub blocks_per_s: f64,
     pub tx_per_s: f64,
     pub records_per_s: f64,
@@ -196,19 +212,14 @@ impl Row {
             (*channel, PerBlock { messages, bytes: per_block(sent.bytes as f64) })
         });
         let nodes = measured.authorities as f64;
-        let latency = measured.latency;
         Row {
             name: name.to_owned(),
             authorities: measured.authorities,
             committee: measured.committee,
-            latency_ms: Latency {
-                p50: ms(latency.p50),
-                p95: ms(latency.p95),
-                p99: ms(latency.p99),
-                mean: ms(latency.mean),
-                max: ms(latency.max),
-            },
-            latency_link_delays_p50: measured.link_delays_p50(),
+            latency_ms: Latency::from(measured.latency),
+            latency_link_delays_p50: measured.link_delays_p50(&measured.latency),
+            finality_ms: Latency::from(measured.finality),
+            finality_link_delays_p50: measured.link_delays_p50(&measured.finality),
             blocks_per_s: measured.blocks as f64 / measured.window_s,
             tx_per_s: measured.transactions as f64 / measured.window_s,
             records_per_s: measured.records as f64 / measured.window_s,

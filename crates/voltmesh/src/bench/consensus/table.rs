@@ -90,6 +90,8 @@ fn main(rows: &[Row]) {
         line("latency p95 (ms)", &|row| short(row.latency_ms.p95)),
         line("latency p99 (ms)", &|row| short(row.latency_ms.p99)),
         line("latency p50 (link delays)", &|row| maybe(row.latency_link_delays_p50)),
+        line("block to finality p50 (ms)", &|row| short(row.finality_ms.p50)),
+        line("block to finality p50 (link delays)", &|row| maybe(row.finality_link_delays_p50)),
         line("blocks/s", &|row| short(row.blocks_per_s)),
         line("transactions/s", &|row| short(row.tx_per_s)),
         line("records/s", &|row| short(row.records_per_s)),
