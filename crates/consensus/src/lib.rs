@@ -27,6 +27,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod adversary;
 mod application;
 mod chain;
 mod config;
@@ -34,6 +35,7 @@ mod elector;
 mod epochs;
 mod gossip;
 mod handle;
+pub mod harness;
 mod message;
 pub mod network;
 mod node;

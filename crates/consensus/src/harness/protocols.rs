@@ -1,0 +1,60 @@
+//! The agreements, started alike: same chain, keys, settings, channels.
+
+use super::{Error, Fault, Plan, Protocol};
+use crate::{Config, Network, Node, PublicKey, StartError, pbft, pow, protocol::Running};
+use commonware_p2p::{AddressableManager, Blocker, Receiver, Sender};
+use commonware_runtime::{Clock, Metrics, Spawner, Storage};
+use rand::rand_core::CryptoRng;
+use voltmesh_ledger::{PrivateKey, testing};
+
+/// The chain with all its keys. Who votes in it is chosen here, for every agreement alike.
+pub(super) fn chain(plan: &Plan) -> Result<testing::Network, Error> {
+    if plan.committee.is_some_and(|voters| voters < plan.authorities) {
+        return Err(Error::Missing { protocol: plan.protocol, what: "committee yet" });
+    }
+    Ok(testing::Network::with_epochs(plan.authorities as u64, plan.epoch_length))
+}
+
+/// Whether the agreement is there and can have that fault.
+pub(super) fn check(plan: &Plan) -> Result<(), Error> {
+    // The equivocating authority speaks our agreement only; a miner that equivocates wastes its work.
+    if plan.fault == Fault::Equivocate && plan.protocol != Protocol::Poa {
+        return Err(Error::Missing { protocol: plan.protocol, what: "equivocating node" });
+    }
+    Ok(())
+}
+
+/// Settings of a node.
+pub(super) fn config(plan: &Plan, chain: &testing::Network, key: PrivateKey) -> Config {
+    let mut config = Config::new(key, chain.genesis().clone());
+    config.block_interval = plan.block_interval;
+    config.block_bytes = plan.block_bytes;
+    config
+}
+
+/// How blocks are mined: `work` at so many hashes a second of every node.
+pub(super) fn mining(plan: &Plan, work: pow::Work, hash_rate: u64) -> pow::Settings {
+    pow::Settings { interval: plan.pow_interval, work, hash_rate, ..pow::Settings::default() }
+}
+
+/// Starts a node.
+pub(super) async fn start<E, S, R, P, B>(
+    plan: &Plan,
+    context: E,
+    config: Config,
+    mining: pow::Settings,
+    network: Network<S, R, P, B>,
+) -> Result<Running, StartError>
+where
+    E: Clock + CryptoRng + Spawner + Storage + Metrics,
+    S: Sender<PublicKey = PublicKey>,
+    R: Receiver<PublicKey = PublicKey>,
+    P: AddressableManager<PublicKey = PublicKey>,
+    B: Blocker<PublicKey = PublicKey>,
+{
+    match plan.protocol {
+        Protocol::Poa => Ok(Node::start(context, config, network).await?.into()),
+        Protocol::Pbft => Ok(pbft::start(context, config, pbft::Settings::default(), network).await),
+        Protocol::Pow => Ok(pow::start(context, config, mining, network).await),
+    }
+}
