@@ -70,3 +70,5 @@ mod core_tests;
 mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod view_tests;
