@@ -14,7 +14,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use std::{sync::Arc, time::Duration};
 use voltmesh_ledger::{Digest, Height, Timestamp, testing::Network};
 
-const START_MS: u64 = 1_000_000;
+pub(super) const START_MS: u64 = 1_000_000;
 
 /// In which way a seat is faulty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,7 +180,7 @@ impl Game {
     }
 }
 
-fn core(keys: &Network, seat: Seat, settings: Settings, now_ms: u64) -> Core {
+pub(super) fn core(keys: &Network, seat: Seat, settings: Settings, now_ms: u64) -> Core {
     let key = keys.authority(seat.0.into()).clone();
     let now = Timestamp::from_millis(now_ms);
     Core::new(keys.genesis(), key, settings, Duration::from_secs(60), now)
@@ -326,7 +326,8 @@ fn no_number_that_a_peer_says_is_too_great() {
     assert_eq!(replica.tip.height(), Height::zero());
 }
 
-fn certificate(keys: &Network, ballot: Ballot, seats: &[u8]) -> Certificate {
+/// A certificate with the signatures of these seats.
+pub(super) fn certificate(keys: &Network, ballot: Ballot, seats: &[u8]) -> Certificate {
     let voters = Voters::new(keys.genesis());
     let sign = |seat: &u8| {
         let part = voters.part(&ballot, Seat(*seat));

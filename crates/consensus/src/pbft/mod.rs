@@ -12,7 +12,7 @@
 //! what was lost, upon status messages (TOCS); blocks with commit certificates for those that have missed some.
 //!
 //! Where it departs from the papers, and why:
-//! - Signatures, not MACs, since everything else here is signed too. They are checked when there are enough for a quorum,
+//! - Signatures, not MACs, since everything else here is signed too. Votes are checked when there are enough for a quorum,
 //!   in one equation, and those beyond a quorum are never checked.
 //! - Commits are sent in order: for block n + 1 only after that for block n. A header names its parent, so a committed
 //!   block commits all blocks before it, and a new view needs no null requests: what follows a gap was never committed.
@@ -70,3 +70,5 @@ mod core_tests;
 mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod view_tests;
