@@ -273,7 +273,7 @@ impl<S: Sender<PublicKey = PublicKey>> Driver<S> {
             if now < turn.start + self.block_interval || (turn.waiting && !idle_over) {
                 return;
             }
-            let candidates = self.shared.pool.lock().candidates(self.block_bytes, &BTreeSet::new());
+            let candidates = self.shared.pool.lock().candidates(self.block_bytes, &parent, &BTreeSet::new());
             let time = Timestamp::from_millis(now.epoch_millis());
             let Built { block, state, entries, .. } = parent.build(candidates, time);
             if block.transactions().is_empty() && !idle_over {
