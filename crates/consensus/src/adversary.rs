@@ -103,9 +103,7 @@ impl<S: Sender<PublicKey = PublicKey>> Adversary<S> {
             Vote::Notarize(notarize) => {
                 let round = notarize.proposal.round;
                 let next = Round::new(round.epoch(), round.view().next());
-                let leader =
-                    next.epoch().get().wrapping_add(next.view().get()) % self.authorities.len() as u64;
-                if leader as usize == self.me {
+                if self.leads(next, &notarize.proposal) {
                     self.lead(next, &notarize.proposal);
                 }
                 if self.fault == Fault::Equivocates && self.voted.insert(round) {
@@ -128,6 +126,13 @@ impl<S: Sender<PublicKey = PublicKey>> Adversary<S> {
         }
     }
 
+    fn leads(&self, round: Round, parent: &Proposal<Digest>) -> bool {
+        let state = self.states.get(&parent.payload);
+        state.and_then(|state| state.roster_for(round.epoch())).is_some_and(|roster| {
+            roster.voters.get(roster.leaders.leader(round.view().get())) == self.authorities.get(self.me)
+        })
+    }
+
     /// Blocks on the same parent, each to some of the others.
     fn lead(&mut self, round: Round, parent: &Proposal<Digest>) {
         let Some(state) = self.states.get(&parent.payload) else { return };
@@ -140,7 +145,8 @@ impl<S: Sender<PublicKey = PublicKey>> Adversary<S> {
             Fault::ClockAhead => (1, 3_600_000),
         };
         for part in 0..parts {
-            let block = state.build([], Timestamp::from_millis(time + ahead_ms + part)).block;
+            let time = Timestamp::from_millis(time + ahead_ms + part);
+            let block = state.build_in(round.view().get(), None, [], time).block;
             let proposal = Proposal::new(round, parent.view(), block.digest());
             let to: Vec<_> = self
                 .authorities

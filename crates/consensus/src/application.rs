@@ -1,6 +1,6 @@
 //! Builds and checks blocks.
 
-use crate::{PublicKey, chain::Executed, shared::Shared};
+use crate::{PublicKey, chain::Executed, overdue::GRACE_MS, shared::Shared};
 use commonware_codec::EncodeSize as _;
 use commonware_consensus::{
     Application, Heightable as _, marshal::ancestry::Ancestry, simplex::types::Context,
@@ -15,7 +15,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 use tracing::{debug, warn};
-use voltmesh_ledger::{Block, Built, Digest, Error, MAX_BLOCK_BYTES, Scheme, State, Timestamp, Transaction};
+use voltmesh_ledger::{
+    Block, Built, Digest, Error, Justification, MAX_BLOCK_BYTES, Scheme, State, Timestamp, Transaction,
+};
 
 /// While a proposal with transactions is not final, the next one is not held back longer than this: its votes also make
 /// the earlier one final.
@@ -65,8 +67,23 @@ impl Proposer {
         self.shared.counts.lock().over_quota += over.count() as u64;
     }
 
+    /// What `block` could hold and leaves out, although f + 1 authorities have called it overdue long ago.
+    fn left_out(&self, parent: &State, block: &Digested<Block>) -> Option<Digest> {
+        let overdue = self.shared.overdue.lock().certain(self.shared.now_ms(), GRACE_MS);
+        if overdue.is_empty() {
+            return None;
+        }
+        let waiting = self.shared.pool.lock().named(&overdue);
+        let left_out = waiting.iter().find(|transaction| {
+            let taken = block.inner().transactions().contains(transaction);
+            !taken && parent.could_also_hold(block.inner(), transaction)
+        });
+        left_out.map(Transaction::digest)
+    }
+
     fn execute(&self, parent: &State, block: &Digested<Block>) -> Option<Executed> {
-        match parent.execute(block.inner()) {
+        let known = |votes: &Justification| self.shared.votes.lock().knows(votes);
+        match parent.execute_knowing(block.inner(), known) {
             Ok((state, entries)) => {
                 let executed = Executed {
                     block: block.inner_shared(),
@@ -93,7 +110,7 @@ impl<E: Clock> Application<E> for Proposer {
 
     async fn propose(
         &mut self,
-        (clock, _): (E, Self::Context),
+        (clock, context): (E, Self::Context),
         ancestry: impl Ancestry<Block>,
         (): (),
     ) -> Option<Digested<Block>> {
@@ -111,10 +128,15 @@ impl<E: Clock> Application<E> for Proposer {
         let mut pooled = self.shared.pooled.subscribe();
         loop {
             pooled.borrow_and_update();
-            let candidates = self.shared.pool.lock().candidates(self.block_bytes.min(MAX_BLOCK_BYTES));
+            let overdue = self.shared.overdue.lock().certain(self.shared.now_ms(), 0);
+            let candidates =
+                self.shared.pool.lock().candidates(self.block_bytes.min(MAX_BLOCK_BYTES), &overdue);
             let now = clock.current();
             let now_ms = Timestamp::from_millis(now.epoch_millis());
-            let Built { block, state: next, entries, rejected } = state.build(candidates, now_ms);
+            let votes = self.shared.votes.lock().newest(state.ancestors());
+            let view = context.round.view().get();
+            let Built { block, state: next, entries, rejected } =
+                state.build_in(view, votes, candidates, now_ms);
             if !block.transactions().is_empty() || now >= latest {
                 self.note_quota(&rejected);
                 debug!(height = %block.height(), bytes = block.encode_size(), "block built");
@@ -143,6 +165,12 @@ impl<E: Clock> Application<E> for Proposer {
         mut ancestry: impl Ancestry<Block>,
     ) -> bool {
         let Some(block) = ancestry.next().await else { return false };
+        // The last block of an epoch comes again in later views, but not here.
+        let found = block.inner().header().view;
+        if found != view.round.view().get() {
+            warn!(leader = %view.leader, found, round = %view.round, "proposal names another view than its own");
+            return false;
+        }
         let Some(parent) = self.state_after(ancestry).await else {
             // Another chain is final here, or the node is being stopped: no verdict helps anybody.
             debug!(height = %block.height(), "proposal does not build on what is final");
@@ -150,6 +178,12 @@ impl<E: Clock> Application<E> for Proposer {
         };
         if self.execute(&parent, &block).is_none() {
             return false;
+        }
+        if let Some(left_out) = self.left_out(&parent, &block) {
+            // No verdict: others may not know yet that it is overdue.
+            warn!(leader = %view.leader, %left_out, "a proposal leaves out what f + 1 authorities wait for, so the vote is withheld");
+            self.shared.counts.lock().censored += 1;
+            return futures::future::pending().await;
         }
         // A time ahead of ours may become acceptable, so the vote waits instead of being cast against.
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(block.inner().header().time.as_millis());

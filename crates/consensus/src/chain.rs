@@ -63,6 +63,14 @@ impl Chain {
         self.finalised.clone()
     }
 
+    /// Replaces the newest final state: a node whose memory is wrong.
+    #[cfg(test)]
+    pub fn corrupt(&mut self, state: State) {
+        self.finalised = Arc::new(state);
+        self.proposals.clear();
+        self.recent.clear();
+    }
+
     /// Height of the newest final block.
     pub fn height(&self) -> u64 {
         self.finalised.height().get()

@@ -27,6 +27,8 @@ pub struct Config {
     pub block_bytes: usize,
     /// How long a view's leader has to propose, at least half a second more than `idle_interval`. Default 1.8 s.
     pub leader_timeout: Duration,
+    /// Views that may run ahead of certified ones within a leader's term. Default 4; of no use with terms of one view.
+    pub optimistic_views: u64,
     /// How far a block's time may be ahead of this node's clock before the node waits with its vote. Default 2 s.
     pub max_clock_drift: Duration,
 }
@@ -43,6 +45,7 @@ impl Config {
             idle_interval: Duration::from_millis(1_000),
             block_bytes: MAX_BLOCK_BYTES,
             leader_timeout: Duration::from_millis(1_800),
+            optimistic_views: 4,
             max_clock_drift: Duration::from_secs(2),
         }
     }

@@ -1,13 +1,15 @@
 //! One simplex engine per epoch.
 //!
-//! A block that ends an epoch starts the next one: its engine begins from that block, with the authorities that the
-//! ledger fixed an epoch earlier. A node that is not among them runs the engine without a key and so follows.
+//! A block that ends an epoch starts the next one: its engine begins from that block, with the voters and leaders that
+//! the ledger fixed an epoch earlier. A node that is not among them runs the engine without a key and so follows.
 
-use crate::{PublicKey, application::Proposer, config::Config, reporter::Observer, shared::Marshal};
+use crate::{
+    PublicKey, application::Proposer, config::Config, elector::ByQuality, reporter::Observer, shared::Marshal,
+};
 use commonware_consensus::{
     Reporters,
     marshal::standard::Inline,
-    simplex::{self, Floor, ForwardPolicy, SkipBudget, SkipPolicy, elector::RoundRobin},
+    simplex::{self, Floor, ForwardPolicy, SkipBudget, SkipPolicy},
     types::{Epoch, Epocher as _, FixedEpocher, ViewDelta},
 };
 use commonware_cryptography::certificate::{Provider, Scheme as _, Scoped};
@@ -21,7 +23,7 @@ use commonware_utils::{NZDuration, NZUsize, channel::mpsc, sync::Mutex, vec::Non
 use rand::rand_core::CryptoRng;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tracing::{debug, info, warn};
-use voltmesh_ledger::{AuthoritySet, Block, Digest, PrivateKey, Scheme};
+use voltmesh_ledger::{Block, Digest, PrivateKey, Roster, Scheme};
 
 /// Epochs whose schemes are kept: this one, the next, and those before that late certificates may come from.
 const KEPT_SCHEMES: usize = 8;
@@ -29,12 +31,19 @@ const KEPT_SCHEMES: usize = 8;
 /// Views behind the final one whose votes are kept, so that late and conflicting ones are noticed.
 pub(crate) const VIEW_RETENTION: u64 = 64;
 
+/// What is fixed of an epoch before it begins.
+#[derive(Clone)]
+struct Fixed {
+    scheme: Arc<Scheme>,
+    roster: Arc<Roster>,
+}
+
 /// Schemes by epoch, shared with marshal.
 #[derive(Clone)]
 pub(crate) struct Schemes {
     chain: Digest,
     key: PrivateKey,
-    by_epoch: Arc<Mutex<BTreeMap<u64, Arc<Scheme>>>>,
+    by_epoch: Arc<Mutex<BTreeMap<u64, Fixed>>>,
 }
 
 impl Schemes {
@@ -42,15 +51,24 @@ impl Schemes {
         Self { chain, key, by_epoch: Arc::default() }
     }
 
-    /// Makes the epoch's certificates verifiable, and votable if this node is in `set`.
-    pub fn insert(&self, epoch: u64, set: &AuthoritySet) {
+    /// Makes the epoch's certificates verifiable, and votable if this node is one of the voters.
+    pub fn insert(&self, epoch: u64, roster: &Arc<Roster>) {
         let mut by_epoch = self.by_epoch.lock();
         by_epoch.entry(epoch).or_insert_with(|| {
-            Arc::new(set.signer(&self.chain, self.key.clone()).unwrap_or_else(|| set.verifier(&self.chain)))
+            let voters = &roster.voters;
+            let signer = voters.signer(&self.chain, self.key.clone());
+            let scheme = Arc::new(signer.unwrap_or_else(|| voters.verifier(&self.chain)));
+            Fixed { scheme, roster: roster.clone() }
         });
         while by_epoch.len() > KEPT_SCHEMES {
             by_epoch.pop_first();
         }
+    }
+}
+
+impl Schemes {
+    fn get(&self, epoch: u64) -> Option<Fixed> {
+        self.by_epoch.lock().get(&epoch).cloned()
     }
 }
 
@@ -59,7 +77,7 @@ impl Provider for Schemes {
     type Scheme = Scheme;
 
     fn scoped(&self, epoch: Epoch) -> Option<Scoped<Scheme>> {
-        self.by_epoch.lock().get(&epoch.get()).cloned().map(Scoped::scheme)
+        self.get(epoch.get()).map(|fixed| Scoped::scheme(fixed.scheme))
     }
 }
 
@@ -88,6 +106,7 @@ where
     context: E,
     partition: String,
     leader_timeout: Duration,
+    optimistic_views: u64,
     blocker: B,
     marshal: Marshal,
     automaton: Inline<E, Scheme, Proposer, Block, FixedEpocher>,
@@ -132,6 +151,7 @@ where
         let this = Self {
             context,
             leader_timeout: config.leader_timeout,
+            optimistic_views: config.optimistic_views,
             partition: config.partition.clone(),
             blocker,
             marshal,
@@ -163,12 +183,12 @@ where
         if let Some(before) = epoch.checked_sub(1) {
             self.forget(before).await;
         }
-        let Some(scheme) = self.schemes.scheme(Epoch::new(epoch)) else {
-            unreachable!("authorities of the next epoch are known before it begins");
+        let Some(Fixed { scheme, roster }) = self.schemes.get(epoch) else {
+            unreachable!("voters of the next epoch are known before it begins");
         };
         let settings = simplex::Config {
             scheme: scheme.as_ref().clone(),
-            elector: <RoundRobin>::default(),
+            elector: ByQuality::new(roster, 2 * self.leader_timeout, self.optimistic_views),
             blocker: self.blocker.clone(),
             automaton: self.automaton.clone(),
             relay: self.automaton.clone(),

@@ -3,7 +3,9 @@
 use crate::{
     PublicKey,
     message::Message,
+    overdue::{MAX_OVERDUE, Overdue, PATIENCE_MS},
     roots::MAX_ASKED,
+    round_trips::PING_INTERVAL,
     shared::{Heard, Marshal, Shared, bump},
 };
 use commonware_codec::{DecodeExt as _, Encode as _};
@@ -11,6 +13,7 @@ use commonware_macros::select_loop;
 use commonware_p2p::{Receiver, Recipients, Sender};
 use commonware_runtime::{Clock, Spawner};
 use commonware_utils::channel::mpsc;
+use rand::rand_core::CryptoRng;
 use std::{sync::Arc, time::Duration};
 use tracing::{debug, warn};
 use voltmesh_ledger::{Certificate, Height, PrivateKey, RootReceipt, Transaction};
@@ -23,6 +26,9 @@ const ROOT_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Rounds of [`ROOT_INTERVAL`] between two [`Message::Status`]: 1 s.
 const STATUS_ROUNDS: u64 = 5;
+
+/// Rounds of [`ROOT_INTERVAL`] between two questions for round trips.
+const PING_ROUNDS: u64 = (PING_INTERVAL.as_millis() / ROOT_INTERVAL.as_millis()) as u64;
 
 /// Time after which a missing signature is asked for again, of another peer.
 const ASK_AGAIN_MS: u64 = 1_000;
@@ -97,9 +103,13 @@ pub(crate) struct RootGossip<S> {
 }
 
 impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
-    pub async fn run<E, R>(mut self, context: E, mut events: mpsc::UnboundedReceiver<Event>, mut receiver: R)
-    where
-        E: Clock + Spawner,
+    pub async fn run<E, R>(
+        mut self,
+        mut context: E,
+        mut events: mpsc::UnboundedReceiver<Event>,
+        mut receiver: R,
+    ) where
+        E: Clock + Spawner + CryptoRng,
         R: Receiver<PublicKey = PublicKey>,
     {
         let mut next = context.current();
@@ -111,6 +121,11 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
             },
             Ok((from, bytes)) = receiver.recv() else break => {
                 match Message::decode(bytes) {
+                    // At once: what waits here counts as distance.
+                    Ok(Message::Ping(nonce)) => self.send(Recipients::One(from), Message::Pong(nonce)),
+                    Ok(Message::Pong(nonce)) => {
+                        self.shared.round_trips.lock().answer(&from, nonce, context.current());
+                    }
                     Ok(message) => self.receive(from, message).await,
                     Err(error) => debug!(%from, %error, "malformed message"),
                 }
@@ -121,6 +136,14 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
                     let tip = self.shared.tip.borrow();
                     self.send(Recipients::All, Message::Status { height: tip.height, epoch: tip.epoch });
                 }
+                if self.round.is_multiple_of(PING_ROUNDS) {
+                    let nonce = context.next_u64();
+                    self.shared.round_trips.lock().ask(nonce, context.current());
+                    self.send(Recipients::All, Message::Ping(nonce));
+                }
+                if self.round.is_multiple_of(STATUS_ROUNDS) {
+                    self.complain();
+                }
                 self.ask();
                 self.round = self.round.wrapping_add(1);
             },
@@ -129,6 +152,31 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
 
     fn send(&mut self, to: Recipients<PublicKey>, message: Message) {
         let _ = self.sender.send(to, message.encode(), false);
+    }
+
+    /// Names what has waited in this node's pool for too long, if this node is an authority.
+    fn complain(&mut self) {
+        let state = self.shared.finalised();
+        let Some(authorities) =
+            state.authorities_for(state.epoch()).filter(|set| set.contains(&self.shared.me))
+        else {
+            return;
+        };
+        let now_ms = self.shared.now_ms();
+        let waiting = self.shared.pool.lock().overdue(now_ms.saturating_sub(PATIENCE_MS), now_ms);
+        let mut list = self.shared.overdue.lock();
+        let fresh: Vec<Overdue> = waiting
+            .into_iter()
+            .filter(|digest| !list.has_signed(digest, &self.shared.me))
+            .take(MAX_OVERDUE)
+            .map(|digest| Overdue::sign(&self.shared.chain_id, &self.key, digest))
+            .collect();
+        fresh.iter().for_each(|overdue| list.add(overdue, authorities, now_ms));
+        drop(list);
+        if !fresh.is_empty() {
+            debug!(count = fresh.len(), "transactions wait for too long");
+            self.send(Recipients::All, Message::Overdue(fresh));
+        }
     }
 
     /// Asks one peer after the other for what is missing.
@@ -227,6 +275,14 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
                     }
                 }
             }
+            Message::Ping(_) | Message::Pong(_) => {}
+            Message::Overdue(fresh) => {
+                let state = self.shared.finalised();
+                let Some(authorities) = state.authorities_for(state.epoch()) else { return };
+                let now_ms = self.shared.now_ms();
+                let mut list = self.shared.overdue.lock();
+                fresh.iter().for_each(|overdue| list.add(overdue, authorities, now_ms));
+            }
             Message::Certificate(height, certificate) => self.certificate(&from, height, certificate).await,
         }
     }
@@ -256,8 +312,8 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
         }
         let Some(block) = self.marshal.get_block(Height::new(height)).await else { return };
         let header = block.inner().header();
-        let Some(authorities) = self.shared.authorities_of(header.epoch.get()) else { return };
-        match certificate.verify(&self.shared.chain_id, &authorities, header) {
+        let Some(voters) = self.shared.voters_of(header.epoch.get()) else { return };
+        match certificate.verify(&self.shared.chain_id, &voters, header) {
             Ok(_) => {
                 self.shared.keep_certificate(height, certificate);
                 bump(&self.shared.signed);

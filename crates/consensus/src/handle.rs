@@ -11,7 +11,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-use voltmesh_ledger::{Block, Certificate, Epoch, Handover, Height, State, Transaction};
+use voltmesh_ledger::{AuthoritySet, Block, Certificate, Epoch, Handover, Height, State, Transaction};
 
 /// A connected node and how far it says it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,12 +84,14 @@ impl Handle {
         let changes: Vec<_> =
             self.shared.handovers.lock().iter().map(|(h, change)| (*h, change.clone())).collect();
         let mut out = Vec::new();
-        for (height, (header, authorities)) in changes {
+        for (height, (header, roster)) in changes {
             let Some(certificate) = self.shared.certificate(&self.marshal, height).await else {
                 self.shared.want_certificate(height);
                 break;
             };
-            out.push(Handover { header, certificate, authorities: authorities.as_ref().clone() });
+            let committee = roster.committee().map(|set| AuthoritySet::clone(set));
+            let authorities = AuthoritySet::clone(&roster.authorities);
+            out.push(Handover { header, certificate, authorities, committee });
         }
         out
     }
@@ -179,6 +181,12 @@ impl Handle {
     /// leader's clock or this one is wrong.
     pub fn clock_ahead(&self) -> u64 {
         self.shared.counts.lock().clock_ahead
+    }
+
+    /// Proposals since the start that left out what f + 1 authorities have waited for, so that this node withheld its
+    /// vote: their leaders censor, or do not hear.
+    pub fn censored(&self) -> u64 {
+        self.shared.counts.lock().censored
     }
 
     /// Anchors since the start that a block of this node left out, since their authority had used up its share of it.

@@ -1,6 +1,9 @@
 //! What nodes tell each other beside consensus, on [`crate::network::ROOTS`].
 
-use crate::roots::MAX_ASKED;
+use crate::{
+    overdue::{MAX_OVERDUE, Overdue},
+    roots::MAX_ASKED,
+};
 use bytes::BufMut;
 use commonware_codec::{Buf, EncodeSize, Error, RangeCfg, Read, ReadExt as _, Write};
 use voltmesh_ledger::{Certificate, MAX_AUTHORITIES, RootReceipt};
@@ -21,6 +24,12 @@ pub(crate) enum Message {
     WantCertificates(Vec<u64>),
     /// The certificate of the block at that height.
     Certificate(u64, Certificate),
+    /// Asks for the same number at once: measures the way.
+    Ping(u64),
+    /// Answers it.
+    Pong(u64),
+    /// Transactions that wait at the sender for too long.
+    Overdue(Vec<Overdue>),
 }
 
 impl Write for Message {
@@ -48,6 +57,18 @@ impl Write for Message {
                 height.write(buf);
                 certificate.write(buf);
             }
+            Self::Ping(nonce) => {
+                5u8.write(buf);
+                nonce.write(buf);
+            }
+            Self::Pong(nonce) => {
+                6u8.write(buf);
+                nonce.write(buf);
+            }
+            Self::Overdue(list) => {
+                7u8.write(buf);
+                list.write(buf);
+            }
         }
     }
 }
@@ -58,6 +79,8 @@ impl EncodeSize for Message {
             Self::Status { .. } => 16,
             Self::Receipts(receipts) => receipts.encode_size(),
             Self::WantReceipts(heights) | Self::WantCertificates(heights) => heights.encode_size(),
+            Self::Ping(_) | Self::Pong(_) => 8,
+            Self::Overdue(list) => list.encode_size(),
             Self::Certificate(_, certificate) => 8 + certificate.encode_size(),
         }
     }
@@ -74,6 +97,9 @@ impl Read for Message {
             2 => Self::WantReceipts(Vec::read_cfg(buf, &heights)?),
             3 => Self::WantCertificates(Vec::read_cfg(buf, &heights)?),
             4 => Self::Certificate(u64::read(buf)?, Certificate::read(buf)?),
+            5 => Self::Ping(u64::read(buf)?),
+            6 => Self::Pong(u64::read(buf)?),
+            7 => Self::Overdue(Vec::read_cfg(buf, &(RangeCfg::from(0..=MAX_OVERDUE), ()))?),
             other => return Err(Error::InvalidEnum(other)),
         })
     }
@@ -104,7 +130,9 @@ mod tests {
         check(Message::Receipts(vec![receipt]), "0101");
         check(Message::WantReceipts(vec![7, 8]), "020200000000000000070000000000000008");
         check(Message::WantCertificates(vec![7]), "03010000000000000007");
-        assert!(Message::decode(bytes::Bytes::from_static(&[5])).is_err());
+        check(Message::Ping(9), "050000000000000009");
+        check(Message::Pong(9), "060000000000000009");
+        assert!(Message::decode(bytes::Bytes::from_static(&[8])).is_err());
         assert!(Message::decode(Message::WantReceipts(vec![0; MAX_ASKED + 1]).encode()).is_err());
     }
 }

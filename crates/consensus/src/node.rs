@@ -34,7 +34,7 @@ use commonware_utils::{
 use rand::rand_core::CryptoRng;
 use std::{num::NonZeroU64, sync::Arc, time::Duration};
 use tracing::{debug, error, info};
-use voltmesh_ledger::{Block, PrivateKey, RootReceipt, State};
+use voltmesh_ledger::{Block, PrivateKey, RootReceipt, RoundTrips, State, Transaction};
 
 /// Final blocks that marshal hands over before the first of them is applied.
 const PENDING: usize = 16;
@@ -271,7 +271,15 @@ where
         turn: 0,
         round: 0,
     };
-    let driver = Driver { shared: shared.clone(), schemes, peers, epochs, key: config.private_key, signed };
+    let driver = Driver {
+        shared: shared.clone(),
+        schemes,
+        peers,
+        epochs,
+        key: config.private_key,
+        signed,
+        reported: None,
+    };
     let tasks = vec![
         broadcast.start(blocks),
         actor.start(Inbox(inbox), buffer, resolver),
@@ -327,8 +335,8 @@ fn settle_authorities(shared: &Shared, schemes: &Schemes, state: &State) {
     shared.note_authorities(state);
     let epoch = state.epoch();
     for epoch in [epoch, epoch.next(), epoch.next().next()] {
-        if let Some(authorities) = state.authorities_for(epoch) {
-            schemes.insert(epoch.get(), authorities);
+        if let Some(roster) = state.roster_for(epoch) {
+            schemes.insert(epoch.get(), roster);
         }
     }
 }
@@ -346,6 +354,8 @@ where
     epochs: Epochs<E, S, B>,
     key: PrivateKey,
     signed: mpsc::UnboundedSender<gossip::Event>,
+    /// The epoch whose round trips this node has reported last.
+    reported: Option<u64>,
 }
 
 impl<E, S, P, B> Driver<E, S, P, B>
@@ -417,6 +427,7 @@ where
         let now_ms = self.shared.now_ms();
         self.shared.announce(&block, digest, now_ms);
         let waited = self.shared.pool.lock().settle(&state, block.transactions(), now_ms);
+        self.forget_overdue(now_ms);
         {
             let mut counts = self.shared.counts.lock();
             waited.into_iter().for_each(|ms| counts.latency(ms));
@@ -427,6 +438,7 @@ where
         if !entries.is_empty() {
             self.sign(&state, now_ms);
         }
+        self.report(&state, now_ms);
         self.shared.tip.send_modify(|tip| {
             tip.height = height;
             tip.epoch = state.epoch().get();
@@ -437,6 +449,29 @@ where
         }
         acknowledgement.acknowledge();
         true
+    }
+
+    /// What is final, or waits nowhere here, is overdue no more.
+    fn forget_overdue(&self, now_ms: u64) {
+        let pool = self.shared.pool.lock();
+        self.shared.overdue.lock().retain(now_ms, |digest| pool.holds(digest));
+    }
+
+    /// In the second half of each epoch: what this node has measured of the others goes to the ledger.
+    fn report(&mut self, state: &State, now_ms: u64) {
+        let (epoch, length) = (state.epoch(), state.genesis().epoch_length);
+        let second_half = (state.height().get() + 1) % length > length / 2;
+        if !second_half || self.reported == Some(epoch.get()) || state.has_reported(&self.shared.me) {
+            return;
+        }
+        let Some(authorities) = state.authorities_for(epoch).filter(|set| set.contains(&self.shared.me))
+        else {
+            return;
+        };
+        let Some(micros) = self.shared.round_trips.lock().report(authorities) else { return };
+        self.reported = Some(epoch.get());
+        let report = RoundTrips::sign(&self.shared.chain_id, &self.key, epoch, micros);
+        self.shared.offer(Transaction::RoundTrips(report), state, now_ms);
     }
 
     /// Signs the log root after the block of `state`, if this node is an authority of its epoch, and collects the others'

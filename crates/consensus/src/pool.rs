@@ -2,7 +2,7 @@
 
 use crate::PublicKey;
 use commonware_codec::EncodeSize as _;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use voltmesh_ledger::{Digest, Error, State, Transaction};
 
 /// Anchors of one authority that wait. At one each 100 ms: 12.8 s without a block. 128 × 16 KiB = 2 MiB.
@@ -10,6 +10,9 @@ pub const MAX_ANCHORS: usize = 128;
 
 /// Registry transactions that wait, of any operator. 64 × 24 KiB = 1.5 MiB.
 pub const MAX_REGISTRY: usize = 64;
+
+/// Pieces of evidence that wait: one for each of the most authorities that may be faulty, of any witness.
+pub const MAX_EVIDENCE: usize = voltmesh_ledger::MAX_AUTHORITIES / 3;
 
 /// First repetition of an offer that is not final, in milliseconds. It doubles up to [`LAST_REPEAT_MS`].
 const FIRST_REPEAT_MS: u64 = 1_000;
@@ -48,6 +51,8 @@ impl From<Error> for SubmitError {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
     Registry(u64, Digest),
+    Evidence(Digest),
+    RoundTrips(PublicKey),
     Anchor(PublicKey, u64),
 }
 
@@ -55,6 +60,7 @@ enum Key {
 struct Entry {
     transaction: Transaction,
     digest: Digest,
+    since_ms: u64,
     /// Set if this node was asked to get it into the ledger.
     offer: Option<Offer>,
 }
@@ -73,6 +79,9 @@ pub struct Pool {
     /// Waiting anchors by authority.
     counts: BTreeMap<PublicKey, usize>,
     registry: usize,
+    evidence: usize,
+    #[cfg(test)]
+    pub censored: BTreeSet<PublicKey>,
 }
 
 impl Pool {
@@ -102,8 +111,16 @@ impl Pool {
         let waiting = match &key {
             Key::Anchor(authority, _) => self.counts.get(authority).copied().unwrap_or(0),
             Key::Registry(..) => self.registry,
+            Key::Evidence(_) => self.evidence,
+            // One waits for each authority; a newer one takes its place.
+            Key::RoundTrips(_) => 0,
         };
-        let bound = if matches!(key, Key::Anchor(..)) { MAX_ANCHORS } else { MAX_REGISTRY };
+        let bound = match &key {
+            Key::Anchor(..) => MAX_ANCHORS,
+            Key::Registry(..) => MAX_REGISTRY,
+            Key::Evidence(_) => MAX_EVIDENCE,
+            Key::RoundTrips(_) => 1,
+        };
         if waiting >= bound {
             return Err(SubmitError::Full { waiting });
         }
@@ -111,15 +128,17 @@ impl Pool {
         match &key {
             Key::Anchor(authority, _) => *self.counts.entry(authority.clone()).or_default() += 1,
             Key::Registry(..) => self.registry += 1,
+            Key::Evidence(_) => self.evidence += 1,
+            Key::RoundTrips(_) => {}
         }
         let offer = offered.then(|| Offer::new(now_ms));
-        self.entries.insert(key, Entry { transaction, digest, offer });
+        self.entries.insert(key, Entry { transaction, digest, since_ms: now_ms, offer });
         Ok(true)
     }
 
-    /// What a proposer offers to the next block, at most `bytes` of it: registry decisions by nonce, then anchors by
-    /// sequence, the authorities taking turns.
-    pub fn candidates(&self, bytes: usize) -> Vec<Transaction> {
+    /// What a proposer offers to the next block, at most `bytes` of it: what is `overdue`, registry decisions by nonce,
+    /// evidence, round trips, then anchors by sequence, the authorities taking turns.
+    pub fn candidates(&self, bytes: usize, overdue: &BTreeSet<Digest>) -> Vec<Transaction> {
         let mut left = bytes;
         let mut out = Vec::new();
         let mut push = |transaction: &Transaction, out: &mut Vec<Transaction>| {
@@ -129,10 +148,15 @@ impl Pool {
                 out.push(transaction.clone());
             }
         };
+        let (first, rest): (Vec<_>, Vec<_>) =
+            self.offered().partition(|(_, entry)| overdue.contains(&entry.digest));
+        first.into_iter().for_each(|(_, entry)| push(&entry.transaction, &mut out));
         let mut turns: BTreeMap<&PublicKey, Vec<&Transaction>> = BTreeMap::new();
-        for (key, entry) in &self.entries {
+        for (key, entry) in rest {
             match key {
-                Key::Registry(..) => push(&entry.transaction, &mut out),
+                Key::Registry(..) | Key::Evidence(_) | Key::RoundTrips(_) => {
+                    push(&entry.transaction, &mut out)
+                }
                 Key::Anchor(authority, _) => turns.entry(authority).or_default().push(&entry.transaction),
             }
         }
@@ -145,6 +169,39 @@ impl Pool {
             }
         }
         out
+    }
+
+    #[cfg(not(test))]
+    fn offered(&self) -> impl Iterator<Item = (&Key, &Entry)> {
+        self.entries.iter()
+    }
+
+    /// Without what this node, a censor in a test, keeps back.
+    #[cfg(test)]
+    fn offered(&self) -> impl Iterator<Item = (&Key, &Entry)> {
+        let kept_back = |key: &Key| matches!(key, Key::Anchor(by, _) if self.censored.contains(by));
+        self.entries.iter().filter(move |(key, _)| !kept_back(key))
+    }
+
+    /// Those of `digests` that wait here.
+    pub fn named(&self, digests: &BTreeSet<Digest>) -> Vec<Transaction> {
+        let named = self.entries.values().filter(|entry| digests.contains(&entry.digest));
+        named.map(|entry| entry.transaction.clone()).collect()
+    }
+
+    /// Names of what waits since `before_ms` or longer, and from now on repeated to the others by this node as well.
+    pub fn overdue(&mut self, before_ms: u64, now_ms: u64) -> Vec<Digest> {
+        let mut out = Vec::new();
+        for entry in self.entries.values_mut().filter(|entry| entry.since_ms <= before_ms) {
+            entry.offer.get_or_insert_with(|| Offer::new(now_ms));
+            out.push(entry.digest);
+        }
+        out
+    }
+
+    /// Whether a transaction of this name waits.
+    pub fn holds(&self, digest: &Digest) -> bool {
+        self.entries.values().any(|entry| entry.digest == *digest)
     }
 
     /// Drops what `state`, the newest final one, holds already or will never take. Returns how long ago, in
@@ -197,6 +254,8 @@ impl Pool {
         let entry = self.entries.remove(key)?;
         match key {
             Key::Registry(..) => self.registry -= 1,
+            Key::Evidence(_) => self.evidence -= 1,
+            Key::RoundTrips(_) => {}
             Key::Anchor(authority, _) => {
                 if let Some(count) = self.counts.get_mut(authority) {
                     *count -= 1;
@@ -252,6 +311,7 @@ fn check(transaction: &Transaction, state: &State) -> Result<(), SubmitError> {
                 state.check(transaction)?;
             }
         }
+        Transaction::Evidence(_) | Transaction::RoundTrips(_) => state.check(transaction)?,
     }
     Ok(())
 }
@@ -267,6 +327,15 @@ fn may_apply(transaction: &Transaction, state: &State) -> bool {
             state.check(transaction).is_ok()
         }
         Transaction::Registry(registry) => registry.nonce > state.nonce(),
+        Transaction::Evidence(evidence) => {
+            let roster = state.roster_for(evidence.epoch());
+            let accused = roster.and_then(|roster| evidence.accused(&roster.voters));
+            accused.is_some_and(|key| !state.convicted().contains_key(key) && state.admitted().contains(key))
+        }
+        Transaction::RoundTrips(report) => {
+            let epoch = state.genesis().epoch_of(state.height().next());
+            report.epoch == epoch && (epoch != state.epoch() || !state.has_reported(&report.authority))
+        }
     }
 }
 
@@ -284,6 +353,8 @@ fn key(transaction: &Transaction, digest: Digest) -> Key {
     match transaction {
         Transaction::Anchor(anchor) => Key::Anchor(anchor.authority.clone(), anchor.sequence),
         Transaction::Registry(registry) => Key::Registry(registry.nonce, digest),
+        Transaction::Evidence(_) => Key::Evidence(digest),
+        Transaction::RoundTrips(report) => Key::RoundTrips(report.authority.clone()),
     }
 }
 
@@ -312,7 +383,7 @@ mod tests {
         assert!(pool.due(1_009).is_empty());
         assert_eq!(pool.due(1_010), vec![first.clone()]);
         assert!(pool.due(2_000).is_empty(), "repetitions become rarer");
-        let next = state.build(pool.candidates(usize::MAX), Timestamp::from_millis(2_000));
+        let next = state.build(pool.candidates(usize::MAX, &BTreeSet::new()), Timestamp::from_millis(2_000));
         assert_eq!(pool.settle(&next.state, next.block.transactions(), 2_010), vec![2_000]);
         assert_eq!(pool.len(), 0);
         assert!(matches!(
@@ -353,7 +424,7 @@ mod tests {
             let decision = network.registry(nonce, vec![Action::EnrolVehicle { commitment: vehicle }]);
             pool.insert(decision, &state, 0, true).unwrap();
         }
-        let built = state.build(pool.candidates(usize::MAX), Timestamp::from_millis(2_000));
+        let built = state.build(pool.candidates(usize::MAX, &BTreeSet::new()), Timestamp::from_millis(2_000));
         assert_eq!(built.block.transactions().len(), 3);
         state = built.state;
         pool.settle(&state, built.block.transactions(), 0);
@@ -375,7 +446,7 @@ mod tests {
         ));
         pool.insert(anchor(&network, 1, 0, 0), &state, 0, true).unwrap();
         // Turns are taken, so the one anchor of authority 1 is among the first four.
-        let head: Vec<_> = pool.candidates(usize::MAX).into_iter().take(4).collect();
+        let head: Vec<_> = pool.candidates(usize::MAX, &BTreeSet::new()).into_iter().take(4).collect();
         assert!(head.contains(&anchor(&network, 1, 0, 0)));
     }
 
@@ -387,14 +458,14 @@ mod tests {
             let mut state = State::new(network.genesis());
             let mut pool = Pool::default();
             let mut logged = Vec::new();
-            let mut want = std::collections::BTreeSet::new();
+            let mut want = BTreeSet::new();
             for chunk in order.chunks(per_block) {
                 for (authority, sequence) in chunk {
                     let tag = *authority as u64 * 100 + sequence;
                     want.insert(batch(tag));
                     let _ = pool.insert(anchor(&network, *authority, *sequence, tag), &state, 0, true);
                 }
-                let built = state.build(pool.candidates(usize::MAX), Timestamp::from_millis(2_000));
+                let built = state.build(pool.candidates(usize::MAX, &BTreeSet::new()), Timestamp::from_millis(2_000));
                 state = built.state;
                 logged.extend(built.entries.into_iter().map(|entry| entry.batch));
                 pool.settle(&state, built.block.transactions(), 0);

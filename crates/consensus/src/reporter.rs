@@ -2,36 +2,32 @@
 
 use crate::shared::Shared;
 use commonware_actor::Feedback;
-use commonware_consensus::{
-    Reporter, Viewable as _,
-    marshal::Update,
-    simplex::types::{Activity, Attributable as _},
-    types::Participant,
-};
+use commonware_consensus::{Reporter, Viewable as _, marshal::Update, simplex::types::Activity};
 use commonware_cryptography::Digested;
 use commonware_utils::{acknowledgement::Exact, channel::mpsc};
 use std::sync::Arc;
 use tracing::warn;
-use voltmesh_ledger::{Block, Digest, Scheme};
+use voltmesh_ledger::{Block, Digest, Evidence, Justification, Scheme, Transaction};
 
 /// A final block and what to call once it is applied.
 pub(crate) type Finalised = (Digested<Block>, Exact);
 
-/// Notes views and misbehaviour. Votes are not verified again here: the numbers are for people, nothing follows from
-/// them.
+/// Notes views, keeps certificates for blocks to embed, and takes misbehaviour to the ledger.
 #[derive(Clone)]
 pub(crate) struct Observer(pub Arc<Shared>);
 
 impl Observer {
-    fn misbehaved(&self, signer: Participant, what: &'static str) {
-        let key = {
-            let epoch = self.0.tip.borrow().epoch;
-            self.0.sets.lock().get(&epoch).and_then(|set| set.get(signer.get() as usize).cloned())
-        };
-        if let Some(key) = key {
-            warn!(authority = %key, what, "authority misbehaves");
-            *self.0.counts.lock().misbehaviour.entry(key).or_default() += 1;
+    /// Votes that are reported may be unverified: the pool checks evidence before it takes it.
+    fn accuse(&self, evidence: Evidence) {
+        let shared = &self.0;
+        let voters = shared.voters_of(evidence.epoch().get());
+        let Some(key) = voters.as_ref().and_then(|voters| evidence.accused(voters)).cloned() else { return };
+        if !voters.is_some_and(|voters| evidence.verify(&shared.chain_id, &voters)) {
+            return;
         }
+        warn!(authority = %key, offence = %evidence.offence(), view = evidence.view(), "authority misbehaves");
+        *shared.counts.lock().misbehaviour.entry(key).or_default() += 1;
+        shared.offer(Transaction::Evidence(evidence), &shared.finalised(), shared.now_ms());
     }
 }
 
@@ -39,18 +35,22 @@ impl Reporter for Observer {
     type Activity = Activity<Scheme, Digest>;
 
     fn report(&mut self, activity: Self::Activity) -> Feedback {
-        match &activity {
-            Activity::ConflictingNotarize(evidence) => {
-                self.misbehaved(evidence.signer(), "two proposals notarised")
+        match activity {
+            Activity::ConflictingNotarize(votes) => {
+                self.accuse(Evidence::ConflictingNotarize(Box::new(votes)))
             }
-            Activity::ConflictingFinalize(evidence) => {
-                self.misbehaved(evidence.signer(), "two proposals finalised")
+            Activity::ConflictingFinalize(votes) => {
+                self.accuse(Evidence::ConflictingFinalize(Box::new(votes)))
             }
-            Activity::NullifyFinalize(evidence) => {
-                self.misbehaved(evidence.signer(), "view nullified and finalised")
+            Activity::NullifyFinalize(votes) => self.accuse(Evidence::NullifyFinalize(Box::new(votes))),
+            Activity::Notarization(certificate) => {
+                self.0.counts.lock().view = certificate.view().get();
+                self.0.votes.lock().keep(Justification::Notarization(certificate));
             }
-            Activity::Notarization(certificate) => self.0.counts.lock().view = certificate.view().get(),
-            Activity::Finalization(certificate) => self.0.counts.lock().view = certificate.view().get(),
+            Activity::Finalization(certificate) => {
+                self.0.counts.lock().view = certificate.view().get();
+                self.0.votes.lock().keep(Justification::Finalization(certificate));
+            }
             Activity::Nullification(certificate) => {
                 let mut counts = self.0.counts.lock();
                 counts.view = certificate.view().get();

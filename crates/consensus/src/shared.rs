@@ -1,6 +1,9 @@
 //! What the node's tasks, its handle and its subscriptions have in common.
 
-use crate::{PublicKey, chain::Chain, pool::Pool, protocol::Final, roots::Roots, watch};
+use crate::{
+    PublicKey, chain::Chain, overdue::OverdueList, pool::Pool, protocol::Final, roots::Roots,
+    round_trips::RoundTripTimes, votes::Votes, watch,
+};
 use commonware_consensus::marshal::{core::Mailbox, standard::Standard};
 use commonware_utils::{channel::mpsc, sync::Mutex};
 use std::{
@@ -8,7 +11,10 @@ use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
-use voltmesh_ledger::{AuthoritySet, Block, Certificate, Digest, Header, Height, Scheme, State};
+use tracing::debug;
+use voltmesh_ledger::{
+    AuthoritySet, Block, Certificate, Digest, Header, Height, Roster, Scheme, State, Transaction,
+};
 
 /// Marshal, as this node uses it.
 pub(crate) type Marshal = Mailbox<Scheme, Standard<Block>>;
@@ -48,6 +54,8 @@ pub(crate) struct Counts {
     pub clock_ahead: u64,
     /// Anchors left out of a block that this node built, since their authority had used up its share of it.
     pub over_quota: u64,
+    /// Proposals that left out what f + 1 authorities wait for, so that this node's vote was withheld.
+    pub censored: u64,
     /// Milliseconds from submission at this node to finality.
     pub latencies: VecDeque<u64>,
 }
@@ -74,10 +82,16 @@ pub(crate) struct Shared {
     pub chain: Mutex<Chain>,
     pub pool: Mutex<Pool>,
     pub roots: Mutex<Roots>,
-    /// Authorities by the first epoch in which they serve; each until the next entry.
-    pub sets: Mutex<BTreeMap<u64, Arc<AuthoritySet>>>,
-    /// Last headers of epochs that changed the authorities, and whom they named.
-    pub handovers: Mutex<BTreeMap<u64, (Header, Arc<AuthoritySet>)>>,
+    /// Rosters by the first epoch in which their sets serve; each until the next entry.
+    pub rosters: Mutex<BTreeMap<u64, Arc<Roster>>>,
+    /// Last headers of epochs that changed authorities or voters, and whom they named.
+    pub handovers: Mutex<BTreeMap<u64, (Header, Arc<Roster>)>>,
+    /// Certificates that blocks may embed.
+    pub votes: Mutex<Votes>,
+    /// Transactions that others, or this node, wait for in vain.
+    pub overdue: Mutex<OverdueList>,
+    /// Round trips to the other authorities.
+    pub round_trips: Mutex<RoundTripTimes>,
     pub peers: Mutex<BTreeMap<PublicKey, Heard>>,
     pub counts: Mutex<Counts>,
     pub certificates: Mutex<Certificates>,
@@ -106,7 +120,10 @@ impl Shared {
             chain: Mutex::new(chain),
             pool: Mutex::default(),
             roots: Mutex::new(Roots::new(chain_id)),
-            sets: Mutex::default(),
+            rosters: Mutex::default(),
+            votes: Mutex::default(),
+            overdue: Mutex::new(OverdueList::new(chain_id)),
+            round_trips: Mutex::default(),
             handovers: Mutex::default(),
             peers: Mutex::default(),
             counts: Mutex::default(),
@@ -153,24 +170,44 @@ impl Shared {
         self.tip.borrow().height
     }
 
+    /// The roster of an epoch that this node has seen. Its leaders may be those of an earlier epoch.
+    fn roster_of(&self, epoch: u64) -> Option<Arc<Roster>> {
+        self.rosters.lock().range(..=epoch).next_back().map(|(_, roster)| roster.clone())
+    }
+
     /// The authorities of an epoch that this node has seen.
     pub fn authorities_of(&self, epoch: u64) -> Option<Arc<AuthoritySet>> {
-        self.sets.lock().range(..=epoch).next_back().map(|(_, set)| set.clone())
+        self.roster_of(epoch).map(|roster| roster.authorities.clone())
+    }
+
+    /// Those of them that make blocks final.
+    pub fn voters_of(&self, epoch: u64) -> Option<Arc<AuthoritySet>> {
+        self.roster_of(epoch).map(|roster| roster.voters.clone())
+    }
+
+    /// Offers a transaction of this node's own making; one that the ledger has no use for is dropped.
+    pub fn offer(&self, transaction: Transaction, state: &State, now_ms: u64) {
+        match self.pool.lock().insert(transaction, state, now_ms, true) {
+            Ok(_) => bump(&self.pooled),
+            Err(error) => debug!(%error, "own transaction not taken"),
+        }
     }
 
     /// Notes what a final block settles about authorities.
     pub fn note_authorities(&self, state: &State) {
-        let mut sets = self.sets.lock();
+        let mut rosters = self.rosters.lock();
         let epoch = state.epoch();
         for epoch in [epoch, epoch.next(), epoch.next().next()] {
-            let Some(set) = state.authorities_for(epoch) else { continue };
-            let before = sets.range(..=epoch.get()).next_back().map(|(_, before)| before.clone());
-            if before.is_some_and(|before| before == *set) {
+            let Some(roster) = state.roster_for(epoch) else { continue };
+            let before = rosters.range(..=epoch.get()).next_back().map(|(_, before)| before);
+            if before.is_some_and(|before| {
+                before.authorities == roster.authorities && before.voters == roster.voters
+            }) {
                 continue;
             }
-            sets.insert(epoch.get(), set.clone());
+            rosters.insert(epoch.get(), roster.clone());
             if epoch == state.epoch().next().next() {
-                self.handovers.lock().insert(state.height().get(), (state.header().clone(), set.clone()));
+                self.handovers.lock().insert(state.height().get(), (state.header().clone(), roster.clone()));
             }
         }
     }

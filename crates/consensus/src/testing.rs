@@ -70,7 +70,12 @@ impl Cluster {
         epoch_length: u64,
         link: Link,
     ) -> Self {
-        let keys = testing::Network::with_epochs(n as u64, epoch_length);
+        Self::of(context, testing::Network::with_epochs(n as u64, epoch_length), link).await
+    }
+
+    /// The authorities of `keys`' genesis; none runs yet.
+    pub async fn of(context: &deterministic::Context, keys: testing::Network, link: Link) -> Self {
+        let n = keys.genesis().authorities.len();
         let (network, oracle) = simulated::Network::new(
             context.child("network"),
             simulated::Config {
@@ -244,6 +249,15 @@ impl Cluster {
                 self.connect(b, a).await;
             }
         }
+    }
+
+    /// Gives all links of one node another quality.
+    pub async fn relink(&mut self, index: usize, link: Link) {
+        let usual = std::mem::replace(&mut self.link, link);
+        for other in (0..self.members.len()).filter(|other| *other != index) {
+            self.connect(other, index).await;
+        }
+        self.link = usual;
     }
 
     async fn connect(&self, a: usize, b: usize) {

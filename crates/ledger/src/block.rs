@@ -2,6 +2,7 @@
 
 use crate::{
     error::Error,
+    justification::Justification,
     keys::{Digest, Epoch, Height},
     transaction::{Transaction, read_hash, write_hash},
 };
@@ -21,7 +22,7 @@ pub const MAX_BLOCK_BYTES: usize = 1024 * 1024;
 pub const MAX_TRANSACTIONS: usize = 1024;
 
 /// Version of the header's format.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// What a certificate makes final: where the block stands and what everything came to after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +35,9 @@ pub struct Header {
     pub time: Timestamp,
     /// Height divided by the epoch length.
     pub epoch: Epoch,
-    /// Digest of the transactions.
+    /// The view of the epoch in which it was proposed, from 1 on; after the parent's. Views between were skipped.
+    pub view: u64,
+    /// Digest of the embedded votes and the transactions.
     pub body: Digest,
     /// Batches in the log after this block.
     pub log_size: u64,
@@ -42,8 +45,11 @@ pub struct Header {
     pub log_root: Hash,
     /// RFC 9162 root over the registry's entries after this block.
     pub registry_root: Hash,
-    /// Digest of the authorities that are to serve in the next-but-one epoch; settled with the epoch's last block.
+    /// Digest of the authorities and voters that are to serve in the next-but-one epoch ([`crate::Roster::digest`]);
+    /// settled with the epoch's last block.
     pub authorities: Digest,
+    /// Digest of all that decides who leads: scores, counts, convictions.
+    pub election: Digest,
 }
 
 impl Header {
@@ -64,19 +70,29 @@ impl Header {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
     header: Header,
+    justification: Option<Arc<Justification>>,
     transactions: Arc<Vec<Transaction>>,
 }
 
 impl Block {
-    /// A block of these transactions; sets the header's body digest.
-    pub fn new(mut header: Header, transactions: Vec<Transaction>) -> Self {
-        header.body = Self::body_digest(&transactions);
-        Self { header, transactions: Arc::new(transactions) }
+    /// A block of these transactions with votes for an ancestor; sets the header's body digest.
+    pub fn new(
+        mut header: Header,
+        justification: Option<Justification>,
+        transactions: Vec<Transaction>,
+    ) -> Self {
+        header.body = Self::body_digest(justification.as_ref(), &transactions);
+        Self { header, justification: justification.map(Arc::new), transactions: Arc::new(transactions) }
     }
 
     /// The header.
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// Votes for an ancestor, if its proposer knew any that were not embedded before.
+    pub fn justification(&self) -> Option<&Justification> {
+        self.justification.as_deref()
     }
 
     /// What happens in it, in order.
@@ -89,12 +105,20 @@ impl Block {
         decode_bounded("block", bytes, MAX_BLOCK_BYTES, &())
     }
 
-    pub(crate) fn body_digest(transactions: &[Transaction]) -> Digest {
+    pub(crate) fn body_digest(justification: Option<&Justification>, transactions: &[Transaction]) -> Digest {
         let mut out =
-            Vec::with_capacity(64 + transactions.iter().map(EncodeSize::encode_size).sum::<usize>());
-        out.extend_from_slice(b"voltmesh-body-1");
+            Vec::with_capacity(2_048 + transactions.iter().map(EncodeSize::encode_size).sum::<usize>());
+        out.extend_from_slice(b"voltmesh-body-2");
+        write_justification(justification, &mut out);
         transactions.write(&mut out);
         Sha256::hash(&[&out])
+    }
+}
+
+fn write_justification(justification: Option<&Justification>, buf: &mut impl BufMut) {
+    justification.is_some().write(buf);
+    if let Some(votes) = justification {
+        votes.write(buf);
     }
 }
 
@@ -118,16 +142,18 @@ impl Write for Header {
         self.parent.write(buf);
         self.time.as_millis().write(buf);
         self.epoch.get().write(buf);
+        self.view.write(buf);
         self.body.write(buf);
         self.log_size.write(buf);
         write_hash(&self.log_root, buf);
         write_hash(&self.registry_root, buf);
         self.authorities.write(buf);
+        self.election.write(buf);
     }
 }
 
 impl FixedSize for Header {
-    const SIZE: usize = 1 + 8 + 32 + 8 + 8 + 32 + 8 + 32 + 32 + 32;
+    const SIZE: usize = 1 + 8 + 32 + 8 + 8 + 8 + 32 + 8 + 32 + 32 + 32 + 32;
 }
 
 impl Read for Header {
@@ -142,11 +168,13 @@ impl Read for Header {
             parent: Digest::read(buf)?,
             time: Timestamp::from_millis(u64::read(buf)?),
             epoch: Epoch::new(u64::read(buf)?),
+            view: u64::read(buf)?,
             body: Digest::read(buf)?,
             log_size: u64::read(buf)?,
             log_root: read_hash(buf)?,
             registry_root: read_hash(buf)?,
             authorities: Digest::read(buf)?,
+            election: Digest::read(buf)?,
         })
     }
 }
@@ -154,13 +182,17 @@ impl Read for Header {
 impl Write for Block {
     fn write(&self, buf: &mut impl BufMut) {
         self.header.write(buf);
+        write_justification(self.justification(), buf);
         self.transactions.write(buf);
     }
 }
 
 impl EncodeSize for Block {
     fn encode_size(&self) -> usize {
-        Header::SIZE + self.transactions.encode_size()
+        Header::SIZE
+            + 1
+            + self.justification().map_or(0, EncodeSize::encode_size)
+            + self.transactions.encode_size()
     }
 }
 
@@ -172,8 +204,9 @@ impl Read for Block {
         if buf.remaining() > MAX_BLOCK_BYTES {
             return Err(CodecError::InvalidLength(buf.remaining()));
         }
+        let justification = if bool::read(buf)? { Some(Justification::read(buf)?) } else { None };
         let transactions: Vec<Transaction> = Vec::read_cfg(buf, &(RangeCfg::from(0..=MAX_TRANSACTIONS), ()))?;
-        let block = Self::new(header.clone(), transactions);
+        let block = Self::new(header.clone(), justification, transactions);
         // The digest is the header's: it names these transactions only if the header does.
         if block.header.body != header.body {
             return Err(CodecError::Invalid("voltmesh_ledger::Block", "the header names other transactions"));

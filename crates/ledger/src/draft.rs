@@ -2,10 +2,14 @@
 
 use crate::{
     block::{Header, MAX_BLOCK_BYTES, MAX_TRANSACTIONS},
+    election::{Ancestor, Quarantine},
     error::Error,
     genesis::Operators,
+    justification::Justification,
     keys::{Digest, Epoch, Height, PublicKey},
+    misbehaviour::Evidence,
     registry::Changes,
+    round_trips::RoundTrips,
     sequence::SEQUENCE_WINDOW,
     state::{LogEntry, State},
     transaction::{
@@ -26,6 +30,7 @@ const FRAME_BYTES: usize = 8;
 pub(crate) struct Draft {
     state: State,
     height: Height,
+    epoch: Epoch,
     registry: Changes,
     bytes: usize,
     transactions: usize,
@@ -41,18 +46,34 @@ struct Used {
 }
 
 impl Draft {
-    pub fn new(state: &State, height: Height, epoch: Epoch) -> Self {
+    /// The block after `state`, in this view.
+    pub fn new(state: &State, height: Height, epoch: Epoch, view: u64) -> Self {
+        let parent = Ancestor {
+            block: state.block,
+            height: state.height(),
+            epoch: state.epoch(),
+            view: state.header.view,
+        };
         let mut state = state.clone();
         state.schedule.enter(epoch);
+        state.election.follow(parent, epoch, view, &state.schedule.current);
         Self {
             registry: state.registry.change(),
             state,
             height,
+            epoch,
             bytes: Header::SIZE + FRAME_BYTES,
             transactions: 0,
             used: BTreeMap::new(),
             anchored: Vec::new(),
         }
+    }
+
+    /// Embeds votes for an ancestor. Their signatures are checked apart.
+    pub fn justify(&mut self, votes: &Justification) -> Result<(), Error> {
+        self.state.election.justify(votes, &self.state.schedule)?;
+        self.bytes += votes.encode_size();
+        Ok(())
     }
 
     /// Applies a transaction. Signatures of anchors are checked apart, many at once.
@@ -64,6 +85,8 @@ impl Draft {
         match transaction {
             Transaction::Anchor(anchor) => self.anchor(anchor)?,
             Transaction::Registry(tx) => self.registry(tx)?,
+            Transaction::RoundTrips(report) => self.round_trips(report)?,
+            Transaction::Evidence(evidence) => self.evidence(evidence)?,
         }
         self.bytes = bytes;
         self.transactions += 1;
@@ -73,7 +96,7 @@ impl Draft {
     fn anchor(&mut self, anchor: &Anchor) -> Result<(), Error> {
         anchor.check_shape()?;
         let authority = &anchor.authority;
-        if !self.state.schedule.current.contains(authority) {
+        if !self.state.schedule.current.authorities.contains(authority) {
             return Err(Error::NotAuthority(authority.clone()));
         }
         if self.state.is_applied(authority, anchor.sequence) || anchor.sequence == u64::MAX {
@@ -97,6 +120,42 @@ impl Draft {
         Ok(())
     }
 
+    fn round_trips(&mut self, report: &RoundTrips) -> Result<(), Error> {
+        let by = &report.authority;
+        // The cheap reasons first: a signature is checked for a report that would count.
+        let mut election = self.state.election.clone();
+        election.report(report, self.epoch, &self.state.schedule.current)?;
+        if !report.verify(&self.state.chain) {
+            return Err(Error::Signature { what: "round trips", by: by.clone() });
+        }
+        self.state.election = election;
+        Ok(())
+    }
+
+    fn evidence(&mut self, evidence: &Evidence) -> Result<(), Error> {
+        let (epoch, view) = (evidence.epoch(), evidence.view());
+        let fails = |why| Error::Evidence { epoch, view, why };
+        let schedule = &self.state.schedule;
+        let voters = match schedule.roster(epoch) {
+            Some(roster) if epoch <= self.epoch => &roster.voters,
+            _ => return Err(fails("its voters are not known any more, or not yet")),
+        };
+        let Some(accused) = evidence.accused(voters).cloned() else {
+            return Err(fails("of nobody who votes there"));
+        };
+        if !schedule.admitted.contains(&accused) {
+            return Err(fails("the accused has left"));
+        }
+        if self.state.election.convicted().contains_key(&accused) {
+            return Err(Error::Convicted(accused));
+        }
+        if !evidence.verify(&self.state.chain, voters) {
+            return Err(fails("the votes are not the accused's"));
+        }
+        let of = Quarantine { since: self.height, offence: evidence.offence(), epoch, view };
+        self.state.election.convict(&accused, of)
+    }
+
     fn registry(&mut self, tx: &RegistryTx) -> Result<(), Error> {
         if tx.chain != self.state.chain {
             return Err(Error::Chain { found: tx.chain, want: self.state.chain });
@@ -113,6 +172,7 @@ impl Draft {
         // All or nothing: work on copies.
         let mut registry = self.registry.clone();
         let mut schedule = self.state.schedule.clone();
+        let mut election = self.state.election.clone();
         let mut operators = None;
         for action in &tx.actions {
             match action {
@@ -125,6 +185,7 @@ impl Draft {
                 Action::AdmitAuthority { key } => schedule.admit(key.clone())?,
                 Action::RemoveAuthority { key } => schedule.remove(key)?,
                 Action::RotateAuthority { old, new } => schedule.rotate(old, new.clone())?,
+                Action::PardonAuthority { key } => election.pardon(key)?,
                 Action::SetOperators { keys, threshold } => {
                     operators = Some(Operators::new(keys.iter().cloned(), *threshold)?);
                 }
@@ -132,6 +193,7 @@ impl Draft {
         }
         self.registry = registry;
         self.state.schedule = schedule;
+        self.state.election = election;
         self.state.nonce += 1;
         if let Some(operators) = operators {
             self.state.operators = Arc::new(operators);
@@ -139,9 +201,14 @@ impl Draft {
         Ok(())
     }
 
-    /// Hashes the registry and the log; the caller sets the header.
+    /// Settles the election if the epoch ends, hashes the registry and the log; the caller sets the header.
     pub fn finish(self) -> (State, Vec<LogEntry>) {
         let mut state = self.state;
+        let ends_epoch = state.genesis.ends_epoch(self.height);
+        if ends_epoch {
+            state.election.settle(&state.schedule.current, &state.schedule.admitted);
+        }
+        state.plan(self.epoch.next().next(), ends_epoch);
         state.registry = self.registry.finish();
         // Whose key serves nowhere any more never anchors again: it is retired.
         if state.windows.keys().any(|key| !state.schedule.knows(key)) {
@@ -176,7 +243,7 @@ pub(crate) fn forged_anchors(transactions: &[Transaction], chain: &Digest) -> Ve
         .iter()
         .filter_map(|transaction| match transaction {
             Transaction::Anchor(anchor) => Some((anchor, anchor.signed())),
-            Transaction::Registry(_) => None,
+            _ => None,
         })
         .collect();
     let all_valid = anchors.is_empty()
@@ -195,7 +262,7 @@ pub(crate) fn forged_anchors(transactions: &[Transaction], chain: &Digest) -> Ve
         .iter()
         .map(|transaction| match transaction {
             Transaction::Anchor(anchor) => !all_valid && !anchor.verify(chain),
-            Transaction::Registry(_) => false,
+            _ => false,
         })
         .collect()
 }

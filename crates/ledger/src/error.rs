@@ -156,6 +156,46 @@ pub enum Error {
         /// Which field.
         field: &'static str,
     },
+    /// The votes that a block embeds do not count there.
+    #[error("votes for block {block} embedded in a later one: {why}")]
+    Justification {
+        /// The block that they are for.
+        block: Digest,
+        /// What is wrong with them.
+        why: &'static str,
+    },
+    /// The block's view is not after its parent's.
+    #[error("block of view {found} on one of view {parent}")]
+    View {
+        /// The block's.
+        found: u64,
+        /// Its parent's in the same epoch, or zero.
+        parent: u64,
+    },
+    /// A report of round trips does not count. Measure anew in the next epoch.
+    #[error("round trips reported by {by}: {why}")]
+    RoundTrips {
+        /// Who reported.
+        by: PublicKey,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// Evidence that does not hold, or that is too old to be checked.
+    #[error("evidence of epoch {epoch}, view {view}: {why}")]
+    Evidence {
+        /// Epoch of the votes.
+        epoch: Epoch,
+        /// View of the votes.
+        view: u64,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The authority was convicted before. One conviction is enough.
+    #[error("authority {0} is convicted already")]
+    Convicted(PublicKey),
+    /// There is nothing to pardon.
+    #[error("authority {0} is not convicted")]
+    NotConvicted(PublicKey),
     /// A certificate does not make the block final.
     #[error("block {height} is not final: {why}")]
     NotFinal {

@@ -182,9 +182,12 @@ impl AnchorEvidence {
         let authorities = trust
             .authorities_for(header.epoch)
             .ok_or_else(|| ProofError::from(Stage::Finality, Error::UnknownEpoch(header.epoch)))?;
+        let voters = trust
+            .voters_for(header.epoch)
+            .ok_or_else(|| ProofError::from(Stage::Finality, Error::UnknownEpoch(header.epoch)))?;
         let signers = self
             .certificate
-            .verify(&chain, authorities, header)
+            .verify(&chain, voters, header)
             .map_err(|e| ProofError::from(Stage::Finality, e))?;
         let known: BTreeSet<&PublicKey> = authorities.keys().collect();
         if let Some(stranger) = self.receipts.iter().find(|receipt| !known.contains(&receipt.authority)) {

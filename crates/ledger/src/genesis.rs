@@ -2,14 +2,15 @@
 
 use crate::{
     block::{Block, Header},
+    election::{Election, Roster},
     error::Error,
-    keys::{AuthoritySet, Digest, Epoch, Height, PublicKey, public_key_from_hex},
+    keys::{AuthoritySet, Digest, Epoch, Height, MIN_AUTHORITIES, PublicKey, public_key_from_hex},
     registry::Registry,
     transaction::{MAX_OPERATORS, count},
 };
 use commonware_cryptography::{Hasher, Sha256};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 use voltmesh_telemetry::{Timestamp, merkle::Frontier};
 
 /// Longest genesis text read: 128 authorities of some 70 B and room for comments.
@@ -20,6 +21,9 @@ pub const MAX_CHAIN_NAME: usize = 64;
 
 /// Most blocks in an epoch: at ten a second, a year.
 pub const MAX_EPOCH_LENGTH: u64 = 315_360_000;
+
+/// Most views in a leader's term.
+pub const MAX_TERM_LENGTH: u32 = 64;
 
 /// Those who may enrol, revoke, admit and remove: `threshold` of `keys` must sign.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +70,10 @@ pub struct Genesis {
     pub operators: Operators,
     /// Blocks in an epoch, 1 to [`MAX_EPOCH_LENGTH`]. Epoch of height h is h / length.
     pub epoch_length: u64,
+    /// Views in a row that one leader has, 1 to [`MAX_TERM_LENGTH`]. Default 1.
+    pub term_length: u32,
+    /// How many of the authorities vote, elected by quality of service: 3 f + 1, at least 4. Default: all.
+    pub committee: Option<u8>,
 }
 
 impl Genesis {
@@ -89,7 +97,29 @@ impl Genesis {
             authorities: AuthoritySet::new(authorities)?,
             operators: Operators::new(operators, threshold)?,
             epoch_length,
+            term_length: 1,
+            committee: None,
         })
+    }
+
+    /// This genesis with leaders that have so many views in a row.
+    pub fn with_terms(mut self, term_length: u32) -> Result<Self, Error> {
+        if !(1..=MAX_TERM_LENGTH).contains(&term_length) {
+            return Err(wrong(format!("term_length is {term_length}, want 1 to {MAX_TERM_LENGTH}")));
+        }
+        self.term_length = term_length;
+        Ok(self)
+    }
+
+    /// This genesis with a committee of `k` = 3 f + 1 that votes; `None` if all authorities do.
+    pub fn with_committee(mut self, k: Option<u8>) -> Result<Self, Error> {
+        if let Some(k) = k
+            && (usize::from(k) < MIN_AUTHORITIES || k % 3 != 1)
+        {
+            return Err(wrong(format!("committee is {k}, want 4, 7, 10, 13 and so on")));
+        }
+        self.committee = k;
+        Ok(self)
     }
 
     /// Reads the TOML form.
@@ -113,7 +143,7 @@ impl Genesis {
         let mut part = |bytes: &[u8]| {
             hasher.update(bytes);
         };
-        part(b"voltmesh-genesis-1");
+        part(b"voltmesh-genesis-2");
         part(&(self.chain.len() as u64).to_be_bytes());
         part(self.chain.as_bytes());
         part(&self.time.as_millis().to_be_bytes());
@@ -123,6 +153,8 @@ impl Genesis {
         part(&(self.operators.keys().len() as u64).to_be_bytes());
         self.operators.keys().iter().for_each(|key| part(key.as_ref()));
         part(&(self.operators.threshold() as u64).to_be_bytes());
+        part(&self.term_length.to_be_bytes());
+        part(&[self.committee.unwrap_or(0)]);
         hasher.finalize().1
     }
 
@@ -134,14 +166,24 @@ impl Genesis {
                 parent: self.digest(),
                 time: self.time,
                 epoch: Epoch::zero(),
-                body: Block::body_digest(&[]),
+                view: 0,
+                body: Block::body_digest(None, &[]),
                 log_size: 0,
                 log_root: Frontier::new().root(),
                 registry_root: Registry::default().root(),
-                authorities: self.authorities.digest(),
+                authorities: self.roster().digest(),
+                election: Election::new(&self.authorities).digest(),
             },
+            None,
             Vec::new(),
         )
+    }
+
+    /// Who serves in epochs 0 and 1. A committee is the first by key: nothing is known of anyone yet.
+    pub fn roster(&self) -> Roster {
+        let authorities = Arc::new(self.authorities.clone());
+        let election = Election::new(&authorities);
+        election.plan(&authorities, Epoch::zero(), &authorities, self)
     }
 
     /// The epoch of a height.
@@ -162,6 +204,10 @@ pub(crate) struct RawGenesis {
     chain: String,
     time_ms: u64,
     epoch_length: u64,
+    #[serde(default = "one")]
+    term_length: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    committee: Option<u8>,
     threshold: u8,
     authorities: Vec<String>,
     operators: Vec<String>,
@@ -173,6 +219,8 @@ impl From<&Genesis> for RawGenesis {
             chain: genesis.chain.clone(),
             time_ms: genesis.time.as_millis(),
             epoch_length: genesis.epoch_length,
+            term_length: genesis.term_length,
+            committee: genesis.committee,
             threshold: genesis.operators.threshold() as u8,
             authorities: genesis.authorities.keys().map(ToString::to_string).collect(),
             operators: genesis.operators.keys().iter().map(ToString::to_string).collect(),
@@ -188,8 +236,14 @@ impl TryFrom<RawGenesis> for Genesis {
             |texts: &[String]| texts.iter().map(|t| public_key_from_hex(t)).collect::<Result<Vec<_>, _>>();
         let (authorities, operators) = (keys(&raw.authorities)?, keys(&raw.operators)?);
         let time = Timestamp::from_millis(raw.time_ms);
-        Genesis::new(raw.chain, time, authorities, operators, raw.threshold, raw.epoch_length)
+        Genesis::new(raw.chain, time, authorities, operators, raw.threshold, raw.epoch_length)?
+            .with_terms(raw.term_length)?
+            .with_committee(raw.committee)
     }
+}
+
+fn one() -> u32 {
+    1
 }
 
 fn wrong(why: String) -> Error {

@@ -31,13 +31,17 @@
 mod block;
 mod certificate;
 mod draft;
+mod election;
 mod error;
 mod evidence;
 mod genesis;
+mod justification;
 mod keys;
+mod misbehaviour;
 pub mod proof;
 mod receipt;
 mod registry;
+mod round_trips;
 mod schedule;
 mod sequence;
 mod state;
@@ -47,17 +51,21 @@ mod trust;
 
 pub use block::{Block, Header, MAX_BLOCK_BYTES, MAX_TRANSACTIONS};
 pub use certificate::{Certificate, Finalization, MAX_CERTIFICATE_BYTES};
+pub use election::{Leaders, MAX_ANCESTORS, PERFECT, PROBATION, Quarantine, Roster, Standing};
 pub use error::Error;
 pub use evidence::{AnchorEvidence, Anchored, MAX_EVIDENCE_BYTES, ProofError, Stage};
-pub use genesis::{Genesis, MAX_CHAIN_NAME, MAX_EPOCH_LENGTH, MAX_GENESIS_BYTES, Operators};
+pub use genesis::{Genesis, MAX_CHAIN_NAME, MAX_EPOCH_LENGTH, MAX_GENESIS_BYTES, MAX_TERM_LENGTH, Operators};
+pub use justification::{Justification, Notarization};
 pub use keys::{
     AuthoritySet, Digest, Epoch, Height, MAX_AUTHORITIES, MIN_AUTHORITIES, NAMESPACE, PrivateKey, PublicKey,
     Scheme, Signature, key_id, namespace, private_key, public_key, public_key_from_hex, signing_key,
     verifying_key,
 };
+pub use misbehaviour::{Evidence, Offence};
 pub use proof::{Proof, Proven};
 pub use receipt::RootReceipt;
 pub use registry::{Entry, MAX_ENTRIES, Registry, RegistryProof};
+pub use round_trips::{RoundTrips, UNREACHABLE};
 pub use schedule::MAX_RETIRED;
 pub use sequence::SEQUENCE_WINDOW;
 pub use state::{Built, LogEntry, State};

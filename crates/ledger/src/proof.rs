@@ -18,7 +18,7 @@ use crate::{
     transaction::{Commitment, commitment},
     trust::Trust,
 };
-use commonware_codec::Encode;
+use commonware_codec::{Encode, FixedSize as _};
 use ed25519_dalek::VerifyingKey;
 use voltmesh_telemetry::{
     BatchId, Digest as Hash, Record, RecordId, RecordReceipt, Signer,
@@ -177,7 +177,7 @@ impl Proof {
             root,
             opening,
             receipts,
-            header: decode_bounded("header", header, 256, &()).map_err(format)?,
+            header: decode_bounded("header", header, Header::SIZE, &()).map_err(format)?,
             certificate: decode_bounded("certificate", certificate, MAX_CERTIFICATE_BYTES, &())
                 .map_err(format)?,
             signer: decode_bounded("registry proof", signer, 4096, &()).map_err(format)?,

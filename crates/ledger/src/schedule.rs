@@ -1,6 +1,7 @@
 //! Who is an authority in which epoch: what changes in epoch e serves from epoch e + 2.
 
 use crate::{
+    election::Roster,
     error::Error,
     keys::{AuthoritySet, Epoch, PublicKey},
 };
@@ -9,31 +10,34 @@ use std::{collections::BTreeSet, sync::Arc};
 /// Most keys that a chain retires: 2^16 × 32 B = 2 MiB.
 pub const MAX_RETIRED: usize = 1 << 16;
 
-/// Sets of the epochs around the current one, and the keys that never return.
+/// Rosters of the epochs around the current one, and the keys that never return.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Schedule {
     pub epoch: Epoch,
     /// Served in `epoch` − 1.
-    pub previous: Arc<AuthoritySet>,
+    pub previous: Arc<Roster>,
     /// Serves in `epoch`.
-    pub current: Arc<AuthoritySet>,
+    pub current: Arc<Roster>,
     /// Serves in `epoch` + 1; settled.
-    pub next: Arc<AuthoritySet>,
+    pub next: Arc<Roster>,
     /// To serve in `epoch` + 2; changes until `epoch` ends.
-    pub planned: Arc<AuthoritySet>,
-    /// Were planned once and are not any more.
+    pub planned: Arc<Roster>,
+    /// Admitted by the operators, in quarantine or not.
+    pub admitted: Arc<AuthoritySet>,
+    /// Were admitted once and are not any more.
     pub retired: Arc<BTreeSet<PublicKey>>,
 }
 
 impl Schedule {
-    pub fn new(first: AuthoritySet) -> Self {
-        let set = Arc::new(first);
+    pub fn new(admitted: Arc<AuthoritySet>, first: Roster) -> Self {
+        let first = Arc::new(first);
         Self {
             epoch: Epoch::zero(),
-            previous: set.clone(),
-            current: set.clone(),
-            next: set.clone(),
-            planned: set,
+            previous: first.clone(),
+            current: first.clone(),
+            next: first.clone(),
+            planned: first,
+            admitted,
             retired: Arc::default(),
         }
     }
@@ -48,29 +52,41 @@ impl Schedule {
         }
     }
 
-    /// Whether `key` serves in any epoch still kept or planned.
+    /// The roster of an epoch that can no longer change: the previous, the current or the next one.
+    pub fn roster(&self, epoch: Epoch) -> Option<&Arc<Roster>> {
+        let now = self.epoch.get();
+        match epoch.get() {
+            e if e.checked_add(1) == Some(now) => Some(&self.previous),
+            e if e == now => Some(&self.current),
+            e if e == now + 1 => Some(&self.next),
+            _ => None,
+        }
+    }
+
+    /// Whether `key` serves in any epoch still kept, or may serve again.
     pub fn knows(&self, key: &PublicKey) -> bool {
-        [&self.current, &self.next, &self.planned].iter().any(|set| set.contains(key))
+        self.admitted.contains(key)
+            || [&self.current, &self.next].iter().any(|roster| roster.authorities.contains(key))
     }
 
     pub fn admit(&mut self, key: PublicKey) -> Result<(), Error> {
         self.not_retired(&key)?;
-        self.planned = Arc::new(self.planned.with(key)?);
+        self.admitted = Arc::new(self.admitted.with(key)?);
         Ok(())
     }
 
     pub fn remove(&mut self, key: &PublicKey) -> Result<(), Error> {
-        let planned = self.planned.without(key)?;
+        let admitted = self.admitted.without(key)?;
         self.retire(key)?;
-        self.planned = Arc::new(planned);
+        self.admitted = Arc::new(admitted);
         Ok(())
     }
 
     pub fn rotate(&mut self, old: &PublicKey, new: PublicKey) -> Result<(), Error> {
         self.not_retired(&new)?;
-        let planned = self.planned.replace(old, new)?;
+        let admitted = self.admitted.replace(old, new)?;
         self.retire(old)?;
-        self.planned = Arc::new(planned);
+        self.admitted = Arc::new(admitted);
         Ok(())
     }
 

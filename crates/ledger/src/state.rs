@@ -3,8 +3,10 @@
 use crate::{
     block::{Block, Header},
     draft::Draft,
+    election::{Ancestor, Election, Quarantine, Roster, Standing},
     error::Error,
     genesis::{Genesis, Operators},
+    justification::Justification,
     keys::{AuthoritySet, Digest, Epoch, Height, PublicKey},
     registry::{Registry, RegistryProof},
     schedule::Schedule,
@@ -54,6 +56,7 @@ pub struct State {
     pub(crate) operators: Arc<Operators>,
     pub(crate) nonce: u64,
     pub(crate) schedule: Schedule,
+    pub(crate) election: Election,
     pub(crate) log: Frontier,
     pub(crate) records: u64,
     pub(crate) windows: Arc<BTreeMap<PublicKey, Window>>,
@@ -70,7 +73,8 @@ impl State {
             registry: Registry::default(),
             operators: Arc::new(genesis.operators.clone()),
             nonce: 0,
-            schedule: Schedule::new(genesis.authorities.clone()),
+            schedule: Schedule::new(Arc::new(genesis.authorities.clone()), genesis.roster()),
+            election: Election::new(&genesis.authorities),
             log: Frontier::new(),
             records: 0,
             windows: Arc::default(),
@@ -153,22 +157,78 @@ impl State {
         self.windows.get(authority).is_some_and(|window| window.contains(sequence))
     }
 
-    /// The authorities of an epoch, as far as this state knows them for certain: the epoch before the last block's,
-    /// its own, the next one, and after an epoch's last block the next but one.
-    pub fn authorities_for(&self, epoch: Epoch) -> Option<&Arc<AuthoritySet>> {
-        let now = self.schedule.epoch.get();
-        match epoch.get() {
-            e if e.checked_add(1) == Some(now) => Some(&self.schedule.previous),
-            e if e == now => Some(&self.schedule.current),
-            e if e == now + 1 => Some(&self.schedule.next),
-            e if e == now + 2 && self.genesis.ends_epoch(self.height()) => Some(&self.schedule.planned),
-            _ => None,
-        }
+    /// Who serves in an epoch, as far as this state knows it for certain: the epoch before the last block's, its own,
+    /// the next one, and after an epoch's last block the next but one.
+    pub fn roster_for(&self, epoch: Epoch) -> Option<&Arc<Roster>> {
+        let planned = epoch.get() == self.schedule.epoch.get() + 2 && self.genesis.ends_epoch(self.height());
+        self.schedule.roster(epoch).or_else(|| planned.then_some(&self.schedule.planned))
     }
 
-    /// The authorities of the next-but-one epoch as planned so far; what headers name.
-    pub fn planned_authorities(&self) -> &Arc<AuthoritySet> {
+    /// The authorities of an epoch that [`Self::roster_for`] knows.
+    pub fn authorities_for(&self, epoch: Epoch) -> Option<&Arc<AuthoritySet>> {
+        self.roster_for(epoch).map(|roster| &roster.authorities)
+    }
+
+    /// Who serves in the next-but-one epoch as planned so far; what headers name.
+    pub fn planned(&self) -> &Arc<Roster> {
         &self.schedule.planned
+    }
+
+    /// The authorities of the next-but-one epoch as planned so far.
+    pub fn planned_authorities(&self) -> &Arc<AuthoritySet> {
+        &self.schedule.planned.authorities
+    }
+
+    /// Whom the operators have admitted, in quarantine or not.
+    pub fn admitted(&self) -> &Arc<AuthoritySet> {
+        &self.schedule.admitted
+    }
+
+    /// What blocks so far say of an admitted authority. `None` of one that no block has told of yet.
+    pub fn standing(&self, key: &PublicKey) -> Option<&Standing> {
+        self.election.standing(key)
+    }
+
+    /// Certificates that blocks of this epoch have embedded.
+    pub fn certificates(&self) -> u32 {
+        self.election.certificates()
+    }
+
+    /// Authorities convicted by evidence and not pardoned.
+    pub fn convicted(&self) -> &BTreeMap<PublicKey, Quarantine> {
+        self.election.convicted()
+    }
+
+    /// Those of them that will not serve in the next-but-one epoch: at most f, the others wait for a place.
+    pub fn quarantined(&self) -> Vec<PublicKey> {
+        self.election.quarantined(&self.schedule.admitted)
+    }
+
+    /// Whether `authority` has reported its round trips in this epoch.
+    pub fn has_reported(&self, authority: &PublicKey) -> bool {
+        self.election.has_reported(authority)
+    }
+
+    /// Blocks that the next one may embed votes for, the last block first.
+    pub fn ancestors(&self) -> impl Iterator<Item = Digest> {
+        let older = self.election.ancestors().iter().rev().map(|ancestor: &Ancestor| ancestor.block);
+        std::iter::once(self.block).chain(older)
+    }
+
+    /// Whether the votes that a next block embeds are those of their epoch's voters.
+    pub fn verify_votes(&self, votes: &Justification) -> bool {
+        let roster = self.schedule.roster(votes.epoch());
+        roster.is_some_and(|roster| votes.verify(&self.chain, &roster.voters))
+    }
+
+    /// Plans `epoch`, if the plan may have changed or is `settled` now.
+    pub(crate) fn plan(&mut self, epoch: Epoch, settled: bool) {
+        let Schedule { admitted, planned, .. } = &self.schedule;
+        let same = !settled && *planned.authorities == **admitted && self.election.convicted().is_empty();
+        if !same {
+            let incumbents = &self.schedule.current.voters;
+            self.schedule.planned = Arc::new(self.election.plan(admitted, epoch, incumbents, &self.genesis));
+        }
     }
 
     /// Height and epoch of the next block.
@@ -177,10 +237,16 @@ impl State {
         (height, self.genesis.epoch_of(height))
     }
 
+    /// The next view, if none is skipped.
+    fn next_view(&self) -> u64 {
+        let (_, epoch) = self.next();
+        if epoch == self.epoch() { self.header.view + 1 } else { 1 }
+    }
+
     /// Checks a transaction against this state as if it were the next block's only one.
     pub fn check(&self, transaction: &Transaction) -> Result<(), Error> {
         let (height, epoch) = self.next();
-        let mut draft = Draft::new(self, height, epoch);
+        let mut draft = Draft::new(self, height, epoch, self.next_view());
         draft.add(transaction)?;
         if let Transaction::Anchor(anchor) = transaction
             && !anchor.verify(&self.chain)
@@ -188,6 +254,19 @@ impl State {
             return Err(Error::Signature { what: "anchor", by: anchor.authority.clone() });
         }
         Ok(())
+    }
+
+    /// Whether `block`, a valid next one, could hold `transaction` besides what it holds.
+    pub fn could_also_hold(&self, block: &Block, transaction: &Transaction) -> bool {
+        let header = block.header();
+        if header.view < self.next_view() || (header.height, header.epoch) != self.next() {
+            return false;
+        }
+        let mut draft = Draft::new(self, header.height, header.epoch, header.view);
+        let embedded = block.justification().is_none_or(|votes| draft.justify(votes).is_ok());
+        embedded
+            && block.transactions().iter().all(|held| draft.add(held).is_ok())
+            && draft.add(transaction).is_ok()
     }
 
     /// Places of batches that follow this state's log, in the log that they lead to together. For blocks that are final
@@ -203,17 +282,37 @@ impl State {
             .collect()
     }
 
-    /// Builds the next block from those of `transactions` that are valid, in their order (registry transactions by
-    /// nonce, before all others). Its time is `now`, or the last block's if that is later.
+    /// [`Self::build_in`] the next view, without votes for an ancestor.
     pub fn build(&self, transactions: impl IntoIterator<Item = Transaction>, now: Timestamp) -> Built {
+        self.build_in(self.next_view(), None, transactions, now)
+    }
+
+    /// Builds the next block from those of `transactions` that are valid, in their order (registry transactions by
+    /// nonce and evidence before all others). Its time is `now`, or the last block's if that is later. `votes` are left
+    /// out if they may not be embedded; their signatures must have been checked.
+    ///
+    /// # Panics
+    ///
+    /// If `view` is not after that of the last block of the same epoch.
+    pub fn build_in(
+        &self,
+        view: u64,
+        votes: Option<Justification>,
+        transactions: impl IntoIterator<Item = Transaction>,
+        now: Timestamp,
+    ) -> Built {
+        assert!(view >= self.next_view(), "views go up");
         let (height, epoch) = self.next();
         let mut offered: Vec<Transaction> = transactions.into_iter().collect();
         offered.sort_by_key(|tx| match tx {
             Transaction::Registry(tx) => (0, tx.nonce),
-            Transaction::Anchor(_) => (1, 0),
+            Transaction::Evidence(_) => (1, 0),
+            Transaction::RoundTrips(_) => (2, 0),
+            Transaction::Anchor(_) => (3, 0),
         });
         let forged = crate::draft::forged_anchors(&offered, &self.chain);
-        let mut draft = Draft::new(self, height, epoch);
+        let mut draft = Draft::new(self, height, epoch, view);
+        let votes = votes.filter(|votes| draft.justify(votes).is_ok());
         let (mut taken, mut rejected) = (Vec::new(), Vec::new());
         for (transaction, forged) in offered.into_iter().zip(forged) {
             match (forged, &transaction) {
@@ -229,7 +328,7 @@ impl State {
         }
         let (mut state, entries) = draft.finish();
         let time = now.max(self.time());
-        let block = Block::new(state.commit(height, self.block, time, epoch), taken);
+        let block = Block::new(state.commit(height, self.block, time, epoch, view), votes, taken);
         state.header = block.header().clone();
         state.block = block.digest();
         Built { block, state, entries, rejected }
@@ -237,6 +336,21 @@ impl State {
 
     /// Executes the next block, proposed by anyone: checks everything.
     pub fn execute(&self, block: &Block) -> Result<(State, Vec<LogEntry>), Error> {
+        self.execute_knowing(block, |_| false)
+    }
+
+    /// [`Self::execute`], except that votes whose signatures are `known` to be good are not checked again.
+    pub fn execute_knowing(
+        &self,
+        block: &Block,
+        known: impl Fn(&Justification) -> bool,
+    ) -> Result<(State, Vec<LogEntry>), Error> {
+        if let Some(votes) = block.justification()
+            && !known(votes)
+            && !self.verify_votes(votes)
+        {
+            return Err(Error::Justification { block: votes.block(), why: "signatures do not verify" });
+        }
         if let Some(by) = crate::draft::first_forged(block.transactions(), &self.chain) {
             return Err(Error::Signature { what: "anchor", by });
         }
@@ -263,10 +377,16 @@ impl State {
         if header.time < self.time() {
             return Err(Error::TimeBackwards { found: header.time, parent: self.time() });
         }
-        let mut draft = Draft::new(self, height, epoch);
+        if header.view < self.next_view() {
+            return Err(Error::View { found: header.view, parent: self.next_view() - 1 });
+        }
+        let mut draft = Draft::new(self, height, epoch, header.view);
+        if let Some(votes) = block.justification() {
+            draft.justify(votes)?;
+        }
         block.transactions().iter().try_for_each(|transaction| draft.add(transaction))?;
         let (mut state, entries) = draft.finish();
-        let mut expected = state.commit(height, self.block, header.time, epoch);
+        let mut expected = state.commit(height, self.block, header.time, epoch, header.view);
         // A block is only ever made with its own body's digest, see `Block::new` and its decoder.
         expected.body = header.body;
         if let Some(field) = first_difference(&expected, header) {
@@ -278,17 +398,19 @@ impl State {
     }
 
     /// The header that this state's contents lead to, without the body.
-    fn commit(&self, height: Height, parent: Digest, time: Timestamp, epoch: Epoch) -> Header {
+    fn commit(&self, height: Height, parent: Digest, time: Timestamp, epoch: Epoch, view: u64) -> Header {
         Header {
             height,
             parent,
             time,
             epoch,
-            body: Block::body_digest(&[]),
+            view,
+            body: Block::body_digest(None, &[]),
             log_size: self.log.size(),
             log_root: self.log.root(),
             registry_root: self.registry.root(),
             authorities: self.schedule.planned.digest(),
+            election: self.election.digest(),
         }
     }
 }
@@ -300,6 +422,7 @@ fn first_difference(want: &Header, found: &Header) -> Option<&'static str> {
         ("log_root", want.log_root == found.log_root),
         ("registry_root", want.registry_root == found.registry_root),
         ("authorities", want.authorities == found.authorities),
+        ("election", want.election == found.election),
     ]
     .into_iter()
     .find_map(|(field, same)| (!same).then_some(field))

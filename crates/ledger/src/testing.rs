@@ -4,15 +4,15 @@
 //! made here passes the same checks as any other.
 
 use crate::{
-    Action, Anchor, AnchorEvidence, AuthoritySet, Block, Certificate, Commitment, Finalization, Genesis,
-    Handover, Header, Height, LogEntry, PrivateKey, Proof, PublicKey, RegistryTx, RootReceipt, State,
-    Transaction, Trust, commitment, private_key, proof::Opening,
+    Action, Anchor, AnchorEvidence, AuthoritySet, Block, Certificate, Commitment, Evidence, Finalization,
+    Genesis, Handover, Header, Height, Justification, LogEntry, Notarization, PrivateKey, Proof, PublicKey,
+    RegistryTx, RootReceipt, Scheme, State, Transaction, Trust, commitment, private_key, proof::Opening,
 };
 use commonware_consensus::{
-    simplex::types::{Finalize, Proposal},
+    simplex::types::{ConflictingNotarize, Finalize, Notarize, Proposal},
     types::{Round, View},
 };
-use commonware_cryptography::Signer as _;
+use commonware_cryptography::{Hasher as _, Sha256, Signer as _};
 use commonware_parallel::Sequential;
 use commonware_utils::non_empty;
 use std::collections::BTreeMap;
@@ -116,6 +116,12 @@ impl Network {
         }
     }
 
+    /// The same keys with another genesis of theirs.
+    pub fn with_genesis(mut self, genesis: Genesis) -> Self {
+        self.genesis = genesis;
+        self
+    }
+
     /// The genesis.
     pub fn genesis(&self) -> &Genesis {
         &self.genesis
@@ -151,15 +157,11 @@ impl Network {
     /// If they are too few, or a key is not at hand.
     pub fn finalize_by(&self, header: &Header, set: &AuthoritySet, signers: &[usize]) -> Certificate {
         let chain = self.genesis.digest();
-        let round = Round::new(header.epoch, View::new(header.height.get()));
-        let parent = View::new(header.height.get().saturating_sub(1));
-        let proposal = Proposal::new(round, parent, header.digest());
+        let proposal = proposal(header);
         let votes: Vec<_> = signers
             .iter()
             .map(|i| {
-                let key = set.get(*i).and_then(|public| self.authorities.get(public)).cloned();
-                let scheme = key.and_then(|key| set.signer(&chain, key));
-                let vote = scheme.and_then(|scheme| Finalize::sign(&scheme, proposal.clone()));
+                let vote = self.scheme(set, *i).and_then(|scheme| Finalize::sign(&scheme, proposal.clone()));
                 vote.unwrap_or_else(|| panic!("the test network has no key of authority {i}"))
             })
             .collect();
@@ -174,12 +176,64 @@ impl Network {
         self.finalize_by(header, set, &(0..set.len()).collect::<Vec<_>>())
     }
 
+    /// The votes of `signers` (indices into `set`) that the block with `header` may be built on, as the next one embeds
+    /// them.
+    ///
+    /// # Panics
+    /// If they are too few, or a key is not at hand.
+    pub fn notarize_by(&self, header: &Header, set: &AuthoritySet, signers: &[usize]) -> Justification {
+        let proposal = proposal(header);
+        let votes: Vec<_> = signers
+            .iter()
+            .map(|i| {
+                let vote = self.scheme(set, *i).and_then(|scheme| Notarize::sign(&scheme, proposal.clone()));
+                vote.unwrap_or_else(|| panic!("the test network has no key of authority {i}"))
+            })
+            .collect();
+        let verifier = set.verifier(&self.genesis.digest());
+        match Notarization::from_notarizes(&verifier, non_empty![@votes.iter()], &Sequential) {
+            Ok(notarization) => Justification::Notarization(notarization),
+            Err(why) => panic!("no certificate: {why}"),
+        }
+    }
+
+    /// Evidence that authority `i` of `set` voted for two blocks in a view.
+    ///
+    /// # Panics
+    /// If its key is not at hand.
+    pub fn equivocation(&self, header: &Header, set: &AuthoritySet, i: usize) -> Evidence {
+        let mut other = proposal(header);
+        other.payload = Sha256::hash(&[other.payload.as_ref()]);
+        let vote = |proposal| {
+            let vote = self.scheme(set, i).and_then(|scheme| Notarize::sign(&scheme, proposal));
+            vote.unwrap_or_else(|| panic!("the test network has no key of authority {i}"))
+        };
+        Evidence::ConflictingNotarize(Box::new(ConflictingNotarize::new(vote(proposal(header)), vote(other))))
+    }
+
+    fn scheme(&self, set: &AuthoritySet, i: usize) -> Option<Scheme> {
+        let key = self.authorities.get(set.get(i)?)?.clone();
+        set.signer(&self.genesis.digest(), key)
+    }
+
     /// Root receipts of f + 1 of `set`.
     pub fn root_receipts(&self, header: &Header, set: &AuthoritySet) -> Vec<RootReceipt> {
         let chain = self.genesis.digest();
         let keys = set.keys().filter_map(|public| self.authorities.get(public));
         keys.take(set.honest()).map(|key| RootReceipt::sign(&chain, key, header)).collect()
     }
+}
+
+fn proposal(header: &Header) -> Proposal<crate::Digest> {
+    let round = Round::new(header.epoch, View::new(header.view));
+    Proposal::new(round, View::new(header.view.saturating_sub(1)), header.digest())
+}
+
+/// `state` as a node would hold it whose memory has another score for `key`: what it builds, nobody else accepts.
+pub fn with_another_score(state: &State, key: &PublicKey, score: u32) -> State {
+    let mut state = state.clone();
+    state.election.change(key, |standing| standing.score = score);
+    state
 }
 
 /// A block that is final, with what belongs to it.
@@ -241,12 +295,12 @@ impl Chain {
         let built = self.state.build(transactions, self.state.time().plus_millis(100));
         assert!(built.rejected.is_empty(), "refused: {:?}", built.rejected);
         let header = built.block.header();
-        let Some(set) = built.state.authorities_for(header.epoch).cloned() else {
+        let Some(roster) = built.state.roster_for(header.epoch).cloned() else {
             unreachable!("a state knows its own epoch's authorities")
         };
         let block = FinalBlock {
-            certificate: self.network.finalize(header, &set),
-            root_receipts: self.network.root_receipts(header, &set),
+            certificate: self.network.finalize(header, &roster.voters),
+            root_receipts: self.network.root_receipts(header, &roster.authorities),
             block: built.block,
             entries: built.entries,
             state: built.state.clone(),
@@ -318,6 +372,7 @@ impl Chain {
                 header: block.block.header().clone(),
                 certificate: block.certificate.clone(),
                 authorities: AuthoritySet::clone(block.state.planned_authorities()),
+                committee: block.state.planned().committee().map(|set| AuthoritySet::clone(set)),
             })
             .collect()
     }

@@ -3,6 +3,8 @@
 use crate::{
     error::Error,
     keys::{Digest, MAX_AUTHORITIES, PrivateKey, PublicKey, Signature, transaction_namespace},
+    misbehaviour::Evidence,
+    round_trips::RoundTrips,
 };
 use bytes::BufMut;
 use commonware_codec::{Buf, Encode, EncodeSize, Error as CodecError, RangeCfg, Read, ReadExt, Write};
@@ -45,6 +47,10 @@ pub enum Transaction {
     Anchor(Anchor),
     /// Vehicles, authorities or operators change.
     Registry(RegistryTx),
+    /// An authority reports how far the others are.
+    RoundTrips(RoundTrips),
+    /// An authority is convicted.
+    Evidence(Evidence),
 }
 
 impl Transaction {
@@ -224,6 +230,11 @@ pub enum Action {
         /// Serves from the next-but-one epoch.
         new: PublicKey,
     },
+    /// A convicted authority may return: it serves from the next-but-one epoch, without a score and on probation.
+    PardonAuthority {
+        /// Convicted by evidence.
+        key: PublicKey,
+    },
     /// Replaces the operators at once.
     SetOperators {
         /// In order, none twice, 1 to [`MAX_OPERATORS`].
@@ -263,6 +274,14 @@ impl Write for Transaction {
                 1u8.write(buf);
                 tx.write(buf);
             }
+            Self::RoundTrips(report) => {
+                2u8.write(buf);
+                report.write(buf);
+            }
+            Self::Evidence(evidence) => {
+                3u8.write(buf);
+                evidence.write(buf);
+            }
         }
     }
 }
@@ -272,6 +291,8 @@ impl EncodeSize for Transaction {
         1 + match self {
             Self::Anchor(anchor) => anchor.encode_size(),
             Self::Registry(tx) => tx.encode_size(),
+            Self::RoundTrips(report) => report.encode_size(),
+            Self::Evidence(evidence) => evidence.encode_size(),
         }
     }
 }
@@ -283,6 +304,8 @@ impl Read for Transaction {
         match u8::read(buf)? {
             0 => Anchor::read(buf).map(Self::Anchor),
             1 => RegistryTx::read(buf).map(Self::Registry),
+            2 => RoundTrips::read(buf).map(Self::RoundTrips),
+            3 => Evidence::read(buf).map(Self::Evidence),
             other => Err(CodecError::InvalidEnum(other)),
         }
     }
@@ -378,6 +401,10 @@ impl Write for Action {
                 old.write(buf);
                 new.write(buf);
             }
+            Self::PardonAuthority { key } => {
+                7u8.write(buf);
+                key.write(buf);
+            }
             Self::SetOperators { keys, threshold } => {
                 6u8.write(buf);
                 keys.write(buf);
@@ -393,7 +420,8 @@ impl EncodeSize for Action {
             Self::EnrolVehicle { .. }
             | Self::RevokeVehicle { .. }
             | Self::AdmitAuthority { .. }
-            | Self::RemoveAuthority { .. } => 32,
+            | Self::RemoveAuthority { .. }
+            | Self::PardonAuthority { .. } => 32,
             Self::RotateVehicle { .. } | Self::RotateAuthority { .. } => 64,
             Self::SetOperators { keys, .. } => keys.encode_size() + 1,
         }
@@ -415,6 +443,7 @@ impl Read for Action {
                 keys: Vec::read_cfg(buf, &(RangeCfg::from(1..=MAX_OPERATORS), ()))?,
                 threshold: u8::read(buf)?,
             },
+            7 => Self::PardonAuthority { key: PublicKey::read(buf)? },
             other => return Err(CodecError::InvalidEnum(other)),
         })
     }

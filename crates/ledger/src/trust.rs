@@ -3,6 +3,7 @@
 use crate::{
     block::{Header, decode_bounded},
     certificate::{Certificate, MAX_CERTIFICATE_BYTES},
+    election::Roster,
     error::Error,
     genesis::{Genesis, RawGenesis},
     keys::{AuthoritySet, Digest, Epoch, MAX_AUTHORITIES, PublicKey, public_key_from_hex},
@@ -15,8 +16,8 @@ use commonware_codec::{
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
 
-/// Longest hand-over: a header, a certificate and 128 keys; about 13 KiB.
-pub const MAX_HANDOVER_BYTES: usize = Header::SIZE + MAX_CERTIFICATE_BYTES + MAX_AUTHORITIES * 32 + 8;
+/// Longest hand-over: a header, a certificate and twice 128 keys; about 17 KiB.
+pub const MAX_HANDOVER_BYTES: usize = Header::SIZE + MAX_CERTIFICATE_BYTES + 2 * MAX_AUTHORITIES * 32 + 16;
 
 /// Most changes of authorities that a trust file follows.
 pub const MAX_HANDOVERS: usize = 4096;
@@ -36,6 +37,8 @@ pub struct Handover {
     pub certificate: Certificate,
     /// Serve from the next-but-one epoch on.
     pub authorities: AuthoritySet,
+    /// Those of them that vote; `None` if all do.
+    pub committee: Option<AuthoritySet>,
 }
 
 impl Handover {
@@ -65,15 +68,23 @@ pub struct Trust {
     genesis: Genesis,
     chain: Digest,
     /// Sets by the first epoch in which they serve; each until the next one.
-    sets: BTreeMap<Epoch, Arc<AuthoritySet>>,
+    sets: BTreeMap<Epoch, Sets>,
     handovers: Vec<Handover>,
     cloud: Vec<PublicKey>,
+}
+
+/// The authorities of some epochs, and those of them that vote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Sets {
+    authorities: Arc<AuthoritySet>,
+    voters: Arc<AuthoritySet>,
 }
 
 impl Trust {
     /// Trusts a chain from its beginning.
     pub fn from_genesis(genesis: Genesis) -> Self {
-        let sets = BTreeMap::from([(Epoch::zero(), Arc::new(genesis.authorities.clone()))]);
+        let Roster { authorities, voters, .. } = genesis.roster();
+        let sets = BTreeMap::from([(Epoch::zero(), Sets { authorities, voters })]);
         Self { chain: genesis.digest(), genesis, sets, handovers: Vec::new(), cloud: Vec::new() }
     }
 
@@ -103,7 +114,16 @@ impl Trust {
 
     /// The authorities of an epoch, as far as the hand-overs seen tell.
     pub fn authorities_for(&self, epoch: Epoch) -> Option<&Arc<AuthoritySet>> {
-        self.sets.range(..=epoch).next_back().map(|(_, set)| set)
+        self.sets_for(epoch).map(|sets| &sets.authorities)
+    }
+
+    /// Those of them that make blocks final.
+    pub fn voters_for(&self, epoch: Epoch) -> Option<&Arc<AuthoritySet>> {
+        self.sets_for(epoch).map(|sets| &sets.voters)
+    }
+
+    fn sets_for(&self, epoch: Epoch) -> Option<&Sets> {
+        self.sets.range(..=epoch).next_back().map(|(_, sets)| sets)
     }
 
     /// Hand-overs that changed the authorities, in order.
@@ -118,22 +138,27 @@ impl Trust {
         if !self.genesis.ends_epoch(header.height) || self.genesis.epoch_of(header.height) != header.epoch {
             return fails("not the last block of its epoch");
         }
-        if handover.authorities.digest() != header.authorities {
+        let (authorities, committee) = (&handover.authorities, handover.committee.as_ref());
+        if Roster::digest_of(authorities, committee) != header.authorities {
             return fails("the header names other authorities");
         }
-        let Some(current) = self.authorities_for(header.epoch) else {
+        Roster::check(authorities, committee.unwrap_or(authorities))?;
+        let Some(current) = self.voters_for(header.epoch) else {
             return Err(Error::UnknownEpoch(header.epoch));
         };
         handover.certificate.verify(&self.chain, current, header)?;
         let from = handover.epoch();
-        if self.authorities_for(from).is_some_and(|known| **known == handover.authorities) {
+        let authorities = Arc::new(authorities.clone());
+        let voters = committee.map_or_else(|| authorities.clone(), |committee| Arc::new(committee.clone()));
+        let sets = Sets { authorities, voters };
+        if self.sets_for(from) == Some(&sets) {
             return Ok(false);
         }
         if self.sets.last_key_value().is_some_and(|(last, _)| *last >= from) {
             return fails("contradicts a later hand-over; keep both as evidence");
         }
         count("hand-overs", self.handovers.len() + 1, 1, MAX_HANDOVERS)?;
-        self.sets.insert(from, Arc::new(handover.authorities.clone()));
+        self.sets.insert(from, sets);
         self.handovers.push(handover.clone());
         Ok(true)
     }
@@ -187,17 +212,39 @@ struct RawTrust {
     genesis: RawGenesis,
 }
 
+/// The committee's keys, none if all authorities vote.
+fn committee(handover: &Handover) -> &[PublicKey] {
+    handover.committee.as_ref().map_or(&[], |set| set.as_set().as_ref())
+}
+
+/// Keys that must be in order; an empty list is no set.
+fn read_set(buf: &mut impl Buf) -> Result<Option<AuthoritySet>, CodecError> {
+    let keys: Vec<PublicKey> = Vec::read_cfg(buf, &(RangeCfg::from(0..=MAX_AUTHORITIES), ()))?;
+    if keys.is_empty() {
+        return Ok(None);
+    }
+    let unordered = CodecError::Invalid("voltmesh_ledger::Handover", "not an ordered set of authorities");
+    if !keys.is_sorted_by(|a, b| a < b) {
+        return Err(unordered);
+    }
+    AuthoritySet::new(keys).map(Some).map_err(|_| unordered)
+}
+
 impl Write for Handover {
     fn write(&self, buf: &mut impl BufMut) {
         self.header.write(buf);
         self.certificate.write(buf);
         self.authorities.as_set().as_ref().write(buf);
+        committee(self).write(buf);
     }
 }
 
 impl EncodeSize for Handover {
     fn encode_size(&self) -> usize {
-        Header::SIZE + self.certificate.encode_size() + self.authorities.as_set().as_ref().encode_size()
+        Header::SIZE
+            + self.certificate.encode_size()
+            + self.authorities.as_set().as_ref().encode_size()
+            + committee(self).encode_size()
     }
 }
 
@@ -207,12 +254,9 @@ impl Read for Handover {
     fn read_cfg(buf: &mut impl Buf, _: &()) -> Result<Self, CodecError> {
         let header = Header::read(buf)?;
         let certificate = Certificate::read(buf)?;
-        let keys: Vec<PublicKey> = Vec::read_cfg(buf, &(RangeCfg::from(0..=MAX_AUTHORITIES), ()))?;
-        let unordered = CodecError::Invalid("voltmesh_ledger::Handover", "not an ordered set of authorities");
-        if !keys.is_sorted_by(|a, b| a < b) {
-            return Err(unordered);
-        }
-        let authorities = AuthoritySet::new(keys).map_err(|_| unordered)?;
-        Ok(Self { header, certificate, authorities })
+        let none = CodecError::Invalid("voltmesh_ledger::Handover", "no authorities");
+        let authorities = read_set(buf)?.ok_or(none)?;
+        let committee = read_set(buf)?;
+        Ok(Self { header, certificate, authorities, committee })
     }
 }

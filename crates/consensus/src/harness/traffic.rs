@@ -94,6 +94,12 @@ impl<S> Counted<S> {
         assert!(channel < CHANNELS.len(), "channel {channel} is not the node's");
         Self { inner, me, channel, traffic }
     }
+
+    /// The sender, not counted any more.
+    #[cfg(test)]
+    pub(crate) fn into_inner(self) -> S {
+        self.inner
+    }
 }
 
 impl<S: LimitedSender<PublicKey = PublicKey>> LimitedSender for Counted<S> {

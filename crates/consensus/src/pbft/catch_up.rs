@@ -1,4 +1,4 @@
-//! What was lost or missed: status messages make peers repeat what they have said (TOCS 5.2), and committed blocks come with
+//! What was lost or missed: status messages make peers repeat what they have said (as in TOCS), and committed blocks come with
 //! their certificates, which prove themselves, from whoever has them.
 
 use super::{
@@ -9,7 +9,7 @@ use super::{
 };
 use commonware_codec::EncodeSize as _;
 use commonware_cryptography::Digestible as _;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 use tracing::debug;
 use voltmesh_ledger::{Block, Digest, Height, Timestamp};
 
@@ -34,6 +34,11 @@ const HISTORY_BYTES: usize = 64 * 1024 * 1024;
 
 /// Blocks that are in memory anyhow, see [`crate::chain`].
 const RECENT_BLOCKS: usize = 256;
+
+/// Heights beyond what a peer names, which may be any number.
+fn after(height: Height) -> (Bound<Height>, Bound<Height>) {
+    (Bound::Excluded(height), Bound::Unbounded)
+}
 
 /// Committed blocks, the newest of them without a gap.
 #[derive(Default)]
@@ -154,7 +159,8 @@ impl Core {
         }
         let executed = self.tip.height();
         let behind = self.catcher.heard.values().any(|height| *height > executed);
-        if behind || !self.is_active() || self.slots.values().any(|slot| slot.is_open()) {
+        let unstable = self.checkpoints.range(..=executed).next().is_some();
+        if behind || unstable || !self.is_active() || self.slots.values().any(|slot| slot.is_open()) {
             self.send(To::All, Message::Status(self.status()));
             if let Some((change, proofs)) = self.changes.get(&self.me).filter(|_| !self.is_active()).cloned()
             {
@@ -195,6 +201,11 @@ impl Core {
         {
             self.send(To::One(to), Message::Stable(certificate));
         }
+        let checkpoints = self.checkpoints.range(after(status.stable));
+        let ours: Vec<_> = checkpoints.filter_map(|(_, votes)| votes.of(self.me)).collect();
+        for (ballot, signature) in ours {
+            self.send(To::One(to), Message::Vote { ballot, signature });
+        }
         if status.view == self.entered && status.active && self.is_active() {
             self.repeat_votes(to, &status);
         }
@@ -203,7 +214,7 @@ impl Core {
     fn repeat_votes(&mut self, to: Seat, status: &Status) {
         let leads = self.voters.primary(self.view) == self.me;
         let mut messages = Vec::new();
-        for (height, slot) in self.slots.range(status.executed.next()..) {
+        for (height, slot) in self.slots.range(after(status.executed)) {
             if let Some(proposal) = slot.proposal.as_ref().filter(|_| leads && *height > status.accepted)
                 && let Some(open) = self.open.get(&proposal.ballot.digest)
             {

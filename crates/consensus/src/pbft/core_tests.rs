@@ -14,7 +14,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use std::{sync::Arc, time::Duration};
 use voltmesh_ledger::{Digest, Height, Timestamp, testing::Network};
 
-const START_MS: u64 = 1_000_000;
+pub(super) const START_MS: u64 = 1_000_000;
 
 /// In which way a seat is faulty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,7 +180,7 @@ impl Game {
     }
 }
 
-fn core(keys: &Network, seat: Seat, settings: Settings, now_ms: u64) -> Core {
+pub(super) fn core(keys: &Network, seat: Seat, settings: Settings, now_ms: u64) -> Core {
     let key = keys.authority(seat.0.into()).clone();
     let now = Timestamp::from_millis(now_ms);
     Core::new(keys.genesis(), key, settings, Duration::from_secs(60), now)
@@ -291,7 +291,43 @@ fn a_primary_has_only_its_pipeline_under_way() {
     assert!(core(&keys, Seat(1), settings, START_MS).parent().is_none(), "a backup builds nothing");
 }
 
-fn certificate(keys: &Network, ballot: Ballot, seats: &[u8]) -> Certificate {
+#[test]
+fn no_number_that_a_peer_says_is_too_great() {
+    let keys = Network::new(4);
+    let voters = Voters::new(keys.genesis());
+    let (view, height, far) = (View::new(u64::MAX), Height::new(u64::MAX), Timestamp::from_millis(START_MS));
+    let digest = keys.genesis().block().digest();
+    let signature = voters.sign(keys.authority(1), b"anything");
+    let mut messages = vec![Message::Fetch(height), Message::Want(height, digest)];
+    for (view, active) in [(view, true), (view, false), (View::zero(), true), (View::zero(), false)] {
+        let (executed, accepted, stable) = (height, height, height);
+        messages.push(Message::Status(Status { view, active, executed, accepted, stable }));
+    }
+    for phase in [Phase::Prepare, Phase::Commit, Phase::Checkpoint] {
+        for view in [view, View::zero()] {
+            let ballot = Ballot::new(phase, view, height, digest);
+            messages.push(Message::Vote { ballot, signature: signature.clone() });
+            messages.push(Message::Stable(certificate(&keys, ballot, &[0, 1, 2])));
+            let committed = certificate(&keys, ballot, &[0, 1, 2]);
+            messages.push(Message::Committed(vec![(committed.clone(), keys.genesis().block())]));
+            let signed = ViewChange::signed(View::new(u64::MAX), &ballot, &[ballot]);
+            let signature = voters.sign(keys.authority(1), &signed);
+            let change =
+                ViewChange { view: View::new(u64::MAX), base: ballot, prepared: vec![ballot], signature };
+            let proofs = Proofs { committed: vec![committed], prepared: Vec::new() };
+            messages.push(Message::ViewChange(change, proofs));
+        }
+    }
+    let mut replica = core(&keys, Seat(0), Settings::default(), START_MS);
+    for message in messages {
+        replica.handle(far, Input::Message(Seat(1), message));
+    }
+    assert_eq!(replica.view, View::zero());
+    assert_eq!(replica.tip.height(), Height::zero());
+}
+
+/// A certificate with the signatures of these seats.
+pub(super) fn certificate(keys: &Network, ballot: Ballot, seats: &[u8]) -> Certificate {
     let voters = Voters::new(keys.genesis());
     let sign = |seat: &u8| {
         let part = voters.part(&ballot, Seat(*seat));

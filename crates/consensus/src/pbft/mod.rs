@@ -9,10 +9,10 @@
 //! **Provided:** pre-prepare, prepare and commit with Ed25519 signatures; quorums of n − f of n authorities
 //! (2f + 1 of 3f + 1, OSDI 4.2); watermarks and checkpoints with n − f signatures (OSDI 4.3); view changes with prepared
 //! certificates and a new view that everybody computes again (OSDI 4.4); timeouts that double (OSDI 4.5.2); repetition of
-//! what was lost, upon status messages (TOCS 5.2); blocks with commit certificates for those that have missed some.
+//! what was lost, upon status messages (TOCS); blocks with commit certificates for those that have missed some.
 //!
 //! Where it departs from the papers, and why:
-//! - Signatures, not MACs, since everything else here is signed too. They are checked when there are enough for a quorum,
+//! - Signatures, not MACs, since everything else here is signed too. Votes are checked when there are enough for a quorum,
 //!   in one equation, and those beyond a quorum are never checked.
 //! - Commits are sent in order: for block n + 1 only after that for block n. A header names its parent, so a committed
 //!   block commits all blocks before it, and a new view needs no null requests: what follows a gap was never committed.
@@ -25,7 +25,7 @@
 //!
 //! **Not provided:** a journal. Nothing is written, so a replica that crashed does not return; proof of authority pays for
 //! fsync before its votes and this does not, which favours the baseline. Proactive recovery, read-only and tentative
-//! execution (TOCS 5.1). Changes of the authorities: those of the genesis serve for ever. Transfer of whole states: who
+//! execution (OSDI 5.1). Changes of the authorities: those of the genesis serve for ever. Transfer of whole states: who
 //! has missed more blocks than peers remember (4,096, or 64 MiB of them) stays behind.
 
 mod catch_up;
@@ -70,3 +70,5 @@ mod core_tests;
 mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod view_tests;

@@ -58,7 +58,7 @@ impl Core {
             if proposal.ballot.digest == digest {
                 self.keep(block);
             } else {
-                warn!(%height, %view, "the primary proposes two blocks");
+                debug!(%height, %view, "the primary proposes two blocks");
             }
             return;
         }

@@ -23,6 +23,7 @@ use commonware_p2p::{AddressableManager, Receiver, Recipients, Sender};
 use commonware_runtime::{Clock, Handle as Task, IoBuf, Metrics, Spawner};
 use commonware_utils::{SystemTimeExt as _, channel::mpsc};
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -272,7 +273,7 @@ impl<S: Sender<PublicKey = PublicKey>> Driver<S> {
             if now < turn.start + self.block_interval || (turn.waiting && !idle_over) {
                 return;
             }
-            let candidates = self.shared.pool.lock().candidates(self.block_bytes);
+            let candidates = self.shared.pool.lock().candidates(self.block_bytes, &BTreeSet::new());
             let time = Timestamp::from_millis(now.epoch_millis());
             let Built { block, state, entries, .. } = parent.build(candidates, time);
             if block.transactions().is_empty() && !idle_over {

@@ -177,14 +177,13 @@ impl Core {
             if height > executed {
                 let proposal = Proposal::new(view, header, signature.clone(), true);
                 self.slots.entry(height).or_default().proposal = Some(proposal);
-            } else if self.history.digest(height).is_none_or(|ours| ours == digest) {
+            } else if let Some(ours) = self.history.digest(height) {
+                assert_eq!(ours, digest, "a valid new view contradicts a committed block");
                 // Final here, so this replica can stand by it at once; the others may need its votes.
                 if !leads {
                     self.cast(Phase::Prepare, height, digest);
                 }
                 self.cast(Phase::Commit, height, digest);
-            } else {
-                panic!("a valid new view contradicts a committed block");
             }
         }
         self.slots.retain(|_, slot| slot.is_open() || slot.prepared.is_some() || slot.committed.is_some());

@@ -12,7 +12,7 @@ use commonware_cryptography::Digestible as _;
 use commonware_p2p::{AddressableManager, Blocker, Recipients, Sender};
 use commonware_utils::channel::mpsc;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, SystemTime},
 };
 use tracing::debug;
@@ -111,7 +111,7 @@ where
         let head = self.tree.head();
         let mut left = self.block_bytes;
         let mut anchors: BTreeMap<PublicKey, usize> = BTreeMap::new();
-        let mut candidates = self.shared.pool.lock().candidates(usize::MAX);
+        let mut candidates = self.shared.pool.lock().candidates(usize::MAX, &BTreeSet::new());
         candidates.retain(|transaction| {
             if is_applied(transaction, &head) {
                 return false;

@@ -33,7 +33,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 use tracing::{debug, error, info, warn};
-use voltmesh_ledger::{Block, Digest, MAX_BLOCK_BYTES, PrivateKey, State};
+use voltmesh_ledger::{Block, Digest, MAX_BLOCK_BYTES, PrivateKey, State, Transaction};
 
 /// Starts all tasks as children of `context`.
 pub(super) fn spawn<E, S, R, P, B>(
@@ -242,8 +242,15 @@ where
         }
         let transactions = abandoned.iter().flat_map(|block| block.transactions());
         for transaction in transactions.filter(|transaction| !is_applied(transaction, head)) {
-            if let Err(error) = pool.insert(transaction.clone(), &finalised, now_ms, false) {
+            // This node's own are offers still, unless they were final: then they become offers again.
+            let mine =
+                matches!(transaction, Transaction::Anchor(anchor) if anchor.authority == self.shared.me);
+            if mine && offers.room().is_ok() {
+                offers.add(transaction.clone());
+            }
+            if let Err(error) = pool.insert(transaction.clone(), &finalised, now_ms, mine) {
                 debug!(%error, "transaction of an abandoned block not taken back: whoever offers it does it again");
+                offers.refused |= mine && matches!(error, SubmitError::Full { .. });
             }
         }
         drop((pool, offers));

@@ -316,6 +316,30 @@ fn miners_that_hash_agree() {
     });
 }
 
+#[test]
+fn a_transaction_takes_seven_intervals() {
+    run(11, |context| async move {
+        let mut miners = Miners::started(&context, 4, every(1_000), good_link()).await;
+        let mut submitted = BTreeMap::new();
+        for tag in 0..800 {
+            submitted.insert(miners.submit(0, tag), context.current());
+            context.sleep(Duration::from_millis(500)).await;
+        }
+        let batches: Vec<_> = submitted.keys().copied().collect();
+        miners.logged(0, &batches).await;
+        let mut waited = Duration::ZERO;
+        for told in miners.chain(0).values() {
+            for transaction in told.block.transactions() {
+                let Transaction::Anchor(anchor) = transaction else { continue };
+                waited += told.at.duration_since(submitted[&anchor.batches[0]]).unwrap();
+            }
+        }
+        // One until the next block, which has no memory of when the last one was, and six for those that stand on it.
+        let mean = waited.as_secs_f64() / submitted.len() as f64;
+        assert!((6.5..7.5).contains(&mean), "{mean} s");
+    });
+}
+
 /// Three miners beside one whose network `act` uses instead.
 async fn beside(
     context: &deterministic::Context,
@@ -426,4 +450,44 @@ fn the_same_seed_leads_to_the_same_chain() {
     let seeded = |seed| once(20, Work::Virtual { seed: Some(seed) });
     assert_eq!(seeded(1), seeded(1));
     assert_ne!(seeded(1).1, seeded(2).1);
+}
+
+/// Longer: `cargo test -p voltmesh-consensus --features slow`.
+#[cfg(feature = "slow")]
+#[test]
+fn miners_are_cut_off_at_random_slow() {
+    use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+    for seed in 100..160 {
+        run(seed, |context| async move {
+            let mut rng = StdRng::seed_from_u64(seed);
+            let lossy = Link { success_rate: probability!(0.95), ..link(50, 30) };
+            let mut miners = Miners::started(&context, 7, every(500), lossy.clone()).await;
+            let mut batches = Vec::new();
+            for round in 0..12 {
+                let size = rng.random_range(1..=3);
+                let group: Vec<usize> = (0..size).map(|_| rng.random_range(0..7)).collect();
+                miners.cluster.partition(&group).await;
+                for index in 0..7 {
+                    batches.push(miners.submit(index, round * 100 + index as u64));
+                }
+                context.sleep(Duration::from_millis(rng.random_range(500..10_000))).await;
+                miners.cluster.heal(lossy.clone()).await;
+                context.sleep(Duration::from_millis(rng.random_range(500..5_000))).await;
+            }
+            for index in 0..7 {
+                miners.logged(index, &batches).await;
+            }
+            let height = (0..7).map(|index| miners.replica(index).state().height().get()).max().unwrap_or(0);
+            miners.agree(height).await;
+            for index in 0..7 {
+                let member = &miners.members[&index];
+                let twice = member.told.len() - miners.chain(index).len();
+                assert_eq!(
+                    twice as u64,
+                    miners.detours(index).conflicting_finals,
+                    "seed {seed}, node {index}"
+                );
+            }
+        });
+    }
 }

@@ -140,7 +140,7 @@ proptest! {
             6 => header.parent = header.authorities,
             _ => header.time = Timestamp::from_millis(999),
         }
-        let forged = Block::new(header, built.block.transactions().to_vec());
+        let forged = Block::new(header, None, built.block.transactions().to_vec());
         prop_assert!(state.execute(&forged).is_err());
     }
 }
@@ -187,7 +187,7 @@ fn refusals_name_their_reason() {
     let good = anchor(&network, 1, 0, [2]);
     let built = state.build([Transaction::Anchor(other_chain.clone()), good.clone()], now());
     assert_eq!(built.block.transactions(), std::slice::from_ref(&good));
-    let forged = Block::new(built.block.header().clone(), vec![Transaction::Anchor(other_chain), good]);
+    let forged = Block::new(built.block.header().clone(), None, vec![Transaction::Anchor(other_chain), good]);
     assert!(matches!(state.execute(&forged), Err(Error::Signature { .. })));
 }
 
@@ -230,7 +230,7 @@ fn time_never_goes_back_and_is_checked_against_the_clock_with_a_bound() {
     let built = state.build([], Timestamp::from_millis(4_000));
     assert_eq!(built.block.header().time, Timestamp::from_millis(9_000));
     let early = Header { time: Timestamp::from_millis(8_999), ..built.block.header().clone() };
-    assert!(matches!(state.execute(&Block::new(early, Vec::new())), Err(Error::TimeBackwards { .. })));
+    assert!(matches!(state.execute(&Block::new(early, None, Vec::new())), Err(Error::TimeBackwards { .. })));
 
     let check = |now, bound| built.block.header().check_clock(Timestamp::from_millis(now), bound).is_ok();
     assert!(check(9_000, 0) && check(8_500, 500) && check(u64::MAX, 0));

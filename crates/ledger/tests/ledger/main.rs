@@ -2,6 +2,7 @@
 
 mod chain;
 mod codec;
+mod election;
 mod evidence;
 mod golden;
 mod proof;

@@ -92,6 +92,7 @@ fn hand_overs_that_do_not_fit_are_refused() {
         header: block.block.header().clone(),
         certificate: block.certificate.clone(),
         authorities: (**block.state.planned_authorities()).clone(),
+        committee: None,
     };
     check(&genesis, &middle, "not the last block");
     // The certificate of another block.
@@ -127,6 +128,6 @@ fn wrong_trust_texts_say_what_is_wrong() {
     };
     check(good.replace("testing", "another"), "but the genesis below");
     check(good.replace("handovers = [\"", "handovers = [\"x"), "not hex");
-    check(good.replace("handovers = [\"01", "handovers = [\"02"), "malformed hand-over");
+    check(good.replace("handovers = [\"02", "handovers = [\"03"), "malformed hand-over");
     check("a = ".into(), "trust file");
 }

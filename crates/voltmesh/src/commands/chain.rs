@@ -138,6 +138,14 @@ fn show_block(block: &Block, as_json: bool) -> Result<()> {
                 "kind": "registry", "nonce": registry.nonce, "actions": registry.actions.len(),
                 "signatures": registry.signatures.len(),
             }),
+            Transaction::RoundTrips(report) => json!({
+                "kind": "round_trips", "authority": report.authority.to_string(), "epoch": report.epoch.get(),
+                "micros": report.micros,
+            }),
+            Transaction::Evidence(evidence) => json!({
+                "kind": "evidence", "offence": evidence.offence().to_string(), "epoch": evidence.epoch().get(),
+                "view": evidence.view(),
+            }),
         })
         .collect();
     let value = json!({

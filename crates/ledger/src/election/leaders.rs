@@ -1,0 +1,196 @@
+//! Who leads when: a schedule by weight, fixed for an epoch.
+//!
+//! Smooth weighted round-robin: in each turn everyone gains its weight, the richest leads and pays the sum. So turns
+//! are spread evenly, never bunched. Whoever led in the last f turns waits.
+
+use crate::keys::Epoch;
+use std::sync::Arc;
+
+/// Turns per voter before the schedule repeats. The least share is 1 / (8 n), so each gets two.
+const TURNS_PER_VOTER: usize = 16;
+
+/// The least share of turns is one in this many times the number of voters.
+const FLOOR_DIVISOR: u64 = 8;
+
+/// The largest share of turns is this many halves of an equal one: 1.5 / n.
+const CAP_HALVES: u64 = 3;
+
+/// Weights of this size are normalised to.
+const SCALE: u64 = 1 << 32;
+
+/// The schedule of one epoch. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaders {
+    /// Indices into the voters.
+    turns: Arc<Vec<u16>>,
+    /// Where in it an epoch begins, so that short epochs together go through all of it.
+    offset: usize,
+    term_length: u32,
+}
+
+impl Leaders {
+    /// The schedule for scores in parts per million, one per voter. `None` stands for one that must not lead. In epoch
+    /// `epoch`, whose blocks are `epoch_length`; each turn is `term_length` views; the last `recent` leaders wait.
+    pub fn new(
+        scores: &[Option<u32>],
+        epoch: Epoch,
+        epoch_length: u64,
+        term_length: u32,
+        recent: usize,
+    ) -> Self {
+        let weights = weights(scores);
+        let turns = schedule(&weights, recent);
+        let per_epoch = epoch_length.div_ceil(u64::from(term_length));
+        let offset = (u128::from(epoch.get()) * u128::from(per_epoch) % turns.len() as u128) as usize;
+        Self { turns: Arc::new(turns), offset, term_length }
+    }
+
+    /// Views in a row that one leader has.
+    pub fn term_length(&self) -> u32 {
+        self.term_length
+    }
+
+    /// The term that holds `view`. Views begin at 1.
+    pub fn term_of(&self, view: u64) -> u64 {
+        view.saturating_sub(1) / u64::from(self.term_length)
+    }
+
+    /// Whether `view` is the last of its term.
+    pub fn ends_term(&self, view: u64) -> bool {
+        view.is_multiple_of(u64::from(self.term_length))
+    }
+
+    /// Index of the voter that leads in this term.
+    pub fn leader_of_term(&self, term: u64) -> usize {
+        let turn = (self.offset as u128 + u128::from(term)) % self.turns.len() as u128;
+        self.turns[turn as usize].into()
+    }
+
+    /// Index of the voter that leads in this view.
+    pub fn leader(&self, view: u64) -> usize {
+        self.leader_of_term(self.term_of(view))
+    }
+
+    /// Share of turns of the voter at `index`, in parts per million.
+    pub fn share_ppm(&self, index: usize) -> u32 {
+        let own = self.turns.iter().filter(|turn| usize::from(**turn) == index).count();
+        (own * 1_000_000 / self.turns.len()) as u32
+    }
+}
+
+/// The square of each score, at least 1 / 8 and at most 3 / 2 of an equal share; zero for those that must not lead.
+fn weights(scores: &[Option<u32>]) -> Vec<u64> {
+    let n = scores.len() as u64;
+    let mut weights: Vec<u64> =
+        scores.iter().map(|score| score.map_or(0, |score| u64::from(score) * u64::from(score))).collect();
+    let sum: u64 = weights.iter().sum();
+    if sum == 0 {
+        return scores.iter().map(|score| u64::from(score.is_some())).collect();
+    }
+    for (weight, score) in weights.iter_mut().zip(scores) {
+        let scaled = (u128::from(*weight) * u128::from(SCALE) / u128::from(sum)) as u64;
+        *weight = if score.is_some() { scaled.max(SCALE / (FLOOR_DIVISOR * n)) } else { 0 };
+    }
+    // Each cut lowers the sum and so the cap; what is left converges geometrically.
+    for _ in 0..64 {
+        let cap = weights.iter().sum::<u64>() * CAP_HALVES / (2 * n);
+        if weights.iter().all(|weight| *weight <= cap + 1) {
+            break;
+        }
+        weights.iter_mut().for_each(|weight| *weight = (*weight).min(cap));
+    }
+    weights
+}
+
+/// Smooth weighted round-robin over one period, so that also across its end nobody leads twice within `recent` + 1
+/// turns.
+fn schedule(weights: &[u64], recent: usize) -> Vec<u16> {
+    let able = weights.iter().filter(|weight| **weight > 0).count();
+    // At the end of the period the last `recent` and the first `recent` are out.
+    let recent = recent.min(able.saturating_sub(1) / 2);
+    let period = TURNS_PER_VOTER * weights.len();
+    let sum: i128 = weights.iter().map(|weight| i128::from(*weight)).sum();
+    let mut credit = vec![0_i128; weights.len()];
+    let mut turns: Vec<u16> = Vec::with_capacity(period);
+    for turn in 0..period {
+        credit.iter_mut().zip(weights).for_each(|(credit, weight)| *credit += i128::from(*weight));
+        let last = &turns[turn.saturating_sub(recent)..];
+        let first = &turns[..recent.saturating_sub(period - 1 - turn).min(turn)];
+        let waits = |index: usize| last.iter().chain(first).any(|led| usize::from(*led) == index);
+        let mut best: Option<usize> = None;
+        for index in (0..weights.len()).filter(|index| weights[*index] > 0 && !waits(*index)) {
+            if best.is_none_or(|best| credit[index] > credit[best]) {
+                best = Some(index);
+            }
+        }
+        let Some(best) = best else { unreachable!("more are able to lead than wait") };
+        credit[best] -= sum;
+        turns.push(best as u16);
+    }
+    turns
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn leaders(scores: &[Option<u32>], recent: usize) -> Leaders {
+        Leaders::new(scores, Epoch::zero(), 100, 1, recent)
+    }
+
+    #[test]
+    fn equal_scores_take_turns() {
+        let leaders = leaders(&[Some(500); 7], 2);
+        let found: Vec<usize> = (1..=14).map(|view| leaders.leader(view)).collect();
+        assert_eq!(found, [0, 1, 2, 3, 4, 5, 6, 0, 1, 2, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn a_term_has_one_leader() {
+        let leaders = Leaders::new(&[Some(1); 4], Epoch::new(3), 10, 5, 1);
+        for view in 1..200 {
+            assert_eq!(leaders.leader(view), leaders.leader_of_term((view - 1) / 5));
+        }
+        assert!(leaders.ends_term(5) && !leaders.ends_term(6));
+    }
+
+    #[test]
+    fn the_slow_keep_a_small_share_and_the_barred_none() {
+        let mut scores = vec![Some(1_000_000); 20];
+        scores[3..7].fill(Some(0));
+        scores[7] = None;
+        let leaders = leaders(&scores, 6);
+        assert_eq!(leaders.share_ppm(7), 0);
+        for slow in 3..7 {
+            assert!((3_000..=7_000).contains(&leaders.share_ppm(slow)), "{}", leaders.share_ppm(slow));
+        }
+        assert!(leaders.share_ppm(0) <= 75_000);
+    }
+
+    proptest! {
+        #[test]
+        fn shares_are_bounded_and_leaders_wait(
+            scores in prop::collection::vec(0_u32..=1_000_000, 4..40),
+            term in 1_u32..6,
+            epoch in 0_u64..1_000,
+        ) {
+            let n = scores.len();
+            let recent = (n - 1) / 3;
+            let scores: Vec<Option<u32>> = scores.into_iter().map(Some).collect();
+            let leaders = Leaders::new(&scores, Epoch::new(epoch), 100, term, recent);
+            let period = (TURNS_PER_VOTER * n) as u64;
+            for index in 0..n {
+                let share = leaders.share_ppm(index);
+                prop_assert!(share > 0, "{index} never leads");
+                // A turn of rounding, of 16 n.
+                prop_assert!(u64::from(share) <= (1_500_000 + 1_000_000 / TURNS_PER_VOTER as u64 * 2) / n as u64, "{share}");
+            }
+            for term in 0..2 * period {
+                for before in 1..=recent as u64 {
+                    prop_assert_ne!(leaders.leader_of_term(term), leaders.leader_of_term(term + before));
+                }
+            }
+        }
+    }
+}
