@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Result, anyhow, ensure};
 use plotters::coord::Shift;
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 /// Width and height in pixels.
 const SIZE: (u32, u32) = (880, 520);
@@ -79,7 +80,7 @@ pub fn lines(path: &Path, title: &str, x: Axis<'_>, y: Axis<'_>, lines: &[Line])
         }
         chart
             .configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
+            .position(corner(all(), &across, &up))
             .background_style(WHITE.mix(0.85))
             .border_style(RGBColor(160, 160, 160))
             .label_font(("sans-serif", 14))
@@ -96,8 +97,9 @@ pub fn bars(path: &Path, title: &str, y: Axis<'_>, bars: &[(String, f64)]) -> Re
         .collect();
     ensure!(!placed.is_empty(), "nothing to draw in {}", path.display());
     let mut up = range(placed.iter().map(|bar| bar.2), y.log);
-    if !y.log {
-        up.start = 0.0;
+    if y.log && placed.iter().any(|bar| bar.2 < up.start + 0.3) {
+        // Even the smallest bar is to be seen.
+        up.start -= 1.0;
     }
     up.end += (up.end - up.start) * 0.08;
     let floor = up.start;
@@ -125,16 +127,13 @@ pub fn bars(path: &Path, title: &str, y: Axis<'_>, bars: &[(String, f64)]) -> Re
             let left = number as f64;
             let bar = Rectangle::new([(left + 0.25, floor), (left + 0.75, *height)], colour.filled());
             chart.draw_series([bar])?;
-            let text = |text: String, at: (f64, f64), down| {
-                let style = ("sans-serif", 16).into_font().color(&BLACK);
-                EmptyElement::at(at) + Text::new(text, (-30, down), style)
+            let text = |text: String, at: f64, side: VPos, down: i32| {
+                let style = ("sans-serif", 16).into_font().color(&BLACK).pos(Pos::new(HPos::Center, side));
+                let (x, y) = chart.backend_coord(&(left + 0.5, at));
+                root.draw(&Text::new(text, (x, y + down), style))
             };
-            chart.draw_series([text(short(*value), (left + 0.5, *height), -20)])?;
-            chart.plotting_area().strip_coord_spec().draw(&Text::new(
-                (*name).to_owned(),
-                chart.backend_coord(&(left + 0.45, floor)),
-                ("sans-serif", 16).into_font().color(&BLACK),
-            ))?;
+            text(short(*value), *height, VPos::Bottom, -4)?;
+            text((*name).to_owned(), floor, VPos::Top, 8)?;
         }
         Ok(())
     })
@@ -168,6 +167,34 @@ fn range(values: impl Iterator<Item = f64>, log: bool) -> std::ops::Range<f64> {
     } else {
         low.min(0.0)..if high > 0.0 { high * 1.08 } else { 1.0 }
     }
+}
+
+/// The corner with the fewest points.
+fn corner(
+    points: impl Iterator<Item = (f64, f64)>,
+    across: &std::ops::Range<f64>,
+    up: &std::ops::Range<f64>,
+) -> SeriesLabelPosition {
+    let mut corners = [
+        (SeriesLabelPosition::UpperRight, 0),
+        (SeriesLabelPosition::UpperLeft, 0),
+        (SeriesLabelPosition::LowerRight, 0),
+        (SeriesLabelPosition::LowerLeft, 0),
+    ];
+    let part = |value: f64, range: &std::ops::Range<f64>| (value - range.start) / (range.end - range.start);
+    for (x, y) in points {
+        let (x, y) = (part(x, across), part(y, up));
+        let corner = match (x > 0.75, x < 0.25, y > 0.6, y < 0.4) {
+            (true, _, true, _) => 0,
+            (_, true, true, _) => 1,
+            (true, _, _, true) => 2,
+            (_, true, _, true) => 3,
+            _ => continue,
+        };
+        corners[corner].1 += 1;
+    }
+    let best = corners.iter().min_by_key(|(_, points)| *points);
+    best.map_or(SeriesLabelPosition::UpperRight, |(corner, _)| corner.clone())
 }
 
 fn labels(range: &std::ops::Range<f64>, log: bool) -> usize {

@@ -22,8 +22,14 @@ pub(crate) struct Height {
 /// A transaction that became final at the node where it was submitted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Done {
+    pub since: SystemTime,
     pub at: SystemTime,
-    pub latency: Duration,
+}
+
+impl Done {
+    pub fn latency(&self) -> Duration {
+        self.at.duration_since(self.since).unwrap_or_default()
+    }
 }
 
 /// What one node is waiting for.
@@ -48,7 +54,7 @@ pub(crate) struct Book {
     /// By height. A run has some thousands.
     pub heights: BTreeMap<u64, Height>,
     conflicts: BTreeSet<u64>,
-    /// Those submitted in the window, by when they became final.
+    /// From the first to the last: load × time, some tens of thousands.
     pub done: Vec<Done>,
     window: Option<Range<SystemTime>>,
     healed: Option<SystemTime>,
@@ -130,10 +136,8 @@ impl Book {
             records += anchor.records;
             if anchor.authority == desk.key
                 && let Some(since) = desk.pending.remove(&anchor.sequence)
-                && self.window.as_ref().is_some_and(|window| window.contains(&since))
             {
-                let latency = new.at.duration_since(since).unwrap_or_default();
-                self.done.push(Done { at: new.at, latency });
+                self.done.push(Done { since, at: new.at });
             }
         }
         let height = new.block.header().height.get();
@@ -190,7 +194,7 @@ impl Book {
 
     /// Latencies of the window.
     pub fn latency(&self) -> Percentiles {
-        Percentiles::of(self.done.iter().map(|done| done.latency))
+        Percentiles::of(self.done.iter().filter(|done| self.counts(done.since)).map(Done::latency))
     }
 }
 

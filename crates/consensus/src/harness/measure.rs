@@ -3,7 +3,7 @@
 
 use super::{
     Error, Fault, Load, Measured, Moment, Plan, Sent, Traffic,
-    book::Book,
+    book::{Book, Done},
     cpu::CpuClock,
     load::{Counter, Source},
     reads::Readers,
@@ -197,7 +197,7 @@ impl Stage {
         let timeline = steps.iter().map(|(now, at)| {
             let since = std::mem::replace(&mut last, *now);
             let done = book.done.iter().filter(|done| (since..*now).contains(&done.at));
-            let latency = Percentiles::of(done.map(|done| done.latency));
+            let latency = Percentiles::of(done.map(Done::latency));
             let counted = heights.iter().filter(|height| height.first < *now);
             Moment {
                 at_s: now.duration_since(window.start).unwrap_or_default().as_secs_f64(),

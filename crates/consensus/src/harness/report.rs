@@ -119,9 +119,9 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// The median of `what` in mean link delays; `None` on real sockets.
+    /// The median of `what` in mean link delays; `None` on real sockets, or if there is none.
     pub fn link_delays_p50(&self, what: &Percentiles) -> Option<f64> {
-        self.mean_link_ms.map(|link| what.p50.as_secs_f64() * 1e3 / link)
+        self.mean_link_ms.filter(|_| what.count > 0).map(|link| what.p50.as_secs_f64() * 1e3 / link)
     }
 
     /// Processor seconds, those that simulated puzzles stand for included.

@@ -114,7 +114,7 @@ fn swept(folder: &Path, sweep: &SweepReport) -> Result<()> {
                 "Latency by number of nodes",
                 x,
                 log("median latency (ms), log"),
-                |row| Some(row.latency_ms.p50),
+                |row| row.latency_ms.p50,
             )?;
             draw(
                 "nodes-messages.svg",
@@ -130,7 +130,8 @@ fn swept(folder: &Path, sweep: &SweepReport) -> Result<()> {
         "block" => draw(
             "throughput-block-size.svg",
             "Throughput with full blocks (D5.3, figure 7)",
-            linear("block size (KiB)"),
+            // A straight line of slope 1 is throughput in proportion to the size.
+            log("block size (KiB), log"),
             log("records per second, log"),
             |row| Some(row.records_per_s),
         ),
@@ -140,7 +141,7 @@ fn swept(folder: &Path, sweep: &SweepReport) -> Result<()> {
                 row.energy_mj_per_transaction
             })?;
             draw("load-latency.svg", "Latency under load", x, log("median latency (ms), log"), |row| {
-                Some(row.latency_ms.p50)
+                row.latency_ms.p50
             })
         }
         _ => draw(

@@ -77,23 +77,24 @@ pub struct Model {
     pub sources: [&'static str; 3],
 }
 
-/// Times in ms.
+/// Times in ms; null if there was nothing to time.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Latency {
     /// Half were faster.
-    pub p50: f64,
+    pub p50: Option<f64>,
     /// 95 of 100 were faster.
-    pub p95: f64,
+    pub p95: Option<f64>,
     /// 99 of 100 were faster.
-    pub p99: f64,
+    pub p99: Option<f64>,
     /// On average.
-    pub mean: f64,
+    pub mean: Option<f64>,
     /// The slowest.
-    pub max: f64,
+    pub max: Option<f64>,
 }
 
 impl From<Percentiles> for Latency {
     fn from(times: Percentiles) -> Self {
+        let ms = |time| (times.count > 0).then(|| ms(time));
         Latency {
             p50: ms(times.p50),
             p95: ms(times.p95),
@@ -284,8 +285,8 @@ impl Ratio {
         Ratio {
             of: of.name.clone(),
             to: to.name.clone(),
-            latency_p50: finite(of.latency_ms.p50 / to.latency_ms.p50),
-            latency_mean: finite(of.latency_ms.mean / to.latency_ms.mean),
+            latency_p50: divide(of.latency_ms.p50, to.latency_ms.p50),
+            latency_mean: divide(of.latency_ms.mean, to.latency_ms.mean),
             messages_per_block: divide(of.messages_per_block, to.messages_per_block),
             cpu_per_record: divide(of.cpu_us_per_record, to.cpu_us_per_record),
             energy_per_record: divide(of.energy_uj_per_record, to.energy_uj_per_record),

@@ -61,6 +61,9 @@ pub fn print(report: &Report) {
             ],
             &rows,
         );
+        if sweep.by == "reads" {
+            output::line("the readers' processor time is in these figures");
+        }
     }
     let model = &report.energy_model;
     output::line(format!(
@@ -86,11 +89,11 @@ fn main(rows: &[Row]) {
     };
     let mut lines = vec![
         line("voters", &|row| row.committee.to_string()),
-        line("latency p50 (ms)", &|row| short(row.latency_ms.p50)),
-        line("latency p95 (ms)", &|row| short(row.latency_ms.p95)),
-        line("latency p99 (ms)", &|row| short(row.latency_ms.p99)),
+        line("latency p50 (ms)", &|row| maybe(row.latency_ms.p50)),
+        line("latency p95 (ms)", &|row| maybe(row.latency_ms.p95)),
+        line("latency p99 (ms)", &|row| maybe(row.latency_ms.p99)),
         line("latency p50 (link delays)", &|row| maybe(row.latency_link_delays_p50)),
-        line("block to finality p50 (ms)", &|row| short(row.finality_ms.p50)),
+        line("block to finality p50 (ms)", &|row| maybe(row.finality_ms.p50)),
         line("block to finality p50 (link delays)", &|row| maybe(row.finality_link_delays_p50)),
         line("blocks/s", &|row| short(row.blocks_per_s)),
         line("transactions/s", &|row| short(row.tx_per_s)),
@@ -130,7 +133,7 @@ fn swept(x: f64, row: &Row) -> Vec<String> {
     vec![
         short(x),
         row.name.clone(),
-        short(row.latency_ms.p50),
+        maybe(row.latency_ms.p50),
         short(row.blocks_per_s),
         short(row.tx_per_s),
         maybe(row.messages_per_block),
