@@ -476,6 +476,9 @@ pub struct BenchConsensus {
     /// Blocks in an epoch.
     #[arg(long, default_value_t = 100, value_name = "BLOCKS")]
     pub epoch: u64,
+    /// Views in a row that one leader of proof of authority has (1 to 64).
+    #[arg(long, default_value_t = 1, value_name = "VIEWS")]
+    pub term: u32,
     /// What goes wrong: none, crash:F, slow:K (K nodes answer at the edge of time), equivocate:1, or partition (two halves,
     /// for a third of the time).
     #[arg(long, default_value = "none")]

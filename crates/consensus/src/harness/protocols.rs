@@ -7,12 +7,16 @@ use commonware_runtime::{Clock, Metrics, Spawner, Storage};
 use rand::rand_core::CryptoRng;
 use voltmesh_ledger::{PrivateKey, testing};
 
-/// The chain with all its keys. Who votes in it is chosen here, for every agreement alike.
+/// The chain with all its keys. The committee of ours is elected from the third epoch on; of PBFT only it is there at all.
 pub(super) fn chain(plan: &Plan) -> Result<testing::Network, Error> {
-    if plan.committee.is_some_and(|voters| voters < plan.authorities) {
-        return Err(Error::Missing { protocol: plan.protocol, what: "committee yet" });
+    let network = testing::Network::with_epochs(plan.replicas() as u64, plan.epoch_length);
+    let wrong = |error: voltmesh_ledger::Error| Error::Plan(error.to_string());
+    let mut genesis = network.genesis().clone().with_terms(plan.term_length).map_err(wrong)?;
+    if plan.protocol == Protocol::Poa {
+        let committee = plan.committee.filter(|k| *k < plan.authorities).map(|k| k as u8);
+        genesis = genesis.with_committee(committee).map_err(wrong)?;
     }
-    Ok(testing::Network::with_epochs(plan.authorities as u64, plan.epoch_length))
+    Ok(network.with_genesis(genesis))
 }
 
 /// Whether the agreement is there and can have that fault.
