@@ -7,16 +7,25 @@ use commonware_runtime::{Clock, Metrics, Spawner, Storage};
 use rand::rand_core::CryptoRng;
 use voltmesh_ledger::{PrivateKey, testing};
 
-/// The chain with all its keys. Who votes in it is chosen here, for every agreement alike.
+/// The chain with all its keys. Who votes in it is chosen here.
 pub(super) fn chain(plan: &Plan) -> Result<testing::Network, Error> {
-    if plan.committee.is_some_and(|voters| voters < plan.authorities) {
-        return Err(Error::Missing { protocol: plan.protocol, what: "committee yet" });
+    let keys = testing::Network::with_epochs(plan.authorities as u64, plan.epoch_length);
+    let committee = plan.committee.filter(|voters| *voters < plan.authorities);
+    let genesis =
+        keys.genesis().clone().with_committee(committee.and_then(|voters| u8::try_from(voters).ok()));
+    let genesis = genesis.and_then(|genesis| genesis.with_terms(plan.term_length));
+    match genesis {
+        Ok(genesis) => Ok(keys.with_genesis(genesis)),
+        Err(error) => Err(Error::Plan(error.to_string())),
     }
-    Ok(testing::Network::with_epochs(plan.authorities as u64, plan.epoch_length))
 }
 
 /// Whether the agreement is there and can have that fault.
 pub(super) fn check(plan: &Plan) -> Result<(), Error> {
+    // All authorities of a genesis vote in PBFT, and all of them mine.
+    if plan.committee.is_some_and(|voters| voters < plan.authorities) && plan.protocol != Protocol::Poa {
+        return Err(Error::Missing { protocol: plan.protocol, what: "committee" });
+    }
     // The equivocating authority speaks our agreement only; a miner that equivocates wastes its work.
     if plan.fault == Fault::Equivocate && plan.protocol != Protocol::Poa {
         return Err(Error::Missing { protocol: plan.protocol, what: "equivocating node" });
