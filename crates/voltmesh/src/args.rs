@@ -450,6 +450,9 @@ pub struct BenchConsensus {
     /// How many of them vote in proof of authority, the best by quality of service (default: all).
     #[arg(long, value_name = "K")]
     pub committee: Option<usize>,
+    /// Views that a leader has in a row in proof of authority.
+    #[arg(long, default_value_t = 1, value_name = "VIEWS")]
+    pub terms: u32,
     /// Links in a simulation: lan, wan (10-50 ms), rsu (5-20 ms, a fifth of the nodes 80-200 ms with jitter and loss), or a
     /// TOML file with a name and for each class of nodes a [[class]] of share, latency_ms = [A, B], jitter_ms, loss
     /// (default: wan).

@@ -74,6 +74,8 @@ pub struct Plan {
     pub authorities: usize,
     /// How many of them vote, the best by quality of service; all if absent.
     pub committee: Option<usize>,
+    /// Views that a leader has in a row in proof of authority. Default 1.
+    pub term_length: u32,
     /// Links between the nodes. On real sockets it is not used.
     pub profile: Profile,
     /// When transactions come.
@@ -109,6 +111,7 @@ impl Plan {
             protocol,
             authorities: 20,
             committee: None,
+            term_length: 1,
             profile: Profile::wan(),
             load: Load::Poisson(100.0),
             batches: 13,

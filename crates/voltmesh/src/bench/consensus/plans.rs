@@ -174,6 +174,7 @@ fn contestants(options: &BenchConsensus, change: impl Fn(&Contestant, Plan) -> P
         let plan = Plan {
             authorities: options.authorities,
             committee: options.committee.filter(|_| contestant.committee),
+            term_length: options.terms,
             profile: profile.clone(),
             load: load(options, 1.0),
             batches: options.batches,
