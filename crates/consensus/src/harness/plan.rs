@@ -88,8 +88,6 @@ pub struct Plan {
     pub block_interval: Duration,
     /// Blocks in an epoch.
     pub epoch_length: u64,
-    /// Views in a row that one leader of ours has, 1 to 64.
-    pub term_length: u32,
     /// What goes wrong.
     pub fault: Fault,
     /// Time under load before the measurement.
@@ -118,7 +116,6 @@ impl Plan {
             block_bytes: MAX_BLOCK_BYTES,
             block_interval: Duration::ZERO,
             epoch_length: 100,
-            term_length: 1,
             fault: Fault::None,
             warm_up: Duration::from_secs(10),
             window: Duration::from_secs(30),

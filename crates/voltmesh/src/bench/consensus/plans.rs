@@ -181,7 +181,6 @@ fn contestants(options: &BenchConsensus, change: impl Fn(&Contestant, Plan) -> P
             block_bytes: options.block_bytes,
             block_interval: interval(options, options.runtime),
             epoch_length: options.epoch,
-            term_length: options.term,
             fault: options.fault,
             warm_up: Duration::from_secs(options.warm_up),
             window: Duration::from_secs(options.seconds),
