@@ -26,7 +26,12 @@ pub fn init_logging(asked: Option<&str>, default: &str) {
 
 /// A line for people; a closed pipe is not an error of ours.
 pub fn line(text: impl AsRef<str>) {
-    let _ = writeln!(std::io::stdout(), "{}", text.as_ref());
+    let _ = try_line(text.as_ref());
+}
+
+/// A line of many; an error if nobody reads any more.
+pub fn try_line(text: &str) -> std::io::Result<()> {
+    writeln!(std::io::stdout(), "{text}")
 }
 
 /// A remark for people, beside the result.
