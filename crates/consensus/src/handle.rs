@@ -246,7 +246,7 @@ impl Handle {
 #[cfg(test)]
 mod tests {
     use crate::testing::{Cluster, good_link};
-    use commonware_runtime::{Runner as _, Supervisor as _, deterministic};
+    use commonware_runtime::{Runner as _, deterministic};
     use std::{collections::BTreeMap, time::Duration};
     use voltmesh_ledger::{Epoch, Height, testing::Network};
 
@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn rosters_of_all_epochs_are_known() {
         deterministic::Runner::seeded(40).start(|context| async move {
-            let mut cluster = Cluster::of(&context, Network::with_epochs(4, 20), good_link()).await;
+            let mut cluster = Cluster::of(&context, Network::with_epochs(4, 10), good_link()).await;
             for index in 0..4 {
                 let mut config = cluster.config(index);
                 (config.block_interval, config.idle_interval) = (Duration::ZERO, Duration::ZERO);
@@ -267,7 +267,7 @@ mod tests {
                 let state = handle.state();
                 seen.extend(state.roster_for(state.epoch()).map(|roster| (state.epoch(), roster.clone())));
             }
-            assert!(seen.len() >= 16, "{}", seen.len());
+            assert!(seen.len() >= 32, "{}", seen.len());
             for (epoch, roster) in &seen {
                 assert_eq!(handle.roster(*epoch).await.as_ref(), Some(roster), "{epoch}");
                 assert_eq!(handle.voters(*epoch).as_ref(), Some(&roster.voters));
