@@ -30,7 +30,8 @@ pub struct FinalBlock {
     pub bytes: usize,
     /// Its time, milliseconds since 1970.
     pub time_ms: u64,
-    /// Milliseconds from its time until this node knew that it is final; absent of blocks from before this was asked.
+    /// Milliseconds from its time until this node had it to send as final: longer if the reader is slow. Absent of blocks
+    /// that were final before the reader came.
     pub final_after_ms: Option<u64>,
 }
 

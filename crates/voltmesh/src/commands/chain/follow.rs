@@ -33,7 +33,10 @@ pub async fn run(http: &Http, options: &args::Follow) -> Result<()> {
                 return Err(error);
             }
             Ok(false) if tries >= TRIES => anyhow::bail!("the fog node has ended"),
-            Ok(false) | Err(_) => output::note("the fog node does not answer now; asking again"),
+            Ok(false) | Err(_) if tries == 0 => {
+                output::note("the fog node does not answer now; asking again")
+            }
+            Ok(false) | Err(_) => {}
         }
         tries += 1;
         tokio::time::sleep(PAUSE).await;
