@@ -50,7 +50,7 @@ pub(super) struct Stage {
 
 /// The nodes at fault: the same for every agreement under one seed.
 pub(super) fn faulty(plan: &Plan) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..plan.authorities).collect();
+    let mut order: Vec<usize> = (0..plan.replicas()).collect();
     order.shuffle(&mut StdRng::seed_from_u64(plan.seed ^ 0x6661_756c_7400_0000));
     order.truncate(plan.fault.faulty());
     order
@@ -83,8 +83,8 @@ impl Stage {
         E: Clock + Spawner,
     {
         let faulty = faulty(plan);
-        let live: Vec<usize> = (0..plan.authorities).filter(|node| !faulty.contains(node)).collect();
-        let keys: Vec<_> = (0..plan.authorities).map(|node| self.chain.authority(node).clone()).collect();
+        let live: Vec<usize> = (0..plan.replicas()).filter(|node| !faulty.contains(node)).collect();
+        let keys: Vec<_> = (0..plan.replicas()).map(|node| self.chain.authority(node).clone()).collect();
         let book = Arc::new(Mutex::new(Book::new(keys.iter().map(|key| key.public_key()))));
         for (node, running) in self.nodes.iter().enumerate() {
             let Some(running) = running else { continue };
@@ -212,8 +212,8 @@ impl Stage {
         let hashes = hashes(after).saturating_sub(hashes(before));
         Measured {
             protocol: plan.protocol,
-            authorities: plan.authorities,
-            committee: plan.committee.unwrap_or(plan.authorities),
+            authorities: plan.replicas(),
+            committee: plan.committee.unwrap_or(plan.replicas()),
             window_s,
             latency: book.latency(),
             finality: book.finality(live),

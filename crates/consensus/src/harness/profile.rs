@@ -199,6 +199,25 @@ impl Links {
         self.pairs[b * (b - 1) / 2 + a]
     }
 
+    /// The links among the `k` nodes whose own are shortest on average: whom quality of service would choose.
+    pub fn best(&self, k: usize) -> Self {
+        let mean = |node: usize| -> f64 {
+            (0..self.nodes())
+                .filter(|other| *other != node)
+                .map(|other| self.between(node, other).latency_ms)
+                .sum()
+        };
+        let mut ranked: Vec<usize> = (0..self.nodes()).collect();
+        ranked.sort_by(|a, b| mean(*a).total_cmp(&mean(*b)));
+        ranked.truncate(k);
+        ranked.sort_unstable();
+        let pairs = (1..ranked.len()).flat_map(|b| (0..b).map(move |a| (a, b)));
+        Self {
+            pairs: pairs.map(|(a, b)| self.between(ranked[a], ranked[b])).collect(),
+            class: ranked.iter().map(|node| self.class[*node]).collect(),
+        }
+    }
+
     /// Mean one-way latency over all pairs, in ms: the unit in which agreements can be compared across networks.
     pub fn mean_ms(&self) -> f64 {
         let sum: f64 = self.pairs.iter().map(|pair| pair.latency_ms).sum();
@@ -229,6 +248,15 @@ mod tests {
                     }
                 }
             }
+        }
+
+        #[test]
+        fn the_best_are_not_the_far(n in 10usize..40, seed: u64) {
+            let (links, k) = (Profile::rsu().links(n, seed), 7);
+            let best = links.best(k);
+            prop_assert_eq!((best.nodes(), best.pairs.len()), (k, k * (k - 1) / 2));
+            prop_assert!(best.class.iter().all(|class| *class == 0));
+            prop_assert!(best.mean_ms() < links.mean_ms());
         }
 
         #[test]

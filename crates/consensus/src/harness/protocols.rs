@@ -7,25 +7,20 @@ use commonware_runtime::{Clock, Metrics, Spawner, Storage};
 use rand::rand_core::CryptoRng;
 use voltmesh_ledger::{PrivateKey, testing};
 
-/// The chain with all its keys. Who votes in it is chosen here.
+/// The chain with all its keys. The committee of ours is elected from the third epoch on; of PBFT only it is there at all.
 pub(super) fn chain(plan: &Plan) -> Result<testing::Network, Error> {
-    let keys = testing::Network::with_epochs(plan.authorities as u64, plan.epoch_length);
-    let committee = plan.committee.filter(|voters| *voters < plan.authorities);
-    let genesis =
-        keys.genesis().clone().with_committee(committee.and_then(|voters| u8::try_from(voters).ok()));
-    let genesis = genesis.and_then(|genesis| genesis.with_terms(plan.term_length));
-    match genesis {
-        Ok(genesis) => Ok(keys.with_genesis(genesis)),
-        Err(error) => Err(Error::Plan(error.to_string())),
+    let network = testing::Network::with_epochs(plan.replicas() as u64, plan.epoch_length);
+    let wrong = |error: voltmesh_ledger::Error| Error::Plan(error.to_string());
+    let mut genesis = network.genesis().clone().with_terms(plan.term_length).map_err(wrong)?;
+    if plan.protocol == Protocol::Poa {
+        let committee = plan.committee.filter(|k| *k < plan.authorities).map(|k| k as u8);
+        genesis = genesis.with_committee(committee).map_err(wrong)?;
     }
+    Ok(network.with_genesis(genesis))
 }
 
 /// Whether the agreement is there and can have that fault.
 pub(super) fn check(plan: &Plan) -> Result<(), Error> {
-    // All authorities of a genesis vote in PBFT, and all of them mine.
-    if plan.committee.is_some_and(|voters| voters < plan.authorities) && plan.protocol != Protocol::Poa {
-        return Err(Error::Missing { protocol: plan.protocol, what: "committee" });
-    }
     // The equivocating authority speaks our agreement only; a miner that equivocates wastes its work.
     if plan.fault == Fault::Equivocate && plan.protocol != Protocol::Poa {
         return Err(Error::Missing { protocol: plan.protocol, what: "equivocating node" });

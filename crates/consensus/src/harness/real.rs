@@ -33,8 +33,8 @@ pub fn measure_on_sockets(
     if let Fault::Slow(_) | Fault::Partition = plan.fault {
         return Err(Error::Plan(format!("links of real sockets cannot be changed, so no {}", plan.fault)));
     }
-    if listen.len() != plan.authorities {
-        return Err(Error::Plan(format!("{} addresses for {} nodes", listen.len(), plan.authorities)));
+    if listen.len() != plan.replicas() {
+        return Err(Error::Plan(format!("{} addresses for {} nodes", listen.len(), plan.replicas())));
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let config = tokio::Config::default().with_storage_directory(folder).with_worker_threads(cores);
@@ -48,7 +48,7 @@ async fn run(
     progress: &Progress,
 ) -> Result<Measured, Error> {
     let chain = protocols::chain(plan)?;
-    let keys: Vec<_> = (0..plan.authorities).map(|node| chain.authority(node).clone()).collect();
+    let keys: Vec<_> = (0..plan.replicas()).map(|node| chain.authority(node).clone()).collect();
     let addresses: AddressBook =
         keys.iter().zip(listen).map(|(key, at)| (key.public_key(), Address::Symmetric(*at))).collect();
     let faulty = faulty(plan);
@@ -56,7 +56,7 @@ async fn run(
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let core = pow::hash_rate(&context, ATTEMPTS).unwrap_or(pow::Settings::default().hash_rate);
     // Miners share the cores.
-    let rate = (core * cores as u64 / plan.authorities as u64).max(1);
+    let rate = (core * cores as u64 / plan.replicas() as u64).max(1);
     let mining = protocols::mining(plan, pow::Work::Puzzle, rate);
     let mut nodes = Vec::new();
     for (node, (key, listen)) in keys.into_iter().zip(listen).enumerate() {

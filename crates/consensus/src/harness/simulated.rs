@@ -143,7 +143,7 @@ pub fn simulate(plan: &Plan, progress: &Progress) -> Result<Measured, Error> {
 
 async fn run(context: deterministic::Context, plan: &Plan, progress: &Progress) -> Result<Measured, Error> {
     let chain = protocols::chain(plan)?;
-    let n = plan.authorities;
+    let n = plan.replicas();
     let keys: Vec<PublicKey> = (0..n).map(|node| chain.authority(node).public_key()).collect();
     let (network, oracle) = simulated::Network::new(
         context.child("network"),
@@ -162,10 +162,12 @@ async fn run(context: deterministic::Context, plan: &Plan, progress: &Progress) 
         late.clone_from(&faulty);
     }
     let sample = protocols::config(plan, &chain, chain.authority(0).clone());
+    let all = plan.profile.links(plan.authorities, plan.seed);
+    let links = if n < plan.authorities { all.best(n) } else { all };
     let wires = Wires {
         oracle: oracle.clone(),
         keys: keys.clone(),
-        links: plan.profile.links(n, plan.seed),
+        links,
         late,
         edge: sample.leader_timeout * 3 / 4,
     };

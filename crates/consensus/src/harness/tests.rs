@@ -159,10 +159,6 @@ fn what_cannot_be_measured_is_said() {
     wrong(Plan { load: Load::Poisson(0.0), ..plan(Fault::None) }, "transactions a second");
     wrong(Plan { committee: Some(9), ..plan(Fault::None) }, "committee");
     wrong(Plan { committee: Some(5), authorities: 7, ..plan(Fault::None) }, "4, 7, 10");
-    wrong(
-        Plan { committee: Some(4), authorities: 7, protocol: Protocol::Pow, ..plan(Fault::None) },
-        "committee",
-    );
     wrong(Plan { load: Load::Fixed(50_000.0), authorities: 50, ..plan(Fault::None) }, "GiB");
     wrong(plan(Fault::Crash(2)), "at most 1");
     wrong(Plan { readers: 1, ..plan(Fault::None) }, "readings");

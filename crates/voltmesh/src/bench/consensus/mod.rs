@@ -118,7 +118,7 @@ fn measure(job: &Job, bar: &ProgressBar, before: u64) -> Result<Measured> {
         Runtime::Sim => simulate(&job.plan, &progress),
         Runtime::Tcp => {
             let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-            let ports = free_ports(job.plan.authorities)?;
+            let ports = free_ports(job.plan.replicas())?;
             let listen: Vec<_> = ports.into_iter().map(local).collect();
             measure_on_sockets(&job.plan, &listen, folder.path() as &Path, &progress)
         }

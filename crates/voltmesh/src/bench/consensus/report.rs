@@ -41,7 +41,7 @@ pub struct Settings {
     /// How many of them vote in proof of authority.
     pub committee: Option<usize>,
     /// Views that a leader has in a row in proof of authority.
-    pub terms: u32,
+    pub term: u32,
     /// Transactions a second.
     pub load_tps: f64,
     /// `poisson` or `fixed`.
@@ -355,7 +355,7 @@ impl Report {
                 mean_link_ms: protocols.first().and_then(|row| row.mean_link_ms),
                 authorities: options.authorities,
                 committee: options.committee,
-                terms: options.terms,
+                term: options.term,
                 load_tps: options.load,
                 arrivals: if options.arrivals == Arrivals::Poisson { "poisson" } else { "fixed" },
                 records_per_transaction: plan.map_or(0, |plan| plan.records()),
