@@ -144,6 +144,8 @@ pub struct Row {
     pub name: String,
     pub authorities: usize,
     pub committee: usize,
+    /// Epoch when the measurement began: what is elected is so from the third one, 2, on.
+    pub epoch: u64,
     /// From submission to finality at the node where a transaction was submitted.
     pub latency_ms: Latency,
     pub latency_link_delays_p50: Option<f64>,
@@ -219,6 +221,7 @@ impl Row {
             name: name.to_owned(),
             authorities: measured.authorities,
             committee: measured.committee,
+            epoch: measured.epoch,
             latency_ms: Latency::from(measured.latency),
             latency_link_delays_p50: measured.link_delays_p50(&measured.latency),
             finality_ms: Latency::from(measured.finality),
