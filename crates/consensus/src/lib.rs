@@ -29,6 +29,7 @@
 
 mod adversary;
 mod application;
+mod audience;
 mod chain;
 mod config;
 mod elector;

@@ -624,9 +624,6 @@ pub struct BenchConsensus {
     /// How many of them vote in proof of authority, the best by quality of service (default: all).
     #[arg(long, value_name = "K")]
     pub committee: Option<usize>,
-    /// Views that a leader has in a row in proof of authority (1 to 64).
-    #[arg(long, default_value_t = 1, value_name = "VIEWS")]
-    pub terms: u32,
     /// Links in a simulation: lan, wan (10-50 ms), rsu (5-20 ms, a fifth of the nodes 80-200 ms with jitter and loss), or a
     /// TOML file with a name and for each class of nodes a [[class]] of share, latency_ms = [A, B], jitter_ms, loss
     /// (default: wan).
@@ -653,6 +650,9 @@ pub struct BenchConsensus {
     /// Blocks in an epoch.
     #[arg(long, default_value_t = 100, value_name = "BLOCKS")]
     pub epoch: u64,
+    /// Views in a row that one leader of proof of authority has (1 to 64).
+    #[arg(long, default_value_t = 1, value_name = "VIEWS")]
+    pub term: u32,
     /// What goes wrong: none, crash:F, slow:K (K nodes answer at the edge of time), equivocate:1, or partition (two halves,
     /// for a third of the time).
     #[arg(long, default_value = "none")]

@@ -74,8 +74,6 @@ pub struct Plan {
     pub authorities: usize,
     /// How many of them vote, the best by quality of service; all if absent.
     pub committee: Option<usize>,
-    /// Views that a leader has in a row in proof of authority. Default 1.
-    pub term_length: u32,
     /// Links between the nodes. On real sockets it is not used.
     pub profile: Profile,
     /// When transactions come.
@@ -88,6 +86,8 @@ pub struct Plan {
     pub block_interval: Duration,
     /// Blocks in an epoch.
     pub epoch_length: u64,
+    /// Views in a row that one leader of ours has, 1 to 64.
+    pub term_length: u32,
     /// What goes wrong.
     pub fault: Fault,
     /// Time under load before the measurement.
@@ -109,13 +109,13 @@ impl Plan {
             protocol,
             authorities: 20,
             committee: None,
-            term_length: 1,
             profile: Profile::wan(),
             load: Load::Poisson(100.0),
             batches: 13,
             block_bytes: MAX_BLOCK_BYTES,
             block_interval: Duration::ZERO,
             epoch_length: 100,
+            term_length: 1,
             fault: Fault::None,
             warm_up: Duration::from_secs(10),
             window: Duration::from_secs(30),

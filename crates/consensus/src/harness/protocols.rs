@@ -21,10 +21,6 @@ pub(super) fn chain(plan: &Plan) -> Result<testing::Network, Error> {
 
 /// Whether the agreement is there and can have that fault.
 pub(super) fn check(plan: &Plan) -> Result<(), Error> {
-    // All authorities of a genesis vote in PBFT, and all of them mine.
-    if plan.committee.is_some_and(|voters| voters < plan.authorities) && plan.protocol != Protocol::Poa {
-        return Err(Error::Missing { protocol: plan.protocol, what: "committee" });
-    }
     // The equivocating authority speaks our agreement only; a miner that equivocates wastes its work.
     if plan.fault == Fault::Equivocate && plan.protocol != Protocol::Poa {
         return Err(Error::Missing { protocol: plan.protocol, what: "equivocating node" });
