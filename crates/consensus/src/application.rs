@@ -15,9 +15,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 use tracing::{debug, warn};
-use voltmesh_ledger::{
-    Block, Built, Digest, Error, Justification, MAX_BLOCK_BYTES, Scheme, State, Timestamp, Transaction,
-};
+use voltmesh_ledger::{Block, Built, Digest, Error, MAX_BLOCK_BYTES, Scheme, State, Timestamp, Transaction};
 
 /// While a proposal with transactions is not final, the next one is not held back longer than this: its votes also make
 /// the earlier one final.
@@ -82,8 +80,7 @@ impl Proposer {
     }
 
     fn execute(&self, parent: &State, block: &Digested<Block>) -> Option<Executed> {
-        let known = |votes: &Justification| self.shared.votes.lock().knows(votes);
-        match parent.execute_knowing(block.inner(), known) {
+        match parent.execute_rest(block.inner(), &self.shared.checked(block.inner())) {
             Ok((state, entries)) => {
                 let executed = Executed {
                     block: block.inner_shared(),

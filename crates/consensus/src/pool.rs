@@ -200,6 +200,15 @@ impl Pool {
         out
     }
 
+    /// Whether exactly this transaction waits, and so was checked.
+    pub fn knows(&self, transaction: &Transaction) -> bool {
+        let key = match transaction {
+            Transaction::Anchor(anchor) => Key::Anchor(anchor.authority.clone(), anchor.sequence),
+            _ => return false,
+        };
+        self.entries.get(&key).is_some_and(|entry| entry.transaction == *transaction)
+    }
+
     /// Whether a transaction of this name waits.
     pub fn holds(&self, digest: &Digest) -> bool {
         self.entries.values().any(|entry| entry.digest == *digest)

@@ -68,7 +68,7 @@ pub use registry::{Entry, MAX_ENTRIES, Registry, RegistryProof};
 pub use round_trips::{RoundTrips, UNREACHABLE};
 pub use schedule::MAX_RETIRED;
 pub use sequence::SEQUENCE_WINDOW;
-pub use state::{Built, LogEntry, State};
+pub use state::{Built, Checked, LogEntry, State};
 pub use transaction::{
     Action, Anchor, Commitment, MAX_ACTIONS, MAX_ANCHORS_PER_AUTHORITY, MAX_BATCHES_PER_ANCHOR,
     MAX_BATCHES_PER_AUTHORITY, MAX_OPERATORS, RegistryTx, Transaction, commitment,

@@ -33,6 +33,8 @@ pub(super) fn config(plan: &Plan, chain: &testing::Network, key: PrivateKey) -> 
     let mut config = Config::new(key, chain.genesis().clone());
     config.block_interval = plan.block_interval;
     config.block_bytes = plan.block_bytes;
+    // The other agreements have none: a receipt is what our ledger adds to agreement.
+    config.root_receipts = false;
     config
 }
 

@@ -13,12 +13,17 @@ use crate::chain::Executed;
 use commonware_consensus::types::View;
 use commonware_cryptography::Signer as _;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
-use voltmesh_ledger::{Block, Digest, Genesis, Height, PrivateKey, Signature, State, Timestamp};
+use voltmesh_ledger::{Block, Checked, Digest, Genesis, Height, PrivateKey, Signature, State, Timestamp};
+
+/// Blocks whose checked signatures are remembered until they are executed: more than the widest window.
+const MAX_CHECKED: usize = 256;
 
 /// All that can happen.
 pub(super) enum Input {
     /// The time of [`Core::deadline`] has come.
     Tick,
+    /// Signatures of a block that were checked before, when its transactions came to the pool.
+    Checked(Digest, Checked),
     /// A replica says something; the channel vouches for who it is.
     Message(Seat, Message),
     /// This replica, the primary, built a block on [`Core::parent`].
@@ -63,6 +68,8 @@ pub(super) struct Core {
     pub slots: BTreeMap<Height, Slot>,
     /// Blocks not executed yet, of proposals and asked for.
     pub blocks: BTreeMap<Digest, Arc<Block>>,
+    /// What was checked of blocks on their way.
+    pub checked: BTreeMap<Digest, Checked>,
     /// Executed, not final yet.
     pub open: BTreeMap<Digest, Executed>,
     /// Pre-prepares of views that this replica has not entered, at most [`Settings::pipeline`] of each sender.
@@ -120,6 +127,7 @@ impl Core {
             top: Height::zero(),
             slots: BTreeMap::new(),
             blocks: BTreeMap::new(),
+            checked: BTreeMap::new(),
             open: BTreeMap::new(),
             early: BTreeMap::new(),
             tip: Arc::new(State::new(genesis)),
@@ -143,6 +151,12 @@ impl Core {
         self.now = self.now.max(now);
         match input {
             Input::Tick => {}
+            Input::Checked(block, checked) => {
+                self.checked.insert(block, checked);
+                while self.checked.len() > MAX_CHECKED {
+                    self.checked.pop_first();
+                }
+            }
             Input::Propose(executed) => self.propose(executed),
             Input::Message(from, message) => self.receive(from, message),
         }

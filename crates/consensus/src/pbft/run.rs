@@ -199,7 +199,13 @@ impl<S: Sender<PublicKey = PublicKey>> Driver<S> {
             return;
         };
         match Message::decode(bytes) {
-            Ok(message) if message.channel() == channel => self.handle(now, Input::Message(seat, message)),
+            Ok(message) if message.channel() == channel => {
+                if let Message::PrePrepare { block, .. } = &message {
+                    let checked = self.shared.checked(block);
+                    self.handle(now, Input::Checked(block.digest(), checked));
+                }
+                self.handle(now, Input::Message(seat, message));
+            }
             Ok(_) => debug!(%from, ?channel, "message on the wrong channel"),
             Err(error) => debug!(%from, ?channel, %error, "malformed message"),
         }
