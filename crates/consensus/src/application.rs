@@ -130,7 +130,7 @@ impl<E: Clock> Application<E> for Proposer {
             pooled.borrow_and_update();
             let overdue = self.shared.overdue.lock().certain(self.shared.now_ms(), 0);
             let candidates =
-                self.shared.pool.lock().candidates(self.block_bytes.min(MAX_BLOCK_BYTES), &overdue);
+                self.shared.pool.lock().candidates(self.block_bytes.min(MAX_BLOCK_BYTES), &state, &overdue);
             let now = clock.current();
             let now_ms = Timestamp::from_millis(now.epoch_millis());
             let votes = self.shared.votes.lock().newest(state.ancestors());

@@ -27,6 +27,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod adversary;
 mod application;
 mod chain;
 mod config;
@@ -34,10 +35,12 @@ mod elector;
 mod epochs;
 mod gossip;
 mod handle;
+pub mod harness;
 mod message;
 pub mod network;
 mod node;
 mod overdue;
+pub mod pbft;
 mod peers;
 mod pool;
 pub mod pow;

@@ -2,7 +2,7 @@
 
 use commonware_codec::Encode;
 use voltmesh_ledger::{
-    Action, Anchor, Transaction,
+    Action, Anchor, Epoch, RoundTrips, Transaction, UNREACHABLE,
     testing::{Chain, Vehicle, key},
 };
 
@@ -47,6 +47,22 @@ fn bytes_are_pinned() {
     let evidence = block.evidence(&batch.id(), &ev.commitment()).expect("anchored");
     check("evidence", &evidence.to_bytes());
     check("proof", &chain.prove(2, &ev, &batch, 2).encode());
+    let set = network.genesis().authorities.clone();
+    let report = RoundTrips::sign(
+        &chain.state.chain(),
+        network.authority(2),
+        Epoch::zero(),
+        vec![9_000, 8_000, 0, UNREACHABLE],
+    );
+    check("round_trips_transaction", &Transaction::RoundTrips(report.clone()).encode());
+    let accusation = network.equivocation(block.block.header(), &set, 3);
+    check("evidence_transaction", &Transaction::Evidence(accusation.clone()).encode());
+    let votes = network.notarize_by(block.block.header(), &set, &[0, 1, 3]);
+    let transactions = [Transaction::Evidence(accusation), Transaction::RoundTrips(report)];
+    let now = chain.state.time().plus_millis(100);
+    let built = chain.state.build_in(chain.state.header().view + 1, Some(votes), transactions, now);
+    assert!(built.rejected.is_empty() && built.block.justification().is_some());
+    check("block_with_votes", &built.block.encode());
     chain.network.add_key(key(50));
     chain.act(vec![Action::AdmitAuthority { key: commonware_cryptography::Signer::public_key(&key(50)) }]);
     chain.advance_to(9);

@@ -136,7 +136,7 @@ fn nothing_but_valid_blocks_of_authorities_is_taken() {
 
     let mut header = block.header().clone();
     header.log_size += 1;
-    let wrong = Block::new(header, Vec::new());
+    let wrong = Block::new(header, None, Vec::new());
     let seal = forest.rules.seal(forest.network.authority(0), &wrong.digest(), 0);
     assert!(matches!(tree.insert(Sealed::new(wrong.clone(), seal.clone())), Err(Refusal::Ledger(_))));
 
@@ -144,7 +144,7 @@ fn nothing_but_valid_blocks_of_authorities_is_taken() {
     let parent = forest.on(genesis.block());
     let mut header = forest.on(parent.digest).block.header().clone();
     header.log_size += 1;
-    let wrong = Block::new(header, Vec::new());
+    let wrong = Block::new(header, None, Vec::new());
     let orphan =
         Sealed::new(wrong.clone(), forest.rules.seal(forest.network.authority(0), &wrong.digest(), 0));
     assert_eq!(tree.insert(orphan).unwrap().missing, Some(parent.digest));
