@@ -4,7 +4,13 @@
 //! the ledger fixed an epoch earlier. A node that is not among them runs the engine without a key and so follows.
 
 use crate::{
-    PublicKey, application::Proposer, config::Config, elector::ByQuality, reporter::Observer, shared::Marshal,
+    PublicKey,
+    application::Proposer,
+    audience::{Addressed, Audience},
+    config::Config,
+    elector::ByQuality,
+    reporter::Observer,
+    shared::Marshal,
 };
 use commonware_consensus::{
     Reporters,
@@ -12,7 +18,10 @@ use commonware_consensus::{
     simplex::{self, Floor, ForwardPolicy, SkipBudget, SkipPolicy},
     types::{Epoch, Epocher as _, FixedEpocher, ViewDelta},
 };
-use commonware_cryptography::certificate::{Provider, Scheme as _, Scoped};
+use commonware_cryptography::{
+    Signer as _,
+    certificate::{Provider, Scheme as _, Scoped},
+};
 use commonware_p2p::{
     Blocker, Channel, Message, Receiver, Sender,
     utils::mux::{Builder as _, MuxHandle, Muxer},
@@ -151,6 +160,7 @@ where
     page_cache: CacheRef,
     epocher: FixedEpocher,
     muxed: Muxed<S>,
+    me: PublicKey,
     running: Option<Running>,
 }
 
@@ -197,6 +207,7 @@ where
             page_cache,
             epocher,
             muxed: Muxed { votes, certificates, resolver },
+            me: config.private_key.public_key(),
             running: None,
         };
         (this, [votes_ahead, certificates_ahead])
@@ -224,7 +235,7 @@ where
         };
         let settings = simplex::Config {
             scheme: scheme.as_ref().clone(),
-            elector: ByQuality::new(roster, 2 * self.leader_timeout, self.optimistic_views),
+            elector: ByQuality::new(roster.clone(), 2 * self.leader_timeout, self.optimistic_views),
             blocker: self.blocker.clone(),
             automaton: self.automaton.clone(),
             relay: self.automaton.clone(),
@@ -248,7 +259,7 @@ where
             },
             fetch_timeout: NZDuration!(Duration::from_secs(1)),
             fetch_retry_delay: Duration::from_millis(100),
-            forward: ForwardPolicy::SilentVoters,
+            forward: ForwardPolicy::SilentLeader,
         };
         let context = self.context.child("engine").with_attribute("epoch", epoch);
         let engine = simplex::Engine::new(context, settings);
@@ -260,6 +271,9 @@ where
             debug!(epoch, "network closed, no engine started");
             return false;
         };
+        let audience = Arc::new(Audience::new(&roster, &self.me));
+        let votes = (Addressed::votes(votes.0, audience.clone()), votes.1);
+        let certificates = (Addressed::certificates(certificates.0, audience), certificates.1);
         let task = engine.start(votes, certificates, resolver);
         info!(epoch, votes = scheme.me().is_some(), "entered epoch");
         self.running = Some(Running { epoch, task });

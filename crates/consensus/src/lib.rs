@@ -33,6 +33,7 @@
 
 mod adversary;
 mod application;
+mod audience;
 mod ballots;
 mod chain;
 mod config;

@@ -64,7 +64,7 @@ pub use keys::{
     Scheme, Signature, key_id, namespace, private_key, public_key, public_key_from_hex, signing_key,
     verifying_key,
 };
-pub use misbehaviour::{Evidence, Offence};
+pub use misbehaviour::{Evidence, Offence, SignedVote};
 pub use proof::{Proof, Proven};
 pub use receipt::RootReceipt;
 pub use registry::{Entry, MAX_ENTRIES, Registry, RegistryProof};

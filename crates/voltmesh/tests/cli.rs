@@ -41,6 +41,13 @@ fn help_explains_every_command_with_an_example() {
         works(folder.path(), &[command, "--help"]);
     }
     assert!(works(folder.path(), &["demo", "--help"]).contains("kill:fog-1@5s"));
+    for command in ["status", "block", "authorities", "scores", "evidence", "follow", "trust"] {
+        works(folder.path(), &["chain", command, "--help"]);
+    }
+    for command in ["admit", "remove", "rotate", "pardon"] {
+        let help = works(folder.path(), &["registry", &format!("{command}-authority"), "--help"]);
+        assert!(help.contains("Example"), "{help}");
+    }
 }
 
 #[test]

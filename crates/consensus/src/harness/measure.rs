@@ -61,6 +61,8 @@ struct Snapshot {
     sent: [Sent; CHANNELS.len()],
     cpu_s: f64,
     detours: Vec<Detours>,
+    /// The greatest of all nodes.
+    epoch: u64,
     reads: u64,
 }
 
@@ -69,10 +71,12 @@ impl Stage {
         let detours = |node: &Option<Running>| {
             node.as_ref().map_or_else(Detours::default, |running| running.replica.detours())
         };
+        let running = self.nodes.iter().flatten();
         Snapshot {
             sent: self.traffic.snapshot(),
             cpu_s: self.clock.seconds(),
             detours: self.nodes.iter().map(detours).collect(),
+            epoch: running.map(|running| running.replica.state().epoch().get()).max().unwrap_or(0),
             reads: readers.map_or(0, Readers::count),
         }
     }
@@ -214,6 +218,7 @@ impl Stage {
             protocol: plan.protocol,
             authorities: plan.replicas(),
             committee: plan.committee.unwrap_or(plan.replicas()),
+            epoch: before.epoch,
             window_s,
             latency: book.latency(),
             finality: book.finality(live),

@@ -75,6 +75,8 @@ pub struct Measured {
     pub authorities: usize,
     /// How many of them vote.
     pub committee: usize,
+    /// Epoch of the newest final block when the measurement began: what is elected is so from the third one, 2, on.
+    pub epoch: u64,
     /// Length of the window in seconds.
     pub window_s: f64,
     /// From submission to finality at the node where a transaction was submitted, for those submitted in the window.

@@ -94,6 +94,15 @@ fn what_is_sent_grows_with_the_nodes() {
 }
 
 #[test]
+fn a_committee_sends_less() {
+    let all = measured(&Plan { authorities: 7, ..plan(Fault::None) });
+    let four = measured(&Plan { authorities: 7, committee: Some(4), ..plan(Fault::None) });
+    assert_eq!((four.committee, four.unfinished), (4, 0));
+    let messages = |measured: &Measured| measured.per_block(measured.agreement().messages as f64);
+    assert!(messages(&four) < 0.8 * messages(&all), "{} {}", messages(&four), messages(&all));
+}
+
+#[test]
 fn a_load_that_saturates_fills_blocks() {
     let base = Plan { batches: 64, block_bytes: 16_384, window: Duration::from_secs(2), ..plan(Fault::None) };
     let full = measured(&Plan { load: Load::Saturating(16), ..base });
@@ -149,6 +158,7 @@ fn what_cannot_be_measured_is_said() {
     wrong(Plan { block_bytes: 10, ..plan(Fault::None) }, "bytes");
     wrong(Plan { load: Load::Poisson(0.0), ..plan(Fault::None) }, "transactions a second");
     wrong(Plan { committee: Some(9), ..plan(Fault::None) }, "committee");
+    wrong(Plan { committee: Some(5), authorities: 7, ..plan(Fault::None) }, "4, 7, 10");
     wrong(Plan { load: Load::Fixed(50_000.0), authorities: 50, ..plan(Fault::None) }, "GiB");
     wrong(plan(Fault::Crash(2)), "at most 1");
     wrong(Plan { readers: 1, ..plan(Fault::None) }, "readings");

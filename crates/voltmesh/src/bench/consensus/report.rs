@@ -40,6 +40,8 @@ pub struct Settings {
     pub authorities: usize,
     /// How many of them vote in proof of authority.
     pub committee: Option<usize>,
+    /// Views that a leader has in a row in proof of authority.
+    pub term: u32,
     /// Transactions a second.
     pub load_tps: f64,
     /// `poisson` or `fixed`.
@@ -142,6 +144,8 @@ pub struct Row {
     pub name: String,
     pub authorities: usize,
     pub committee: usize,
+    /// Epoch when the measurement began: what is elected is so from the third one, 2, on.
+    pub epoch: u64,
     /// From submission to finality at the node where a transaction was submitted.
     pub latency_ms: Latency,
     pub latency_link_delays_p50: Option<f64>,
@@ -217,6 +221,7 @@ impl Row {
             name: name.to_owned(),
             authorities: measured.authorities,
             committee: measured.committee,
+            epoch: measured.epoch,
             latency_ms: Latency::from(measured.latency),
             latency_link_delays_p50: measured.link_delays_p50(&measured.latency),
             finality_ms: Latency::from(measured.finality),
@@ -353,6 +358,7 @@ impl Report {
                 mean_link_ms: protocols.first().and_then(|row| row.mean_link_ms),
                 authorities: options.authorities,
                 committee: options.committee,
+                term: options.term,
                 load_tps: options.load,
                 arrivals: if options.arrivals == Arrivals::Poisson { "poisson" } else { "fixed" },
                 records_per_transaction: plan.map_or(0, |plan| plan.records()),

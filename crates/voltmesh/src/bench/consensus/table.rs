@@ -89,6 +89,7 @@ fn main(rows: &[Row]) {
     };
     let mut lines = vec![
         line("voters", &|row| row.committee.to_string()),
+        line("epoch when the measurement began", &|row| row.epoch.to_string()),
         line("latency p50 (ms)", &|row| maybe(row.latency_ms.p50)),
         line("latency p95 (ms)", &|row| maybe(row.latency_ms.p95)),
         line("latency p99 (ms)", &|row| maybe(row.latency_ms.p99)),
@@ -123,6 +124,11 @@ fn main(rows: &[Row]) {
         };
         lines.push(line("healed to first final block (ms)", &recovery(false)));
         lines.push(line("healed to final at every node (ms)", &recovery(true)));
+    }
+    if rows.iter().any(|row| row.name == "poa" && row.epoch < 2) {
+        output::line(
+            "poa was measured before its first election took effect, in epoch 2: raise --warm-up or lower --epoch",
+        );
     }
     let mut header = vec!["of all nodes together"];
     header.extend(rows.iter().map(|row| row.name.as_str()));
