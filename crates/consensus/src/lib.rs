@@ -8,6 +8,10 @@
 //! refuses; [`Finalized`] blocks come in order, with a certificate and f + 1 root signatures; who votes in an epoch is
 //! what the ledger fixed two epochs before.
 //!
+//! To run for years a node writes a snapshot of its state every so many blocks, starts from the newest one, prunes what is
+//! older than wanted and held by nobody, and joins from a peer's snapshot where first blocks are gone. Damage on disk stops
+//! it; it is repaired only when somebody asks for it.
+//!
 //! Deliberately lacks: what a transaction means (`ledger`), leaders by quality of service and evidence against
 //! misbehaviour on the ledger (misbehaviour is only counted so far), protection of a node whose disk was lost: it must
 //! come back under a rotated key.
@@ -30,23 +34,32 @@
 mod adversary;
 mod application;
 mod audience;
+mod ballots;
 mod chain;
 mod config;
+mod driver;
 mod elector;
 mod epochs;
+mod error;
 mod gossip;
 mod handle;
 pub mod harness;
+mod hold;
+mod join;
+mod keeper;
 mod message;
 pub mod network;
 mod node;
+mod offer;
 mod overdue;
 pub mod pbft;
 mod peers;
 mod pool;
 pub mod pow;
 mod protocol;
+mod repair;
 mod reporter;
+mod restore;
 mod roots;
 mod round_trips;
 mod shared;
@@ -54,13 +67,16 @@ pub mod sockets;
 mod store;
 mod subscription;
 pub mod testing;
+mod vault;
 mod votes;
 mod watch;
 
 pub use config::Config;
+pub use error::StartError;
 pub use handle::{Handle, Latency, Peer};
+pub use hold::Hold;
 pub use network::{AddressBook, Channels, Network};
-pub use node::{Node, StartError};
+pub use node::Node;
 pub use pool::{MAX_ANCHORS, MAX_REGISTRY, SubmitError};
 pub use protocol::{Detours, Final, Replica, Running};
 pub use subscription::{Finalized, Subscription};

@@ -1,12 +1,13 @@
 //! What nodes tell each other beside consensus, on [`crate::network::ROOTS`].
 
 use crate::{
+    offer::{Chunk, MAX_HANDOVERS_SENT, Offer},
     overdue::{MAX_OVERDUE, Overdue},
     roots::MAX_ASKED,
 };
 use bytes::BufMut;
 use commonware_codec::{Buf, EncodeSize, Error, RangeCfg, Read, ReadExt as _, Write};
-use voltmesh_ledger::{Certificate, MAX_AUTHORITIES, RootReceipt};
+use voltmesh_ledger::{Certificate, Handover, MAX_AUTHORITIES, RootReceipt};
 
 /// Most signatures in one message: an answer to a full question. 64 × 43 × 112 B = 301 KiB.
 const MAX_RECEIPTS: usize = MAX_ASKED * (MAX_AUTHORITIES / 3 + 1);
@@ -30,6 +31,20 @@ pub(crate) enum Message {
     Pong(u64),
     /// Transactions that wait at the sender for too long.
     Overdue(Vec<Overdue>),
+    /// Height of the first block that the sender still holds; sent with its status once it has pruned.
+    Oldest(u64),
+    /// Asks for the hand-overs after that height.
+    WantHandovers(u64),
+    /// Some of them, in order.
+    Handovers(Vec<Handover>),
+    /// Asks which snapshot there is.
+    WantOffer,
+    /// The newest one.
+    Offer(Box<Offer>),
+    /// Asks for a piece of the snapshot at that height.
+    WantChunk(u64, u32),
+    /// The piece.
+    Chunk(Chunk),
 }
 
 impl Write for Message {
@@ -69,6 +84,32 @@ impl Write for Message {
                 7u8.write(buf);
                 list.write(buf);
             }
+            Self::Oldest(height) => {
+                8u8.write(buf);
+                height.write(buf);
+            }
+            Self::WantHandovers(after) => {
+                9u8.write(buf);
+                after.write(buf);
+            }
+            Self::Handovers(handovers) => {
+                10u8.write(buf);
+                handovers.write(buf);
+            }
+            Self::WantOffer => 11u8.write(buf),
+            Self::Offer(offer) => {
+                12u8.write(buf);
+                offer.write(buf);
+            }
+            Self::WantChunk(height, index) => {
+                13u8.write(buf);
+                height.write(buf);
+                index.write(buf);
+            }
+            Self::Chunk(chunk) => {
+                14u8.write(buf);
+                chunk.write(buf);
+            }
         }
     }
 }
@@ -79,7 +120,12 @@ impl EncodeSize for Message {
             Self::Status { .. } => 16,
             Self::Receipts(receipts) => receipts.encode_size(),
             Self::WantReceipts(heights) | Self::WantCertificates(heights) => heights.encode_size(),
-            Self::Ping(_) | Self::Pong(_) => 8,
+            Self::Ping(_) | Self::Pong(_) | Self::Oldest(_) | Self::WantHandovers(_) => 8,
+            Self::Handovers(handovers) => handovers.encode_size(),
+            Self::WantOffer => 0,
+            Self::Offer(offer) => offer.encode_size(),
+            Self::WantChunk(..) => 12,
+            Self::Chunk(chunk) => chunk.encode_size(),
             Self::Overdue(list) => list.encode_size(),
             Self::Certificate(_, certificate) => 8 + certificate.encode_size(),
         }
@@ -100,6 +146,13 @@ impl Read for Message {
             5 => Self::Ping(u64::read(buf)?),
             6 => Self::Pong(u64::read(buf)?),
             7 => Self::Overdue(Vec::read_cfg(buf, &(RangeCfg::from(0..=MAX_OVERDUE), ()))?),
+            8 => Self::Oldest(u64::read(buf)?),
+            9 => Self::WantHandovers(u64::read(buf)?),
+            10 => Self::Handovers(Vec::read_cfg(buf, &(RangeCfg::from(0..=MAX_HANDOVERS_SENT), ()))?),
+            11 => Self::WantOffer,
+            12 => Self::Offer(Box::new(Offer::read(buf)?)),
+            13 => Self::WantChunk(u64::read(buf)?, u32::read(buf)?),
+            14 => Self::Chunk(Chunk::read(buf)?),
             other => return Err(Error::InvalidEnum(other)),
         })
     }
@@ -132,7 +185,14 @@ mod tests {
         check(Message::WantCertificates(vec![7]), "03010000000000000007");
         check(Message::Ping(9), "050000000000000009");
         check(Message::Pong(9), "060000000000000009");
-        assert!(Message::decode(bytes::Bytes::from_static(&[8])).is_err());
+        check(Message::Oldest(9), "080000000000000009");
+        check(Message::WantHandovers(9), "090000000000000009");
+        check(Message::Handovers(Vec::new()), "0a00");
+        check(Message::WantOffer, "0b");
+        check(Message::WantChunk(9, 1), "0d000000000000000900000001");
+        let bytes = bytes::Bytes::from_static(&[7; 3]);
+        check(Message::Chunk(Chunk { height: 9, index: 1, bytes }), "0e00000000000000090000000103070707");
+        assert!(Message::decode(bytes::Bytes::from_static(&[15])).is_err());
         assert!(Message::decode(Message::WantReceipts(vec![0; MAX_ASKED + 1]).encode()).is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! What the node's tasks, its handle and its subscriptions have in common.
 
 use crate::{
-    PublicKey, chain::Chain, overdue::OverdueList, pool::Pool, protocol::Final, roots::Roots,
+    PublicKey, chain::Chain, hold::Holds, overdue::OverdueList, pool::Pool, protocol::Final, roots::Roots,
     round_trips::RoundTripTimes, votes::Votes, watch,
 };
 use commonware_consensus::marshal::{core::Mailbox, standard::Standard};
@@ -13,7 +13,7 @@ use std::{
 };
 use tracing::debug;
 use voltmesh_ledger::{
-    AuthoritySet, Block, Certificate, Checked, Digest, Header, Height, Roster, Scheme, State, Transaction,
+    AuthoritySet, Block, Certificate, Checked, Digest, Handover, Header, Height, Roster, Scheme, State, Transaction,
 };
 
 /// Marshal, as this node uses it.
@@ -39,6 +39,8 @@ pub(crate) struct Tip {
 pub(crate) struct Heard {
     pub height: u64,
     pub at_ms: u64,
+    /// First block that it still holds.
+    pub oldest: u64,
 }
 
 /// Numbers for status pages.
@@ -84,7 +86,9 @@ pub(crate) struct Shared {
     pub roots: Mutex<Roots>,
     /// Rosters by the first epoch in which their sets serve; each until the next entry.
     pub rosters: Mutex<BTreeMap<u64, Arc<Roster>>>,
-    /// Last headers of epochs that changed authorities or voters, and whom they named.
+    /// Hand-overs whose certificates are known, in order; on disk as well.
+    pub known_handovers: Mutex<Vec<Handover>>,
+    /// Last headers of epochs that changed authorities or voters, and whom they named; without those known.
     pub handovers: Mutex<BTreeMap<u64, (Header, Arc<Roster>)>>,
     /// Certificates that blocks may embed.
     pub votes: Mutex<Votes>,
@@ -99,6 +103,12 @@ pub(crate) struct Shared {
     pub listeners: Mutex<Vec<mpsc::UnboundedSender<Final>>>,
     /// Height that was final when this process started.
     pub restored: u64,
+    /// Blocks that this process executed to get there.
+    pub replayed: u64,
+    /// Height of the first block of those without a gap up to the newest one.
+    pub oldest: Mutex<u64>,
+    /// What must not be pruned.
+    pub holds: Mutex<Holds>,
     /// Counts up when the pool has something new.
     pub pooled: watch::Sender<u64>,
     /// Counts up when root signatures or certificates arrived.
@@ -124,12 +134,16 @@ impl Shared {
             votes: Mutex::default(),
             overdue: Mutex::new(OverdueList::new(chain_id)),
             round_trips: Mutex::default(),
+            known_handovers: Mutex::default(),
             handovers: Mutex::default(),
             peers: Mutex::default(),
             counts: Mutex::default(),
             certificates: Mutex::default(),
             listeners: Mutex::default(),
             restored: tip.height,
+            replayed: 0,
+            oldest: Mutex::new(1),
+            holds: Mutex::default(),
             pooled: watch::Sender::new(0),
             signed: watch::Sender::new(0),
             tip: watch::Sender::new(tip),
@@ -160,6 +174,11 @@ impl Shared {
         let at = SystemTime::UNIX_EPOCH + Duration::from_millis(at_ms);
         let mut listeners = self.listeners.lock();
         listeners.retain(|listener| listener.send(Final { block: block.clone(), digest, at }).is_ok());
+    }
+
+    /// Height of the first block of those without a gap up to the newest one.
+    pub fn oldest(&self) -> u64 {
+        *self.oldest.lock()
     }
 
     pub fn finalised(&self) -> Arc<State> {

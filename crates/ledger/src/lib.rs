@@ -30,6 +30,7 @@
 
 mod block;
 mod certificate;
+mod checkpoint;
 mod draft;
 mod election;
 mod error;
@@ -44,6 +45,7 @@ mod registry;
 mod round_trips;
 mod schedule;
 mod sequence;
+mod snapshot;
 mod state;
 pub mod testing;
 mod transaction;
@@ -51,6 +53,7 @@ mod trust;
 
 pub use block::{Block, Header, MAX_BLOCK_BYTES, MAX_TRANSACTIONS};
 pub use certificate::{Certificate, Finalization, MAX_CERTIFICATE_BYTES};
+pub use checkpoint::{Attestation, Checkpoint, MAX_CHECKPOINT_BYTES, believe};
 pub use election::{Leaders, MAX_ANCESTORS, PERFECT, PROBATION, Quarantine, Roster, Standing};
 pub use error::Error;
 pub use evidence::{AnchorEvidence, Anchored, MAX_EVIDENCE_BYTES, ProofError, Stage};
@@ -68,6 +71,7 @@ pub use registry::{Entry, MAX_ENTRIES, Registry, RegistryProof};
 pub use round_trips::{RoundTrips, UNREACHABLE};
 pub use schedule::MAX_RETIRED;
 pub use sequence::SEQUENCE_WINDOW;
+pub use snapshot::{MAX_SNAPSHOT_BYTES, Snapshot};
 pub use state::{Built, Checked, LogEntry, State};
 pub use transaction::{
     Action, Anchor, Commitment, MAX_ACTIONS, MAX_ANCHORS_PER_AUTHORITY, MAX_BATCHES_PER_ANCHOR,

@@ -218,7 +218,7 @@ fn committee(handover: &Handover) -> &[PublicKey] {
 }
 
 /// Keys that must be in order; an empty list is no set.
-fn read_set(buf: &mut impl Buf) -> Result<Option<AuthoritySet>, CodecError> {
+pub(crate) fn read_set(buf: &mut impl Buf) -> Result<Option<AuthoritySet>, CodecError> {
     let keys: Vec<PublicKey> = Vec::read_cfg(buf, &(RangeCfg::from(0..=MAX_AUTHORITIES), ()))?;
     if keys.is_empty() {
         return Ok(None);

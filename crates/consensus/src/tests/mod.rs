@@ -3,6 +3,7 @@
 mod agreement;
 mod attacks;
 mod election;
+mod operation;
 mod seeds;
 
 use crate::{

@@ -7,4 +7,5 @@ mod evidence;
 mod golden;
 mod proof;
 mod registry;
+mod snapshot;
 mod trust;
