@@ -13,7 +13,8 @@ use std::{
 };
 use tracing::debug;
 use voltmesh_ledger::{
-    AuthoritySet, Block, Certificate, Checked, Digest, Handover, Header, Height, Roster, Scheme, State, Transaction,
+    AuthoritySet, Block, Certificate, Checked, Digest, Handover, Header, Height, Roster, Scheme, State,
+    Transaction,
 };
 
 /// Marshal, as this node uses it.

@@ -246,8 +246,9 @@ impl State {
     /// Plans `epoch`, if the plan may have changed or is `settled` now.
     pub(crate) fn plan(&mut self, epoch: Epoch, settled: bool) {
         let Schedule { admitted, planned, .. } = &self.schedule;
-        let same = !settled && *planned.authorities == **admitted && self.election.convicted().is_empty();
-        if !same {
+        let out = self.election.quarantined(admitted);
+        let same = planned.authorities.keys().eq(admitted.keys().filter(|key| !out.contains(key)));
+        if settled || !same {
             let incumbents = &self.schedule.current.voters;
             self.schedule.planned = Arc::new(self.election.plan(admitted, epoch, incumbents, &self.genesis));
         }

@@ -93,7 +93,9 @@ fn all(n: usize) -> Vec<usize> {
 fn equal_service_leaves_equal_turns() {
     let mut run = Run::new(7, 14);
     run.epochs(3, &all(7), &[], |_| None);
-    assert!((0..7).all(|index| run.score(index) == PERFECT && run.share(index) == 1_000_000 / 7));
+    assert!(
+        (0..7).all(|index| run.score(index) == PERFECT && (142_000..=143_500).contains(&run.share(index)))
+    );
 }
 
 #[test]
@@ -103,7 +105,7 @@ fn the_dead_lose_their_turns_and_get_them_back() {
     run.epochs(3, &alive, &[5, 6], |_| None);
     for dead in [5, 6] {
         assert!(run.score(dead) < PERFECT / 50, "{}", run.score(dead));
-        assert!((1..40_000).contains(&run.share(dead)), "a small share for exploration: {}", run.share(dead));
+        assert!((1..5_000).contains(&run.share(dead)), "a small share for exploration: {}", run.share(dead));
     }
     assert!((0..5).all(|index| run.share(index) > 180_000));
     run.epochs(12, &all(7), &[], |_| None);
