@@ -1,4 +1,4 @@
-//! Agree on the next block: simplex among the authorities.
+//! Agree on the next block: proof of authority, by simplex, with leaders elected by quality of service.
 //!
 //! A [`Node`] takes part in (or follows) one chain: it gathers transactions, proposes and checks blocks, keeps what is
 //! final on disk, fetches what it has missed, and collects the signatures that make each log root a receipt. A
@@ -12,9 +12,10 @@
 //! older than wanted and held by nobody, and joins from a peer's snapshot where first blocks are gone. Damage on disk stops
 //! it; it is repaired only when somebody asks for it.
 //!
-//! Deliberately lacks: what a transaction means (`ledger`), leaders by quality of service and evidence against
-//! misbehaviour on the ledger (misbehaviour is only counted so far), protection of a node whose disk was lost: it must
-//! come back under a rotated key.
+//! [`pbft`] and [`pow`] are baselines with the same blocks, keys, pool and channels; [`harness`] measures all three.
+//!
+//! Deliberately lacks: what a transaction means, scores and schedules (`ledger`); protection of a node whose disk was
+//! lost: it must come back under a rotated key.
 //!
 //! ```
 //! use commonware_runtime::{Runner as _, Supervisor as _, deterministic};

@@ -648,10 +648,10 @@ pub struct BenchConsensus {
     #[arg(long, default_value_t = 1_000, value_name = "MS")]
     pub pow_interval: u64,
     /// Blocks in an epoch.
-    #[arg(long, default_value_t = 100, value_name = "BLOCKS")]
+    #[arg(long, default_value_t = 200, value_name = "BLOCKS")]
     pub epoch: u64,
     /// Views in a row that one leader of proof of authority has (1 to 64).
-    #[arg(long, default_value_t = 1, value_name = "VIEWS")]
+    #[arg(long, default_value_t = 20, value_name = "VIEWS")]
     pub term: u32,
     /// What goes wrong: none, crash:F, slow:K (K nodes answer at the edge of time), equivocate:1, or partition (two halves,
     /// for a third of the time).
@@ -660,8 +660,8 @@ pub struct BenchConsensus {
     /// Seconds measured, virtual ones in a simulation.
     #[arg(long, default_value_t = 30)]
     pub seconds: u64,
-    /// Seconds under load before.
-    #[arg(long, default_value_t = 10)]
+    /// Seconds under load before: leaders are elected from the third epoch on.
+    #[arg(long, default_value_t = 20)]
     pub warm_up: u64,
     /// sim: virtual time, repeats exactly but for processor time; tcp: this machine's sockets and cores.
     #[arg(long, value_enum, default_value_t = Runtime::Sim)]
