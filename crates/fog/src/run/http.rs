@@ -35,8 +35,9 @@ use crate::{Error, answers::Names};
 const MAX_TX_BYTES: usize = 64 * 1024;
 
 /// Counters that may fall.
-const GAUGES: [&str; 15] = [
+const GAUGES: [&str; 16] = [
     "height",
+    "oldest_height",
     "epoch",
     "view",
     "score_ppm",
