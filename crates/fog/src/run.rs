@@ -160,6 +160,7 @@ impl Fog {
             opening: settings.opening,
             names: names(&config, &settings.key.public_key(), &fog)?,
             followers: Arc::new(Semaphore::new(http::Shared::FOLLOWERS)),
+            checkpoint: Arc::new(Semaphore::new(1)),
             replay: tokio::sync::Mutex::default(),
         };
         let http = http::serve(config.listen.http, shared).await?;
