@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde::Deserialize;
+use voltmesh_ledger::Checkpoint;
 
 use crate::Error;
 
@@ -93,6 +94,22 @@ pub struct Ledger {
     /// Time after which an anchor that is not finalised is submitted again, milliseconds. Default 3000.
     #[serde(default = "default_resubmit_ms")]
     pub resubmit_ms: u64,
+    /// Blocks between two snapshots of the ledger's state, 0..=1000000; 0 for none. All nodes of a chain need the same, since
+    /// f + 1 of them must attest a snapshot before anyone believes it. Default 4096.
+    #[serde(default = "default_snapshot_blocks")]
+    pub snapshot_blocks: u64,
+    /// Final blocks that stay on disk, at least 1; older ones are pruned, but none after the last snapshot but one, nor what
+    /// this node has yet to deliver. Default: all.
+    #[serde(default)]
+    pub history_blocks: Option<u64>,
+    /// What a node with an empty disk begins from instead of genesis, checked before it is believed. Never in a file, which
+    /// would outlive its use: `voltmesh fog --checkpoint`. Default: none.
+    #[serde(skip)]
+    pub checkpoint: Option<Checkpoint>,
+    /// Whether damage on the ledger's disk is moved away and fetched from peers again. Never in a file, since somebody must
+    /// have looked each time: `voltmesh fog --repair-ledger`. Default false.
+    #[serde(skip)]
+    pub repair: bool,
 }
 
 fn default_block_ms() -> u64 {
@@ -109,6 +126,9 @@ fn default_anchor_batches() -> usize {
 }
 fn default_resubmit_ms() -> u64 {
     3_000
+}
+fn default_snapshot_blocks() -> u64 {
+    4_096
 }
 
 /// Another authority.
@@ -325,6 +345,16 @@ impl Config {
         within("ledger.idle_block_ms", self.ledger.idle_block_ms, 100..=600_000)?;
         within("ledger.anchor_ms", self.ledger.anchor_ms, 10..=60_000)?;
         within("ledger.anchor_batches", self.ledger.anchor_batches as u64, 1..=512)?;
+        within("ledger.snapshot_blocks", self.ledger.snapshot_blocks, 0..=1_000_000)?;
+        if let Some(history) = self.ledger.history_blocks {
+            within("ledger.history_blocks", history, 1..=u64::MAX)?;
+            if self.ledger.snapshot_blocks == 0 {
+                return Err(Error::config(
+                    "ledger.history_blocks without ledger.snapshot_blocks: nothing would ever be pruned, since a \
+                     restart would need the first blocks",
+                ));
+            }
+        }
         within("foreign.attest_records", self.foreign.attest_records as u64, 1..=4_096)?;
         within("foreign.attest_ms", self.foreign.attest_ms, 1..=60_000)?;
         within("ingest.receive_maximum", self.ingest.receive_maximum.into(), 1..=65_535)?;
@@ -353,6 +383,22 @@ mod tests {
             "data='data'\ncredentials='pki/fog-fog-1'\ncrl='pki/crl.pem'\n[ledger]\ngenesis='genesis.toml'";
         let least = Config::parse(least, Path::new("/")).unwrap();
         assert_eq!(format!("{stated:?}"), format!("{least:?}"));
+    }
+
+    #[test]
+    fn history_is_bounded_only_where_snapshots_are_taken() {
+        let base = "data='d'\ncredentials='c'\ncrl='l'\n[ledger]\ngenesis='g'\n";
+        let ledger = |text: &str| Config::parse(&format!("{base}{text}"), Path::new("/")).unwrap().ledger;
+        assert_eq!((ledger("").snapshot_blocks, ledger("").history_blocks), (4_096, None));
+        assert_eq!(ledger("history_blocks = 100000").history_blocks, Some(100_000));
+        assert_eq!(ledger("snapshot_blocks = 0").snapshot_blocks, 0);
+        let refused = |text: &str| refuse(&format!("{base}{text}"));
+        assert!(refused("history_blocks = 0").contains("ledger.history_blocks = 0 is outside"));
+        assert!(refused("snapshot_blocks = 1000001").contains("ledger.snapshot_blocks"));
+        assert!(refused("snapshot_blocks = 0\nhistory_blocks = 9").contains("nothing would ever be pruned"));
+        // For one start each, by somebody who has looked.
+        assert!(refused("repair = true").contains("repair"));
+        assert!(refused("checkpoint = 'c.bin'").contains("checkpoint"));
     }
 
     #[test]

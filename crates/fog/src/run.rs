@@ -111,8 +111,12 @@ impl Fog {
 
         let (node, copies) = start_ledger(&context, &config, &genesis, &settings).await?;
         let ledger = node.handle();
+        // Held before anything is read, so that nothing is pruned that is still needed.
+        let from =
+            ingest.replay_above().map_or_else(|| ledger.height().next(), |height| Height::new(height + 1));
+        let hold = ledger.hold(from);
         let (inputs, received) = mpsc::channel(INPUTS);
-        spawn_ledger(&context, &ledger, &ingest, &inputs);
+        spawn_ledger(&context, &ledger, from, &inputs);
         let (copies, mut offered) = copies;
         let copied = inputs.clone();
         tokio::spawn(async move {
@@ -156,6 +160,7 @@ impl Fog {
             opening: settings.opening,
             names: names(&config, &settings.key.public_key(), &fog)?,
             followers: Arc::new(Semaphore::new(http::Shared::FOLLOWERS)),
+            checkpoint: Arc::new(Semaphore::new(1)),
             replay: tokio::sync::Mutex::default(),
         };
         let http = http::serve(config.listen.http, shared).await?;
@@ -183,6 +188,7 @@ impl Fog {
             spool: spool.clone(),
             quarantine: quarantine.clone(),
             ledger,
+            hold,
             copies,
             orders,
             board,
@@ -379,14 +385,17 @@ async fn start_ledger(
     ledger.addresses = addresses;
     ledger.block_interval = Duration::from_millis(config.ledger.block_ms);
     ledger.idle_interval = Duration::from_millis(config.ledger.idle_block_ms);
+    ledger.snapshot_interval = config.ledger.snapshot_blocks;
+    ledger.history_blocks = config.ledger.history_blocks;
+    ledger.checkpoint = config.ledger.checkpoint.clone();
+    ledger.repair = config.ledger.repair;
     ledger.leader_timeout = ledger.idle_interval + Duration::from_millis(800);
     let any = config.ledger.any_source_address;
     Ok(sockets::start(context.child("consensus"), config.listen.p2p, any, ledger).await?)
 }
 
 /// Tells the loop what happens on the ledger: final blocks, how far it is, hand-overs, peers, and the disk's free space.
-fn spawn_ledger(context: &Context, ledger: &Handle, ingest: &Ingest, inputs: &mpsc::Sender<Input>) {
-    let from = ingest.replay_above().map_or_else(|| ledger.height().next(), |height| Height::new(height + 1));
+fn spawn_ledger(context: &Context, ledger: &Handle, from: Height, inputs: &mpsc::Sender<Input>) {
     let mut blocks = ledger.subscribe(from);
     let finalised = inputs.clone();
     tokio::spawn(async move {

@@ -31,7 +31,7 @@ pub enum Command {
     /// Runs a vehicle's agent.
     Edge(RoleArgs),
     /// Runs a fog node: ingest and authority of the ledger.
-    Fog(RoleArgs),
+    Fog(FogRole),
     /// Runs the cloud: archive, interface, proofs.
     Cloud(RoleArgs),
     /// Keys and certificates of a development CA.
@@ -65,6 +65,25 @@ pub struct RoleArgs {
     /// Prints a configuration with every default, explained, and exits.
     #[arg(long)]
     pub defaults: bool,
+}
+
+/// A fog node's configuration, and what is for one start only.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  voltmesh fog --config fog.toml
+  voltmesh fog --config fog.toml --checkpoint checkpoint.bin
+  voltmesh fog --config fog.toml --repair-ledger")]
+pub struct FogRole {
+    /// As for every role.
+    #[command(flatten)]
+    pub role: RoleArgs,
+    /// With an empty disk, begins from this file of `voltmesh chain checkpoint` instead of genesis. It is checked first.
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: Option<PathBuf>,
+    /// Moves away what is damaged of the ledger's disk and fetches it from peers. With a damaged journal of votes the node
+    /// follows without voting until the epoch after the next one.
+    #[arg(long)]
+    pub repair_ledger: bool,
 }
 
 /// Options of `voltmesh demo`.
@@ -255,6 +274,19 @@ pub enum Chain {
         after_help = "Examples:\n  voltmesh chain follow\n  voltmesh chain follow --from 1 --blocks 100 --json"
     )]
     Follow(Follow),
+    /// Writes the newest checkpoint, checked: what a new fog node begins from instead of genesis.
+    #[command(after_help = "Example:\n  voltmesh chain checkpoint --genesis genesis.toml -o checkpoint.bin")]
+    Checkpoint {
+        /// Which fog node.
+        #[command(flatten)]
+        fog: FogArgs,
+        /// The genesis file: where trust starts.
+        #[arg(long, value_name = "FILE")]
+        genesis: PathBuf,
+        /// Where to write.
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+    },
     /// Writes the trust file for `voltmesh verify`: the genesis and every hand-over, each checked.
     #[command(after_help = "Example:\n  voltmesh chain trust --genesis genesis.toml -o trust.toml")]
     Trust {

@@ -65,6 +65,12 @@ impl Http {
         self.get_url(&format!("http://{address}{path}"), None).await
     }
 
+    /// As [`Self::get`], for what may be larger than other answers: at most `limit` bytes.
+    pub async fn get_up_to(&self, address: SocketAddr, path: &str, limit: usize) -> Result<Vec<u8>> {
+        let url = format!("http://{address}{path}");
+        bounded(&url, self.answers.get(&url).send().await, limit).await
+    }
+
     /// `GET url`, with a bearer token if the interface asks for one.
     pub async fn get_url(&self, url: &str, token: Option<&str>) -> Result<Vec<u8>> {
         let mut request = self.answers.get(url);
@@ -131,14 +137,18 @@ fn take_event(read: &mut Vec<u8>) -> Result<Option<String>> {
 }
 
 async fn answer(url: &str, response: reqwest::Result<reqwest::Response>) -> Result<Vec<u8>> {
+    bounded(url, response, MAX_ANSWER).await
+}
+
+async fn bounded(url: &str, response: reqwest::Result<reqwest::Response>, limit: usize) -> Result<Vec<u8>> {
     let mut response = response.with_context(|| format!("no answer from {url}; is the process running?"))?;
     let status = response.status();
     let mut body = Vec::new();
     while let Some(chunk) =
         response.chunk().await.with_context(|| format!("{url} stopped in the middle of its answer"))?
     {
-        if body.len() + chunk.len() > MAX_ANSWER {
-            bail!("{url} answers with more than {MAX_ANSWER} bytes");
+        if body.len() + chunk.len() > limit {
+            bail!("{url} answers with more than {limit} bytes");
         }
         body.extend_from_slice(&chunk);
     }

@@ -14,6 +14,13 @@ pub struct Status {
     pub chain: String,
     /// Newest final block here.
     pub height: u64,
+    /// The first of the final blocks that are here without a gap up to the newest.
+    pub oldest: u64,
+    /// Blocks executed when this node started, after the snapshot that it began from.
+    pub replayed: u64,
+    /// The last epoch in which this node only follows, since it may have voted there and not know for what; absent once
+    /// that has passed, and if it never was so.
+    pub abstains_until: Option<u64>,
     /// Height that f + 1 authorities say they have.
     pub target: u64,
     /// Epoch of the newest final block.
@@ -54,7 +61,7 @@ pub struct Status {
     pub authority: String,
     /// Whether it is an authority in the epoch of the next block.
     pub is_authority: bool,
-    /// Whether it votes in that epoch.
+    /// Whether it votes in that epoch: it is one of the voters, and does not abstain.
     pub votes: bool,
     /// Keys of the authorities in the epoch of the newest block.
     pub authorities: Vec<String>,
@@ -74,6 +81,7 @@ impl Status {
         let state = ledger.state();
         let (header, operators) = (state.header(), state.operators());
         let running = state.roster_for(running_epoch(&state));
+        let abstains = ledger.abstains_until().filter(|until| running_epoch(&state) <= *until);
         let serving = state.roster_for(state.epoch());
         let keys = |keys: &mut dyn Iterator<Item = &voltmesh_ledger::PublicKey>| {
             keys.map(ToString::to_string).collect::<Vec<_>>()
@@ -82,6 +90,9 @@ impl Status {
         Self {
             chain: state.chain().to_string(),
             height: state.height().get(),
+            oldest: ledger.oldest().get(),
+            replayed: ledger.replayed(),
+            abstains_until: abstains.map(|epoch| epoch.get()),
             target: ledger.target().get(),
             epoch: state.epoch().get(),
             view: header.view,
@@ -102,7 +113,8 @@ impl Status {
             threshold: operators.threshold(),
             authority: ledger.public_key().to_string(),
             is_authority: ledger.is_authority(),
-            votes: running.is_some_and(|roster| roster.voters.contains(ledger.public_key())),
+            votes: abstains.is_none()
+                && running.is_some_and(|roster| roster.voters.contains(ledger.public_key())),
             authorities: serving.map(|roster| keys(&mut roster.authorities.keys())).unwrap_or_default(),
             convicted: keys(&mut state.convicted().keys()),
             peers: ledger.peers().iter().map(|peer| (peer.key.to_string(), peer.height.get())).collect(),

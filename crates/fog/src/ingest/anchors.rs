@@ -40,6 +40,8 @@ struct UnderWay {
 #[derive(Debug, Default)]
 pub struct Anchors {
     state: Option<Arc<State>>,
+    /// Height of the last final block that was delivered; `state` may be further.
+    delivered: Option<u64>,
     caught_up: bool,
     /// Whether this node's key is an authority's in the next block's epoch.
     serves: bool,
@@ -54,6 +56,11 @@ pub struct Anchors {
 impl Anchors {
     pub fn height(&self) -> u64 {
         self.state.as_ref().map_or(0, |state| state.height().get())
+    }
+
+    /// Height of the last final block that was delivered since the start.
+    pub fn delivered(&self) -> Option<u64> {
+        self.delivered
     }
 
     pub fn queued(&self) -> usize {
@@ -207,6 +214,7 @@ impl Ingest {
         if height.get() > self.ledger.height() {
             self.set_state(finalized.state.clone());
         }
+        self.ledger.delivered = Some(finalized.block.header().height.get());
         let own = self.authority.clone();
         for transaction in finalized.block.transactions() {
             if let Transaction::Anchor(anchor) = transaction

@@ -122,6 +122,16 @@ impl Ingest {
         self.held.values().filter(|held| held.evidence.is_none()).map(|held| held.height).min()
     }
 
+    /// The lowest height whose block this node may still need, here or after a crash: for evidence that no disk holds yet,
+    /// and to go on delivering. `None` while nothing was delivered since the start. Looks at every batch that is held.
+    pub fn needs_from(&self) -> Option<u64> {
+        let delivered = self.ledger.delivered()?;
+        let durable = self.durable_below();
+        let lacks = |held: &&Held| held.evidence.is_none_or(|(position, _)| position >= durable);
+        let open = self.held.values().filter(lacks).map(|held| held.height).min();
+        Some(open.map_or(delivered, |height| height.min(delivered)).saturating_add(1))
+    }
+
     /// The ledger has caught up: what has no evidence yet is anchored, again if need be.
     pub(super) fn anchor_restored(&mut self) {
         let durable = self.durable_below();

@@ -40,12 +40,13 @@ pub fn watch(context: Context, ledger: Handle) -> Finality {
 }
 
 /// Figures of the ledger by name.
-pub fn figures(ledger: &Handle) -> [(&'static str, u64); 12] {
+pub fn figures(ledger: &Handle) -> [(&'static str, u64); 13] {
     let state = ledger.state();
     let me = ledger.public_key();
     let roster = state.roster_for(running_epoch(&state));
     [
         ("height", ledger.height().get()),
+        ("oldest_height", ledger.oldest().get()),
         ("epoch", ledger.epoch().get()),
         ("view", ledger.view()),
         ("views_nullified", ledger.nullified()),

@@ -1,9 +1,10 @@
 //! The loopback interface: figures for people and monitoring, and the ledger for the command line.
 //!
-//! Provided: loopback only, bodies bounded, followers and costly questions bounded. Not provided: authentication; a
+//! Provided: loopback only, bodies bounded, followers, checkpoints under way and costly questions bounded. Not provided: authentication; a
 //! registry transaction carries its own signatures.
 
 mod chain;
+mod checkpoint;
 mod follow;
 
 use std::{
@@ -35,8 +36,9 @@ use crate::{Error, answers::Names};
 const MAX_TX_BYTES: usize = 64 * 1024;
 
 /// Counters that may fall.
-const GAUGES: [&str; 15] = [
+const GAUGES: [&str; 16] = [
     "height",
+    "oldest_height",
     "epoch",
     "view",
     "score_ppm",
@@ -71,6 +73,8 @@ pub struct Shared {
     pub names: Names,
     /// Places of those who follow the chain.
     pub followers: Arc<Semaphore>,
+    /// Held while a checkpoint is sent: one at a time, each up to 120 MiB of memory.
+    pub checkpoint: Arc<Semaphore>,
     /// Whoever asks something that executes blocks again holds this meanwhile.
     pub replay: tokio::sync::Mutex<()>,
 }
@@ -97,6 +101,7 @@ pub async fn serve(address: SocketAddr, shared: Shared) -> Result<SocketAddr, Er
         .route("/chain/evidence", get(chain::evidence))
         .route("/chain/evidence/{height}", get(chain::evidence_at))
         .route("/chain/follow", get(follow::follow))
+        .route("/chain/checkpoint", get(checkpoint::checkpoint))
         .route("/chain/trust", get(chain_trust))
         .route("/chain/opening", get(chain_opening))
         .layer(DefaultBodyLimit::max(MAX_TX_BYTES))

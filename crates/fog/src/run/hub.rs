@@ -11,11 +11,12 @@ use bytes::Bytes;
 use commonware_p2p::{Recipients, Sender as _};
 use commonware_runtime::{Clock as _, tokio::Context};
 use tokio::sync::mpsc;
-use voltmesh_consensus::{Handle, network::SocketSender};
+use voltmesh_consensus::{Handle, Hold, network::SocketSender};
 use voltmesh_control::{
     Latency, Status,
     topics::{Topic as MqttTopic, VehicleTopic},
 };
+use voltmesh_ledger::Height;
 use voltmesh_mqtt::{Outgoing, Reason, Server, ServerEvent, ServerEvents, Session, SessionId, Token};
 use voltmesh_spool::{Error as SpoolError, Position, Writer};
 use voltmesh_telemetry::{Timestamp, VehicleId};
@@ -41,6 +42,10 @@ const REFRESH: Duration = Duration::from_millis(100);
 /// Between two looks at the disk's free space.
 const SPACE: Duration = Duration::from_secs(1);
 
+/// Between two looks at what the ledger may prune: some 30 ms with a million batches held, and far more often than the
+/// ledger prunes.
+const HOLD: Duration = Duration::from_secs(10);
+
 /// Oldest entries that leave a full quarantine at once.
 const QUARANTINE_STEP: u64 = 64;
 
@@ -65,6 +70,8 @@ pub struct Parts {
     pub spool: Writer<Context>,
     pub quarantine: Writer<Context>,
     pub ledger: Handle,
+    /// Keeps from being pruned what is still needed.
+    pub hold: Hold,
     pub copies: SocketSender<Context>,
     pub orders: mpsc::UnboundedSender<Order>,
     pub board: Arc<Mutex<Status>>,
@@ -79,6 +86,7 @@ pub struct Hub {
     puback: Histogram,
     refreshed: Option<Instant>,
     looked: Option<Instant>,
+    advanced: Option<Instant>,
     free: u64,
     tag: u64,
     caught_up: bool,
@@ -95,6 +103,7 @@ impl Hub {
             puback: Histogram::default(),
             refreshed: None,
             looked: None,
+            advanced: None,
             free: u64::MAX,
             tag: 0,
             caught_up: false,
@@ -371,13 +380,19 @@ impl Hub {
         });
     }
 
-    /// Looks at the disk, and writes the status for others to read.
+    /// Looks at the disk, lets go of blocks, and writes the status for others to read.
     async fn look(&mut self) {
         if self.looked.is_none_or(|at| at.elapsed() >= SPACE) {
             self.looked = Some(Instant::now());
             if let Some(free) = free_bytes(&self.parts.data) {
                 self.free = free;
                 self.give(Input::Space(free)).await;
+            }
+        }
+        if self.advanced.is_none_or(|at| at.elapsed() >= HOLD) {
+            self.advanced = Some(Instant::now());
+            if let Some(height) = self.parts.ingest.needs_from() {
+                self.parts.hold.advance(Height::new(height));
             }
         }
         if self.refreshed.is_none_or(|at| at.elapsed() >= REFRESH) {

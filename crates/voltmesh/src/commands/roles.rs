@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use commonware_runtime::{Runner as _, tokio};
+use voltmesh_consensus::StartError;
 
-use crate::args::RoleArgs;
+use super::chain::read_checkpoint;
+use crate::args::{FogRole, RoleArgs};
 use crate::{Outcome, output};
 
 /// Runs a vehicle's agent.
@@ -19,11 +21,31 @@ pub fn edge(args: RoleArgs) -> Result<Outcome> {
 }
 
 /// Runs a fog node.
-pub fn fog(args: RoleArgs) -> Result<Outcome> {
-    let Some(path) = file(&args, voltmesh_fog::config::DEFAULTS) else { return Ok(Outcome::Done) };
-    let config = voltmesh_fog::Config::load(&path)?;
-    runner(&config.data, cores())?.start(|context| voltmesh_fog::run(context, config))?;
+pub fn fog(args: FogRole) -> Result<Outcome> {
+    let Some(path) = file(&args.role, voltmesh_fog::config::DEFAULTS) else { return Ok(Outcome::Done) };
+    let mut config = voltmesh_fog::Config::load(&path)?;
+    config.ledger.checkpoint = args.checkpoint.as_deref().map(read_checkpoint).transpose()?;
+    config.ledger.repair = args.repair_ledger;
+    let ended = runner(&config.data, cores())?.start(|context| voltmesh_fog::run(context, config));
+    ended.map_err(|error| match remedy(&error) {
+        Some(remedy) => anyhow::Error::new(error).context(remedy),
+        None => error.into(),
+    })?;
     Ok(Outcome::Done)
+}
+
+/// What to type if the ledger does not start.
+fn remedy(error: &voltmesh_fog::Error) -> Option<&'static str> {
+    let voltmesh_fog::Error::Ledger(error) = error else { return None };
+    match **error {
+        StartError::Damaged { .. } | StartError::Votes { .. } | StartError::Missing { .. } => {
+            Some("the ledger's disk is damaged: restore it from a copy, or start once with --repair-ledger")
+        }
+        StartError::Checkpoint(_) => Some(
+            "the checkpoint is not believed: take one from another node with `voltmesh chain checkpoint`",
+        ),
+        _ => None,
+    }
 }
 
 /// Runs the cloud.

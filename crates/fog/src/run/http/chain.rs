@@ -110,9 +110,10 @@ async fn find(shared: &Shared, text: &str) -> Result<Arc<Block>, Response> {
         let why = format!("block {height} is not final here: the newest is {newest}");
         return Err(refuse(StatusCode::NOT_FOUND, why));
     }
-    at(shared, height)
-        .await
-        .ok_or_else(|| refuse(StatusCode::NOT_FOUND, format!("block {height} is not here any more")))
+    at(shared, height).await.ok_or_else(|| {
+        let oldest = shared.ledger.oldest();
+        refuse(StatusCode::NOT_FOUND, format!("block {height} is not here any more: the oldest is {oldest}"))
+    })
 }
 
 /// The final block at `height`, block 0 included.

@@ -48,6 +48,11 @@ pub async fn follow(State(shared): Asked, from: Result<Query<From>, QueryRejecti
         return refuse(StatusCode::SERVICE_UNAVAILABLE, why);
     };
     let past = shared.ledger.height();
+    let oldest = shared.ledger.oldest();
+    if let Some(from) = from.filter(|from| (1..oldest.get()).contains(&(*from).max(1))) {
+        let why = format!("block {from} is not here any more: the oldest is {oldest}");
+        return refuse(StatusCode::NOT_FOUND, why);
+    }
     // Block 0 was final from the beginning.
     let next = from.map_or(past.next(), |from| Height::new(from.max(1)));
     let follower = Follower { shared, next, past, parent: None, roster: None, _place: place };

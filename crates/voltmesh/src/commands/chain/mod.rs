@@ -1,13 +1,15 @@
 //! `voltmesh chain …`: what the ledger has agreed on, from any fog node. The fog node's word, except for what is checked
-//! here: hand-overs and evidence.
+//! here: hand-overs, checkpoints and evidence.
 
 mod authorities;
 mod block;
+mod checkpoint;
 mod evidence;
 mod follow;
 mod status;
 mod trust;
 
+pub use checkpoint::read as read_checkpoint;
 pub use status::status;
 pub use trust::handovers;
 
@@ -32,6 +34,9 @@ pub fn run(command: args::Chain) -> Result<Outcome> {
             args::Chain::Scores(ask) => authorities::scores(&http, &ask).await?,
             args::Chain::Evidence(options) => return evidence::run(&http, &options).await,
             args::Chain::Follow(options) => follow::run(&http, &options).await?,
+            args::Chain::Checkpoint { fog, genesis, output } => {
+                checkpoint::write(&http, fog.fog, &genesis, &output).await?
+            }
             args::Chain::Trust { fog, genesis, output } => {
                 trust::write(&http, fog.fog, &genesis, &output).await?
             }

@@ -18,10 +18,11 @@ pub fn show(status: &Status, as_json: bool) -> Result<()> {
     if as_json {
         return output::json(status);
     }
-    let place = match (status.is_authority, status.votes) {
-        (_, true) => "votes in this epoch",
-        (true, false) => "follows the committee in this epoch",
-        (false, false) => "is no authority in this epoch",
+    let place = match (status.is_authority, status.votes, status.abstains_until) {
+        (_, true, _) => "votes in this epoch".to_owned(),
+        (true, false, Some(epoch)) => format!("abstains until epoch {epoch} is over"),
+        (true, false, None) => "follows the committee in this epoch".to_owned(),
+        (false, false, _) => "is no authority in this epoch".to_owned(),
     };
     let voters = match status.committee {
         Some(k) => format!("a committee of {k}"),
@@ -33,6 +34,8 @@ pub fn show(status: &Status, as_json: bool) -> Result<()> {
         &[
             row("chain", &status.chain),
             row("height", format!("{} of {}", status.height, status.target.max(status.height))),
+            row("oldest block kept", status.oldest),
+            row("blocks executed at the start", format!("{} after the snapshot", status.replayed)),
             row("epoch and view", format!("{}.{}, led by {leader}", status.epoch, status.view)),
             row("blocks an epoch", status.epoch_length),
             row("views a term", status.term_length),
