@@ -16,7 +16,8 @@ use std::{
 };
 use tracing::{debug, warn};
 use voltmesh_ledger::{
-    Block, Built, Digest, Error, Justification, MAX_BLOCK_BYTES, Scheme, State, Timestamp, Transaction,
+    Block, Built, Digest, Error, Justification, MAX_BLOCK_BYTES, Mandate, Scheme, State, Timestamp,
+    Transaction,
 };
 
 /// While a proposal with transactions is not final, the next one is not held back longer than this: its votes also make
@@ -116,6 +117,11 @@ impl<E: Clock> Application<E> for Proposer {
     ) -> Option<Digested<Block>> {
         let parent = ancestry.peek()?.clone();
         let state = self.state_after(ancestry).await?;
+        let mandate = if state.needs_mandate() {
+            Some(Mandate::Seal(self.shared.seals.lock().seal(state.height().get())?))
+        } else {
+            None
+        };
         // A parent whose time is ahead of our clock must not make us wait longer than any other.
         let parent_time =
             SystemTime::UNIX_EPOCH + Duration::from_millis(parent.inner().header().time.as_millis());
@@ -136,7 +142,7 @@ impl<E: Clock> Application<E> for Proposer {
             let votes = self.shared.votes.lock().newest(state.ancestors());
             let view = context.round.view().get();
             let Built { block, state: next, entries, rejected } =
-                state.build_in(view, votes, candidates, now_ms);
+                state.build_opening(mandate.clone(), view, votes, candidates, now_ms);
             if !block.transactions().is_empty() || now >= latest {
                 self.note_quota(&rejected);
                 debug!(height = %block.height(), bytes = block.encode_size(), "block built");

@@ -116,6 +116,8 @@ where
     epocher: FixedEpocher,
     muxed: Muxed<S>,
     running: Option<Running>,
+    /// The epoch that is to begin once the block before it is sealed; no engine runs.
+    waiting: Option<u64>,
 }
 
 impl<E, S, B> Epochs<E, S, B>
@@ -162,6 +164,7 @@ where
             epocher,
             muxed: Muxed { votes, certificates, resolver },
             running: None,
+            waiting: None,
         };
         (this, [votes_ahead, certificates_ahead])
     }
@@ -171,9 +174,21 @@ where
         self.running.as_ref().map(|running| running.epoch)
     }
 
+    /// Stops the engine that runs, whose epoch has ended; that of `next` may not start yet.
+    pub async fn pause(&mut self, next: u64) {
+        self.waiting = Some(next);
+        if let Some(previous) = self.running.take() {
+            info!(epoch = previous.epoch, "epoch ended, its last block waits for its seal");
+            previous.task.abort();
+            let _ = previous.task.await;
+            self.forget(previous.epoch).await;
+        }
+    }
+
     /// Stops the engine that runs and starts that of `epoch`, from the last block before it. False if the node is being
     /// stopped.
     pub async fn enter(&mut self, epoch: u64, last: Digest) -> bool {
+        self.waiting = None;
         if let Some(previous) = self.running.take() {
             previous.task.abort();
             let _ = previous.task.await;
@@ -243,7 +258,7 @@ where
 
     /// `from` is in `epoch`, later than ours: asks it for the block that ends our epoch.
     pub fn ahead(&self, epoch: u64, from: PublicKey) {
-        let Some(current) = self.current() else { return };
+        let Some(current) = self.current().or(self.waiting) else { return };
         if epoch > current
             && let Some(last) = self.epocher.last(Epoch::new(current))
         {

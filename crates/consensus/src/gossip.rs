@@ -16,7 +16,7 @@ use commonware_utils::channel::mpsc;
 use rand::rand_core::CryptoRng;
 use std::{sync::Arc, time::Duration};
 use tracing::{debug, warn};
-use voltmesh_ledger::{Certificate, Height, PrivateKey, RootReceipt, Transaction};
+use voltmesh_ledger::{Certificate, Height, PrivateKey, RootReceipt, SealSignature, Transaction};
 
 /// How often offers that were not made final are looked for.
 const OFFER_INTERVAL: Duration = Duration::from_millis(250);
@@ -86,6 +86,8 @@ fn offer<S: Sender<PublicKey = PublicKey>>(shared: &Shared, sender: &mut S) {
 pub(crate) enum Event {
     /// This node signed a root.
     Signed(RootReceipt),
+    /// This node signed the last block of an epoch.
+    Sealed(SealSignature),
 }
 
 /// Sends this node's root signatures, asks for missing ones, and answers others.
@@ -116,8 +118,12 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
         select_loop! {
             context,
             on_stopped => {},
-            Some(Event::Signed(receipt)) = events.recv() else break => {
-                self.send(Recipients::All, Message::Receipts(vec![receipt]));
+            Some(event) = events.recv() else break => {
+                let message = match event {
+                    Event::Signed(receipt) => Message::Receipts(vec![receipt]),
+                    Event::Sealed(signature) => Message::Seals(vec![signature]),
+                };
+                self.send(Recipients::All, message);
             },
             Ok((from, bytes)) = receiver.recv() else break => {
                 match Message::decode(bytes) {
@@ -207,6 +213,11 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
             let to = self.some_of(&peers);
             self.send(to, Message::WantReceipts(heights));
         }
+        let unsealed = self.shared.seals.lock().ask(now_ms, ASK_AGAIN_MS);
+        if let Some(height) = unsealed {
+            let to = self.some_of(&peers);
+            self.send(to, Message::WantSeals(height));
+        }
         let wanted: Vec<u64> =
             self.shared.certificates.lock().wanted.iter().take(MAX_ASKED).copied().collect();
         if !wanted.is_empty() && self.round.is_multiple_of(STATUS_ROUNDS) {
@@ -244,6 +255,9 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
                 }
                 if epoch > self.shared.tip.borrow().epoch {
                     let _ = self.ahead.send((epoch, from));
+                } else if self.ends_our_epoch(height) {
+                    // It waits for the seal, for which this node may be needed.
+                    let _ = self.ahead.send((epoch.saturating_add(1), from));
                 }
             }
             Message::Receipts(receipts) => {
@@ -276,6 +290,13 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
                 }
             }
             Message::Ping(_) | Message::Pong(_) => {}
+            Message::Seals(signatures) => self.seals(signatures),
+            Message::WantSeals(height) => {
+                let signatures = self.seal_signatures(height).await;
+                if !signatures.is_empty() {
+                    self.send(Recipients::One(from), Message::Seals(signatures));
+                }
+            }
             Message::Overdue(fresh) => {
                 let state = self.shared.finalised();
                 let Some(authorities) = state.authorities_for(state.epoch()) else { return };
@@ -285,6 +306,45 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
             }
             Message::Certificate(height, certificate) => self.certificate(&from, height, certificate).await,
         }
+    }
+
+    /// Whether `height` is the last of the epoch that this node is in, has not reached the end of, and needs a seal for.
+    fn ends_our_epoch(&self, height: u64) -> bool {
+        let state = self.shared.finalised();
+        let (genesis, height) = (state.genesis(), Height::new(height));
+        genesis.has_committee()
+            && height > state.height()
+            && genesis.ends_epoch(height)
+            && genesis.epoch_of(height) == genesis.epoch_of(state.height().next())
+    }
+
+    fn seals(&self, signatures: Vec<SealSignature>) {
+        let mut added = false;
+        for signature in signatures {
+            if self.ends_our_epoch(signature.height.get()) {
+                let state = self.shared.finalised();
+                if let Some(authorities) = state.authorities_for(signature.epoch) {
+                    let end = signature.height.get();
+                    self.shared.seals.lock().keep_early(signature, end, authorities);
+                }
+            } else {
+                added |= self.shared.seals.lock().add(signature);
+            }
+        }
+        if added {
+            bump(&self.shared.sealed);
+        }
+    }
+
+    /// Signatures that seal the final block at `height`, as far as this node knows them.
+    async fn seal_signatures(&self, height: u64) -> Vec<SealSignature> {
+        let known = self.shared.seals.lock().signatures(height);
+        if !known.is_empty() || height >= self.shared.height() {
+            return known;
+        }
+        let Some(block) = self.marshal.get_block(Height::new(height)).await else { return known };
+        let seal = self.shared.seal(&self.marshal, height).await;
+        seal.map_or(known, |seal| seal.split(block.inner().header()))
     }
 
     /// Signatures of the root at `height` that this node has or can make.

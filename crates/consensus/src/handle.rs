@@ -33,6 +33,17 @@ pub struct Latency {
     pub count: u64,
 }
 
+/// The block that the next epoch waits for, where a committee votes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SealProgress {
+    /// Its height.
+    pub height: Height,
+    /// Authorities that have sealed it.
+    pub signed: usize,
+    /// How many must.
+    pub needed: usize,
+}
+
 /// Cheap to clone; all clones speak of the same node.
 #[derive(Clone)]
 pub struct Handle {
@@ -79,7 +90,7 @@ impl Handle {
     }
 
     /// Changes of the authorities since genesis, for trust files; in order. One whose certificate this node has yet to
-    /// fetch ends the list.
+    /// fetch, or whose block is not sealed yet, ends the list.
     pub async fn handovers(&self) -> Vec<Handover> {
         let changes: Vec<_> =
             self.shared.handovers.lock().iter().map(|(h, change)| (*h, change.clone())).collect();
@@ -89,9 +100,15 @@ impl Handle {
                 self.shared.want_certificate(height);
                 break;
             };
+            let seal = if self.shared.finalised().genesis().has_committee() {
+                let Some(seal) = self.shared.seal(&self.marshal, height).await else { break };
+                Some(seal)
+            } else {
+                None
+            };
             let committee = roster.committee().map(|set| AuthoritySet::clone(set));
             let authorities = AuthoritySet::clone(&roster.authorities);
-            out.push(Handover { header, certificate, authorities, committee });
+            out.push(Handover { header, certificate, authorities, committee, seal });
         }
         out
     }
@@ -116,6 +133,14 @@ impl Handle {
     /// Epoch of the newest final block.
     pub fn epoch(&self) -> Epoch {
         Epoch::new(self.shared.tip.borrow().epoch)
+    }
+
+    /// How far the seal is that the next epoch waits for; `None` while an epoch runs.
+    pub fn sealing(&self) -> Option<SealProgress> {
+        let state = self.shared.finalised();
+        state.needs_mandate().then_some(())?;
+        let (signed, needed) = self.shared.seals.lock().progress(state.height().get())?;
+        Some(SealProgress { height: state.height(), signed, needed })
     }
 
     /// View of the last certificate seen, in its epoch.

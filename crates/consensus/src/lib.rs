@@ -6,7 +6,8 @@
 //!
 //! Invariants: every node's final blocks are the same at every height; a node never votes for a block that the ledger
 //! refuses; [`Finalized`] blocks come in order, with a certificate and f + 1 root signatures; who votes in an epoch is
-//! what the ledger fixed two epochs before.
+//! what the ledger fixed two epochs before. Where a committee votes, its epochs begin only after more than two thirds of
+//! all authorities have sealed the block before, and as many sign each root.
 //!
 //! Deliberately lacks: what a transaction means (`ledger`), leaders by quality of service and evidence against
 //! misbehaviour on the ledger (misbehaviour is only counted so far), protection of a node whose disk was lost: it must
@@ -45,6 +46,7 @@ mod protocol;
 mod reporter;
 mod roots;
 mod round_trips;
+mod seals;
 mod shared;
 pub mod sockets;
 mod store;
@@ -54,7 +56,7 @@ mod votes;
 mod watch;
 
 pub use config::Config;
-pub use handle::{Handle, Latency, Peer};
+pub use handle::{Handle, Latency, Peer, SealProgress};
 pub use network::{AddressBook, Channels, Network};
 pub use node::{Node, StartError};
 pub use pool::{MAX_ANCHORS, MAX_REGISTRY, SubmitError};

@@ -6,10 +6,10 @@ use crate::{
 };
 use bytes::BufMut;
 use commonware_codec::{Buf, EncodeSize, Error, RangeCfg, Read, ReadExt as _, Write};
-use voltmesh_ledger::{Certificate, MAX_AUTHORITIES, RootReceipt};
+use voltmesh_ledger::{Certificate, MAX_AUTHORITIES, RootReceipt, SealSignature};
 
-/// Most signatures in one message: an answer to a full question. 64 × 43 × 112 B = 301 KiB.
-const MAX_RECEIPTS: usize = MAX_ASKED * (MAX_AUTHORITIES / 3 + 1);
+/// Most signatures in one message: an answer to a full question, where a committee votes. 64 × 86 × 112 B = 602 KiB.
+const MAX_RECEIPTS: usize = MAX_ASKED * (2 * MAX_AUTHORITIES / 3 + 1);
 
 /// See the module's first line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,10 @@ pub(crate) enum Message {
     Pong(u64),
     /// Transactions that wait at the sender for too long.
     Overdue(Vec<Overdue>),
+    /// Signatures that seal the last block of an epoch; at most 128 × 144 B = 18 KiB.
+    Seals(Vec<SealSignature>),
+    /// Asks for those of the block at this height.
+    WantSeals(u64),
 }
 
 impl Write for Message {
@@ -69,6 +73,14 @@ impl Write for Message {
                 7u8.write(buf);
                 list.write(buf);
             }
+            Self::Seals(list) => {
+                8u8.write(buf);
+                list.write(buf);
+            }
+            Self::WantSeals(height) => {
+                9u8.write(buf);
+                height.write(buf);
+            }
         }
     }
 }
@@ -79,8 +91,9 @@ impl EncodeSize for Message {
             Self::Status { .. } => 16,
             Self::Receipts(receipts) => receipts.encode_size(),
             Self::WantReceipts(heights) | Self::WantCertificates(heights) => heights.encode_size(),
-            Self::Ping(_) | Self::Pong(_) => 8,
+            Self::Ping(_) | Self::Pong(_) | Self::WantSeals(_) => 8,
             Self::Overdue(list) => list.encode_size(),
+            Self::Seals(list) => list.encode_size(),
             Self::Certificate(_, certificate) => 8 + certificate.encode_size(),
         }
     }
@@ -100,6 +113,8 @@ impl Read for Message {
             5 => Self::Ping(u64::read(buf)?),
             6 => Self::Pong(u64::read(buf)?),
             7 => Self::Overdue(Vec::read_cfg(buf, &(RangeCfg::from(0..=MAX_OVERDUE), ()))?),
+            8 => Self::Seals(Vec::read_cfg(buf, &(RangeCfg::from(0..=MAX_AUTHORITIES), ()))?),
+            9 => Self::WantSeals(u64::read(buf)?),
             other => return Err(Error::InvalidEnum(other)),
         })
     }
@@ -132,7 +147,10 @@ mod tests {
         check(Message::WantCertificates(vec![7]), "03010000000000000007");
         check(Message::Ping(9), "050000000000000009");
         check(Message::Pong(9), "060000000000000009");
-        assert!(Message::decode(bytes::Bytes::from_static(&[8])).is_err());
+        let seal = SealSignature::sign(&network.genesis().digest(), network.authority(0), &header);
+        check(Message::Seals(vec![seal]), "0801000000000000000000000000000000");
+        check(Message::WantSeals(7), "090000000000000007");
+        assert!(Message::decode(bytes::Bytes::from_static(&[10])).is_err());
         assert!(Message::decode(Message::WantReceipts(vec![0; MAX_ASKED + 1]).encode()).is_err());
     }
 }

@@ -34,7 +34,7 @@ use commonware_utils::{
 use rand::rand_core::CryptoRng;
 use std::{num::NonZeroU64, sync::Arc, time::Duration};
 use tracing::{debug, error, info};
-use voltmesh_ledger::{Block, PrivateKey, RootReceipt, RoundTrips, State, Transaction};
+use voltmesh_ledger::{Block, PrivateKey, RootReceipt, RoundTrips, SealSignature, State, Transaction};
 
 /// Final blocks that marshal hands over before the first of them is applied.
 const PENDING: usize = 16;
@@ -373,6 +373,7 @@ where
         mut certificates: mpsc::Receiver<Ahead>,
         mut peers: mpsc::UnboundedReceiver<(u64, PublicKey)>,
     ) {
+        let mut sealed = self.shared.sealed.subscribe();
         if !self.enter().await {
             return;
         }
@@ -387,16 +388,26 @@ where
             Some((epoch, (from, _))) = votes.recv() else break => self.epochs.ahead(epoch, from),
             Some((epoch, (from, _))) = certificates.recv() else break => self.epochs.ahead(epoch, from),
             Some((epoch, from)) = peers.recv() else break => self.epochs.ahead(epoch, from),
+            Ok(()) = sealed.changed() else break => {
+                if !self.enter().await {
+                    break;
+                }
+            },
             () = self.epochs.ended() => break,
         }
     }
 
-    /// Starts the engine of the epoch that the next block belongs to, unless it runs. False if the node is ending.
+    /// Starts the engine of the epoch that the next block belongs to, unless it runs or may not yet: a committee's needs
+    /// the seal of the block before. False if the node is ending.
     async fn enter(&mut self) -> bool {
         let state = self.shared.finalised();
         let genesis = state.genesis();
         let epoch = genesis.epoch_of(state.height().next()).get();
         if self.epochs.current() == Some(epoch) {
+            return true;
+        }
+        if state.needs_mandate() && !self.seal(&state) {
+            self.epochs.pause(epoch).await;
             return true;
         }
         // The engine begins from the last block before its epoch, which in a restart is not the newest one.
@@ -472,6 +483,22 @@ where
         self.reported = Some(epoch.get());
         let report = RoundTrips::sign(&self.shared.chain_id, &self.key, epoch, micros);
         self.shared.offer(Transaction::RoundTrips(report), state, now_ms);
+    }
+
+    /// Signs the block of `state`, the last of its epoch, if this node is an authority there, and collects the others'
+    /// signatures. True if they are enough.
+    fn seal(&self, state: &State) -> bool {
+        let (header, mut seals) = (state.header(), self.shared.seals.lock());
+        let height = header.height.get();
+        if let Some(authorities) = state.authorities_for(header.epoch)
+            && seals.open(header, authorities.clone(), self.shared.now_ms())
+            && authorities.contains(&self.shared.me)
+        {
+            let signature = SealSignature::sign(&self.shared.chain_id, &self.key, header);
+            seals.add(signature.clone());
+            let _ = self.signed.send(gossip::Event::Sealed(signature));
+        }
+        seals.seal(height).is_some()
     }
 
     /// Signs the log root after the block of `state`, if this node is an authority of its epoch, and collects the others'

@@ -2,7 +2,7 @@
 
 use crate::{
     PublicKey, chain::Chain, overdue::OverdueList, pool::Pool, protocol::Final, roots::Roots,
-    round_trips::RoundTripTimes, votes::Votes, watch,
+    round_trips::RoundTripTimes, seals::Seals, votes::Votes, watch,
 };
 use commonware_consensus::marshal::{core::Mailbox, standard::Standard};
 use commonware_utils::{channel::mpsc, sync::Mutex};
@@ -13,7 +13,8 @@ use std::{
 };
 use tracing::debug;
 use voltmesh_ledger::{
-    AuthoritySet, Block, Certificate, Digest, Header, Height, Roster, Scheme, State, Transaction,
+    AuthoritySet, Block, Certificate, Digest, Header, Height, Mandate, Roster, Scheme, Seal, State,
+    Transaction,
 };
 
 /// Marshal, as this node uses it.
@@ -82,6 +83,8 @@ pub(crate) struct Shared {
     pub chain: Mutex<Chain>,
     pub pool: Mutex<Pool>,
     pub roots: Mutex<Roots>,
+    /// Of the last blocks of epochs, where a committee votes.
+    pub seals: Mutex<Seals>,
     /// Rosters by the first epoch in which their sets serve; each until the next entry.
     pub rosters: Mutex<BTreeMap<u64, Arc<Roster>>>,
     /// Last headers of epochs that changed authorities or voters, and whom they named.
@@ -103,6 +106,8 @@ pub(crate) struct Shared {
     pub pooled: watch::Sender<u64>,
     /// Counts up when root signatures or certificates arrived.
     pub signed: watch::Sender<u64>,
+    /// Counts up when signatures of a seal arrived.
+    pub sealed: watch::Sender<u64>,
     /// The newest final block.
     pub tip: watch::Sender<Tip>,
     /// Milliseconds since the Unix epoch, by the node's clock.
@@ -119,7 +124,8 @@ impl Shared {
             chain_id,
             chain: Mutex::new(chain),
             pool: Mutex::default(),
-            roots: Mutex::new(Roots::new(chain_id)),
+            roots: Mutex::new(Roots::new(state.genesis())),
+            seals: Mutex::new(Seals::new(chain_id)),
             rosters: Mutex::default(),
             votes: Mutex::default(),
             overdue: Mutex::new(OverdueList::new(chain_id)),
@@ -132,6 +138,7 @@ impl Shared {
             restored: tip.height,
             pooled: watch::Sender::new(0),
             signed: watch::Sender::new(0),
+            sealed: watch::Sender::new(0),
             tip: watch::Sender::new(tip),
             clock,
         }
@@ -219,6 +226,18 @@ impl Shared {
             return Some(certificate.clone());
         }
         marshal.get_finalization(Height::new(height)).await.map(Certificate::from)
+    }
+
+    /// The seal of the final block at `height`, the last of its epoch: collected here, or from the chain.
+    pub async fn seal(&self, marshal: &Marshal, height: u64) -> Option<Seal> {
+        if let Some(seal) = self.seals.lock().seal(height) {
+            return Some(seal);
+        }
+        if height >= self.height() {
+            return None;
+        }
+        let next = marshal.get_block(Height::new(height + 1)).await?;
+        next.inner().mandate().map(|Mandate::Seal(seal)| seal.clone())
     }
 
     /// Asks peers for the certificate of the block at `height`.

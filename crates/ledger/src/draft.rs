@@ -7,6 +7,7 @@ use crate::{
     genesis::Operators,
     justification::Justification,
     keys::{Digest, Epoch, Height, PublicKey},
+    mandate::Mandate,
     misbehaviour::Evidence,
     registry::Changes,
     round_trips::RoundTrips,
@@ -67,6 +68,11 @@ impl Draft {
             used: BTreeMap::new(),
             anchored: Vec::new(),
         }
+    }
+
+    /// Embeds what entitles the block to begin its epoch; checked apart.
+    pub fn open(&mut self, mandate: Option<&Mandate>) {
+        self.bytes += mandate.map_or(0, EncodeSize::encode_size);
     }
 
     /// Embeds votes for an ancestor. Their signatures are checked apart.

@@ -167,7 +167,7 @@ impl Genesis {
                 time: self.time,
                 epoch: Epoch::zero(),
                 view: 0,
-                body: Block::body_digest(None, &[]),
+                body: Block::body_digest(None, None, &[]),
                 log_size: 0,
                 log_root: Frontier::new().root(),
                 registry_root: Registry::default().root(),
@@ -184,6 +184,19 @@ impl Genesis {
         let authorities = Arc::new(self.authorities.clone());
         let election = Election::new(&authorities);
         election.plan(&authorities, Epoch::zero(), &authorities, self)
+    }
+
+    /// Whether only some of the authorities vote. Then each epoch's last block needs a [`crate::Seal`].
+    pub fn has_committee(&self) -> bool {
+        self.committee.is_some()
+    }
+
+    /// How many of `authorities` must sign a log's root: f + 1, so at least one honest one, which signs only what is
+    /// final. Where a committee votes, more than two thirds: more than f of the committee may be faulty although no
+    /// more than f of all are, so a certificate alone says less there; and a committee that the operators have replaced
+    /// must not find enough signers for a block that the others never saw.
+    pub fn root_quorum(&self, authorities: &AuthoritySet) -> usize {
+        if self.has_committee() { authorities.quorum() } else { authorities.honest() }
     }
 
     /// The epoch of a height.

@@ -37,13 +37,16 @@ mod evidence;
 mod genesis;
 mod justification;
 mod keys;
+mod mandate;
 mod misbehaviour;
 pub mod proof;
 mod receipt;
 mod registry;
 mod round_trips;
 mod schedule;
+mod seal;
 mod sequence;
+mod signatures;
 mod state;
 pub mod testing;
 mod transaction;
@@ -61,13 +64,16 @@ pub use keys::{
     Scheme, Signature, key_id, namespace, private_key, public_key, public_key_from_hex, signing_key,
     verifying_key,
 };
+pub use mandate::Mandate;
 pub use misbehaviour::{Evidence, Offence};
 pub use proof::{Proof, Proven};
 pub use receipt::RootReceipt;
 pub use registry::{Entry, MAX_ENTRIES, Registry, RegistryProof};
 pub use round_trips::{RoundTrips, UNREACHABLE};
 pub use schedule::MAX_RETIRED;
+pub use seal::{Seal, SealSignature};
 pub use sequence::SEQUENCE_WINDOW;
+pub use signatures::Signatures;
 pub use state::{Built, LogEntry, State};
 pub use transaction::{
     Action, Anchor, Commitment, MAX_ACTIONS, MAX_ANCHORS_PER_AUTHORITY, MAX_BATCHES_PER_ANCHOR,

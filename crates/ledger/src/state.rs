@@ -8,6 +8,7 @@ use crate::{
     genesis::{Genesis, Operators},
     justification::Justification,
     keys::{AuthoritySet, Digest, Epoch, Height, PublicKey},
+    mandate::Mandate,
     registry::{Registry, RegistryProof},
     schedule::Schedule,
     sequence::Window,
@@ -237,6 +238,30 @@ impl State {
         (height, self.genesis.epoch_of(height))
     }
 
+    /// Whether the next block must embed a [`Mandate`]: it begins an epoch in a chain with a committee.
+    pub fn needs_mandate(&self) -> bool {
+        self.genesis.has_committee() && self.begins_epoch()
+    }
+
+    /// Whether the next block is the first of an epoch.
+    pub fn begins_epoch(&self) -> bool {
+        self.next().1 != self.epoch()
+    }
+
+    /// Checks what the next block embeds against that.
+    pub fn check_mandate(&self, mandate: Option<&Mandate>) -> Result<(), Error> {
+        let height = self.height().next();
+        let fails = |why| Err(Error::Mandate { height, why });
+        match mandate {
+            None if self.needs_mandate() => fails("it begins an epoch, but the block before is not sealed"),
+            None => Ok(()),
+            Some(_) if !self.needs_mandate() => fails("it does not begin a committee's epoch"),
+            Some(Mandate::Seal(seal)) => {
+                seal.verify(&self.chain, &self.schedule.current.authorities, &self.header)
+            }
+        }
+    }
+
     /// The next view, if none is skipped.
     fn next_view(&self) -> u64 {
         let (_, epoch) = self.next();
@@ -263,6 +288,7 @@ impl State {
             return false;
         }
         let mut draft = Draft::new(self, header.height, header.epoch, header.view);
+        draft.open(block.mandate());
         let embedded = block.justification().is_none_or(|votes| draft.justify(votes).is_ok());
         embedded
             && block.transactions().iter().all(|held| draft.add(held).is_ok())
@@ -293,7 +319,7 @@ impl State {
     ///
     /// # Panics
     ///
-    /// If `view` is not after that of the last block of the same epoch.
+    /// If `view` is not after that of the last block of the same epoch, or the block needs a mandate.
     pub fn build_in(
         &self,
         view: u64,
@@ -301,7 +327,26 @@ impl State {
         transactions: impl IntoIterator<Item = Transaction>,
         now: Timestamp,
     ) -> Built {
+        self.build_opening(None, view, votes, transactions, now)
+    }
+
+    /// [`Self::build_in`] with what entitles the block to begin an epoch.
+    ///
+    /// # Panics
+    ///
+    /// If `view` is not after that of the last block of the same epoch, or [`Self::check_mandate`] fails.
+    pub fn build_opening(
+        &self,
+        mandate: Option<Mandate>,
+        view: u64,
+        votes: Option<Justification>,
+        transactions: impl IntoIterator<Item = Transaction>,
+        now: Timestamp,
+    ) -> Built {
         assert!(view >= self.next_view(), "views go up");
+        if let Err(why) = self.check_mandate(mandate.as_ref()) {
+            panic!("nothing to build: {why}");
+        }
         let (height, epoch) = self.next();
         let mut offered: Vec<Transaction> = transactions.into_iter().collect();
         offered.sort_by_key(|tx| match tx {
@@ -312,6 +357,7 @@ impl State {
         });
         let forged = crate::draft::forged_anchors(&offered, &self.chain);
         let mut draft = Draft::new(self, height, epoch, view);
+        draft.open(mandate.as_ref());
         let votes = votes.filter(|votes| draft.justify(votes).is_ok());
         let (mut taken, mut rejected) = (Vec::new(), Vec::new());
         for (transaction, forged) in offered.into_iter().zip(forged) {
@@ -328,7 +374,8 @@ impl State {
         }
         let (mut state, entries) = draft.finish();
         let time = now.max(self.time());
-        let block = Block::new(state.commit(height, self.block, time, epoch, view), votes, taken);
+        let header = state.commit(height, self.block, time, epoch, view);
+        let block = Block::opening(header, mandate, votes, taken);
         state.header = block.header().clone();
         state.block = block.digest();
         Built { block, state, entries, rejected }
@@ -358,7 +405,7 @@ impl State {
     }
 
     /// Executes the next block after it became final: the authorities have checked the anchors' signatures, so this
-    /// does not. For restarts and for those who catch up. Everything else is checked as always.
+    /// does not. For restarts and for those who catch up. Everything else is checked as always, seals included.
     pub fn execute_final(&self, block: &Block) -> Result<(State, Vec<LogEntry>), Error> {
         self.apply(block)
     }
@@ -380,7 +427,9 @@ impl State {
         if header.view < self.next_view() {
             return Err(Error::View { found: header.view, parent: self.next_view() - 1 });
         }
+        self.check_mandate(block.mandate())?;
         let mut draft = Draft::new(self, height, epoch, header.view);
+        draft.open(block.mandate());
         if let Some(votes) = block.justification() {
             draft.justify(votes)?;
         }
@@ -405,7 +454,7 @@ impl State {
             time,
             epoch,
             view,
-            body: Block::body_digest(None, &[]),
+            body: Block::body_digest(None, None, &[]),
             log_size: self.log.size(),
             log_root: self.log.root(),
             registry_root: self.registry.root(),

@@ -4,9 +4,10 @@
 //! made here passes the same checks as any other.
 
 use crate::{
-    Action, Anchor, AnchorEvidence, AuthoritySet, Block, Certificate, Commitment, Evidence, Finalization,
-    Genesis, Handover, Header, Height, Justification, LogEntry, Notarization, PrivateKey, Proof, PublicKey,
-    RegistryTx, RootReceipt, Scheme, State, Transaction, Trust, commitment, private_key, proof::Opening,
+    Action, Anchor, AnchorEvidence, AuthoritySet, Block, Built, Certificate, Commitment, Evidence,
+    Finalization, Genesis, Handover, Header, Height, Justification, LogEntry, Mandate, Notarization,
+    PrivateKey, Proof, PublicKey, RegistryTx, RootReceipt, Scheme, Seal, SealSignature, State, Transaction,
+    Trust, commitment, private_key, proof::Opening,
 };
 use commonware_consensus::{
     simplex::types::{ConflictingNotarize, Finalize, Notarize, Proposal},
@@ -216,11 +217,34 @@ impl Network {
         set.signer(&self.genesis.digest(), key)
     }
 
-    /// Root receipts of f + 1 of `set`.
+    /// The seal of `signers` (indices into `set`) for a block.
+    ///
+    /// # Panics
+    /// If a key is not at hand.
+    pub fn seal_by(&self, header: &Header, set: &AuthoritySet, signers: &[usize]) -> Seal {
+        let chain = self.genesis.digest();
+        Seal::new(signers.iter().map(|i| {
+            let key = set.get(*i).and_then(|public| self.authorities.get(public));
+            match key {
+                Some(key) => SealSignature::sign(&chain, key, header),
+                None => panic!("the test network has no key of authority {i}"),
+            }
+        }))
+    }
+
+    /// What the block after `state` needs to begin its epoch, if it needs anything: the seal of more than two thirds.
+    pub fn mandate(&self, state: &State) -> Option<Mandate> {
+        state.needs_mandate().then_some(())?;
+        let set = state.authorities_for(state.epoch())?;
+        let signers: Vec<usize> = (0..set.quorum()).collect();
+        Some(Mandate::Seal(self.seal_by(state.header(), set, &signers)))
+    }
+
+    /// Root receipts of as many of `set` as evidence needs.
     pub fn root_receipts(&self, header: &Header, set: &AuthoritySet) -> Vec<RootReceipt> {
         let chain = self.genesis.digest();
         let keys = set.keys().filter_map(|public| self.authorities.get(public));
-        keys.take(set.honest()).map(|key| RootReceipt::sign(&chain, key, header)).collect()
+        keys.take(self.genesis.root_quorum(set)).map(|key| RootReceipt::sign(&chain, key, header)).collect()
     }
 }
 
@@ -287,12 +311,20 @@ impl Chain {
         Self { state: State::new(network.genesis()), network, blocks: Vec::new() }
     }
 
+    /// The next block, 100 ms after the last.
+    pub fn build(&self, transactions: Vec<Transaction>) -> Built {
+        let (mandate, now) = (self.network.mandate(&self.state), self.state.time().plus_millis(100));
+        let state = &self.state;
+        let view = if state.begins_epoch() { 1 } else { state.header().view + 1 };
+        state.build_opening(mandate, view, None, transactions, now)
+    }
+
     /// Adds a block 100 ms after the last.
     ///
     /// # Panics
     /// If a transaction is refused.
     pub fn push(&mut self, transactions: Vec<Transaction>) -> &FinalBlock {
-        let built = self.state.build(transactions, self.state.time().plus_millis(100));
+        let built = self.build(transactions);
         assert!(built.rejected.is_empty(), "refused: {:?}", built.rejected);
         let header = built.block.header();
         let Some(roster) = built.state.roster_for(header.epoch).cloned() else {
@@ -373,6 +405,7 @@ impl Chain {
                 certificate: block.certificate.clone(),
                 authorities: AuthoritySet::clone(block.state.planned_authorities()),
                 committee: block.state.planned().committee().map(|set| AuthoritySet::clone(set)),
+                seal: self.network.mandate(&block.state).map(|Mandate::Seal(seal)| seal),
             })
             .collect()
     }

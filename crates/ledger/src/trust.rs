@@ -6,7 +6,8 @@ use crate::{
     election::Roster,
     error::Error,
     genesis::{Genesis, RawGenesis},
-    keys::{AuthoritySet, Digest, Epoch, MAX_AUTHORITIES, PublicKey, public_key_from_hex},
+    keys::{AuthoritySet, Digest, Epoch, MAX_AUTHORITIES, PublicKey, Signature, public_key_from_hex},
+    seal::Seal,
     transaction::count,
 };
 use bytes::BufMut;
@@ -16,8 +17,12 @@ use commonware_codec::{
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
 
-/// Longest hand-over: a header, a certificate and twice 128 keys; about 17 KiB.
-pub const MAX_HANDOVER_BYTES: usize = Header::SIZE + MAX_CERTIFICATE_BYTES + 2 * MAX_AUTHORITIES * 32 + 16;
+/// Longest hand-over: a header, a certificate, twice 128 keys and 128 signatures with their keys; about 29 KiB.
+pub const MAX_HANDOVER_BYTES: usize = Header::SIZE
+    + MAX_CERTIFICATE_BYTES
+    + 2 * MAX_AUTHORITIES * 32
+    + MAX_AUTHORITIES * (32 + Signature::SIZE)
+    + 32;
 
 /// Most changes of authorities that a trust file follows.
 pub const MAX_HANDOVERS: usize = 4096;
@@ -39,6 +44,8 @@ pub struct Handover {
     pub authorities: AuthoritySet,
     /// Those of them that vote; `None` if all do.
     pub committee: Option<AuthoritySet>,
+    /// By more than two thirds of all authorities of the epoch; only where a committee votes.
+    pub seal: Option<Seal>,
 }
 
 impl Handover {
@@ -60,7 +67,8 @@ impl Handover {
 
 /// Who may be believed: a chain's genesis, the authorities that it led to, and the keys of archives.
 ///
-/// Provided: each set was handed over by more than two thirds of one that was trusted before, starting from genesis.
+/// Provided: each set was handed over by more than two thirds of one that was trusted before, starting from genesis;
+/// where a committee votes, by more than two thirds of all authorities besides.
 /// Not provided: news of hand-overs that this file has not seen. Authorities count until a hand-over replaces them, so
 /// a stale file still believes a set that has left. Refresh it from any fog node: nothing needs to be believed for that.
 #[derive(Clone, Debug)]
@@ -147,6 +155,14 @@ impl Trust {
             return Err(Error::UnknownEpoch(header.epoch));
         };
         handover.certificate.verify(&self.chain, current, header)?;
+        match (&handover.seal, self.authorities_for(header.epoch)) {
+            (Some(seal), Some(all)) if self.genesis.has_committee() => {
+                seal.verify(&self.chain, all, header)?
+            }
+            (None, _) if !self.genesis.has_committee() => {}
+            (None, _) => return fails("a committee's word alone, without a seal"),
+            (Some(_), _) => return fails("a seal where all authorities vote"),
+        }
         let from = handover.epoch();
         let authorities = Arc::new(authorities.clone());
         let voters = committee.map_or_else(|| authorities.clone(), |committee| Arc::new(committee.clone()));
@@ -236,6 +252,10 @@ impl Write for Handover {
         self.certificate.write(buf);
         self.authorities.as_set().as_ref().write(buf);
         committee(self).write(buf);
+        // A hand-over stands alone, so what follows is the seal; without one nothing does.
+        if let Some(seal) = &self.seal {
+            seal.write(buf);
+        }
     }
 }
 
@@ -245,6 +265,7 @@ impl EncodeSize for Handover {
             + self.certificate.encode_size()
             + self.authorities.as_set().as_ref().encode_size()
             + committee(self).encode_size()
+            + self.seal.as_ref().map_or(0, EncodeSize::encode_size)
     }
 }
 
@@ -257,6 +278,7 @@ impl Read for Handover {
         let none = CodecError::Invalid("voltmesh_ledger::Handover", "no authorities");
         let authorities = read_set(buf)?.ok_or(none)?;
         let committee = read_set(buf)?;
-        Ok(Self { header, certificate, authorities, committee })
+        let seal = if buf.remaining() > 0 { Some(Seal::read(buf)?) } else { None };
+        Ok(Self { header, certificate, authorities, committee, seal })
     }
 }

@@ -93,6 +93,7 @@ fn hand_overs_that_do_not_fit_are_refused() {
         certificate: block.certificate.clone(),
         authorities: (**block.state.planned_authorities()).clone(),
         committee: None,
+        seal: None,
     };
     check(&genesis, &middle, "not the last block");
     // The certificate of another block.
