@@ -4,13 +4,14 @@
 //! the ledger fixed an epoch earlier. A node that is not among them runs the engine without a key and so follows.
 
 use crate::{
-    PublicKey, application::Proposer, config::Config, elector::ByQuality, reporter::Observer, shared::Marshal,
+    PublicKey, application::Proposer, boundaries::Boundaries, config::Config, elector::ByQuality,
+    reporter::Observer, shared::Marshal,
 };
 use commonware_consensus::{
     Reporters,
     marshal::standard::Inline,
     simplex::{self, Floor, ForwardPolicy, SkipBudget, SkipPolicy},
-    types::{Epoch, Epocher as _, FixedEpocher, ViewDelta},
+    types::{Epoch, Epocher as _, ViewDelta},
 };
 use commonware_cryptography::certificate::{Provider, Scheme as _, Scoped};
 use commonware_p2p::{
@@ -23,7 +24,7 @@ use commonware_utils::{NZDuration, NZUsize, channel::mpsc, sync::Mutex, vec::Non
 use rand::rand_core::CryptoRng;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tracing::{debug, info, warn};
-use voltmesh_ledger::{Block, Digest, PrivateKey, Roster, Scheme};
+use voltmesh_ledger::{Block, Digest, Height, PrivateKey, Roster, Scheme};
 
 /// Epochs whose schemes are kept: this one, the next, and those before that late certificates may come from.
 const KEPT_SCHEMES: usize = 8;
@@ -54,6 +55,10 @@ impl Schemes {
     /// Makes the epoch's certificates verifiable, and votable if this node is one of the voters.
     pub fn insert(&self, epoch: u64, roster: &Arc<Roster>) {
         let mut by_epoch = self.by_epoch.lock();
+        // Others were to vote in an epoch that a decree begins.
+        if by_epoch.get(&epoch).is_some_and(|fixed| fixed.roster != *roster) {
+            by_epoch.remove(&epoch);
+        }
         by_epoch.entry(epoch).or_insert_with(|| {
             let voters = &roster.voters;
             let signer = voters.signer(&self.chain, self.key.clone());
@@ -64,9 +69,7 @@ impl Schemes {
             by_epoch.pop_first();
         }
     }
-}
 
-impl Schemes {
     fn get(&self, epoch: u64) -> Option<Fixed> {
         self.by_epoch.lock().get(&epoch).cloned()
     }
@@ -109,11 +112,11 @@ where
     optimistic_views: u64,
     blocker: B,
     marshal: Marshal,
-    automaton: Inline<E, Scheme, Proposer, Block, FixedEpocher>,
+    automaton: Inline<E, Scheme, Proposer, Block, Boundaries>,
     observer: Observer,
     schemes: Schemes,
     page_cache: CacheRef,
-    epocher: FixedEpocher,
+    epocher: Boundaries,
     muxed: Muxed<S>,
     running: Option<Running>,
     /// The epoch that is to begin once the block before it is sealed; no engine runs.
@@ -133,11 +136,11 @@ where
         config: &Config,
         blocker: B,
         marshal: Marshal,
-        automaton: Inline<E, Scheme, Proposer, Block, FixedEpocher>,
+        automaton: Inline<E, Scheme, Proposer, Block, Boundaries>,
         observer: Observer,
         schemes: Schemes,
         page_cache: CacheRef,
-        epocher: FixedEpocher,
+        epocher: Boundaries,
         [votes, certificates, resolver]: [(S, R); 3],
     ) -> (Self, [mpsc::Receiver<Ahead>; 2]) {
         let (mux, votes, votes_ahead) =
@@ -174,11 +177,11 @@ where
         self.running.as_ref().map(|running| running.epoch)
     }
 
-    /// Stops the engine that runs, whose epoch has ended; that of `next` may not start yet.
+    /// Stops the engine that runs, for good: its epoch has ended. That of `next` may not start yet.
     pub async fn pause(&mut self, next: u64) {
         self.waiting = Some(next);
         if let Some(previous) = self.running.take() {
-            info!(epoch = previous.epoch, "epoch ended, its last block waits for its seal");
+            info!(epoch = previous.epoch, "epoch ended here");
             previous.task.abort();
             let _ = previous.task.await;
             self.forget(previous.epoch).await;
@@ -256,13 +259,15 @@ where
         }
     }
 
-    /// `from` is in `epoch`, later than ours: asks it for the block that ends our epoch.
-    pub fn ahead(&self, epoch: u64, from: PublicKey) {
+    /// `from` is in `epoch`, later than ours: asks it for the block that ends our epoch, or for the one at `cut` if a decree
+    /// has ended it there.
+    pub fn ahead(&self, epoch: u64, from: PublicKey, cut: Option<Height>) {
         let Some(current) = self.current().or(self.waiting) else { return };
         if epoch > current
             && let Some(last) = self.epocher.last(Epoch::new(current))
         {
             debug!(%from, epoch, current, "peer is in a later epoch");
+            let last = cut.map_or(last, |cut| last.min(cut));
             self.marshal.hint_finalized(last, NonEmptyVec::new(from));
         }
     }

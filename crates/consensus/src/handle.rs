@@ -2,16 +2,20 @@
 
 use crate::{
     PublicKey,
+    decrees::Offered,
     gossip::SILENT_MS,
     pool::SubmitError,
-    shared::{Marshal, Shared, bump},
+    shared::{Change, Marshal, Shared, bump},
     subscription::Subscription,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-use voltmesh_ledger::{AuthoritySet, Block, Certificate, Epoch, Handover, Height, State, Transaction};
+use voltmesh_ledger::{
+    AuthoritySet, Block, Certificate, Decree, Epoch, EpochEnd, Error, Handover, Height, Replacement, State,
+    Transaction,
+};
 
 /// A connected node and how far it says it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +46,31 @@ pub struct SealProgress {
     pub signed: usize,
     /// How many must.
     pub needed: usize,
+}
+
+/// A decree that this node knows, about its newest final block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecreeProgress {
+    /// Height of the block after which it replaces the committee.
+    pub after: Height,
+    /// The epoch that it begins.
+    pub epoch: Epoch,
+    /// Authorities that follow it, as far as this node knows.
+    pub followed: usize,
+    /// How many must.
+    pub needed: usize,
+}
+
+/// Why a node does not take a decree.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecreeError {
+    /// The chain has gone on. If it has stalled there, sign a decree after that block.
+    #[error("the newest final block is at height {0}, after the one that the decree names")]
+    Past(Height),
+    /// It does not hold.
+    #[error("no decree of this chain")]
+    Refused(#[source] Error),
 }
 
 /// Cheap to clone; all clones speak of the same node.
@@ -95,7 +124,14 @@ impl Handle {
         let changes: Vec<_> =
             self.shared.handovers.lock().iter().map(|(h, change)| (*h, change.clone())).collect();
         let mut out = Vec::new();
-        for (height, (header, roster)) in changes {
+        for (height, change) in changes {
+            let (header, roster) = match change {
+                Change::Epoch(header, roster) => (header, roster),
+                Change::Decree(replacement) => {
+                    out.push(Handover::Decree(replacement));
+                    continue;
+                }
+            };
             let Some(certificate) = self.shared.certificate(&self.marshal, height).await else {
                 self.shared.want_certificate(height);
                 break;
@@ -108,7 +144,7 @@ impl Handle {
             };
             let committee = roster.committee().map(|set| AuthoritySet::clone(set));
             let authorities = AuthoritySet::clone(&roster.authorities);
-            out.push(Handover { header, certificate, authorities, committee, seal });
+            out.push(EpochEnd { header, certificate, authorities, committee, seal }.into());
         }
         out
     }
@@ -121,7 +157,7 @@ impl Handle {
     /// Whether this node is an authority of the current epoch.
     pub fn is_authority(&self) -> bool {
         let state = self.shared.finalised();
-        let epoch = state.genesis().epoch_of(state.height().next());
+        let epoch = state.next_epoch();
         state.authorities_for(epoch).is_some_and(|authorities| authorities.contains(&self.shared.me))
     }
 
@@ -141,6 +177,39 @@ impl Handle {
         state.needs_mandate().then_some(())?;
         let (signed, needed) = self.shared.seals.lock().progress(state.height().get())?;
         Some(SealProgress { height: state.height(), signed, needed })
+    }
+
+    /// Gives a decree to all nodes: operators replace a committee that has stalled, from the block on that is the newest
+    /// final one at the furthest node. It is in force once more than two thirds of all authorities follow it, which they
+    /// do when they have seen no new final block for 10 s. Forgotten when the process ends before anyone follows.
+    pub fn decree(&self, decree: Decree) -> Result<(), DecreeError> {
+        let state = self.shared.finalised();
+        match self.shared.decrees.lock().submit(Replacement::new(decree), &state) {
+            Offered::News | Offered::Known | Offered::Behind => {}
+            Offered::Past => return Err(DecreeError::Past(state.height())),
+            Offered::Refused(error) => return Err(DecreeError::Refused(error)),
+        }
+        bump(&self.shared.sealed);
+        Ok(())
+    }
+
+    /// How far the decree is that waits to be in force, or for its first block.
+    pub fn decreed(&self) -> Option<DecreeProgress> {
+        let state = self.shared.finalised();
+        let decrees = self.shared.decrees.lock();
+        let current = decrees.current()?;
+        Some(DecreeProgress {
+            after: current.decree.after,
+            epoch: current.decree.epoch,
+            followed: current.acknowledgements.len(),
+            needed: state.stalled().authorities.quorum(),
+        })
+    }
+
+    /// The decree in force that lets a final block of this node count for nothing; the node has stopped. Wipe its ledger
+    /// and come back under a rotated key.
+    pub fn replaced(&self) -> Option<Arc<Decree>> {
+        self.shared.decrees.lock().replaced().cloned()
     }
 
     /// View of the last certificate seen, in its epoch.

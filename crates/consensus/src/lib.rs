@@ -29,8 +29,10 @@
 #![forbid(unsafe_code)]
 
 mod application;
+mod boundaries;
 mod chain;
 mod config;
+mod decrees;
 mod elector;
 mod epochs;
 mod gossip;
@@ -42,6 +44,7 @@ mod overdue;
 mod peers;
 mod pool;
 pub mod pow;
+mod promise;
 mod protocol;
 mod reporter;
 mod roots;
@@ -56,7 +59,7 @@ mod votes;
 mod watch;
 
 pub use config::Config;
-pub use handle::{Handle, Latency, Peer, SealProgress};
+pub use handle::{DecreeError, DecreeProgress, Handle, Latency, Peer, SealProgress};
 pub use network::{AddressBook, Channels, Network};
 pub use node::{Node, StartError};
 pub use pool::{MAX_ANCHORS, MAX_REGISTRY, SubmitError};

@@ -6,7 +6,7 @@ use crate::{
 };
 use bytes::BufMut;
 use commonware_codec::{Buf, EncodeSize, Error, RangeCfg, Read, ReadExt as _, Write};
-use voltmesh_ledger::{Certificate, MAX_AUTHORITIES, RootReceipt, SealSignature};
+use voltmesh_ledger::{Certificate, MAX_AUTHORITIES, MAX_CUTS, Replacement, RootReceipt, SealSignature};
 
 /// Most signatures in one message: an answer to a full question, where a committee votes. 64 × 86 × 112 B = 602 KiB.
 const MAX_RECEIPTS: usize = MAX_ASKED * (2 * MAX_AUTHORITIES / 3 + 1);
@@ -34,6 +34,13 @@ pub(crate) enum Message {
     Seals(Vec<SealSignature>),
     /// Asks for those of the block at this height.
     WantSeals(u64),
+    /// Operators replace a committee that has stalled; with those who follow, as far as the sender knows. At most
+    /// [`voltmesh_ledger::MAX_REPLACEMENT_BYTES`], 18 KiB.
+    Decree(Box<Replacement>),
+    /// Asks for the decree after the block at this height.
+    WantDecree(u64),
+    /// First heights and epochs after decrees, where there were any; before each status. At most 1,024 × 16 B.
+    Cuts(Vec<(u64, u64)>),
 }
 
 impl Write for Message {
@@ -81,6 +88,18 @@ impl Write for Message {
                 9u8.write(buf);
                 height.write(buf);
             }
+            Self::Decree(replacement) => {
+                10u8.write(buf);
+                replacement.write(buf);
+            }
+            Self::WantDecree(height) => {
+                11u8.write(buf);
+                height.write(buf);
+            }
+            Self::Cuts(cuts) => {
+                12u8.write(buf);
+                cuts.write(buf);
+            }
         }
     }
 }
@@ -91,7 +110,9 @@ impl EncodeSize for Message {
             Self::Status { .. } => 16,
             Self::Receipts(receipts) => receipts.encode_size(),
             Self::WantReceipts(heights) | Self::WantCertificates(heights) => heights.encode_size(),
-            Self::Ping(_) | Self::Pong(_) | Self::WantSeals(_) => 8,
+            Self::Ping(_) | Self::Pong(_) | Self::WantSeals(_) | Self::WantDecree(_) => 8,
+            Self::Decree(replacement) => replacement.encode_size(),
+            Self::Cuts(cuts) => cuts.encode_size(),
             Self::Overdue(list) => list.encode_size(),
             Self::Seals(list) => list.encode_size(),
             Self::Certificate(_, certificate) => 8 + certificate.encode_size(),
@@ -115,6 +136,9 @@ impl Read for Message {
             7 => Self::Overdue(Vec::read_cfg(buf, &(RangeCfg::from(0..=MAX_OVERDUE), ()))?),
             8 => Self::Seals(Vec::read_cfg(buf, &(RangeCfg::from(0..=MAX_AUTHORITIES), ()))?),
             9 => Self::WantSeals(u64::read(buf)?),
+            10 => Self::Decree(Box::new(Replacement::read(buf)?)),
+            11 => Self::WantDecree(u64::read(buf)?),
+            12 => Self::Cuts(Vec::read_cfg(buf, &(RangeCfg::from(0..=MAX_CUTS), ((), ())))?),
             other => return Err(Error::InvalidEnum(other)),
         })
     }
@@ -150,7 +174,13 @@ mod tests {
         let seal = SealSignature::sign(&network.genesis().digest(), network.authority(0), &header);
         check(Message::Seals(vec![seal]), "0801000000000000000000000000000000");
         check(Message::WantSeals(7), "090000000000000007");
-        assert!(Message::decode(bytes::Bytes::from_static(&[10])).is_err());
+        let state = voltmesh_ledger::State::new(network.genesis());
+        let decree = network.decree(&state, &[0, 1, 2, 3]);
+        let replacement = network.replacement(decree, &network.genesis().authorities, &[0, 2]);
+        check(Message::Decree(Box::new(replacement)), "0a");
+        check(Message::WantDecree(7), "0b0000000000000007");
+        check(Message::Cuts(vec![(7, 2)]), "0c0100000000000000070000000000000002");
+        assert!(Message::decode(bytes::Bytes::from_static(&[13])).is_err());
         assert!(Message::decode(Message::WantReceipts(vec![0; MAX_ASKED + 1]).encode()).is_err());
     }
 }

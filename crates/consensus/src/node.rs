@@ -3,13 +3,15 @@
 use crate::{
     PublicKey,
     application::Proposer,
+    boundaries::Boundaries,
     chain::{Chain, Executed},
     config::Config,
     epochs::{Ahead, Epochs, Schemes, VIEW_RETENTION},
-    gossip::{self, RootGossip},
+    gossip::{self, RootGossip, SILENT_MS},
     handle::Handle,
     network::{Channels, Network},
     peers::PeerSet,
+    promise::Promise,
     reporter::{Finalised, Inbox, Observer},
     shared::{Shared, bump},
     store::{BLOCKS_PER_SECTION, Store},
@@ -19,7 +21,7 @@ use commonware_broadcast::buffered;
 use commonware_consensus::{
     Heightable as _,
     marshal::{self, Start, core::Actor, resolver::p2p as backfill, standard::Inline},
-    types::{FixedEpocher, ViewDelta},
+    types::ViewDelta,
 };
 use commonware_cryptography::{Digested, Digestible as _, Signer as _};
 use commonware_macros::select_loop;
@@ -32,9 +34,12 @@ use commonware_utils::{
     channel::{mpsc, oneshot},
 };
 use rand::rand_core::CryptoRng;
-use std::{num::NonZeroU64, sync::Arc, time::Duration};
-use tracing::{debug, error, info};
-use voltmesh_ledger::{Block, PrivateKey, RootReceipt, RoundTrips, SealSignature, State, Transaction};
+use std::{sync::Arc, time::Duration};
+use tracing::{debug, error, info, warn};
+use voltmesh_ledger::{
+    Block, Height, Mandate, PrivateKey, Replacement, RootReceipt, RoundTrips, SealSignature, State,
+    Transaction,
+};
 
 /// Final blocks that marshal hands over before the first of them is applied.
 const PENDING: usize = 16;
@@ -63,6 +68,13 @@ pub enum StartError {
         /// Why.
         #[source]
         source: commonware_storage::archive::Error,
+    },
+    /// What this node has promised about a replaced committee cannot be read. Restore the disk, or wipe it and come back
+    /// under a rotated key.
+    #[error("the promise to follow a decree cannot be read: {why}")]
+    Promise {
+        /// Why.
+        why: String,
     },
     /// The runtime is being stopped.
     #[error("stopped while starting")]
@@ -165,10 +177,9 @@ where
     P: AddressableManager<PublicKey = PublicKey>,
     B: Blocker<PublicKey = PublicKey>,
 {
-    let Some(length) = NonZeroU64::new(config.genesis.epoch_length).filter(|length| length.get() > 1) else {
+    if config.genesis.epoch_length < 2 {
         return Err(StartError::EpochLength(config.genesis.epoch_length));
-    };
-    let epocher = FixedEpocher::new(length);
+    }
     let me = config.private_key.public_key();
     let page_cache = CacheRef::new(NZU16!(4_084), NZUsize!(PAGES));
     let Network { channels, peers: manager, blocker } = network;
@@ -186,6 +197,20 @@ where
     restore(&store, &mut shared, &schemes, &mut peers).await?;
     let shared = Arc::new(shared);
     peers.update(&shared.finalised());
+    let epocher = Boundaries::new(shared.finalised().calendar().clone());
+    let promise = if config.genesis.has_committee() {
+        let (promise, promised) = Promise::open(context.child("promise"), &config.partition).await?;
+        let mut decrees = shared.decrees.lock();
+        decrees.restore(promised, shared.now_ms());
+        decrees.resume(&shared.finalised(), &config.private_key);
+        if shared.restored > 0 {
+            decrees.listen();
+        }
+        drop(decrees);
+        Some(promise)
+    } else {
+        None
+    };
 
     let (inbox, finalised) = mpsc::unbounded_channel();
     let resolver = backfill::init(
@@ -255,7 +280,7 @@ where
         Observer(shared.clone()),
         schemes.clone(),
         page_cache,
-        epocher,
+        epocher.clone(),
         [votes, certificates, requests],
     );
 
@@ -276,6 +301,8 @@ where
         schemes,
         peers,
         epochs,
+        boundaries: epocher,
+        promise,
         key: config.private_key,
         signed,
         reported: None,
@@ -315,6 +342,7 @@ where
         let (next, entries) =
             state.execute_final(&block).map_err(|source| StartError::Replay { height, source })?;
         state = Arc::new(next);
+        shared.note_decree(&block);
         peers.learn(&block);
         peers.note(&state);
         settle_authorities(shared, schemes, &state);
@@ -352,6 +380,9 @@ where
     schemes: Schemes,
     peers: PeerSet<P>,
     epochs: Epochs<E, S, B>,
+    boundaries: Boundaries,
+    /// Only where a committee votes.
+    promise: Option<Promise<E>>,
     key: PrivateKey,
     signed: mpsc::UnboundedSender<gossip::Event>,
     /// The epoch whose round trips this node has reported last.
@@ -385,9 +416,9 @@ where
                     break;
                 }
             },
-            Some((epoch, (from, _))) = votes.recv() else break => self.epochs.ahead(epoch, from),
-            Some((epoch, (from, _))) = certificates.recv() else break => self.epochs.ahead(epoch, from),
-            Some((epoch, from)) = peers.recv() else break => self.epochs.ahead(epoch, from),
+            Some((epoch, (from, _))) = votes.recv() else break => self.voted(epoch, from),
+            Some((epoch, (from, _))) = certificates.recv() else break => self.voted(epoch, from),
+            Some((epoch, from)) = peers.recv() else break => self.ahead(epoch, from),
             Ok(()) = sealed.changed() else break => {
                 if !self.enter().await {
                     break;
@@ -398,11 +429,20 @@ where
     }
 
     /// Starts the engine of the epoch that the next block belongs to, unless it runs or may not yet: a committee's needs
-    /// the seal of the block before. False if the node is ending.
+    /// the seal of the block before, and no decree against it. False if the node is ending.
     async fn enter(&mut self) -> bool {
         let state = self.shared.finalised();
-        let genesis = state.genesis();
-        let epoch = genesis.epoch_of(state.height().next()).get();
+        if let Some(decree) = self.shared.decrees.lock().replaced() {
+            error!(
+                after = %decree.after,
+                "what the old committee made final after this block counts for nothing, since its operators replaced it: wipe this node's ledger and come back under a rotated key"
+            );
+            return false;
+        }
+        if let Some(entered) = self.follow(&state).await {
+            return entered;
+        }
+        let epoch = state.next_epoch().get();
         if self.epochs.current() == Some(epoch) {
             return true;
         }
@@ -410,9 +450,78 @@ where
             self.epochs.pause(epoch).await;
             return true;
         }
+        let heard = self.shared.has_heard(&state.stalled().authorities);
+        if !self.shared.decrees.lock().has_listened(heard, self.shared.now_ms()) {
+            self.epochs.pause(epoch).await;
+            return true;
+        }
         // The engine begins from the last block before its epoch, which in a restart is not the newest one.
         let last = self.shared.chain.lock().last_before_epoch();
         self.epochs.enter(epoch, last).await
+    }
+
+    /// Votes of a later epoch. Where decrees may cut epochs short, only the peers' calendars say what to ask them for.
+    fn voted(&self, epoch: u64, from: PublicKey) {
+        if !self.shared.finalised().genesis().has_committee() {
+            self.epochs.ahead(epoch, from, None);
+        }
+    }
+
+    /// `from` is in a later epoch.
+    fn ahead(&self, epoch: u64, from: PublicKey) {
+        let state = self.shared.finalised();
+        let cut = {
+            let decrees = self.shared.decrees.lock();
+            let followed = decrees.in_force(&state).is_some();
+            // At the cut itself there is nothing to ask for but the decree; and whoever has left an epoch stays away.
+            let cut = decrees.next_cut(&from, state.height().get() + u64::from(followed));
+            if !followed && (cut == Some(state.height().get() + 1) || decrees.has_left(&state)) {
+                return;
+            }
+            cut.map(|first| Height::new(first - 1))
+        };
+        self.epochs.ahead(epoch, from, cut);
+    }
+
+    /// Follows the decree about the newest final block, if there is one: `None` if not, or not yet.
+    async fn follow(&mut self, state: &State) -> Option<bool> {
+        let promise = self.promise.as_mut()?;
+        let now_ms = self.shared.now_ms();
+        let ahead = self.shared.is_behind(&state.stalled().authorities, SILENT_MS);
+        let decree = self.shared.decrees.lock().to_promise(state, ahead, now_ms);
+        if let Some(decree) = decree {
+            warn!(after = %decree.after, epoch = %decree.epoch, "this node follows the operators' decree and leaves the committee");
+            // On disk before the engine stops, and both before anybody hears of it.
+            promise.keep(&decree).await;
+            self.epochs.pause(decree.epoch.get()).await;
+            let mut decrees = self.shared.decrees.lock();
+            decrees.promise(decree, state, &self.key);
+            if let Some(current) = decrees.current() {
+                let _ = self.signed.send(gossip::Event::Followed(Box::new(current.clone())));
+            }
+        }
+        let (replacement, left) = {
+            let decrees = self.shared.decrees.lock();
+            (decrees.in_force(state).cloned(), decrees.has_left(state))
+        };
+        let Some(Replacement { decree, .. }) = replacement else {
+            if left {
+                self.epochs.pause(state.next_epoch().next().get()).await;
+            }
+            return left.then_some(true);
+        };
+        let epoch = decree.epoch.get();
+        if self.epochs.current() == Some(epoch) {
+            return Some(true);
+        }
+        info!(after = %decree.after, epoch, "the operators' decree is in force");
+        self.boundaries.set(state.calendar().cut(decree.first(), decree.epoch));
+        for (epoch, roster) in (epoch..).zip(state.decreed(&decree)) {
+            let roster = Arc::new(roster);
+            self.schemes.insert(epoch, &roster);
+            self.shared.rosters.lock().insert(epoch, roster);
+        }
+        Some(self.epochs.enter(epoch, state.block()).await)
     }
 
     async fn apply(&mut self, block: Digested<Block>, acknowledgement: Exact) -> bool {
@@ -422,6 +531,15 @@ where
             debug!(height, "final block was applied before");
             acknowledgement.acknowledge();
             return true;
+        }
+        let decreed = block.inner().mandate().and_then(Mandate::decree);
+        if let Some(promised) = self.shared.decrees.lock().broken_by(block.height(), decreed) {
+            error!(
+                height,
+                epoch = %promised.epoch,
+                "the old committee made a block final after this node had promised to follow the operators' decree: wipe this node's ledger and come back under a rotated key"
+            );
+            return false;
         }
         let known = self.shared.chain.lock().proposal(&block.digest());
         let executed = known.unwrap_or_else(|| {
@@ -437,6 +555,12 @@ where
         self.shared.chain.lock().finalise(executed);
         let now_ms = self.shared.now_ms();
         self.shared.announce(&block, digest, now_ms);
+        self.shared.note_decree(&block);
+        {
+            let mut decrees = self.shared.decrees.lock();
+            decrees.advance(state.height(), now_ms);
+            decrees.take_up(&state);
+        }
         let waited = self.shared.pool.lock().settle(&state, block.transactions(), now_ms);
         self.forget_overdue(now_ms);
         {
@@ -471,7 +595,8 @@ where
     /// In the second half of each epoch: what this node has measured of the others goes to the ledger.
     fn report(&mut self, state: &State, now_ms: u64) {
         let (epoch, length) = (state.epoch(), state.genesis().epoch_length);
-        let second_half = (state.height().get() + 1) % length > length / 2;
+        let first = state.calendar().bounds(epoch).map_or(0, |(first, _)| first.get());
+        let second_half = (state.height().get() - first + 1) % length > length / 2;
         if !second_half || self.reported == Some(epoch.get()) || state.has_reported(&self.shared.me) {
             return;
         }

@@ -1,8 +1,8 @@
 //! What the node's tasks, its handle and its subscriptions have in common.
 
 use crate::{
-    PublicKey, chain::Chain, overdue::OverdueList, pool::Pool, protocol::Final, roots::Roots,
-    round_trips::RoundTripTimes, seals::Seals, votes::Votes, watch,
+    PublicKey, chain::Chain, decrees::Decrees, overdue::OverdueList, pool::Pool, protocol::Final,
+    roots::Roots, round_trips::RoundTripTimes, seals::Seals, votes::Votes, watch,
 };
 use commonware_consensus::marshal::{core::Mailbox, standard::Standard};
 use commonware_utils::{channel::mpsc, sync::Mutex};
@@ -13,8 +13,8 @@ use std::{
 };
 use tracing::debug;
 use voltmesh_ledger::{
-    AuthoritySet, Block, Certificate, Digest, Header, Height, Mandate, Roster, Scheme, Seal, State,
-    Transaction,
+    AuthoritySet, Block, Certificate, Digest, Header, Height, Mandate, Replacement, Roster, Scheme, Seal,
+    State, Transaction,
 };
 
 /// Marshal, as this node uses it.
@@ -70,6 +70,15 @@ impl Counts {
     }
 }
 
+/// A change of authorities or voters.
+#[derive(Clone)]
+pub(crate) enum Change {
+    /// An epoch's last header, and whom it named.
+    Epoch(Header, Arc<Roster>),
+    /// A decree in force.
+    Decree(Box<Replacement>),
+}
+
 /// Certificates of blocks that marshal holds without one of their own.
 #[derive(Default)]
 pub(crate) struct Certificates {
@@ -85,10 +94,12 @@ pub(crate) struct Shared {
     pub roots: Mutex<Roots>,
     /// Of the last blocks of epochs, where a committee votes.
     pub seals: Mutex<Seals>,
+    /// By which operators replace a committee.
+    pub decrees: Mutex<Decrees>,
     /// Rosters by the first epoch in which their sets serve; each until the next entry.
     pub rosters: Mutex<BTreeMap<u64, Arc<Roster>>>,
-    /// Last headers of epochs that changed authorities or voters, and whom they named.
-    pub handovers: Mutex<BTreeMap<u64, (Header, Arc<Roster>)>>,
+    /// By height of the block that made them.
+    pub handovers: Mutex<BTreeMap<u64, Change>>,
     /// Certificates that blocks may embed.
     pub votes: Mutex<Votes>,
     /// Transactions that others, or this node, wait for in vain.
@@ -106,7 +117,7 @@ pub(crate) struct Shared {
     pub pooled: watch::Sender<u64>,
     /// Counts up when root signatures or certificates arrived.
     pub signed: watch::Sender<u64>,
-    /// Counts up when signatures of a seal arrived.
+    /// Counts up when signatures of a seal arrived, or there is news of a decree.
     pub sealed: watch::Sender<u64>,
     /// The newest final block.
     pub tip: watch::Sender<Tip>,
@@ -126,6 +137,7 @@ impl Shared {
             pool: Mutex::default(),
             roots: Mutex::new(Roots::new(state.genesis())),
             seals: Mutex::new(Seals::new(chain_id)),
+            decrees: Mutex::default(),
             rosters: Mutex::default(),
             votes: Mutex::default(),
             overdue: Mutex::new(OverdueList::new(chain_id)),
@@ -214,9 +226,55 @@ impl Shared {
             }
             rosters.insert(epoch.get(), roster.clone());
             if epoch == state.epoch().next().next() {
-                self.handovers.lock().insert(state.height().get(), (state.header().clone(), roster.clone()));
+                let change = Change::Epoch(state.header().clone(), roster.clone());
+                self.handovers.lock().insert(state.height().get(), change);
             }
         }
+    }
+
+    /// Notes what a final block says about them by a decree.
+    pub fn note_decree(&self, block: &Block) {
+        if let Some(Mandate::Decree(replacement)) = block.mandate() {
+            let change = Change::Decree(replacement.clone());
+            self.handovers.lock().insert(block.header().height.get(), change);
+        }
+    }
+
+    /// The decree after the block at `height`, with those who follow it: known here, or from the chain.
+    pub async fn replacement(&self, marshal: &Marshal, height: u64) -> Option<Replacement> {
+        if let Some(current) = self.decrees.lock().current()
+            && current.decree.after.get() == height
+        {
+            return Some(current.clone());
+        }
+        if height >= self.height() {
+            return None;
+        }
+        let next = marshal.get_block(Height::new(height + 1)).await?;
+        match next.inner().mandate() {
+            Some(Mandate::Decree(replacement)) => Some(Replacement::clone(replacement)),
+            Some(Mandate::Seal(_)) | None => None,
+        }
+    }
+
+    /// Whether f + 1 of `authorities`, this node included, have said since its start how far they are.
+    pub fn has_heard(&self, authorities: &AuthoritySet) -> bool {
+        let peers = self.peers.lock();
+        let heard = |key: &&PublicKey| **key == self.me || peers.contains_key(key);
+        authorities.keys().filter(heard).count() >= authorities.honest()
+    }
+
+    /// Whether f + 1 of `authorities` that were heard of in the last `silent_ms`, so at least one honest one, have a block
+    /// after the newest one here.
+    pub fn is_behind(&self, authorities: &AuthoritySet, silent_ms: u64) -> bool {
+        let (now_ms, height) = (self.now_ms(), self.height());
+        let peers = self.peers.lock();
+        let ahead = peers.iter().filter(|(key, heard)| {
+            heard.height > height
+                && now_ms.saturating_sub(heard.at_ms) < silent_ms
+                && authorities.contains(key)
+        });
+        ahead.count() >= authorities.honest()
     }
 
     /// The certificate of the final block at `height`, or `None` if it is final only through a later one as far as
@@ -237,7 +295,10 @@ impl Shared {
             return None;
         }
         let next = marshal.get_block(Height::new(height + 1)).await?;
-        next.inner().mandate().map(|Mandate::Seal(seal)| seal.clone())
+        match next.inner().mandate() {
+            Some(Mandate::Seal(seal)) => Some(seal.clone()),
+            Some(Mandate::Decree(_)) | None => None,
+        }
     }
 
     /// Asks peers for the certificate of the block at `height`.

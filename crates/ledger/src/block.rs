@@ -34,7 +34,7 @@ pub struct Header {
     pub parent: Digest,
     /// Not before the parent's.
     pub time: Timestamp,
-    /// Height divided by the epoch length.
+    /// Height divided by the epoch length, unless a decree has cut an epoch short ([`crate::Calendar`]).
     pub epoch: Epoch,
     /// The view of the epoch in which it was proposed, from 1 on; after the parent's. Views between were skipped.
     pub view: u64,
@@ -191,7 +191,14 @@ impl Read for Header {
     type Cfg = ();
 
     fn read_cfg(buf: &mut impl Buf, _: &()) -> Result<Self, CodecError> {
-        if u8::read(buf)? != VERSION {
+        Self::read_version(u8::read(buf)?, buf)
+    }
+}
+
+impl Header {
+    /// Reads what follows the version.
+    pub(crate) fn read_version(version: u8, buf: &mut impl Buf) -> Result<Self, CodecError> {
+        if version != VERSION {
             return Err(CodecError::Invalid("voltmesh_ledger::Header", "another version"));
         }
         Ok(Self {

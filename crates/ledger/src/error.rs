@@ -131,6 +131,14 @@ pub enum Error {
         /// What is wrong.
         why: &'static str,
     },
+    /// A decree does not fit the block that it names.
+    #[error("decree after height {after}: {why}")]
+    Decree {
+        /// The height that it names.
+        after: Height,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// Not an operator of this chain.
     #[error("{0} is not an operator")]
     NotOperator(PublicKey),

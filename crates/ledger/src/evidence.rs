@@ -177,7 +177,7 @@ impl AnchorEvidence {
     /// The block is final, and enough authorities of its epoch signed the root ([`crate::Genesis::root_quorum`]).
     fn verify_finality(&self, trust: &Trust) -> Result<Vec<PublicKey>, ProofError> {
         let (chain, header) = (trust.chain(), &self.header);
-        if trust.genesis().epoch_of(header.height) != header.epoch {
+        if trust.calendar().epoch_of(header.height) != header.epoch {
             return Err(ProofError::new(Stage::Finality, "the block's epoch is not that of its height"));
         }
         let authorities = trust

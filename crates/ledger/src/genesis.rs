@@ -199,12 +199,12 @@ impl Genesis {
         if self.has_committee() { authorities.quorum() } else { authorities.honest() }
     }
 
-    /// The epoch of a height.
+    /// The epoch of a height, as long as no decree has cut one short ([`crate::State::calendar`]).
     pub fn epoch_of(&self, height: Height) -> Epoch {
         Epoch::new(height.get() / self.epoch_length)
     }
 
-    /// Whether `height` is the last of its epoch.
+    /// Whether `height` is the last of its epoch, as long as no decree has cut one short.
     pub fn ends_epoch(&self, height: Height) -> bool {
         (height.get() + 1).is_multiple_of(self.epoch_length)
     }

@@ -29,12 +29,15 @@
 #![forbid(unsafe_code)]
 
 mod block;
+mod calendar;
 mod certificate;
+mod decree;
 mod draft;
 mod election;
 mod error;
 mod evidence;
 mod genesis;
+mod handover;
 mod justification;
 mod keys;
 mod mandate;
@@ -53,11 +56,14 @@ mod transaction;
 mod trust;
 
 pub use block::{Block, Header, MAX_BLOCK_BYTES, MAX_TRANSACTIONS};
+pub use calendar::{Calendar, MAX_CUTS};
 pub use certificate::{Certificate, Finalization, MAX_CERTIFICATE_BYTES};
+pub use decree::{Decree, MAX_EPOCHS_SKIPPED, MAX_REPLACEMENT_BYTES, Replacement};
 pub use election::{Leaders, MAX_ANCESTORS, PERFECT, PROBATION, Quarantine, Roster, Standing};
 pub use error::Error;
 pub use evidence::{AnchorEvidence, Anchored, MAX_EVIDENCE_BYTES, ProofError, Stage};
 pub use genesis::{Genesis, MAX_CHAIN_NAME, MAX_EPOCH_LENGTH, MAX_GENESIS_BYTES, MAX_TERM_LENGTH, Operators};
+pub use handover::{EpochEnd, Handover, MAX_HANDOVER_BYTES};
 pub use justification::{Justification, Notarization};
 pub use keys::{
     AuthoritySet, Digest, Epoch, Height, MAX_AUTHORITIES, MIN_AUTHORITIES, NAMESPACE, PrivateKey, PublicKey,
@@ -79,5 +85,5 @@ pub use transaction::{
     Action, Anchor, Commitment, MAX_ACTIONS, MAX_ANCHORS_PER_AUTHORITY, MAX_BATCHES_PER_ANCHOR,
     MAX_BATCHES_PER_AUTHORITY, MAX_OPERATORS, RegistryTx, Transaction, commitment,
 };
-pub use trust::{Handover, MAX_CLOUD_KEYS, MAX_HANDOVER_BYTES, MAX_HANDOVERS, MAX_TRUST_BYTES, Trust};
+pub use trust::{MAX_CLOUD_KEYS, MAX_HANDOVERS, MAX_TRUST_BYTES, Trust};
 pub use voltmesh_telemetry::{BatchId, Timestamp};

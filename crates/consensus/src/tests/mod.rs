@@ -4,6 +4,7 @@ mod adversary;
 mod agreement;
 mod attacks;
 mod committee;
+mod decrees;
 mod election;
 mod seeds;
 
