@@ -16,8 +16,7 @@ use std::{
 };
 use tracing::{debug, warn};
 use voltmesh_ledger::{
-    Block, Built, Digest, Epoch, Error, Justification, MAX_BLOCK_BYTES, Mandate, Scheme, State, Timestamp,
-    Transaction,
+    Block, Built, Digest, Epoch, Error, MAX_BLOCK_BYTES, Mandate, Scheme, State, Timestamp, Transaction,
 };
 
 /// While a proposal with transactions is not final, the next one is not held back longer than this: its votes also make
@@ -94,8 +93,7 @@ impl Proposer {
     }
 
     fn execute(&self, parent: &State, block: &Digested<Block>) -> Option<Executed> {
-        let known = |votes: &Justification| self.shared.votes.lock().knows(votes);
-        match parent.execute_knowing(block.inner(), known) {
+        match parent.execute_rest(block.inner(), &self.shared.checked(block.inner())) {
             Ok((state, entries)) => {
                 let executed = Executed {
                     block: block.inner_shared(),
@@ -143,7 +141,7 @@ impl<E: Clock> Application<E> for Proposer {
             pooled.borrow_and_update();
             let overdue = self.shared.overdue.lock().certain(self.shared.now_ms(), 0);
             let candidates =
-                self.shared.pool.lock().candidates(self.block_bytes.min(MAX_BLOCK_BYTES), &overdue);
+                self.shared.pool.lock().candidates(self.block_bytes.min(MAX_BLOCK_BYTES), &state, &overdue);
             let now = clock.current();
             let now_ms = Timestamp::from_millis(now.epoch_millis());
             let votes = self.shared.votes.lock().newest(state.ancestors());

@@ -29,6 +29,9 @@ pub struct Config {
     pub leader_timeout: Duration,
     /// Views that may run ahead of certified ones within a leader's term. Default 4; of no use with terms of one view.
     pub optimistic_views: u64,
+    /// Whether this node signs log roots, so that proofs can be made. Default true; of no use where agreement alone is
+    /// measured.
+    pub root_receipts: bool,
     /// How far a block's time may be ahead of this node's clock before the node waits with its vote. Default 2 s.
     pub max_clock_drift: Duration,
 }
@@ -46,6 +49,7 @@ impl Config {
             block_bytes: MAX_BLOCK_BYTES,
             leader_timeout: Duration::from_millis(1_800),
             optimistic_views: 4,
+            root_receipts: true,
             max_clock_drift: Duration::from_secs(2),
         }
     }

@@ -4,8 +4,14 @@
 //! the ledger fixed an epoch earlier. A node that is not among them runs the engine without a key and so follows.
 
 use crate::{
-    PublicKey, application::Proposer, boundaries::Boundaries, config::Config, elector::ByQuality,
-    reporter::Observer, shared::Marshal,
+    PublicKey,
+    application::Proposer,
+    audience::{Addressed, Audience},
+    boundaries::Boundaries,
+    config::Config,
+    elector::ByQuality,
+    reporter::Observer,
+    shared::Marshal,
 };
 use commonware_consensus::{
     Reporters,
@@ -13,7 +19,10 @@ use commonware_consensus::{
     simplex::{self, Floor, ForwardPolicy, SkipBudget, SkipPolicy},
     types::{Epoch, Epocher as _, ViewDelta},
 };
-use commonware_cryptography::certificate::{Provider, Scheme as _, Scoped};
+use commonware_cryptography::{
+    Signer as _,
+    certificate::{Provider, Scheme as _, Scoped},
+};
 use commonware_p2p::{
     Blocker, Channel, Message, Receiver, Sender,
     utils::mux::{Builder as _, MuxHandle, Muxer},
@@ -118,6 +127,7 @@ where
     page_cache: CacheRef,
     epocher: Boundaries,
     muxed: Muxed<S>,
+    me: PublicKey,
     running: Option<Running>,
     /// The epoch that is to begin once the block before it is sealed; no engine runs.
     waiting: Option<u64>,
@@ -166,6 +176,7 @@ where
             page_cache,
             epocher,
             muxed: Muxed { votes, certificates, resolver },
+            me: config.private_key.public_key(),
             running: None,
             waiting: None,
         };
@@ -206,7 +217,7 @@ where
         };
         let settings = simplex::Config {
             scheme: scheme.as_ref().clone(),
-            elector: ByQuality::new(roster, 2 * self.leader_timeout, self.optimistic_views),
+            elector: ByQuality::new(roster.clone(), 2 * self.leader_timeout, self.optimistic_views),
             blocker: self.blocker.clone(),
             automaton: self.automaton.clone(),
             relay: self.automaton.clone(),
@@ -230,7 +241,7 @@ where
             },
             fetch_timeout: NZDuration!(Duration::from_secs(1)),
             fetch_retry_delay: Duration::from_millis(100),
-            forward: ForwardPolicy::SilentVoters,
+            forward: ForwardPolicy::SilentLeader,
         };
         let context = self.context.child("engine").with_attribute("epoch", epoch);
         let engine = simplex::Engine::new(context, settings);
@@ -242,6 +253,9 @@ where
             debug!(epoch, "network closed, no engine started");
             return false;
         };
+        let audience = Arc::new(Audience::new(&roster, &self.me));
+        let votes = (Addressed::votes(votes.0, audience.clone()), votes.1);
+        let certificates = (Addressed::certificates(certificates.0, audience), certificates.1);
         let task = engine.start(votes, certificates, resolver);
         info!(epoch, votes = scheme.me().is_some(), "entered epoch");
         self.running = Some(Running { epoch, task });

@@ -6,16 +6,20 @@ use crate::{
     gossip::SILENT_MS,
     pool::SubmitError,
     shared::{Change, Marshal, Shared, bump},
-    subscription::Subscription,
+    subscription::{Subscription, execute},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 use voltmesh_ledger::{
-    AuthoritySet, Block, Certificate, Decree, Epoch, EpochEnd, Error, Handover, Height, Replacement, State,
-    Transaction,
+    AuthoritySet, Block, Certificate, Decree, Epoch, EpochEnd, Error, Handover, Height, Replacement, Roster,
+    State, Transaction,
 };
+
+/// Blocks that [`Handle::roster`] executes again at most: the distance of the states that are kept, doubled once. Some 100
+/// µs each with 20 authorities, so a second.
+const MAX_REPLAY: usize = 8_192;
 
 /// A connected node and how far it says it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,6 +153,41 @@ impl Handle {
         out
     }
 
+    /// The authorities of an epoch that has begun or is settled.
+    pub fn authorities(&self, epoch: Epoch) -> Option<Arc<AuthoritySet>> {
+        self.shared.authorities_of(epoch.get())
+    }
+
+    /// Those of them that make blocks final.
+    pub fn voters(&self, epoch: Epoch) -> Option<Arc<AuthoritySet>> {
+        self.shared.voters_of(epoch.get())
+    }
+
+    /// Who serves and leads in an epoch. Of one long past only a kept state and the blocks after it know the leaders;
+    /// `None` if those are more than 8,192, or the epoch is not settled yet. Costly then: for people, one at a time.
+    pub async fn roster(&self, epoch: Epoch) -> Option<Arc<Roster>> {
+        let mut state = self.state();
+        if state.epoch() < epoch {
+            return state.roster_for(epoch).cloned();
+        }
+        for replayed in 0.. {
+            if let Some(roster) = state.roster_for(epoch) {
+                return Some(roster.clone());
+            }
+            if replayed == 0 {
+                // A state of the epoch after still knows.
+                let latest = epoch.get().saturating_add(2).saturating_mul(state.genesis().epoch_length);
+                state = self.shared.chain.lock().checkpoint(latest.saturating_sub(1))?;
+            } else if replayed > MAX_REPLAY {
+                return None;
+            } else {
+                let block = self.marshal.get_block(state.height().next()).await?;
+                state = Arc::new(execute(&state, block.inner()).0);
+            }
+        }
+        None
+    }
+
     /// This node's name among authorities.
     pub fn public_key(&self) -> &PublicKey {
         &self.shared.me
@@ -215,6 +254,11 @@ impl Handle {
     /// View of the last certificate seen, in its epoch.
     pub fn view(&self) -> u64 {
         self.shared.counts.lock().view
+    }
+
+    /// Views since the start that ended without a block.
+    pub fn nullified(&self) -> u64 {
+        self.shared.counts.lock().nullified
     }
 
     /// Nodes heard of in the last 5 s.
@@ -294,5 +338,43 @@ impl Handle {
         let mut tip = self.shared.tip.subscribe();
         let reached = tip.wait_for(|tip| tip.stopped || tip.height >= height.get()).await;
         reached.is_ok_and(|tip| tip.height >= height.get())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{Cluster, good_link};
+    use commonware_runtime::{Runner as _, deterministic};
+    use std::{collections::BTreeMap, time::Duration};
+    use voltmesh_ledger::{Epoch, Height, testing::Network};
+
+    /// Also of epochs whose states are long forgotten, for there are 256 of those.
+    #[test]
+    fn rosters_of_all_epochs_are_known() {
+        deterministic::Runner::seeded(40).start(|context| async move {
+            let mut cluster = Cluster::of(&context, Network::with_epochs(4, 10), good_link()).await;
+            for index in 0..4 {
+                let mut config = cluster.config(index);
+                (config.block_interval, config.idle_interval) = (Duration::ZERO, Duration::ZERO);
+                cluster.start_with(index, config).await;
+            }
+            let handle = cluster.handle(0);
+            let mut seen = BTreeMap::new();
+            for height in 1..=330 {
+                assert!(handle.reached(Height::new(height)).await);
+                let state = handle.state();
+                seen.extend(state.roster_for(state.epoch()).map(|roster| (state.epoch(), roster.clone())));
+            }
+            assert!(seen.len() >= 32, "{}", seen.len());
+            for (epoch, roster) in &seen {
+                assert_eq!(handle.roster(*epoch).await.as_ref(), Some(roster), "{epoch}");
+                assert_eq!(handle.voters(*epoch).as_ref(), Some(&roster.voters));
+                assert_eq!(handle.authorities(*epoch).as_ref(), Some(&roster.authorities));
+            }
+            let epoch = handle.state().epoch();
+            assert!(handle.roster(epoch.next()).await.is_some(), "settled");
+            assert!(handle.roster(Epoch::new(epoch.get() + 5)).await.is_none());
+            assert!(handle.roster(Epoch::new(u64::MAX)).await.is_none());
+        });
     }
 }

@@ -28,7 +28,9 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod adversary;
 mod application;
+mod audience;
 mod boundaries;
 mod chain;
 mod config;
@@ -37,10 +39,12 @@ mod elector;
 mod epochs;
 mod gossip;
 mod handle;
+pub mod harness;
 mod message;
 pub mod network;
 mod node;
 mod overdue;
+pub mod pbft;
 mod peers;
 mod pool;
 pub mod pow;

@@ -13,6 +13,7 @@ use crate::{
     peers::PeerSet,
     promise::Promise,
     reporter::{Finalised, Inbox, Observer},
+    roots::Roots,
     shared::{Shared, bump},
     store::{BLOCKS_PER_SECTION, Store},
     subscription::execute,
@@ -305,6 +306,7 @@ where
         promise,
         key: config.private_key,
         signed,
+        root_receipts: config.root_receipts,
         reported: None,
     };
     let tasks = vec![
@@ -385,6 +387,7 @@ where
     promise: Option<Promise<E>>,
     key: PrivateKey,
     signed: mpsc::UnboundedSender<gossip::Event>,
+    root_receipts: bool,
     /// The epoch whose round trips this node has reported last.
     reported: Option<u64>,
 }
@@ -570,7 +573,7 @@ where
         settle_authorities(&self.shared, &self.schemes, &state);
         self.peers.learn(&block);
         self.peers.update(&state);
-        if !entries.is_empty() {
+        if !entries.is_empty() && self.root_receipts {
             self.sign(&state, now_ms);
         }
         self.report(&state, now_ms);
@@ -633,7 +636,8 @@ where
         let Some(authorities) = state.authorities_for(header.epoch) else { return };
         let mut roots = self.shared.roots.lock();
         roots.open(header, authorities.clone(), now_ms);
-        if authorities.contains(&self.shared.me) {
+        let needed = state.genesis().root_quorum(authorities);
+        if Roots::in_turn(authorities, needed, &self.shared.me, header.height.get()) {
             let receipt = RootReceipt::sign(&self.shared.chain_id, &self.key, header);
             roots.add(receipt.clone(), header.height.get());
             let _ = self.signed.send(gossip::Event::Signed(receipt));

@@ -136,14 +136,15 @@ impl Pool {
         Ok(true)
     }
 
-    /// What a proposer offers to the next block, at most `bytes` of it: what is `overdue`, registry decisions by nonce,
-    /// evidence, round trips, then anchors by sequence, the authorities taking turns.
-    pub fn candidates(&self, bytes: usize, overdue: &BTreeSet<Digest>) -> Vec<Transaction> {
+    /// What a proposer offers to the block after `parent`, at most `bytes` of it: what is `overdue`, registry decisions by
+    /// nonce, evidence, round trips, then anchors by sequence, the authorities taking turns.
+    pub fn candidates(&self, bytes: usize, parent: &State, overdue: &BTreeSet<Digest>) -> Vec<Transaction> {
         let mut left = bytes;
         let mut out = Vec::new();
         let mut push = |transaction: &Transaction, out: &mut Vec<Transaction>| {
             let size = transaction.encode_size();
-            if size <= left {
+            // What blocks that are not final yet hold already must not take room.
+            if size <= left && may_apply(transaction, parent) {
                 left -= size;
                 out.push(transaction.clone());
             }
@@ -197,6 +198,15 @@ impl Pool {
             out.push(entry.digest);
         }
         out
+    }
+
+    /// Whether exactly this transaction waits, and so was checked.
+    pub fn knows(&self, transaction: &Transaction) -> bool {
+        let key = match transaction {
+            Transaction::Anchor(anchor) => Key::Anchor(anchor.authority.clone(), anchor.sequence),
+            _ => return false,
+        };
+        self.entries.get(&key).is_some_and(|entry| entry.transaction == *transaction)
     }
 
     /// Whether a transaction of this name waits.
@@ -383,7 +393,8 @@ mod tests {
         assert!(pool.due(1_009).is_empty());
         assert_eq!(pool.due(1_010), vec![first.clone()]);
         assert!(pool.due(2_000).is_empty(), "repetitions become rarer");
-        let next = state.build(pool.candidates(usize::MAX, &BTreeSet::new()), Timestamp::from_millis(2_000));
+        let next =
+            state.build(pool.candidates(usize::MAX, &state, &BTreeSet::new()), Timestamp::from_millis(2_000));
         assert_eq!(pool.settle(&next.state, next.block.transactions(), 2_010), vec![2_000]);
         assert_eq!(pool.len(), 0);
         assert!(matches!(
@@ -424,7 +435,8 @@ mod tests {
             let decision = network.registry(nonce, vec![Action::EnrolVehicle { commitment: vehicle }]);
             pool.insert(decision, &state, 0, true).unwrap();
         }
-        let built = state.build(pool.candidates(usize::MAX, &BTreeSet::new()), Timestamp::from_millis(2_000));
+        let built =
+            state.build(pool.candidates(usize::MAX, &state, &BTreeSet::new()), Timestamp::from_millis(2_000));
         assert_eq!(built.block.transactions().len(), 3);
         state = built.state;
         pool.settle(&state, built.block.transactions(), 0);
@@ -446,7 +458,8 @@ mod tests {
         ));
         pool.insert(anchor(&network, 1, 0, 0), &state, 0, true).unwrap();
         // Turns are taken, so the one anchor of authority 1 is among the first four.
-        let head: Vec<_> = pool.candidates(usize::MAX, &BTreeSet::new()).into_iter().take(4).collect();
+        let head: Vec<_> =
+            pool.candidates(usize::MAX, &state, &BTreeSet::new()).into_iter().take(4).collect();
         assert!(head.contains(&anchor(&network, 1, 0, 0)));
     }
 
@@ -465,7 +478,7 @@ mod tests {
                     want.insert(batch(tag));
                     let _ = pool.insert(anchor(&network, *authority, *sequence, tag), &state, 0, true);
                 }
-                let built = state.build(pool.candidates(usize::MAX, &BTreeSet::new()), Timestamp::from_millis(2_000));
+                let built = state.build(pool.candidates(usize::MAX, &state, &BTreeSet::new()), Timestamp::from_millis(2_000));
                 state = built.state;
                 logged.extend(built.entries.into_iter().map(|entry| entry.batch));
                 pool.settle(&state, built.block.transactions(), 0);

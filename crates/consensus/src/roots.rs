@@ -18,6 +18,9 @@ const MAX_EARLY: u64 = 64;
 /// Time that signatures have to arrive by themselves before they are asked for, in milliseconds.
 const GRACE_MS: u64 = 400;
 
+/// Signers beyond those needed that sign without being asked.
+const SPARE: usize = 2;
+
 /// Heights asked for in one message.
 pub(crate) const MAX_ASKED: usize = 64;
 
@@ -81,6 +84,15 @@ impl Roots {
         self.early = self.early.split_off(&height);
     }
 
+    /// Whether `key` signs the root at `height` without being asked: as many as are `needed` do, and two more in case that
+    /// some are away.
+    pub fn in_turn(authorities: &AuthoritySet, needed: usize, key: &PublicKey, height: u64) -> bool {
+        let n = authorities.len();
+        let first = (height % n as u64) as usize;
+        let place = authorities.as_set().position(key);
+        place.is_some_and(|place| (place + n - first) % n < needed + SPARE)
+    }
+
     /// Takes a signature, checking it if its block is final here. `tip` is the height of our newest final block.
     pub fn add(&mut self, receipt: RootReceipt, tip: u64) -> bool {
         let height = receipt.height.get();
@@ -93,7 +105,9 @@ impl Roots {
             }
             return false;
         };
-        if root.receipts.contains_key(&receipt.authority)
+        // More than enough need not be checked.
+        if root.receipts.len() >= root.needed
+            || root.receipts.contains_key(&receipt.authority)
             || !root.authorities.contains(&receipt.authority)
             || receipt.verify(&self.chain, &root.header).is_err()
         {

@@ -13,8 +13,8 @@ use std::{
 };
 use tracing::debug;
 use voltmesh_ledger::{
-    AuthoritySet, Block, Certificate, Digest, Header, Height, Mandate, Replacement, Roster, Scheme, Seal,
-    State, Transaction,
+    AuthoritySet, Block, Certificate, Checked, Digest, Header, Height, Mandate, Replacement, Roster, Scheme,
+    Seal, State, Transaction,
 };
 
 /// Marshal, as this node uses it.
@@ -187,6 +187,15 @@ impl Shared {
 
     pub fn height(&self) -> u64 {
         self.tip.borrow().height
+    }
+
+    /// Which signatures of a block were checked when its transactions came to the pool, or by consensus.
+    pub fn checked(&self, block: &Block) -> Checked {
+        let votes = block.justification().is_some_and(|embedded| self.votes.lock().knows(embedded));
+        let pool = self.pool.lock();
+        let anchors = block.transactions().iter().map(|transaction| pool.knows(transaction)).collect();
+        drop(pool);
+        Checked { votes, anchors }
     }
 
     /// The roster of an epoch that this node has seen. Its leaders may be those of an earlier epoch.

@@ -2,19 +2,20 @@
 
 use crate::{
     Config, Handle, Node, PublicKey,
-    network::{self, Channels, Fixed, Network},
+    harness::{Counted, Traffic, simulated::channels},
+    network::{self, Fixed, Network},
 };
 use commonware_cryptography::Signer as _;
 use commonware_p2p::{
     Manager as _,
     simulated::{self, Link, Oracle},
 };
-use commonware_runtime::{Quota, Supervisor as _, deterministic};
+use commonware_runtime::{Supervisor as _, deterministic};
 use commonware_utils::{NZUsize, ordered::Set, probability};
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use voltmesh_ledger::{Anchor, BatchId, PrivateKey, Transaction, testing};
 
-type Sender = simulated::Sender<PublicKey, deterministic::Context>;
+type Sender = Counted<simulated::Sender<PublicKey, deterministic::Context>>;
 type Receiver = simulated::Receiver<PublicKey>;
 /// The simulated network as [`Node::start`] takes it.
 pub type SimulatedNetwork = Network<
@@ -178,39 +179,11 @@ impl Cluster {
     ///
     /// If the simulated network has ended.
     pub async fn network(&self, index: usize) -> SimulatedNetwork {
-        let control = self.oracle.control(self.members[index].key.public_key());
-        let mut channels = Vec::new();
-        for channel in [
-            network::VOTES,
-            network::CERTIFICATES,
-            network::RESOLVER,
-            network::BLOCKS,
-            network::BACKFILL,
-            network::TRANSACTIONS,
-            network::ROOTS,
-        ] {
-            match control.register(channel, Quota::per_second(network::QUOTA)).await {
-                Ok(pair) => channels.push(pair),
-                Err(error) => panic!("no channel {channel}: {error}"),
-            }
-        }
-        let mut channels = channels.into_iter();
-        let mut next = || match channels.next() {
-            Some(pair) => pair,
-            None => unreachable!("seven channels were registered"),
-        };
-        Network {
-            channels: Channels {
-                votes: next(),
-                certificates: next(),
-                resolver: next(),
-                blocks: next(),
-                backfill: next(),
-                transactions: next(),
-                roots: next(),
-            },
-            peers: Fixed(self.oracle.manager()),
-            blocker: control,
+        let me = self.members[index].key.public_key();
+        let traffic = Arc::new(Traffic::default());
+        match channels(&self.oracle, me, |_| network::QUOTA, &traffic).await {
+            Ok(network) => network,
+            Err(error) => panic!("no channels: {error}"),
         }
     }
 

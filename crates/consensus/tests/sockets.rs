@@ -3,8 +3,13 @@
 use commonware_cryptography::Signer as _;
 use commonware_p2p::Address;
 use commonware_runtime::{Clock as _, Runner as _, Supervisor as _, tokio};
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
-use voltmesh_consensus::{Config, Node, network, testing::batch};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use voltmesh_consensus::{
+    Config, Node,
+    harness::{Fault, Load, Plan, Progress, Protocol, measure_on_sockets},
+    network,
+    testing::batch,
+};
 use voltmesh_ledger::{Anchor, Height, Transaction, testing};
 
 /// Ports that were free a moment ago.
@@ -63,4 +68,22 @@ fn four_nodes_agree_over_sockets() {
         let work = context.timeout(Duration::from_secs(60), work);
         work.await.expect("four nodes on one machine agree within a minute");
     });
+}
+
+#[test]
+fn an_agreement_is_measured_over_sockets() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut plan = Plan::new(Protocol::Poa);
+    (plan.authorities, plan.load, plan.readers) = (4, Load::Poisson(20.0), 1);
+    (plan.warm_up, plan.window) = (Duration::from_secs(1), Duration::from_secs(2));
+    plan.block_interval = Duration::from_millis(100);
+    let quiet: Progress = Arc::new(|_| {});
+    let measured = measure_on_sockets(&plan, &free_addresses(4), folder.path(), &quiet).unwrap();
+    assert_eq!((measured.conflicting_finals, measured.mean_link_ms), (0, None));
+    assert!(measured.transactions > 0 && measured.latency.count > 0);
+    assert!(measured.agreement().messages > 24 * measured.blocks / 2);
+    assert!(measured.cpu_s() > 0.0 && measured.reads_per_s.unwrap() > 100.0);
+    plan.fault = Fault::Partition;
+    let refused = measure_on_sockets(&plan, &free_addresses(4), folder.path(), &quiet);
+    assert!(refused.is_err_and(|error| error.to_string().contains("partition")));
 }

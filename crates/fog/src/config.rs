@@ -119,6 +119,9 @@ pub struct Peer {
     pub key: String,
     /// Its p2p address, host:port.
     pub address: String,
+    /// Its name, for people: `voltmesh chain` shows it beside the key. Default: none.
+    #[serde(default)]
+    pub name: Option<String>,
 }
 
 /// The cloud that archives.

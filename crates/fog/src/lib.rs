@@ -23,6 +23,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod answers;
 pub mod config;
 pub mod ingest;
 

@@ -4,6 +4,7 @@
 //! A wakeup takes all that waits, gives it to the core, then one `Tick`: what came together shares one entry of the
 //! spool, one fdatasync and one answer per session. While the disk syncs, the loop goes on.
 
+mod finality;
 mod http;
 mod hub;
 mod latency;
@@ -23,8 +24,8 @@ use commonware_p2p::Receiver as _;
 use commonware_runtime::{Clock as _, Spawner as _, Supervisor as _, tokio::Context};
 use ed25519_dalek::SigningKey;
 use serde::Deserialize;
-use tokio::sync::mpsc;
-use voltmesh_consensus::{AddressBook, Config as LedgerConfig, Handle, Node, network, sockets};
+use tokio::sync::{Semaphore, mpsc};
+use voltmesh_consensus::{AddressBook, Config as LedgerConfig, Handle, Node, PublicKey, network, sockets};
 use voltmesh_control::{Handovers, Opening, Role as StatusRole, Status};
 use voltmesh_identity::{Credentials, Expected, RevocationWatch, Role};
 use voltmesh_ledger::{Genesis, Height, MAX_GENESIS_BYTES, private_key, public_key_from_hex, verifying_key};
@@ -34,6 +35,7 @@ use voltmesh_telemetry::{Digest, Secret, Timestamp, VehicleId};
 
 use crate::{
     Config, Error,
+    answers::Names,
     ingest::{AnchorSettings, ForwardSettings, Ingest, Input, Restoring, Settings},
 };
 use hub::Hub;
@@ -152,6 +154,9 @@ impl Fog {
             context: context.child("http"),
             fog: fog.clone(),
             opening: settings.opening,
+            names: names(&config, &settings.key.public_key(), &fog)?,
+            followers: Arc::new(Semaphore::new(http::Shared::FOLLOWERS)),
+            replay: tokio::sync::Mutex::default(),
         };
         let http = http::serve(config.listen.http, shared).await?;
         let addresses = Addresses { mqtt: server.address(), http };
@@ -164,6 +169,7 @@ impl Fog {
         let (done, jobs_done) = mpsc::unbounded_channel();
         let workers =
             workers::Workers::start(workers, &done).map_err(Error::file("start threads of", &config.data))?;
+        let finality = finality::watch(context.child("finality"), ledger.clone());
         let hub = Hub::new(hub::Parts {
             context: context.child("hub"),
             ingest,
@@ -180,6 +186,7 @@ impl Fog {
             copies,
             orders,
             board,
+            finality,
         });
         let hub = tokio::spawn(hub.run());
         Ok(Self { context, hub, node, spools: [spool, quarantine], addresses })
@@ -339,6 +346,18 @@ async fn restore(
 fn now(context: &Context) -> Timestamp {
     let since = context.current().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(since.as_millis() as u64)
+}
+
+/// What nodes are called, as far as this one knows.
+fn names(config: &Config, me: &PublicKey, fog: &VehicleId) -> Result<Names, Error> {
+    let mut names = vec![(me.clone(), fog.to_string())];
+    for peer in &config.ledger.peers {
+        let Some(name) = &peer.name else { continue };
+        let key = public_key_from_hex(&peer.key)
+            .map_err(|error| Error::config(format!("ledger.peers: key {}: {error}", peer.key)))?;
+        names.push((key, name.clone()));
+    }
+    Ok(Names::new(names))
 }
 
 async fn start_ledger(

@@ -235,10 +235,17 @@ impl Draft {
     }
 }
 
-/// Whose anchor's signature does not verify, if any.
-pub(crate) fn first_forged(transactions: &[Transaction], chain: &Digest) -> Option<PublicKey> {
-    let forged = forged_anchors(transactions, chain);
-    transactions.iter().zip(forged).find_map(|(transaction, forged)| match transaction {
+/// Whose anchor's signature does not verify, if any; those that are `known` to be good, by place, are not checked again.
+pub(crate) fn first_forged(
+    transactions: &[Transaction],
+    chain: &Digest,
+    known: &[bool],
+) -> Option<PublicKey> {
+    let is_new = |place: usize| !known.get(place).copied().unwrap_or(false);
+    let new: Vec<&Transaction> =
+        transactions.iter().enumerate().filter(|(place, _)| is_new(*place)).map(|(_, new)| new).collect();
+    let forged = forged_anchors(new.iter().copied(), chain);
+    new.into_iter().zip(forged).find_map(|(transaction, forged)| match transaction {
         Transaction::Anchor(anchor) if forged => Some(anchor.authority.clone()),
         _ => None,
     })
@@ -246,10 +253,13 @@ pub(crate) fn first_forged(transactions: &[Transaction], chain: &Digest) -> Opti
 
 /// For each transaction, whether it is an anchor whose signature does not verify. All are checked in one equation;
 /// only if that fails, one by one.
-pub(crate) fn forged_anchors(transactions: &[Transaction], chain: &Digest) -> Vec<bool> {
+pub(crate) fn forged_anchors<'a>(
+    transactions: impl Iterator<Item = &'a Transaction> + Clone,
+    chain: &Digest,
+) -> Vec<bool> {
     let namespace = Anchor::namespace(chain);
     let anchors: Vec<(&Anchor, Vec<u8>)> = transactions
-        .iter()
+        .clone()
         .filter_map(|transaction| match transaction {
             Transaction::Anchor(anchor) => Some((anchor, anchor.signed())),
             _ => None,
@@ -268,7 +278,6 @@ pub(crate) fn forged_anchors(transactions: &[Transaction], chain: &Digest) -> Ve
             &Sequential,
         );
     transactions
-        .iter()
         .map(|transaction| match transaction {
             Transaction::Anchor(anchor) => !all_valid && !anchor.verify(chain),
             _ => false,

@@ -71,7 +71,7 @@ pub use keys::{
     verifying_key,
 };
 pub use mandate::Mandate;
-pub use misbehaviour::{Evidence, Offence};
+pub use misbehaviour::{Evidence, Offence, SignedVote};
 pub use proof::{Proof, Proven};
 pub use receipt::RootReceipt;
 pub use registry::{Entry, MAX_ENTRIES, Registry, RegistryProof};
@@ -80,7 +80,7 @@ pub use schedule::MAX_RETIRED;
 pub use seal::{Seal, SealSignature};
 pub use sequence::SEQUENCE_WINDOW;
 pub use signatures::Signatures;
-pub use state::{Built, LogEntry, State};
+pub use state::{Built, Checked, LogEntry, State};
 pub use transaction::{
     Action, Anchor, Commitment, MAX_ACTIONS, MAX_ANCHORS_PER_AUTHORITY, MAX_BATCHES_PER_ANCHOR,
     MAX_BATCHES_PER_AUTHORITY, MAX_OPERATORS, RegistryTx, Transaction, commitment,

@@ -48,6 +48,15 @@ pub struct Built {
     pub rejected: Vec<(Transaction, Error)>,
 }
 
+/// Which signatures of a block were checked before, one by one.
+#[derive(Clone, Debug, Default)]
+pub struct Checked {
+    /// Those of the votes that it embeds.
+    pub votes: bool,
+    /// Those of its anchors, by place among the transactions. What is beyond the end was not checked.
+    pub anchors: Vec<bool>,
+}
+
 /// The ledger after some block: pure, deterministic, cheap to clone (large parts are shared).
 #[derive(Clone, Debug)]
 pub struct State {
@@ -430,7 +439,7 @@ impl State {
             Transaction::RoundTrips(_) => (2, 0),
             Transaction::Anchor(_) => (3, 0),
         });
-        let forged = crate::draft::forged_anchors(&offered, &self.chain);
+        let forged = crate::draft::forged_anchors(offered.iter(), &self.chain);
         let mut draft = Draft::new(self, mandate.as_ref(), view);
         let votes = votes.filter(|votes| draft.justify(votes).is_ok());
         let (mut taken, mut rejected) = (Vec::new(), Vec::new());
@@ -457,22 +466,18 @@ impl State {
 
     /// Executes the next block, proposed by anyone: checks everything.
     pub fn execute(&self, block: &Block) -> Result<(State, Vec<LogEntry>), Error> {
-        self.execute_knowing(block, |_| false)
+        self.execute_rest(block, &Checked::default())
     }
 
-    /// [`Self::execute`], except that votes whose signatures are `known` to be good are not checked again.
-    pub fn execute_knowing(
-        &self,
-        block: &Block,
-        known: impl Fn(&Justification) -> bool,
-    ) -> Result<(State, Vec<LogEntry>), Error> {
+    /// [`Self::execute`], except that signatures that were checked before are not checked again.
+    pub fn execute_rest(&self, block: &Block, checked: &Checked) -> Result<(State, Vec<LogEntry>), Error> {
         if let Some(votes) = block.justification()
-            && !known(votes)
+            && !checked.votes
             && !self.verify_votes(votes)
         {
             return Err(Error::Justification { block: votes.block(), why: "signatures do not verify" });
         }
-        if let Some(by) = crate::draft::first_forged(block.transactions(), &self.chain) {
+        if let Some(by) = crate::draft::first_forged(block.transactions(), &self.chain, &checked.anchors) {
             return Err(Error::Signature { what: "anchor", by });
         }
         self.apply(block)

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use voltmesh_consensus::harness::Fault;
+
+use crate::bench::consensus::Contestant;
 use crate::demo::fault::{Schedule, parse_duration};
 
 /// Battery data from vehicles to the cloud: nothing lost, nothing altered unseen.
@@ -69,6 +72,7 @@ pub struct RoleArgs {
 #[command(after_help = "Examples:
   voltmesh demo
   voltmesh demo --duration 20s --fault kill:fog-1@5s,restart:fog-1@9s,tamper:archive@15s
+  voltmesh demo --fogs 7 --committee 4
   voltmesh demo --data trip.csv.gz --speed 100 --json")]
 pub struct Demo {
     /// How many vehicles (1 to 32).
@@ -77,6 +81,9 @@ pub struct Demo {
     /// How many fog nodes (4 to 20); they tolerate (n - 1) / 3 that fail.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(4..=20))]
     pub fogs: u8,
+    /// How the ledger elects.
+    #[command(flatten)]
+    pub election: ElectionArgs,
     /// How long the vehicles drive, in wall-clock time.
     #[arg(long, default_value = "20s", value_parser = parse_duration)]
     pub duration: Duration,
@@ -173,29 +180,81 @@ pub struct FogArgs {
     pub fog: std::net::SocketAddr,
 }
 
+/// Which fog node to ask, and in which form to answer.
+#[derive(Debug, Args)]
+pub struct Ask {
+    /// Which fog node.
+    #[command(flatten)]
+    pub fog: FogArgs,
+    /// One JSON object on one line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum At {
+    /// The newest that is final.
+    Latest,
+    /// With so many before it.
+    Height(u64),
+}
+
+impl std::str::FromStr for At {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "latest" => Ok(At::Latest),
+            _ => text
+                .parse()
+                .map(At::Height)
+                .map_err(|_| "want the block's height, a number from 0 on, or `latest`".into()),
+        }
+    }
+}
+
+impl std::fmt::Display for At {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            At::Latest => f.write_str("latest"),
+            At::Height(height) => height.fmt(f),
+        }
+    }
+}
+
 /// `voltmesh chain …`
 #[derive(Debug, Subcommand)]
 pub enum Chain {
     /// Height, epoch, authorities and peers.
-    Status {
-        /// Which fog node.
-        #[command(flatten)]
-        fog: FogArgs,
-        /// One JSON object on one line.
-        #[arg(long)]
-        json: bool,
-    },
-    /// One finalised block.
+    Status(Ask),
+    /// One finalised block: leader, embedded votes, transactions.
+    #[command(after_help = "Examples:\n  voltmesh chain block latest\n  voltmesh chain block 42 --json")]
     Block {
-        /// Its height.
-        height: u64,
-        /// Which fog node.
+        /// Its height, or `latest`.
+        #[arg(value_name = "HEIGHT", allow_negative_numbers = true)]
+        height: At,
+        /// Whom to ask.
         #[command(flatten)]
-        fog: FogArgs,
-        /// One JSON object on one line.
-        #[arg(long)]
-        json: bool,
+        ask: Ask,
     },
+    /// Who votes and leads in this epoch and the next, who is in quarantine or on probation.
+    #[command(after_help = "Example:\n  voltmesh chain authorities --fog 127.0.0.1:9100")]
+    Authorities(Ask),
+    /// Quality of service of each authority, and the turns as leader that it earns.
+    #[command(after_help = "Example:\n  voltmesh chain scores --fog 127.0.0.1:9100")]
+    Scores(Ask),
+    /// Authorities convicted of voting twice; `show` prints the votes of a block's evidence and checks them.
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples:\n  voltmesh chain evidence\n  voltmesh chain evidence show 42 --json"
+    )]
+    Evidence(Evidence),
+    /// A line for each block as it becomes final.
+    #[command(
+        after_help = "Examples:\n  voltmesh chain follow\n  voltmesh chain follow --from 1 --blocks 100 --json"
+    )]
+    Follow(Follow),
     /// Writes the trust file for `voltmesh verify`: the genesis and every hand-over, each checked.
     #[command(after_help = "Example:\n  voltmesh chain trust --genesis genesis.toml -o trust.toml")]
     Trust {
@@ -209,6 +268,45 @@ pub enum Chain {
         #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
     },
+}
+
+/// Options of `voltmesh chain evidence`.
+#[derive(Debug, Args)]
+pub struct Evidence {
+    /// Without it: who is convicted.
+    #[command(subcommand)]
+    pub command: Option<EvidenceCommand>,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub ask: Ask,
+}
+
+/// `voltmesh chain evidence …`
+#[derive(Debug, Subcommand)]
+pub enum EvidenceCommand {
+    /// The signed votes in hex, so that anyone can check them; exits with 3 if a signature does not hold.
+    Show {
+        /// Height of the block that holds the evidence, or `latest`.
+        #[arg(value_name = "HEIGHT", allow_negative_numbers = true)]
+        height: At,
+        /// Whom to ask.
+        #[command(flatten)]
+        ask: Ask,
+    },
+}
+
+/// Options of `voltmesh chain follow`.
+#[derive(Debug, Args)]
+pub struct Follow {
+    /// First height (default: the next block that becomes final).
+    #[arg(long, value_name = "HEIGHT")]
+    pub from: Option<u64>,
+    /// Ends after so many blocks (default: when interrupted).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub blocks: Option<u64>,
+    /// Whom to ask; with --json one object on one line for each block.
+    #[command(flatten)]
+    pub ask: Ask,
 }
 
 /// `voltmesh registry …`
@@ -250,16 +348,92 @@ pub enum Registry {
         #[command(flatten)]
         submit: Submit,
     },
-    /// Replaces an authority's key, as after the loss of its disk.
-    RotateAuthority {
-        /// The old key's `sign.pub`.
-        old: PathBuf,
-        /// The new key's `sign.pub`.
-        new: PathBuf,
+    /// Admits an authority: it serves from the next-but-one epoch on, at first on probation.
+    #[command(after_help = "Example:
+  voltmesh registry admit-authority pki/fog-fog-5/sign.pub --genesis genesis.toml \\
+    --operator pki/operator-op-1/sign.key --operator pki/operator-op-2/sign.key")]
+    AdmitAuthority {
+        /// Its `sign.pub`, or its key in 64 hex digits. A key that was an authority once never returns.
+        key: AuthorityKey,
         /// Who signs and where it goes.
         #[command(flatten)]
         submit: Submit,
     },
+    /// Removes an authority for good: it serves until the end of the next epoch. Four must remain.
+    #[command(after_help = "Example:
+  voltmesh registry remove-authority pki/fog-fog-5/sign.pub --genesis genesis.toml \\
+    --operator pki/operator-op-1/sign.key --operator pki/operator-op-2/sign.key")]
+    RemoveAuthority {
+        /// Its `sign.pub`, or its key in 64 hex digits.
+        key: AuthorityKey,
+        /// Who signs and where it goes.
+        #[command(flatten)]
+        submit: Submit,
+    },
+    /// Replaces an authority's key, as after the loss of its disk: the new one serves from the next-but-one epoch on.
+    #[command(after_help = "Example:
+  voltmesh registry rotate-authority pki-old/fog-fog-3/sign.pub pki/fog-fog-3/sign.pub --genesis genesis.toml \\
+    --operator pki/operator-op-1/sign.key --operator pki/operator-op-2/sign.key")]
+    RotateAuthority {
+        /// The old key: `sign.pub` or 64 hex digits.
+        old: AuthorityKey,
+        /// The new key: `sign.pub` or 64 hex digits.
+        new: AuthorityKey,
+        /// Who signs and where it goes.
+        #[command(flatten)]
+        submit: Submit,
+    },
+    /// Lets a convicted authority return: from the next-but-one epoch on, without a score and on probation.
+    #[command(after_help = "Example:
+  voltmesh chain evidence
+  voltmesh registry pardon-authority pki/fog-fog-3/sign.pub --genesis genesis.toml \\
+    --operator pki/operator-op-1/sign.key --operator pki/operator-op-2/sign.key")]
+    PardonAuthority {
+        /// Its `sign.pub`, or its key in 64 hex digits as `voltmesh chain evidence` shows it.
+        key: AuthorityKey,
+        /// Who signs and where it goes.
+        #[command(flatten)]
+        submit: Submit,
+    },
+}
+
+/// How an authority is named on the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuthorityKey {
+    /// By its key.
+    Hex(String),
+    /// By the file that holds it.
+    File(PathBuf),
+}
+
+impl std::str::FromStr for AuthorityKey {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_key = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        Ok(if is_key {
+            AuthorityKey::Hex(text.to_ascii_lowercase())
+        } else {
+            AuthorityKey::File(text.into())
+        })
+    }
+}
+
+/// How leaders and voters are elected; fixed with the genesis.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct ElectionArgs {
+    /// Views in a row that one leader has, 1 to 64.
+    #[arg(long, default_value_t = 1, value_name = "VIEWS", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub term_length: u32,
+    /// How many authorities vote, elected by quality of service: 4, 7, 10, 13 and so on (default: all vote).
+    #[arg(long, value_name = "K")]
+    pub committee: Option<u8>,
+}
+
+impl Default for ElectionArgs {
+    fn default() -> Self {
+        Self { term_length: 1, committee: None }
+    }
 }
 
 /// A chain's beginning.
@@ -280,6 +454,9 @@ pub struct GenesisArgs {
     /// Blocks in an epoch.
     #[arg(long, default_value_t = 1000)]
     pub epoch_length: u64,
+    /// How leaders and voters are elected.
+    #[command(flatten)]
+    pub election: ElectionArgs,
     /// The cloud's `sign.pub`, for the trust file.
     #[arg(long, value_name = "FILE")]
     pub cloud: Option<PathBuf>,
@@ -400,6 +577,8 @@ pub enum Bench {
     Ingest(BenchIngest),
     /// Twenty authorities in one process agree on anchored batches.
     Ledger(BenchLedger),
+    /// Proof of authority, PBFT and proof of work beside each other.
+    Consensus(BenchConsensus),
     /// The load generator that `ingest` starts.
     #[command(hide = true)]
     Generate(GeneratorArgs),
@@ -426,6 +605,120 @@ pub struct BenchIngest {
     /// One JSON object on one line.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Options of `voltmesh bench consensus`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  voltmesh bench consensus --protocols poa --authorities 4 --seconds 3 --warm-up 1
+  voltmesh bench consensus --protocols poa,pbft,pow --authorities 20 --network rsu --load 100 --seconds 30
+  voltmesh bench consensus --protocols poa --fault crash:6 --network wan --json
+  voltmesh bench consensus --protocols poa,pbft --network rsu --sweep nodes,block -o figures")]
+pub struct BenchConsensus {
+    /// What to measure, one after the other: poa (ours), pbft, pow; pbft-committee is PBFT among the committee.
+    #[arg(long, default_value = "poa,pbft,pow", value_delimiter = ',', value_name = "NAMES")]
+    pub protocols: Vec<Contestant>,
+    /// Nodes (4 to 100).
+    #[arg(long, default_value_t = 20)]
+    pub authorities: usize,
+    /// How many of them vote in proof of authority, the best by quality of service (default: all).
+    #[arg(long, value_name = "K")]
+    pub committee: Option<usize>,
+    /// Links in a simulation: lan, wan (10-50 ms), rsu (5-20 ms, a fifth of the nodes 80-200 ms with jitter and loss), or a
+    /// TOML file with a name and for each class of nodes a [[class]] of share, latency_ms = [A, B], jitter_ms, loss
+    /// (default: wan).
+    #[arg(long, value_name = "lan|wan|rsu|FILE")]
+    pub network: Option<String>,
+    /// Transactions a second, whether earlier ones are final or not.
+    #[arg(long, default_value_t = 100.0, value_name = "TPS")]
+    pub load: f64,
+    /// Times between transactions.
+    #[arg(long, value_enum, default_value_t = Arrivals::Poisson)]
+    pub arrivals: Arrivals,
+    /// Batches of 4,096 records in each transaction (1 to 512).
+    #[arg(long, default_value_t = 13)]
+    pub batches: usize,
+    /// Longest block that is proposed, in bytes (1024 to 1048576).
+    #[arg(long, default_value_t = 1_048_576, value_name = "B")]
+    pub block_bytes: usize,
+    /// Least time between blocks in ms (default: 0 in a simulation, 100 on sockets).
+    #[arg(long, value_name = "MS")]
+    pub block_interval: Option<u64>,
+    /// Time between blocks of proof of work in ms, on average.
+    #[arg(long, default_value_t = 1_000, value_name = "MS")]
+    pub pow_interval: u64,
+    /// Blocks in an epoch.
+    #[arg(long, default_value_t = 100, value_name = "BLOCKS")]
+    pub epoch: u64,
+    /// Views in a row that one leader of proof of authority has (1 to 64).
+    #[arg(long, default_value_t = 1, value_name = "VIEWS")]
+    pub term: u32,
+    /// What goes wrong: none, crash:F, slow:K (K nodes answer at the edge of time), equivocate:1, or partition (two halves,
+    /// for a third of the time).
+    #[arg(long, default_value = "none")]
+    pub fault: Fault,
+    /// Seconds measured, virtual ones in a simulation.
+    #[arg(long, default_value_t = 30)]
+    pub seconds: u64,
+    /// Seconds under load before.
+    #[arg(long, default_value_t = 10)]
+    pub warm_up: u64,
+    /// sim: virtual time, repeats exactly but for processor time; tcp: this machine's sockets and cores.
+    #[arg(long, value_enum, default_value_t = Runtime::Sim)]
+    pub runtime: Runtime,
+    /// Of links, load and faults.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Also measures, each time a third as long: with other numbers of nodes, with full blocks of other sizes, under other
+    /// loads, or how many readings are answered beside it (on sockets).
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub sweep: Vec<Sweep>,
+    /// Model of energy: W that a busy core takes.
+    #[arg(long, default_value_t = 5.0, value_name = "W")]
+    pub cpu_watts: f64,
+    /// Model of energy: µJ that a byte takes from node to node.
+    #[arg(long, default_value_t = 3.92288, value_name = "UJ")]
+    pub byte_microjoules: f64,
+    /// Model of energy: Wh in the battery of each node.
+    #[arg(long, default_value_t = 12.06, value_name = "WH")]
+    pub battery_wh: f64,
+    /// One JSON object on one line.
+    #[arg(long)]
+    pub json: bool,
+    /// Writes figures (SVG) and results.json there.
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+}
+
+/// Times between transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Arrivals {
+    /// Exponential.
+    Poisson,
+    /// All the same.
+    Fixed,
+}
+
+/// Where nodes run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Runtime {
+    /// Virtual time.
+    Sim,
+    /// This machine's sockets.
+    Tcp,
+}
+
+/// What is varied beside the main measurement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Sweep {
+    /// 4, 7, 10, 20 and 50 nodes.
+    Nodes,
+    /// Full blocks of 8 to 256 KiB.
+    Block,
+    /// A quarter of the load to four times of it.
+    Transactions,
+    /// Readings answered beside a quarter of the load to four times of it, on sockets.
+    Reads,
 }
 
 /// What a generator sends.
@@ -498,6 +791,22 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn blocks_are_named_by_height_or_latest() {
+        assert_eq!("latest".parse(), Ok(At::Latest));
+        assert_eq!("42".parse(), Ok(At::Height(42)));
+        for wrong in ["-1", "newest", "", "1.5", "18446744073709551616"] {
+            assert!(wrong.parse::<At>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn authorities_are_named_by_key_or_file() {
+        let key = "aB".repeat(32);
+        assert_eq!(key.parse(), Ok(AuthorityKey::Hex(key.to_lowercase())));
+        assert_eq!("pki/sign.pub".parse(), Ok(AuthorityKey::File("pki/sign.pub".into())));
     }
 
     #[test]

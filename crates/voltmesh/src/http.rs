@@ -11,19 +11,53 @@ const MAX_ANSWER: usize = 64 << 20;
 /// Longest wait for a whole answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Longest silence of an interface that sends events: it sends something every 15 s.
+const SILENCE: Duration = Duration::from_secs(45);
+
+/// Longest event, with what is read beyond it.
+const MAX_EVENT: usize = 1 << 20;
+
 /// A client that asks our own interfaces.
 #[derive(Clone)]
-pub struct Http(reqwest::Client);
+pub struct Http {
+    answers: reqwest::Client,
+    /// Without a limit on the whole answer, which never ends.
+    events: reqwest::Client,
+}
+
+/// The interface answered, with a refusal.
+#[derive(Debug)]
+pub struct Refused {
+    url: String,
+    /// HTTP status.
+    pub status: u16,
+    why: String,
+}
+
+impl Refused {
+    /// Whether what was asked for can never be.
+    pub fn is_final(&self) -> bool {
+        self.status == 422
+    }
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} answers {}: {}", self.url, self.status, self.why)
+    }
+}
+
+impl std::error::Error for Refused {}
 
 impl Http {
     /// A client without proxies: what it asks is on this machine or named by the user.
     pub fn new() -> Result<Self> {
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(TIMEOUT)
-            .build()
-            .context("cannot make an HTTP client")?;
-        Ok(Http(client))
+        let builder = || reqwest::Client::builder().no_proxy().connect_timeout(TIMEOUT);
+        let made = "cannot make an HTTP client";
+        Ok(Http {
+            answers: builder().timeout(TIMEOUT).build().context(made)?,
+            events: builder().read_timeout(SILENCE).build().context(made)?,
+        })
     }
 
     /// `GET http://address/path`.
@@ -33,18 +67,67 @@ impl Http {
 
     /// `GET url`, with a bearer token if the interface asks for one.
     pub async fn get_url(&self, url: &str, token: Option<&str>) -> Result<Vec<u8>> {
-        let mut request = self.0.get(url);
+        let mut request = self.answers.get(url);
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
         answer(url, request.send().await).await
     }
 
+    /// Events that `GET http://address/path` answers.
+    pub async fn events(&self, address: SocketAddr, path: &str) -> Result<Events> {
+        let url = format!("http://{address}{path}");
+        let response = self.events.get(&url).send().await;
+        let response = match response {
+            Ok(response) if response.status().is_success() => response,
+            refused => return answer(&url, refused).await.and_then(|_| bail!("{url} sends no events")),
+        };
+        Ok(Events { url, response, read: Vec::new() })
+    }
+
     /// `POST http://address/path` with a body of bytes.
     pub async fn post(&self, address: SocketAddr, path: &str, body: Vec<u8>) -> Result<Vec<u8>> {
         let url = format!("http://{address}{path}");
-        answer(&url, self.0.post(&url).body(body).send().await).await
+        answer(&url, self.answers.post(&url).body(body).send().await).await
     }
+}
+
+/// Server-sent events, one after the other.
+pub struct Events {
+    url: String,
+    response: reqwest::Response,
+    read: Vec<u8>,
+}
+
+impl Events {
+    /// The data of the next event; `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<String>> {
+        loop {
+            if let Some(event) = take_event(&mut self.read)? {
+                return Ok(Some(event));
+            }
+            let chunk = self.response.chunk().await;
+            let Some(chunk) = chunk.with_context(|| format!("{} stopped sending", self.url))? else {
+                return Ok(None);
+            };
+            self.read.extend_from_slice(&chunk);
+            if self.read.len() > MAX_EVENT {
+                bail!("{} sends an event of more than {MAX_EVENT} bytes", self.url);
+            }
+        }
+    }
+}
+
+/// Takes the first whole line with data from the front of what was read. Our interfaces send one such line an event.
+fn take_event(read: &mut Vec<u8>) -> Result<Option<String>> {
+    while let Some(end) = read.iter().position(|byte| *byte == b'\n') {
+        let line: Vec<u8> = read.drain(..=end).collect();
+        let line = std::str::from_utf8(&line).context("an event is not text")?.trim_end();
+        if let Some(data) = line.strip_prefix("data:") {
+            return Ok(Some(data.trim_start().to_owned()));
+        }
+    }
+    Ok(None)
 }
 
 async fn answer(url: &str, response: reqwest::Result<reqwest::Response>) -> Result<Vec<u8>> {
@@ -60,7 +143,45 @@ async fn answer(url: &str, response: reqwest::Result<reqwest::Response>) -> Resu
         body.extend_from_slice(&chunk);
     }
     if !status.is_success() {
-        bail!("{url} answers {status}: {}", String::from_utf8_lossy(&body).trim());
+        let why = reason(&body);
+        return Err(Refused { url: url.to_owned(), status: status.as_u16(), why }.into());
     }
     Ok(body)
+}
+
+/// What a refusal says: our interfaces answer `{"error": "…"}`.
+fn reason(body: &[u8]) -> String {
+    let json: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    match json.as_ref().and_then(|json| json["error"].as_str()) {
+        Some(error) => error.to_owned(),
+        None => String::from_utf8_lossy(body).trim().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_come_in_any_pieces() {
+        let stream = b"id: 7\ndata: {\"height\":7}\n\n:\n\ndata:8\r\n\nda";
+        for size in 1..stream.len() {
+            let (mut read, mut events) = (Vec::new(), Vec::new());
+            for piece in stream.chunks(size) {
+                read.extend_from_slice(piece);
+                while let Some(event) = take_event(&mut read).expect("text") {
+                    events.push(event);
+                }
+            }
+            assert_eq!(events, ["{\"height\":7}", "8"]);
+            assert_eq!(read, b"da");
+        }
+        assert!(take_event(&mut b"data: \xff\n".to_vec()).is_err());
+    }
+
+    #[test]
+    fn a_refusal_says_why() {
+        assert_eq!(reason(br#"{"error":"block 9 is not final here"}"#), "block 9 is not final here");
+        assert_eq!(reason(b" not found\n"), "not found");
+    }
 }

@@ -11,6 +11,7 @@ pub mod demo;
 pub mod deploy;
 pub mod http;
 pub mod output;
+pub mod plot;
 
 use std::process::ExitCode;
 
@@ -34,7 +35,7 @@ pub fn main() -> ExitCode {
             "info,buoyant_kernel=warn,deltalake_core=warn"
         }
         // Its faults are the point: what libraries say of them is noise.
-        Command::Sim(_) => "off",
+        Command::Sim(_) | Command::Bench(Bench::Consensus(_)) => "off",
         _ => "warn",
     };
     output::init_logging(cli.log.as_deref(), default);
@@ -64,6 +65,7 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Bench(Bench::Ingest(options)) => bench::ingest::run(options),
         Command::Bench(Bench::Generate(options)) => bench::ingest::generate(options),
         Command::Bench(Bench::Ledger(options)) => bench::ledger::run(options),
+        Command::Bench(Bench::Consensus(options)) => bench::consensus::run(options),
         Command::Bench(Bench::Encoding { json }) => bench::encoding::run(json),
     }
 }

@@ -26,7 +26,12 @@ pub fn init_logging(asked: Option<&str>, default: &str) {
 
 /// A line for people; a closed pipe is not an error of ours.
 pub fn line(text: impl AsRef<str>) {
-    let _ = writeln!(std::io::stdout(), "{}", text.as_ref());
+    let _ = try_line(text.as_ref());
+}
+
+/// A line of many; an error if nobody reads any more.
+pub fn try_line(text: &str) -> std::io::Result<()> {
+    writeln!(std::io::stdout(), "{text}")
 }
 
 /// A remark for people, beside the result.
@@ -54,24 +59,49 @@ pub fn row(name: &str, figure: impl Display) -> Vec<String> {
     vec![name.to_owned(), figure.to_string()]
 }
 
-/// A table with aligned columns; numbers (cells that start with a digit) are right-aligned.
+/// A table with aligned columns; those of numbers (cells that start with a digit) to the right.
 pub fn table(header: &[&str], rows: &[Vec<String>]) {
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
-        cells.chain([header[column].chars().count()]).max().unwrap_or(0)
+    table_lines(header, rows).iter().for_each(line);
+}
+
+fn table_lines(header: &[&str], rows: &[Vec<String>]) -> Vec<String> {
+    let column = |column: usize| rows.iter().filter_map(move |row| row.get(column));
+    let width = |at: usize| {
+        let cells = column(at).map(|cell| cell.chars().count());
+        cells.chain([header[at].chars().count()]).max().unwrap_or(0)
     };
-    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    // A cell without a value says nothing about its column.
+    let is_number = |cell: &&String| cell.starts_with(|c: char| c.is_ascii_digit());
+    let has_value = |cell: &&String| !cell.is_empty() && *cell != "–";
+    let to_the_right = |at: usize| column(at).filter(has_value).all(|cell| is_number(&cell));
+    let columns: Vec<(usize, bool)> = (0..header.len()).map(|at| (width(at), to_the_right(at))).collect();
     let print = |cells: &[String]| {
-        let padded = cells.iter().zip(&widths).map(|(cell, width)| {
-            if cell.starts_with(|c: char| c.is_ascii_digit()) {
-                format!("{cell:>width$}")
-            } else {
-                format!("{cell:<width$}")
-            }
+        let padded = cells.iter().zip(&columns).map(|(cell, (width, right))| match right {
+            true => format!("{cell:>width$}"),
+            false => format!("{cell:<width$}"),
         });
-        line(padded.collect::<Vec<_>>().join("  ").trim_end());
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
-    print(&header.iter().map(|h| (*h).to_owned()).collect::<Vec<_>>());
-    print(&widths.iter().map(|w| "─".repeat(*w)).collect::<Vec<_>>());
-    rows.iter().for_each(|row| print(row));
+    let names: Vec<String> = header.iter().map(|name| (*name).to_owned()).collect();
+    let rule: Vec<String> = columns.iter().map(|(width, _)| "─".repeat(*width)).collect();
+    [names, rule].iter().chain(rows).map(|row| print(row)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_stand_to_the_right_and_words_to_the_left() {
+        let rows = [("fog-1", "7", "9 of 9"), ("a", "1234", "all"), ("b", "–", "")];
+        let rows = rows.map(|(a, b, c)| vec![a.to_owned(), b.to_owned(), c.to_owned()]);
+        let expected = [
+            "node   height  value",
+            "─────  ──────  ──────",
+            "fog-1       7  9 of 9",
+            "a        1234  all",
+            "b           –",
+        ];
+        assert_eq!(table_lines(&["node", "height", "value"], &rows), expected);
+    }
 }

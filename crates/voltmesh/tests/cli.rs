@@ -41,6 +41,13 @@ fn help_explains_every_command_with_an_example() {
         works(folder.path(), &[command, "--help"]);
     }
     assert!(works(folder.path(), &["demo", "--help"]).contains("kill:fog-1@5s"));
+    for command in ["status", "block", "authorities", "scores", "evidence", "follow", "trust"] {
+        works(folder.path(), &["chain", command, "--help"]);
+    }
+    for command in ["admit", "remove", "rotate", "pardon"] {
+        let help = works(folder.path(), &["registry", &format!("{command}-authority"), "--help"]);
+        assert!(help.contains("Example"), "{help}");
+    }
 }
 
 #[test]
@@ -92,4 +99,36 @@ fn a_file_that_is_no_proof_is_refused() {
     std::fs::write(folder.path().join("r.cose"), b"not a proof").unwrap();
     std::fs::write(folder.path().join("trust.toml"), b"chain = 1").unwrap();
     assert!(fails(folder.path(), &["verify", "r.cose", "--trust", "trust.toml"], 1).contains("trust.toml"));
+}
+
+#[test]
+fn agreements_are_measured_beside_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let help = works(folder.path(), &["bench", "consensus", "--help"]);
+    let example = help.lines().map(str::trim).find(|line| line.starts_with("voltmesh bench consensus"));
+    let example: Vec<&str> = example.expect("help has an example").split(' ').skip(1).collect();
+    assert!(works(folder.path(), &example).contains("conflicting final blocks"));
+
+    let short =
+        "bench consensus --protocols poa,pbft --authorities 4 --seconds 1 --warm-up 1 -o figures --json";
+    let output = works(folder.path(), &short.split(' ').collect::<Vec<_>>());
+    let report: serde_json::Value = serde_json::from_str(output.lines().last().unwrap()).unwrap();
+    let names: Vec<_> = report["protocols"].as_array().unwrap().iter().map(|row| &row["name"]).collect();
+    assert_eq!(names, ["poa", "pbft"]);
+    for file in ["results.json", "latency-over-time.svg", "battery-transactions.svg", "energy.svg", "cpu.svg"]
+    {
+        assert!(folder.path().join("figures").join(file).is_file(), "{file} is not there");
+    }
+
+    std::fs::write(folder.path().join("net.toml"), "name = \"x\"\n[[class]]\nlatency_ms = [9, 1]").unwrap();
+    for (line, why) in [
+        ("bench consensus --protocols poa --network net.toml", "class 1: latency_ms"),
+        ("bench consensus --protocols poa --authorities 3", "want 4 to 100"),
+        ("bench consensus --protocols poa --authorities 4 --fault crash:2", "at most 1"),
+        ("bench consensus --protocols poa --runtime tcp --fault partition", "partition"),
+    ] {
+        let error = fails(folder.path(), &line.split(' ').collect::<Vec<_>>(), 1);
+        assert!(error.contains(why), "{line}: {error}");
+    }
+    fails(folder.path(), &["bench", "consensus", "--protocols", "raft"], 2);
 }

@@ -35,3 +35,14 @@ fn a_killed_vehicle_fog_node_and_cloud_lose_and_double_nothing() {
     assert!(report["anchor_latency_ms"]["p50"].as_f64().unwrap() > 0.0);
     assert!(report["bytes_per_record"].as_f64().unwrap() > 0.0);
 }
+
+#[test]
+fn seven_fog_nodes_of_which_a_committee_votes_lose_nothing() {
+    let report =
+        demo(&["--fogs", "7", "--committee", "4", "--vehicles", "2", "--duration", "3s", "--rate", "40"]);
+    assert_eq!(report["sampled"], 240);
+    for stage in ["anchored", "archived", "verified"] {
+        assert_eq!(report[stage], 240, "{stage}: {report}");
+    }
+    assert_eq!((&report["lost"], &report["duplicates"]), (&0.into(), &0.into()), "{report}");
+}

@@ -22,7 +22,8 @@ async fn mosquitto_pub_delivers_a_sample_that_ends_in_the_archive() {
     }
     let folder = tempfile::tempdir().unwrap();
     let program = Path::new(env!("CARGO_BIN_EXE_voltmesh"));
-    let size = Size { fogs: 4, vehicles: 0, cloud: true, epoch_length: 1000 };
+    let election = Default::default();
+    let size = Size { fogs: 4, vehicles: 0, cloud: true, epoch_length: 1000, election };
     let mut site = Site::prepare(program, folder.path(), size, true).await.unwrap();
     let client = Identity::new(Role::Client, "meter-7").unwrap();
     let keys = site.deployment.pki.issue(&client, &[], 1).unwrap().folder;

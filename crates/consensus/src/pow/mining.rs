@@ -2,7 +2,6 @@
 
 use super::{
     miner::{Chance, Found, Job},
-    offers::is_applied,
     puzzle::{Sealed, name},
     run::Driver,
 };
@@ -111,11 +110,8 @@ where
         let head = self.tree.head();
         let mut left = self.block_bytes;
         let mut anchors: BTreeMap<PublicKey, usize> = BTreeMap::new();
-        let mut candidates = self.shared.pool.lock().candidates(usize::MAX, &BTreeSet::new());
+        let mut candidates = self.shared.pool.lock().candidates(usize::MAX, &head, &BTreeSet::new());
         candidates.retain(|transaction| {
-            if is_applied(transaction, &head) {
-                return false;
-            }
             if let Transaction::Anchor(anchor) = transaction {
                 // What a block has no room for need not be checked.
                 let count = anchors.entry(anchor.authority.clone()).or_default();

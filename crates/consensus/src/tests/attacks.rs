@@ -46,7 +46,7 @@ macro_rules! twins {
         for (index, (sender, receiver)) in
             [votes, certificates, resolver, blocks, backfill, transactions, roots].into_iter().enumerate()
         {
-            let (a, b) = sender.split_with(forwarder(matches!(index, 2 | 4)));
+            let (a, b) = sender.into_inner().split_with(forwarder(matches!(index, 2 | 4)));
             let context = $context.child("twin").with_attribute("channel", index);
             let (c, d) = receiver.split_with(context, |_: &_| SplitTarget::Both);
             first.push((a, c));

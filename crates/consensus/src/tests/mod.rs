@@ -1,6 +1,5 @@
 //! Whole networks under the deterministic runtime.
 
-mod adversary;
 mod agreement;
 mod attacks;
 mod committee;
@@ -8,9 +7,9 @@ mod decrees;
 mod election;
 mod seeds;
 
-use self::adversary::Fault;
 use crate::{
     Finalized,
+    adversary::{self, Fault},
     testing::{Cluster, good_link},
 };
 use commonware_cryptography::{Digestible as _, Hasher as _, Sha256, Signer as _};

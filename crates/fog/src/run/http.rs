@@ -1,10 +1,12 @@
 //! The loopback interface: figures for people and monitoring, and the ledger for the command line.
 //!
-//! Provided: loopback only, bodies bounded. Not provided: authentication; a registry transaction carries its own
-//! signatures.
+//! Provided: loopback only, bodies bounded, followers and costly questions bounded. Not provided: authentication; a
+//! registry transaction carries its own signatures.
+
+mod chain;
+mod follow;
 
 use std::{
-    collections::BTreeMap,
     fmt::Write as _,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
@@ -13,28 +15,34 @@ use std::{
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, Path, State},
+    extract::{DefaultBodyLimit, State},
     http::{StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use commonware_codec::{DecodeExt as _, Encode as _};
+use commonware_codec::DecodeExt as _;
 use commonware_runtime::{Metrics as _, tokio::Context};
 use serde_json::json;
-use voltmesh_consensus::Handle;
+use tokio::sync::Semaphore;
+use voltmesh_consensus::{Handle, SubmitError};
 use voltmesh_control::{Opening, Status, commitment};
-use voltmesh_ledger::{Genesis, Height, RegistryTx, Transaction, Trust};
+use voltmesh_ledger::{Genesis, RegistryTx, Transaction, Trust};
 use voltmesh_telemetry::VehicleId;
 
-use crate::Error;
+use crate::{Error, answers::Names};
 
 /// Largest registry transaction: 256 actions of 65 bytes and 16 signatures, with room.
 const MAX_TX_BYTES: usize = 64 * 1024;
 
 /// Counters that may fall.
-const GAUGES: [&str; 10] = [
+const GAUGES: [&str; 15] = [
     "height",
     "epoch",
+    "view",
+    "score_ppm",
+    "turns_ppm",
+    "pool",
+    "convicted",
     "peers",
     "sessions",
     "held_batches",
@@ -59,6 +67,17 @@ pub struct Shared {
     pub fog: VehicleId,
     /// What is to be enrolled so that this node may attest foreign records.
     pub opening: Opening,
+    /// Names of the other nodes and of this one.
+    pub names: Names,
+    /// Places of those who follow the chain.
+    pub followers: Arc<Semaphore>,
+    /// Whoever asks something that executes blocks again holds this meanwhile.
+    pub replay: tokio::sync::Mutex<()>,
+}
+
+impl Shared {
+    /// So many may follow the chain at once; each costs a task and one block of at most 1 MiB.
+    pub const FOLLOWERS: usize = 16;
 }
 
 /// Listens and serves until the runtime stops. Returns the address.
@@ -70,8 +89,14 @@ pub async fn serve(address: SocketAddr, shared: Shared) -> Result<SocketAddr, Er
         .route("/status", get(status))
         .route("/metrics", get(metrics))
         .route("/tx", post(submit))
-        .route("/chain/status", get(chain_status))
-        .route("/chain/block/{height}", get(chain_block))
+        .route("/chain/status", get(chain::status))
+        .route("/chain/block/{height}", get(chain::block))
+        .route("/chain/block/{height}/explained", get(chain::explained))
+        .route("/chain/authorities", get(chain::authorities))
+        .route("/chain/scores", get(chain::scores))
+        .route("/chain/evidence", get(chain::evidence))
+        .route("/chain/evidence/{height}", get(chain::evidence_at))
+        .route("/chain/follow", get(follow::follow))
         .route("/chain/trust", get(chain_trust))
         .route("/chain/opening", get(chain_opening))
         .layer(DefaultBodyLimit::max(MAX_TX_BYTES))
@@ -146,47 +171,8 @@ async fn submit(State(shared): Asked, body: Bytes) -> Response {
     }
     match shared.ledger.submit(transaction) {
         Ok(()) => (StatusCode::ACCEPTED, Json(json!({ "transaction": digest }))).into_response(),
+        Err(error @ SubmitError::Full { .. }) => refuse(StatusCode::SERVICE_UNAVAILABLE, error),
         Err(error) => refuse(StatusCode::UNPROCESSABLE_ENTITY, error),
-    }
-}
-
-async fn chain_status(State(shared): Asked) -> Response {
-    let state = shared.ledger.state();
-    let operators = state.operators();
-    let peers: BTreeMap<String, u64> =
-        shared.ledger.peers().into_iter().map(|peer| (peer.key.to_string(), peer.height.get())).collect();
-    let authorities = state.authorities_for(state.epoch());
-    let authorities: Vec<String> =
-        authorities.map(|set| set.keys().map(ToString::to_string).collect()).unwrap_or_default();
-    Json(json!({
-        "chain": state.chain().to_string(),
-        "height": state.height().get(),
-        "target": shared.ledger.target().get(),
-        "epoch": state.epoch().get(),
-        "block": state.block().to_string(),
-        "time_ms": state.time().as_millis(),
-        "log_size": state.log_size(),
-        "records": state.records(),
-        "registry_entries": state.registry().entries().len(),
-        "nonce": state.nonce(),
-        "operators": operators.keys().iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "threshold": operators.threshold(),
-        "authority": shared.ledger.public_key().to_string(),
-        "is_authority": shared.ledger.is_authority(),
-        "authorities": authorities,
-        "peers": peers,
-        "pending": shared.ledger.pending(),
-    }))
-    .into_response()
-}
-
-/// The encoded block.
-async fn chain_block(State(shared): Asked, Path(height): Path<u64>) -> Response {
-    match shared.ledger.block(Height::new(height)).await {
-        Some(block) => {
-            ([(CONTENT_TYPE, "application/octet-stream")], block.encode().to_vec()).into_response()
-        }
-        None => refuse(StatusCode::NOT_FOUND, format!("block {height} is not here")),
     }
 }
 

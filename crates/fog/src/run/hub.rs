@@ -20,7 +20,12 @@ use voltmesh_mqtt::{Outgoing, Reason, Server, ServerEvent, ServerEvents, Session
 use voltmesh_spool::{Error as SpoolError, Position, Writer};
 use voltmesh_telemetry::{Timestamp, VehicleId};
 
-use super::{latency::Histogram, uplink::Order, workers::Workers};
+use super::{
+    finality::{self, Finality},
+    latency::Histogram,
+    uplink::Order,
+    workers::Workers,
+};
 use crate::ingest::{Answer, Claim, Done, Ingest, Input, Output, Topic, receipts};
 
 /// Longest time for the inputs of one wakeup, so that answers are not kept waiting by an endless stream: about four
@@ -63,6 +68,7 @@ pub struct Parts {
     pub copies: SocketSender<Context>,
     pub orders: mpsc::UnboundedSender<Order>,
     pub board: Arc<Mutex<Status>>,
+    pub finality: Finality,
 }
 
 /// The loop.
@@ -388,13 +394,8 @@ impl Hub {
         );
         let ledger = &self.parts.ledger;
         let finality = ledger.finality();
+        counters.extend(finality::figures(ledger).map(|(name, value)| (name.to_owned(), value)));
         counters.extend([
-            ("height".to_owned(), ledger.height().get()),
-            ("epoch".to_owned(), ledger.epoch().get()),
-            ("peers".to_owned(), ledger.peers().len() as u64),
-            ("misbehaviour".to_owned(), ledger.misbehaviour().values().sum()),
-            ("proposals_ahead_of_clock".to_owned(), ledger.clock_ahead()),
-            ("anchors_over_quota".to_owned(), ledger.over_quota()),
             ("disk_free_bytes".to_owned(), self.free),
             ("quarantine_dropped".to_owned(), self.quarantine_dropped),
         ]);
@@ -405,6 +406,7 @@ impl Hub {
         board.counters = counters;
         board.latencies.insert("puback".into(), self.puback.latency());
         board.latencies.insert("commit".into(), commit);
+        board.latencies.insert("finality".into(), self.parts.finality.latency());
     }
 }
 

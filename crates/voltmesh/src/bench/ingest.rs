@@ -159,7 +159,8 @@ struct Loaded {
 
 impl Loaded {
     async fn start(dir: &Path, clients: usize, second_copy: bool) -> Result<Self> {
-        let size = Size { fogs: FOGS, vehicles: clients, cloud: false, epoch_length: 100_000 };
+        let election = Default::default();
+        let size = Size { fogs: FOGS, vehicles: clients, cloud: false, epoch_length: 100_000, election };
         let mut site = Site::prepare(&std::env::current_exe()?, dir, size, second_copy).await?;
         for n in 1..=clients {
             site.deployment.pki.issue(&client(n)?, &[], 30)?;

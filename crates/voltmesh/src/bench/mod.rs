@@ -1,5 +1,6 @@
 //! Measurements of this machine. Each states what it ran on; timings never decide a test.
 
+pub mod consensus;
 mod drive;
 pub mod encoding;
 pub mod generator;

@@ -1,10 +1,11 @@
 //! `voltmesh registry …`: what operators decide, as transactions that m of n of them sign.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use commonware_codec::Encode as _;
 use ed25519_dalek::pkcs8::DecodePublicKey as _;
 use rand::RngExt as _;
@@ -12,13 +13,13 @@ use serde::{Deserialize, Serialize};
 use voltmesh_control::Opening;
 use voltmesh_identity::{read_signing_key, write_private, write_public};
 use voltmesh_ledger::{
-    Action, Commitment, Genesis, MAX_GENESIS_BYTES, PublicKey, RegistryTx, Transaction, Trust, commitment,
-    private_key, public_key,
+    Action, Block, Commitment, Genesis, Height, MAX_GENESIS_BYTES, PublicKey, RegistryTx, Transaction, Trust,
+    commitment, private_key, public_key, public_key_from_hex,
 };
 use voltmesh_telemetry::{Timestamp, VehicleId};
 
 use super::{block_on, read_text};
-use crate::http::Http;
+use crate::http::{Http, Refused};
 use crate::{Outcome, args, output};
 
 /// An opening or a public key is a few lines.
@@ -49,9 +50,21 @@ pub fn run(command: args::Registry) -> Result<Outcome> {
             let commitment = commitment_of(&vehicle, &opening)?;
             decide(&submit, Action::RevokeVehicle { commitment }, &format!("{vehicle}'s key is revoked"))?;
         }
+        args::Registry::AdmitAuthority { key, submit } => {
+            let key = authority(&key)?;
+            decide(&submit, Action::AdmitAuthority { key }, "the authority is admitted")?;
+        }
+        args::Registry::RemoveAuthority { key, submit } => {
+            let key = authority(&key)?;
+            decide(&submit, Action::RemoveAuthority { key }, "the authority is removed")?;
+        }
         args::Registry::RotateAuthority { old, new, submit } => {
-            let action = Action::RotateAuthority { old: read_public(&old)?, new: read_public(&new)? };
-            decide(&submit, action, "the key is rotated; it votes from the next-but-one epoch on")?;
+            let action = Action::RotateAuthority { old: authority(&old)?, new: authority(&new)? };
+            decide(&submit, action, "the key is rotated")?;
+        }
+        args::Registry::PardonAuthority { key, submit } => {
+            let key = authority(&key)?;
+            decide(&submit, Action::PardonAuthority { key }, "the authority is pardoned")?;
         }
     }
     Ok(Outcome::Done)
@@ -69,6 +82,7 @@ fn genesis(options: &args::GenesisArgs) -> Result<()> {
         options.threshold,
         options.epoch_length,
     )?;
+    let genesis = elect(genesis, options.election)?;
     write_public(&options.output, genesis.to_toml().as_bytes())?;
     let mut trust = Trust::from_genesis(genesis);
     if let Some(cloud) = &options.cloud {
@@ -84,20 +98,76 @@ fn genesis(options: &args::GenesisArgs) -> Result<()> {
     Ok(())
 }
 
-/// Signs an action, submits it, and waits until it is final.
+/// Sets how a chain elects leaders and voters.
+pub fn elect(genesis: Genesis, election: args::ElectionArgs) -> Result<Genesis> {
+    let genesis = genesis.with_terms(election.term_length)?.with_committee(election.committee)?;
+    let authorities = genesis.authorities.len();
+    if let Some(committee) = genesis.committee {
+        ensure!(
+            usize::from(committee) <= authorities,
+            "a committee of {committee} cannot be elected among {authorities} authorities"
+        );
+    }
+    Ok(genesis)
+}
+
+/// Signs an action, submits it, waits until it is final, and says so.
 fn decide(submit: &args::Submit, action: Action, done: &str) -> Result<()> {
     let genesis = Genesis::from_toml(&read_text(&submit.genesis, MAX_GENESIS_BYTES)?)?;
+    let later = serves_later(&action);
     block_on(async {
-        let http = Http::new()?;
-        let nonce = super::chain::status(&http, submit.fog.fog).await?.nonce;
-        let mut transaction = RegistryTx::new(genesis.digest(), nonce, vec![action]);
+        let (http, fog) = (Http::new()?, submit.fog.fog);
+        let status = super::chain::status(&http, fog).await?;
+        ensure!(
+            status.chain == genesis.digest().to_string(),
+            "{} is not the genesis of the chain {} that {fog} follows",
+            submit.genesis.display(),
+            status.chain
+        );
+        let mut transaction = RegistryTx::new(genesis.digest(), status.nonce, vec![action]);
         for operator in &submit.operators {
             transaction = transaction.sign(&private_key(&read_signing_key(operator)?.to_bytes()));
         }
-        let height = submit_until_final(&http, submit.fog.fog, &transaction, PATIENCE).await?;
-        output::line(format!("{done}: final by block {height}"));
+        let last = offer(&http, fog, &transaction, PATIENCE, Refusals::Final).await?;
+        let height = find(&http, fog, &transaction, status.height..=last).await?;
+        let from = genesis.epoch_of(Height::new(height)).get() + 2;
+        let when = if later {
+            format!("; it counts from epoch {from} on, block {}", from * genesis.epoch_length)
+        } else {
+            String::new()
+        };
+        output::line(format!("{done}: final in block {height}{when}"));
         Ok(())
     })
+}
+
+/// Whether an action changes who serves, which is settled two epochs ahead.
+fn serves_later(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::AdmitAuthority { .. }
+            | Action::RemoveAuthority { .. }
+            | Action::RotateAuthority { .. }
+            | Action::PardonAuthority { .. }
+    )
+}
+
+/// The block that holds a decision. Another one with the same number may have been faster.
+async fn find(
+    http: &Http,
+    fog: SocketAddr,
+    transaction: &RegistryTx,
+    mut heights: RangeInclusive<u64>,
+) -> Result<u64> {
+    let digest = Transaction::Registry(transaction.clone()).digest();
+    for height in heights.by_ref() {
+        let bytes = http.get(fog, &format!("/chain/block/{height}")).await?;
+        let block = Block::decode_bounded(&bytes).context("the answer is no block")?;
+        if block.transactions().iter().any(|other| other.digest() == digest) {
+            return Ok(height);
+        }
+    }
+    bail!("another decision has taken number {}; repeat the command", transaction.nonce)
 }
 
 /// Offers a decision to a fog node until the ledger's nonce has passed it; returns the height at which that was seen.
@@ -107,19 +177,43 @@ pub async fn submit_until_final(
     transaction: &RegistryTx,
     patience: Duration,
 ) -> Result<u64> {
+    offer(http, fog, transaction, patience, Refusals::Passing).await
+}
+
+/// What a refusal means.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Refusals {
+    /// The node may be behind: it is asked again.
+    Passing,
+    /// The decision can never be.
+    Final,
+}
+
+async fn offer(
+    http: &Http,
+    fog: SocketAddr,
+    transaction: &RegistryTx,
+    patience: Duration,
+    refusals: Refusals,
+) -> Result<u64> {
     let bytes = Transaction::Registry(transaction.clone()).encode().to_vec();
     let start = Instant::now();
-    let mut refusal = None;
+    let (mut taken, mut refusal) = (false, None);
     loop {
         match super::chain::status(http, fog).await {
             Ok(status) if status.nonce > transaction.nonce => {
-                // Someone else's decision may have taken the number.
+                // Someone else's decision may have taken the number before the node took ours. Once it has, a refusal
+                // says only that it became final between our two questions.
                 return match refusal {
-                    None => Ok(status.height),
-                    Some(error) => Err(error),
+                    Some(error) if !taken => Err(error),
+                    _ => Ok(status.height),
                 };
             }
-            Ok(_) => refusal = http.post(fog, "/tx", bytes.clone()).await.err(),
+            Ok(_) => match http.post(fog, "/tx", bytes.clone()).await {
+                Ok(_) => taken = true,
+                Err(error) if refusals == Refusals::Final && !taken && is_final(&error) => return Err(error),
+                Err(error) => refusal = Some(error),
+            },
             Err(error) => refusal = Some(error),
         }
         if start.elapsed() > patience {
@@ -128,6 +222,10 @@ pub async fn submit_until_final(
         }
         tokio::time::sleep(ASK_EVERY).await;
     }
+}
+
+fn is_final(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Refused>().is_some_and(Refused::is_final)
 }
 
 /// `opening.toml`.
@@ -168,6 +266,14 @@ fn raw_key(path: &Path) -> Result<[u8; 32]> {
     let key = ed25519_dalek::VerifyingKey::from_public_key_pem(&pem)
         .with_context(|| format!("{} is no Ed25519 public key in PEM; use a `sign.pub`", path.display()))?;
     Ok(key.to_bytes())
+}
+
+/// The authority that the command line names.
+fn authority(named: &args::AuthorityKey) -> Result<PublicKey> {
+    match named {
+        args::AuthorityKey::Hex(key) => Ok(public_key_from_hex(key)?),
+        args::AuthorityKey::File(path) => read_public(path),
+    }
 }
 
 fn read_public(path: &Path) -> Result<PublicKey> {

@@ -73,7 +73,8 @@ impl Run {
     /// Makes the deployment: keys, links, configurations.
     async fn prepare(dir: &Path, options: args::Demo) -> Result<Self> {
         let (fogs, vehicles) = (usize::from(options.fogs), usize::from(options.vehicles));
-        let size = Size { fogs, vehicles, cloud: true, epoch_length: EPOCH_LENGTH };
+        let size =
+            Size { fogs, vehicles, cloud: true, epoch_length: EPOCH_LENGTH, election: options.election };
         let program = std::env::current_exe().context("where this program is")?;
         let site = Site::prepare(&program, dir, size, true).await?;
         let recordings = recordings(&options)?;

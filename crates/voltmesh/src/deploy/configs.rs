@@ -135,7 +135,11 @@ impl Deployment {
         );
         for (peer, address) in &plan.peers {
             let key = &self.authorities[*peer];
-            let _ = write!(text, "\n[[ledger.peers]]\nkey = \"{key}\"\naddress = \"{address}\"\n");
+            let name = fog_name(peer + 1);
+            let _ = write!(
+                text,
+                "\n[[ledger.peers]]\nkey = \"{key}\"\naddress = \"{address}\"\nname = \"{name}\"\n"
+            );
         }
         if let Some(cloud) = plan.cloud {
             let key = self.cloud_key()?;

@@ -24,7 +24,8 @@ pub use configs::{EdgePlan, FogPlan, Pace, Recording};
 pub use ports::free_ports;
 pub use site::Site;
 
-use crate::commands::registry::write_opening;
+use crate::args::ElectionArgs;
+use crate::commands::registry::{elect, write_opening};
 
 /// Certificates of a deployment on one machine live this long, in days.
 const DAYS: u32 = 30;
@@ -44,6 +45,8 @@ pub struct Size {
     pub cloud: bool,
     /// Blocks in an epoch of the ledger.
     pub epoch_length: u64,
+    /// How it elects leaders and voters.
+    pub election: ElectionArgs,
 }
 
 /// A deployment's files and keys.
@@ -100,6 +103,7 @@ impl Deployment {
             THRESHOLD,
             size.epoch_length,
         )?;
+        let genesis = elect(genesis, size.election)?;
         fs::write(dir.join("genesis.toml"), genesis.to_toml()).context("cannot write genesis.toml")?;
         Ok(Self { dir: dir.to_owned(), pki, genesis, operators, authorities, vehicles })
     }

@@ -1,20 +1,20 @@
 //! Authorities that do not follow the protocol.
 
-use crate::{PublicKey, testing::SimulatedNetwork};
-use commonware_codec::{DecodeExt as _, Encode as _};
+use crate::{Network, PublicKey};
+use commonware_codec::{DecodeExt as _, Encode as _, varint::UInt};
 use commonware_consensus::{
     Viewable as _,
     simplex::types::{Finalize, Notarize, Proposal, Vote},
-    types::{Epoch, Round, View},
+    types::Round,
 };
 use commonware_cryptography::{Digestible as _, Hasher as _, Sha256, Signer as _};
 use commonware_macros::select;
 use commonware_p2p::{Receiver, Recipients, Sender, utils::mux};
 use std::collections::{BTreeMap, BTreeSet};
-use voltmesh_ledger::{Block, Digest, Genesis, Leaders, PrivateKey, Scheme, State, Timestamp};
+use voltmesh_ledger::{Block, Digest, Genesis, PrivateKey, Scheme, State, Timestamp};
 
-/// Messages of epoch 0 begin with its number as a varint.
-const EPOCH: u8 = 0;
+/// Blocks whose states are kept: those that a proposal may build on are newer.
+const STATES: u64 = 64;
 
 /// In which way.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,7 @@ pub(crate) enum Fault {
     /// the others.
     Equivocates,
     /// It leads well but for its clock, which is an hour ahead.
+    #[cfg_attr(not(test), expect(dead_code, reason = "only tests look at clocks"))]
     ClockAhead,
 }
 
@@ -31,17 +32,25 @@ struct Adversary<S> {
     scheme: Scheme,
     me: usize,
     authorities: Vec<PublicKey>,
-    leaders: Leaders,
     /// By digest.
     states: BTreeMap<Digest, State>,
     votes: S,
     blocks: S,
-    voted: BTreeSet<View>,
-    led: BTreeSet<View>,
+    voted: BTreeSet<Round>,
+    finalized: BTreeSet<Round>,
+    led: BTreeSet<Round>,
 }
 
-/// Runs until the network ends.
-pub(crate) async fn run(fault: Fault, genesis: Genesis, key: PrivateKey, network: SimulatedNetwork) {
+/// Runs until the network ends. Leaders are taken to come in turn.
+pub(crate) async fn run<S, R, P, B>(
+    fault: Fault,
+    genesis: Genesis,
+    key: PrivateKey,
+    network: Network<S, R, P, B>,
+) where
+    S: Sender<PublicKey = PublicKey>,
+    R: Receiver<PublicKey = PublicKey>,
+{
     let authorities: Vec<PublicKey> = genesis.authorities.keys().cloned().collect();
     let me = authorities.iter().position(|other| *other == key.public_key()).expect("an authority");
     let state = State::new(&genesis);
@@ -51,19 +60,19 @@ pub(crate) async fn run(fault: Fault, genesis: Genesis, key: PrivateKey, network
         fault,
         scheme: genesis.authorities.signer(&genesis.digest(), key).expect("an authority"),
         me,
-        leaders: genesis.roster().leaders,
         authorities,
         states: BTreeMap::from([(state.block(), state)]),
         votes: vote_sender,
         blocks: block_sender,
         voted: BTreeSet::new(),
+        finalized: BTreeSet::new(),
         led: BTreeSet::new(),
     };
     loop {
         select! {
             message = votes.recv() => {
                 let Ok((_, bytes)) = message else { return };
-                let Ok((0, vote)) = mux::parse(bytes) else { continue };
+                let Ok((_, vote)) = mux::parse(bytes) else { continue };
                 if let Ok(vote) = Vote::<Scheme, Digest>::decode(vote) {
                     this.see(vote);
                 }
@@ -83,6 +92,8 @@ impl<S: Sender<PublicKey = PublicKey>> Adversary<S> {
         if let Some(parent) = self.states.get(&block.header().parent)
             && let Ok((state, _)) = parent.execute(block)
         {
+            let oldest = state.height().get().saturating_sub(STATES);
+            self.states.retain(|_, state| state.height().get() >= oldest);
             self.states.insert(block.digest(), state);
         }
     }
@@ -90,35 +101,43 @@ impl<S: Sender<PublicKey = PublicKey>> Adversary<S> {
     fn see(&mut self, vote: Vote<Scheme, Digest>) {
         match vote {
             Vote::Notarize(notarize) => {
-                let next = notarize.view().next();
-                if self.leaders.leader(next.get()) == self.me {
+                let round = notarize.proposal.round;
+                let next = Round::new(round.epoch(), round.view().next());
+                if self.leads(next, &notarize.proposal) {
                     self.lead(next, &notarize.proposal);
                 }
-                if self.fault == Fault::Equivocates && self.voted.insert(notarize.view()) {
+                if self.fault == Fault::Equivocates && self.voted.insert(round) {
                     let other = other(&notarize.proposal);
-                    self.vote(Recipients::All, Notarize::sign(&self.scheme, other).map(Vote::Notarize));
-                    self.vote(
-                        Recipients::All,
-                        Notarize::sign(&self.scheme, notarize.proposal).map(Vote::Notarize),
-                    );
+                    self.vote(round, Notarize::sign(&self.scheme, other).map(Vote::Notarize));
+                    let same = Notarize::sign(&self.scheme, notarize.proposal);
+                    self.vote(round, same.map(Vote::Notarize));
                 }
             }
             Vote::Finalize(finalize) if self.fault == Fault::Equivocates => {
-                let other = other(&finalize.proposal);
-                self.vote(Recipients::All, Finalize::sign(&self.scheme, other).map(Vote::Finalize));
-                self.vote(
-                    Recipients::All,
-                    Finalize::sign(&self.scheme, finalize.proposal).map(Vote::Finalize),
-                );
+                let round = finalize.proposal.round;
+                if self.finalized.insert(round) {
+                    let other = other(&finalize.proposal);
+                    self.vote(round, Finalize::sign(&self.scheme, other).map(Vote::Finalize));
+                    let same = Finalize::sign(&self.scheme, finalize.proposal);
+                    self.vote(round, same.map(Vote::Finalize));
+                }
             }
             Vote::Finalize(_) | Vote::Nullify(_) => {}
         }
     }
 
+    fn leads(&self, round: Round, parent: &Proposal<Digest>) -> bool {
+        let state = self.states.get(&parent.payload);
+        state.and_then(|state| state.roster_for(round.epoch())).is_some_and(|roster| {
+            roster.voters.get(roster.leaders.leader(round.view().get())) == self.authorities.get(self.me)
+        })
+    }
+
     /// Blocks on the same parent, each to some of the others.
-    fn lead(&mut self, view: View, parent: &Proposal<Digest>) {
+    fn lead(&mut self, round: Round, parent: &Proposal<Digest>) {
         let Some(state) = self.states.get(&parent.payload) else { return };
-        if !self.led.insert(view) {
+        // It has no seal, so it cannot begin a committee's epoch.
+        if state.needs_mandate() || !self.led.insert(round) {
             return;
         }
         let time = state.time().as_millis();
@@ -127,9 +146,9 @@ impl<S: Sender<PublicKey = PublicKey>> Adversary<S> {
             Fault::ClockAhead => (1, 3_600_000),
         };
         for part in 0..parts {
-            let block =
-                state.build_in(view.get(), None, [], Timestamp::from_millis(time + ahead_ms + part)).block;
-            let proposal = Proposal::new(Round::new(Epoch::zero(), view), parent.view(), block.digest());
+            let time = Timestamp::from_millis(time + ahead_ms + part);
+            let block = state.build_in(round.view().get(), None, [], time).block;
+            let proposal = Proposal::new(round, parent.view(), block.digest());
             let to: Vec<_> = self
                 .authorities
                 .iter()
@@ -139,17 +158,20 @@ impl<S: Sender<PublicKey = PublicKey>> Adversary<S> {
                 .collect();
             let _ = self.blocks.send(Recipients::Some(to.clone()), block.encode(), true);
             let vote = Notarize::sign(&self.scheme, proposal).map(Vote::Notarize);
-            let mut message = vec![EPOCH];
-            message.extend_from_slice(&vote.expect("an authority").encode());
-            let _ = self.votes.send(Recipients::Some(to), message, true);
+            let _ = self.votes.send(Recipients::Some(to), message(round, vote), true);
         }
     }
 
-    fn vote(&mut self, to: Recipients<PublicKey>, vote: Option<Vote<Scheme, Digest>>) {
-        let mut message = vec![EPOCH];
-        message.extend_from_slice(&vote.expect("an authority").encode());
-        let _ = self.votes.send(to, message, true);
+    fn vote(&mut self, round: Round, vote: Option<Vote<Scheme, Digest>>) {
+        let _ = self.votes.send(Recipients::All, message(round, vote), true);
     }
+}
+
+/// Votes of an epoch begin with its number as a varint.
+fn message(round: Round, vote: Option<Vote<Scheme, Digest>>) -> Vec<u8> {
+    let mut message = UInt(round.epoch().get()).encode().to_vec();
+    message.extend_from_slice(&vote.expect("an authority").encode());
+    message
 }
 
 fn other(proposal: &Proposal<Digest>) -> Proposal<Digest> {
