@@ -20,6 +20,8 @@ pub const MAX_HANDOVER_BYTES: usize = Header::SIZE
 
 /// Says decree where a header says its version.
 const DECREE: u8 = 0;
+/// Says there that an epoch's end with a seal follows.
+const SEALED: u8 = 1;
 
 /// A change of those who serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,11 +102,13 @@ fn committee(end: &EpochEnd) -> &[PublicKey] {
 
 impl Write for EpochEnd {
     fn write(&self, buf: &mut impl BufMut) {
+        if self.seal.is_some() {
+            SEALED.write(buf);
+        }
         self.header.write(buf);
         self.certificate.write(buf);
         self.authorities.as_set().as_ref().write(buf);
         committee(self).write(buf);
-        // A hand-over stands alone, so what follows is the seal; without one nothing does.
         if let Some(seal) = &self.seal {
             seal.write(buf);
         }
@@ -131,7 +135,7 @@ impl EncodeSize for Handover {
                     + end.certificate.encode_size()
                     + end.authorities.as_set().as_ref().encode_size()
                     + committee(end).encode_size()
-                    + end.seal.as_ref().map_or(0, EncodeSize::encode_size)
+                    + end.seal.as_ref().map_or(0, |seal| 1 + seal.encode_size())
             }
             Self::Decree(replacement) => 1 + replacement.encode_size(),
         }
@@ -146,12 +150,13 @@ impl Read for Handover {
         if version == DECREE {
             return Replacement::read(buf).map(Self::from);
         }
-        let header = Header::read_version(version, buf)?;
+        let sealed = version == SEALED;
+        let header = if sealed { Header::read(buf)? } else { Header::read_version(version, buf)? };
         let certificate = Certificate::read(buf)?;
         let none = CodecError::Invalid("voltmesh_ledger::Handover", "no authorities");
         let authorities = read_set(buf)?.ok_or(none)?;
         let committee = read_set(buf)?;
-        let seal = if buf.remaining() > 0 { Some(Seal::read(buf)?) } else { None };
+        let seal = if sealed { Some(Seal::read(buf)?) } else { None };
         Ok(EpochEnd { header, certificate, authorities, committee, seal }.into())
     }
 }
