@@ -58,6 +58,24 @@ impl Chain {
         }
     }
 
+    /// Starts with a state of later; `epoch_start` is the last block before the epoch of the next one.
+    pub fn resume(state: Arc<State>, epoch_start: Digest) -> Self {
+        let digest = state.block();
+        let epoch = state.genesis().epoch_of(state.height().next());
+        let last_before = BTreeMap::from([(epoch.get(), epoch_start)]);
+        Self { last_before, ..Self::new(state, digest) }
+    }
+
+    /// Keeps a state for subscribers that start far behind.
+    pub fn keep(&mut self, state: Arc<State>) {
+        self.checkpoints.insert(state.height().get(), state);
+    }
+
+    /// Forgets states from which nobody can go on, since the blocks before `oldest` are gone.
+    pub fn forget_before(&mut self, oldest: u64) {
+        self.checkpoints.retain(|height, _| height + 1 >= oldest);
+    }
+
     /// The newest final state.
     pub fn finalised(&self) -> Arc<State> {
         self.finalised.clone()

@@ -1,8 +1,8 @@
 //! What a node is told when it starts.
 
-use crate::network::AddressBook;
-use std::time::Duration;
-use voltmesh_ledger::{Genesis, MAX_BLOCK_BYTES, PrivateKey};
+use crate::{network::AddressBook, store::BLOCKS_PER_SECTION};
+use std::{num::NonZeroU64, time::Duration};
+use voltmesh_ledger::{Checkpoint, Genesis, MAX_BLOCK_BYTES, PrivateKey};
 
 /// Settings of a node. All nodes of a chain need the same genesis; the times may differ.
 #[derive(Clone)]
@@ -34,6 +34,22 @@ pub struct Config {
     pub root_receipts: bool,
     /// How far a block's time may be ahead of this node's clock before the node waits with its vote. Default 2 s.
     pub max_clock_drift: Duration,
+    /// Blocks between two snapshots of the state, which are what a restart and a newcomer begin from; 0 for none. Nodes of
+    /// a chain need the same one, since f + 1 of them must attest a snapshot before anyone believes it. Default 4,096: at
+    /// ten blocks a second some seven minutes.
+    pub snapshot_interval: u64,
+    /// Final blocks that stay on disk; older ones are pruned, file by file of 4,096 blocks, but never those after the last
+    /// snapshot but one, nor what somebody holds ([`crate::Handle::hold`]). Default: all.
+    pub history_blocks: Option<u64>,
+    /// What a node with an empty disk begins from, instead of genesis. It is checked: nobody needs to be trusted for it.
+    /// Ignored if there is anything on disk. Default: none.
+    pub checkpoint: Option<Checkpoint>,
+    /// Whether to move away what is damaged on disk and to fetch it from peers again, see [`crate::StartError::Damaged`].
+    /// A node whose journal of votes is damaged follows without voting until the epoch after the next one. For one start,
+    /// by somebody who has looked. Default false: a node with damage does not start.
+    pub repair: bool,
+    /// Blocks per file. Never changes while there are files.
+    pub(crate) section_blocks: NonZeroU64,
 }
 
 impl Config {
@@ -51,6 +67,11 @@ impl Config {
             optimistic_views: 4,
             root_receipts: true,
             max_clock_drift: Duration::from_secs(2),
+            snapshot_interval: 4_096,
+            history_blocks: None,
+            checkpoint: None,
+            repair: false,
+            section_blocks: BLOCKS_PER_SECTION,
         }
     }
 }

@@ -43,9 +43,9 @@ pub(crate) const VIEW_RETENTION: u64 = 64;
 
 /// What is fixed of an epoch before it begins.
 #[derive(Clone)]
-struct Fixed {
-    scheme: Arc<Scheme>,
-    roster: Arc<Roster>,
+pub(crate) struct Fixed {
+    pub scheme: Arc<Scheme>,
+    pub roster: Arc<Roster>,
 }
 
 /// Schemes by epoch, shared with marshal.
@@ -54,11 +54,39 @@ pub(crate) struct Schemes {
     chain: Digest,
     key: PrivateKey,
     by_epoch: Arc<Mutex<BTreeMap<u64, Fixed>>>,
+    /// The last epoch in which this node must not vote.
+    abstains: Arc<Mutex<Option<u64>>>,
+    /// An epoch whose scheme stays: that of the block that marshal begins with.
+    pinned: Arc<Mutex<Option<u64>>>,
 }
 
 impl Schemes {
     pub fn new(chain: Digest, key: PrivateKey) -> Self {
-        Self { chain, key, by_epoch: Arc::default() }
+        Self { chain, key, by_epoch: Arc::default(), abstains: Arc::default(), pinned: Arc::default() }
+    }
+
+    /// From now on this node only follows in `epoch` and those before: it may have voted there and not know for what.
+    pub fn abstain(&self, epoch: u64) {
+        let mut abstains = self.abstains.lock();
+        *abstains = (*abstains).max(Some(epoch));
+        for (_, fixed) in self.by_epoch.lock().range_mut(..=epoch) {
+            fixed.scheme = Arc::new(fixed.roster.voters.verifier(&self.chain));
+        }
+    }
+
+    /// Whether this node must not vote in `epoch`.
+    pub fn abstains(&self, epoch: u64) -> bool {
+        self.abstains.lock().is_some_and(|last| epoch <= last)
+    }
+
+    /// The last epoch in which this node must not vote.
+    pub fn abstains_until(&self) -> Option<u64> {
+        *self.abstains.lock()
+    }
+
+    /// Keeps the scheme of `epoch` however many follow.
+    pub fn pin(&self, epoch: u64) {
+        *self.pinned.lock() = Some(epoch);
     }
 
     /// Makes the epoch's certificates verifiable, and votable if this node is one of the voters.
@@ -70,16 +98,19 @@ impl Schemes {
         }
         by_epoch.entry(epoch).or_insert_with(|| {
             let voters = &roster.voters;
-            let signer = voters.signer(&self.chain, self.key.clone());
+            let votes = !self.abstains(epoch);
+            let signer = votes.then(|| voters.signer(&self.chain, self.key.clone())).flatten();
             let scheme = Arc::new(signer.unwrap_or_else(|| voters.verifier(&self.chain)));
             Fixed { scheme, roster: roster.clone() }
         });
+        let pinned = *self.pinned.lock();
         while by_epoch.len() > KEPT_SCHEMES {
-            by_epoch.pop_first();
+            let Some(first) = by_epoch.keys().copied().find(|epoch| Some(*epoch) != pinned) else { break };
+            by_epoch.remove(&first);
         }
     }
 
-    fn get(&self, epoch: u64) -> Option<Fixed> {
+    pub fn get(&self, epoch: u64) -> Option<Fixed> {
         self.by_epoch.lock().get(&epoch).cloned()
     }
 }
@@ -98,6 +129,11 @@ struct Muxed<S: Sender> {
     votes: MuxHandle<S>,
     certificates: MuxHandle<S>,
     resolver: MuxHandle<S>,
+}
+
+/// Where the votes of an epoch are kept.
+pub(crate) fn votes_partition(prefix: &str, epoch: u64) -> String {
+    format!("{prefix}-simplex-{epoch}")
 }
 
 /// A message for an epoch that this node has not entered: its sender is ahead.
@@ -262,6 +298,14 @@ where
         true
     }
 
+    /// Stops the engine that runs, without starting another one.
+    pub async fn leave(&mut self) {
+        if let Some(previous) = self.running.take() {
+            previous.task.abort();
+            let _ = previous.task.await;
+        }
+    }
+
     /// Resolves if the engine that runs ends, which it should not.
     pub async fn ended(&mut self) {
         match &mut self.running {
@@ -287,7 +331,7 @@ where
     }
 
     fn partition(&self, epoch: u64) -> String {
-        format!("{}-simplex-{epoch}", self.partition)
+        votes_partition(&self.partition, epoch)
     }
 
     /// Votes of a finished epoch are of no use any more: its last block is final.

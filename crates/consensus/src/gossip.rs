@@ -107,6 +107,8 @@ pub(crate) struct RootGossip<S> {
     pub turn: usize,
     /// Counts rounds of [`ROOT_INTERVAL`].
     pub round: u64,
+    /// Takes what is about snapshots.
+    pub keeper: mpsc::Sender<(PublicKey, Message)>,
 }
 
 impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
@@ -157,6 +159,10 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
                     }
                     let tip = self.shared.tip.borrow();
                     self.send(Recipients::All, Message::Status { height: tip.height, epoch: tip.epoch });
+                    let oldest = self.shared.oldest();
+                    if oldest > 1 {
+                        self.send(Recipients::All, Message::Oldest(oldest));
+                    }
                 }
                 if self.round.is_multiple_of(PING_ROUNDS) {
                     let nonce = context.next_u64();
@@ -259,9 +265,10 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
     async fn receive(&mut self, from: PublicKey, message: Message) {
         match message {
             Message::Status { height, epoch } => {
-                let heard = Heard { height, at_ms: self.shared.now_ms() };
+                let mut heard = Heard { height, at_ms: self.shared.now_ms(), oldest: 1 };
                 {
                     let mut peers = self.shared.peers.lock();
+                    heard.oldest = peers.get(&from).map_or(1, |before| before.oldest);
                     if peers.len() >= MAX_HEARD && !peers.contains_key(&from) {
                         peers.retain(|_, other| heard.at_ms.saturating_sub(other.at_ms) < SILENT_MS);
                     }
@@ -321,6 +328,21 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
                 let signatures = self.seal_signatures(height).await;
                 if !signatures.is_empty() {
                     self.send(Recipients::One(from), Message::Seals(signatures));
+                }
+            }
+            Message::Oldest(oldest) => {
+                if let Some(heard) = self.shared.peers.lock().get_mut(&from) {
+                    heard.oldest = oldest;
+                }
+            }
+            Message::WantHandovers(_)
+            | Message::Handovers(_)
+            | Message::WantOffer
+            | Message::Offer(_)
+            | Message::WantChunk(..)
+            | Message::Chunk(_) => {
+                if self.keeper.try_send((from, message)).is_err() {
+                    debug!("the keeper is busy, a message is dropped");
                 }
             }
             Message::Overdue(fresh) => {

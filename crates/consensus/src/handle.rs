@@ -3,18 +3,22 @@
 use crate::{
     PublicKey,
     decrees::Offered,
+    epochs::Schemes,
     gossip::SILENT_MS,
+    hold::Hold,
+    keeper::Request,
     pool::SubmitError,
-    shared::{Change, Marshal, Shared, bump},
+    shared::{Marshal, Shared, bump},
     subscription::{Subscription, execute},
 };
+use commonware_utils::channel::{mpsc, oneshot};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 use voltmesh_ledger::{
-    AuthoritySet, Block, Certificate, Decree, Epoch, EpochEnd, Error, Handover, Height, Replacement, Roster,
-    State, Transaction,
+    AuthoritySet, Block, Certificate, Checkpoint, Decree, Epoch, Error, Handover, Height, Replacement,
+    Roster, State, Transaction,
 };
 
 /// Blocks that [`Handle::roster`] executes again at most: the distance of the states that are kept, doubled once. Some 100
@@ -82,6 +86,8 @@ pub enum DecreeError {
 pub struct Handle {
     pub(crate) shared: Arc<Shared>,
     pub(crate) marshal: Marshal,
+    pub(crate) keeper: mpsc::UnboundedSender<Request>,
+    pub(crate) schemes: Schemes,
 }
 
 impl Handle {
@@ -98,7 +104,37 @@ impl Handle {
 
     /// Final blocks from `from` on, in order. At least once: after a restart name the height you have not finished.
     pub fn subscribe(&self, from: Height) -> Subscription {
-        Subscription::new(self.shared.clone(), self.marshal.clone(), from)
+        Subscription::new(self.shared.clone(), self.marshal.clone(), self.keeper.clone(), from)
+    }
+
+    /// Keeps the blocks from `from` on from being pruned until the hold is dropped or advanced: for who delivers them from
+    /// a mark of its own.
+    pub fn hold(&self, from: Height) -> Hold {
+        Hold::new(self.shared.clone(), from)
+    }
+
+    /// Height of the first final block of those that are here without a gap up to the newest one.
+    pub fn oldest(&self) -> Height {
+        Height::new(self.shared.oldest())
+    }
+
+    /// Blocks that were executed at the start of this process, after the snapshot that it began from.
+    pub fn replayed(&self) -> u64 {
+        self.shared.replayed
+    }
+
+    /// The last epoch in which this node only follows, since it may have voted there and not know for what: it joined from
+    /// a snapshot with an empty disk, or its journal of votes was given up.
+    pub fn abstains_until(&self) -> Option<Epoch> {
+        self.schemes.abstains_until().map(Epoch::new)
+    }
+
+    /// The newest snapshot with all that makes it believable, for [`crate::Config::checkpoint`] of another node. `None`
+    /// while there is none that f + 1 authorities attest.
+    pub async fn checkpoint(&self) -> Option<Checkpoint> {
+        let (sender, exported) = oneshot::channel();
+        self.keeper.send(Request::Export(sender)).ok()?;
+        exported.await.ok()?
     }
 
     /// The newest final state.
@@ -127,28 +163,14 @@ impl Handle {
     pub async fn handovers(&self) -> Vec<Handover> {
         let changes: Vec<_> =
             self.shared.handovers.lock().iter().map(|(h, change)| (*h, change.clone())).collect();
-        let mut out = Vec::new();
-        for (height, change) in changes {
-            let (header, roster) = match change {
-                Change::Epoch(header, roster) => (header, roster),
-                Change::Decree(replacement) => {
-                    out.push(Handover::Decree(replacement));
-                    continue;
-                }
-            };
-            let Some(certificate) = self.shared.certificate(&self.marshal, height).await else {
+        let mut out = self.shared.known_handovers.lock().clone();
+        let known = out.last().map(|last| last.height().get());
+        for (height, change) in changes.into_iter().filter(|(height, _)| Some(*height) > known) {
+            let Some(handover) = self.shared.handover(&self.marshal, height, change).await else {
                 self.shared.want_certificate(height);
                 break;
             };
-            let seal = if self.shared.finalised().genesis().has_committee() {
-                let Some(seal) = self.shared.seal(&self.marshal, height).await else { break };
-                Some(seal)
-            } else {
-                None
-            };
-            let committee = roster.committee().map(|set| AuthoritySet::clone(set));
-            let authorities = AuthoritySet::clone(&roster.authorities);
-            out.push(EpochEnd { header, certificate, authorities, committee, seal }.into());
+            out.push(handover);
         }
         out
     }

@@ -9,6 +9,10 @@
 //! what the ledger fixed two epochs before. Where a committee votes, its epochs begin only after more than two thirds of
 //! all authorities have sealed the block before, and as many sign each root.
 //!
+//! To run for years a node writes a snapshot of its state every so many blocks, starts from the newest one, prunes what is
+//! older than wanted and held by nobody, and joins from a peer's snapshot where first blocks are gone. Damage on disk stops
+//! it; it is repaired only when somebody asks for it.
+//!
 //! Deliberately lacks: what a transaction means (`ledger`), leaders by quality of service and evidence against
 //! misbehaviour on the ledger (misbehaviour is only counted so far), protection of a node whose disk was lost: it must
 //! come back under a rotated key.
@@ -31,18 +35,25 @@
 mod adversary;
 mod application;
 mod audience;
+mod ballots;
 mod boundaries;
 mod chain;
 mod config;
 mod decrees;
+mod driver;
 mod elector;
 mod epochs;
+mod error;
 mod gossip;
 mod handle;
 pub mod harness;
+mod hold;
+mod join;
+mod keeper;
 mod message;
 pub mod network;
 mod node;
+mod offer;
 mod overdue;
 pub mod pbft;
 mod peers;
@@ -50,7 +61,9 @@ mod pool;
 pub mod pow;
 mod promise;
 mod protocol;
+mod repair;
 mod reporter;
+mod restore;
 mod roots;
 mod round_trips;
 mod seals;
@@ -59,13 +72,16 @@ pub mod sockets;
 mod store;
 mod subscription;
 pub mod testing;
+mod vault;
 mod votes;
 mod watch;
 
 pub use config::Config;
+pub use error::StartError;
 pub use handle::{DecreeError, DecreeProgress, Handle, Latency, Peer, SealProgress};
+pub use hold::Hold;
 pub use network::{AddressBook, Channels, Network};
-pub use node::{Node, StartError};
+pub use node::Node;
 pub use pool::{MAX_ANCHORS, MAX_REGISTRY, SubmitError};
 pub use protocol::{Detours, Final, Replica, Running};
 pub use subscription::{Finalized, Subscription};

@@ -1,12 +1,15 @@
 //! What nodes tell each other beside consensus, on [`crate::network::ROOTS`].
 
 use crate::{
+    offer::{Chunk, MAX_HANDOVERS_SENT, Offer},
     overdue::{MAX_OVERDUE, Overdue},
     roots::MAX_ASKED,
 };
 use bytes::BufMut;
 use commonware_codec::{Buf, EncodeSize, Error, RangeCfg, Read, ReadExt as _, Write};
-use voltmesh_ledger::{Certificate, MAX_AUTHORITIES, MAX_CUTS, Replacement, RootReceipt, SealSignature};
+use voltmesh_ledger::{
+    Certificate, Handover, MAX_AUTHORITIES, MAX_CUTS, Replacement, RootReceipt, SealSignature,
+};
 
 /// Most signatures in one message: an answer to a full question, where a committee votes. 64 × 86 × 112 B = 602 KiB.
 const MAX_RECEIPTS: usize = MAX_ASKED * (2 * MAX_AUTHORITIES / 3 + 1);
@@ -30,6 +33,20 @@ pub(crate) enum Message {
     Pong(u64),
     /// Transactions that wait at the sender for too long.
     Overdue(Vec<Overdue>),
+    /// Height of the first block that the sender still holds; sent with its status once it has pruned.
+    Oldest(u64),
+    /// Asks for the hand-overs after that height.
+    WantHandovers(u64),
+    /// Some of them, in order.
+    Handovers(Vec<Handover>),
+    /// Asks which snapshot there is.
+    WantOffer,
+    /// The newest one.
+    Offer(Box<Offer>),
+    /// Asks for a piece of the snapshot at that height.
+    WantChunk(u64, u32),
+    /// The piece.
+    Chunk(Chunk),
     /// Signatures that seal the last block of an epoch; at most 128 × 144 B = 18 KiB.
     Seals(Vec<SealSignature>),
     /// Asks for those of the block at this height.
@@ -80,24 +97,50 @@ impl Write for Message {
                 7u8.write(buf);
                 list.write(buf);
             }
-            Self::Seals(list) => {
+            Self::Oldest(height) => {
                 8u8.write(buf);
+                height.write(buf);
+            }
+            Self::WantHandovers(after) => {
+                9u8.write(buf);
+                after.write(buf);
+            }
+            Self::Handovers(handovers) => {
+                10u8.write(buf);
+                handovers.write(buf);
+            }
+            Self::WantOffer => 11u8.write(buf),
+            Self::Offer(offer) => {
+                12u8.write(buf);
+                offer.write(buf);
+            }
+            Self::WantChunk(height, index) => {
+                13u8.write(buf);
+                height.write(buf);
+                index.write(buf);
+            }
+            Self::Chunk(chunk) => {
+                14u8.write(buf);
+                chunk.write(buf);
+            }
+            Self::Seals(list) => {
+                15u8.write(buf);
                 list.write(buf);
             }
             Self::WantSeals(height) => {
-                9u8.write(buf);
+                16u8.write(buf);
                 height.write(buf);
             }
             Self::Decree(replacement) => {
-                10u8.write(buf);
+                17u8.write(buf);
                 replacement.write(buf);
             }
             Self::WantDecree(height) => {
-                11u8.write(buf);
+                18u8.write(buf);
                 height.write(buf);
             }
             Self::Cuts(cuts) => {
-                12u8.write(buf);
+                19u8.write(buf);
                 cuts.write(buf);
             }
         }
@@ -110,7 +153,13 @@ impl EncodeSize for Message {
             Self::Status { .. } => 16,
             Self::Receipts(receipts) => receipts.encode_size(),
             Self::WantReceipts(heights) | Self::WantCertificates(heights) => heights.encode_size(),
-            Self::Ping(_) | Self::Pong(_) | Self::WantSeals(_) | Self::WantDecree(_) => 8,
+            Self::Ping(_) | Self::Pong(_) | Self::Oldest(_) | Self::WantHandovers(_) => 8,
+            Self::Handovers(handovers) => handovers.encode_size(),
+            Self::WantOffer => 0,
+            Self::Offer(offer) => offer.encode_size(),
+            Self::WantChunk(..) => 12,
+            Self::Chunk(chunk) => chunk.encode_size(),
+            Self::WantSeals(_) | Self::WantDecree(_) => 8,
             Self::Decree(replacement) => replacement.encode_size(),
             Self::Cuts(cuts) => cuts.encode_size(),
             Self::Overdue(list) => list.encode_size(),
@@ -134,11 +183,18 @@ impl Read for Message {
             5 => Self::Ping(u64::read(buf)?),
             6 => Self::Pong(u64::read(buf)?),
             7 => Self::Overdue(Vec::read_cfg(buf, &(RangeCfg::from(0..=MAX_OVERDUE), ()))?),
-            8 => Self::Seals(Vec::read_cfg(buf, &(RangeCfg::from(0..=MAX_AUTHORITIES), ()))?),
-            9 => Self::WantSeals(u64::read(buf)?),
-            10 => Self::Decree(Box::new(Replacement::read(buf)?)),
-            11 => Self::WantDecree(u64::read(buf)?),
-            12 => Self::Cuts(Vec::read_cfg(buf, &(RangeCfg::from(0..=MAX_CUTS), ((), ())))?),
+            8 => Self::Oldest(u64::read(buf)?),
+            9 => Self::WantHandovers(u64::read(buf)?),
+            10 => Self::Handovers(Vec::read_cfg(buf, &(RangeCfg::from(0..=MAX_HANDOVERS_SENT), ()))?),
+            11 => Self::WantOffer,
+            12 => Self::Offer(Box::new(Offer::read(buf)?)),
+            13 => Self::WantChunk(u64::read(buf)?, u32::read(buf)?),
+            14 => Self::Chunk(Chunk::read(buf)?),
+            15 => Self::Seals(Vec::read_cfg(buf, &(RangeCfg::from(0..=MAX_AUTHORITIES), ()))?),
+            16 => Self::WantSeals(u64::read(buf)?),
+            17 => Self::Decree(Box::new(Replacement::read(buf)?)),
+            18 => Self::WantDecree(u64::read(buf)?),
+            19 => Self::Cuts(Vec::read_cfg(buf, &(RangeCfg::from(0..=MAX_CUTS), ((), ())))?),
             other => return Err(Error::InvalidEnum(other)),
         })
     }
@@ -172,15 +228,22 @@ mod tests {
         check(Message::Ping(9), "050000000000000009");
         check(Message::Pong(9), "060000000000000009");
         let seal = SealSignature::sign(&network.genesis().digest(), network.authority(0), &header);
-        check(Message::Seals(vec![seal]), "0801000000000000000000000000000000");
-        check(Message::WantSeals(7), "090000000000000007");
+        check(Message::Seals(vec![seal]), "0f01000000000000000000000000000000");
+        check(Message::WantSeals(7), "100000000000000007");
         let state = voltmesh_ledger::State::new(network.genesis());
         let decree = network.decree(&state, &[0, 1, 2, 3]);
         let replacement = network.replacement(decree, &network.genesis().authorities, &[0, 2]);
-        check(Message::Decree(Box::new(replacement)), "0a");
-        check(Message::WantDecree(7), "0b0000000000000007");
-        check(Message::Cuts(vec![(7, 2)]), "0c0100000000000000070000000000000002");
-        assert!(Message::decode(bytes::Bytes::from_static(&[13])).is_err());
+        check(Message::Decree(Box::new(replacement)), "11");
+        check(Message::WantDecree(7), "120000000000000007");
+        check(Message::Cuts(vec![(7, 2)]), "130100000000000000070000000000000002");
+        check(Message::Oldest(9), "080000000000000009");
+        check(Message::WantHandovers(9), "090000000000000009");
+        check(Message::Handovers(Vec::new()), "0a00");
+        check(Message::WantOffer, "0b");
+        check(Message::WantChunk(9, 1), "0d000000000000000900000001");
+        let bytes = bytes::Bytes::from_static(&[7; 3]);
+        check(Message::Chunk(Chunk { height: 9, index: 1, bytes }), "0e00000000000000090000000103070707");
+        assert!(Message::decode(bytes::Bytes::from_static(&[20])).is_err());
         assert!(Message::decode(Message::WantReceipts(vec![0; MAX_ASKED + 1]).encode()).is_err());
     }
 }

@@ -40,6 +40,21 @@ impl<P: AddressableManager<PublicKey = PublicKey>> PeerSet<P> {
         }
     }
 
+    /// Learns from a state what [`Self::learn`] would have from all blocks before it.
+    pub fn inherit(&mut self, state: &State) {
+        for old in self.addresses.keys().cloned().collect::<Vec<_>>() {
+            let Some(address) = self.addresses.get(&old).cloned() else { continue };
+            // A chain of rotations; a retired key never returns, so it ends.
+            let mut key = &old;
+            while let Some(new) = state.successors().get(key) {
+                self.addresses.entry(new.clone()).or_insert_with(|| address.clone());
+                key = new;
+            }
+        }
+        self.seen.extend(state.admitted().keys().cloned());
+        self.seen.extend(state.retired().iter().cloned());
+    }
+
     /// Notes who serves after the block of `state`, without changing connections: while blocks are replayed.
     pub fn note(&mut self, state: &State) -> BTreeSet<PublicKey> {
         let epoch = state.epoch();

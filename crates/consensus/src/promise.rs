@@ -1,6 +1,6 @@
 //! The promise to follow a decree, on disk: a node that forgot it could vote for the old committee's blocks again.
 
-use crate::node::StartError;
+use crate::error::StartError;
 use commonware_codec::{Copying, DecodeExt as _, Encode as _, RangeCfg};
 use commonware_storage::{Context, metadata};
 use commonware_utils::sequence::U64;

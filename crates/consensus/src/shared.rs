@@ -1,8 +1,8 @@
 //! What the node's tasks, its handle and its subscriptions have in common.
 
 use crate::{
-    PublicKey, chain::Chain, decrees::Decrees, overdue::OverdueList, pool::Pool, protocol::Final,
-    roots::Roots, round_trips::RoundTripTimes, seals::Seals, votes::Votes, watch,
+    PublicKey, chain::Chain, decrees::Decrees, hold::Holds, overdue::OverdueList, pool::Pool,
+    protocol::Final, roots::Roots, round_trips::RoundTripTimes, seals::Seals, votes::Votes, watch,
 };
 use commonware_consensus::marshal::{core::Mailbox, standard::Standard};
 use commonware_utils::{channel::mpsc, sync::Mutex};
@@ -13,8 +13,8 @@ use std::{
 };
 use tracing::debug;
 use voltmesh_ledger::{
-    AuthoritySet, Block, Certificate, Checked, Digest, Header, Height, Mandate, Replacement, Roster, Scheme,
-    Seal, State, Transaction,
+    AuthoritySet, Block, Certificate, Checked, Digest, EpochEnd, Handover, Header, Height, Mandate,
+    Replacement, Roster, Scheme, Seal, State, Transaction,
 };
 
 /// Marshal, as this node uses it.
@@ -40,6 +40,8 @@ pub(crate) struct Tip {
 pub(crate) struct Heard {
     pub height: u64,
     pub at_ms: u64,
+    /// First block that it still holds.
+    pub oldest: u64,
 }
 
 /// Numbers for status pages.
@@ -98,7 +100,9 @@ pub(crate) struct Shared {
     pub decrees: Mutex<Decrees>,
     /// Rosters by the first epoch in which their sets serve; each until the next entry.
     pub rosters: Mutex<BTreeMap<u64, Arc<Roster>>>,
-    /// By height of the block that made them.
+    /// Hand-overs whose certificates are known, in order; on disk as well.
+    pub known_handovers: Mutex<Vec<Handover>>,
+    /// Changes of authorities and voters by height of the block that made them; without those known.
     pub handovers: Mutex<BTreeMap<u64, Change>>,
     /// Certificates that blocks may embed.
     pub votes: Mutex<Votes>,
@@ -113,6 +117,12 @@ pub(crate) struct Shared {
     pub listeners: Mutex<Vec<mpsc::UnboundedSender<Final>>>,
     /// Height that was final when this process started.
     pub restored: u64,
+    /// Blocks that this process executed to get there.
+    pub replayed: u64,
+    /// Height of the first block of those without a gap up to the newest one.
+    pub oldest: Mutex<u64>,
+    /// What must not be pruned.
+    pub holds: Mutex<Holds>,
     /// Counts up when the pool has something new.
     pub pooled: watch::Sender<u64>,
     /// Counts up when root signatures or certificates arrived.
@@ -142,12 +152,16 @@ impl Shared {
             votes: Mutex::default(),
             overdue: Mutex::new(OverdueList::new(chain_id)),
             round_trips: Mutex::default(),
+            known_handovers: Mutex::default(),
             handovers: Mutex::default(),
             peers: Mutex::default(),
             counts: Mutex::default(),
             certificates: Mutex::default(),
             listeners: Mutex::default(),
             restored: tip.height,
+            replayed: 0,
+            oldest: Mutex::new(1),
+            holds: Mutex::default(),
             pooled: watch::Sender::new(0),
             signed: watch::Sender::new(0),
             sealed: watch::Sender::new(0),
@@ -179,6 +193,11 @@ impl Shared {
         let at = SystemTime::UNIX_EPOCH + Duration::from_millis(at_ms);
         let mut listeners = self.listeners.lock();
         listeners.retain(|listener| listener.send(Final { block: block.clone(), digest, at }).is_ok());
+    }
+
+    /// Height of the first block of those without a gap up to the newest one.
+    pub fn oldest(&self) -> u64 {
+        *self.oldest.lock()
     }
 
     pub fn finalised(&self) -> Arc<State> {
@@ -264,6 +283,23 @@ impl Shared {
             Some(Mandate::Decree(replacement)) => Some(Replacement::clone(replacement)),
             Some(Mandate::Seal(_)) | None => None,
         }
+    }
+
+    /// A change of authorities or voters at `height` with what makes it believable, if that is here.
+    pub async fn handover(&self, marshal: &Marshal, height: u64, change: Change) -> Option<Handover> {
+        let (header, roster) = match change {
+            Change::Epoch(header, roster) => (header, roster),
+            Change::Decree(replacement) => return Some(Handover::Decree(replacement)),
+        };
+        let certificate = self.certificate(marshal, height).await?;
+        let seal = if self.finalised().genesis().has_committee() {
+            Some(self.seal(marshal, height).await?)
+        } else {
+            None
+        };
+        let committee = roster.committee().map(|set| AuthoritySet::clone(set));
+        let authorities = AuthoritySet::clone(&roster.authorities);
+        Some(EpochEnd { header, certificate, authorities, committee, seal }.into())
     }
 
     /// Whether f + 1 of `authorities`, this node included, have said since its start how far they are.

@@ -2,10 +2,13 @@
 
 use crate::{
     chain::Executed,
+    keeper::Request,
     shared::{Marshal, Shared},
 };
 use commonware_cryptography::Digestible as _;
+use commonware_utils::channel::{mpsc, oneshot};
 use std::{collections::VecDeque, sync::Arc};
+use tracing::warn;
 use voltmesh_ledger::{Block, Certificate, Header, Height, LogEntry, RootReceipt, State};
 
 /// Blocks without a certificate of their own after which one is asked for.
@@ -33,10 +36,14 @@ pub struct Finalized {
 
 /// Delivers final blocks one after the other, from the height that [`crate::Handle::subscribe`] was given.
 ///
+/// It begins later, or leaves a gap, only if blocks are not here any more or never were: they were pruned and nobody held
+/// them ([`crate::Handle::hold`]), or this node joined from a snapshot. Who must know compares heights.
+///
 /// Nothing is lost if the future of [`Self::next`] is dropped before it is ready.
 pub struct Subscription {
     shared: Arc<Shared>,
     marshal: Marshal,
+    keeper: mpsc::UnboundedSender<Request>,
     /// The state before `group`.
     before: Option<Arc<State>>,
     /// Blocks that wait for a certificate of theirs or of a later one.
@@ -48,10 +55,16 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    pub(crate) fn new(shared: Arc<Shared>, marshal: Marshal, from: Height) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        marshal: Marshal,
+        keeper: mpsc::UnboundedSender<Request>,
+        from: Height,
+    ) -> Self {
         Self {
             shared,
             marshal,
+            keeper,
             before: None,
             group: Vec::new(),
             certificate: None,
@@ -68,8 +81,12 @@ impl Subscription {
                 return Some(finalized);
             }
             self.restore().await?;
-            while self.certificate.is_none() {
+            if self.before.is_none() {
+                continue;
+            }
+            if self.certificate.is_none() {
                 self.extend().await?;
+                continue;
             }
             let signatures = self.signatures().await?;
             self.release(signatures);
@@ -84,13 +101,48 @@ impl Subscription {
         let mut tip = self.shared.tip.subscribe();
         tip.wait_for(|tip| tip.stopped || tip.height + 1 >= self.next).await.ok()?;
         self.alive()?;
-        let mut state = self.shared.chain.lock().checkpoint(self.next - 1)?;
+        let kept = self.shared.chain.lock().checkpoint(self.next - 1);
+        let mut state = match kept.filter(|state| state.height().get() + 1 >= self.shared.oldest()) {
+            Some(state) => state,
+            None => {
+                let (sender, loaded) = oneshot::channel();
+                self.keeper.send(Request::Load(self.next - 1, sender)).ok()?;
+                loaded.await.ok()??
+            }
+        };
+        if state.height().get() >= self.next {
+            warn!(
+                from = self.next,
+                to = state.height().get() + 1,
+                "blocks are not here any more, so they are left out"
+            );
+            self.next = state.height().get() + 1;
+            return Some(());
+        }
         while state.height().get() + 1 < self.next {
-            let block = self.marshal.get_block(state.height().next()).await?;
+            let Some(block) = self.marshal.get_block(state.height().next()).await else {
+                return self.news().await;
+            };
             state = Arc::new(execute(&state, block.inner()).0);
         }
         self.before = Some(state);
         Some(())
+    }
+
+    /// What comes next is gone: begins anew with what there is.
+    async fn skip(&mut self) -> Option<()> {
+        self.next -= self.group.len() as u64;
+        self.group.clear();
+        self.before = None;
+        self.news().await
+    }
+
+    /// Waits for the next final block.
+    async fn news(&self) -> Option<()> {
+        let mut tip = self.shared.tip.subscribe();
+        self.alive()?;
+        tip.changed().await.ok()?;
+        self.alive()
     }
 
     /// Adds the next block to the group, and looks whether it is the one with the certificate.
@@ -115,7 +167,9 @@ impl Subscription {
         let executed = match recent {
             Some(executed) => executed,
             None => {
-                let block = self.marshal.get_block(Height::new(self.next)).await?;
+                let Some(block) = self.marshal.get_block(Height::new(self.next)).await else {
+                    return self.skip().await;
+                };
                 let state =
                     self.group.last().map(|last| last.state.clone()).or_else(|| self.before.clone())?;
                 let (state, entries) = execute(&state, block.inner());

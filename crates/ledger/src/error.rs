@@ -238,6 +238,14 @@ pub enum Error {
         /// What does not fit.
         why: &'static str,
     },
+    /// A snapshot is damaged, or not of the block that it names. Take another one.
+    #[error("snapshot at height {height}: {why}")]
+    Snapshot {
+        /// Height of its header; 0 if it cannot be read that far.
+        height: Height,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// Nothing is known of the authorities of that epoch.
     #[error("authorities of epoch {0} are not known")]
     UnknownEpoch(Epoch),

@@ -66,7 +66,9 @@ impl Handover {
     /// Whether the other one says the same, perhaps by other signatures.
     pub(crate) fn says(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Epoch(a), Self::Epoch(b)) => a.header == b.header,
+            (Self::Epoch(a), Self::Epoch(b)) => {
+                (&a.header, &a.authorities, &a.committee) == (&b.header, &b.authorities, &b.committee)
+            }
             (Self::Decree(a), Self::Decree(b)) => a.decree.digest() == b.decree.digest(),
             _ => false,
         }

@@ -31,6 +31,7 @@
 mod block;
 mod calendar;
 mod certificate;
+mod checkpoint;
 mod decree;
 mod draft;
 mod election;
@@ -50,6 +51,7 @@ mod schedule;
 mod seal;
 mod sequence;
 mod signatures;
+mod snapshot;
 mod state;
 pub mod testing;
 mod transaction;
@@ -58,6 +60,7 @@ mod trust;
 pub use block::{Block, Header, MAX_BLOCK_BYTES, MAX_TRANSACTIONS};
 pub use calendar::{Calendar, MAX_CUTS};
 pub use certificate::{Certificate, Finalization, MAX_CERTIFICATE_BYTES};
+pub use checkpoint::{Attestation, Checkpoint, MAX_CHECKPOINT_BYTES, believe};
 pub use decree::{Decree, MAX_EPOCHS_SKIPPED, MAX_REPLACEMENT_BYTES, Replacement};
 pub use election::{Leaders, MAX_ANCESTORS, PERFECT, PROBATION, Quarantine, Roster, Standing};
 pub use error::Error;
@@ -80,6 +83,7 @@ pub use schedule::MAX_RETIRED;
 pub use seal::{Seal, SealSignature};
 pub use sequence::SEQUENCE_WINDOW;
 pub use signatures::Signatures;
+pub use snapshot::{MAX_SNAPSHOT_BYTES, Snapshot};
 pub use state::{Built, Checked, LogEntry, State};
 pub use transaction::{
     Action, Anchor, Commitment, MAX_ACTIONS, MAX_ANCHORS_PER_AUTHORITY, MAX_BATCHES_PER_ANCHOR,

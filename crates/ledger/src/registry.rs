@@ -55,7 +55,8 @@ impl Default for Registry {
 }
 
 impl Registry {
-    fn from_entries(entries: Vec<Entry>) -> Self {
+    /// Of entries in order of their commitments, none twice.
+    pub(crate) fn from_entries(entries: Vec<Entry>) -> Self {
         let levels = Arc::new(levels(&entries));
         Self { entries: Arc::new(entries), levels }
     }

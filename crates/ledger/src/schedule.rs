@@ -5,7 +5,10 @@ use crate::{
     error::Error,
     keys::{AuthoritySet, Epoch, PublicKey},
 };
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// Most keys that a chain retires: 2^16 × 32 B = 2 MiB.
 pub const MAX_RETIRED: usize = 1 << 16;
@@ -26,6 +29,8 @@ pub(crate) struct Schedule {
     pub admitted: Arc<AuthoritySet>,
     /// Were admitted once and are not any more.
     pub retired: Arc<BTreeSet<PublicKey>>,
+    /// Of the retired, those that were rotated, and the keys that took their places.
+    pub successors: Arc<BTreeMap<PublicKey, PublicKey>>,
 }
 
 impl Schedule {
@@ -39,6 +44,7 @@ impl Schedule {
             planned: first,
             admitted,
             retired: Arc::default(),
+            successors: Arc::default(),
         }
     }
 
@@ -95,8 +101,9 @@ impl Schedule {
 
     pub fn rotate(&mut self, old: &PublicKey, new: PublicKey) -> Result<(), Error> {
         self.not_retired(&new)?;
-        let admitted = self.admitted.replace(old, new)?;
+        let admitted = self.admitted.replace(old, new.clone())?;
         self.retire(old)?;
+        Arc::make_mut(&mut self.successors).insert(old.clone(), new);
         self.admitted = Arc::new(admitted);
         Ok(())
     }

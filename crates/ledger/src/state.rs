@@ -17,7 +17,10 @@ use crate::{
     transaction::{Commitment, Transaction},
 };
 use commonware_cryptography::Digestible as _;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use voltmesh_telemetry::{
     BatchId, Timestamp,
     merkle::{Frontier, Inclusion, leaf_hash},
@@ -196,6 +199,16 @@ impl State {
     /// Whom the operators have admitted, in quarantine or not.
     pub fn admitted(&self) -> &Arc<AuthoritySet> {
         &self.schedule.admitted
+    }
+
+    /// Keys that were admitted once and are not any more.
+    pub fn retired(&self) -> &BTreeSet<PublicKey> {
+        &self.schedule.retired
+    }
+
+    /// Of [`Self::retired`], those that were rotated, and the keys that took their places.
+    pub fn successors(&self) -> &BTreeMap<PublicKey, PublicKey> {
+        &self.schedule.successors
     }
 
     /// What blocks so far say of an admitted authority. `None` of one that no block has told of yet.

@@ -94,6 +94,11 @@ impl Trust {
         &self.calendar
     }
 
+    /// First epochs of new authorities or voters, in order.
+    pub fn changes(&self) -> impl Iterator<Item = Epoch> {
+        self.sets.keys().copied()
+    }
+
     fn sets_for(&self, epoch: Epoch) -> Option<&Sets> {
         self.sets.range(..=epoch).next_back().map(|(_, sets)| sets)
     }

@@ -5,6 +5,7 @@ mod attacks;
 mod committee;
 mod decrees;
 mod election;
+mod operation;
 mod seeds;
 
 use crate::{

@@ -3,7 +3,9 @@
 //! Smooth weighted round-robin: in each turn everyone gains its weight, the richest leads and pays the sum. So turns
 //! are spread evenly, never bunched. Whoever led in the last f turns waits.
 
-use crate::keys::Epoch;
+use crate::keys::{Epoch, MAX_AUTHORITIES};
+use bytes::BufMut;
+use commonware_codec::{Buf, Error as CodecError, RangeCfg, Read, ReadExt as _, Write};
 use std::sync::Arc;
 
 /// Turns per voter before the schedule repeats. The least share is 1 / (8 n), so each gets two.
@@ -128,6 +130,30 @@ fn schedule(weights: &[u64], recent: usize) -> Vec<u16> {
         turns.push(best as u16);
     }
     turns
+}
+
+impl Write for Leaders {
+    fn write(&self, buf: &mut impl BufMut) {
+        self.turns.as_slice().write(buf);
+        (self.offset as u64).write(buf);
+        self.term_length.write(buf);
+    }
+}
+
+/// With the number of voters.
+impl Read for Leaders {
+    type Cfg = usize;
+
+    fn read_cfg(buf: &mut impl Buf, voters: &usize) -> Result<Self, CodecError> {
+        let most = RangeCfg::from(1..=TURNS_PER_VOTER * MAX_AUTHORITIES);
+        let turns: Vec<u16> = Vec::read_cfg(buf, &(most, ()))?;
+        let (offset, term_length) = (u64::read(buf)?, u32::read(buf)?);
+        let fits = turns.iter().all(|turn| usize::from(*turn) < *voters);
+        if !fits || offset >= turns.len() as u64 || term_length == 0 {
+            return Err(CodecError::Invalid("voltmesh_ledger::Leaders", "turns that nobody can have"));
+        }
+        Ok(Self { turns: Arc::new(turns), offset: offset as usize, term_length })
+    }
 }
 
 #[cfg(test)]

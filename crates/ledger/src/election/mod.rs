@@ -4,10 +4,12 @@
 //! epoch e. A header commits to all of it, so nodes that came to different scores refuse each other's blocks: they may
 //! stall, never fork.
 
+mod codec;
 mod leaders;
 mod roster;
 mod score;
 
+pub(crate) use codec::{read_map, some_set, unordered, write_map, write_set};
 pub use leaders::Leaders;
 pub use roster::Roster;
 pub use score::PERFECT;

@@ -346,3 +346,21 @@ fn operators_and_authorities_may_change_around_a_decree() {
     chain.advance_to(30);
     assert_eq!(chain.trust().authorities_for(Epoch::new(5)), chain.state.authorities_for(Epoch::new(5)));
 }
+
+#[test]
+fn a_snapshot_knows_of_decrees() {
+    let mut chain = Chain::of(network());
+    chain.advance_to(7);
+    let epoch_start = chain.state.block();
+    chain.replace(&[3, 4, 5, 6]);
+    let snapshot = voltmesh_ledger::Snapshot { state: chain.state.clone(), epoch_start };
+    let genesis = chain.network.genesis();
+    let read = voltmesh_ledger::Snapshot::from_bytes(genesis, &snapshot.to_bytes()).expect("it was written");
+    assert_eq!(read.state.calendar(), chain.state.calendar());
+    let mut state = read.state;
+    chain.advance_to(30);
+    for block in &chain.blocks[8..] {
+        state = state.execute_final(&block.block).expect("goes on").0;
+    }
+    assert_eq!(state.header(), chain.state.header());
+}

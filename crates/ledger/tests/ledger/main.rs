@@ -8,4 +8,5 @@ mod evidence;
 mod golden;
 mod proof;
 mod registry;
+mod snapshot;
 mod trust;
