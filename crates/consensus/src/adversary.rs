@@ -136,7 +136,8 @@ impl<S: Sender<PublicKey = PublicKey>> Adversary<S> {
     /// Blocks on the same parent, each to some of the others.
     fn lead(&mut self, round: Round, parent: &Proposal<Digest>) {
         let Some(state) = self.states.get(&parent.payload) else { return };
-        if !self.led.insert(round) {
+        // It has no seal, so it cannot begin a committee's epoch.
+        if state.needs_mandate() || !self.led.insert(round) {
             return;
         }
         let time = state.time().as_millis();

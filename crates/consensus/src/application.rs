@@ -15,7 +15,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 use tracing::{debug, warn};
-use voltmesh_ledger::{Block, Built, Digest, Error, MAX_BLOCK_BYTES, Scheme, State, Timestamp, Transaction};
+use voltmesh_ledger::{
+    Block, Built, Digest, Epoch, Error, MAX_BLOCK_BYTES, Mandate, Scheme, State, Timestamp, Transaction,
+};
 
 /// While a proposal with transactions is not final, the next one is not held back longer than this: its votes also make
 /// the earlier one final.
@@ -54,6 +56,17 @@ impl Proposer {
             state = self.execute(&state, &block)?.state;
         }
         Some(state)
+    }
+
+    /// What the block after `state` must embed in `epoch`, if anything. `None` if it is not here.
+    fn mandate(&self, state: &State, epoch: Epoch) -> Option<Option<Mandate>> {
+        if state.next_epoch() == epoch {
+            let seal = |height| self.shared.seals.lock().seal(height).map(Mandate::Seal);
+            return if state.needs_mandate() { seal(state.height().get()).map(Some) } else { Some(None) };
+        }
+        let decrees = self.shared.decrees.lock();
+        let replacement = decrees.in_force(state).filter(|replacement| replacement.decree.epoch == epoch)?;
+        Some(Some(Mandate::Decree(Box::new(replacement.clone()))))
     }
 
     /// Counts what an authority's share of a block had no room for.
@@ -113,6 +126,7 @@ impl<E: Clock> Application<E> for Proposer {
     ) -> Option<Digested<Block>> {
         let parent = ancestry.peek()?.clone();
         let state = self.state_after(ancestry).await?;
+        let mandate = self.mandate(&state, context.round.epoch())?;
         // A parent whose time is ahead of our clock must not make us wait longer than any other.
         let parent_time =
             SystemTime::UNIX_EPOCH + Duration::from_millis(parent.inner().header().time.as_millis());
@@ -133,7 +147,7 @@ impl<E: Clock> Application<E> for Proposer {
             let votes = self.shared.votes.lock().newest(state.ancestors());
             let view = context.round.view().get();
             let Built { block, state: next, entries, rejected } =
-                state.build_in(view, votes, candidates, now_ms);
+                state.build_opening(mandate.clone(), view, votes, candidates, now_ms);
             if !block.transactions().is_empty() || now >= latest {
                 self.note_quota(&rejected);
                 debug!(height = %block.height(), bytes = block.encode_size(), "block built");
@@ -166,6 +180,10 @@ impl<E: Clock> Application<E> for Proposer {
         let found = block.inner().header().view;
         if found != view.round.view().get() {
             warn!(leader = %view.leader, found, round = %view.round, "proposal names another view than its own");
+            return false;
+        }
+        if block.inner().header().epoch != view.round.epoch() {
+            warn!(leader = %view.leader, round = %view.round, "proposal names another epoch than its own");
             return false;
         }
         let Some(parent) = self.state_after(ancestry).await else {

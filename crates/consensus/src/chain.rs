@@ -122,6 +122,13 @@ impl Chain {
         self.recent.get(&height).cloned()
     }
 
+    /// The states after the final block at `height` and after the one that follows it, if both are recent.
+    pub fn around(&self, height: u64) -> Option<[Arc<State>; 2]> {
+        let after = |height| self.recent.get(&height).map(|executed| executed.state.clone());
+        let first = after(height).or_else(|| self.checkpoints.get(&height).cloned())?;
+        Some([first, after(height + 1)?])
+    }
+
     /// The newest state kept at or below `height`.
     pub fn checkpoint(&self, height: u64) -> Option<Arc<State>> {
         if let Some(executed) = self.recent.get(&height) {
@@ -169,14 +176,19 @@ impl Chain {
     pub fn finalise(&mut self, executed: Executed) {
         let height = executed.block.header().height.get();
         assert_eq!(height, self.height() + 1, "final blocks come one after the other");
+        // An epoch begins after the last one has ended, or by a decree after any block.
+        let state = &executed.state;
+        if state.epoch() != self.finalised.epoch() {
+            self.last_before.insert(state.epoch().get(), self.digest);
+        }
+        if state.begins_epoch() {
+            self.last_before.insert(state.next_epoch().get(), executed.digest);
+        }
+        while self.last_before.len() > 2 {
+            self.last_before.pop_first();
+        }
         self.finalised = executed.state.clone();
         self.digest = executed.digest;
-        if executed.state.genesis().ends_epoch(executed.state.height()) {
-            self.last_before.insert(executed.state.epoch().get() + 1, executed.digest);
-            if self.last_before.len() > 2 {
-                self.last_before.pop_first();
-            }
-        }
         if height.is_multiple_of(CHECKPOINT << self.thinned) {
             self.checkpoints.insert(height, executed.state.clone());
         }

@@ -2,11 +2,13 @@
 
 use crate::{
     PublicKey,
+    boundaries::Boundaries,
     chain::{Chain, Executed},
     epochs::{Ahead, Epochs, Schemes},
-    gossip,
+    gossip::{self, SILENT_MS},
     keeper::{Joined, Request},
     peers::PeerSet,
+    promise::Promise,
     reporter::Finalised,
     restore::settle_authorities,
     roots::Roots,
@@ -21,8 +23,11 @@ use commonware_runtime::{Clock, Metrics, Spawner, Storage};
 use commonware_utils::{Acknowledgement as _, acknowledgement::Exact, channel::mpsc};
 use rand::rand_core::CryptoRng;
 use std::sync::Arc;
-use tracing::{debug, info};
-use voltmesh_ledger::{Block, PrivateKey, RootReceipt, RoundTrips, State, Transaction};
+use tracing::{debug, error, info, warn};
+use voltmesh_ledger::{
+    Block, Height, Mandate, PrivateKey, Replacement, RootReceipt, RoundTrips, SealSignature, State,
+    Transaction,
+};
 
 /// See the module's first line.
 pub(crate) struct Driver<E, S, P, B>
@@ -35,6 +40,9 @@ where
     pub schemes: Schemes,
     pub peers: PeerSet<P>,
     pub epochs: Epochs<E, S, B>,
+    pub boundaries: Boundaries,
+    /// Only where a committee votes.
+    pub promise: Option<Promise<E>>,
     pub key: PrivateKey,
     pub signed: mpsc::UnboundedSender<gossip::Event>,
     /// Whether this node signs log roots.
@@ -63,6 +71,7 @@ where
         mut peers: mpsc::UnboundedReceiver<(u64, PublicKey)>,
         mut joined: mpsc::UnboundedReceiver<Joined>,
     ) {
+        let mut sealed = self.shared.sealed.subscribe();
         if !self.enter().await {
             return;
         }
@@ -79,24 +88,112 @@ where
                     break;
                 }
             },
-            Some((epoch, (from, _))) = votes.recv() else break => self.epochs.ahead(epoch, from),
-            Some((epoch, (from, _))) = certificates.recv() else break => self.epochs.ahead(epoch, from),
-            Some((epoch, from)) = peers.recv() else break => self.epochs.ahead(epoch, from),
+            Some((epoch, (from, _))) = votes.recv() else break => self.voted(epoch, from),
+            Some((epoch, (from, _))) = certificates.recv() else break => self.voted(epoch, from),
+            Some((epoch, from)) = peers.recv() else break => self.ahead(epoch, from),
+            Ok(()) = sealed.changed() else break => {
+                if !self.enter().await {
+                    break;
+                }
+            },
             () = self.epochs.ended() => break,
         }
     }
 
-    /// Starts the engine of the epoch that the next block belongs to, unless it runs. False if the node is ending.
+    /// Starts the engine of the epoch that the next block belongs to, unless it runs or may not yet: a committee's needs
+    /// the seal of the block before, and no decree against it. False if the node is ending.
     async fn enter(&mut self) -> bool {
         let state = self.shared.finalised();
-        let genesis = state.genesis();
-        let epoch = genesis.epoch_of(state.height().next()).get();
+        if let Some(decree) = self.shared.decrees.lock().replaced() {
+            error!(
+                after = %decree.after,
+                "what the old committee made final after this block counts for nothing, since its operators replaced it: wipe this node's ledger and come back under a rotated key"
+            );
+            return false;
+        }
+        if let Some(entered) = self.follow(&state).await {
+            return entered;
+        }
+        let epoch = state.next_epoch().get();
         if self.epochs.current() == Some(epoch) {
+            return true;
+        }
+        if state.needs_mandate() && !self.seal(&state) {
+            self.epochs.pause(epoch).await;
+            return true;
+        }
+        let heard = self.shared.has_heard(&state.stalled().authorities);
+        if !self.shared.decrees.lock().has_listened(heard, self.shared.now_ms()) {
+            self.epochs.pause(epoch).await;
             return true;
         }
         // The engine begins from the last block before its epoch, which in a restart is not the newest one.
         let last = self.shared.chain.lock().last_before_epoch();
         self.epochs.enter(epoch, last).await
+    }
+
+    /// Votes of a later epoch. Where decrees may cut epochs short, only the peers' calendars say what to ask them for.
+    fn voted(&self, epoch: u64, from: PublicKey) {
+        if !self.shared.finalised().genesis().has_committee() {
+            self.epochs.ahead(epoch, from, None);
+        }
+    }
+
+    /// `from` is in a later epoch.
+    fn ahead(&self, epoch: u64, from: PublicKey) {
+        let state = self.shared.finalised();
+        let cut = {
+            let decrees = self.shared.decrees.lock();
+            let followed = decrees.in_force(&state).is_some();
+            // At the cut itself there is nothing to ask for but the decree; and whoever has left an epoch stays away.
+            let cut = decrees.next_cut(&from, state.height().get() + u64::from(followed));
+            if !followed && (cut == Some(state.height().get() + 1) || decrees.has_left(&state)) {
+                return;
+            }
+            cut.map(|first| Height::new(first - 1))
+        };
+        self.epochs.ahead(epoch, from, cut);
+    }
+
+    /// Follows the decree about the newest final block, if there is one: `None` if not, or not yet.
+    async fn follow(&mut self, state: &State) -> Option<bool> {
+        let promise = self.promise.as_mut()?;
+        let now_ms = self.shared.now_ms();
+        let ahead = self.shared.is_behind(&state.stalled().authorities, SILENT_MS);
+        let decree = self.shared.decrees.lock().to_promise(state, ahead, now_ms);
+        if let Some(decree) = decree {
+            warn!(after = %decree.after, epoch = %decree.epoch, "this node follows the operators' decree and leaves the committee");
+            // On disk before the engine stops, and both before anybody hears of it.
+            promise.keep(&decree).await;
+            self.epochs.pause(decree.epoch.get()).await;
+            let mut decrees = self.shared.decrees.lock();
+            decrees.promise(decree, state, &self.key);
+            if let Some(current) = decrees.current() {
+                let _ = self.signed.send(gossip::Event::Followed(Box::new(current.clone())));
+            }
+        }
+        let (replacement, left) = {
+            let decrees = self.shared.decrees.lock();
+            (decrees.in_force(state).cloned(), decrees.has_left(state))
+        };
+        let Some(Replacement { decree, .. }) = replacement else {
+            if left {
+                self.epochs.pause(state.next_epoch().next().get()).await;
+            }
+            return left.then_some(true);
+        };
+        let epoch = decree.epoch.get();
+        if self.epochs.current() == Some(epoch) {
+            return Some(true);
+        }
+        info!(after = %decree.after, epoch, "the operators' decree is in force");
+        self.boundaries.set(state.calendar().cut(decree.first(), decree.epoch));
+        for (epoch, roster) in (epoch..).zip(state.decreed(&decree)) {
+            let roster = Arc::new(roster);
+            self.schemes.insert(epoch, &roster);
+            self.shared.rosters.lock().insert(epoch, roster);
+        }
+        Some(self.epochs.enter(epoch, state.block()).await)
     }
 
     /// Goes on from a verified snapshot further on. False if the node is ending.
@@ -118,6 +215,8 @@ where
         let now_ms = self.shared.now_ms();
         self.shared.pool.lock().settle(&state, &[], now_ms);
         self.forget_overdue(now_ms);
+        self.boundaries.set(state.calendar().clone());
+        self.shared.decrees.lock().advance(state.height(), now_ms);
         settle_authorities(&self.shared, &self.schemes, &state);
         self.peers.inherit(&state);
         self.peers.update(&state);
@@ -138,6 +237,15 @@ where
             acknowledgement.acknowledge();
             return true;
         }
+        let decreed = block.inner().mandate().and_then(Mandate::decree);
+        if let Some(promised) = self.shared.decrees.lock().broken_by(block.height(), decreed) {
+            error!(
+                height,
+                epoch = %promised.epoch,
+                "the old committee made a block final after this node had promised to follow the operators' decree: wipe this node's ledger and come back under a rotated key"
+            );
+            return false;
+        }
         let known = self.shared.chain.lock().proposal(&block.digest());
         let executed = known.unwrap_or_else(|| {
             let (state, entries) = execute(&self.shared.finalised(), block.inner());
@@ -152,6 +260,12 @@ where
         self.shared.chain.lock().finalise(executed);
         let now_ms = self.shared.now_ms();
         self.shared.announce(&block, digest, now_ms);
+        self.shared.note_decree(&block);
+        {
+            let mut decrees = self.shared.decrees.lock();
+            decrees.advance(state.height(), now_ms);
+            decrees.take_up(&state);
+        }
         let waited = self.shared.pool.lock().settle(&state, block.transactions(), now_ms);
         self.forget_overdue(now_ms);
         {
@@ -190,7 +304,8 @@ where
     /// In the second half of each epoch: what this node has measured of the others goes to the ledger.
     fn report(&mut self, state: &State, now_ms: u64) {
         let (epoch, length) = (state.epoch(), state.genesis().epoch_length);
-        let second_half = (state.height().get() + 1) % length > length / 2;
+        let first = state.calendar().bounds(epoch).map_or(0, |(first, _)| first.get());
+        let second_half = (state.height().get() - first + 1) % length > length / 2;
         if !second_half || self.reported == Some(epoch.get()) || state.has_reported(&self.shared.me) {
             return;
         }
@@ -204,6 +319,22 @@ where
         self.shared.offer(Transaction::RoundTrips(report), state, now_ms);
     }
 
+    /// Signs the block of `state`, the last of its epoch, if this node is an authority there, and collects the others'
+    /// signatures. True if they are enough.
+    fn seal(&self, state: &State) -> bool {
+        let (header, mut seals) = (state.header(), self.shared.seals.lock());
+        let height = header.height.get();
+        if let Some(authorities) = state.authorities_for(header.epoch)
+            && seals.open(header, authorities.clone(), self.shared.now_ms())
+            && authorities.contains(&self.shared.me)
+        {
+            let signature = SealSignature::sign(&self.shared.chain_id, &self.key, header);
+            seals.add(signature.clone());
+            let _ = self.signed.send(gossip::Event::Sealed(signature));
+        }
+        seals.seal(height).is_some()
+    }
+
     /// Signs the log root after the block of `state`, if this node is an authority of its epoch, and collects the others'
     /// signatures.
     fn sign(&self, state: &State, now_ms: u64) {
@@ -211,7 +342,8 @@ where
         let Some(authorities) = state.authorities_for(header.epoch) else { return };
         let mut roots = self.shared.roots.lock();
         roots.open(header, authorities.clone(), now_ms);
-        if Roots::in_turn(authorities, &self.shared.me, header.height.get()) {
+        let needed = state.genesis().root_quorum(authorities);
+        if Roots::in_turn(authorities, needed, &self.shared.me, header.height.get()) {
             let receipt = RootReceipt::sign(&self.shared.chain_id, &self.key, header);
             roots.add(receipt.clone(), header.height.get());
             let _ = self.signed.send(gossip::Event::Signed(receipt));

@@ -7,6 +7,7 @@ use crate::{
     PublicKey,
     application::Proposer,
     audience::{Addressed, Audience},
+    boundaries::Boundaries,
     config::Config,
     elector::ByQuality,
     reporter::Observer,
@@ -16,7 +17,7 @@ use commonware_consensus::{
     Reporters,
     marshal::standard::Inline,
     simplex::{self, Floor, ForwardPolicy, SkipBudget, SkipPolicy},
-    types::{Epoch, Epocher as _, FixedEpocher, ViewDelta},
+    types::{Epoch, Epocher as _, ViewDelta},
 };
 use commonware_cryptography::{
     Signer as _,
@@ -32,7 +33,7 @@ use commonware_utils::{NZDuration, NZUsize, channel::mpsc, sync::Mutex, vec::Non
 use rand::rand_core::CryptoRng;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tracing::{debug, info, warn};
-use voltmesh_ledger::{Block, Digest, PrivateKey, Roster, Scheme};
+use voltmesh_ledger::{Block, Digest, Height, PrivateKey, Roster, Scheme};
 
 /// Epochs whose schemes are kept: this one, the next, and those before that late certificates may come from.
 const KEPT_SCHEMES: usize = 8;
@@ -91,6 +92,10 @@ impl Schemes {
     /// Makes the epoch's certificates verifiable, and votable if this node is one of the voters.
     pub fn insert(&self, epoch: u64, roster: &Arc<Roster>) {
         let mut by_epoch = self.by_epoch.lock();
+        // Others were to vote in an epoch that a decree begins.
+        if by_epoch.get(&epoch).is_some_and(|fixed| fixed.roster != *roster) {
+            by_epoch.remove(&epoch);
+        }
         by_epoch.entry(epoch).or_insert_with(|| {
             let voters = &roster.voters;
             let votes = !self.abstains(epoch);
@@ -104,9 +109,7 @@ impl Schemes {
             by_epoch.remove(&first);
         }
     }
-}
 
-impl Schemes {
     pub fn get(&self, epoch: u64) -> Option<Fixed> {
         self.by_epoch.lock().get(&epoch).cloned()
     }
@@ -154,14 +157,16 @@ where
     optimistic_views: u64,
     blocker: B,
     marshal: Marshal,
-    automaton: Inline<E, Scheme, Proposer, Block, FixedEpocher>,
+    automaton: Inline<E, Scheme, Proposer, Block, Boundaries>,
     observer: Observer,
     schemes: Schemes,
     page_cache: CacheRef,
-    epocher: FixedEpocher,
+    epocher: Boundaries,
     muxed: Muxed<S>,
     me: PublicKey,
     running: Option<Running>,
+    /// The epoch that is to begin once the block before it is sealed; no engine runs.
+    waiting: Option<u64>,
 }
 
 impl<E, S, B> Epochs<E, S, B>
@@ -177,11 +182,11 @@ where
         config: &Config,
         blocker: B,
         marshal: Marshal,
-        automaton: Inline<E, Scheme, Proposer, Block, FixedEpocher>,
+        automaton: Inline<E, Scheme, Proposer, Block, Boundaries>,
         observer: Observer,
         schemes: Schemes,
         page_cache: CacheRef,
-        epocher: FixedEpocher,
+        epocher: Boundaries,
         [votes, certificates, resolver]: [(S, R); 3],
     ) -> (Self, [mpsc::Receiver<Ahead>; 2]) {
         let (mux, votes, votes_ahead) =
@@ -209,6 +214,7 @@ where
             muxed: Muxed { votes, certificates, resolver },
             me: config.private_key.public_key(),
             running: None,
+            waiting: None,
         };
         (this, [votes_ahead, certificates_ahead])
     }
@@ -218,9 +224,21 @@ where
         self.running.as_ref().map(|running| running.epoch)
     }
 
+    /// Stops the engine that runs, for good: its epoch has ended. That of `next` may not start yet.
+    pub async fn pause(&mut self, next: u64) {
+        self.waiting = Some(next);
+        if let Some(previous) = self.running.take() {
+            info!(epoch = previous.epoch, "epoch ended here");
+            previous.task.abort();
+            let _ = previous.task.await;
+            self.forget(previous.epoch).await;
+        }
+    }
+
     /// Stops the engine that runs and starts that of `epoch`, from the last block before it. False if the node is being
     /// stopped.
     pub async fn enter(&mut self, epoch: u64, last: Digest) -> bool {
+        self.waiting = None;
         if let Some(previous) = self.running.take() {
             previous.task.abort();
             let _ = previous.task.await;
@@ -299,13 +317,15 @@ where
         }
     }
 
-    /// `from` is in `epoch`, later than ours: asks it for the block that ends our epoch.
-    pub fn ahead(&self, epoch: u64, from: PublicKey) {
-        let Some(current) = self.current() else { return };
+    /// `from` is in `epoch`, later than ours: asks it for the block that ends our epoch, or for the one at `cut` if a decree
+    /// has ended it there.
+    pub fn ahead(&self, epoch: u64, from: PublicKey, cut: Option<Height>) {
+        let Some(current) = self.current().or(self.waiting) else { return };
         if epoch > current
             && let Some(last) = self.epocher.last(Epoch::new(current))
         {
             debug!(%from, epoch, current, "peer is in a later epoch");
+            let last = cut.map_or(last, |cut| last.min(cut));
             self.marshal.hint_finalized(last, NonEmptyVec::new(from));
         }
     }

@@ -24,6 +24,13 @@ pub enum StartError {
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
+    /// What this node has promised about a replaced committee cannot be read. Restore the partition from a copy, or wipe
+    /// the ledger and come back under a rotated key.
+    #[error("the promise to follow a decree cannot be read: {why}")]
+    Promise {
+        /// Why.
+        why: String,
+    },
     /// The journal of this node's votes is damaged: the node may have voted for what it does not know of any more. Restore
     /// the partition from a copy made since, or start with [`crate::Config::repair`]: the node then follows without voting
     /// until the epoch after the next one. The journal itself is never repaired.

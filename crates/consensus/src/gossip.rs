@@ -2,6 +2,7 @@
 
 use crate::{
     PublicKey,
+    decrees::Offered,
     message::Message,
     overdue::{MAX_OVERDUE, Overdue, PATIENCE_MS},
     roots::MAX_ASKED,
@@ -12,11 +13,13 @@ use commonware_codec::{DecodeExt as _, Encode as _};
 use commonware_macros::select_loop;
 use commonware_p2p::{Receiver, Recipients, Sender};
 use commonware_runtime::{Clock, Spawner};
-use commonware_utils::channel::mpsc;
+use commonware_utils::{channel::mpsc, vec::NonEmptyVec};
 use rand::rand_core::CryptoRng;
 use std::{sync::Arc, time::Duration};
 use tracing::{debug, warn};
-use voltmesh_ledger::{Certificate, Height, PrivateKey, RootReceipt, Transaction};
+use voltmesh_ledger::{
+    Certificate, Height, PrivateKey, Replacement, RootReceipt, SealSignature, Transaction,
+};
 
 /// How often offers that were not made final are looked for.
 const OFFER_INTERVAL: Duration = Duration::from_millis(250);
@@ -86,6 +89,10 @@ fn offer<S: Sender<PublicKey = PublicKey>>(shared: &Shared, sender: &mut S) {
 pub(crate) enum Event {
     /// This node signed a root.
     Signed(RootReceipt),
+    /// This node signed the last block of an epoch.
+    Sealed(SealSignature),
+    /// This node follows a decree.
+    Followed(Box<Replacement>),
 }
 
 /// Sends this node's root signatures, asks for missing ones, and answers others.
@@ -118,8 +125,13 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
         select_loop! {
             context,
             on_stopped => {},
-            Some(Event::Signed(receipt)) = events.recv() else break => {
-                self.send(Recipients::All, Message::Receipts(vec![receipt]));
+            Some(event) = events.recv() else break => {
+                let message = match event {
+                    Event::Signed(receipt) => Message::Receipts(vec![receipt]),
+                    Event::Sealed(signature) => Message::Seals(vec![signature]),
+                    Event::Followed(replacement) => Message::Decree(replacement),
+                };
+                self.send(Recipients::All, message);
             },
             Ok((from, bytes)) = receiver.recv() else break => {
                 match Message::decode(bytes) {
@@ -135,6 +147,16 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
             _ = context.sleep_until(next) => {
                 next = context.current() + ROOT_INTERVAL;
                 if self.round.is_multiple_of(STATUS_ROUNDS) {
+                    // First: whoever asks this node for blocks must know which epochs they are of.
+                    let cuts: Vec<_> = self.shared.finalised().calendar().cuts().map(|(h, e)| (h.get(), e.get())).collect();
+                    if !cuts.is_empty() {
+                        self.send(Recipients::All, Message::Cuts(cuts));
+                    }
+                    self.tell_decree();
+                    // Where a committee votes, what the driver may do depends on the time.
+                    if self.shared.finalised().genesis().has_committee() {
+                        bump(&self.shared.sealed);
+                    }
                     let tip = self.shared.tip.borrow();
                     self.send(Recipients::All, Message::Status { height: tip.height, epoch: tip.epoch });
                     let oldest = self.shared.oldest();
@@ -213,6 +235,11 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
             let to = self.some_of(&peers);
             self.send(to, Message::WantReceipts(heights));
         }
+        let unsealed = self.shared.seals.lock().ask(now_ms, ASK_AGAIN_MS);
+        if let Some(height) = unsealed {
+            let to = self.some_of(&peers);
+            self.send(to, Message::WantSeals(height));
+        }
         let wanted: Vec<u64> =
             self.shared.certificates.lock().wanted.iter().take(MAX_ASKED).copied().collect();
         if !wanted.is_empty() && self.round.is_multiple_of(STATUS_ROUNDS) {
@@ -249,8 +276,14 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
                         peers.insert(from.clone(), heard);
                     }
                 }
-                if epoch > self.shared.tip.borrow().epoch {
+                if epoch > self.epoch() {
                     let _ = self.ahead.send((epoch, from));
+                } else if self.is_stuck_below(height) {
+                    // Before a decree may make it count for nothing.
+                    self.marshal.hint_finalized(Height::new(height), NonEmptyVec::new(from));
+                } else if self.ends_our_epoch(height) {
+                    // It waits for the seal, for which this node may be needed.
+                    let _ = self.ahead.send((epoch.saturating_add(1), from));
                 }
             }
             Message::Receipts(receipts) => {
@@ -283,6 +316,20 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
                 }
             }
             Message::Ping(_) | Message::Pong(_) => {}
+            Message::Seals(signatures) => self.seals(signatures),
+            Message::Decree(replacement) => self.decree(from, *replacement),
+            Message::WantDecree(height) => {
+                if let Some(replacement) = self.shared.replacement(&self.marshal, height).await {
+                    self.send(Recipients::One(from), Message::Decree(Box::new(replacement)));
+                }
+            }
+            Message::Cuts(cuts) => self.cuts(from, cuts),
+            Message::WantSeals(height) => {
+                let signatures = self.seal_signatures(height).await;
+                if !signatures.is_empty() {
+                    self.send(Recipients::One(from), Message::Seals(signatures));
+                }
+            }
             Message::Oldest(oldest) => {
                 if let Some(heard) = self.shared.peers.lock().get_mut(&from) {
                     heard.oldest = oldest;
@@ -307,6 +354,111 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
             }
             Message::Certificate(height, certificate) => self.certificate(&from, height, certificate).await,
         }
+    }
+
+    /// Whether `height` is the last of the epoch that this node is in, has not reached the end of, and needs a seal for.
+    fn ends_our_epoch(&self, height: u64) -> bool {
+        let state = self.shared.finalised();
+        let (calendar, height) = (state.calendar(), Height::new(height));
+        state.genesis().has_committee()
+            && height > state.height()
+            && calendar.last(state.next_epoch()) == Some(height)
+    }
+
+    /// The epoch that others' are compared with: of the newest final block, or where epochs wait for seals and decrees, of
+    /// the next one.
+    fn epoch(&self) -> u64 {
+        let state = self.shared.finalised();
+        if state.genesis().has_committee() { state.next_epoch().get() } else { state.epoch().get() }
+    }
+
+    /// Whether nothing has become final here for a while, and a peer says that `height` has, in the epoch that runs here.
+    fn is_stuck_below(&self, height: u64) -> bool {
+        let state = self.shared.finalised();
+        let decrees = self.shared.decrees.lock();
+        state.genesis().has_committee()
+            && height > state.height().get()
+            && state.calendar().epoch_of(Height::new(height)) == state.next_epoch()
+            && decrees.is_still(self.shared.now_ms())
+            && !decrees.has_left(&state)
+    }
+
+    /// Tells others of the decree that is to be in force, with those who follow it.
+    fn tell_decree(&mut self) {
+        let known = self.shared.decrees.lock().to_tell().cloned();
+        if let Some(replacement) = known {
+            self.send(Recipients::All, Message::Decree(Box::new(replacement)));
+        }
+    }
+
+    fn decree(&mut self, from: PublicKey, replacement: Replacement) {
+        let state = self.shared.finalised();
+        if !state.genesis().has_committee() {
+            return;
+        }
+        let after = replacement.decree.after;
+        let offered = self.shared.decrees.lock().offer(replacement.clone(), &state);
+        match offered {
+            Offered::News => bump(&self.shared.sealed),
+            Offered::Known => {}
+            // Of a block in this node's epoch; others come with it.
+            Offered::Behind if state.calendar().epoch_of(after) == state.next_epoch() => {
+                self.marshal.hint_finalized(after, NonEmptyVec::new(from));
+            }
+            Offered::Behind => {}
+            Offered::Past => {
+                let around = self.shared.chain.lock().around(after.get());
+                if let Some([at, next]) = around
+                    && self.shared.decrees.lock().overtaken(&replacement, &at, next.epoch().get())
+                {
+                    bump(&self.shared.sealed);
+                }
+            }
+            Offered::Refused(error) => debug!(%from, %error, "decree refused"),
+        }
+    }
+
+    /// What a peer says of decrees: one that this node has not followed is asked for.
+    fn cuts(&mut self, from: PublicKey, cuts: Vec<(u64, u64)>) {
+        let state = self.shared.finalised();
+        let (calendar, height) = (state.calendar(), state.height().get());
+        let unknown = cuts.iter().find(|(first, epoch)| {
+            *first <= height + 1
+                && !calendar.cuts().any(|(height, known)| (height.get(), known.get()) == (*first, *epoch))
+        });
+        if let Some(after) = unknown.and_then(|(first, _)| first.checked_sub(1)) {
+            self.send(Recipients::One(from.clone()), Message::WantDecree(after));
+        }
+        self.shared.decrees.lock().note(from, cuts);
+    }
+
+    fn seals(&self, signatures: Vec<SealSignature>) {
+        let mut added = false;
+        for signature in signatures {
+            if self.ends_our_epoch(signature.height.get()) {
+                let state = self.shared.finalised();
+                if let Some(authorities) = state.authorities_for(signature.epoch) {
+                    let end = signature.height.get();
+                    self.shared.seals.lock().keep_early(signature, end, authorities);
+                }
+            } else {
+                added |= self.shared.seals.lock().add(signature);
+            }
+        }
+        if added {
+            bump(&self.shared.sealed);
+        }
+    }
+
+    /// Signatures that seal the final block at `height`, as far as this node knows them.
+    async fn seal_signatures(&self, height: u64) -> Vec<SealSignature> {
+        let known = self.shared.seals.lock().signatures(height);
+        if !known.is_empty() || height >= self.shared.height() {
+            return known;
+        }
+        let Some(block) = self.marshal.get_block(Height::new(height)).await else { return known };
+        let seal = self.shared.seal(&self.marshal, height).await;
+        seal.map_or(known, |seal| seal.split(block.inner().header()))
     }
 
     /// Signatures of the root at `height` that this node has or can make.

@@ -2,6 +2,7 @@
 
 use crate::{
     PublicKey,
+    decrees::Offered,
     epochs::Schemes,
     gossip::SILENT_MS,
     hold::Hold,
@@ -16,7 +17,8 @@ use std::{
     sync::Arc,
 };
 use voltmesh_ledger::{
-    AuthoritySet, Block, Certificate, Checkpoint, Epoch, Handover, Height, Roster, State, Transaction,
+    AuthoritySet, Block, Certificate, Checkpoint, Decree, Epoch, Error, Handover, Height, Replacement,
+    Roster, State, Transaction,
 };
 
 /// Blocks that [`Handle::roster`] executes again at most: the distance of the states that are kept, doubled once. Some 100
@@ -41,6 +43,42 @@ pub struct Latency {
     pub p99_ms: u64,
     /// How many were measured.
     pub count: u64,
+}
+
+/// The block that the next epoch waits for, where a committee votes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SealProgress {
+    /// Its height.
+    pub height: Height,
+    /// Authorities that have sealed it.
+    pub signed: usize,
+    /// How many must.
+    pub needed: usize,
+}
+
+/// A decree that this node knows, about its newest final block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecreeProgress {
+    /// Height of the block after which it replaces the committee.
+    pub after: Height,
+    /// The epoch that it begins.
+    pub epoch: Epoch,
+    /// Authorities that follow it, as far as this node knows.
+    pub followed: usize,
+    /// How many must.
+    pub needed: usize,
+}
+
+/// Why a node does not take a decree.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecreeError {
+    /// The chain has gone on. If it has stalled there, sign a decree after that block.
+    #[error("the newest final block is at height {0}, after the one that the decree names")]
+    Past(Height),
+    /// It does not hold.
+    #[error("no decree of this chain")]
+    Refused(#[source] Error),
 }
 
 /// Cheap to clone; all clones speak of the same node.
@@ -121,20 +159,18 @@ impl Handle {
     }
 
     /// Changes of the authorities since genesis, for trust files; in order. One whose certificate this node has yet to
-    /// fetch ends the list.
+    /// fetch, or whose block is not sealed yet, ends the list.
     pub async fn handovers(&self) -> Vec<Handover> {
         let changes: Vec<_> =
             self.shared.handovers.lock().iter().map(|(h, change)| (*h, change.clone())).collect();
         let mut out = self.shared.known_handovers.lock().clone();
-        let known = out.last().map(|last| last.header.height.get());
-        for (height, (header, roster)) in changes.into_iter().filter(|(height, _)| Some(*height) > known) {
-            let Some(certificate) = self.shared.certificate(&self.marshal, height).await else {
+        let known = out.last().map(|last| last.height().get());
+        for (height, change) in changes.into_iter().filter(|(height, _)| Some(*height) > known) {
+            let Some(handover) = self.shared.handover(&self.marshal, height, change).await else {
                 self.shared.want_certificate(height);
                 break;
             };
-            let committee = roster.committee().map(|set| AuthoritySet::clone(set));
-            let authorities = AuthoritySet::clone(&roster.authorities);
-            out.push(Handover { header, certificate, authorities, committee });
+            out.push(handover);
         }
         out
     }
@@ -182,7 +218,7 @@ impl Handle {
     /// Whether this node is an authority of the current epoch.
     pub fn is_authority(&self) -> bool {
         let state = self.shared.finalised();
-        let epoch = state.genesis().epoch_of(state.height().next());
+        let epoch = state.next_epoch();
         state.authorities_for(epoch).is_some_and(|authorities| authorities.contains(&self.shared.me))
     }
 
@@ -194,6 +230,47 @@ impl Handle {
     /// Epoch of the newest final block.
     pub fn epoch(&self) -> Epoch {
         Epoch::new(self.shared.tip.borrow().epoch)
+    }
+
+    /// How far the seal is that the next epoch waits for; `None` while an epoch runs.
+    pub fn sealing(&self) -> Option<SealProgress> {
+        let state = self.shared.finalised();
+        state.needs_mandate().then_some(())?;
+        let (signed, needed) = self.shared.seals.lock().progress(state.height().get())?;
+        Some(SealProgress { height: state.height(), signed, needed })
+    }
+
+    /// Gives a decree to all nodes: operators replace a committee that has stalled, from the block on that is the newest
+    /// final one at the furthest node. It is in force once more than two thirds of all authorities follow it, which they
+    /// do when they have seen no new final block for 10 s. Forgotten when the process ends before anyone follows.
+    pub fn decree(&self, decree: Decree) -> Result<(), DecreeError> {
+        let state = self.shared.finalised();
+        match self.shared.decrees.lock().submit(Replacement::new(decree), &state) {
+            Offered::News | Offered::Known | Offered::Behind => {}
+            Offered::Past => return Err(DecreeError::Past(state.height())),
+            Offered::Refused(error) => return Err(DecreeError::Refused(error)),
+        }
+        bump(&self.shared.sealed);
+        Ok(())
+    }
+
+    /// How far the decree is that waits to be in force, or for its first block.
+    pub fn decreed(&self) -> Option<DecreeProgress> {
+        let state = self.shared.finalised();
+        let decrees = self.shared.decrees.lock();
+        let current = decrees.current()?;
+        Some(DecreeProgress {
+            after: current.decree.after,
+            epoch: current.decree.epoch,
+            followed: current.acknowledgements.len(),
+            needed: state.stalled().authorities.quorum(),
+        })
+    }
+
+    /// The decree in force that lets a final block of this node count for nothing; the node has stopped. Wipe its ledger
+    /// and come back under a rotated key.
+    pub fn replaced(&self) -> Option<Arc<Decree>> {
+        self.shared.decrees.lock().replaced().cloned()
     }
 
     /// View of the last certificate seen, in its epoch.

@@ -272,7 +272,7 @@ impl Join {
 
 /// Height of the newest hand-over.
 pub(crate) fn last_height(trust: &Trust) -> u64 {
-    trust.handovers().last().map_or(0, |handover| handover.header.height.get())
+    trust.handovers().last().map_or(0, |handover| handover.height().get())
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::{
     join::{Ahead, Input, Join, last_height},
     message::Message,
     offer::Offer,
-    shared::{Marshal, Shared},
+    shared::{Change, Marshal, Shared},
     vault::{Stored, Vault},
 };
 use commonware_codec::Encode as _;
@@ -178,7 +178,8 @@ where
         let now_ms = self.shared.now_ms();
         let peers = self.peers(now_ms);
         let lacks = self.kept.last_key_value().is_some_and(|(_, kept)| {
-            self.authorities(&kept.header).is_some_and(|set| kept.attestations.len() < set.honest())
+            self.authorities(&kept.header)
+                .is_some_and(|set| kept.attestations.len() < self.trust.genesis().root_quorum(&set))
         });
         if self.ticks.is_multiple_of(ASK_TICKS) && !peers.is_empty() {
             let to: Vec<PublicKey> = peers.iter().map(|peer| peer.key.clone()).collect();
@@ -250,15 +251,9 @@ where
         loop {
             let first =
                 self.shared.handovers.lock().first_key_value().map(|(h, change)| (*h, change.clone()));
-            let (height, (header, roster)) = first?;
+            let (height, change) = first?;
             if height > last_height(&self.trust) {
-                let Some(certificate) = self.shared.certificate(&self.marshal, height).await else {
-                    self.shared.want_certificate(height);
-                    return Some(height);
-                };
-                let committee = roster.committee().map(|set| AuthoritySet::clone(set));
-                let authorities = AuthoritySet::clone(&roster.authorities);
-                let handover = Handover { header, certificate, authorities, committee };
+                let Some(handover) = self.handover(height, change).await else { return Some(height) };
                 match self.trust.extend(&handover) {
                     Ok(true) => self.keep_handover(&handover).await,
                     Ok(false) => {}
@@ -273,12 +268,21 @@ where
         }
     }
 
+    /// A change with what makes it believable, if that is here.
+    async fn handover(&self, height: u64, change: Change) -> Option<Handover> {
+        let handover = self.shared.handover(&self.marshal, height, change).await;
+        if handover.is_none() {
+            self.shared.want_certificate(height);
+        }
+        handover
+    }
+
     async fn keep_handover(&mut self, handover: &Handover) {
         if let Err(error) = self.vault.write_handover(handover).await {
             panic!("hand-over cannot be written: {error}");
         }
         let mut known = self.shared.known_handovers.lock();
-        if known.last().is_none_or(|last| last.header.height < handover.header.height) {
+        if known.last().is_none_or(|last| last.height() < handover.height()) {
             known.push(handover.clone());
         }
     }
@@ -367,12 +371,13 @@ where
     /// See [`Request::Export`].
     async fn export(&self) -> Option<Checkpoint> {
         for (height, kept) in self.kept.iter().rev() {
-            let enough =
-                self.authorities(&kept.header).is_some_and(|set| kept.attestations.len() >= set.honest());
+            let enough = self
+                .authorities(&kept.header)
+                .is_some_and(|set| kept.attestations.len() >= self.trust.genesis().root_quorum(&set));
             let (Some(certificate), true) = (kept.certificate.clone(), enough) else { continue };
             let Ok(stored) = self.vault.read_snapshot(*height).await else { continue };
             let mut handovers = self.shared.known_handovers.lock().clone();
-            handovers.retain(|handover| handover.header.height <= kept.header.height);
+            handovers.retain(|handover| handover.height() <= kept.header.height);
             return Some(Checkpoint {
                 handovers,
                 certificate,

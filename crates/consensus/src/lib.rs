@@ -6,7 +6,8 @@
 //!
 //! Invariants: every node's final blocks are the same at every height; a node never votes for a block that the ledger
 //! refuses; [`Finalized`] blocks come in order, with a certificate and f + 1 root signatures; who votes in an epoch is
-//! what the ledger fixed two epochs before.
+//! what the ledger fixed two epochs before. Where a committee votes, its epochs begin only after more than two thirds of
+//! all authorities have sealed the block before, and as many sign each root.
 //!
 //! To run for years a node writes a snapshot of its state every so many blocks, starts from the newest one, prunes what is
 //! older than wanted and held by nobody, and joins from a peer's snapshot where first blocks are gone. Damage on disk stops
@@ -36,8 +37,10 @@ mod adversary;
 mod application;
 mod audience;
 mod ballots;
+mod boundaries;
 mod chain;
 mod config;
+mod decrees;
 mod driver;
 mod elector;
 mod epochs;
@@ -57,12 +60,14 @@ pub mod pbft;
 mod peers;
 mod pool;
 pub mod pow;
+mod promise;
 mod protocol;
 mod repair;
 mod reporter;
 mod restore;
 mod roots;
 mod round_trips;
+mod seals;
 mod shared;
 pub mod sockets;
 mod store;
@@ -74,7 +79,7 @@ mod watch;
 
 pub use config::Config;
 pub use error::StartError;
-pub use handle::{Handle, Latency, Peer};
+pub use handle::{DecreeError, DecreeProgress, Handle, Latency, Peer, SealProgress};
 pub use hold::Hold;
 pub use network::{AddressBook, Channels, Network};
 pub use node::Node;

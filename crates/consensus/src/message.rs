@@ -7,10 +7,12 @@ use crate::{
 };
 use bytes::BufMut;
 use commonware_codec::{Buf, EncodeSize, Error, RangeCfg, Read, ReadExt as _, Write};
-use voltmesh_ledger::{Certificate, Handover, MAX_AUTHORITIES, RootReceipt};
+use voltmesh_ledger::{
+    Certificate, Handover, MAX_AUTHORITIES, MAX_CUTS, Replacement, RootReceipt, SealSignature,
+};
 
-/// Most signatures in one message: an answer to a full question. 64 × 43 × 112 B = 301 KiB.
-const MAX_RECEIPTS: usize = MAX_ASKED * (MAX_AUTHORITIES / 3 + 1);
+/// Most signatures in one message: an answer to a full question, where a committee votes. 64 × 86 × 112 B = 602 KiB.
+const MAX_RECEIPTS: usize = MAX_ASKED * (2 * MAX_AUTHORITIES / 3 + 1);
 
 /// See the module's first line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +47,17 @@ pub(crate) enum Message {
     WantChunk(u64, u32),
     /// The piece.
     Chunk(Chunk),
+    /// Signatures that seal the last block of an epoch; at most 128 × 144 B = 18 KiB.
+    Seals(Vec<SealSignature>),
+    /// Asks for those of the block at this height.
+    WantSeals(u64),
+    /// Operators replace a committee that has stalled; with those who follow, as far as the sender knows. At most
+    /// [`voltmesh_ledger::MAX_REPLACEMENT_BYTES`], 18 KiB.
+    Decree(Box<Replacement>),
+    /// Asks for the decree after the block at this height.
+    WantDecree(u64),
+    /// First heights and epochs after decrees, where there were any; before each status. At most 1,024 × 16 B.
+    Cuts(Vec<(u64, u64)>),
 }
 
 impl Write for Message {
@@ -110,6 +123,26 @@ impl Write for Message {
                 14u8.write(buf);
                 chunk.write(buf);
             }
+            Self::Seals(list) => {
+                15u8.write(buf);
+                list.write(buf);
+            }
+            Self::WantSeals(height) => {
+                16u8.write(buf);
+                height.write(buf);
+            }
+            Self::Decree(replacement) => {
+                17u8.write(buf);
+                replacement.write(buf);
+            }
+            Self::WantDecree(height) => {
+                18u8.write(buf);
+                height.write(buf);
+            }
+            Self::Cuts(cuts) => {
+                19u8.write(buf);
+                cuts.write(buf);
+            }
         }
     }
 }
@@ -126,7 +159,11 @@ impl EncodeSize for Message {
             Self::Offer(offer) => offer.encode_size(),
             Self::WantChunk(..) => 12,
             Self::Chunk(chunk) => chunk.encode_size(),
+            Self::WantSeals(_) | Self::WantDecree(_) => 8,
+            Self::Decree(replacement) => replacement.encode_size(),
+            Self::Cuts(cuts) => cuts.encode_size(),
             Self::Overdue(list) => list.encode_size(),
+            Self::Seals(list) => list.encode_size(),
             Self::Certificate(_, certificate) => 8 + certificate.encode_size(),
         }
     }
@@ -153,6 +190,11 @@ impl Read for Message {
             12 => Self::Offer(Box::new(Offer::read(buf)?)),
             13 => Self::WantChunk(u64::read(buf)?, u32::read(buf)?),
             14 => Self::Chunk(Chunk::read(buf)?),
+            15 => Self::Seals(Vec::read_cfg(buf, &(RangeCfg::from(0..=MAX_AUTHORITIES), ()))?),
+            16 => Self::WantSeals(u64::read(buf)?),
+            17 => Self::Decree(Box::new(Replacement::read(buf)?)),
+            18 => Self::WantDecree(u64::read(buf)?),
+            19 => Self::Cuts(Vec::read_cfg(buf, &(RangeCfg::from(0..=MAX_CUTS), ((), ())))?),
             other => return Err(Error::InvalidEnum(other)),
         })
     }
@@ -185,6 +227,15 @@ mod tests {
         check(Message::WantCertificates(vec![7]), "03010000000000000007");
         check(Message::Ping(9), "050000000000000009");
         check(Message::Pong(9), "060000000000000009");
+        let seal = SealSignature::sign(&network.genesis().digest(), network.authority(0), &header);
+        check(Message::Seals(vec![seal]), "0f01000000000000000000000000000000");
+        check(Message::WantSeals(7), "100000000000000007");
+        let state = voltmesh_ledger::State::new(network.genesis());
+        let decree = network.decree(&state, &[0, 1, 2, 3]);
+        let replacement = network.replacement(decree, &network.genesis().authorities, &[0, 2]);
+        check(Message::Decree(Box::new(replacement)), "11");
+        check(Message::WantDecree(7), "120000000000000007");
+        check(Message::Cuts(vec![(7, 2)]), "130100000000000000070000000000000002");
         check(Message::Oldest(9), "080000000000000009");
         check(Message::WantHandovers(9), "090000000000000009");
         check(Message::Handovers(Vec::new()), "0a00");
@@ -192,7 +243,7 @@ mod tests {
         check(Message::WantChunk(9, 1), "0d000000000000000900000001");
         let bytes = bytes::Bytes::from_static(&[7; 3]);
         check(Message::Chunk(Chunk { height: 9, index: 1, bytes }), "0e00000000000000090000000103070707");
-        assert!(Message::decode(bytes::Bytes::from_static(&[15])).is_err());
+        assert!(Message::decode(bytes::Bytes::from_static(&[20])).is_err());
         assert!(Message::decode(Message::WantReceipts(vec![0; MAX_ASKED + 1]).encode()).is_err());
     }
 }

@@ -4,6 +4,7 @@ use crate::{
     PublicKey,
     application::Proposer,
     ballots,
+    boundaries::Boundaries,
     config::Config,
     driver::Driver,
     epochs::{Epochs, Schemes, VIEW_RETENTION},
@@ -14,6 +15,7 @@ use crate::{
     keeper::{Keeper, MAX_WAITING, Request},
     network::{Channels, Network},
     peers::PeerSet,
+    promise::Promise,
     repair,
     reporter::{Inbox, Observer},
     restore::{self, Found},
@@ -24,7 +26,7 @@ use crate::{
 use commonware_broadcast::buffered;
 use commonware_consensus::{
     marshal::{self, Start, core::Actor, resolver::p2p as backfill, standard::Inline},
-    types::{FixedEpocher, ViewDelta},
+    types::ViewDelta,
 };
 use commonware_cryptography::{Digested, Digestible as _, Signer as _};
 use commonware_p2p::{AddressableManager, Blocker, Receiver, Sender};
@@ -35,7 +37,7 @@ use commonware_utils::{
     channel::{mpsc, oneshot},
 };
 use rand::rand_core::CryptoRng;
-use std::{num::NonZeroU64, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tracing::{error, info};
 use voltmesh_ledger::{Block, Digest, Scheme};
 
@@ -138,10 +140,9 @@ where
     P: AddressableManager<PublicKey = PublicKey>,
     B: Blocker<PublicKey = PublicKey>,
 {
-    let Some(length) = NonZeroU64::new(config.genesis.epoch_length).filter(|length| length.get() > 1) else {
+    if config.genesis.epoch_length < 2 {
         return Err(StartError::EpochLength(config.genesis.epoch_length));
-    };
-    let epocher = FixedEpocher::new(length);
+    }
     let me = config.private_key.public_key();
     let page_cache = CacheRef::new(NZU16!(4_084), NZUsize!(PAGES));
     let Network { channels, peers: manager, blocker } = network;
@@ -165,6 +166,20 @@ where
     check_votes(&context, &config, &vault, &shared, &schemes, &page_cache).await?;
     let shared = Arc::new(shared);
     peers.update(&shared.finalised());
+    let epocher = Boundaries::new(shared.finalised().calendar().clone());
+    let promise = if config.genesis.has_committee() {
+        let (promise, promised) = Promise::open(context.child("promise"), &config.partition).await?;
+        let mut decrees = shared.decrees.lock();
+        decrees.restore(promised, shared.now_ms());
+        decrees.resume(&shared.finalised(), &config.private_key);
+        if shared.restored > 0 {
+            decrees.listen();
+        }
+        drop(decrees);
+        Some(promise)
+    } else {
+        None
+    };
     let start = start(&config, &store, &found).await?;
 
     let (inbox, finalised) = mpsc::unbounded_channel();
@@ -238,7 +253,7 @@ where
         Observer(shared.clone()),
         schemes.clone(),
         page_cache,
-        epocher,
+        epocher.clone(),
         [votes, certificates, requests],
     );
 
@@ -290,6 +305,8 @@ where
         schemes,
         peers,
         epochs,
+        boundaries: epocher,
+        promise,
         key: config.private_key,
         signed,
         root_receipts: config.root_receipts,
@@ -329,7 +346,7 @@ where
     E: Clock + Storage + Metrics,
 {
     let state = shared.finalised();
-    let epoch = state.genesis().epoch_of(state.height().next()).get();
+    let epoch = state.next_epoch().get();
     let Some(fixed) = schemes.get(epoch) else { return Ok(()) };
     let prefix = &config.partition;
     match ballots::check(context, vault, prefix, epoch, &fixed.scheme, page_cache.clone()).await {

@@ -343,7 +343,7 @@ fn may_apply(transaction: &Transaction, state: &State) -> bool {
             accused.is_some_and(|key| !state.convicted().contains_key(key) && state.admitted().contains(key))
         }
         Transaction::RoundTrips(report) => {
-            let epoch = state.genesis().epoch_of(state.height().next());
+            let epoch = state.next_epoch();
             report.epoch == epoch && (epoch != state.epoch() || !state.has_reported(&report.authority))
         }
     }

@@ -42,7 +42,7 @@ where
 {
     let mut trust = Trust::from_genesis(config.genesis.clone());
     for handover in vault.read_handovers().await? {
-        let height = handover.header.height;
+        let height = handover.height();
         trust.extend(&handover).map_err(|error| {
             let file = format!("file {:016x}", height.get());
             StartError::damaged("hand-over", &vault.handovers(), file, Some(error.into()))
@@ -177,6 +177,7 @@ where
         let (next, entries) =
             state.execute_final(&block).map_err(|source| StartError::Replay { height, source })?;
         state = Arc::new(next);
+        shared.note_decree(&block);
         peers.learn(&block);
         peers.note(&state);
         settle_authorities(shared, schemes, &state);
@@ -206,12 +207,14 @@ fn note_past(shared: &Shared, trust: &Trust, state: &State) {
     let first = trust.genesis().roster();
     let mut rosters = shared.rosters.lock();
     rosters.insert(0, Arc::new(first));
-    for handover in trust.handovers().iter().filter(|handover| handover.epoch() <= state.epoch()) {
-        let authorities = Arc::new(handover.authorities.clone());
-        let voters = handover.committee.clone().map_or_else(|| authorities.clone(), Arc::new);
+    for epoch in trust.changes().filter(|epoch| *epoch <= state.epoch()) {
+        let (Some(authorities), Some(voters)) = (trust.authorities_for(epoch), trust.voters_for(epoch))
+        else {
+            continue;
+        };
         // Nobody asks who led then.
-        let leaders = present.leaders.clone();
-        rosters.insert(handover.epoch().get(), Arc::new(Roster { authorities, voters, leaders }));
+        let (authorities, voters, leaders) = (authorities.clone(), voters.clone(), present.leaders.clone());
+        rosters.insert(epoch.get(), Arc::new(Roster { authorities, voters, leaders }));
     }
 }
 

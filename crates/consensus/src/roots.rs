@@ -6,9 +6,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-use voltmesh_ledger::{AuthoritySet, Digest, Header, PrivateKey, RootReceipt};
+use voltmesh_ledger::{AuthoritySet, Digest, Genesis, Header, PrivateKey, RootReceipt};
 
-/// Roots kept: at ten blocks a second, 13 minutes. 8,192 × 43 signatures × 112 B = 39 MiB with 128 authorities.
+/// Roots kept: at ten blocks a second, 13 minutes. 8,192 × 43 signatures × 112 B = 38 MiB with 128 authorities, twice
+/// that where a committee votes.
 const MAX_ROOTS: usize = 8_192;
 
 /// How far ahead of our own final block others' signatures are kept.
@@ -17,7 +18,7 @@ const MAX_EARLY: u64 = 64;
 /// Time that signatures have to arrive by themselves before they are asked for, in milliseconds.
 const GRACE_MS: u64 = 400;
 
-/// Signers beyond f + 1 that sign without being asked.
+/// Signers beyond those needed that sign without being asked.
 const SPARE: usize = 2;
 
 /// Heights asked for in one message.
@@ -28,6 +29,8 @@ struct Root {
     header: Header,
     authorities: Arc<AuthoritySet>,
     receipts: BTreeMap<PublicKey, RootReceipt>,
+    /// How many are needed.
+    needed: usize,
     ask_at_ms: u64,
 }
 
@@ -35,6 +38,7 @@ struct Root {
 #[derive(Debug)]
 pub(crate) struct Roots {
     chain: Digest,
+    genesis: Genesis,
     known: BTreeMap<u64, Root>,
     /// Heights in `known` with too few signatures.
     missing: BTreeSet<u64>,
@@ -43,8 +47,14 @@ pub(crate) struct Roots {
 }
 
 impl Roots {
-    pub fn new(chain: Digest) -> Self {
-        Self { chain, known: BTreeMap::new(), missing: BTreeSet::new(), early: BTreeMap::new() }
+    pub fn new(genesis: &Genesis) -> Self {
+        Self {
+            chain: genesis.digest(),
+            genesis: genesis.clone(),
+            known: BTreeMap::new(),
+            missing: BTreeSet::new(),
+            early: BTreeMap::new(),
+        }
     }
 
     /// From now on signatures of this final block's root are collected.
@@ -55,6 +65,7 @@ impl Roots {
         }
         let root = Root {
             header: header.clone(),
+            needed: self.genesis.root_quorum(&authorities),
             authorities,
             receipts: BTreeMap::new(),
             ask_at_ms: now_ms + GRACE_MS,
@@ -73,12 +84,13 @@ impl Roots {
         self.early = self.early.split_off(&height);
     }
 
-    /// Whether `key` signs the root at `height` without being asked: f + 1 do, and two more in case that some are away.
-    pub fn in_turn(authorities: &AuthoritySet, key: &PublicKey, height: u64) -> bool {
+    /// Whether `key` signs the root at `height` without being asked: as many as are `needed` do, and two more in case that
+    /// some are away.
+    pub fn in_turn(authorities: &AuthoritySet, needed: usize, key: &PublicKey, height: u64) -> bool {
         let n = authorities.len();
         let first = (height % n as u64) as usize;
         let place = authorities.as_set().position(key);
-        place.is_some_and(|place| (place + n - first) % n < authorities.honest() + SPARE)
+        place.is_some_and(|place| (place + n - first) % n < needed + SPARE)
     }
 
     /// Takes a signature, checking it if its block is final here. `tip` is the height of our newest final block.
@@ -94,7 +106,7 @@ impl Roots {
             return false;
         };
         // More than enough need not be checked.
-        if root.receipts.len() >= root.authorities.honest()
+        if root.receipts.len() >= root.needed
             || root.receipts.contains_key(&receipt.authority)
             || !root.authorities.contains(&receipt.authority)
             || receipt.verify(&self.chain, &root.header).is_err()
@@ -102,23 +114,23 @@ impl Roots {
             return false;
         }
         root.receipts.insert(receipt.authority.clone(), receipt);
-        if root.receipts.len() >= root.authorities.honest() {
+        if root.receipts.len() >= root.needed {
             self.missing.remove(&height);
         }
         true
     }
 
-    /// The signatures of the block at `height`, if they are enough: f + 1.
+    /// The signatures of the block at `height`, if they are enough ([`Genesis::root_quorum`]).
     pub fn enough(&self, height: u64) -> Option<Vec<RootReceipt>> {
         let root = self.known.get(&height)?;
-        (root.receipts.len() >= root.authorities.honest()).then(|| root.receipts.values().cloned().collect())
+        (root.receipts.len() >= root.needed).then(|| root.receipts.values().cloned().collect())
     }
 
-    /// What there is for a peer that asks, f + 1 at most.
+    /// What there is for a peer that asks, no more than are enough.
     pub fn known(&self, height: u64) -> Vec<RootReceipt> {
-        self.known.get(&height).map_or_else(Vec::new, |root| {
-            root.receipts.values().take(root.authorities.honest()).cloned().collect()
-        })
+        self.known
+            .get(&height)
+            .map_or_else(Vec::new, |root| root.receipts.values().take(root.needed).cloned().collect())
     }
 
     /// Signs the root at `height`, if the holder of `key` is an authority there and has not signed it.
@@ -170,7 +182,7 @@ mod tests {
     fn two_of_four_are_enough_and_early_ones_wait() {
         let network = Network::new(4);
         let authorities = Arc::new(network.genesis().authorities.clone());
-        let mut roots = Roots::new(network.genesis().digest());
+        let mut roots = Roots::new(network.genesis());
         assert!(!roots.add(receipt(&network, 0, 3), 2));
         assert!(!roots.add(receipt(&network, 0, 3 + MAX_EARLY), 2));
         roots.open(&header(3), authorities, 1_000);

@@ -1,8 +1,8 @@
 //! What the node's tasks, its handle and its subscriptions have in common.
 
 use crate::{
-    PublicKey, chain::Chain, hold::Holds, overdue::OverdueList, pool::Pool, protocol::Final, roots::Roots,
-    round_trips::RoundTripTimes, votes::Votes, watch,
+    PublicKey, chain::Chain, decrees::Decrees, hold::Holds, overdue::OverdueList, pool::Pool,
+    protocol::Final, roots::Roots, round_trips::RoundTripTimes, seals::Seals, votes::Votes, watch,
 };
 use commonware_consensus::marshal::{core::Mailbox, standard::Standard};
 use commonware_utils::{channel::mpsc, sync::Mutex};
@@ -13,8 +13,8 @@ use std::{
 };
 use tracing::debug;
 use voltmesh_ledger::{
-    AuthoritySet, Block, Certificate, Checked, Digest, Handover, Header, Height, Roster, Scheme, State,
-    Transaction,
+    AuthoritySet, Block, Certificate, Checked, Digest, EpochEnd, Handover, Header, Height, Mandate,
+    Replacement, Roster, Scheme, Seal, State, Transaction,
 };
 
 /// Marshal, as this node uses it.
@@ -72,6 +72,15 @@ impl Counts {
     }
 }
 
+/// A change of authorities or voters.
+#[derive(Clone)]
+pub(crate) enum Change {
+    /// An epoch's last header, and whom it named.
+    Epoch(Header, Arc<Roster>),
+    /// A decree in force.
+    Decree(Box<Replacement>),
+}
+
 /// Certificates of blocks that marshal holds without one of their own.
 #[derive(Default)]
 pub(crate) struct Certificates {
@@ -85,12 +94,16 @@ pub(crate) struct Shared {
     pub chain: Mutex<Chain>,
     pub pool: Mutex<Pool>,
     pub roots: Mutex<Roots>,
+    /// Of the last blocks of epochs, where a committee votes.
+    pub seals: Mutex<Seals>,
+    /// By which operators replace a committee.
+    pub decrees: Mutex<Decrees>,
     /// Rosters by the first epoch in which their sets serve; each until the next entry.
     pub rosters: Mutex<BTreeMap<u64, Arc<Roster>>>,
     /// Hand-overs whose certificates are known, in order; on disk as well.
     pub known_handovers: Mutex<Vec<Handover>>,
-    /// Last headers of epochs that changed authorities or voters, and whom they named; without those known.
-    pub handovers: Mutex<BTreeMap<u64, (Header, Arc<Roster>)>>,
+    /// Changes of authorities and voters by height of the block that made them; without those known.
+    pub handovers: Mutex<BTreeMap<u64, Change>>,
     /// Certificates that blocks may embed.
     pub votes: Mutex<Votes>,
     /// Transactions that others, or this node, wait for in vain.
@@ -114,6 +127,8 @@ pub(crate) struct Shared {
     pub pooled: watch::Sender<u64>,
     /// Counts up when root signatures or certificates arrived.
     pub signed: watch::Sender<u64>,
+    /// Counts up when signatures of a seal arrived, or there is news of a decree.
+    pub sealed: watch::Sender<u64>,
     /// The newest final block.
     pub tip: watch::Sender<Tip>,
     /// Milliseconds since the Unix epoch, by the node's clock.
@@ -130,7 +145,9 @@ impl Shared {
             chain_id,
             chain: Mutex::new(chain),
             pool: Mutex::default(),
-            roots: Mutex::new(Roots::new(chain_id)),
+            roots: Mutex::new(Roots::new(state.genesis())),
+            seals: Mutex::new(Seals::new(chain_id)),
+            decrees: Mutex::default(),
             rosters: Mutex::default(),
             votes: Mutex::default(),
             overdue: Mutex::new(OverdueList::new(chain_id)),
@@ -147,6 +164,7 @@ impl Shared {
             holds: Mutex::default(),
             pooled: watch::Sender::new(0),
             signed: watch::Sender::new(0),
+            sealed: watch::Sender::new(0),
             tip: watch::Sender::new(tip),
             clock,
         }
@@ -236,9 +254,72 @@ impl Shared {
             }
             rosters.insert(epoch.get(), roster.clone());
             if epoch == state.epoch().next().next() {
-                self.handovers.lock().insert(state.height().get(), (state.header().clone(), roster.clone()));
+                let change = Change::Epoch(state.header().clone(), roster.clone());
+                self.handovers.lock().insert(state.height().get(), change);
             }
         }
+    }
+
+    /// Notes what a final block says about them by a decree.
+    pub fn note_decree(&self, block: &Block) {
+        if let Some(Mandate::Decree(replacement)) = block.mandate() {
+            let change = Change::Decree(replacement.clone());
+            self.handovers.lock().insert(block.header().height.get(), change);
+        }
+    }
+
+    /// The decree after the block at `height`, with those who follow it: known here, or from the chain.
+    pub async fn replacement(&self, marshal: &Marshal, height: u64) -> Option<Replacement> {
+        if let Some(current) = self.decrees.lock().current()
+            && current.decree.after.get() == height
+        {
+            return Some(current.clone());
+        }
+        if height >= self.height() {
+            return None;
+        }
+        let next = marshal.get_block(Height::new(height + 1)).await?;
+        match next.inner().mandate() {
+            Some(Mandate::Decree(replacement)) => Some(Replacement::clone(replacement)),
+            Some(Mandate::Seal(_)) | None => None,
+        }
+    }
+
+    /// A change of authorities or voters at `height` with what makes it believable, if that is here.
+    pub async fn handover(&self, marshal: &Marshal, height: u64, change: Change) -> Option<Handover> {
+        let (header, roster) = match change {
+            Change::Epoch(header, roster) => (header, roster),
+            Change::Decree(replacement) => return Some(Handover::Decree(replacement)),
+        };
+        let certificate = self.certificate(marshal, height).await?;
+        let seal = if self.finalised().genesis().has_committee() {
+            Some(self.seal(marshal, height).await?)
+        } else {
+            None
+        };
+        let committee = roster.committee().map(|set| AuthoritySet::clone(set));
+        let authorities = AuthoritySet::clone(&roster.authorities);
+        Some(EpochEnd { header, certificate, authorities, committee, seal }.into())
+    }
+
+    /// Whether f + 1 of `authorities`, this node included, have said since its start how far they are.
+    pub fn has_heard(&self, authorities: &AuthoritySet) -> bool {
+        let peers = self.peers.lock();
+        let heard = |key: &&PublicKey| **key == self.me || peers.contains_key(key);
+        authorities.keys().filter(heard).count() >= authorities.honest()
+    }
+
+    /// Whether f + 1 of `authorities` that were heard of in the last `silent_ms`, so at least one honest one, have a block
+    /// after the newest one here.
+    pub fn is_behind(&self, authorities: &AuthoritySet, silent_ms: u64) -> bool {
+        let (now_ms, height) = (self.now_ms(), self.height());
+        let peers = self.peers.lock();
+        let ahead = peers.iter().filter(|(key, heard)| {
+            heard.height > height
+                && now_ms.saturating_sub(heard.at_ms) < silent_ms
+                && authorities.contains(key)
+        });
+        ahead.count() >= authorities.honest()
     }
 
     /// The certificate of the final block at `height`, or `None` if it is final only through a later one as far as
@@ -248,6 +329,21 @@ impl Shared {
             return Some(certificate.clone());
         }
         marshal.get_finalization(Height::new(height)).await.map(Certificate::from)
+    }
+
+    /// The seal of the final block at `height`, the last of its epoch: collected here, or from the chain.
+    pub async fn seal(&self, marshal: &Marshal, height: u64) -> Option<Seal> {
+        if let Some(seal) = self.seals.lock().seal(height) {
+            return Some(seal);
+        }
+        if height >= self.height() {
+            return None;
+        }
+        let next = marshal.get_block(Height::new(height + 1)).await?;
+        match next.inner().mandate() {
+            Some(Mandate::Seal(seal)) => Some(seal.clone()),
+            Some(Mandate::Decree(_)) | None => None,
+        }
     }
 
     /// Asks peers for the certificate of the block at `height`.

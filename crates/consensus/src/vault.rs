@@ -233,7 +233,7 @@ impl<E: Storage> Vault<E> {
     }
 
     pub async fn write_handover(&self, handover: &Handover) -> Result<(), Error> {
-        self.write(&self.handovers(), handover.header.height.get(), &handover.to_bytes()).await
+        self.write(&self.handovers(), handover.height().get(), &handover.to_bytes()).await
     }
 
     pub async fn read_handover(&self, height: u64) -> Result<Handover, Unreadable> {

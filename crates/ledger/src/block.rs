@@ -4,6 +4,7 @@ use crate::{
     error::Error,
     justification::Justification,
     keys::{Digest, Epoch, Height},
+    mandate::Mandate,
     transaction::{Transaction, read_hash, write_hash},
 };
 use bytes::BufMut;
@@ -33,11 +34,11 @@ pub struct Header {
     pub parent: Digest,
     /// Not before the parent's.
     pub time: Timestamp,
-    /// Height divided by the epoch length.
+    /// Height divided by the epoch length, unless a decree has cut an epoch short ([`crate::Calendar`]).
     pub epoch: Epoch,
     /// The view of the epoch in which it was proposed, from 1 on; after the parent's. Views between were skipped.
     pub view: u64,
-    /// Digest of the embedded votes and the transactions.
+    /// Digest of the embedded mandate and votes and of the transactions.
     pub body: Digest,
     /// Batches in the log after this block.
     pub log_size: u64,
@@ -70,24 +71,41 @@ impl Header {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
     header: Header,
+    mandate: Option<Arc<Mandate>>,
     justification: Option<Arc<Justification>>,
     transactions: Arc<Vec<Transaction>>,
 }
 
 impl Block {
     /// A block of these transactions with votes for an ancestor; sets the header's body digest.
-    pub fn new(
+    pub fn new(header: Header, justification: Option<Justification>, transactions: Vec<Transaction>) -> Self {
+        Self::opening(header, None, justification, transactions)
+    }
+
+    /// [`Self::new`] with what entitles it to begin an epoch.
+    pub fn opening(
         mut header: Header,
+        mandate: Option<Mandate>,
         justification: Option<Justification>,
         transactions: Vec<Transaction>,
     ) -> Self {
-        header.body = Self::body_digest(justification.as_ref(), &transactions);
-        Self { header, justification: justification.map(Arc::new), transactions: Arc::new(transactions) }
+        header.body = Self::body_digest(mandate.as_ref(), justification.as_ref(), &transactions);
+        Self {
+            header,
+            mandate: mandate.map(Arc::new),
+            justification: justification.map(Arc::new),
+            transactions: Arc::new(transactions),
+        }
     }
 
     /// The header.
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// What entitles it to begin an epoch; only in the first block of one, and only where a committee votes.
+    pub fn mandate(&self) -> Option<&Mandate> {
+        self.mandate.as_deref()
     }
 
     /// Votes for an ancestor, if its proposer knew any that were not embedded before.
@@ -105,18 +123,31 @@ impl Block {
         decode_bounded("block", bytes, MAX_BLOCK_BYTES, &())
     }
 
-    pub(crate) fn body_digest(justification: Option<&Justification>, transactions: &[Transaction]) -> Digest {
+    pub(crate) fn body_digest(
+        mandate: Option<&Mandate>,
+        justification: Option<&Justification>,
+        transactions: &[Transaction],
+    ) -> Digest {
         let mut out =
             Vec::with_capacity(2_048 + transactions.iter().map(EncodeSize::encode_size).sum::<usize>());
         out.extend_from_slice(b"voltmesh-body-2");
-        write_justification(justification, &mut out);
+        write_embedded(mandate, justification, &mut out);
         transactions.write(&mut out);
         Sha256::hash(&[&out])
     }
 }
 
-fn write_justification(justification: Option<&Justification>, buf: &mut impl BufMut) {
-    justification.is_some().write(buf);
+/// Bit of the byte before the embedded parts that says that votes follow.
+const HAS_VOTES: u8 = 1;
+/// Bit that says that a mandate follows, before the votes.
+const HAS_MANDATE: u8 = 2;
+
+fn write_embedded(mandate: Option<&Mandate>, justification: Option<&Justification>, buf: &mut impl BufMut) {
+    let (votes, opens) = (justification.map_or(0, |_| HAS_VOTES), mandate.map_or(0, |_| HAS_MANDATE));
+    (votes | opens).write(buf);
+    if let Some(mandate) = mandate {
+        mandate.write(buf);
+    }
     if let Some(votes) = justification {
         votes.write(buf);
     }
@@ -160,7 +191,14 @@ impl Read for Header {
     type Cfg = ();
 
     fn read_cfg(buf: &mut impl Buf, _: &()) -> Result<Self, CodecError> {
-        if u8::read(buf)? != VERSION {
+        Self::read_version(u8::read(buf)?, buf)
+    }
+}
+
+impl Header {
+    /// Reads what follows the version.
+    pub(crate) fn read_version(version: u8, buf: &mut impl Buf) -> Result<Self, CodecError> {
+        if version != VERSION {
             return Err(CodecError::Invalid("voltmesh_ledger::Header", "another version"));
         }
         Ok(Self {
@@ -182,7 +220,7 @@ impl Read for Header {
 impl Write for Block {
     fn write(&self, buf: &mut impl BufMut) {
         self.header.write(buf);
-        write_justification(self.justification(), buf);
+        write_embedded(self.mandate(), self.justification(), buf);
         self.transactions.write(buf);
     }
 }
@@ -191,6 +229,7 @@ impl EncodeSize for Block {
     fn encode_size(&self) -> usize {
         Header::SIZE
             + 1
+            + self.mandate().map_or(0, EncodeSize::encode_size)
             + self.justification().map_or(0, EncodeSize::encode_size)
             + self.transactions.encode_size()
     }
@@ -204,9 +243,14 @@ impl Read for Block {
         if buf.remaining() > MAX_BLOCK_BYTES {
             return Err(CodecError::InvalidLength(buf.remaining()));
         }
-        let justification = if bool::read(buf)? { Some(Justification::read(buf)?) } else { None };
+        let embedded = u8::read(buf)?;
+        if embedded & !(HAS_VOTES | HAS_MANDATE) != 0 {
+            return Err(CodecError::Invalid("voltmesh_ledger::Block", "unknown embedded parts"));
+        }
+        let mandate = if embedded & HAS_MANDATE != 0 { Some(Mandate::read(buf)?) } else { None };
+        let justification = if embedded & HAS_VOTES != 0 { Some(Justification::read(buf)?) } else { None };
         let transactions: Vec<Transaction> = Vec::read_cfg(buf, &(RangeCfg::from(0..=MAX_TRANSACTIONS), ()))?;
-        let block = Self::new(header.clone(), justification, transactions);
+        let block = Self::opening(header.clone(), mandate, justification, transactions);
         // The digest is the header's: it names these transactions only if the header does.
         if block.header.body != header.body {
             return Err(CodecError::Invalid("voltmesh_ledger::Block", "the header names other transactions"));

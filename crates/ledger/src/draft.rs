@@ -7,6 +7,7 @@ use crate::{
     genesis::Operators,
     justification::Justification,
     keys::{Digest, Epoch, Height, PublicKey},
+    mandate::Mandate,
     misbehaviour::Evidence,
     registry::Changes,
     round_trips::RoundTrips,
@@ -34,6 +35,8 @@ pub(crate) struct Draft {
     registry: Changes,
     bytes: usize,
     transactions: usize,
+    /// Whether it begins an epoch by a decree.
+    decreed: bool,
     used: BTreeMap<PublicKey, Used>,
     anchored: Vec<(BatchId, PublicKey)>,
 }
@@ -46,8 +49,10 @@ struct Used {
 }
 
 impl Draft {
-    /// The block after `state`, in this view.
-    pub fn new(state: &State, height: Height, epoch: Epoch, view: u64) -> Self {
+    /// The block after `state`, in this view. What entitles it to begin an epoch is checked apart.
+    pub fn new(state: &State, mandate: Option<&Mandate>, view: u64) -> Self {
+        let (height, epoch) = state.next(mandate);
+        let decree = mandate.and_then(Mandate::decree);
         let parent = Ancestor {
             block: state.block,
             height: state.height(),
@@ -55,15 +60,19 @@ impl Draft {
             view: state.header.view,
         };
         let mut state = state.clone();
-        state.schedule.enter(epoch);
+        match decree {
+            Some(decree) => state.replace(decree),
+            None => state.schedule.enter(epoch),
+        }
         state.election.follow(parent, epoch, view, &state.schedule.current);
         Self {
             registry: state.registry.change(),
             state,
             height,
             epoch,
-            bytes: Header::SIZE + FRAME_BYTES,
+            bytes: Header::SIZE + FRAME_BYTES + mandate.map_or(0, EncodeSize::encode_size),
             transactions: 0,
+            decreed: decree.is_some(),
             used: BTreeMap::new(),
             anchored: Vec::new(),
         }
@@ -204,11 +213,11 @@ impl Draft {
     /// Settles the election if the epoch ends, hashes the registry and the log; the caller sets the header.
     pub fn finish(self) -> (State, Vec<LogEntry>) {
         let mut state = self.state;
-        let ends_epoch = state.genesis.ends_epoch(self.height);
+        let ends_epoch = state.calendar.ends_epoch(self.height);
         if ends_epoch {
             state.election.settle(&state.schedule.current, &state.schedule.admitted);
         }
-        state.plan(self.epoch.next().next(), ends_epoch);
+        state.plan(self.epoch.next().next(), ends_epoch || self.decreed);
         state.registry = self.registry.finish();
         // Whose key serves nowhere any more never anchors again: it is retired.
         if state.windows.keys().any(|key| !state.schedule.knows(key)) {

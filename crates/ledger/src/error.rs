@@ -113,6 +113,32 @@ pub enum Error {
         /// How many are needed.
         want: usize,
     },
+    /// Too few authorities signed. Collect more.
+    #[error("{what}: {found} authorities signed, {want} must")]
+    Quorum {
+        /// What they signed.
+        what: &'static str,
+        /// How many.
+        found: usize,
+        /// How many are needed: more than two thirds of all.
+        want: usize,
+    },
+    /// The block begins an epoch without what entitles it to, or carries that where it does not belong.
+    #[error("block {height}: {why}")]
+    Mandate {
+        /// The block's height.
+        height: Height,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// A decree does not fit the block that it names.
+    #[error("decree after height {after}: {why}")]
+    Decree {
+        /// The height that it names.
+        after: Height,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// Not an operator of this chain.
     #[error("{0} is not an operator")]
     NotOperator(PublicKey),

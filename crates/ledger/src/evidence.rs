@@ -84,7 +84,8 @@ pub struct AnchorEvidence {
     pub header: Header,
     /// Makes it final.
     pub certificate: Certificate,
-    /// Signatures over the log's root: at least f + 1 authorities, in the order of their keys.
+    /// Signatures over the log's root, in the order of the keys: of f + 1 authorities or more, where a committee votes
+    /// of more than two thirds ([`crate::Genesis::root_quorum`]).
     pub receipts: Vec<RootReceipt>,
     /// The batch's place in the log.
     pub inclusion: Inclusion,
@@ -173,10 +174,10 @@ impl AnchorEvidence {
             .map_err(|e| ProofError::from(Stage::Log, e))
     }
 
-    /// The block is final, and f + 1 authorities of its epoch signed the root.
+    /// The block is final, and enough authorities of its epoch signed the root ([`crate::Genesis::root_quorum`]).
     fn verify_finality(&self, trust: &Trust) -> Result<Vec<PublicKey>, ProofError> {
         let (chain, header) = (trust.chain(), &self.header);
-        if trust.genesis().epoch_of(header.height) != header.epoch {
+        if trust.calendar().epoch_of(header.height) != header.epoch {
             return Err(ProofError::new(Stage::Finality, "the block's epoch is not that of its height"));
         }
         let authorities = trust
@@ -193,8 +194,9 @@ impl AnchorEvidence {
         if let Some(stranger) = self.receipts.iter().find(|receipt| !known.contains(&receipt.authority)) {
             return Err(ProofError::from(Stage::Log, Error::NotAuthority(stranger.authority.clone())));
         }
-        if self.receipts.len() < authorities.honest() {
-            let (found, want) = (self.receipts.len(), authorities.honest());
+        let want = trust.genesis().root_quorum(authorities);
+        if self.receipts.len() < want {
+            let found = self.receipts.len();
             return Err(ProofError::new(
                 Stage::Log,
                 format!("{found} authorities signed the root, {want} must"),

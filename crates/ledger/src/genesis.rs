@@ -167,7 +167,7 @@ impl Genesis {
                 time: self.time,
                 epoch: Epoch::zero(),
                 view: 0,
-                body: Block::body_digest(None, &[]),
+                body: Block::body_digest(None, None, &[]),
                 log_size: 0,
                 log_root: Frontier::new().root(),
                 registry_root: Registry::default().root(),
@@ -186,12 +186,25 @@ impl Genesis {
         election.plan(&authorities, Epoch::zero(), &authorities, self)
     }
 
-    /// The epoch of a height.
+    /// Whether only some of the authorities vote. Then each epoch's last block needs a [`crate::Seal`].
+    pub fn has_committee(&self) -> bool {
+        self.committee.is_some()
+    }
+
+    /// How many of `authorities` must sign a log's root: f + 1, so at least one honest one, which signs only what is
+    /// final. Where a committee votes, more than two thirds: more than f of the committee may be faulty although no
+    /// more than f of all are, so a certificate alone says less there; and a committee that the operators have replaced
+    /// must not find enough signers for a block that the others never saw.
+    pub fn root_quorum(&self, authorities: &AuthoritySet) -> usize {
+        if self.has_committee() { authorities.quorum() } else { authorities.honest() }
+    }
+
+    /// The epoch of a height, as long as no decree has cut one short ([`crate::State::calendar`]).
     pub fn epoch_of(&self, height: Height) -> Epoch {
         Epoch::new(height.get() / self.epoch_length)
     }
 
-    /// Whether `height` is the last of its epoch.
+    /// Whether `height` is the last of its epoch, as long as no decree has cut one short.
     pub fn ends_epoch(&self, height: Height) -> bool {
         (height.get() + 1).is_multiple_of(self.epoch_length)
     }

@@ -29,22 +29,28 @@
 #![forbid(unsafe_code)]
 
 mod block;
+mod calendar;
 mod certificate;
 mod checkpoint;
+mod decree;
 mod draft;
 mod election;
 mod error;
 mod evidence;
 mod genesis;
+mod handover;
 mod justification;
 mod keys;
+mod mandate;
 mod misbehaviour;
 pub mod proof;
 mod receipt;
 mod registry;
 mod round_trips;
 mod schedule;
+mod seal;
 mod sequence;
+mod signatures;
 mod snapshot;
 mod state;
 pub mod testing;
@@ -52,30 +58,36 @@ mod transaction;
 mod trust;
 
 pub use block::{Block, Header, MAX_BLOCK_BYTES, MAX_TRANSACTIONS};
+pub use calendar::{Calendar, MAX_CUTS};
 pub use certificate::{Certificate, Finalization, MAX_CERTIFICATE_BYTES};
 pub use checkpoint::{Attestation, Checkpoint, MAX_CHECKPOINT_BYTES, believe};
+pub use decree::{Decree, MAX_EPOCHS_SKIPPED, MAX_REPLACEMENT_BYTES, Replacement};
 pub use election::{Leaders, MAX_ANCESTORS, PERFECT, PROBATION, Quarantine, Roster, Standing};
 pub use error::Error;
 pub use evidence::{AnchorEvidence, Anchored, MAX_EVIDENCE_BYTES, ProofError, Stage};
 pub use genesis::{Genesis, MAX_CHAIN_NAME, MAX_EPOCH_LENGTH, MAX_GENESIS_BYTES, MAX_TERM_LENGTH, Operators};
+pub use handover::{EpochEnd, Handover, MAX_HANDOVER_BYTES};
 pub use justification::{Justification, Notarization};
 pub use keys::{
     AuthoritySet, Digest, Epoch, Height, MAX_AUTHORITIES, MIN_AUTHORITIES, NAMESPACE, PrivateKey, PublicKey,
     Scheme, Signature, key_id, namespace, private_key, public_key, public_key_from_hex, signing_key,
     verifying_key,
 };
+pub use mandate::Mandate;
 pub use misbehaviour::{Evidence, Offence, SignedVote};
 pub use proof::{Proof, Proven};
 pub use receipt::RootReceipt;
 pub use registry::{Entry, MAX_ENTRIES, Registry, RegistryProof};
 pub use round_trips::{RoundTrips, UNREACHABLE};
 pub use schedule::MAX_RETIRED;
+pub use seal::{Seal, SealSignature};
 pub use sequence::SEQUENCE_WINDOW;
+pub use signatures::Signatures;
 pub use snapshot::{MAX_SNAPSHOT_BYTES, Snapshot};
 pub use state::{Built, Checked, LogEntry, State};
 pub use transaction::{
     Action, Anchor, Commitment, MAX_ACTIONS, MAX_ANCHORS_PER_AUTHORITY, MAX_BATCHES_PER_ANCHOR,
     MAX_BATCHES_PER_AUTHORITY, MAX_OPERATORS, RegistryTx, Transaction, commitment,
 };
-pub use trust::{Handover, MAX_CLOUD_KEYS, MAX_HANDOVER_BYTES, MAX_HANDOVERS, MAX_TRUST_BYTES, Trust};
+pub use trust::{MAX_CLOUD_KEYS, MAX_HANDOVERS, MAX_TRUST_BYTES, Trust};
 pub use voltmesh_telemetry::{BatchId, Timestamp};

@@ -58,6 +58,17 @@ impl Schedule {
         }
     }
 
+    /// Moves on to the epochs that a decree begins: its voters serve in two of them, since what is planned for the second
+    /// was planned before anyone knew who is gone.
+    pub fn replace(&mut self, epoch: Epoch, stalled: Arc<Roster>, current: Roster, next: Roster) {
+        assert!(epoch > self.epoch, "epochs go up");
+        self.epoch = epoch;
+        self.previous = stalled;
+        self.current = Arc::new(current);
+        self.next = Arc::new(next);
+        self.planned = self.next.clone();
+    }
+
     /// The roster of an epoch that can no longer change: the previous, the current or the next one.
     pub fn roster(&self, epoch: Epoch) -> Option<&Arc<Roster>> {
         let now = self.epoch.get();

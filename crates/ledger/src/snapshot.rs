@@ -9,6 +9,7 @@
 
 use crate::{
     block::Header,
+    calendar::{Calendar, MAX_CUTS},
     election::{Election, Roster, read_map, some_set, unordered, write_map, write_set},
     error::Error,
     genesis::{Genesis, Operators},
@@ -93,12 +94,12 @@ impl Snapshot {
 
     /// Compares with what the header commits to.
     fn check(&self) -> Result<(), Error> {
-        let State { genesis, header, registry, schedule, election, log, .. } = &self.state;
+        let State { header, registry, schedule, calendar, election, log, .. } = &self.state;
         let fails = |why| Err(Error::Snapshot { height: header.height, why });
-        if header.epoch != genesis.epoch_of(header.height) || schedule.epoch != header.epoch {
+        if header.epoch != calendar.epoch_of(header.height) || schedule.epoch != header.epoch {
             return fails("the epoch is not that of the height");
         }
-        if genesis.ends_epoch(header.height) && self.epoch_start != self.state.block {
+        if self.state.begins_epoch() && self.epoch_start != self.state.block {
             return fails("the next epoch begins elsewhere");
         }
         [
@@ -113,7 +114,7 @@ impl Snapshot {
 
     fn write(&self, buf: &mut Vec<u8>) {
         let State {
-            genesis: _,
+            genesis,
             chain,
             header,
             block: _,
@@ -121,6 +122,7 @@ impl Snapshot {
             operators,
             nonce,
             schedule,
+            calendar,
             election,
             log,
             records,
@@ -134,6 +136,10 @@ impl Snapshot {
         nonce.write(buf);
         records.write(buf);
         write_schedule(schedule, buf);
+        // Only where a committee votes there may be decrees.
+        if genesis.has_committee() {
+            write_cuts(calendar, buf);
+        }
         election.write(buf);
         log.size().write(buf);
         log.peaks().iter().for_each(|peak| write_hash(peak, buf));
@@ -157,6 +163,8 @@ impl Snapshot {
         let nonce = u64::read(buf)?;
         let records = u64::read(buf)?;
         let schedule = read_schedule(genesis, buf)?;
+        let calendar = Calendar::new(genesis.epoch_length);
+        let calendar = if genesis.has_committee() { read_cuts(calendar, buf)? } else { calendar };
         let election = Election::read(buf)?;
         let size = u64::read(buf)?;
         let peaks = (0..size.count_ones()).map(|_| read_hash(buf)).collect::<Result<_, _>>()?;
@@ -179,6 +187,7 @@ impl Snapshot {
             operators: Arc::new(operators),
             nonce,
             schedule,
+            calendar,
             election,
             log,
             records,
@@ -235,6 +244,28 @@ fn read_schedule(genesis: &Genesis, buf: &mut impl Buf) -> Result<Schedule, Code
     }
     let (retired, successors) = (Arc::new(retired), Arc::new(successors));
     Ok(Schedule { epoch, previous, current, next, planned, admitted, retired, successors })
+}
+
+fn write_cuts(calendar: &Calendar, buf: &mut impl BufMut) {
+    calendar.cuts().len().write(buf);
+    for (first, epoch) in calendar.cuts() {
+        first.get().write(buf);
+        epoch.get().write(buf);
+    }
+}
+
+fn read_cuts(mut calendar: Calendar, buf: &mut impl Buf) -> Result<Calendar, CodecError> {
+    let len = usize::read_cfg(buf, &RangeCfg::from(0..=MAX_CUTS))?;
+    let mut last = Height::zero();
+    for _ in 0..len {
+        let (first, epoch) = (Height::new(u64::read(buf)?), Epoch::new(u64::read(buf)?));
+        if first <= last || epoch <= calendar.epoch_of(first) {
+            return Err(invalid("decrees out of order"));
+        }
+        calendar = calendar.cut(first, epoch);
+        last = first;
+    }
+    Ok(calendar)
 }
 
 fn read_registry(buf: &mut impl Buf) -> Result<Registry, CodecError> {

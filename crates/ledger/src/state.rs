@@ -2,12 +2,15 @@
 
 use crate::{
     block::{Block, Header},
+    calendar::{Calendar, MAX_CUTS},
+    decree::{Decree, MAX_EPOCHS_SKIPPED, Replacement},
     draft::Draft,
     election::{Ancestor, Election, Quarantine, Roster, Standing},
     error::Error,
     genesis::{Genesis, Operators},
     justification::Justification,
     keys::{AuthoritySet, Digest, Epoch, Height, PublicKey},
+    mandate::Mandate,
     registry::{Registry, RegistryProof},
     schedule::Schedule,
     sequence::Window,
@@ -68,6 +71,7 @@ pub struct State {
     pub(crate) operators: Arc<Operators>,
     pub(crate) nonce: u64,
     pub(crate) schedule: Schedule,
+    pub(crate) calendar: Calendar,
     pub(crate) election: Election,
     pub(crate) log: Frontier,
     pub(crate) records: u64,
@@ -85,6 +89,7 @@ impl State {
             registry: Registry::default(),
             operators: Arc::new(genesis.operators.clone()),
             nonce: 0,
+            calendar: Calendar::new(genesis.epoch_length),
             schedule: Schedule::new(Arc::new(genesis.authorities.clone()), genesis.roster()),
             election: Election::new(&genesis.authorities),
             log: Frontier::new(),
@@ -172,7 +177,7 @@ impl State {
     /// Who serves in an epoch, as far as this state knows it for certain: the epoch before the last block's, its own,
     /// the next one, and after an epoch's last block the next but one.
     pub fn roster_for(&self, epoch: Epoch) -> Option<&Arc<Roster>> {
-        let planned = epoch.get() == self.schedule.epoch.get() + 2 && self.genesis.ends_epoch(self.height());
+        let planned = epoch.get() == self.schedule.epoch.get() + 2 && self.calendar.ends_epoch(self.height());
         self.schedule.roster(epoch).or_else(|| planned.then_some(&self.schedule.planned))
     }
 
@@ -254,22 +259,117 @@ impl State {
         }
     }
 
-    /// Height and epoch of the next block.
-    fn next(&self) -> (Height, Epoch) {
+    /// Height and epoch of the next block, if it embeds this.
+    pub(crate) fn next(&self, mandate: Option<&Mandate>) -> (Height, Epoch) {
+        let decreed = mandate.and_then(Mandate::decree).map(|decree| decree.epoch);
+        (self.height().next(), decreed.unwrap_or_else(|| self.next_epoch()))
+    }
+
+    /// The epoch of the next block, unless a decree begins another one.
+    pub fn next_epoch(&self) -> Epoch {
+        self.calendar.epoch_of(self.height().next())
+    }
+
+    /// Which heights belong to which epoch, as far as decrees in the chain tell.
+    pub fn calendar(&self) -> &Calendar {
+        &self.calendar
+    }
+
+    /// Whether the next block must embed a [`Mandate`]: it begins an epoch in a chain with a committee.
+    pub fn needs_mandate(&self) -> bool {
+        self.genesis.has_committee() && self.begins_epoch()
+    }
+
+    /// Whether the next block is the first of an epoch.
+    pub fn begins_epoch(&self) -> bool {
+        self.next_epoch() != self.epoch()
+    }
+
+    /// Checks what the next block embeds against that.
+    pub fn check_mandate(&self, mandate: Option<&Mandate>) -> Result<(), Error> {
         let height = self.height().next();
-        (height, self.genesis.epoch_of(height))
+        let fails = |why| Err(Error::Mandate { height, why });
+        match mandate {
+            Some(Mandate::Decree(replacement)) => self.check_replacement(replacement),
+            None if self.needs_mandate() => fails("it begins an epoch, but the block before is not sealed"),
+            None => Ok(()),
+            Some(_) if !self.needs_mandate() => fails("it does not begin a committee's epoch"),
+            Some(Mandate::Seal(seal)) => {
+                seal.verify(&self.chain, &self.schedule.current.authorities, &self.header)
+            }
+        }
+    }
+
+    /// Checks a decree that names the last block: by the operators, for a later epoch than the one that was to go on, of
+    /// a committee of its authorities.
+    pub fn check_decree(&self, decree: &Decree) -> Result<(), Error> {
+        let fails = |why| Err(Error::Decree { after: decree.after, why });
+        if !self.genesis.has_committee() {
+            return fails("all authorities vote in this chain");
+        }
+        if decree.chain != self.chain {
+            return Err(Error::Chain { found: decree.chain, want: self.chain });
+        }
+        if (decree.after, decree.block) != (self.height(), self.block) {
+            return fails("another block is the newest here");
+        }
+        if decree.nonce != self.nonce {
+            return Err(Error::Nonce { found: decree.nonce, want: self.nonce });
+        }
+        let stalled = self.next_epoch();
+        if decree.epoch <= stalled || decree.epoch.get() - stalled.get() > MAX_EPOCHS_SKIPPED {
+            return fails("its epoch is not after the one that has stalled, or too far after it");
+        }
+        if decree.voters.len() % 3 != 1 {
+            return fails("its voters are not 3 f + 1");
+        }
+        if self.calendar.cuts().len() >= MAX_CUTS {
+            return fails("there were too many before");
+        }
+        if let Some(stranger) = decree.voters.keys().find(|key| !self.stalled().authorities.contains(key)) {
+            return Err(Error::NotAuthority(stranger.clone()));
+        }
+        decree.verify(&self.operators)
+    }
+
+    /// Checks that a decree which names the last block is in force.
+    pub fn check_replacement(&self, replacement: &Replacement) -> Result<(), Error> {
+        self.check_decree(&replacement.decree)?;
+        replacement.verify(&self.stalled().authorities)
+    }
+
+    /// Who serves in the epoch of the next block, which a decree may cut short.
+    pub fn stalled(&self) -> &Arc<Roster> {
+        if self.begins_epoch() { &self.schedule.next } else { &self.schedule.current }
+    }
+
+    /// Who serves in the epoch that a decree begins, and in the one after: its voters, and the authorities of the epoch
+    /// that has stalled. Changes of them that were to come wait for two epochs more, so that those who promised to
+    /// follow the decree and those who sign roots after it are the same.
+    pub fn decreed(&self, decree: &Decree) -> [Roster; 2] {
+        let (authorities, voters) = (&self.stalled().authorities, Arc::new(decree.voters.clone()));
+        [decree.epoch, decree.epoch.next()]
+            .map(|epoch| self.election.roster(authorities.clone(), voters.clone(), epoch, &self.genesis))
+    }
+
+    /// Begins the epoch that a decree in force names.
+    pub(crate) fn replace(&mut self, decree: &Decree) {
+        let ([current, next], stalled) = (self.decreed(decree), self.stalled().clone());
+        self.schedule.replace(decree.epoch, stalled, current, next);
+        self.calendar = self.calendar.cut(decree.first(), decree.epoch);
+        self.election.discard();
+        self.nonce += 1;
     }
 
     /// The next view, if none is skipped.
-    fn next_view(&self) -> u64 {
-        let (_, epoch) = self.next();
+    fn next_view(&self, mandate: Option<&Mandate>) -> u64 {
+        let (_, epoch) = self.next(mandate);
         if epoch == self.epoch() { self.header.view + 1 } else { 1 }
     }
 
     /// Checks a transaction against this state as if it were the next block's only one.
     pub fn check(&self, transaction: &Transaction) -> Result<(), Error> {
-        let (height, epoch) = self.next();
-        let mut draft = Draft::new(self, height, epoch, self.next_view());
+        let mut draft = Draft::new(self, None, self.next_view(None));
         draft.add(transaction)?;
         if let Transaction::Anchor(anchor) = transaction
             && !anchor.verify(&self.chain)
@@ -282,10 +382,11 @@ impl State {
     /// Whether `block`, a valid next one, could hold `transaction` besides what it holds.
     pub fn could_also_hold(&self, block: &Block, transaction: &Transaction) -> bool {
         let header = block.header();
-        if header.view < self.next_view() || (header.height, header.epoch) != self.next() {
+        let mandate = block.mandate();
+        if header.view < self.next_view(mandate) || (header.height, header.epoch) != self.next(mandate) {
             return false;
         }
-        let mut draft = Draft::new(self, header.height, header.epoch, header.view);
+        let mut draft = Draft::new(self, mandate, header.view);
         let embedded = block.justification().is_none_or(|votes| draft.justify(votes).is_ok());
         embedded
             && block.transactions().iter().all(|held| draft.add(held).is_ok())
@@ -307,7 +408,7 @@ impl State {
 
     /// [`Self::build_in`] the next view, without votes for an ancestor.
     pub fn build(&self, transactions: impl IntoIterator<Item = Transaction>, now: Timestamp) -> Built {
-        self.build_in(self.next_view(), None, transactions, now)
+        self.build_in(self.next_view(None), None, transactions, now)
     }
 
     /// Builds the next block from those of `transactions` that are valid, in their order (registry transactions by
@@ -316,7 +417,7 @@ impl State {
     ///
     /// # Panics
     ///
-    /// If `view` is not after that of the last block of the same epoch.
+    /// If `view` is not after that of the last block of the same epoch, or the block needs a mandate.
     pub fn build_in(
         &self,
         view: u64,
@@ -324,8 +425,27 @@ impl State {
         transactions: impl IntoIterator<Item = Transaction>,
         now: Timestamp,
     ) -> Built {
-        assert!(view >= self.next_view(), "views go up");
-        let (height, epoch) = self.next();
+        self.build_opening(None, view, votes, transactions, now)
+    }
+
+    /// [`Self::build_in`] with what entitles the block to begin an epoch.
+    ///
+    /// # Panics
+    ///
+    /// If `view` is not after that of the last block of the same epoch, or [`Self::check_mandate`] fails.
+    pub fn build_opening(
+        &self,
+        mandate: Option<Mandate>,
+        view: u64,
+        votes: Option<Justification>,
+        transactions: impl IntoIterator<Item = Transaction>,
+        now: Timestamp,
+    ) -> Built {
+        assert!(view >= self.next_view(mandate.as_ref()), "views go up");
+        if let Err(why) = self.check_mandate(mandate.as_ref()) {
+            panic!("nothing to build: {why}");
+        }
+        let (height, epoch) = self.next(mandate.as_ref());
         let mut offered: Vec<Transaction> = transactions.into_iter().collect();
         offered.sort_by_key(|tx| match tx {
             Transaction::Registry(tx) => (0, tx.nonce),
@@ -334,7 +454,7 @@ impl State {
             Transaction::Anchor(_) => (3, 0),
         });
         let forged = crate::draft::forged_anchors(offered.iter(), &self.chain);
-        let mut draft = Draft::new(self, height, epoch, view);
+        let mut draft = Draft::new(self, mandate.as_ref(), view);
         let votes = votes.filter(|votes| draft.justify(votes).is_ok());
         let (mut taken, mut rejected) = (Vec::new(), Vec::new());
         for (transaction, forged) in offered.into_iter().zip(forged) {
@@ -351,7 +471,8 @@ impl State {
         }
         let (mut state, entries) = draft.finish();
         let time = now.max(self.time());
-        let block = Block::new(state.commit(height, self.block, time, epoch, view), votes, taken);
+        let header = state.commit(height, self.block, time, epoch, view);
+        let block = Block::opening(header, mandate, votes, taken);
         state.header = block.header().clone();
         state.block = block.digest();
         Built { block, state, entries, rejected }
@@ -377,14 +498,14 @@ impl State {
     }
 
     /// Executes the next block after it became final: the authorities have checked the anchors' signatures, so this
-    /// does not. For restarts and for those who catch up. Everything else is checked as always.
+    /// does not. For restarts and for those who catch up. Everything else is checked as always, seals included.
     pub fn execute_final(&self, block: &Block) -> Result<(State, Vec<LogEntry>), Error> {
         self.apply(block)
     }
 
     fn apply(&self, block: &Block) -> Result<(State, Vec<LogEntry>), Error> {
-        let header = block.header();
-        let (height, epoch) = self.next();
+        let (header, mandate) = (block.header(), block.mandate());
+        let (height, epoch) = self.next(mandate);
         if header.height != height || header.parent != self.block {
             return Err(Error::NotNext {
                 found: header.height,
@@ -396,10 +517,12 @@ impl State {
         if header.time < self.time() {
             return Err(Error::TimeBackwards { found: header.time, parent: self.time() });
         }
-        if header.view < self.next_view() {
-            return Err(Error::View { found: header.view, parent: self.next_view() - 1 });
+        let next_view = self.next_view(mandate);
+        if header.view < next_view {
+            return Err(Error::View { found: header.view, parent: next_view - 1 });
         }
-        let mut draft = Draft::new(self, height, epoch, header.view);
+        self.check_mandate(mandate)?;
+        let mut draft = Draft::new(self, mandate, header.view);
         if let Some(votes) = block.justification() {
             draft.justify(votes)?;
         }
@@ -424,7 +547,7 @@ impl State {
             time,
             epoch,
             view,
-            body: Block::body_digest(None, &[]),
+            body: Block::body_digest(None, None, &[]),
             log_size: self.log.size(),
             log_root: self.log.root(),
             registry_root: self.registry.root(),

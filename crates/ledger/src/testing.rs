@@ -4,9 +4,10 @@
 //! made here passes the same checks as any other.
 
 use crate::{
-    Action, Anchor, AnchorEvidence, AuthoritySet, Block, Certificate, Commitment, Evidence, Finalization,
-    Genesis, Handover, Header, Height, Justification, LogEntry, Notarization, PrivateKey, Proof, PublicKey,
-    RegistryTx, RootReceipt, Scheme, State, Transaction, Trust, commitment, private_key, proof::Opening,
+    Action, Anchor, AnchorEvidence, AuthoritySet, Block, Built, Certificate, Commitment, Decree, EpochEnd,
+    Evidence, Finalization, Genesis, Handover, Header, Height, Justification, LogEntry, Mandate,
+    Notarization, PrivateKey, Proof, PublicKey, RegistryTx, Replacement, RootReceipt, Scheme, Seal,
+    SealSignature, State, Transaction, Trust, commitment, private_key, proof::Opening,
 };
 use commonware_consensus::{
     simplex::types::{ConflictingNotarize, Finalize, Notarize, Proposal},
@@ -216,11 +217,63 @@ impl Network {
         set.signer(&self.genesis.digest(), key)
     }
 
-    /// Root receipts of f + 1 of `set`.
+    /// The seal of `signers` (indices into `set`) for a block.
+    ///
+    /// # Panics
+    /// If a key is not at hand.
+    pub fn seal_by(&self, header: &Header, set: &AuthoritySet, signers: &[usize]) -> Seal {
+        let chain = self.genesis.digest();
+        Seal::new(signers.iter().map(|i| {
+            let key = set.get(*i).and_then(|public| self.authorities.get(public));
+            match key {
+                Some(key) => SealSignature::sign(&chain, key, header),
+                None => panic!("the test network has no key of authority {i}"),
+            }
+        }))
+    }
+
+    /// What the block after `state` needs to begin its epoch, if it needs anything: the seal of more than two thirds.
+    pub fn mandate(&self, state: &State) -> Option<Mandate> {
+        state.needs_mandate().then_some(())?;
+        let set = state.authorities_for(state.epoch())?;
+        let signers: Vec<usize> = (0..set.quorum()).collect();
+        Some(Mandate::Seal(self.seal_by(state.header(), set, &signers)))
+    }
+
+    /// A decree by two operators that after the last block of `state` these authorities of the genesis vote.
+    ///
+    /// # Panics
+    /// If they are fewer than four.
+    pub fn decree(&self, state: &State, voters: &[usize]) -> Decree {
+        let voters = AuthoritySet::new(voters.iter().map(|i| self.authority(*i).public_key()));
+        let Ok(voters) = voters else { panic!("no such voters") };
+        let (epoch, height) = (state.next_epoch().next(), state.height());
+        Decree::new(state.chain(), state.nonce(), epoch, height, state.block(), voters)
+            .sign(&self.operators[0])
+            .sign(&self.operators[1])
+    }
+
+    /// A decree that `signers` (indices into `set`) follow.
+    ///
+    /// # Panics
+    /// If a key is not at hand.
+    pub fn replacement(&self, decree: Decree, set: &AuthoritySet, signers: &[usize]) -> Replacement {
+        let mut replacement = Replacement::new(decree);
+        for i in signers {
+            let Some(key) = set.get(*i).and_then(|public| self.authorities.get(public)) else {
+                panic!("the test network has no key of authority {i}")
+            };
+            let (by, signature) = replacement.decree.acknowledge(key);
+            replacement.acknowledgements.add(by, signature);
+        }
+        replacement
+    }
+
+    /// Root receipts of as many of `set` as evidence needs.
     pub fn root_receipts(&self, header: &Header, set: &AuthoritySet) -> Vec<RootReceipt> {
         let chain = self.genesis.digest();
         let keys = set.keys().filter_map(|public| self.authorities.get(public));
-        keys.take(set.honest()).map(|key| RootReceipt::sign(&chain, key, header)).collect()
+        keys.take(self.genesis.root_quorum(set)).map(|key| RootReceipt::sign(&chain, key, header)).collect()
     }
 }
 
@@ -287,12 +340,39 @@ impl Chain {
         Self { state: State::new(network.genesis()), network, blocks: Vec::new() }
     }
 
+    /// The next block, 100 ms after the last.
+    pub fn build(&self, transactions: Vec<Transaction>) -> Built {
+        self.build_opening(self.network.mandate(&self.state), transactions)
+    }
+
+    /// [`Self::build`] with what entitles it to begin an epoch.
+    pub fn build_opening(&self, mandate: Option<Mandate>, transactions: Vec<Transaction>) -> Built {
+        let state = &self.state;
+        let first =
+            state.begins_epoch() || mandate.as_ref().is_some_and(|mandate| mandate.decree().is_some());
+        let view = if first { 1 } else { state.header().view + 1 };
+        state.build_opening(mandate, view, None, transactions, state.time().plus_millis(100))
+    }
+
+    /// Adds the first block of the epoch that a decree begins, in which `voters` (authorities of the genesis) vote.
+    pub fn replace(&mut self, voters: &[usize]) -> &FinalBlock {
+        let decree = self.network.decree(&self.state, voters);
+        let signers: Vec<usize> = (0..self.state.stalled().authorities.quorum()).collect();
+        let replacement = self.network.replacement(decree, &self.state.stalled().authorities, &signers);
+        let built = self.build_opening(Some(Mandate::Decree(Box::new(replacement))), Vec::new());
+        self.add(built)
+    }
+
     /// Adds a block 100 ms after the last.
     ///
     /// # Panics
     /// If a transaction is refused.
     pub fn push(&mut self, transactions: Vec<Transaction>) -> &FinalBlock {
-        let built = self.state.build(transactions, self.state.time().plus_millis(100));
+        let built = self.build(transactions);
+        self.add(built)
+    }
+
+    fn add(&mut self, built: Built) -> &FinalBlock {
         assert!(built.rejected.is_empty(), "refused: {:?}", built.rejected);
         let header = built.block.header();
         let Some(roster) = built.state.roster_for(header.epoch).cloned() else {
@@ -365,15 +445,25 @@ impl Chain {
 
     /// Hand-overs of all epochs that ended.
     pub fn handovers(&self) -> Vec<Handover> {
-        let ends = |block: &&FinalBlock| self.network.genesis().ends_epoch(block.block.header().height);
-        let ended = self.blocks.iter().filter(ends);
-        ended
-            .map(|block| Handover {
+        let decrees = self.blocks.iter().filter_map(|block| match block.block.mandate() {
+            Some(Mandate::Decree(replacement)) => Some(Handover::Decree(replacement.clone())),
+            _ => None,
+        });
+        let ends = |block: &&FinalBlock| block.state.begins_epoch();
+        let ended = self.blocks.iter().filter(ends).map(|block| {
+            Handover::from(EpochEnd {
                 header: block.block.header().clone(),
                 certificate: block.certificate.clone(),
                 authorities: AuthoritySet::clone(block.state.planned_authorities()),
                 committee: block.state.planned().committee().map(|set| AuthoritySet::clone(set)),
+                seal: self.network.mandate(&block.state).and_then(|mandate| match mandate {
+                    Mandate::Seal(seal) => Some(seal),
+                    Mandate::Decree(_) => None,
+                }),
             })
-            .collect()
+        });
+        let mut all: Vec<Handover> = ended.chain(decrees).collect();
+        all.sort_by_key(Handover::height);
+        all
     }
 }

@@ -1,23 +1,17 @@
 //! The trust file: what someone must hold to check proofs offline.
 
 use crate::{
-    block::{Header, decode_bounded},
-    certificate::{Certificate, MAX_CERTIFICATE_BYTES},
+    calendar::Calendar,
+    decree::Replacement,
     election::Roster,
     error::Error,
     genesis::{Genesis, RawGenesis},
-    keys::{AuthoritySet, Digest, Epoch, MAX_AUTHORITIES, PublicKey, public_key_from_hex},
+    handover::{EpochEnd, Handover},
+    keys::{AuthoritySet, Digest, Epoch, PublicKey, public_key_from_hex},
     transaction::count,
-};
-use bytes::BufMut;
-use commonware_codec::{
-    Buf, Encode, EncodeSize, Error as CodecError, FixedSize as _, RangeCfg, Read, ReadExt, Write,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
-
-/// Longest hand-over: a header, a certificate and twice 128 keys; about 17 KiB.
-pub const MAX_HANDOVER_BYTES: usize = Header::SIZE + MAX_CERTIFICATE_BYTES + 2 * MAX_AUTHORITIES * 32 + 16;
 
 /// Most changes of authorities that a trust file follows.
 pub const MAX_HANDOVERS: usize = 4096;
@@ -28,39 +22,10 @@ pub const MAX_CLOUD_KEYS: usize = 16;
 /// Longest trust file: 4,096 hand-overs of four authorities, in hex.
 pub const MAX_TRUST_BYTES: usize = 8 * 1024 * 1024;
 
-/// The last block of an epoch, final, and the authorities that it names for the next-but-one epoch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Handover {
-    /// The epoch's last header.
-    pub header: Header,
-    /// Makes it final, by the epoch's own authorities.
-    pub certificate: Certificate,
-    /// Serve from the next-but-one epoch on.
-    pub authorities: AuthoritySet,
-    /// Those of them that vote; `None` if all do.
-    pub committee: Option<AuthoritySet>,
-}
-
-impl Handover {
-    /// The first epoch in which the set serves.
-    pub fn epoch(&self) -> Epoch {
-        self.header.epoch.next().next()
-    }
-
-    /// Reads encoded bytes of at most [`MAX_HANDOVER_BYTES`].
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
-        decode_bounded("hand-over", bytes, MAX_HANDOVER_BYTES, &())
-    }
-
-    /// Encodes.
-    pub fn to_bytes(&self) -> bytes::Bytes {
-        self.encode()
-    }
-}
-
 /// Who may be believed: a chain's genesis, the authorities that it led to, and the keys of archives.
 ///
-/// Provided: each set was handed over by more than two thirds of one that was trusted before, starting from genesis.
+/// Provided: each set was handed over by more than two thirds of one that was trusted before, starting from genesis;
+/// where a committee votes, by more than two thirds of all authorities besides.
 /// Not provided: news of hand-overs that this file has not seen. Authorities count until a hand-over replaces them, so
 /// a stale file still believes a set that has left. Refresh it from any fog node: nothing needs to be believed for that.
 #[derive(Clone, Debug)]
@@ -69,6 +34,7 @@ pub struct Trust {
     chain: Digest,
     /// Sets by the first epoch in which they serve; each until the next one.
     sets: BTreeMap<Epoch, Sets>,
+    calendar: Calendar,
     handovers: Vec<Handover>,
     cloud: Vec<PublicKey>,
 }
@@ -85,7 +51,8 @@ impl Trust {
     pub fn from_genesis(genesis: Genesis) -> Self {
         let Roster { authorities, voters, .. } = genesis.roster();
         let sets = BTreeMap::from([(Epoch::zero(), Sets { authorities, voters })]);
-        Self { chain: genesis.digest(), genesis, sets, handovers: Vec::new(), cloud: Vec::new() }
+        let calendar = Calendar::new(genesis.epoch_length);
+        Self { chain: genesis.digest(), genesis, sets, calendar, handovers: Vec::new(), cloud: Vec::new() }
     }
 
     /// Also trusts archive notices signed by `key`; false if it is known or there are [`MAX_CLOUD_KEYS`] already.
@@ -122,6 +89,16 @@ impl Trust {
         self.sets_for(epoch).map(|sets| &sets.voters)
     }
 
+    /// Which heights belong to which epoch, as far as the hand-overs seen tell.
+    pub fn calendar(&self) -> &Calendar {
+        &self.calendar
+    }
+
+    /// First epochs of new authorities or voters, in order.
+    pub fn changes(&self) -> impl Iterator<Item = Epoch> {
+        self.sets.keys().copied()
+    }
+
     fn sets_for(&self, epoch: Epoch) -> Option<&Sets> {
         self.sets.range(..=epoch).next_back().map(|(_, sets)| sets)
     }
@@ -133,9 +110,23 @@ impl Trust {
 
     /// Follows a hand-over. True if it changed the authorities, false if it says what is known.
     pub fn extend(&mut self, handover: &Handover) -> Result<bool, Error> {
+        if self.handovers.iter().any(|known| known.says(handover)) {
+            return Ok(false);
+        }
+        let changed = match handover {
+            Handover::Epoch(end) => self.follow(end)?,
+            Handover::Decree(replacement) => self.replace(replacement).map(|()| true)?,
+        };
+        if changed {
+            self.handovers.push(handover.clone());
+        }
+        Ok(changed)
+    }
+
+    fn follow(&mut self, handover: &EpochEnd) -> Result<bool, Error> {
         let header = &handover.header;
         let fails = |why| Err(Error::Handover { height: header.height, why });
-        if !self.genesis.ends_epoch(header.height) || self.genesis.epoch_of(header.height) != header.epoch {
+        if !self.calendar.ends_epoch(header.height) || self.calendar.epoch_of(header.height) != header.epoch {
             return fails("not the last block of its epoch");
         }
         let (authorities, committee) = (&handover.authorities, handover.committee.as_ref());
@@ -147,6 +138,14 @@ impl Trust {
             return Err(Error::UnknownEpoch(header.epoch));
         };
         handover.certificate.verify(&self.chain, current, header)?;
+        match (&handover.seal, self.authorities_for(header.epoch)) {
+            (Some(seal), Some(all)) if self.genesis.has_committee() => {
+                seal.verify(&self.chain, all, header)?
+            }
+            (None, _) if !self.genesis.has_committee() => {}
+            (None, _) => return fails("a committee's word alone, without a seal"),
+            (Some(_), _) => return fails("a seal where all authorities vote"),
+        }
         let from = handover.epoch();
         let authorities = Arc::new(authorities.clone());
         let voters = committee.map_or_else(|| authorities.clone(), |committee| Arc::new(committee.clone()));
@@ -154,13 +153,47 @@ impl Trust {
         if self.sets_for(from) == Some(&sets) {
             return Ok(false);
         }
+        // A decree in the epoch between has let nothing come of it.
+        let between = header.height.get() + 1..=header.height.get() + self.genesis.epoch_length;
+        if self.calendar.cuts().any(|(first, _)| between.contains(&first.get())) {
+            return Ok(false);
+        }
         if self.sets.last_key_value().is_some_and(|(last, _)| *last >= from) {
             return fails("contradicts a later hand-over; keep both as evidence");
         }
         count("hand-overs", self.handovers.len() + 1, 1, MAX_HANDOVERS)?;
         self.sets.insert(from, sets);
-        self.handovers.push(handover.clone());
         Ok(true)
+    }
+
+    /// More than two thirds of the authorities follow the decree, so at least f + 1 honest ones have checked that it is
+    /// the operators'.
+    fn replace(&mut self, replacement: &Replacement) -> Result<(), Error> {
+        let decree = &replacement.decree;
+        let fails = |why| Err(Error::Decree { after: decree.after, why });
+        if !self.genesis.has_committee() {
+            return fails("all authorities vote in this chain");
+        }
+        if decree.chain != self.chain {
+            return Err(Error::Chain { found: decree.chain, want: self.chain });
+        }
+        let first = decree.first();
+        let later = |known: &Handover| known.height() >= first;
+        let stalled = self.calendar.epoch_of(first);
+        if self.handovers.iter().any(later) || decree.epoch <= stalled {
+            return fails("contradicts a later hand-over; keep both as evidence");
+        }
+        let Some(Sets { authorities, .. }) = self.sets_for(stalled).cloned() else {
+            return Err(Error::UnknownEpoch(stalled));
+        };
+        Roster::check(&authorities, &decree.voters)?;
+        replacement.verify(&authorities)?;
+        count("hand-overs", self.handovers.len() + 1, 1, MAX_HANDOVERS)?;
+        // What was to come after the epoch that stalled never does.
+        self.sets.retain(|from, _| *from <= stalled);
+        self.sets.insert(decree.epoch, Sets { authorities, voters: Arc::new(decree.voters.clone()) });
+        self.calendar = self.calendar.cut(first, decree.epoch);
+        Ok(())
     }
 
     /// Reads the TOML form and follows its hand-overs again.
@@ -210,53 +243,4 @@ struct RawTrust {
     #[serde(default)]
     handovers: Vec<String>,
     genesis: RawGenesis,
-}
-
-/// The committee's keys, none if all authorities vote.
-fn committee(handover: &Handover) -> &[PublicKey] {
-    handover.committee.as_ref().map_or(&[], |set| set.as_set().as_ref())
-}
-
-/// Keys that must be in order; an empty list is no set.
-pub(crate) fn read_set(buf: &mut impl Buf) -> Result<Option<AuthoritySet>, CodecError> {
-    let keys: Vec<PublicKey> = Vec::read_cfg(buf, &(RangeCfg::from(0..=MAX_AUTHORITIES), ()))?;
-    if keys.is_empty() {
-        return Ok(None);
-    }
-    let unordered = CodecError::Invalid("voltmesh_ledger::Handover", "not an ordered set of authorities");
-    if !keys.is_sorted_by(|a, b| a < b) {
-        return Err(unordered);
-    }
-    AuthoritySet::new(keys).map(Some).map_err(|_| unordered)
-}
-
-impl Write for Handover {
-    fn write(&self, buf: &mut impl BufMut) {
-        self.header.write(buf);
-        self.certificate.write(buf);
-        self.authorities.as_set().as_ref().write(buf);
-        committee(self).write(buf);
-    }
-}
-
-impl EncodeSize for Handover {
-    fn encode_size(&self) -> usize {
-        Header::SIZE
-            + self.certificate.encode_size()
-            + self.authorities.as_set().as_ref().encode_size()
-            + committee(self).encode_size()
-    }
-}
-
-impl Read for Handover {
-    type Cfg = ();
-
-    fn read_cfg(buf: &mut impl Buf, _: &()) -> Result<Self, CodecError> {
-        let header = Header::read(buf)?;
-        let certificate = Certificate::read(buf)?;
-        let none = CodecError::Invalid("voltmesh_ledger::Handover", "no authorities");
-        let authorities = read_set(buf)?.ok_or(none)?;
-        let committee = read_set(buf)?;
-        Ok(Self { header, certificate, authorities, committee })
-    }
 }

@@ -210,7 +210,8 @@ fn a_hand_over_that_does_not_hold_is_not_followed() {
     let world = world();
     let (mut join, mut trust) = asking(&world);
     let mut forged = world.chain.trust().handovers()[0].clone();
-    forged.authorities = forged.authorities.replace(&peer(77), peer(5)).expect("fits");
+    let Handover::Epoch(end) = &mut forged else { panic!("no epoch's end") };
+    end.authorities = end.authorities.replace(&peer(77), peer(5)).expect("fits");
     join.handle(12_000, &mut trust, Input::Handovers(peer(2), vec![forged]));
     assert_eq!(trust.handovers().len(), 1);
     assert!(offer(&mut join, &mut trust, 2, world.offer.clone()).is_empty(), "shunned");

@@ -26,7 +26,7 @@ where
                 let known = self.shared.known_handovers.lock();
                 let some: Vec<Handover> = known
                     .iter()
-                    .filter(|handover| handover.header.height.get() > after)
+                    .filter(|handover| handover.height().get() > after)
                     .take(MAX_HANDOVERS_SENT)
                     .cloned()
                     .collect();

@@ -7,7 +7,7 @@ use voltmesh_ledger::testing::Network;
 /// Seeds of the usual run.
 const USUAL: std::ops::Range<u64> = 1_000..1_008;
 
-fn seeds() -> std::ops::Range<u64> {
+pub(super) fn seeds() -> std::ops::Range<u64> {
     let Ok(text) = std::env::var("VOLTMESH_SEEDS") else { return USUAL };
     let (from, to) = text.split_once("..").expect("VOLTMESH_SEEDS is FROM..TO");
     from.parse().expect("a number")..to.parse().expect("a number")

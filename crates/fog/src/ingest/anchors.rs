@@ -122,7 +122,7 @@ impl Ingest {
         }
         self.ledger.next_sequence = self.ledger.next_sequence.max(sequence);
         let root = state.header().registry_root;
-        let epoch = state.genesis().epoch_of(state.height().next());
+        let epoch = state.next_epoch();
         self.ledger.serves = state.authorities_for(epoch).is_some_and(|set| set.contains(&self.authority));
         self.ledger.state = Some(state);
         if self.ledger.registry_root.replace(root) != Some(root) {

@@ -2,10 +2,10 @@
 
 use super::{Ancestor, Election, Leaders, MAX_ANCESTORS, Quarantine, Roster, Standing};
 use crate::{
+    decree::read_set,
     keys::{AuthoritySet, Digest, Epoch, Height, MAX_AUTHORITIES, PublicKey},
     misbehaviour::Offence,
     round_trips::UNREACHABLE,
-    trust::read_set,
 };
 use bytes::BufMut;
 use commonware_codec::{Buf, Error as CodecError, RangeCfg, Read, ReadExt as _, Write};

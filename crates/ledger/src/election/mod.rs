@@ -277,6 +277,15 @@ impl Election {
         }
     }
 
+    /// Ends an epoch that a decree has cut short: its counts say nothing of those who could not finish it.
+    pub fn discard(&mut self) {
+        for standing in Arc::make_mut(&mut self.standings).values_mut() {
+            (standing.votes, standing.proposed, standing.missed) = (0, 0, 0);
+        }
+        self.reports = Arc::default();
+        self.certificates = 0;
+    }
+
     /// Those of `admitted` that are out: the first f convicted, as long as enough remain to tolerate a fault.
     pub fn quarantined(&self, admitted: &AuthoritySet) -> Vec<PublicKey> {
         let mut out: Vec<(&Quarantine, &PublicKey)> =
@@ -319,6 +328,18 @@ impl Election {
             }
             _ => authorities.clone(),
         };
+        self.roster(authorities, voters, epoch, genesis)
+    }
+
+    /// These sets in `epoch`, with leaders by score.
+    pub fn roster(
+        &self,
+        authorities: Arc<AuthoritySet>,
+        voters: Arc<AuthoritySet>,
+        epoch: Epoch,
+        genesis: &Genesis,
+    ) -> Roster {
+        let score = |key: &PublicKey| self.standings.get(key).map_or(0, |standing| standing.score);
         let scores: Vec<Option<u32>> = voters
             .keys()
             .map(|key| {

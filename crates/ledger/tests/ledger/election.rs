@@ -30,7 +30,8 @@ impl Run {
             self.network.notarize_by(header, set, voters)
         });
         let now = Timestamp::from_millis(self.state.time().as_millis() + 100);
-        let built = self.state.build_in(first + skipped, votes, transactions, now);
+        let mandate = self.network.mandate(&self.state);
+        let built = self.state.build_opening(mandate, first + skipped, votes, transactions, now);
         let (executed, _) = self.state.execute(&built.block).expect("what was built can be executed");
         assert_eq!(executed.header(), built.state.header());
         self.parent = Some(built.block.header().clone());

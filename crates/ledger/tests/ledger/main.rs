@@ -2,6 +2,7 @@
 
 mod chain;
 mod codec;
+mod committee;
 mod election;
 mod evidence;
 mod golden;

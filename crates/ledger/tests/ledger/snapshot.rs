@@ -97,7 +97,8 @@ fn extend(chain: &mut Chain, step: &Step) {
     };
     let begins = chain.state.genesis().ends_epoch(height);
     let view = if begins { 2 } else { view + 2 };
-    let built = chain.state.build_in(view, votes, transaction(chain, step), now);
+    let mandate = chain.network.mandate(&chain.state);
+    let built = chain.state.build_opening(mandate, view, votes, transaction(chain, step), now);
     let roster = built.state.roster_for(built.block.header().epoch).expect("its own").clone();
     chain.blocks.push(voltmesh_ledger::testing::FinalBlock {
         certificate: chain.network.finalize(built.block.header(), &roster.voters),
@@ -249,8 +250,8 @@ fn forged_checkpoints_are_refused() {
     };
     refused(&|forged| forged.handovers.clear(), "not final");
     refused(&|forged| forged.certificate = chain.blocks[11].certificate.clone(), "another block");
-    refused(&|forged| forged.attestations.truncate(2), "fewer than f + 1");
-    refused(&|forged| forged.attestations[1] = forged.attestations[0].clone(), "fewer than f + 1");
+    refused(&|forged| forged.attestations.truncate(2), "too few authorities");
+    refused(&|forged| forged.attestations[1] = forged.attestations[0].clone(), "too few authorities");
     // Everything of this one is right but what no header commits to: who the operators are.
     let mut other = ten_blocks();
     let keys = vec![key(666).public_key()];

@@ -2,7 +2,7 @@
 
 use commonware_cryptography::Signer as _;
 use voltmesh_ledger::{
-    Action, Epoch, Error, Handover, Stage, Trust,
+    Action, Epoch, EpochEnd, Error, Handover, Stage, Trust,
     testing::{Chain, Vehicle, key},
 };
 
@@ -71,6 +71,13 @@ fn evidence_of_each_epoch_needs_that_epochs_authorities() {
     check(&halfway, Err(Stage::Finality));
 }
 
+fn end(handover: &Handover) -> EpochEnd {
+    match handover {
+        Handover::Epoch(end) => EpochEnd::clone(end),
+        Handover::Decree(_) => panic!("a decree where all vote"),
+    }
+}
+
 #[test]
 fn hand_overs_that_do_not_fit_are_refused() {
     let chain = rotated();
@@ -83,22 +90,23 @@ fn hand_overs_that_do_not_fit_are_refused() {
     // The second change without the first: its certificate is not by a quorum that genesis knows.
     check(&genesis, &handovers[2], "is not final");
     // Another set than the header's.
-    let mut other = handovers[0].clone();
+    let mut other = end(&handovers[0]);
     other.authorities = chain.network.genesis().authorities.clone();
-    check(&genesis, &other, "names other authorities");
+    check(&genesis, &other.into(), "names other authorities");
     // A header in the middle of an epoch.
     let block = &chain.blocks[4];
-    let middle = Handover {
+    let middle = EpochEnd {
         header: block.block.header().clone(),
         certificate: block.certificate.clone(),
         authorities: (**block.state.planned_authorities()).clone(),
         committee: None,
+        seal: None,
     };
-    check(&genesis, &middle, "not the last block");
+    check(&genesis, &middle.into(), "not the last block");
     // The certificate of another block.
-    let mut forged = handovers[0].clone();
+    let mut forged = end(&handovers[0]);
     forged.certificate = chain.blocks[7].certificate.clone();
-    check(&genesis, &forged, "is not final");
+    check(&genesis, &forged.into(), "is not final");
 }
 
 #[test]
