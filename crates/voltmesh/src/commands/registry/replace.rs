@@ -182,7 +182,8 @@ async fn watch(http: &Http, fogs: &[SocketAddr], decree: &Decree) -> Result<()> 
         for fog in fogs {
             let Ok(answer) = ask(http, *fog).await else { continue };
             if answer.height >= first {
-                let bytes = http.get(*fog, &format!("/chain/block/{first}")).await?;
+                let path = format!("/chain/block/{first}");
+                let Ok(bytes) = http.get(*fog, &path).await else { continue };
                 let block = Block::decode_bounded(&bytes).context("the answer is no block")?;
                 let begun = block.mandate().and_then(Mandate::decree).map(Decree::digest);
                 ensure!(
