@@ -427,6 +427,32 @@ pub enum Registry {
         #[command(flatten)]
         submit: Submit,
     },
+    /// Replaces a committee that has stalled: other authorities vote after the newest final block, for two epochs.
+    ReplaceCommittee(ReplaceCommittee),
+}
+
+/// Options of `voltmesh registry replace-committee`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  voltmesh registry replace-committee --genesis genesis.toml --operator pki/operator-op-1/sign.key \\
+    --operator pki/operator-op-2/sign.key --fog 127.0.0.1:9100 --fog 127.0.0.1:9101
+
+It is in force once more than two thirds of all authorities have promised to follow it, which they do when no block has
+become final for 10 s. Name as many fog nodes as can be reached: the decree is about the newest block of the furthest.")]
+pub struct ReplaceCommittee {
+    /// The genesis file; it names the chain.
+    #[arg(long, value_name = "FILE")]
+    pub genesis: PathBuf,
+    /// Operators' private keys (PEM files with mode 0600); as many as the ledger's threshold asks for.
+    #[arg(long = "operator", value_name = "FILE", required = true)]
+    pub operators: Vec<PathBuf>,
+    /// Who votes: `sign.pub` or 64 hex digits, 3 f + 1 of them (default: the best by score that can be reached, as many as
+    /// are elected).
+    #[arg(long = "voter", value_name = "KEY")]
+    pub voters: Vec<AuthorityKey>,
+    /// HTTP interfaces of fog nodes.
+    #[arg(long = "fog", value_name = "ADDRESS", default_value = "127.0.0.1:9100")]
+    pub fogs: Vec<std::net::SocketAddr>,
 }
 
 /// How an authority is named on the command line.

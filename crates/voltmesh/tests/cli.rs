@@ -48,6 +48,8 @@ fn help_explains_every_command_with_an_example() {
         let help = works(folder.path(), &["registry", &format!("{command}-authority"), "--help"]);
         assert!(help.contains("Example"), "{help}");
     }
+    let help = works(folder.path(), &["registry", "replace-committee", "--help"]);
+    assert!(help.contains("Example") && help.contains("--voter"), "{help}");
 }
 
 #[test]

@@ -8,12 +8,14 @@ mod block;
 mod evidence;
 mod follow;
 mod status;
+mod succession;
 
 pub use authorities::{Authorities, Authority, Quarantined, Role, Score, Scores, Seat};
 pub use block::{Block, Change, Embedded, Surroundings, Transaction};
 pub use evidence::{Accusation, Conviction, Convictions, Evidence, Vote};
 pub use follow::FinalBlock;
 pub use status::Status;
+pub use succession::{Candidate, Decreed, STALLED_MS, Seal, Succession};
 
 use std::collections::BTreeMap;
 
@@ -48,7 +50,7 @@ pub fn leader(roster: &Roster, view: u64) -> Option<&PublicKey> {
 
 /// The epoch of the next block: the one that is under way.
 pub fn running_epoch(state: &State) -> Epoch {
-    state.genesis().epoch_of(state.height().next())
+    state.next_epoch()
 }
 
 /// Share of turns as leader in an epoch, in parts per million.

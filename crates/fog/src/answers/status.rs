@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use voltmesh_consensus::{Handle, Latency};
 
-use super::{Names, leader, running_epoch};
+use super::{Decreed, Names, Seal, leader, running_epoch};
 
 /// What `/chain/status` answers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -73,6 +73,12 @@ pub struct Status {
     pub names: BTreeMap<String, String>,
     /// Transactions that wait for a block.
     pub pending: u64,
+    /// The seal that the next epoch waits for; absent while an epoch runs, and where all authorities vote.
+    pub seal: Option<Seal>,
+    /// The operators' decree that waits to be in force, or for its first block.
+    pub decree: Option<Decreed>,
+    /// The epoch that a decree in force begins and before which this node holds blocks that count for nothing: it has stopped.
+    pub replaced_by: Option<u64>,
 }
 
 impl Status {
@@ -120,6 +126,9 @@ impl Status {
             peers: ledger.peers().iter().map(|peer| (peer.key.to_string(), peer.height.get())).collect(),
             names: names.all(),
             pending: ledger.pending() as u64,
+            seal: ledger.sealing().map(Seal::from),
+            decree: ledger.decreed().map(Decreed::from),
+            replaced_by: ledger.replaced().map(|decree| decree.epoch.get()),
         }
     }
 }

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use commonware_cryptography::{Digestible as _, Signer as _};
 use serde_json::{Value, json};
-use voltmesh_consensus::Peer;
+use voltmesh_consensus::{DecreeProgress, Peer};
 use voltmesh_ledger::{
     Action, BatchId, Header, Height, PublicKey, RoundTrips, State, Timestamp, UNREACHABLE,
     testing::{Network, Vehicle, key},
 };
 
 use super::{
-    Authorities, Block, Convictions, Evidence, FinalBlock, Names, Quarantined, Role, Scores, Surroundings,
-    leader,
+    Authorities, Block, Convictions, Evidence, FinalBlock, Names, Quarantined, Role, Scores, Succession,
+    Surroundings, leader,
 };
 
 /// Four authorities in epochs of four blocks; every block embeds the votes for its parent.
@@ -353,4 +353,44 @@ fn evidence_shows_both_votes() {
     let block = run.explain(2);
     assert_eq!(block["transactions"][0]["kind"], "evidence");
     assert_eq!(block["transactions"][0]["authority"], run.key(2).to_string());
+}
+
+/// Nobody is chosen who cannot be reached, or is convicted.
+#[test]
+fn operators_learn_who_could_vote_after_which_block() {
+    let mut run = Run::new(8, Some(4));
+    run.advance_to(2);
+    let said = |run: &Run, height: u64, after_ms: u64| {
+        let peers: Vec<Peer> =
+            (1..6).map(|n| Peer { key: run.key(n), height: Height::new(height) }).collect();
+        let now = run.state.time().plus_millis(after_ms);
+        let progress =
+            DecreeProgress { after: run.state.height(), epoch: run.state.epoch(), followed: 2, needed: 6 };
+        Succession::new(&run.state, &run.key(0), &peers, Some(progress), &run.names(), now)
+    };
+    let still = said(&run, 2, 10_000);
+    assert_eq!(
+        (still.height, still.epoch, still.nonce, still.committee, still.needed),
+        (2, 0, 0, Some(4), 6)
+    );
+    assert_eq!(still.block, run.state.block().to_string());
+    assert!(still.stalled && !said(&run, 2, 9_999).stalled && !said(&run, 3, 10_000).stalled);
+    assert_eq!(still.decree.map(|decree| (decree.followed, decree.is_in_force())), Some((2, false)));
+    assert_eq!(still.authorities.iter().filter(|one| one.votes).count(), 4);
+    let json = serde_json::to_string(&still).unwrap();
+    assert_eq!(serde_json::from_str::<Succession>(&json).unwrap(), still);
+    let mut scored = still;
+    for (n, score) in [(7, 100.0), (1, 90.0), (2, 80.0), (3, 70.0), (4, 60.0), (5, 50.0), (0, 10.0)] {
+        let key = run.key(n).to_string();
+        scored.authorities.iter_mut().find(|one| one.key == key).unwrap().score_percent = score;
+    }
+    let best =
+        |of: &Succession| of.best().map(|keys| keys.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let keys = |indices: [usize; 4]| Some(indices.map(|n| run.key(n).to_string()).to_vec());
+    assert_eq!(best(&scored), keys([1, 2, 3, 4]));
+    let second = run.key(2).to_string();
+    scored.authorities.iter_mut().find(|one| one.key == second).unwrap().convicted = true;
+    assert_eq!(best(&scored), keys([1, 3, 4, 5]));
+    scored.authorities.iter_mut().for_each(|one| one.reachable &= one.score_percent > 60.0);
+    assert_eq!(best(&scored), None);
 }

@@ -1,10 +1,11 @@
 //! The loopback interface: figures for people and monitoring, and the ledger for the command line.
 //!
 //! Provided: loopback only, bodies bounded, followers, checkpoints under way and costly questions bounded. Not provided: authentication; a
-//! registry transaction carries its own signatures.
+//! registry transaction and a decree carry their own signatures.
 
 mod chain;
 mod checkpoint;
+mod decree;
 mod follow;
 
 use std::{
@@ -100,6 +101,7 @@ pub async fn serve(address: SocketAddr, shared: Shared) -> Result<SocketAddr, Er
         .route("/chain/scores", get(chain::scores))
         .route("/chain/evidence", get(chain::evidence))
         .route("/chain/evidence/{height}", get(chain::evidence_at))
+        .route("/chain/decree", get(decree::show).post(decree::submit))
         .route("/chain/follow", get(follow::follow))
         .route("/chain/checkpoint", get(checkpoint::checkpoint))
         .route("/chain/trust", get(chain_trust))

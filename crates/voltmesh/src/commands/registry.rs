@@ -1,5 +1,7 @@
 //! `voltmesh registry …`: what operators decide, as transactions that m of n of them sign.
 
+mod replace;
+
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -66,6 +68,7 @@ pub fn run(command: args::Registry) -> Result<Outcome> {
             let key = authority(&key)?;
             decide(&submit, Action::PardonAuthority { key }, "the authority is pardoned")?;
         }
+        args::Registry::ReplaceCommittee(options) => replace::run(&options)?,
     }
     Ok(Outcome::Done)
 }
