@@ -27,7 +27,7 @@ pub struct Config {
     pub block_bytes: usize,
     /// How long a view's leader has to propose, at least half a second more than `idle_interval`. Default 1.8 s.
     pub leader_timeout: Duration,
-    /// Views that may run ahead of certified ones within a leader's term. Default 4; of no use with terms of one view.
+    /// Views that may run ahead of certified ones within a leader's term. Default 6; of no use with terms of one view.
     pub optimistic_views: u64,
     /// Whether this node signs log roots, so that proofs can be made. Default true; of no use where agreement alone is
     /// measured.
@@ -64,7 +64,7 @@ impl Config {
             idle_interval: Duration::from_millis(1_000),
             block_bytes: MAX_BLOCK_BYTES,
             leader_timeout: Duration::from_millis(1_800),
-            optimistic_views: 4,
+            optimistic_views: 6,
             root_receipts: true,
             max_clock_drift: Duration::from_secs(2),
             snapshot_interval: 4_096,
