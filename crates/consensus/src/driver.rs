@@ -278,7 +278,7 @@ where
         if !entries.is_empty() && self.root_receipts {
             self.sign(&state, now_ms);
         }
-        self.report(&state, now_ms);
+        self.report(&state);
         self.shared.tip.send_modify(|tip| {
             tip.height = height;
             tip.epoch = state.epoch().get();
@@ -302,7 +302,7 @@ where
     }
 
     /// In the second half of each epoch: what this node has measured of the others goes to the ledger.
-    fn report(&mut self, state: &State, now_ms: u64) {
+    fn report(&mut self, state: &State) {
         let (epoch, length) = (state.epoch(), state.genesis().epoch_length);
         let first = state.calendar().bounds(epoch).map_or(0, |(first, _)| first.get());
         let second_half = (state.height().get() - first + 1) % length > length / 2;
@@ -316,7 +316,7 @@ where
         let Some(micros) = self.shared.round_trips.lock().report(authorities) else { return };
         self.reported = Some(epoch.get());
         let report = RoundTrips::sign(&self.shared.chain_id, &self.key, epoch, micros);
-        self.shared.offer(Transaction::RoundTrips(report), state, now_ms);
+        self.shared.offer(Transaction::RoundTrips(report));
     }
 
     /// Signs the block of `state`, the last of its epoch, if this node is an authority there, and collects the others'

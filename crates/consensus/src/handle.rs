@@ -95,11 +95,7 @@ impl Handle {
     /// submitted before counts as success. Forgotten when the process ends: whoever submits repeats it then, unchanged,
     /// or under a number that leaves room for what others may still hold of it ([`voltmesh_ledger::SEQUENCE_WINDOW`]).
     pub fn submit(&self, transaction: Transaction) -> Result<(), SubmitError> {
-        let state = self.shared.finalised();
-        let now_ms = self.shared.now_ms();
-        self.shared.pool.lock().insert(transaction, &state, now_ms, true)?;
-        bump(&self.shared.pooled);
-        Ok(())
+        self.shared.submit(transaction)
     }
 
     /// Final blocks from `from` on, in order. At least once: after a restart name the height you have not finished.

@@ -17,7 +17,7 @@ pub(crate) type Finalised = (Digested<Block>, Exact);
 pub(crate) struct Observer(pub Arc<Shared>);
 
 impl Observer {
-    /// Votes that are reported may be unverified: the pool checks evidence before it takes it.
+    /// Votes that are reported may be unverified: nobody is counted, or accused, by votes that are not its own.
     fn accuse(&self, evidence: Evidence) {
         let shared = &self.0;
         let voters = shared.voters_of(evidence.epoch().get());
@@ -27,7 +27,7 @@ impl Observer {
         }
         warn!(authority = %key, offence = %evidence.offence(), view = evidence.view(), "authority misbehaves");
         *shared.counts.lock().misbehaviour.entry(key).or_default() += 1;
-        shared.offer(Transaction::Evidence(evidence), &shared.finalised(), shared.now_ms());
+        shared.offer(Transaction::Evidence(evidence));
     }
 }
 

@@ -1,8 +1,18 @@
 //! What the node's tasks, its handle and its subscriptions have in common.
 
 use crate::{
-    PublicKey, chain::Chain, decrees::Decrees, hold::Holds, overdue::OverdueList, pool::Pool,
-    protocol::Final, roots::Roots, round_trips::RoundTripTimes, seals::Seals, votes::Votes, watch,
+    PublicKey,
+    chain::Chain,
+    decrees::Decrees,
+    hold::Holds,
+    overdue::OverdueList,
+    pool::{Pool, SubmitError},
+    protocol::Final,
+    roots::Roots,
+    round_trips::RoundTripTimes,
+    seals::Seals,
+    votes::Votes,
+    watch,
 };
 use commonware_consensus::marshal::{core::Mailbox, standard::Standard};
 use commonware_utils::{channel::mpsc, sync::Mutex};
@@ -232,11 +242,19 @@ impl Shared {
         self.roster_of(epoch).map(|roster| roster.voters.clone())
     }
 
-    /// Offers a transaction of this node's own making; one that the ledger has no use for is dropped.
-    pub fn offer(&self, transaction: Transaction, state: &State, now_ms: u64) {
-        match self.pool.lock().insert(transaction, state, now_ms, true) {
-            Ok(_) => bump(&self.pooled),
-            Err(error) => debug!(%error, "own transaction not taken"),
+    /// Takes a transaction into the pool and repeats it to the others until it is final.
+    pub fn submit(&self, transaction: Transaction) -> Result<(), SubmitError> {
+        let state = self.finalised();
+        let now_ms = self.now_ms();
+        self.pool.lock().insert(transaction, &state, now_ms, true)?;
+        bump(&self.pooled);
+        Ok(())
+    }
+
+    /// Submits a transaction of this node's own making; one that the ledger has no use for is dropped.
+    pub fn offer(&self, transaction: Transaction) {
+        if let Err(error) = self.submit(transaction) {
+            debug!(%error, "own transaction not taken");
         }
     }
 

@@ -20,8 +20,8 @@ impl Votes {
     }
 
     /// The certificate of the first of `blocks` that has one.
-    pub fn newest(&self, blocks: impl Iterator<Item = Digest>) -> Option<Justification> {
-        blocks.into_iter().find_map(|block| {
+    pub fn newest(&self, mut blocks: impl Iterator<Item = Digest>) -> Option<Justification> {
+        blocks.find_map(|block| {
             let found = self.0.values().rev().find(|votes| votes.block() == block);
             found.cloned()
         })

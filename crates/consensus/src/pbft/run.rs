@@ -14,7 +14,7 @@ use crate::{
     peers::PeerSet,
     pool::SubmitError,
     protocol::{Detours, Final, Replica, Running},
-    shared::{Shared, bump},
+    shared::Shared,
 };
 use commonware_codec::{DecodeExt as _, Encode as _};
 use commonware_cryptography::{Digestible as _, Signer as _};
@@ -98,11 +98,7 @@ struct Pbft {
 
 impl Replica for Pbft {
     fn submit(&self, transaction: Transaction) -> Result<(), SubmitError> {
-        let state = self.shared.finalised();
-        let now_ms = self.shared.now_ms();
-        self.shared.pool.lock().insert(transaction, &state, now_ms, true)?;
-        bump(&self.shared.pooled);
-        Ok(())
+        self.shared.submit(transaction)
     }
 
     fn state(&self) -> Arc<State> {

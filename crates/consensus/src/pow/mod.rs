@@ -42,7 +42,7 @@ use crate::{
     network::Network,
     pool::SubmitError,
     protocol::{Detours, Final, Replica, Running},
-    shared::{Shared, bump},
+    shared::Shared,
 };
 use commonware_p2p::{AddressableManager, Blocker, Receiver, Sender};
 use commonware_runtime::{Clock, Handle as Task, Spawner};
@@ -125,13 +125,10 @@ struct Miner {
 
 impl Replica for Miner {
     fn submit(&self, transaction: Transaction) -> Result<(), SubmitError> {
-        let state = self.shared.finalised();
         let mut offers = self.offers.lock();
         offers.room()?;
-        self.shared.pool.lock().insert(transaction.clone(), &state, self.shared.now_ms(), true)?;
+        self.shared.submit(transaction.clone())?;
         offers.add(transaction);
-        drop(offers);
-        bump(&self.shared.pooled);
         Ok(())
     }
 

@@ -30,6 +30,17 @@ async fn four(context: &deterministic::Context, config: impl Fn(&Cluster, usize)
     cluster
 }
 
+/// By the operators' decision with this nonce node 3 gives way to another one, which starts; its index.
+async fn rotate(cluster: &mut Cluster, nonce: u64) -> usize {
+    let rotate = Action::RotateAuthority { old: cluster.key(3).public_key(), new: key(77).public_key() };
+    let rotate = cluster.keys().registry(nonce, vec![rotate]);
+    cluster.handle(0).submit(rotate).expect("taken");
+    let rotated = cluster.add(key(77)).await;
+    let config = with_pruning(cluster, rotated);
+    cluster.start_with(rotated, config).await;
+    rotated
+}
+
 async fn reach(cluster: &Cluster, index: usize, height: u64) {
     assert!(cluster.handle(index).reached(Height::new(height)).await, "node {index} ended");
 }
@@ -156,12 +167,7 @@ fn receipts_hold_after_their_blocks_are_pruned_and_holders_keep_theirs() {
                 break (finalized, entry);
             }
         };
-        let rotate = Action::RotateAuthority { old: cluster.key(3).public_key(), new: key(77).public_key() };
-        let rotate = cluster.keys().registry(1, vec![rotate]);
-        cluster.handle(0).submit(rotate).expect("taken");
-        let newcomer = cluster.add(key(77)).await;
-        let config = with_pruning(&cluster, newcomer);
-        cluster.start_with(newcomer, config).await;
+        rotate(&mut cluster, 1).await;
         reach(&cluster, 0, 70).await;
         let handle = cluster.handle(0);
         assert!(handle.oldest() > finalized.header.height && handle.block(Height::new(1)).await.is_none());
@@ -199,12 +205,7 @@ fn receipts_hold_after_their_blocks_are_pruned_and_holders_keep_theirs() {
 fn a_newcomer_joins_a_pruned_network_from_its_snapshot() {
     run(73, |context| async move {
         let mut cluster = four(&context, with_pruning).await;
-        let rotate = Action::RotateAuthority { old: cluster.key(3).public_key(), new: key(77).public_key() };
-        let rotate = cluster.keys().registry(0, vec![rotate]);
-        cluster.handle(0).submit(rotate).expect("taken");
-        let rotated = cluster.add(key(77)).await;
-        let config = with_pruning(&cluster, rotated);
-        cluster.start_with(rotated, config).await;
+        rotate(&mut cluster, 0).await;
         reach(&cluster, 0, 60).await;
         halt(&context, &mut cluster, 3).await;
         let newcomer = cluster.add(key(99)).await;
@@ -381,12 +382,7 @@ fn a_damaged_journal_of_votes_is_not_repaired_but_abstained_over() {
 fn a_damaged_hand_over_is_fetched_again() {
     run(79, |context| async move {
         let mut cluster = four(&context, with_pruning).await;
-        let rotate = Action::RotateAuthority { old: cluster.key(3).public_key(), new: key(77).public_key() };
-        let rotate = cluster.keys().registry(0, vec![rotate]);
-        cluster.handle(0).submit(rotate).expect("taken");
-        let rotated = cluster.add(key(77)).await;
-        let config = with_pruning(&cluster, rotated);
-        cluster.start_with(rotated, config).await;
+        rotate(&mut cluster, 0).await;
         reach(&cluster, 0, 60).await;
         halt(&context, &mut cluster, 0).await;
         let file = files(&context, "node-0-handovers").await.pop().expect("one");
