@@ -1,7 +1,7 @@
 //! One simplex engine per epoch.
 //!
 //! A block that ends an epoch starts the next one: its engine begins from that block, with the voters and leaders that
-//! the ledger fixed an epoch earlier. A node that is not among them runs the engine without a key and so follows.
+//! the ledger fixed an epoch earlier. A node that is not among them follows without an engine.
 
 use crate::{
     PublicKey,
@@ -10,6 +10,7 @@ use crate::{
     boundaries::Boundaries,
     config::Config,
     elector::ByQuality,
+    follower,
     reporter::Observer,
     shared::Marshal,
 };
@@ -251,13 +252,28 @@ where
         let Some(Fixed { scheme, roster }) = self.schemes.get(epoch) else {
             unreachable!("voters of the next epoch are known before it begins");
         };
+        let reporter = Reporters::from((self.observer.clone(), self.automaton.clone()));
+        let context = self.context.child("engine").with_attribute("epoch", epoch);
+        let Ok(certificates) = self.muxed.certificates.register(epoch).await else {
+            debug!(epoch, "network closed, no epoch entered");
+            return false;
+        };
+        if scheme.me().is_none() {
+            let blocker = self.blocker.clone();
+            let task = context.spawn(move |context| {
+                follower::run(context, epoch, scheme, certificates.1, blocker, reporter)
+            });
+            info!(epoch, votes = false, "entered epoch");
+            self.running = Some(Running { epoch, task });
+            return true;
+        }
         let settings = simplex::Config {
             scheme: scheme.as_ref().clone(),
             elector: ByQuality::new(roster.clone(), 2 * self.leader_timeout, self.optimistic_views),
             blocker: self.blocker.clone(),
             automaton: self.automaton.clone(),
             relay: self.automaton.clone(),
-            reporter: Reporters::from((self.observer.clone(), self.automaton.clone())),
+            reporter,
             track_historical_votes: true,
             strategy: Sequential,
             partition: self.partition(epoch),
@@ -277,15 +293,13 @@ where
             },
             fetch_timeout: NZDuration!(Duration::from_secs(1)),
             fetch_retry_delay: Duration::from_millis(100),
-            forward: ForwardPolicy::SilentLeader,
+            // Everybody was sent the block; forwarding it to a leader not yet heard of would cost as much again.
+            forward: ForwardPolicy::Disabled,
         };
-        let context = self.context.child("engine").with_attribute("epoch", epoch);
         let engine = simplex::Engine::new(context, settings);
-        let (Ok(votes), Ok(certificates), Ok(resolver)) = (
-            self.muxed.votes.register(epoch).await,
-            self.muxed.certificates.register(epoch).await,
-            self.muxed.resolver.register(epoch).await,
-        ) else {
+        let (Ok(votes), Ok(resolver)) =
+            (self.muxed.votes.register(epoch).await, self.muxed.resolver.register(epoch).await)
+        else {
             debug!(epoch, "network closed, no engine started");
             return false;
         };
@@ -293,7 +307,7 @@ where
         let votes = (Addressed::votes(votes.0, audience.clone()), votes.1);
         let certificates = (Addressed::certificates(certificates.0, audience), certificates.1);
         let task = engine.start(votes, certificates, resolver);
-        info!(epoch, votes = scheme.me().is_some(), "entered epoch");
+        info!(epoch, votes = true, "entered epoch");
         self.running = Some(Running { epoch, task });
         true
     }

@@ -18,7 +18,7 @@ use rand::rand_core::CryptoRng;
 use std::{sync::Arc, time::Duration};
 use tracing::{debug, warn};
 use voltmesh_ledger::{
-    Certificate, Height, PrivateKey, Replacement, RootReceipt, SealSignature, Transaction,
+    AuthoritySet, Certificate, Height, PrivateKey, Replacement, RootReceipt, SealSignature, Transaction,
 };
 
 /// How often offers that were not made final are looked for.
@@ -45,7 +45,7 @@ pub(crate) const SILENT_MS: u64 = 5_000;
 /// Peers remembered by what they last said; the network has fewer connections.
 const MAX_HEARD: usize = 256;
 
-/// Offers this node's transactions to all until they are final, and takes others'.
+/// Offers this node's transactions until they are final, first to those that propose blocks, then to all; takes others'.
 pub(crate) async fn transactions<E, S, R>(context: E, shared: Arc<Shared>, mut sender: S, mut receiver: R)
 where
     E: Clock + Spawner,
@@ -53,6 +53,8 @@ where
     R: Receiver<PublicKey = PublicKey>,
 {
     let mut pooled = shared.pooled.subscribe();
+    let mut tip = shared.tip.subscribe();
+    let mut offers = Offers { shared: shared.clone(), voters: None };
     let mut next = context.current() + OFFER_INTERVAL;
     select_loop! {
         context,
@@ -70,18 +72,41 @@ where
                 Err(error) => debug!(%from, %error, "transaction of a peer not taken"),
             }
         },
-        Ok(()) = pooled.changed() else break => offer(&shared, &mut sender),
+        Ok(()) = pooled.changed() else break => offers.send(&mut sender),
+        Ok(()) = tip.changed() else break => offers.send(&mut sender),
         _ = context.sleep_until(next) => {
             next = context.current() + OFFER_INTERVAL;
-            offer(&shared, &mut sender);
+            offers.send(&mut sender);
         },
     }
 }
 
-fn offer<S: Sender<PublicKey = PublicKey>>(shared: &Shared, sender: &mut S) {
-    let due = shared.pool.lock().due(shared.now_ms());
-    for transaction in due {
-        let _ = sender.send(Recipients::All, transaction.encode(), false);
+/// This node's offers, and whom they went to.
+struct Offers {
+    shared: Arc<Shared>,
+    voters: Option<Arc<AuthoritySet>>,
+}
+
+impl Offers {
+    /// Sends what is due. Only voters propose, so they are enough at first; whatever is not final after a second goes to
+    /// all, so that f + 1 authorities can call it overdue.
+    fn send<S: Sender<PublicKey = PublicKey>>(&mut self, sender: &mut S) {
+        let now_ms = self.shared.now_ms();
+        let voters = self.shared.voters_of(self.shared.finalised().next_epoch().get());
+        let mut pool = self.shared.pool.lock();
+        if self.voters.is_some() && self.voters != voters {
+            pool.offer_anew(now_ms);
+        }
+        let due = pool.due(now_ms);
+        drop(pool);
+        for offer in due {
+            let to = match &voters {
+                Some(voters) if !offer.repeated => Recipients::Some(voters.keys().cloned().collect()),
+                _ => Recipients::All,
+            };
+            let _ = sender.send(to, offer.transaction.encode(), false);
+        }
+        self.voters = voters;
     }
 }
 

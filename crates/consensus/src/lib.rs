@@ -45,6 +45,7 @@ mod driver;
 mod elector;
 mod epochs;
 mod error;
+mod follower;
 mod gossip;
 mod handle;
 pub mod harness;

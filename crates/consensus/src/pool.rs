@@ -72,6 +72,14 @@ struct Offer {
     wait_ms: u64,
 }
 
+/// An offer to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    pub transaction: Transaction,
+    /// Whether it was sent before and is not final yet.
+    pub repeated: bool,
+}
+
 /// See the module's first line.
 #[derive(Debug, Default)]
 pub struct Pool {
@@ -240,19 +248,28 @@ impl Pool {
         waited
     }
 
-    /// Offers that are due to be repeated to the other nodes at `now_ms`.
-    pub fn due(&mut self, now_ms: u64) -> Vec<Transaction> {
+    /// Offers that are due to be sent, or sent again, to the other nodes at `now_ms`.
+    pub fn due(&mut self, now_ms: u64) -> Vec<Due> {
         let mut out = Vec::new();
         for entry in self.entries.values_mut() {
             if let Some(offer) = &mut entry.offer
                 && offer.next_ms <= now_ms
             {
+                out.push(Due {
+                    transaction: entry.transaction.clone(),
+                    repeated: offer.wait_ms > FIRST_REPEAT_MS,
+                });
                 offer.next_ms = now_ms + offer.wait_ms;
                 offer.wait_ms = (offer.wait_ms * 2).min(LAST_REPEAT_MS);
-                out.push(entry.transaction.clone());
             }
         }
         out
+    }
+
+    /// Makes all offers anew: others propose from now on, who may not have heard of them.
+    pub fn offer_anew(&mut self, now_ms: u64) {
+        let offers = self.entries.values_mut().filter_map(|entry| entry.offer.as_mut());
+        offers.for_each(|offer| *offer = Offer { since_ms: offer.since_ms, ..Offer::new(now_ms) });
     }
 
     /// How many wait.
@@ -389,9 +406,10 @@ mod tests {
         assert!(pool.insert(first.clone(), &state, 0, false).unwrap());
         assert!(pool.due(0).is_empty(), "a peer's transaction is the peer's to repeat");
         assert!(!pool.insert(first.clone(), &state, 10, true).unwrap());
-        assert_eq!(pool.due(10), vec![first.clone()]);
+        let due = |repeated| vec![Due { transaction: first.clone(), repeated }];
+        assert_eq!(pool.due(10), due(false));
         assert!(pool.due(1_009).is_empty());
-        assert_eq!(pool.due(1_010), vec![first.clone()]);
+        assert_eq!(pool.due(1_010), due(true));
         assert!(pool.due(2_000).is_empty(), "repetitions become rarer");
         let next =
             state.build(pool.candidates(usize::MAX, &state, &BTreeSet::new()), Timestamp::from_millis(2_000));

@@ -125,7 +125,7 @@ pub(crate) async fn open_blocks<E: Storage + Metrics + Clock>(
     prunable::Archive::init(context.child("blocks"), settings).await
 }
 
-fn unopened(prefix: &str, what: What, source: Error) -> StartError {
+pub(crate) fn unopened(prefix: &str, what: What, source: Error) -> StartError {
     let Partitions { metadata, keys, values } = Partitions::of(prefix, what);
     let partition = format!("{keys} (or {values}, {metadata})");
     StartError::damaged(what.name(), &partition, "at opening", Some(source.into()))
@@ -137,7 +137,7 @@ fn unread(prefix: &str, what: What, height: u64, section: NonZeroU64, source: Er
     StartError::damaged(what.name(), &Partitions::of(prefix, what).values, place, Some(source.into()))
 }
 
-fn settings<C>(
+pub(crate) fn settings<C>(
     partitions: Partitions,
     key_page_cache: CacheRef,
     items_per_section: NonZeroU64,

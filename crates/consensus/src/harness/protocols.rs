@@ -60,7 +60,7 @@ where
 {
     match plan.protocol {
         Protocol::Poa => Ok(Node::start(context, config, network).await?.into()),
-        Protocol::Pbft => Ok(pbft::start(context, config, pbft::Settings::default(), network).await),
+        Protocol::Pbft => pbft::start(context, config, pbft::Settings::default(), network).await,
         Protocol::Pow => Ok(pow::start(context, config, mining, network).await),
     }
 }

@@ -114,7 +114,7 @@ impl Game {
                         }
                     }
                 }
-                Output::Final(executed) if player.fault.is_none() => {
+                Output::Final(executed, _) if player.fault.is_none() => {
                     let at = player.finals.len();
                     assert_eq!(executed.block.header().height.get(), at as u64 + 1);
                     if at == self.agreed.len() {
@@ -123,7 +123,7 @@ impl Game {
                     assert_eq!(self.agreed[at], executed.digest, "two blocks at height {}", at + 1);
                     player.finals.push(executed.digest);
                 }
-                Output::Final(_) => {}
+                Output::Final(..) => {}
                 Output::Entered(view) => self.views = self.views.max(view.get()),
             }
         }

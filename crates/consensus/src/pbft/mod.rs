@@ -23,11 +23,13 @@
 //!   themselves without.
 //! - All replicas see all requests by gossip and the primary owes a block each idle interval, so the timer always runs.
 //!
-//! **Not provided:** a journal. Nothing is written, so a replica that crashed does not return; proof of authority pays for
-//! fsync before its votes and this does not, which favours the baseline. Proactive recovery, read-only and tentative
+//! **Not provided:** a journal of votes. What is committed is on disk before it counts as final, as in proof of authority,
+//! but is not read again, and a replica that crashed does not return; proof of authority pays for fsync before its votes
+//! and this does not, which favours the baseline. Proactive recovery, read-only and tentative
 //! execution (OSDI 5.1). Changes of the authorities: those of the genesis serve for ever. Transfer of whole states: who
 //! has missed more blocks than peers remember (4,096, or 64 MiB of them) stays behind.
 
+mod archive;
 mod catch_up;
 mod certificate;
 mod checkpoint;

@@ -42,7 +42,7 @@ pub(super) enum To {
 pub(super) enum Output {
     Send(To, Message),
     /// The next block is final.
-    Final(Executed),
+    Final(Executed, Certificate),
     /// Another view begins here.
     Entered(View),
 }
@@ -271,7 +271,7 @@ impl Core {
         let height = header.height;
         self.tip = executed.state.clone();
         self.slots.remove(&height);
-        self.history.push(executed.block.clone(), certificate);
+        self.history.push(executed.block.clone(), certificate.clone());
         self.blocks.retain(|_, block| block.header().height > height);
         self.open.retain(|_, open| open.block.header().height > height);
         self.failures = 0;
@@ -280,7 +280,7 @@ impl Core {
         }
         self.catcher.progress(self.now, height);
         let digest = executed.digest;
-        self.out.push(Output::Final(executed));
+        self.out.push(Output::Final(executed, certificate));
         if height.get().is_multiple_of(self.settings.checkpoint) {
             self.cast_checkpoint(height, digest);
         }

@@ -2,12 +2,13 @@
 
 use super::{
     Settings,
+    archive::{Archive, Committed},
     certificate::Seat,
     message::{Channel, Message},
     replica::{Core, Input, Output, To},
 };
 use crate::{
-    Config, PublicKey,
+    Config, PublicKey, StartError,
     chain::{Chain, Executed},
     gossip,
     network::{Channels, Network},
@@ -20,7 +21,7 @@ use commonware_codec::{DecodeExt as _, Encode as _};
 use commonware_cryptography::{Digestible as _, Signer as _};
 use commonware_macros::select_loop;
 use commonware_p2p::{AddressableManager, Receiver, Recipients, Sender};
-use commonware_runtime::{Clock, Handle as Task, IoBuf, Metrics, Spawner};
+use commonware_runtime::{Clock, Handle as Task, IoBuf, Metrics, Spawner, Storage};
 use commonware_utils::{SystemTimeExt as _, channel::mpsc};
 use std::{
     collections::BTreeSet,
@@ -30,20 +31,24 @@ use std::{
 use tracing::{debug, error};
 use voltmesh_ledger::{Built, Digest, MAX_BLOCK_BYTES, State, Timestamp, Transaction};
 
-/// Starts a replica of PBFT. Runs on any commonware runtime; keeps nothing on disk.
+/// Starts a replica of PBFT. Runs on any commonware runtime; writes what is committed to disk and never reads it again.
+///
+/// # Errors
+///
+/// If the archive cannot be opened.
 ///
 /// # Panics
 ///
 /// If the key is not that of an authority of the genesis, or the settings are out of range. The replica's task panics when
-/// two committed blocks contradict each other: more than f authorities are faulty then.
+/// two committed blocks contradict each other, more than f authorities being faulty then, or the disk cannot be written.
 pub async fn start<E, S, R, P, B>(
     context: E,
     config: Config,
     settings: Settings,
     network: Network<S, R, P, B>,
-) -> Running
+) -> Result<Running, StartError>
 where
-    E: Clock + Spawner + Metrics,
+    E: Clock + Spawner + Storage + Metrics,
     S: Sender<PublicKey = PublicKey>,
     R: Receiver<PublicKey = PublicKey>,
     P: AddressableManager<PublicKey = PublicKey>,
@@ -60,12 +65,15 @@ where
     let now = Timestamp::from_millis(context.current().epoch_millis());
     let core = Core::new(&config.genesis, config.private_key.clone(), settings, config.max_clock_drift, now);
 
+    let archive = Archive::open(context.child("archive"), &config.partition, config.section_blocks).await?;
+    let (committed, to_archive) = mpsc::unbounded_channel();
     let Channels { votes, certificates, blocks, backfill, transactions, .. } = channels;
     let senders =
         Senders { votes: votes.0, certificates: certificates.0, blocks: blocks.0, backfill: backfill.0 };
     let driver = Driver {
         core,
         shared: shared.clone(),
+        committed,
         senders,
         block_interval: config.block_interval,
         idle_interval: config.idle_interval,
@@ -81,6 +89,10 @@ where
                     let shared = shared.clone();
                     move |context| gossip::transactions(context, shared, transactions.0, transactions.1)
                 }),
+                context.child("archive").spawn({
+                    let shared = shared.clone();
+                    move |_| archive.run(shared, to_archive)
+                }),
                 context.child("agreement").spawn(move |context| driver.run(context, receivers)),
             ];
             let (result, index, _) = futures::future::select_all(tasks).await;
@@ -88,8 +100,11 @@ where
             shared.stop();
         }
     });
-    Running::new(Arc::new(Pbft { shared: shared.clone() }), Alive { shared, root })
+    Ok(Running::new(Arc::new(Pbft { shared: shared.clone() }), Alive { shared, root }))
 }
+
+/// Committed blocks that may wait for the disk before the primary stops proposing: 64 × 1 MiB.
+const MAX_BEHIND: u64 = 64;
 
 /// What may be asked of the replica.
 struct Pbft {
@@ -146,6 +161,8 @@ struct Turn {
 struct Driver<S> {
     core: Core,
     shared: Arc<Shared>,
+    /// To the archive; see [`MAX_BEHIND`].
+    committed: mpsc::UnboundedSender<Committed>,
     senders: Senders<S>,
     block_interval: Duration,
     idle_interval: Duration,
@@ -161,6 +178,7 @@ impl<S: Sender<PublicKey = PublicKey>> Driver<S> {
     {
         let [mut votes, mut certificates, mut blocks, mut backfill] = receivers;
         let mut pooled = self.shared.pooled.subscribe();
+        let mut archived = self.shared.tip.subscribe();
         select_loop! {
             context,
             on_start => {
@@ -185,6 +203,7 @@ impl<S: Sender<PublicKey = PublicKey>> Driver<S> {
                     turn.waiting = false;
                 }
             },
+            Ok(()) = archived.changed() else break => {},
             _ = context.sleep_until(wake) => self.handle(context.current(), Input::Tick),
         }
     }
@@ -212,7 +231,9 @@ impl<S: Sender<PublicKey = PublicKey>> Driver<S> {
         for output in self.core.handle(Timestamp::from_millis(now.epoch_millis()), input) {
             match output {
                 Output::Send(to, message) => self.send(to, &message),
-                Output::Final(executed) => self.apply(executed, now.epoch_millis()),
+                Output::Final(executed, certificate) => {
+                    let _ = self.committed.send((executed, certificate));
+                }
                 Output::Entered(view) => {
                     let mut counts = self.shared.counts.lock();
                     counts.view = view.get();
@@ -245,25 +266,13 @@ impl<S: Sender<PublicKey = PublicKey>> Driver<S> {
         self.core.voters.key(seat).cloned()
     }
 
-    fn apply(&mut self, executed: Executed, now_ms: u64) {
-        let Executed { block, digest, state, .. } = executed.clone();
-        self.shared.chain.lock().finalise(executed);
-        self.shared.announce(&block, digest, now_ms);
-        let waited = self.shared.pool.lock().settle(&state, block.transactions(), now_ms);
-        {
-            let mut counts = self.shared.counts.lock();
-            waited.into_iter().for_each(|ms| counts.latency(ms));
-        }
-        self.shared.tip.send_modify(|tip| {
-            tip.height = state.height().get();
-            tip.epoch = state.epoch().get();
-        });
-    }
-
     /// As the primary, builds the next block when it is time: not before the block interval, and not before there is
     /// something to propose or the idle interval is over.
     fn propose(&mut self, now: SystemTime) {
         while let Some(parent) = self.core.parent() {
+            if parent.height().get() > self.shared.height() + MAX_BEHIND {
+                break;
+            }
             let digest = parent.block();
             if self.turn.as_ref().is_none_or(|turn| turn.parent != digest) {
                 let time = SystemTime::UNIX_EPOCH + Duration::from_millis(parent.time().as_millis());

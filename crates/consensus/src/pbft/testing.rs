@@ -39,7 +39,7 @@ impl Replicas {
         let network = self.cluster.network(index).await;
         let config = self.cluster.config(index);
         let context = self.context.child("replica").with_attribute("index", index);
-        let running = start(context, config, self.settings, network).await;
+        let running = start(context, config, self.settings, network).await.expect("a fresh disk");
         let finals = running.replica.finals();
         self.members.insert(index, Member { running, finals, blocks: Vec::new() });
     }
