@@ -9,6 +9,9 @@
 pub mod cell;
 mod chemistry;
 mod error;
+pub mod estimate;
+pub mod fit;
+pub mod log;
 mod sample;
 pub mod units;
 

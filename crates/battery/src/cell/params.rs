@@ -48,7 +48,8 @@ pub const OCV_TEMP_C: f64 = 25.0;
 
 /// Second-order Thevenin circuit with a charge-transfer term, over SoC × temperature: V = OCV + R0 I + R1 i1 + R2 i2 +
 /// A asinh(I / I0), where i1 and i2 are the currents through the resistors of the two RC pairs (Plett, Battery
-/// Management Systems I, 2.4; the last term is Butler–Volmer's with equal transfer coefficients).
+/// Management Systems I, 2.4; the last term is Butler–Volmer's with equal transfer coefficients). The OCV is that of the
+/// particles' surface, which diffusion keeps away from the mean: OCV(SoC + d i2).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Impedance {
@@ -72,6 +73,8 @@ pub struct Layer {
     pub tau2_s: f64,
     /// Current in A from which on charge transfer is no longer ohmic.
     pub exchange_current_a: f64,
+    /// How far the surface is from the mean for each A of i2 in SoC/A.
+    pub depletion_per_a: f64,
     /// At each node of SoC, in Ω.
     pub r0_ohm: Vec<f64>,
     /// At each node of SoC, in Ω.
@@ -182,6 +185,7 @@ impl CellParams {
             within(&name("tau1_s"), layer.tau1_s, (1e-3, 1e6))?;
             within(&name("tau2_s"), layer.tau2_s, (1e-3, 1e6))?;
             within(&name("exchange_current_a"), layer.exchange_current_a, (1e-6, 1e6))?;
+            within(&name("depletion_per_a"), layer.depletion_per_a, (0.0, 1e3))?;
             column(&name("r0_ohm"), &layer.r0_ohm, soc.len(), (0.0, 100.0))?;
             column(&name("r1_ohm"), &layer.r1_ohm, soc.len(), (0.0, 100.0))?;
             column(&name("r2_ohm"), &layer.r2_ohm, soc.len(), (0.0, 100.0))?;

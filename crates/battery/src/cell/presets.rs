@@ -34,9 +34,10 @@ impl CellParams {
                 tau1_s: 3.0 * slower.sqrt(),
                 tau2_s: 60.0 * slower.sqrt(),
                 exchange_current_a: 0.5 * capacity_ah / slower,
+                depletion_per_a: 0.006 * scale * slower,
                 r0_ohm: SOC.iter().map(|_| 0.070 * scale * slower.powf(0.35)).collect(),
                 r1_ohm: SOC.iter().map(|soc| 0.030 * scale * slower * low_end(soc)).collect(),
-                r2_ohm: SOC.iter().map(|soc| 0.040 * scale * slower * low_end(soc)).collect(),
+                r2_ohm: SOC.iter().map(|soc| 0.035 * scale * slower * low_end(soc)).collect(),
                 transfer_v: SOC.iter().map(|soc| 0.010 * slower.powf(0.2) * low_end(soc)).collect(),
             }
         };

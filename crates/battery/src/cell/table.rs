@@ -56,6 +56,7 @@ struct Curves {
     slowness: f64,
     tau_ln: [f64; 2],
     exchange_ln: f64,
+    depletion_per_a: f64,
     r0: Curve,
     r1: Curve,
     r2: Curve,
@@ -86,6 +87,7 @@ impl Cell {
                 slowness: arrhenius(*activation_j_per_mol, layer.temp_c, OCV_TEMP_C),
                 tau_ln: [layer.tau1_s.ln(), layer.tau2_s.ln()],
                 exchange_ln: layer.exchange_current_a.ln(),
+                depletion_per_a: layer.depletion_per_a,
                 r0: resampled(soc, &layer.r0_ohm),
                 r1: resampled(soc, &layer.r1_ohm),
                 r2: resampled(soc, &layer.r2_ohm),
@@ -131,6 +133,8 @@ impl Cell {
             temp_c,
             tau_s: [blend(low.tau_ln[0], high.tau_ln[0]), blend(low.tau_ln[1], high.tau_ln[1])],
             exchange_a: blend(low.exchange_ln, high.exchange_ln),
+            depletion_per_a: (low.depletion_per_a + (high.depletion_per_a - low.depletion_per_a) * weight)
+                .max(0.0),
         }
     }
 
@@ -181,6 +185,8 @@ pub struct Climate<'a> {
     pub tau_s: [f64; 2],
     /// Current in A from which on charge transfer is no longer ohmic.
     pub exchange_a: f64,
+    /// See [`super::Layer::depletion_per_a`].
+    pub depletion_per_a: f64,
 }
 
 impl Climate<'_> {
@@ -211,10 +217,11 @@ impl Climate<'_> {
         [self.blend(place, |curves| &curves.r1), self.blend(place, |curves| &curves.r2)]
     }
 
-    /// All overpotential in V: [`Self::instant_v`] and the pairs, whose currents are `branch_a`.
+    /// All overpotential in V: [`Self::instant_v`], the pairs, whose currents are `branch_a`, and the surface's depletion.
     #[must_use]
     pub fn overpotential_v(&self, soc: f64, branch_a: [f64; 2], current_a: f64) -> f64 {
         let [r1, r2] = self.pairs_ohm(soc);
-        self.instant_v(soc, current_a) + r1 * branch_a[0] + r2 * branch_a[1]
+        let surface = self.ocv_v(soc + self.depletion_per_a * branch_a[1]);
+        surface - self.ocv_v(soc) + self.instant_v(soc, current_a) + r1 * branch_a[0] + r2 * branch_a[1]
     }
 }
