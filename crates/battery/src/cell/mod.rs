@@ -1,0 +1,17 @@
+//! One cell: voltage, charge, heat, step by step.
+//!
+//! [`CellParams`] is what is known, [`Cell`] what computes with it, [`CellState`] how it is now. A step is exact for a
+//! constant current and temperature, so its length does not matter.
+
+mod params;
+mod presets;
+mod step;
+mod table;
+mod thermal;
+
+pub use params::{CellParams, Hysteresis, Impedance, Layer, ModelError, OCV_TEMP_C, Ocv, Thermal};
+pub use step::{CellState, Health};
+pub use table::{Cell, Climate};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,183 @@
+//! What state a cell is in, from what its sensors say.
+//!
+//! Where a start is claimed three filters run side by side: the claim is right and the current sensor too; the claim is
+//! right and the sensor has an offset; the claim is wrong and the first voltage is all there is. Each is as probable as it
+//! foresaw the voltages (multiple-model estimation: Bar-Shalom, Li, Kirubarajan 2001, 11.6.2); what is said is their
+//! mixture. Version of the method: [`VERSION`].
+
+mod evaluate;
+mod filter;
+mod noise;
+
+pub use evaluate::{Evaluation, FileScore, Options, evaluate};
+pub use noise::Noise;
+
+use crate::{Cell, Health, Sample};
+use filter::Filter;
+use std::sync::Arc;
+
+/// Name and version of the method, which goes wherever an estimate goes.
+pub const VERSION: &str = "srckf-3m/1";
+
+/// Time in s after which a hypothesis can be dropped.
+const UNDECIDED_S: f64 = 1_800.0;
+
+/// Probability below which it is.
+const HOPELESS: f64 = 1e-4;
+
+/// Samples in s that tell as much as one: what the model cannot explain stays alike for so long.
+const ALIKE_S: f64 = 30.0;
+
+/// Offset of a current sensor in A for each Ah of the cell, one standard deviation: 0.05 A for 2.9 Ah.
+const OFFSET_PER_AH: f64 = 0.017;
+
+/// What is known of a cell, with standard deviations.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Estimate {
+    /// State of charge, 0..1.
+    pub soc: f64,
+    /// Its standard deviation.
+    pub soc_sd: f64,
+    /// Offset of the current sensor in A: measured less true.
+    pub offset_a: f64,
+    /// Its standard deviation.
+    pub offset_sd_a: f64,
+    /// Voltage that was expected before it was measured, in V.
+    pub expected_v: f64,
+}
+
+#[derive(Debug, Clone)]
+struct Hypothesis {
+    filter: Filter,
+    log_weight: f64,
+}
+
+/// Estimates one cell.
+#[derive(Clone)]
+pub struct Estimator {
+    cell: Arc<Cell>,
+    health: Health,
+    hypotheses: Vec<Hypothesis>,
+    claimed_soc: Option<f64>,
+    last: Option<Sample>,
+    since_s: f64,
+}
+
+impl Estimator {
+    /// Of a cell whose SoC someone claims to know, or nobody.
+    #[must_use]
+    pub fn new(cell: Arc<Cell>, health: Health, claimed_soc: Option<f64>) -> Self {
+        Self { cell, health, hypotheses: Vec::new(), claimed_soc, last: None, since_s: 0.0 }
+    }
+
+    /// The cell.
+    #[must_use]
+    pub fn cell(&self) -> &Cell {
+        &self.cell
+    }
+
+    /// Takes a sample. `None` while nothing can be said: until the first voltage. A sample without voltage or temperature
+    /// only counts charge; one without current, or not later than the one before, changes nothing.
+    pub fn update(&mut self, sample: &Sample) -> Option<Estimate> {
+        if !sample.time_s.is_finite() || !sample.current_a.is_finite() {
+            return self.estimate(f64::NAN);
+        }
+        let temp_c = sample
+            .cell_temp_c
+            .or(sample.ambient_c)
+            .or(self.last.and_then(|last| last.cell_temp_c))
+            .unwrap_or(25.0);
+        let mut sample = *sample;
+        sample.cell_temp_c = Some(temp_c);
+        let voltage = Some(sample.voltage_v).filter(|voltage| (0.5..6.0).contains(voltage));
+        let cell = self.cell.clone();
+        let climate = cell.at(temp_c);
+        if self.hypotheses.is_empty() {
+            let voltage_v = voltage?;
+            let soc = filter::soc_from_voltage(&cell, &climate, sample.current_a, voltage_v, temp_c);
+            self.start(soc, &sample, temp_c);
+        } else if let Some(last) = self.last {
+            let dt_s = sample.time_s - last.time_s;
+            if dt_s <= 0.0 {
+                return self.estimate(f64::NAN);
+            }
+            self.since_s += dt_s;
+            for hypothesis in &mut self.hypotheses {
+                let noise = Noise::at(&cell, temp_c, hypothesis.filter.soc(), sample.current_a);
+                hypothesis.filter.predict(&climate, self.health.capacity_ah, sample.current_a, dt_s, &noise);
+            }
+        }
+        let mut expected_v = f64::NAN;
+        if let Some(voltage_v) = voltage {
+            expected_v = 0.0;
+            let weights = self.weights();
+            for (hypothesis, weight) in self.hypotheses.iter_mut().zip(weights) {
+                let noise = Noise::at(&cell, temp_c, hypothesis.filter.soc(), sample.current_a);
+                let resistance = self.health.resistance_factor;
+                let innovation =
+                    hypothesis.filter.correct(&climate, resistance, sample.current_a, voltage_v, &noise);
+                hypothesis.log_weight += innovation.log_likelihood() / ALIKE_S;
+                expected_v += weight * (voltage_v - innovation.voltage_v);
+            }
+            self.settle();
+        }
+        self.last = Some(sample);
+        self.estimate(expected_v)
+    }
+
+    fn start(&mut self, from_voltage: f64, sample: &Sample, temp_c: f64) {
+        let noise = Noise::at(&self.cell, temp_c, from_voltage, sample.current_a);
+        let offset_sd_a = OFFSET_PER_AH * self.health.capacity_ah;
+        let mut add = |soc: f64, soc_sd: f64, offset_sd_a: f64| {
+            let filter = Filter::rested(soc, soc_sd, offset_sd_a, noise.error_sd_v);
+            self.hypotheses.push(Hypothesis { filter, log_weight: 0.0 });
+        };
+        // What 100 mV more or less would make of it, and what a cell that has not rested may hide.
+        add(from_voltage, 0.12, offset_sd_a);
+        if let Some(claimed) = self.claimed_soc {
+            add(claimed, 0.003, offset_sd_a / 50.0);
+            add(claimed, 0.01, offset_sd_a);
+        }
+    }
+
+    fn weights(&self) -> Vec<f64> {
+        let total: f64 = self.hypotheses.iter().map(|hypothesis| hypothesis.log_weight.exp()).sum();
+        self.hypotheses.iter().map(|hypothesis| hypothesis.log_weight.exp() / total).collect()
+    }
+
+    /// Keeps weights in range, and drops what has no hope.
+    fn settle(&mut self) {
+        let best =
+            self.hypotheses.iter().map(|hypothesis| hypothesis.log_weight).fold(f64::NEG_INFINITY, f64::max);
+        for hypothesis in &mut self.hypotheses {
+            // Nothing is ever certain: what comes later can still turn it.
+            hypothesis.log_weight = (hypothesis.log_weight - best).max(-30.0);
+        }
+        if self.since_s > UNDECIDED_S && self.hypotheses.len() > 1 {
+            let weights = self.weights();
+            let mut weights = weights.iter();
+            self.hypotheses.retain(|_| weights.next().is_some_and(|weight| *weight >= HOPELESS));
+        }
+    }
+
+    fn estimate(&self, expected_v: f64) -> Option<Estimate> {
+        if self.hypotheses.is_empty() {
+            return None;
+        }
+        let weights = self.weights();
+        let mix = |value: fn(&Filter) -> f64, sd: fn(&Filter) -> f64| {
+            let all = || self.hypotheses.iter().map(|hypothesis| &hypothesis.filter).zip(&weights);
+            let mean: f64 = all().map(|(filter, weight)| weight * value(filter)).sum();
+            let variance: f64 = all()
+                .map(|(filter, weight)| weight * (sd(filter).powi(2) + (value(filter) - mean).powi(2)))
+                .sum();
+            (mean, variance.sqrt())
+        };
+        let (soc, soc_sd) = mix(Filter::soc, Filter::soc_sd);
+        let (offset_a, offset_sd_a) = mix(Filter::offset_a, Filter::offset_sd_a);
+        Some(Estimate { soc, soc_sd, offset_a, offset_sd_a, expected_v })
+    }
+}
+
+#[cfg(test)]
+mod tests;

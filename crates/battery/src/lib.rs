@@ -1,0 +1,21 @@
+//! One battery: how its cells and its pack behave, what state they are in, how they age, what they may be asked to do.
+//!
+//! Invariants: a result does not depend on how time was cut into steps; every estimate has a standard deviation; nothing
+//! panics on what sensors or files say.
+//!
+//! Pure: no clock, no files, no threads, no entropy. Discharge current is negative, states of charge are fractions.
+#![forbid(unsafe_code)]
+
+pub mod cell;
+mod chemistry;
+mod error;
+pub mod estimate;
+pub mod fit;
+pub mod log;
+mod sample;
+pub mod units;
+
+pub use cell::{Cell, CellParams, CellState, Health};
+pub use chemistry::Chemistry;
+pub use error::Error;
+pub use sample::Sample;
