@@ -75,6 +75,8 @@ pub struct Layer {
     pub exchange_current_a: f64,
     /// How far the surface is from the mean for each A of i2 in SoC/A.
     pub depletion_per_a: f64,
+    /// What entropy does not explain of the OCV at this temperature, at each node of SoC, in V.
+    pub ocv_shift_v: Vec<f64>,
     /// At each node of SoC, in Ω.
     pub r0_ohm: Vec<f64>,
     /// At each node of SoC, in Ω.
@@ -121,8 +123,10 @@ pub struct Thermal {
 pub struct ModelError {
     /// Temperatures in °C, rising.
     pub temp_c: Vec<f64>,
-    /// At each of them, in V.
-    pub voltage_v: Vec<f64>,
+    /// Nodes of SoC, rising, fractions.
+    pub soc: Vec<f64>,
+    /// For each temperature at each node, in V.
+    pub voltage_v: Vec<Vec<f64>>,
 }
 
 fn check(holds: bool, what: impl Fn() -> String) -> Result<(), Error> {
@@ -186,6 +190,7 @@ impl CellParams {
             within(&name("tau2_s"), layer.tau2_s, (1e-3, 1e6))?;
             within(&name("exchange_current_a"), layer.exchange_current_a, (1e-6, 1e6))?;
             within(&name("depletion_per_a"), layer.depletion_per_a, (0.0, 1e3))?;
+            column(&name("ocv_shift_v"), &layer.ocv_shift_v, soc.len(), (-0.2, 0.2))?;
             column(&name("r0_ohm"), &layer.r0_ohm, soc.len(), (0.0, 100.0))?;
             column(&name("r1_ohm"), &layer.r1_ohm, soc.len(), (0.0, 100.0))?;
             column(&name("r2_ohm"), &layer.r2_ohm, soc.len(), (0.0, 100.0))?;
@@ -203,11 +208,11 @@ impl CellParams {
             within(&format!("thermal.{name}"), value, (1e-3, 1e6))?;
         }
         axis("model_error.temp_c", &self.model_error.temp_c, 1)?;
-        column(
-            "model_error.voltage_v",
-            &self.model_error.voltage_v,
-            self.model_error.temp_c.len(),
-            (1e-4, 1.0),
-        )
+        let ModelError { temp_c, soc, voltage_v } = &self.model_error;
+        axis("model_error.soc", soc, 1)?;
+        check(voltage_v.len() == temp_c.len(), || {
+            format!("model_error.voltage_v has {} rows for {} temperatures", voltage_v.len(), temp_c.len())
+        })?;
+        voltage_v.iter().try_for_each(|row| column("model_error.voltage_v", row, soc.len(), (1e-4, 1.0)))
     }
 }

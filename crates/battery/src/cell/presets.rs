@@ -35,6 +35,7 @@ impl CellParams {
                 tau2_s: 60.0 * slower.sqrt(),
                 exchange_current_a: 0.5 * capacity_ah / slower,
                 depletion_per_a: 0.006 * scale * slower,
+                ocv_shift_v: vec![0.0; SOC.len()],
                 r0_ohm: SOC.iter().map(|_| 0.070 * scale * slower.powf(0.35)).collect(),
                 r1_ohm: SOC.iter().map(|soc| 0.030 * scale * slower * low_end(soc)).collect(),
                 r2_ohm: SOC.iter().map(|soc| 0.035 * scale * slower * low_end(soc)).collect(),
@@ -64,7 +65,11 @@ impl CellParams {
                 inner_k_per_w: 6.0 * scale,
                 outer_k_per_w: 25.0 * scale,
             },
-            model_error: ModelError { temp_c: vec![-20.0, 0.0, 25.0], voltage_v: vec![0.030, 0.015, 0.010] },
+            model_error: ModelError {
+                temp_c: vec![-20.0, 0.0, 25.0],
+                soc: vec![0.05, 0.15, 0.4],
+                voltage_v: vec![vec![0.08, 0.05, 0.03], vec![0.05, 0.02, 0.012], vec![0.03, 0.012, 0.006]],
+            },
         }
     }
 }

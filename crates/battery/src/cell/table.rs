@@ -1,6 +1,6 @@
 //! A cell's curves, resampled so that a look-up is an addition and two multiplications.
 
-use super::params::{CellParams, Impedance, OCV_TEMP_C};
+use super::params::{CellParams, Impedance, ModelError, OCV_TEMP_C};
 use crate::{Error, units::arrhenius};
 
 /// Intervals of SoC.
@@ -30,6 +30,18 @@ fn resampled(nodes: &[f64], values: &[f64]) -> Curve {
     curve
 }
 
+/// The two nodes that a value lies between and their shares; the last ones beyond the ends.
+fn between(nodes: &[f64], value: f64) -> [(usize, f64); 2] {
+    let last = nodes.len() - 1;
+    let above = nodes.partition_point(|node| *node < value).min(last);
+    let below = above.saturating_sub(1);
+    if below == above {
+        return [(below, 0.0), (above, 1.0)];
+    }
+    let share = ((value - nodes[below]) / (nodes[above] - nodes[below])).clamp(0.0, 1.0);
+    [(below, 1.0 - share), (above, share)]
+}
+
 /// A place on the curves.
 #[derive(Clone, Copy)]
 struct Place {
@@ -57,6 +69,7 @@ struct Curves {
     tau_ln: [f64; 2],
     exchange_ln: f64,
     depletion_per_a: f64,
+    ocv_shift: Curve,
     r0: Curve,
     r1: Curve,
     r2: Curve,
@@ -88,6 +101,7 @@ impl Cell {
                 tau_ln: [layer.tau1_s.ln(), layer.tau2_s.ln()],
                 exchange_ln: layer.exchange_current_a.ln(),
                 depletion_per_a: layer.depletion_per_a,
+                ocv_shift: resampled(soc, &layer.ocv_shift_v),
                 r0: resampled(soc, &layer.r0_ohm),
                 r1: resampled(soc, &layer.r1_ohm),
                 r2: resampled(soc, &layer.r2_ohm),
@@ -138,13 +152,10 @@ impl Cell {
         }
     }
 
-    /// Voltage at rest in V. SoC may leave 0..1 a little, see [`Climate::ocv_v`].
+    /// Voltage at rest in V, see [`Climate::ocv_v`].
     #[must_use]
     pub fn ocv_v(&self, soc: f64, temp_c: f64) -> f64 {
-        let place = Place::of(soc);
-        let beyond = (soc - soc.clamp(0.0, 1.0)).clamp(-BEYOND, BEYOND);
-        let base = place.on(&self.ocv) + beyond * self.slope_v(soc);
-        base + place.on(&self.entropic_v_per_k) * (temp_c - OCV_TEMP_C)
+        self.at(temp_c).ocv_v(soc)
     }
 
     /// dOCV/dSoC at 25 °C in V, over half a hundredth.
@@ -160,14 +171,25 @@ impl Cell {
         Place::of(soc).on(&self.entropic_v_per_k)
     }
 
+    /// What the model leaves unexplained there, as a standard deviation in V.
+    #[must_use]
+    pub fn model_error_v(&self, soc: f64, temp_c: f64) -> f64 {
+        let ModelError { temp_c: temps, soc: nodes, voltage_v } = &self.params.model_error;
+        let [(cold, colder), (warm, warmer)] = between(temps, temp_c);
+        let [(low, lower), (high, higher)] = between(nodes, soc);
+        let row = |row: &Vec<f64>| row[low] * lower + row[high] * higher;
+        row(&voltage_v[cold]) * colder + row(&voltage_v[warm]) * warmer
+    }
+
     /// SoC at which a rested cell has this voltage, within 0..1.
     #[must_use]
     pub fn soc_at_rest(&self, voltage_v: f64, temp_c: f64) -> f64 {
+        let climate = self.at(temp_c);
         let (mut low, mut high) = (0.0, 1.0);
         // 2^-30 of the range.
         for _ in 0..30 {
             let middle = f64::midpoint(low, high);
-            if self.ocv_v(middle, temp_c) < voltage_v { low = middle } else { high = middle }
+            if climate.ocv_v(middle) < voltage_v { low = middle } else { high = middle }
         }
         f64::midpoint(low, high)
     }
@@ -193,7 +215,14 @@ impl Climate<'_> {
     /// Voltage at rest in V; outside 0..1 it goes on with the slope at the end, for a fifth.
     #[must_use]
     pub fn ocv_v(&self, soc: f64) -> f64 {
-        self.cell.ocv_v(soc, self.temp_c)
+        let place = Place::of(soc);
+        let beyond = (soc - soc.clamp(0.0, 1.0)).clamp(-BEYOND, BEYOND);
+        let (low, high) = (place.on(&self.low.ocv_shift), place.on(&self.high.ocv_shift));
+        place.on(&self.cell.ocv)
+            + beyond * self.cell.slope_v(soc)
+            + place.on(&self.cell.entropic_v_per_k) * (self.temp_c - OCV_TEMP_C)
+            + low
+            + (high - low) * self.weight.clamp(0.0, 1.0)
     }
 
     fn blend(&self, place: Place, curve: impl Fn(&Curves) -> &Curve) -> f64 {

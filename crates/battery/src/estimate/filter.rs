@@ -79,6 +79,11 @@ impl Filter {
         self.mean[SOC]
     }
 
+    /// Currents of the branches in A.
+    pub fn branch_a(&self) -> [f64; 2] {
+        [self.mean[1], self.mean[2]]
+    }
+
     pub fn offset_a(&self) -> f64 {
         self.mean[OFFSET]
     }
@@ -118,8 +123,8 @@ impl Filter {
         columns.fixed_view_mut::<STATES, STATES>(0, 0).copy_from(&(transition * self.root));
         let drift = [
             noise.soc_per_sqrt_h * (dt_s / HOUR_S).sqrt(),
-            noise.branch_a * dt_s.sqrt().min(10.0),
-            noise.branch_a * dt_s.sqrt().min(10.0),
+            noise.branch_a * (1.0 - transition[(1, 1)].powi(2)).sqrt(),
+            noise.branch_a * (1.0 - transition[(2, 2)].powi(2)).sqrt(),
             noise.offset_a_per_sqrt_h * (dt_s / HOUR_S).sqrt(),
             noise.error_sd_v * (1.0 - kept * kept).sqrt(),
         ];

@@ -1,9 +1,9 @@
 //! What state a cell is in, from what its sensors say.
 //!
-//! Where a start is claimed three filters run side by side: the claim is right and the current sensor too; the claim is
-//! right and the sensor has an offset; the claim is wrong and the first voltage is all there is. Each is as probable as it
-//! foresaw the voltages (multiple-model estimation: Bar-Shalom, Li, Kirubarajan 2001, 11.6.2); what is said is their
-//! mixture. Version of the method: [`VERSION`].
+//! The first voltage, of a cell that is taken to have rested, says where the charge is. A claim that agrees with it is
+//! believed, and then two filters run side by side: the current sensor is right too; it has an offset. Each is as probable
+//! as it foresaw the voltages (multiple-model estimation: Bar-Shalom, Li, Kirubarajan 2001, 11.6.2); what is said is their
+//! mixture. A claim that the voltage refutes is dropped. Version of the method: [`VERSION`].
 
 mod evaluate;
 mod filter;
@@ -17,7 +17,7 @@ use filter::Filter;
 use std::sync::Arc;
 
 /// Name and version of the method, which goes wherever an estimate goes.
-pub const VERSION: &str = "srckf-3m/1";
+pub const VERSION: &str = "srckf-mm/2";
 
 /// Time in s after which a hypothesis can be dropped.
 const UNDECIDED_S: f64 = 1_800.0;
@@ -25,8 +25,20 @@ const UNDECIDED_S: f64 = 1_800.0;
 /// Probability below which it is.
 const HOPELESS: f64 = 1e-4;
 
-/// Samples in s that tell as much as one: what the model cannot explain stays alike for so long.
-const ALIKE_S: f64 = 30.0;
+/// Samples that tell as much about a hypothesis as one: the errors of the model stay alike for minutes.
+const ALIKE: f64 = 200.0;
+
+/// How much more probable a right sensor is than one with an offset where the claimed charge is right, as a logarithm.
+const SENSOR_TRUST: f64 = 1.0;
+
+/// Standard deviations of the charge at rest by which a claim may be off.
+const REFUTED: f64 = 4.0;
+
+/// Standard deviation of a claim.
+const CLAIM_SD: f64 = 0.003;
+
+/// What a voltage at rest is wrong by in any case, in V: it has not rested long enough, and sensors round.
+const RESTED_SD_V: f64 = 0.004;
 
 /// Offset of a current sensor in A for each Ah of the cell, one standard deviation: 0.05 A for 2.9 Ah.
 const OFFSET_PER_AH: f64 = 0.017;
@@ -94,7 +106,9 @@ impl Estimator {
         let climate = cell.at(temp_c);
         if self.hypotheses.is_empty() {
             let voltage_v = voltage?;
-            let soc = filter::soc_from_voltage(&cell, &climate, sample.current_a, voltage_v, temp_c);
+            let idle = sample.current_a.abs() <= 3.0 * OFFSET_PER_AH * self.health.capacity_ah;
+            let current_a = if idle { 0.0 } else { sample.current_a };
+            let soc = filter::soc_from_voltage(&cell, &climate, current_a, voltage_v, temp_c);
             self.start(soc, &sample, temp_c);
         } else if let Some(last) = self.last {
             let dt_s = sample.time_s - last.time_s;
@@ -103,7 +117,13 @@ impl Estimator {
             }
             self.since_s += dt_s;
             for hypothesis in &mut self.hypotheses {
-                let noise = Noise::at(&cell, temp_c, hypothesis.filter.soc(), sample.current_a);
+                let noise = Noise::at(
+                    &cell,
+                    temp_c,
+                    hypothesis.filter.soc(),
+                    hypothesis.filter.branch_a(),
+                    sample.current_a,
+                );
                 hypothesis.filter.predict(&climate, self.health.capacity_ah, sample.current_a, dt_s, &noise);
             }
         }
@@ -112,11 +132,17 @@ impl Estimator {
             expected_v = 0.0;
             let weights = self.weights();
             for (hypothesis, weight) in self.hypotheses.iter_mut().zip(weights) {
-                let noise = Noise::at(&cell, temp_c, hypothesis.filter.soc(), sample.current_a);
+                let noise = Noise::at(
+                    &cell,
+                    temp_c,
+                    hypothesis.filter.soc(),
+                    hypothesis.filter.branch_a(),
+                    sample.current_a,
+                );
                 let resistance = self.health.resistance_factor;
                 let innovation =
                     hypothesis.filter.correct(&climate, resistance, sample.current_a, voltage_v, &noise);
-                hypothesis.log_weight += innovation.log_likelihood() / ALIKE_S;
+                hypothesis.log_weight += innovation.log_likelihood() / ALIKE;
                 expected_v += weight * (voltage_v - innovation.voltage_v);
             }
             self.settle();
@@ -126,17 +152,20 @@ impl Estimator {
     }
 
     fn start(&mut self, from_voltage: f64, sample: &Sample, temp_c: f64) {
-        let noise = Noise::at(&self.cell, temp_c, from_voltage, sample.current_a);
+        let noise = Noise::at(&self.cell, temp_c, from_voltage, [0.0; 2], sample.current_a);
         let offset_sd_a = OFFSET_PER_AH * self.health.capacity_ah;
-        let mut add = |soc: f64, soc_sd: f64, offset_sd_a: f64| {
+        let mut add = |soc: f64, soc_sd: f64, offset_sd_a: f64, log_weight: f64| {
             let filter = Filter::rested(soc, soc_sd, offset_sd_a, noise.error_sd_v);
-            self.hypotheses.push(Hypothesis { filter, log_weight: 0.0 });
+            self.hypotheses.push(Hypothesis { filter, log_weight });
         };
-        // What 100 mV more or less would make of it, and what a cell that has not rested may hide.
-        add(from_voltage, 0.12, offset_sd_a);
-        if let Some(claimed) = self.claimed_soc {
-            add(claimed, 0.003, offset_sd_a / 50.0);
-            add(claimed, 0.01, offset_sd_a);
+        let rest_sd = (noise.error_sd_v + RESTED_SD_V) / self.cell.slope_v(from_voltage).max(0.1);
+        let believed = self.claimed_soc.filter(|claimed| (claimed - from_voltage).abs() <= REFUTED * rest_sd);
+        match believed {
+            Some(claimed) => {
+                add(claimed, CLAIM_SD, offset_sd_a / 50.0, SENSOR_TRUST);
+                add(claimed, CLAIM_SD, offset_sd_a, 0.0);
+            }
+            None => add(from_voltage, rest_sd, offset_sd_a, 0.0),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::Cell;
 pub struct Noise {
     /// Of SoC, beyond the offset, for an hour.
     pub soc_per_sqrt_h: f64,
-    /// Of the branch currents, in A for a second.
+    /// Of the branch currents about what the measured current makes of them, in A.
     pub branch_a: f64,
     /// Of the offset's own change, in A for an hour.
     pub offset_a_per_sqrt_h: f64,
@@ -23,36 +23,34 @@ pub struct Noise {
 const ERROR_S: f64 = 400.0;
 
 /// By how much a sample a second says less than it would if the model's fast errors were independent: they stay alike for
-/// about a minute.
-const ALIKE: f64 = 8.0;
+/// two minutes.
+const ALIKE: f64 = 12.0;
 
-/// How much worse the model is where the voltage falls off, and below which SoC.
-const EMPTY: f64 = 4.0;
-const EMPTY_SOC: f64 = 0.08;
+/// Share of the model's error that is left at rest, where only the voltage at rest can be wrong.
+const AT_REST: f64 = 0.3;
+
+/// C-rate from which on the whole error counts.
+const LOADED: f64 = 0.5;
+
+/// Error of the branch currents for each Ah, in A: a thirtieth of 1C.
+const BRANCH_PER_AH: f64 = 0.03;
 
 impl Noise {
     /// At that state of a cell.
     #[must_use]
-    pub fn at(cell: &Cell, temp_c: f64, soc: f64, current_a: f64) -> Self {
-        let error = &cell.params().model_error;
-        let above = error.temp_c.partition_point(|node| *node < temp_c);
-        let model_v = match (above.checked_sub(1), error.temp_c.get(above)) {
-            (Some(below), Some(upper)) => {
-                let share = (temp_c - error.temp_c[below]) / (upper - error.temp_c[below]);
-                error.voltage_v[below] + share * (error.voltage_v[above] - error.voltage_v[below])
-            }
-            (Some(below), None) => error.voltage_v[below],
-            (None, _) => error.voltage_v[0],
-        };
-        let worse = 1.0 + EMPTY * (-soc.max(0.0) / EMPTY_SOC).exp();
-        let rate = current_a.abs() / cell.params().capacity_ah;
+    pub fn at(cell: &Cell, temp_c: f64, soc: f64, branch_a: [f64; 2], current_a: f64) -> Self {
+        let capacity_ah = cell.params().capacity_ah;
+        let load_a = branch_a.iter().fold(current_a.abs(), |most, branch| most.max(branch.abs()));
+        let load = (load_a / capacity_ah / LOADED).min(1.0);
+        let model_v = cell.model_error_v(soc, temp_c) * (AT_REST + (1.0 - AT_REST) * load);
+        let rate = current_a.abs() / capacity_ah;
         Self {
             soc_per_sqrt_h: 2e-4,
-            branch_a: 0.02,
+            branch_a: BRANCH_PER_AH * capacity_ah,
             offset_a_per_sqrt_h: 1e-3,
-            error_sd_v: model_v * worse,
+            error_sd_v: model_v,
             error_s: ERROR_S,
-            voltage_sd_v: ALIKE * (0.8 + rate) * model_v * worse,
+            voltage_sd_v: ALIKE * (0.8 + rate) * model_v,
         }
     }
 }

@@ -1,6 +1,12 @@
 //! Which unknown explains which part of each measured voltage.
 
-use super::{LoggedRun, Request, Role, RunError, laws::Laws, report, solve::Normal};
+use super::{
+    LoggedRun, Request, Role, RunError,
+    laws::Laws,
+    points::{Point, median, points, slow_curve, voltage_at},
+    report,
+    solve::Normal,
+};
 use crate::{
     Error,
     cell::{Impedance, Layer, OCV_TEMP_C, Ocv},
@@ -27,12 +33,6 @@ pub(super) const TYPICAL_V: f64 = 0.010;
 /// Residual from which on a sample counts less, in V.
 const FAR_V: f64 = 0.025;
 
-/// Longest step in a log that is not a gap, in s.
-const GAP_S: f64 = 30.0;
-
-/// Least time between two samples that are used, in s.
-const SPACING_S: f64 = 0.9;
-
 /// Layers are at least so far apart, in K.
 const APART_K: f64 = 5.0;
 
@@ -46,22 +46,15 @@ const NOTHING: [f64; QUANTITIES] = [1.0, 1.0, 1.0, 20.0];
 /// The same from layer to layer.
 const LAYERS_ALIKE: f64 = 4.0;
 
+/// Standard deviation of what entropy leaves of the OCV at a temperature, and of its bend between three nodes, in V.
+const SHIFT_V: f64 = 0.015;
+const SHIFT_BEND_V: f64 = 0.008;
+
+/// Standard deviation of how much more the voltage at rest bends between three nodes than a slow discharge does, in V.
+const OCV_BEND_V: f64 = 0.004;
+
 /// Standard deviation of dU/dT about 0, in mV/K.
 const ENTROPIC_MV_PER_K: f64 = 0.3;
-
-struct Point {
-    dt_s: f64,
-    gap: bool,
-    used: bool,
-    soc: f64,
-    temp_c: f64,
-    current_a: f64,
-    voltage_v: f64,
-    /// Lost in the core in W, by the voltage of the slow discharge.
-    heat_w: f64,
-    /// Below 1 where the model is known not to explain the sample: it must not spoil the rest.
-    trust: f64,
-}
 
 struct Prepared<'a> {
     run: &'a LoggedRun,
@@ -76,6 +69,8 @@ struct Prepared<'a> {
 pub(super) struct Design<'a> {
     runs: Vec<Prepared<'a>>,
     layers_c: Vec<f64>,
+    /// Voltage of the slow discharge at each node of the voltage at rest.
+    slow_v: Vec<f64>,
     core_j_per_k: f64,
     evaluations: Counter<usize>,
 }
@@ -85,11 +80,6 @@ fn between(nodes: &[f64], value: f64) -> [(usize, f64); 2] {
     let above = nodes.partition_point(|node| *node <= value).clamp(1, nodes.len() - 1);
     let share = ((value - nodes[above - 1]) / (nodes[above] - nodes[above - 1])).clamp(0.0, 1.0);
     [(above - 1, 1.0 - share), (above, share)]
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(OCV_TEMP_C)
 }
 
 impl<'a> Design<'a> {
@@ -125,6 +115,7 @@ impl<'a> Design<'a> {
         Ok(Self {
             runs,
             layers_c,
+            slow_v: (0..=OCV_STEPS).map(|node| voltage_at(&rest, node as f64 / OCV_STEPS as f64)).collect(),
             core_j_per_k: super::CORE_J_PER_K_AH * request.capacity_ah,
             evaluations: Counter::new(0),
         })
@@ -140,16 +131,21 @@ impl<'a> Design<'a> {
         (0..self.runs.len()).filter(|index| self.runs[*index].run.role == Role::Drive).collect()
     }
 
-    fn unbounded() -> usize {
-        OCV_STEPS + 1 + ENTROPIC_SOC.len()
+    /// Unknowns that may be negative: voltage at rest, entropic coefficient, and shift by temperature.
+    fn unbounded(&self) -> usize {
+        self.shift(self.layers_c.len(), 0)
+    }
+
+    fn shift(&self, layer: usize, node: usize) -> usize {
+        OCV_STEPS + 1 + ENTROPIC_SOC.len() + layer * SOC.len() + node
     }
 
     fn unknowns(&self) -> usize {
-        Self::unbounded() + QUANTITIES * self.layers_c.len() * SOC.len()
+        self.unbounded() + QUANTITIES * self.layers_c.len() * SOC.len()
     }
 
     fn place(&self, quantity: usize, layer: usize, node: usize) -> usize {
-        Self::unbounded() + (quantity * self.layers_c.len() + layer) * SOC.len() + node
+        self.unbounded() + (quantity * self.layers_c.len() + layer) * SOC.len() + node
     }
 
     /// Layers that a temperature lies between. Linear in the slowness, as [`crate::Cell::at`] has it, and so extrapolated.
@@ -164,7 +160,7 @@ impl<'a> Design<'a> {
     }
 
     /// Calls `each` with every used point's number, weight, entries and voltage, of one run.
-    fn rows(&self, laws: &Laws, run: &Prepared<'_>, mut each: impl FnMut(f64, &[(usize, f64)], f64)) {
+    fn rows(&self, laws: &Laws, run: &Prepared<'_>, mut each: impl FnMut(f64, &[(usize, f64)], &Point)) {
         let mut branch_a = [0.0; 2];
         let mut core_k = 0.0;
         let mut entries = Vec::with_capacity(32);
@@ -203,13 +199,17 @@ impl<'a> Design<'a> {
             let transfer = (point.current_a / laws.exchange_a(temp_c)).asinh();
             let causes = [point.current_a, branch_a[0], branch_a[1], transfer];
             for (layer, by_layer) in self.layers(laws, temp_c) {
+                let within = by_layer.clamp(0.0, 1.0);
+                for (node, by_soc) in between(&SOC, surface.clamp(0.0, 1.0)) {
+                    entries.push((self.shift(layer, node), within * by_soc));
+                }
                 for (node, by_soc) in between(&SOC, point.soc) {
                     for (quantity, cause) in causes.into_iter().enumerate() {
                         entries.push((self.place(quantity, layer, node), by_layer * by_soc * cause));
                     }
                 }
             }
-            each(run.weight * point.trust / TYPICAL_V, &entries, point.voltage_v);
+            each(run.weight * point.trust / TYPICAL_V, &entries, point);
         }
     }
 
@@ -220,8 +220,21 @@ impl<'a> Design<'a> {
             // As sure as if a thousand samples had said so.
             normal.add(&[(OCV_STEPS + 1 + node, 30.0 / ENTROPIC_MV_PER_K)], 0.0);
         }
-        for node in 1..OCV_STEPS {
-            normal.add(&[(node - 1, 30.0), (node, -60.0), (node + 1, 30.0)], 0.0);
+        // The voltage at rest bends as that of the slow discharge does.
+        let bend = 30.0 / OCV_BEND_V;
+        for (node, of) in self.slow_v.windows(3).enumerate() {
+            let right = bend * (of[0] - 2.0 * of[1] + of[2]);
+            normal.add(&[(node, bend), (node + 1, -2.0 * bend), (node + 2, bend)], right);
+        }
+        for layer in 0..self.layers_c.len() {
+            for node in 0..SOC.len() {
+                normal.add(&[(self.shift(layer, node), 30.0 / SHIFT_V)], 0.0);
+            }
+            let bend = 30.0 / SHIFT_BEND_V;
+            for node in 1..SOC.len() - 1 {
+                let at = |node| self.shift(layer, node);
+                normal.add(&[(at(node - 1), bend), (at(node), -2.0 * bend), (at(node + 1), bend)], 0.0);
+            }
         }
         for (quantity, smooth) in SMOOTH.into_iter().enumerate() {
             let weight = smooth * 30.0;
@@ -250,14 +263,14 @@ impl<'a> Design<'a> {
     pub fn solve(&self, laws: &Laws, without: Option<usize>) -> Result<DVector<f64>, Error> {
         let mut normal = self.prior();
         for (_, run) in self.runs.iter().enumerate().filter(|(index, _)| Some(*index) != without) {
-            self.rows(laws, run, |weight, entries, voltage_v| {
+            self.rows(laws, run, |weight, entries, point| {
                 let weighted: Vec<(usize, f64)> =
                     entries.iter().map(|(place, value)| (*place, value * weight)).collect();
-                normal.add(&weighted, voltage_v * weight);
+                normal.add(&weighted, point.voltage_v * weight);
             });
         }
         let failed = || Error::Fit { what: "the equations have no solution".into() };
-        normal.solve(Self::unbounded()).ok_or_else(failed)
+        normal.solve(self.unbounded()).ok_or_else(failed)
     }
 
     /// What the best tables for these laws leave, weighted.
@@ -266,8 +279,8 @@ impl<'a> Design<'a> {
         let solution = self.solve(laws, None).ok()?;
         let mut left = Vec::new();
         for run in &self.runs {
-            self.rows(laws, run, |weight, entries, voltage_v| {
-                left.push((dot(entries, &solution) - voltage_v) * weight);
+            self.rows(laws, run, |weight, entries, point| {
+                left.push((dot(entries, &solution) - point.voltage_v) * weight);
             });
         }
         Some(DVector::from_vec(left))
@@ -279,8 +292,8 @@ impl<'a> Design<'a> {
         let mut trust = Vec::new();
         for run in &self.runs {
             let mut of_run = Vec::new();
-            self.rows(laws, run, |_, entries, voltage_v| {
-                let left = (dot(entries, &solution) - voltage_v).abs();
+            self.rows(laws, run, |_, entries, point| {
+                let left = (dot(entries, &solution) - point.voltage_v).abs();
                 of_run.push((FAR_V / left).min(1.0).sqrt());
             });
             trust.push(of_run);
@@ -298,7 +311,9 @@ impl<'a> Design<'a> {
         chosen
             .map(|(_, run)| {
                 let mut left = Vec::new();
-                self.rows(laws, run, |_, entries, voltage_v| left.push(voltage_v - dot(entries, solution)));
+                self.rows(laws, run, |_, entries, point| {
+                    left.push((point.soc, point.voltage_v - dot(entries, solution)));
+                });
                 report::run_error(run.run, run.temp_c, &left)
             })
             .collect()
@@ -336,6 +351,9 @@ impl<'a> Design<'a> {
                 tau2_s: laws.tau_s(1, *temp_c),
                 exchange_current_a: laws.exchange_a(*temp_c),
                 depletion_per_a: laws.depletion_per_a(*temp_c),
+                ocv_shift_v: (0..SOC.len())
+                    .map(|node| solution[self.shift(layer, node)].clamp(-0.2, 0.2))
+                    .collect(),
                 r0_ohm: table(0, 100.0),
                 r1_ohm: table(1, 100.0),
                 r2_ohm: table(2, 100.0),
@@ -352,50 +370,4 @@ impl<'a> Design<'a> {
 
 fn dot(entries: &[(usize, f64)], solution: &DVector<f64>) -> f64 {
     entries.iter().map(|(place, value)| value * solution[*place]).sum()
-}
-
-/// The slow discharge by state of charge, rising.
-fn slow_curve(request: &Request) -> Vec<(f64, f64)> {
-    let slow = request.runs.iter().filter(|run| run.role == Role::Slow);
-    let mut curve: Vec<(f64, f64)> = slow
-        .flat_map(|run| run.soc(request.capacity_ah).into_iter().zip(&run.samples))
-        .map(|(soc, sample)| (soc, sample.voltage_v))
-        .collect();
-    curve.sort_by(|a, b| a.0.total_cmp(&b.0));
-    curve
-}
-
-fn points(run: &LoggedRun, capacity_ah: f64, rest: &[(f64, f64)]) -> Vec<Point> {
-    let mut out: Vec<Point> = Vec::with_capacity(run.samples.len());
-    let (mut last_s, mut used_s, mut used_a) = (f64::NAN, f64::NEG_INFINITY, 0.0);
-    for (sample, soc) in run.samples.iter().zip(run.soc(capacity_ah)) {
-        let dt_s = if out.is_empty() { 0.0 } else { sample.time_s - last_s };
-        if !out.is_empty() && dt_s <= 0.0 {
-            continue;
-        }
-        last_s = sample.time_s;
-        let temp_c =
-            sample.cell_temp_c.or(sample.ambient_c).filter(|temp| temp.is_finite()).unwrap_or(OCV_TEMP_C);
-        let gap = dt_s > GAP_S && run.role != Role::Slow;
-        let above = rest.partition_point(|(node, _)| *node < soc).min(rest.len().saturating_sub(1));
-        let rest_v = rest.get(above).map_or(sample.voltage_v, |(_, voltage_v)| *voltage_v);
-        // A pulse's first tenths of a second, and then a sample a second.
-        let turned = (sample.current_a - used_a).abs() > 0.2;
-        let used = (sample.time_s - used_s >= SPACING_S || turned) && soc > -0.005 && !gap;
-        if used {
-            (used_s, used_a) = (sample.time_s, sample.current_a);
-        }
-        out.push(Point {
-            dt_s,
-            gap,
-            used,
-            soc,
-            temp_c,
-            current_a: sample.current_a,
-            voltage_v: sample.voltage_v,
-            heat_w: (sample.current_a * (sample.voltage_v - rest_v)).clamp(0.0, 100.0),
-            trust: 1.0,
-        });
-    }
-    out
 }

@@ -6,6 +6,7 @@
 
 mod design;
 mod laws;
+mod points;
 mod report;
 mod run;
 mod solve;
