@@ -1,6 +1,7 @@
 //! What the command line accepts. Help is for people: every command has an example.
 
 mod bench;
+mod twin;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 pub use self::bench::*;
+pub use self::twin::*;
 use crate::demo::fault::{Schedule, parse_duration};
 
 /// Battery data from vehicles to the cloud: nothing lost, nothing altered unseen.
@@ -49,6 +51,9 @@ pub enum Command {
     Verify(Verify),
     /// Asks the archive in SQL (cargo feature `sql`).
     Query(Query),
+    /// The battery's digital twin: fit, evaluate, simulate, detect.
+    #[command(subcommand)]
+    Twin(Twin),
     /// Simulates edge, fog, ledger and cloud in one deterministic process with faults.
     Sim(Sim),
     /// Measures this machine.

@@ -8,12 +8,16 @@
 mod evaluate;
 mod filter;
 mod noise;
+pub mod power;
+mod slow;
 
-pub use evaluate::{Evaluation, FileScore, Options, evaluate};
+pub use evaluate::{Evaluation, FileScore, Options, Trace, evaluate};
 pub use noise::Noise;
+pub use slow::Ageing;
 
-use crate::{Cell, Health, Sample};
+use crate::{Cell, Health, Sample, cell::Climate};
 use filter::Filter;
+use slow::{Seen, Slow};
 use std::sync::Arc;
 
 /// Name and version of the method, which goes wherever an estimate goes.
@@ -71,6 +75,8 @@ pub struct Estimator {
     health: Health,
     hypotheses: Vec<Hypothesis>,
     claimed_soc: Option<f64>,
+    slow: Option<Slow>,
+    adapts: bool,
     last: Option<Sample>,
     since_s: f64,
 }
@@ -79,7 +85,37 @@ impl Estimator {
     /// Of a cell whose SoC someone claims to know, or nobody.
     #[must_use]
     pub fn new(cell: Arc<Cell>, health: Health, claimed_soc: Option<f64>) -> Self {
-        Self { cell, health, hypotheses: Vec::new(), claimed_soc, last: None, since_s: 0.0 }
+        let hypotheses = Vec::new();
+        Self { cell, health, hypotheses, claimed_soc, slow: None, adapts: false, last: None, since_s: 0.0 }
+    }
+
+    /// Lets the fast filter use the capacity and resistance that the slow one finds.
+    #[must_use]
+    pub fn adapting(mut self) -> Self {
+        self.adapts = true;
+        self
+    }
+
+    /// What the slow filter knows of capacity and resistance; `None` until the first voltage.
+    #[must_use]
+    pub fn ageing(&self) -> Option<Ageing> {
+        self.slow.as_ref().map(Slow::ageing)
+    }
+
+    /// Capacity in Ah that charge is counted by.
+    #[must_use]
+    pub fn capacity_ah(&self) -> f64 {
+        self.health.capacity_ah
+    }
+
+    /// Currents of the two RC pairs by the more probable hypothesis, in A; nothing before the first voltage.
+    #[must_use]
+    pub fn branch_a(&self) -> [f64; 2] {
+        self.likeliest().map_or([0.0; 2], |hypothesis| hypothesis.filter.branch_a())
+    }
+
+    fn likeliest(&self) -> Option<&Hypothesis> {
+        self.hypotheses.iter().max_by(|a, b| a.log_weight.total_cmp(&b.log_weight))
     }
 
     /// The cell.
@@ -127,7 +163,13 @@ impl Estimator {
                 hypothesis.filter.predict(&climate, self.health.capacity_ah, sample.current_a, dt_s, &noise);
             }
         }
+        let dt_s = self.last.map_or(0.0, |last| sample.time_s - last.time_s);
         let mut expected_v = f64::NAN;
+        if voltage.is_none()
+            && let Some(slow) = &mut self.slow
+        {
+            slow.blind(sample.current_a, dt_s);
+        }
         if let Some(voltage_v) = voltage {
             expected_v = 0.0;
             let weights = self.weights();
@@ -146,9 +188,33 @@ impl Estimator {
                 expected_v += weight * (voltage_v - innovation.voltage_v);
             }
             self.settle();
+            self.learn(&climate, &sample, temp_c, dt_s);
         }
         self.last = Some(sample);
         self.estimate(expected_v)
+    }
+
+    /// Shows the sample to the slow filter, and takes over what that has found.
+    fn learn(&mut self, climate: &Climate<'_>, sample: &Sample, temp_c: f64, dt_s: f64) {
+        let Some(best) = self.likeliest() else { return };
+        let seen = Seen {
+            climate,
+            soc: best.filter.soc(),
+            branch_a: best.filter.branch_a(),
+            current_a: sample.current_a,
+            voltage_v: sample.voltage_v,
+            temp_c,
+            dt_s,
+        };
+        let (soc, soc_sd, offset_sd_a) = (seen.soc, best.filter.soc_sd(), best.filter.offset_sd_a());
+        let health = self.health;
+        let slow = self.slow.get_or_insert_with(|| Slow::new(&health, soc, soc_sd, offset_sd_a));
+        slow.see(&self.cell, &seen);
+        if self.adapts {
+            let ageing = slow.ageing();
+            self.health.capacity_ah = ageing.capacity_ah;
+            self.health.resistance_factor = ageing.resistance_factor;
+        }
     }
 
     fn start(&mut self, from_voltage: f64, sample: &Sample, temp_c: f64) {

@@ -7,15 +7,17 @@
 mod design;
 mod laws;
 mod points;
+mod pulses;
 mod report;
 mod run;
 mod solve;
 
+pub use pulses::PulseError;
 pub use report::{Report, RunError};
 pub use run::{LoggedRun, Role};
 
 use crate::{
-    CellParams, Chemistry, Error,
+    Cell, CellParams, Chemistry, Error,
     cell::{Hysteresis, Thermal},
 };
 use design::Design;
@@ -86,8 +88,9 @@ pub fn fit(request: &Request, mut progress: impl FnMut(Progress)) -> Result<(Cel
         thermal: thermal(request.capacity_ah, laws.inner_k_per_w),
         model_error,
     };
-    params.check()?;
-    Ok((params, Report { fitted, held_out }))
+    let cell = Cell::new(params)?;
+    let pulses = pulses::pulses(&cell, &request.runs);
+    Ok((cell.params().clone(), Report { fitted, held_out, pulses }))
 }
 
 /// Heat capacity of the core: 0.9–1.0 J/(g K) of 16 g/Ah, as cylindrical cells have.

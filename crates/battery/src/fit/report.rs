@@ -1,6 +1,6 @@
 //! How well the fit explains what was measured.
 
-use super::LoggedRun;
+use super::{LoggedRun, PulseError};
 use crate::cell::ModelError;
 use serde::Serialize;
 
@@ -23,6 +23,8 @@ pub struct Report {
     pub fitted: Vec<RunError>,
     /// Each drive cycle, with parameters fitted to all others: what to expect of new data.
     pub held_out: Vec<RunError>,
+    /// Power against each measured pulse.
+    pub pulses: Vec<PulseError>,
 }
 
 /// Voltage that is not explained in one run, the state of charge being known.

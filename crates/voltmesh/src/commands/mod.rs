@@ -8,6 +8,7 @@ pub mod query;
 pub mod registry;
 pub mod roles;
 pub mod sim;
+pub mod twin;
 pub mod verify;
 
 use std::future::Future;

@@ -1,0 +1,92 @@
+//! `voltmesh twin`: the battery's digital twin on files.
+
+mod evaluate;
+mod fit;
+
+use std::io::{Read, Seek as _, SeekFrom};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, ensure};
+use voltmesh_battery::{Cell, CellParams, Chemistry, log::Log};
+
+use super::read_text;
+use crate::args::{ChemistryArg, Twin};
+use crate::{Outcome, output};
+
+/// Bytes of a parameter file at most.
+const MAX_PARAMS: usize = 4 << 20;
+
+/// Bytes of a log at most, decompressed: a year at 1 Hz.
+const MAX_LOG: u64 = 4 << 30;
+
+/// What every gzipped file begins with (RFC 1952, section 2.3.1).
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// Runs the command.
+pub fn run(command: Twin) -> Result<Outcome> {
+    match command {
+        Twin::Fit(options) => fit::run(&options),
+        Twin::Evaluate(options) => evaluate::run(&options),
+        _ => anyhow::bail!("not yet"),
+    }
+}
+
+impl From<ChemistryArg> for Chemistry {
+    fn from(arg: ChemistryArg) -> Self {
+        match arg {
+            ChemistryArg::Nca => Self::Nca,
+            ChemistryArg::Nmc => Self::Nmc,
+            ChemistryArg::Lfp => Self::Lfp,
+        }
+    }
+}
+
+/// Opens a file that may be gzipped, whatever its name; reads no more of it than a log may have.
+fn open(path: &Path) -> Result<Box<dyn Read>> {
+    let unread = || format!("cannot read {}", path.display());
+    let mut file = std::fs::File::open(path).with_context(unread)?;
+    let mut magic = [0; 2];
+    let got = file.read(&mut magic).with_context(unread)?;
+    file.seek(SeekFrom::Start(0)).with_context(unread)?;
+    Ok(if magic[..got] == GZIP {
+        Box::new(flate2::read::MultiGzDecoder::new(file).take(MAX_LOG))
+    } else {
+        Box::new(file.take(MAX_LOG))
+    })
+}
+
+/// Reads a log, named as its file.
+fn log(path: &Path) -> Result<Log> {
+    let name =
+        path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into());
+    Log::read(&name, open(path)?).with_context(|| format!("{} is no log of a cell", path.display()))
+}
+
+/// Reads a cell's parameters.
+fn cell(path: &Path) -> Result<Arc<Cell>> {
+    let text = read_text(path, MAX_PARAMS)?;
+    let params: CellParams =
+        toml::from_str(&text).with_context(|| format!("{} has no parameters of a cell", path.display()))?;
+    let cell = Cell::new(params).with_context(|| format!("{} cannot be used", path.display()))?;
+    Ok(Arc::new(cell))
+}
+
+/// The capacity that someone wrote.
+fn capacity(ah: f64) -> Result<f64> {
+    ensure!((1e-3..=1e4).contains(&ah), "--capacity-ah wants 0.001 to 10000, not {ah}");
+    Ok(ah)
+}
+
+fn folder(path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))
+}
+
+/// A figure with as many decimals, or a dash.
+fn figure(value: Option<f64>, decimals: usize) -> String {
+    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.decimals$}"))
+}
+
+fn wrote(path: &Path) {
+    output::line(format!("wrote {}", path.display()));
+}
