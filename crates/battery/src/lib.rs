@@ -6,6 +6,7 @@
 //! Pure: no clock, no files, no threads, no entropy. Discharge current is negative, states of charge are fractions.
 #![forbid(unsafe_code)]
 
+pub mod ageing;
 pub mod cell;
 mod chemistry;
 mod error;

@@ -29,7 +29,7 @@ const JUMP_SHARE: f64 = 0.3;
 
 /// Coldest cell in °C that is learnt from: the charge and the resistance that the cold takes come back, and the model is
 /// least sure there.
-const WARM_C: f64 = 5.0;
+const WARM_C: f64 = 8.0;
 
 /// Standard deviations at first: relative capacity, resistance factor.
 const CAPACITY_SD: f64 = 0.10;
