@@ -9,12 +9,15 @@
 pub mod ageing;
 pub mod cell;
 mod chemistry;
+pub mod drive;
 mod error;
 pub mod estimate;
 pub mod fit;
 pub mod log;
+pub mod pack;
 mod sample;
 pub mod units;
+pub mod watch;
 
 pub use cell::{Cell, CellParams, CellState, Health};
 pub use chemistry::Chemistry;

@@ -103,7 +103,8 @@ mod tests {
     fn count(course: &[f64]) -> Vec<(f64, f64)> {
         let mut found = Vec::new();
         let mut rainflow = Rainflow::default();
-        let mut each = |cycle: Cycle| found.push(((cycle.turns[0].soc - cycle.turns[1].soc).abs(), cycle.count));
+        let mut each =
+            |cycle: Cycle| found.push(((cycle.turns[0].soc - cycle.turns[1].soc).abs(), cycle.count));
         for soc in course {
             rainflow.push(Turn { soc: *soc, ..Turn::default() }, &mut each);
         }

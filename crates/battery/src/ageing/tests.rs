@@ -88,7 +88,14 @@ fn micro_cycles_are_not_over_penalised() {
             let cycles = (100.0 / depth) as usize;
             for _ in 0..cycles {
                 let voltage_v = if chemistry == Chemistry::Lfp { 3.3 } else { 3.7 };
-                ageing.cycle(&Use { depth, full_cycles: depth, soc: 0.5, voltage_v, temp_c: 25.0, c_rate: 0.5 });
+                ageing.cycle(&Use {
+                    depth,
+                    full_cycles: depth,
+                    soc: 0.5,
+                    voltage_v,
+                    temp_c: 25.0,
+                    c_rate: 0.5,
+                });
             }
             ageing.loss().cycle
         };

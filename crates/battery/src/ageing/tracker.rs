@@ -46,7 +46,8 @@ impl Tracker {
         }
         self.full_cycles += moved_ah / 2.0 / self.capacity_ah;
         let (ageing, capacity_ah) = (&mut self.ageing, self.capacity_ah);
-        self.rainflow.push(Turn { soc, ..self.sums }, |cycle| ageing.cycle(&use_of(cell, capacity_ah, &cycle)));
+        self.rainflow
+            .push(Turn { soc, ..self.sums }, |cycle| ageing.cycle(&use_of(cell, capacity_ah, &cycle)));
     }
 
     /// Closes what is open: at the end of a forecast, not of a drive.
@@ -78,7 +79,8 @@ fn use_of(cell: &Cell, capacity_ah: f64, cycle: &Cycle) -> Use {
     let [from, to] = cycle.turns;
     let depth = (to.soc - from.soc).abs();
     let moved_ah = (to.moved_ah - from.moved_ah).abs();
-    let temp_c = if moved_ah > 0.0 { (to.temp_c_ah - from.temp_c_ah) / (to.moved_ah - from.moved_ah) } else { 25.0 };
+    let temp_c =
+        if moved_ah > 0.0 { (to.temp_c_ah - from.temp_c_ah) / (to.moved_ah - from.moved_ah) } else { 25.0 };
     let hours = (to.active_h - from.active_h).abs();
     let soc = f64::midpoint(from.soc, to.soc);
     Use {

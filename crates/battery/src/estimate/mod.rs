@@ -78,6 +78,7 @@ pub struct Estimator {
     slow: Option<Slow>,
     adapts: bool,
     last: Option<Sample>,
+    latest: Option<Estimate>,
     since_s: f64,
 }
 
@@ -86,7 +87,17 @@ impl Estimator {
     #[must_use]
     pub fn new(cell: Arc<Cell>, health: Health, claimed_soc: Option<f64>) -> Self {
         let hypotheses = Vec::new();
-        Self { cell, health, hypotheses, claimed_soc, slow: None, adapts: false, last: None, since_s: 0.0 }
+        Self {
+            cell,
+            health,
+            hypotheses,
+            claimed_soc,
+            slow: None,
+            adapts: false,
+            last: None,
+            latest: None,
+            since_s: 0.0,
+        }
     }
 
     /// Lets the fast filter use the capacity and resistance that the slow one finds.
@@ -127,6 +138,17 @@ impl Estimator {
     /// Takes a sample. `None` while nothing can be said: until the first voltage. A sample without voltage or temperature
     /// only counts charge; one without current, or not later than the one before, changes nothing.
     pub fn update(&mut self, sample: &Sample) -> Option<Estimate> {
+        self.latest = self.advance(sample);
+        self.latest
+    }
+
+    /// What the last sample led to.
+    #[must_use]
+    pub fn latest(&self) -> Option<Estimate> {
+        self.latest
+    }
+
+    fn advance(&mut self, sample: &Sample) -> Option<Estimate> {
         if !sample.time_s.is_finite() || !sample.current_a.is_finite() {
             return self.estimate(f64::NAN);
         }

@@ -35,6 +35,9 @@ const LOADED: f64 = 0.5;
 /// Error of the branch currents for each Ah, in A: a thirtieth of 1C.
 const BRANCH_PER_AH: f64 = 0.03;
 
+/// Drift of the current sensor's offset in an hour, for each Ah, in A: 1 mA for 2.9 Ah.
+const OFFSET_PER_AH: f64 = 3.5e-4;
+
 impl Noise {
     /// At that state of a cell.
     #[must_use]
@@ -47,7 +50,7 @@ impl Noise {
         Self {
             soc_per_sqrt_h: 2e-4,
             branch_a: BRANCH_PER_AH * capacity_ah,
-            offset_a_per_sqrt_h: 1e-3,
+            offset_a_per_sqrt_h: OFFSET_PER_AH * capacity_ah,
             error_sd_v: model_v,
             error_s: ERROR_S,
             voltage_sd_v: ALIKE * (0.8 + rate) * model_v,

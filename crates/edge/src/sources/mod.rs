@@ -6,7 +6,6 @@
 mod can;
 mod candump;
 mod columns;
-mod cycle;
 mod dbc;
 mod lines;
 mod pacer;
@@ -17,12 +16,12 @@ mod sim;
 pub use can::{CanConfig, LiveCan};
 pub use candump::{Candump, CandumpConfig};
 pub use columns::{Columns, Sign, Units};
-pub use cycle::Cycle;
 pub use dbc::{Decoder, Signals};
 pub use pacer::{Pace, Pacer};
 pub use pack::{Level, PackLayout};
 pub use replay::{Replay, ReplayConfig};
 pub use sim::{Sim, SimConfig};
+pub use voltmesh_battery::drive::Schedule as Cycle;
 
 use crate::Error;
 use bytes::BufMut;

@@ -1,0 +1,142 @@
+//! Faults put into a simulated pack: labelled sets for what looks for faults.
+
+use super::{Pack, PackSample};
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// What can be put in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultKind {
+    /// A path within one cell: `severity` × 5 A at 3.7 V.
+    InternalShort,
+    /// A connection that loosens: `severity` × 1 mΩ for 60 Ah within ten minutes.
+    ConnectionResistance,
+    /// The current sensor is off by `severity` × 2 A, for 60 Ah.
+    SensorBias,
+    /// One cell's voltage stands still.
+    SensorFreeze,
+    /// One group has `severity` × 15 % less capacity.
+    CapacityOutlier,
+    /// One group loses `severity` × 0.4 A.
+    SelfDischarge,
+    /// One cell heats itself with `severity` × 60 W and its voltage gives way.
+    ThermalRunaway,
+    /// The insulation falls to 60 kΩ / `severity`.
+    Insulation,
+}
+
+impl FaultKind {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::InternalShort,
+        Self::ConnectionResistance,
+        Self::SensorBias,
+        Self::SensorFreeze,
+        Self::CapacityOutlier,
+        Self::SelfDischarge,
+        Self::ThermalRunaway,
+        Self::Insulation,
+    ];
+
+    /// As the command line and files have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InternalShort => "internal-short",
+            Self::ConnectionResistance => "connection-resistance",
+            Self::SensorBias => "sensor-bias",
+            Self::SensorFreeze => "sensor-freeze",
+            Self::CapacityOutlier => "capacity-outlier",
+            Self::SelfDischarge => "self-discharge",
+            Self::ThermalRunaway => "thermal-runaway",
+            Self::Insulation => "insulation",
+        }
+    }
+}
+
+impl fmt::Display for FaultKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for FaultKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names = || Self::ALL.map(Self::name).join(", ");
+        let found = Self::ALL.into_iter().find(|kind| kind.name() == text);
+        found.ok_or_else(|| format!("`{text}` is no fault; write one of {}", names()))
+    }
+}
+
+/// A fault, where, and since when.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Fault {
+    /// Which.
+    pub kind: FaultKind,
+    /// Which group of cells, from 0.
+    pub group: usize,
+    /// When it begins.
+    pub since_s: f64,
+    /// How bad: 1 is as said at the kind.
+    pub severity: f64,
+}
+
+/// Time in which what grows has grown, in s.
+const GROWN_S: f64 = 600.0;
+
+impl Fault {
+    /// Puts it into the pack; before each step.
+    pub fn act(&self, pack: &mut Pack, time_s: f64) {
+        let group = self.group.min(pack.layout.series - 1);
+        let first = group * pack.layout.parallel;
+        if time_s < self.since_s {
+            return;
+        }
+        let scale_ah = pack.cell.params().capacity_ah * pack.layout.parallel as f64 / 60.0;
+        match self.kind {
+            FaultKind::InternalShort => {
+                pack.drain_a[group] = 5.0 * self.severity * scale_ah;
+                pack.heat_w[first] = 5.0 * 3.7 * self.severity * scale_ah;
+            }
+            FaultKind::ConnectionResistance => {
+                let grown = ((time_s - self.since_s) / GROWN_S).min(1.0);
+                pack.contact_ohm[group] = 1e-3 * self.severity * grown / scale_ah;
+            }
+            FaultKind::CapacityOutlier => {
+                let nominal_ah = pack.cell.params().capacity_ah;
+                for index in first..first + pack.layout.parallel {
+                    pack.capacity_ah[index] = nominal_ah * (1.0 - 0.15 * self.severity);
+                }
+            }
+            FaultKind::SelfDischarge => pack.drain_a[group] = 0.4 * self.severity * scale_ah,
+            FaultKind::ThermalRunaway => pack.heat_w[first] = 60.0 * self.severity * scale_ah.max(0.05),
+            FaultKind::SensorBias | FaultKind::SensorFreeze | FaultKind::Insulation => {}
+        }
+    }
+
+    /// Puts it into what sensors say; after each reading. `frozen` keeps what a frozen sensor says.
+    pub fn distort(&self, sample: &mut PackSample, capacity_ah: f64, frozen: &mut Option<f64>) {
+        if sample.time_s < self.since_s || self.group >= sample.cells_v.len() {
+            return;
+        }
+        match self.kind {
+            FaultKind::SensorBias => sample.current_a += 2.0 * self.severity * capacity_ah / 60.0,
+            FaultKind::SensorFreeze => {
+                sample.cells_v[self.group] = *frozen.get_or_insert(sample.cells_v[self.group]);
+            }
+            FaultKind::Insulation => {
+                let sound = sample.insulation_ohm.unwrap_or(2e6);
+                sample.insulation_ohm = Some(sound.min(60_000.0 / self.severity));
+            }
+            FaultKind::ThermalRunaway => {
+                // Half a volt within two minutes, as a separator gives way.
+                let part = ((sample.time_s - self.since_s) / 120.0).min(1.0);
+                sample.cells_v[self.group] -= 0.5 * part * self.severity.min(2.0);
+            }
+            _ => {}
+        }
+    }
+}

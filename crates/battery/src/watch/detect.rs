@@ -1,0 +1,319 @@
+//! The detectors: each makes a residual of a sample and compares it with a limit a stage.
+
+use super::{Debounce, Event, Kind, Stage};
+use crate::pack::{CellDelta, PackEstimator, PackSample};
+use serde::Serialize;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Limits of one detector: of its residual, rising, for each stage that it has.
+struct Rule {
+    kind: Kind,
+    residual: &'static str,
+    limits: &'static [(Stage, f64)],
+    /// Events needed, and within how many seconds.
+    debounce: (usize, f64),
+}
+
+/// Leak in C beyond which it is a short, not self-discharge: 1.2 A of 60 Ah.
+const SHORT_C: f64 = 0.02;
+
+/// Standard deviations that a difference between cells must be away from zero.
+const SURE: f64 = 5.0;
+
+/// The same for the current's offset, of which the model's errors are known better.
+const OFFSET_SURE: f64 = 2.5;
+
+/// Rise of temperature is taken over so many seconds.
+const RISE_S: f64 = 20.0;
+
+/// Samples for which a voltage must stand still, and by how much the others must have moved, in V.
+const FROZEN_SAMPLES: u32 = 60;
+const MOVED_V: f64 = 0.04;
+
+/// A finding is over after so many seconds without.
+const OVER_S: f64 = 120.0;
+
+const RULES: [Rule; 8] = [
+    Rule {
+        kind: Kind::InternalShort,
+        residual: "charge lost within a cell (C)",
+        limits: &[(Stage::Warning, SHORT_C), (Stage::Protect, 0.05)],
+        debounce: (20, 60.0),
+    },
+    Rule {
+        kind: Kind::SelfDischarge,
+        residual: "charge lost within a cell (C)",
+        limits: &[(Stage::Information, 0.0025), (Stage::Warning, 0.005)],
+        debounce: (60, 120.0),
+    },
+    Rule {
+        kind: Kind::ConnectionResistance,
+        residual: "resistance beyond the mean cell's, relative",
+        limits: &[(Stage::Information, 0.3), (Stage::Warning, 0.5), (Stage::Protect, 1.5)],
+        debounce: (20, 60.0),
+    },
+    Rule {
+        kind: Kind::CapacityOutlier,
+        residual: "capacity below the mean cell's, relative",
+        limits: &[(Stage::Information, 0.06), (Stage::Warning, 0.10)],
+        debounce: (60, 120.0),
+    },
+    Rule {
+        kind: Kind::SensorBias,
+        residual: "offset of the current (C)",
+        limits: &[(Stage::Information, 0.015), (Stage::Warning, 0.025)],
+        debounce: (60, 120.0),
+    },
+    Rule {
+        kind: Kind::SensorFreeze,
+        residual: "V that the others moved while one stood still",
+        limits: &[(Stage::Warning, MOVED_V)],
+        debounce: (5, 30.0),
+    },
+    Rule {
+        kind: Kind::ThermalRunaway,
+        residual: "rise of temperature beyond the others' (K/min)",
+        limits: &[(Stage::Warning, 2.0), (Stage::Protect, 5.0)],
+        debounce: (5, 30.0),
+    },
+    Rule {
+        kind: Kind::Insulation,
+        residual: "V for each 500 Ω of insulation (UN R100: protect at 100 Ω/V)",
+        limits: &[(Stage::Warning, 1.0), (Stage::Protect, 5.0)],
+        debounce: (5, 30.0),
+    },
+];
+
+/// How far a kind of fault has ever been, relative to its first limit: 1 is found. For rates against thresholds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Finding {
+    /// Largest residual / first limit so far.
+    pub score: f64,
+    /// Which groups had it.
+    pub cells: Vec<usize>,
+}
+
+struct State {
+    stages: Vec<Debounce>,
+    active: Option<(Stage, f64)>,
+    last_s: f64,
+}
+
+/// What one sample says about one rule.
+struct Residual {
+    value: f64,
+    cells: Vec<usize>,
+}
+
+/// Watches a pack.
+pub struct Watch {
+    states: Vec<State>,
+    scores: BTreeMap<Kind, Finding>,
+    temps: VecDeque<(f64, Vec<f64>)>,
+    stuck: Vec<Stuck>,
+    capacity_ah: f64,
+    seen_s: f64,
+    last_s: Option<f64>,
+}
+
+/// A voltage that stands still.
+#[derive(Clone, Copy, Default)]
+struct Stuck {
+    volts: f64,
+    samples: u32,
+    low: f64,
+    high: f64,
+}
+
+impl Watch {
+    /// Of a pack whose groups have that capacity.
+    #[must_use]
+    pub fn new(capacity_ah: f64) -> Self {
+        let state = |rule: &Rule| State {
+            stages: rule.limits.iter().map(|_| Debounce::new(rule.debounce.0, rule.debounce.1)).collect(),
+            active: None,
+            last_s: f64::NEG_INFINITY,
+        };
+        Self {
+            states: RULES.iter().map(state).collect(),
+            scores: BTreeMap::new(),
+            temps: VecDeque::new(),
+            stuck: Vec::new(),
+            capacity_ah,
+            seen_s: 0.0,
+            last_s: None,
+        }
+    }
+
+    /// Takes a sample that the estimator has just taken. Returns what is new: found, worse, or over.
+    pub fn update(&mut self, sample: &PackSample, estimator: &PackEstimator) -> Vec<Event> {
+        let dt_s = self.last_s.map_or(0.0, |last| sample.time_s - last);
+        self.last_s = Some(sample.time_s);
+        self.seen_s += dt_s.clamp(0.0, 60.0);
+        let residuals = RULES.each_ref().map(|rule| self.residual(rule.kind, sample, estimator));
+        let mut events = Vec::new();
+        for ((rule, state), residual) in RULES.iter().zip(&mut self.states).zip(residuals) {
+            let Some(residual) = residual else { continue };
+            let score = residual.value / rule.limits[0].1;
+            let best =
+                self.scores.entry(rule.kind).or_insert_with(|| Finding { score: 0.0, cells: Vec::new() });
+            if score > best.score {
+                *best = Finding { score, cells: residual.cells.clone() };
+            }
+            events.extend(judge(rule, state, sample.time_s, &residual));
+        }
+        events
+    }
+
+    /// How far each kind has ever been.
+    #[must_use]
+    pub fn scores(&self) -> &BTreeMap<Kind, Finding> {
+        &self.scores
+    }
+
+    /// What is found now and not over.
+    #[must_use]
+    pub fn active(&self) -> Vec<(Kind, Stage)> {
+        let found = RULES.iter().zip(&self.states);
+        found.filter_map(|(rule, state)| Some((rule.kind, state.active?.0))).collect()
+    }
+
+    fn residual(&mut self, kind: Kind, sample: &PackSample, estimator: &PackEstimator) -> Option<Residual> {
+        match kind {
+            Kind::InternalShort => self.leak(estimator),
+            Kind::SelfDischarge => self.leak(estimator).filter(|leak| leak.value < SHORT_C),
+            Kind::ConnectionResistance => worst(estimator, |cell| (cell.resistance, cell.resistance_sd)),
+            Kind::CapacityOutlier => worst(estimator, |cell| (cell.capacity, cell.capacity_sd)),
+            Kind::SensorBias => self.offset(estimator),
+            Kind::SensorFreeze => self.frozen(sample),
+            Kind::ThermalRunaway => self.rise(sample),
+            Kind::Insulation => insulation(sample),
+        }
+    }
+
+    fn leak(&self, estimator: &PackEstimator) -> Option<Residual> {
+        // The first minutes only sort the cells.
+        if self.seen_s < 300.0 {
+            return None;
+        }
+        worst(estimator, |cell| (-cell.leak_c, cell.leak_sd_c))
+    }
+
+    fn offset(&self, estimator: &PackEstimator) -> Option<Residual> {
+        let mean = estimator.bar().latest()?;
+        let sure_a = (mean.offset_a.abs() - OFFSET_SURE * mean.offset_sd_a).max(0.0);
+        Some(Residual {
+            value: if sure_a > 0.0 { mean.offset_a.abs() / self.capacity_ah } else { 0.0 },
+            cells: Vec::new(),
+        })
+    }
+
+    fn frozen(&mut self, sample: &PackSample) -> Option<Residual> {
+        self.stuck.resize(sample.cells_v.len(), Stuck::default());
+        let known = sample.cells_v.iter().filter(|volts| volts.is_finite());
+        let (sum, count) = known.fold((0.0, 0u32), |(sum, count), volts| (sum + volts, count + 1));
+        let mean = sum / f64::from(count.max(1));
+        let mut worst = Residual { value: 0.0, cells: Vec::new() };
+        for (group, (stuck, volts)) in self.stuck.iter_mut().zip(&sample.cells_v).enumerate() {
+            if (stuck.volts - volts).abs() < 1e-9 {
+                stuck.samples += 1;
+                stuck.low = stuck.low.min(mean);
+                stuck.high = stuck.high.max(mean);
+            } else {
+                *stuck = Stuck { volts: *volts, samples: 0, low: mean, high: mean };
+            }
+            let moved = stuck.high - stuck.low;
+            if stuck.samples >= FROZEN_SAMPLES && moved > worst.value {
+                worst = Residual { value: moved, cells: vec![group] };
+            }
+        }
+        Some(worst)
+    }
+
+    fn rise(&mut self, sample: &PackSample) -> Option<Residual> {
+        let same = self.temps.back().is_none_or(|(_, temps)| temps.len() == sample.temps_c.len());
+        if !same {
+            self.temps.clear();
+        }
+        self.temps.push_back((sample.time_s, sample.temps_c.clone()));
+        while self.temps.len() > 2
+            && self.temps.get(1).is_some_and(|(time_s, _)| sample.time_s - time_s >= RISE_S)
+        {
+            self.temps.pop_front();
+        }
+        let (from_s, from) = self.temps.front()?;
+        let minutes = (sample.time_s - from_s) / 60.0;
+        if minutes * 60.0 < RISE_S / 2.0 || minutes > 2.0 {
+            return None;
+        }
+        let mut rises: Vec<(f64, usize)> = sample
+            .temps_c
+            .iter()
+            .zip(from)
+            .enumerate()
+            .map(|(sensor, (now, then))| ((now - then) / minutes, sensor))
+            .filter(|(rise, _)| rise.is_finite())
+            .collect();
+        rises.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let (fastest, sensor) = *rises.last()?;
+        // A single sensor has no neighbours: the whole rise counts, less what driving does.
+        let usual = if rises.len() > 2 { rises[rises.len() / 2].0.max(0.0) } else { 1.0 };
+        Some(Residual { value: (fastest - usual).max(0.0), cells: vec![sensor] })
+    }
+}
+
+fn judge(rule: &Rule, state: &mut State, time_s: f64, residual: &Residual) -> Option<Event> {
+    let mut found = None;
+    for (debounce, (stage, limit)) in state.stages.iter_mut().zip(rule.limits) {
+        let shows = residual.value >= *limit;
+        if let Some(since_s) = debounce.push(time_s, shows) {
+            found = Some((*stage, *limit, since_s));
+        }
+    }
+    let event = |stage: Stage, over: bool, since_s: f64, limit: f64| Event {
+        kind: rule.kind,
+        stage,
+        over,
+        at_s: time_s,
+        since_s,
+        cells: residual.cells.clone(),
+        residual: rule.residual.to_owned(),
+        value: residual.value,
+        limit,
+    };
+    match (found, state.active) {
+        (Some((stage, limit, since_s)), active) => {
+            state.last_s = time_s;
+            let worse = active.is_none_or(|(before, _)| stage > before);
+            let first_s = active.map_or(since_s, |(_, first_s)| first_s);
+            if worse {
+                state.active = Some((stage, first_s));
+            }
+            worse.then(|| event(stage, false, first_s, limit))
+        }
+        (None, Some((stage, since_s))) if time_s - state.last_s > OVER_S => {
+            state.active = None;
+            Some(event(stage, true, since_s, rule.limits[0].1))
+        }
+        (None, _) => None,
+    }
+}
+
+/// The cell that is furthest from zero, as far as that is sure.
+fn worst(estimator: &PackEstimator, residual: impl Fn(&CellDelta) -> (f64, f64)) -> Option<Residual> {
+    let deltas = estimator.deltas();
+    let all = (0..deltas.len()).map(|group| {
+        let (value, sd) = residual(&deltas.cell(group));
+        (if value > SURE * sd { value } else { 0.0 }, group)
+    });
+    let (value, group) = all.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    Some(Residual { value, cells: vec![group] })
+}
+
+fn insulation(sample: &PackSample) -> Option<Residual> {
+    let ohm = sample.insulation_ohm.filter(|ohm| ohm.is_finite() && *ohm >= 0.0)?;
+    let volts = Some(sample.voltage_v)
+        .filter(|volts| volts.is_finite())
+        .unwrap_or_else(|| sample.cells_v.iter().filter(|volts| volts.is_finite()).sum());
+    Some(Residual { value: 500.0 * volts / ohm.max(1.0), cells: Vec::new() })
+}

@@ -1,0 +1,111 @@
+//! Looks for what goes wrong: first whether samples can be believed, then whether cells behave like their neighbours and
+//! like the model. What is found has a stage, is debounced, and carries its evidence.
+
+mod check;
+mod debounce;
+mod detect;
+
+pub use check::{Check, Checker, Verdict};
+pub use debounce::Debounce;
+pub use detect::{Finding, Watch};
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Version of the detectors, which goes wherever an event goes.
+pub const VERSION: &str = "watch/1";
+
+/// What is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A cell loses charge within, fast.
+    InternalShort,
+    /// A connection, or a cell, resists more than its neighbours.
+    ConnectionResistance,
+    /// A sensor is off.
+    SensorBias,
+    /// A sensor stands still.
+    SensorFreeze,
+    /// A cell holds less than its neighbours.
+    CapacityOutlier,
+    /// A cell loses charge within, slowly.
+    SelfDischarge,
+    /// A cell heats itself.
+    ThermalRunaway,
+    /// The high-voltage system's insulation is low.
+    Insulation,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::InternalShort,
+        Self::ConnectionResistance,
+        Self::SensorBias,
+        Self::SensorFreeze,
+        Self::CapacityOutlier,
+        Self::SelfDischarge,
+        Self::ThermalRunaway,
+        Self::Insulation,
+    ];
+
+    /// As files and events have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InternalShort => "internal-short",
+            Self::ConnectionResistance => "connection-resistance",
+            Self::SensorBias => "sensor-bias",
+            Self::SensorFreeze => "sensor-freeze",
+            Self::CapacityOutlier => "capacity-outlier",
+            Self::SelfDischarge => "self-discharge",
+            Self::ThermalRunaway => "thermal-runaway",
+            Self::Insulation => "insulation",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How urgent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// To look at when the vehicle is serviced.
+    Information,
+    /// To look at soon; use is restricted.
+    Warning,
+    /// Stop and disconnect.
+    Protect,
+}
+
+/// Something that is found, or is over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// What.
+    pub kind: Kind,
+    /// How urgent; where it is over, how urgent it was.
+    pub stage: Stage,
+    /// Whether it is over.
+    pub over: bool,
+    /// When it was found, in the samples' time in s.
+    pub at_s: f64,
+    /// When the first of the samples that led to it was.
+    pub since_s: f64,
+    /// Groups of cells, from 0; empty if it is of the whole pack.
+    pub cells: Vec<usize>,
+    /// Which residual, and in which unit.
+    pub residual: String,
+    /// Its value.
+    pub value: f64,
+    /// What it was allowed to be.
+    pub limit: f64,
+}
+
+#[cfg(test)]
+mod tests;
