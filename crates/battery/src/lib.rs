@@ -6,6 +6,7 @@
 //! Pure: no clock, no files, no threads, no entropy. Discharge current is negative, states of charge are fractions.
 #![forbid(unsafe_code)]
 
+pub mod act;
 pub mod ageing;
 pub mod cell;
 mod chemistry;
@@ -15,6 +16,7 @@ pub mod estimate;
 pub mod fit;
 pub mod log;
 pub mod pack;
+pub mod passport;
 mod sample;
 pub mod units;
 pub mod watch;
