@@ -18,6 +18,7 @@ pub mod log;
 pub mod pack;
 pub mod passport;
 mod sample;
+pub mod twin;
 pub mod units;
 pub mod watch;
 
@@ -25,3 +26,4 @@ pub use cell::{Cell, CellParams, CellState, Health};
 pub use chemistry::Chemistry;
 pub use error::Error;
 pub use sample::Sample;
+pub use twin::Twin;

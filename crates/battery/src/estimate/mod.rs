@@ -29,6 +29,9 @@ const UNDECIDED_S: f64 = 1_800.0;
 /// Probability below which it is.
 const HOPELESS: f64 = 1e-4;
 
+/// Longest time in s between samples over which the last current is taken to have flowed on.
+const GAP_S: f64 = 600.0;
+
 /// Samples that tell as much about a hypothesis as one: the errors of the model stay alike for minutes.
 const ALIKE: f64 = 200.0;
 
@@ -162,6 +165,16 @@ impl Estimator {
         let voltage = Some(sample.voltage_v).filter(|voltage| (0.5..6.0).contains(voltage));
         let cell = self.cell.clone();
         let climate = cell.at(temp_c);
+        let gap_s = self.last.map_or(0.0, |last| sample.time_s - last.time_s);
+        if gap_s > GAP_S && voltage.is_some() {
+            // What flowed meanwhile is unknown: begin anew with a voltage, as if rested.
+            self.hypotheses.clear();
+            self.claimed_soc = None;
+            self.since_s = 0.0;
+            if let Some(slow) = &mut self.slow {
+                slow.lost();
+            }
+        }
         if self.hypotheses.is_empty() {
             let voltage_v = voltage?;
             let idle = sample.current_a.abs() <= 3.0 * OFFSET_PER_AH * self.health.capacity_ah;
@@ -185,7 +198,7 @@ impl Estimator {
                 hypothesis.filter.predict(&climate, self.health.capacity_ah, sample.current_a, dt_s, &noise);
             }
         }
-        let dt_s = self.last.map_or(0.0, |last| sample.time_s - last.time_s);
+        let dt_s = if gap_s > GAP_S { 0.0 } else { gap_s };
         let mut expected_v = f64::NAN;
         if voltage.is_none()
             && let Some(slow) = &mut self.slow

@@ -135,6 +135,18 @@ impl Slow {
         self.last = None;
     }
 
+    /// After a time in which nobody knows what flowed: where the charge is is unknown, what ages is not.
+    pub fn lost(&mut self) {
+        self.counted_ah = 0.0;
+        self.elapsed_s = 0.0;
+        self.window = Window::default();
+        self.last = None;
+        self.mean[0] = 0.5;
+        self.covariance.row_mut(0).fill(0.0);
+        self.covariance.column_mut(0).fill(0.0);
+        self.covariance[(0, 0)] = 0.1;
+    }
+
     fn jump(&mut self, seen_v: f64, expected_v: f64) {
         if expected_v.abs() < JUMP_V {
             return;
