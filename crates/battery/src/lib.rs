@@ -18,8 +18,10 @@ pub mod log;
 pub mod pack;
 pub mod passport;
 mod sample;
+pub mod scenario;
 pub mod twin;
 pub mod units;
+pub mod vss;
 pub mod watch;
 
 pub use cell::{Cell, CellParams, CellState, Health};

@@ -6,7 +6,7 @@
 use crate::{
     board::Board,
     delta::{ArchiveError, Cursor, Reader},
-    proof::{ProveError, prove},
+    proof::{ProveError, prove, report},
 };
 use axum::{
     Json, Router,
@@ -50,6 +50,7 @@ pub fn router(api: Api) -> Router {
     Router::new()
         .route("/v1/vehicles", get(vehicles))
         .route("/v1/vehicles/{vehicle}/latest", get(latest))
+        .route("/v1/vehicles/{vehicle}/twin", get(twin))
         .route("/v1/vehicles/{vehicle}/records", get(records))
         .route("/v1/records/{vehicle}/{boot}/{number}/proof", get(proof))
         .route("/v1/stages", get(stages))
@@ -112,6 +113,21 @@ async fn latest(State(api): State<Api>, Path(vehicle): Path<String>) -> Result<R
     };
     row.map(|row| Json(row).into_response())
         .ok_or_else(|| Problem(StatusCode::NOT_FOUND, format!("no record of {vehicle} is archived")))
+}
+
+async fn twin(State(api): State<Api>, Path(vehicle): Path<String>) -> Result<Response, Problem> {
+    let id = vehicle_id(&vehicle)?;
+    let row = match api.board.latest(&vehicle) {
+        Some(row) => Some(row),
+        None => api.reader.latest_of(&id).await?,
+    };
+    let absent =
+        || Problem(StatusCode::NOT_FOUND, format!("no batch of {vehicle} with a twin's report is archived"));
+    let row = row.ok_or_else(absent)?;
+    let record = RecordId { vehicle: id, boot: Boot::new(row.boot), number: RecordNumber::new(row.number) };
+    let report = report(&api.reader, &record).await?.ok_or_else(absent)?;
+    Ok(Json(json!({ "record": record.to_string(), "time_ms": row.time_ms, "report": report }))
+        .into_response())
 }
 
 #[derive(Deserialize)]

@@ -54,7 +54,7 @@ pub use archivist::{
 pub use check::{About, Checked, Refusal, Stage, check, opening_bytes, opening_from};
 pub use config::{Config, ConfigError};
 pub use delta::{Archive, ArchiveError, ArchivedRow, Location, Reader, Settings, Totals, open_reader};
-pub use proof::{ProveError, prove};
+pub use proof::{ProveError, prove, report as twin_report};
 #[cfg(feature = "sql")]
 pub use query::{QueryError, Rows, query};
 pub use run::{Cloud, Error, MetricsText, run};

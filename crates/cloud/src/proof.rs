@@ -25,6 +25,17 @@ pub async fn prove(reader: &Reader, chain: &Digest, record: &RecordId) -> Result
     Ok(assemble(&batch, position, chain)?)
 }
 
+/// What the vehicle's twin said beside the newest archived batch of `vehicle`, as signed with it; `None` if there is no
+/// batch, or it said nothing.
+pub async fn report(reader: &Reader, newest: &RecordId) -> Result<Option<serde_json::Value>, ArchiveError> {
+    let Some((batch, _)) = reader.batch_with(newest).await? else { return Ok(None) };
+    let damaged = |what: String| ArchiveError::Damaged { what: format!("batch {}: {what}", batch.id) };
+    let sealed = SealedBatch::parse(batch.wire.clone()).map_err(|error| damaged(error.to_string()))?;
+    let Some(report) = sealed.report().map_err(|error| damaged(error.to_string()))? else { return Ok(None) };
+    // The vehicle signed it; that it is JSON is the vehicle's word.
+    Ok(serde_json::from_slice(&report).ok())
+}
+
 fn assemble(batch: &StoredBatch, position: u32, chain: &Digest) -> Result<Vec<u8>, ArchiveError> {
     let damaged = |what: String| ArchiveError::Damaged { what: format!("batch {}: {what}", batch.id) };
     let sealed = SealedBatch::parse(batch.wire.clone()).map_err(|error| damaged(error.to_string()))?;

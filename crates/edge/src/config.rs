@@ -5,6 +5,7 @@ use crate::agent::{KeepUntil, Rules};
 use crate::sources::{
     CanConfig, Candump, CandumpConfig, Cursor, LiveCan, Pace, Replay, ReplayConfig, Sim, SimConfig, Source,
 };
+use crate::twin::TwinConfig;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -54,6 +55,9 @@ pub struct Config {
     /// How fog nodes are used.
     #[serde(default)]
     pub uplink: Uplink,
+    /// The battery's twin.
+    #[serde(default)]
+    pub twin: TwinConfig,
     /// Where samples come from.
     pub source: SourceConfig,
 }
@@ -265,7 +269,7 @@ impl Config {
             &mut config.opening,
             &mut config.secret,
         ];
-        for path in own.into_iter().chain(config.source.paths()) {
+        for path in own.into_iter().chain(&mut config.twin.params).chain(config.source.paths()) {
             *path = base.join(&*path);
         }
         config.check()?;
@@ -302,6 +306,7 @@ impl Config {
         within("uplink.measure_every_ms", self.uplink.measure_every_ms, 1000..=86_400_000)?;
         within("uplink.back_off_ms", self.uplink.back_off_ms, 10..=60_000)?;
         within("uplink.back_off_max_ms", self.uplink.back_off_max_ms, 10..=3_600_000)?;
+        self.twin.check()?;
         self.source.check()
     }
 

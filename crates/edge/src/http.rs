@@ -1,4 +1,4 @@
-//! `/status` and `/metrics` on loopback.
+//! `/status`, `/twin` and `/metrics` on loopback.
 
 use crate::Error;
 use axum::extract::State;
@@ -14,10 +14,14 @@ use voltmesh_control::Status;
 /// The newest status, written by the agent's loop and read by requests.
 pub(crate) type Board = Arc<Mutex<Status>>;
 
+/// What the twin says, if there is one.
+pub(crate) type TwinBoard = Arc<Mutex<Option<serde_json::Value>>>;
+
 /// Listens and answers until the runtime ends. Returns the address, whose port is a real one.
 pub(crate) async fn serve<E: Metrics>(
     address: SocketAddr,
     board: Board,
+    twin: TwinBoard,
     context: E,
 ) -> Result<SocketAddr, Error> {
     let refuse = |e: std::io::Error| Error::config("http", format!("cannot listen on {address}: {e}"));
@@ -29,14 +33,27 @@ pub(crate) async fn serve<E: Metrics>(
         let text = format!("{}{}", metrics(&read(&metrics_board)), context.encode());
         async move { ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text) }
     };
-    let router =
-        axum::Router::new().route("/metrics", get(metrics)).route("/status", get(status)).with_state(board);
+    let router = axum::Router::new()
+        .route("/metrics", get(metrics))
+        .route("/twin", get(move || said(twin.clone())))
+        .route("/status", get(status))
+        .with_state(board);
     tokio::spawn(async move { axum::serve(listener, router).await });
     Ok(bound)
 }
 
 async fn status(State(board): State<Board>) -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/json")], read(&board).to_json())
+}
+
+async fn said(twin: TwinBoard) -> axum::response::Response {
+    let value = twin.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    match value {
+        Some(value) => ([(CONTENT_TYPE, "application/json")], value.to_string()).into_response(),
+        None => {
+            (axum::http::StatusCode::NOT_FOUND, "the twin is switched off (twin.enabled)").into_response()
+        }
+    }
 }
 
 fn read(board: &Board) -> Status {

@@ -46,6 +46,7 @@ pub mod sources;
 
 mod error;
 mod http;
+mod twin;
 mod uplink;
 
 pub use agent::{Agent, FogIndex, Input, KeepUntil, Output, Rules};

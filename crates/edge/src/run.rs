@@ -2,11 +2,11 @@
 
 use crate::agent::{Agent, Found, Input, Output};
 use crate::entry;
-use crate::http::{self, Board};
+use crate::http::{self, Board, TwinBoard};
 use crate::keys::Keys;
 use crate::sources::{Next, Pacer, Sampled, Source};
 use crate::uplink::{Event, Uplinks};
-use crate::{Config, Error, boot};
+use crate::{Config, Error, boot, twin};
 use bytes::Bytes;
 use commonware_runtime::{Clock as _, Supervisor as _, tokio::Context};
 use std::collections::VecDeque;
@@ -82,11 +82,16 @@ pub async fn run(context: Context, config: Config) -> Result<Summary, Error> {
     let hello = Bytes::from(hello.encode());
     let (uplinks, events) = Uplinks::new(&keys.vehicle, config.fogs.clone(), tls, hello, &config.uplink);
     let board: Board = Arc::new(Mutex::new(Status::new(Role::Edge, keys.vehicle.as_str())));
-    let http = http::serve(config.http, board.clone(), context.child("http")).await?;
+    let twin_board: TwinBoard = Arc::default();
+    let http = http::serve(config.http, board.clone(), twin_board.clone(), context.child("http")).await?;
     tracing::info!(vehicle = %keys.vehicle, %boot, %http, waiting = found.bytes, "edge started");
 
     let (writer, spool_task) = spool.start(context.child("writer"));
     let agent = Agent::new(config.rules(keys.vehicle, boot, rand::random()), keys.agent, found);
+    let agent = match config.twin.open(&config.data)? {
+        Some(twin) => agent.with_twin(twin),
+        None => agent,
+    };
     let feed = Feed::start(source, Pacer::new(config.source.pace()))?;
     let mut shell = Shell {
         context,
@@ -94,6 +99,8 @@ pub async fn run(context: Context, config: Config) -> Result<Summary, Error> {
         writer,
         uplinks,
         board,
+        twin_board,
+        data: config.data.clone(),
         feed,
         backlog: VecDeque::new(),
         trust_file: keys.trust_file,
@@ -136,6 +143,8 @@ struct Shell {
     writer: Writer<Context>,
     uplinks: Uplinks,
     board: Board,
+    twin_board: TwinBoard,
+    data: PathBuf,
     feed: Feed,
     /// Entries that the spool did not take yet.
     backlog: VecDeque<(Position, Bytes)>,
@@ -258,6 +267,11 @@ impl Shell {
                     tracing::warn!(%error, "the trust file is not saved; hand-overs are fetched again after a restart");
                 }
             }
+            Output::SaveTwin { json } => {
+                if let Err(error) = twin::remember(&self.data, &json) {
+                    tracing::warn!(%error, "what the twin has learnt is not saved; it is tried again");
+                }
+            }
             Output::Pause { reason } => tracing::warn!(reason, "no samples are taken"),
             Output::Resume => tracing::info!("samples are taken again"),
             Output::Warn { message } => tracing::warn!("{message}"),
@@ -301,6 +315,7 @@ impl Shell {
             self.refreshed = Some(Instant::now());
             let status = self.status();
             *self.board.lock().unwrap_or_else(PoisonError::into_inner) = status;
+            *self.twin_board.lock().unwrap_or_else(PoisonError::into_inner) = self.agent.twin();
         }
     }
 

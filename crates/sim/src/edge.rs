@@ -368,6 +368,8 @@ impl Vehicle {
             Output::Ping(fog) => self.order(fog, ToClient::Ping),
             Output::Measure(fog) => self.measure(fog),
             Output::Send { fog, position, again } => self.send(fog, position, again).await,
+            // These vehicles run no twin.
+            Output::SaveTwin { .. } => {}
             Output::SaveTrust { toml } => self.setup.checker.note("trust", toml.as_bytes()),
             Output::Pause { reason } => {
                 self.paused = true;

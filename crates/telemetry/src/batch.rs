@@ -13,7 +13,7 @@ mod seal;
 pub use chain::{ChainHead, Link};
 pub use header::{BatchHeader, Signer};
 pub use receipt::{ReceivedRecord, RecordReceipt};
-pub use seal::{Place, Secret, seal};
+pub use seal::{Place, Secret, seal, seal_with};
 
 use crate::{
     BatchId, Digest, Error, Record,
@@ -29,6 +29,8 @@ use std::ops::Range;
 pub const MAX_WIRE_BYTES: usize = 1 << 20;
 /// Most bytes of a batch's columns after decompression: 8 MiB.
 pub const MAX_COLUMN_BYTES: usize = 8 << 20;
+/// Most bytes of a report beside the records, after decompression: 256 KiB.
+pub const MAX_REPORT_BYTES: usize = 256 << 10;
 /// Most records in a batch: more than an hour at 1 Hz.
 pub const MAX_RECORDS: usize = 4096;
 
@@ -40,6 +42,7 @@ pub struct SealedBatch {
     statement: Sign1,
     salt: [u8; 32],
     columns: Range<usize>,
+    report: Option<Range<usize>>,
     wire: Bytes,
 }
 
@@ -48,26 +51,63 @@ impl SealedBatch {
     pub fn parse(wire: Bytes) -> Result<Self, Error> {
         Error::limit("batch", wire.len(), MAX_WIRE_BYTES)?;
         let mut reader = Reader::new("batch", &wire);
-        reader.array_of(3)?;
+        let parts = reader.array()?;
+        if !(3..=4).contains(&parts) {
+            return Err(reader.malformed("it has not three or four parts"));
+        }
         let statement = reader.bytes()?;
         let id = BatchId::new(Digest::of(statement));
         let statement = Sign1::decode(statement)?;
         let salt = reader.fixed()?;
-        let columns = reader.bytes()?;
+        let columns = reader.bytes()?.len();
+        let columns = reader.position() - columns..reader.position();
+        let report = if parts == 4 {
+            let report = reader.bytes()?.len();
+            Some(reader.position() - report..reader.position())
+        } else {
+            None
+        };
         reader.finish()?;
-        let columns = wire.len() - columns.len()..wire.len();
         let header = BatchHeader::from_statement(&statement)?;
-        Ok(Self { header, id, statement, salt, columns, wire })
+        if header.report.is_some() != report.is_some() {
+            return Err(Error::Inconsistent {
+                what: "batch",
+                why: "its header and its parts disagree on a report",
+            });
+        }
+        Ok(Self { header, id, statement, salt, columns, report, wire })
     }
 
-    fn assemble(header: BatchHeader, statement: Sign1, salt: [u8; 32], columns: &[u8]) -> Self {
+    fn assemble(
+        header: BatchHeader,
+        statement: Sign1,
+        salt: [u8; 32],
+        columns: &[u8],
+        report: Option<&[u8]>,
+    ) -> Self {
         let signed = statement.encode();
         let id = BatchId::new(Digest::of(&signed));
-        let mut writer = Writer::with_capacity(signed.len() + columns.len() + 64);
-        writer.array(3).bytes(&signed).bytes(&salt).bytes(columns);
+        let mut writer =
+            Writer::with_capacity(signed.len() + columns.len() + report.map_or(0, <[u8]>::len) + 72);
+        writer.array(if report.is_some() { 4 } else { 3 }).bytes(&signed).bytes(&salt).bytes(columns);
+        // A writer is finished once: where the columns end is counted back from what follows them.
+        let after = report.map_or(0, |report| {
+            let mut tail = Writer::with_capacity(report.len() + 8);
+            tail.bytes(report);
+            let tail = tail.finish();
+            writer.raw(&tail);
+            tail.len()
+        });
         let wire = Bytes::from(writer.finish());
-        let columns = wire.len() - columns.len()..wire.len();
-        Self { header, id, statement, salt, columns, wire }
+        let end = wire.len() - after;
+        let report = report.map(|report| wire.len() - report.len()..wire.len());
+        Self { header, id, statement, salt, columns: end - columns.len()..end, report, wire }
+    }
+
+    /// What the signer's own computation says beside the records, checked against the header; the signature is not.
+    pub fn report(&self) -> Result<Option<Vec<u8>>, Error> {
+        self.check_content()?;
+        self.report.clone().map(|report| columns::decompress_report(&self.wire[report])).transpose()
     }
 
     /// What is signed.
@@ -128,10 +168,18 @@ impl SealedBatch {
 
     fn check_content(&self) -> Result<(), Error> {
         let computed = content_digest(&self.salt, self.compressed());
-        if computed == self.header.content {
-            Ok(())
-        } else {
-            Err(Error::Root { signed: self.header.content, computed })
+        if computed != self.header.content {
+            return Err(Error::Root { signed: self.header.content, computed });
+        }
+        let report = self.report.clone().map(|report| content_digest(&self.salt, &self.wire[report]));
+        match (self.header.report, report) {
+            (Some(signed), Some(computed)) if signed != computed => Err(Error::Root { signed, computed }),
+            (Some(_), Some(_)) | (None, None) => Ok(()),
+            // `parse` refuses it, `seal` does not make it.
+            _ => Err(Error::Inconsistent {
+                what: "batch",
+                why: "its header and its parts disagree on a report",
+            }),
         }
     }
 

@@ -48,7 +48,8 @@ mod sizes;
 mod units;
 
 pub use batch::{
-    BatchHeader, ChainHead, Link, Place, ReceivedRecord, RecordReceipt, SealedBatch, Secret, Signer, seal,
+    BatchHeader, ChainHead, Link, MAX_REPORT_BYTES, Place, ReceivedRecord, RecordReceipt, SealedBatch,
+    Secret, Signer, seal, seal_with,
 };
 pub use error::Error;
 pub use id::{BatchId, Boot, Digest, RecordId, RecordNumber, VehicleId, is_name};

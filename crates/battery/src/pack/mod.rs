@@ -4,12 +4,14 @@ mod delta;
 mod fault;
 mod filter;
 mod layout;
+mod log;
 mod sensors;
 
 pub use delta::{CellDelta, Deltas};
 pub use fault::{Fault, FaultKind};
 pub use filter::{CellEstimate, PackEstimate, PackEstimator};
 pub use layout::Layout;
+pub use log::{PackLog, is_pack};
 pub use sensors::{PackSample, Sensors};
 
 use crate::{Cell, CellState, Health, cell::Climate};

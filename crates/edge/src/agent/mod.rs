@@ -2,11 +2,13 @@
 //!
 //! Provided: a batch is spooled before it is sent and forgotten only on evidence of the configured stage, checked here
 //! against the trust file; numbers are contiguous; a batch without a notice is offered again, through another fog node
-//! if there is one. Not provided: plausibility of the samples (the twin's task), and protection of the vehicle's key.
+//! if there is one. The battery's twin sees every sample; its
+//! report is signed with the batch. Not provided: protection of the vehicle's key.
 //!
 //! When the spool is full the agent stops taking samples and says so ([`Output::Pause`], counter `refused`): what was
 //! recorded first is evidence that somebody may be waiting for, and nothing that waits is ever dropped.
 
+mod companion;
 mod evidence;
 mod figures;
 mod held;
@@ -15,6 +17,7 @@ mod rules;
 mod sealing;
 mod vocabulary;
 
+pub use companion::Report;
 pub use held::{Held, Stage};
 pub use links::FogIndex;
 pub use rules::{Credentials, KeepUntil, Rules};
@@ -23,11 +26,13 @@ pub use vocabulary::{Input, Output};
 use crate::entry::Stored;
 use crate::sources::Cursor;
 use bytes::Bytes;
+use companion::Companion;
 use figures::{Counters, Latencies};
 use hdrhistogram::Histogram;
 use held::Window;
 use links::{Act, Links};
 use std::collections::{BTreeMap, VecDeque};
+use voltmesh_battery::Twin;
 use voltmesh_ledger::Commitment;
 use voltmesh_spool::Position;
 use voltmesh_telemetry::{BatchId, Record, RecordNumber, Timestamp};
@@ -60,6 +65,9 @@ pub struct Agent {
     deferred: VecDeque<(BatchId, Bytes)>,
     counters: Counters,
     latencies: Latencies,
+    twin: Option<Companion>,
+    /// When the twin's memory was last written down.
+    remembered: Timestamp,
 }
 
 /// What the spool holds when the agent starts.
@@ -104,9 +112,24 @@ impl Agent {
             deferred: VecDeque::new(),
             counters: Counters::default(),
             latencies: Latencies::default(),
+            twin: None,
+            remembered: Timestamp::default(),
             rules,
             credentials,
         }
+    }
+
+    /// With a battery's twin that sees every sample.
+    #[must_use]
+    pub fn with_twin(mut self, twin: Twin) -> Self {
+        self.twin = Some(Companion::new(twin));
+        self
+    }
+
+    /// What the twin says now, if there is one: `state`, `passport`, `maintenance`, `refused`.
+    #[must_use]
+    pub fn twin(&self) -> Option<serde_json::Value> {
+        self.twin.as_ref().map(Companion::view)
     }
 
     /// Decides.
@@ -257,6 +280,8 @@ impl Agent {
             ("spool_bytes", self.spool_bytes),
             ("failovers", self.links.failovers()),
             ("boot", self.rules.boot.get()),
+            ("twin_events", self.twin.as_ref().map_or(0, |twin| twin.events)),
+            ("twin_checks_failed", self.twin.as_ref().map_or(0, |twin| twin.failed)),
         ];
         let figures = self.counters.all().into_iter().chain(gauges);
         figures.map(|(name, value)| (name.to_owned(), value)).collect()

@@ -1,14 +1,17 @@
 //! From samples to durable batches: gathered, sealed, spooled; and when to take no more of them.
 
-use super::{Agent, Held, Output};
+use super::{Agent, Companion, Held, Output};
 use crate::{entry, sources::Cursor};
+use voltmesh_battery::watch::Event;
 use voltmesh_spool::Position;
 use voltmesh_telemetry::{
-    Error as TelemetryError, Place, Record, RecordNumber, Sample, SealedBatch, Signer, Timestamp, seal,
+    Error as TelemetryError, Place, Record, RecordNumber, Sample, SealedBatch, Signer, Timestamp, seal_with,
 };
 
 /// Bytes that wait for the disk before samples are paused: a few large batches.
 const MAX_UNSYNCED: usize = 4 << 20;
+/// How often the twin's memory is written down.
+const REMEMBER_MS: u64 = 60_000;
 /// A batch of the largest size must fit when samples are taken.
 const RESERVE: u64 = 2 << 20;
 
@@ -28,6 +31,9 @@ impl Agent {
         if self.open.is_empty() {
             self.opened = now;
         }
+        if let Some(twin) = &mut self.twin {
+            out.extend(twin.see(&sample).iter().map(|event| Output::Warn { message: described(event) }));
+        }
         self.open.push(Record { number: self.next_number, sample });
         self.next_number = RecordNumber::new(self.next_number.get() + 1);
         self.cursor = cursor;
@@ -45,25 +51,38 @@ impl Agent {
     pub(super) fn seal_open(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         let records = std::mem::take(&mut self.open);
         if !records.is_empty() {
-            self.seal(now, &records, out);
+            let report = self.twin.as_mut().and_then(Companion::report);
+            self.seal(now, &records, report.as_deref(), out);
+            self.remember(now, out);
         }
         self.open = records;
         self.open.clear();
     }
 
-    fn seal(&mut self, now: Timestamp, records: &[Record], out: &mut Vec<Output>) {
+    /// The twin's memory, now and then and at the end.
+    fn remember(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        let due = self.ending || now >= self.remembered.plus_millis(REMEMBER_MS);
+        if let Some(twin) = self.twin.as_ref().filter(|_| due)
+            && let Ok(json) = serde_json::to_string(&twin.memory())
+        {
+            self.remembered = now;
+            out.push(Output::SaveTwin { json });
+        }
+    }
+
+    fn seal(&mut self, now: Timestamp, records: &[Record], report: Option<&[u8]>, out: &mut Vec<Output>) {
         let place = Place {
             vehicle: self.rules.vehicle.clone(),
             boot: self.rules.boot,
             previous: self.previous,
             signer: Signer::Vehicle,
         };
-        match seal(&place, records, &self.credentials.secret, &self.credentials.signing) {
+        match seal_with(&place, records, report, &self.credentials.secret, &self.credentials.signing) {
             Ok(batch) => self.persist(now, &batch, out),
             Err(TelemetryError::Oversized { .. }) if records.len() > 1 => {
                 let (first, second) = records.split_at(records.len() / 2);
-                self.seal(now, first, out);
-                self.seal(now, second, out);
+                self.seal(now, first, None, out);
+                self.seal(now, second, report, out);
             }
             // Every sample was checked and the numbers are ours.
             Err(error) => panic!("checked samples make a batch: {error}"),
@@ -115,4 +134,10 @@ impl Agent {
         }
         self.paused = pause;
     }
+}
+
+fn described(event: &Event) -> String {
+    let Event { kind, stage, over, cells, residual, value, limit, .. } = event;
+    let end = if *over { "over" } else { "found" };
+    format!("battery: {kind} {end} ({stage:?}), cells {cells:?}: {residual} is {value:.3}, limit {limit}")
 }

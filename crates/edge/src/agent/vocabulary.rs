@@ -137,6 +137,11 @@ pub enum Output {
         /// TOML.
         toml: String,
     },
+    /// Keep what the battery's twin has learnt.
+    SaveTwin {
+        /// JSON.
+        json: String,
+    },
     /// Stop taking samples: the spool is full, or the disk does not keep up.
     Pause {
         /// For the log and `/status`.

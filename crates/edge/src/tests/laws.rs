@@ -195,7 +195,7 @@ impl World {
                 self.events.push_back(Event::Input(Input::Measured { fog, round_trip_us }));
             }
             Output::Send { fog, position, .. } => self.publish(fog, position),
-            Output::SaveTrust { .. } => {}
+            Output::SaveTrust { .. } | Output::SaveTwin { .. } => {}
             Output::Pause { .. } => self.paused = true,
             Output::Resume => self.paused = false,
             Output::Warn { message } => self.warnings.push(message),

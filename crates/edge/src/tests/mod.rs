@@ -3,3 +3,4 @@ mod config;
 mod laws;
 mod role;
 mod sources;
+mod twin;

@@ -16,6 +16,7 @@ fn header(first: u64, count: u32) -> BatchHeader {
         first_time: Timestamp::default(),
         last_time: Timestamp::default(),
         content: Digest::ZERO,
+        report: None,
         signer: Signer::Vehicle,
         key_id: Digest::ZERO,
     }

@@ -29,6 +29,18 @@ pub(super) fn compress(records: &[Record], foreign: bool) -> Result<Vec<u8>, Err
         .map_err(|_| Error::Inconsistent { what: "batch's columns", why: "cannot be compressed" })
 }
 
+/// Compresses a report.
+pub(super) fn compress_report(report: &[u8]) -> Result<Vec<u8>, Error> {
+    zstd::bulk::compress(report, LEVEL)
+        .map_err(|_| Error::Inconsistent { what: "batch's report", why: "cannot be compressed" })
+}
+
+/// Decompresses a report, no further than its limit.
+pub(super) fn decompress_report(compressed: &[u8]) -> Result<Vec<u8>, Error> {
+    zstd::bulk::decompress(compressed, super::MAX_REPORT_BYTES)
+        .map_err(|_| Error::Inconsistent { what: "batch's report", why: "is no zstd frame within its limit" })
+}
+
 /// Decompresses and decodes what [`compress`] made; work and memory are bounded by the limits on a batch.
 pub(super) fn decompress(compressed: &[u8], header: &BatchHeader) -> Result<Vec<Record>, Error> {
     let raw = stream::unzstd(compressed)?;

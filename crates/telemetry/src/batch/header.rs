@@ -10,6 +10,8 @@ use crate::{
 
 /// Version of header and columns.
 const VERSION: u64 = 1;
+/// Version of a header that speaks of a report as well.
+const WITH_REPORT: u64 = 2;
 const VEHICLE_URN: &str = "urn:voltmesh:vehicle:";
 const FOG_URN: &str = "urn:voltmesh:fog:";
 
@@ -43,6 +45,8 @@ pub struct BatchHeader {
     pub last_time: Timestamp,
     /// SHA-256(batch salt ‖ compressed columns).
     pub content: Digest,
+    /// SHA-256(batch salt ‖ report) of what the signer's own computation says beside the records; `None` if nothing.
+    pub report: Option<Digest>,
     /// Who vouches for it.
     pub signer: Signer,
     /// SHA-256 of the signer's public key.
@@ -62,11 +66,15 @@ impl BatchHeader {
             Signer::Fog(fog) => format!("{FOG_URN}{fog}"),
         };
         let previous = self.previous.as_ref().map_or(Digest::ZERO, BatchId::digest);
-        let mut extension = Writer::with_capacity(128);
-        extension.array(7).uint(VERSION).uint(self.first.get()).uint(u64::from(self.count));
+        let (fields, version) = if self.report.is_some() { (8, WITH_REPORT) } else { (7, VERSION) };
+        let mut extension = Writer::with_capacity(160);
+        extension.array(fields).uint(version).uint(self.first.get()).uint(u64::from(self.count));
         extension.bytes(previous.as_bytes());
         extension.uint(self.first_time.as_millis()).uint(self.last_time.as_millis());
         extension.bytes(self.content.as_bytes());
+        if let Some(report) = &self.report {
+            extension.bytes(report.as_bytes());
+        }
         Protected {
             key_id: self.key_id,
             issuer,
@@ -108,15 +116,18 @@ impl BatchHeader {
         };
 
         let mut reader = Reader::new("batch statement's claims", &protected.extension);
-        reader.array_of(7)?;
-        if reader.uint()? != VERSION {
-            return Err(reader.malformed("unknown version"));
-        }
+        let fields = reader.array()?;
+        let has_report = match (fields, reader.uint()?) {
+            (7, VERSION) => false,
+            (8, WITH_REPORT) => true,
+            _ => return Err(reader.malformed("unknown version")),
+        };
         let first = RecordNumber::new(reader.uint()?);
         let count = reader.u32()?;
         let previous = reader.digest()?;
         let (first_time, last_time) = (reader.uint()?, reader.uint()?);
         let content = reader.digest()?;
+        let report = if has_report { Some(reader.digest()?) } else { None };
         reader.finish()?;
 
         let header = Self {
@@ -129,6 +140,7 @@ impl BatchHeader {
             first_time: Timestamp::from_millis(first_time),
             last_time: Timestamp::from_millis(last_time),
             content,
+            report,
             signer,
             key_id: protected.key_id,
         };

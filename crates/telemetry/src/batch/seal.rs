@@ -3,7 +3,7 @@
 use super::{SealedBatch, columns, content_digest, leaves};
 use crate::{
     BatchHeader, BatchId, Boot, Digest, Error, Record, RecordNumber, Signer, Timestamp, VehicleId,
-    batch::{MAX_RECORDS, MAX_WIRE_BYTES},
+    batch::{MAX_RECORDS, MAX_REPORT_BYTES, MAX_WIRE_BYTES},
     cose::{Sign1, key_id},
     merkle,
 };
@@ -64,6 +64,18 @@ pub fn seal(
     secret: &Secret,
     key: &SigningKey,
 ) -> Result<SealedBatch, Error> {
+    seal_with(place, records, None, secret, key)
+}
+
+/// As [`seal`], with a report of at most [`super::MAX_REPORT_BYTES`] that the signature covers as well.
+pub fn seal_with(
+    place: &Place,
+    records: &[Record],
+    report: Option<&[u8]>,
+    secret: &Secret,
+    key: &SigningKey,
+) -> Result<SealedBatch, Error> {
+    Error::limit("batch's report", report.map_or(0, <[u8]>::len), MAX_REPORT_BYTES)?;
     Error::limit("batch's records", records.len(), MAX_RECORDS)?;
     records.iter().try_for_each(|record| record.sample.check())?;
     let first = records.first().map_or(RecordNumber::ZERO, |record| record.number);
@@ -78,6 +90,7 @@ pub fn seal(
         first_time: time(records.first()),
         last_time: time(records.last()),
         content: Digest::ZERO,
+        report: None,
         signer: place.signer.clone(),
         key_id: key_id(&key.verifying_key()),
     };
@@ -87,9 +100,11 @@ pub fn seal(
     let salt = secret.batch_salt(&place.vehicle, place.boot, first);
     let compressed = columns::compress(records, place.boot.is_foreign())?;
     header.content = content_digest(&salt, &compressed);
+    let report = report.map(columns::compress_report).transpose()?;
+    header.report = report.as_ref().map(|report| content_digest(&salt, report));
     header.root = merkle::root_in_place(&mut leaves(&salt, records));
     let statement = Sign1::sign(&header.protected(), header.root.as_bytes(), key);
-    let batch = SealedBatch::assemble(header, statement, salt, &compressed);
+    let batch = SealedBatch::assemble(header, statement, salt, &compressed, report.as_deref());
     Error::limit("batch", batch.wire().len(), MAX_WIRE_BYTES)?;
     Ok(batch)
 }

@@ -224,7 +224,7 @@ fn signed_columns(count: u32, compressed: &[u8]) -> Result<Vec<Record>, Error> {
     header.count = count;
     header.content = content_digest(&good.salt, compressed);
     let statement = Sign1::sign(&header.protected(), header.root.as_bytes(), &key());
-    SealedBatch::assemble(header, statement, good.salt, compressed).verify(&key().verifying_key())
+    SealedBatch::assemble(header, statement, good.salt, compressed, None).verify(&key().verifying_key())
 }
 
 fn varints(values: &[u64]) -> Vec<u8> {
@@ -318,4 +318,40 @@ fn chain_links() {
     check_link(head, (1, 90, 10, Some(1), 1), Link::OldBoot);
     check_link(head, (3, 0, 10, None, 1), Link::Next);
     check_link(head, (3, 10, 10, Some(1), 1), gap(0, 10));
+}
+
+#[test]
+fn a_report_travels_signed_and_any_change_of_it_is_found() {
+    let records: Vec<Record> =
+        (0..4).map(|n| Record { number: RecordNumber::new(n), sample: steady(1, n, 8) }).collect();
+    let said = br#"{"state":{"soc":0.8}}"#.as_slice();
+    let secret = Secret::new([2; 32]);
+    let batch = seal_with(&place(1, None), &records, Some(said), &secret, &key()).expect("valid records");
+    let parsed = SealedBatch::parse(batch.wire().clone()).expect("its own bytes");
+    assert_eq!(parsed, batch);
+    assert_eq!(parsed.verify(&key().verifying_key()).expect("untouched"), records);
+    assert_eq!(parsed.report().expect("untouched").as_deref(), Some(said));
+    let without = sealed(&place(1, None), &records);
+    assert_eq!(without.report().expect("untouched"), None);
+    for at in 0..batch.wire().len() {
+        let mut bytes = batch.wire().to_vec();
+        bytes[at] ^= 1;
+        let found = SealedBatch::parse(bytes.into()).and_then(|batch| batch.verify(&key().verifying_key()));
+        assert!(found.is_err(), "a flipped bit at {at} is not found");
+    }
+    // Neither taken away nor put beside a batch that speaks of none.
+    for (statement, parts) in [(&batch, 3), (&without, 4)] {
+        let mut writer = Writer::new();
+        writer
+            .array(parts)
+            .bytes(&statement.statement.encode())
+            .bytes(&statement.salt)
+            .bytes(statement.compressed());
+        if parts == 4 {
+            writer.bytes(b"more");
+        }
+        assert!(SealedBatch::parse(writer.finish().into()).is_err());
+    }
+    let long = vec![0; MAX_REPORT_BYTES + 1];
+    assert!(seal_with(&place(1, None), &records, Some(&long), &secret, &key()).is_err());
 }

@@ -6,9 +6,9 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use voltmesh_cloud::{ArchivedRow, Location, open_reader, verify_archive};
 use voltmesh_ledger::Trust;
-use voltmesh_telemetry::{Sample, Timestamp, VehicleId};
+use voltmesh_telemetry::{Boot, RecordId, RecordNumber, Sample, Timestamp, VehicleId};
 
-use super::report::Report;
+use super::report::{Report, TwinLine};
 use crate::deploy::{Deployment, Recording, edge_name};
 
 /// Rows read from the archive at a time.
@@ -45,13 +45,38 @@ pub async fn archive(archive: &Path, trust: &Trust, expected: &[Samples], report
     report.bytes_per_record = found.wire_bytes as f64 / found.records.max(1) as f64;
     report.problems.extend(found.problems.iter().take(10).cloned());
     for (n, samples) in expected.iter().enumerate() {
-        let rows = rows_of(&location, &edge_name(n + 1).parse()?).await?;
+        let vehicle: VehicleId = edge_name(n + 1).parse()?;
+        report.twins.push(twin(&location, &vehicle).await?);
+        let rows = rows_of(&location, &vehicle).await?;
         let (missing, extra) = difference(samples, &rows);
         report.lost += missing;
         // A row under a second record id is a double too, though no id stands twice.
         report.duplicates += extra;
     }
     Ok(())
+}
+
+/// What the vehicle's twin said beside its newest archived batch.
+async fn twin(location: &Location, vehicle: &VehicleId) -> Result<TwinLine> {
+    let reader = open_reader(location).await?;
+    let mut line = TwinLine { vehicle: vehicle.to_string(), ..TwinLine::default() };
+    let Some(newest) = reader.latest_of(vehicle).await? else { return Ok(line) };
+    let record = RecordId {
+        vehicle: vehicle.clone(),
+        boot: Boot::new(newest.boot),
+        number: RecordNumber::new(newest.number),
+    };
+    if let Some(said) = voltmesh_cloud::twin_report(&reader, &record).await? {
+        let number = |pointer: &str| said.pointer(pointer).and_then(serde_json::Value::as_f64);
+        line.reported = true;
+        line.soc_pct = number("/state/soc/value").map(|soc| 100.0 * soc);
+        line.soc_sd_pct = number("/state/soc/sd").map(|sd| 100.0 * sd);
+        line.charge_limit_a = number("/state/limits/charge_a");
+        line.discharge_limit_a = number("/state/limits/discharge_a");
+        line.events = said["events"].as_array().map_or(0, Vec::len) as u64;
+        line.refused = said["refused"] == serde_json::Value::Bool(true);
+    }
+    Ok(line)
 }
 
 /// A vehicle's rows, read as any user of the archive would.

@@ -20,6 +20,27 @@ impl From<voltmesh_control::Latency> for Percentiles {
     }
 }
 
+/// What a vehicle's battery twin said, signed with its newest archived batch.
+#[derive(Debug, Default, Clone, Serialize)]
+pub struct TwinLine {
+    /// Whose.
+    pub vehicle: String,
+    /// Whether a report came with the batch.
+    pub reported: bool,
+    /// State of charge in percent, if it estimates.
+    pub soc_pct: Option<f64>,
+    /// Its standard deviation.
+    pub soc_sd_pct: Option<f64>,
+    /// Charge current that it allows, in A.
+    pub charge_limit_a: Option<f64>,
+    /// Discharge current that it allows, in A.
+    pub discharge_limit_a: Option<f64>,
+    /// Events in that report.
+    pub events: u64,
+    /// Whether samples contradict the twin's chemistry or sign.
+    pub refused: bool,
+}
+
 /// The result of a run. Counts are records.
 #[derive(Debug, Default, Clone, Serialize)]
 pub struct Report {
@@ -53,6 +74,8 @@ pub struct Report {
     pub bytes_per_record: f64,
     /// Height of the ledger at the end.
     pub height: u64,
+    /// What each vehicle's twin said beside its newest archived batch.
+    pub twins: Vec<TwinLine>,
     /// Faults that happened, with their times.
     pub faults: Vec<String>,
     /// What is wrong; empty if all is well.
@@ -87,6 +110,9 @@ impl Report {
                 self.archived
             ),
         );
+        let silent: Vec<&str> =
+            self.twins.iter().filter(|twin| !twin.reported).map(|twin| twin.vehicle.as_str()).collect();
+        wrong(!silent.is_empty(), format!("no report of a battery twin came with {}", silent.join(", ")));
         wrong(self.quarantined > 0, format!("{} batches were quarantined", self.quarantined));
         wrong(!self.tamper_detected, "an altered copy of the archive was taken for genuine".into());
     }
@@ -116,6 +142,20 @@ impl Report {
             self.bytes_per_record,
             self.height,
         ));
+        for twin in &self.twins {
+            output::line(
+                match (twin.soc_pct, twin.soc_sd_pct, twin.charge_limit_a, twin.discharge_limit_a) {
+                    (Some(soc), Some(sd), Some(charge), Some(discharge)) => format!(
+                        "{}: its twin says {soc:.1} ± {sd:.1} % charged; at most {charge:.0} A in, {discharge:.0} A out; {} events",
+                        twin.vehicle, twin.events
+                    ),
+                    _ if twin.refused => {
+                        format!("{}: its twin refuses: the samples are of another kind of cell", twin.vehicle)
+                    }
+                    _ => format!("{}: its twin has no estimate", twin.vehicle),
+                },
+            );
+        }
         if self.is_good() {
             output::line(format!(
                 "Every record is in the archive exactly once and verifies; lost {}, duplicates {}; the altered copy was found out.",
