@@ -8,6 +8,7 @@
 
 pub mod act;
 pub mod ageing;
+pub mod bpx;
 pub mod cell;
 mod chemistry;
 pub mod drive;

@@ -67,6 +67,7 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Bench(Bench::Generate(options)) => bench::ingest::generate(options),
         Command::Bench(Bench::Ledger(options)) => bench::ledger::run(options),
         Command::Bench(Bench::Consensus(options)) => bench::consensus::run(options),
+        Command::Bench(Bench::Twin(options)) => bench::twin::run(&options),
         Command::Bench(Bench::Encoding { json }) => bench::encoding::run(json),
     }
 }

@@ -16,6 +16,8 @@ pub enum Bench {
     Ledger(BenchLedger),
     /// Proof of authority, PBFT and proof of work beside each other.
     Consensus(BenchConsensus),
+    /// The battery's twin: speed on one core, memory, faults found in simulated packs.
+    Twin(BenchTwin),
     /// The load generator that `ingest` starts.
     #[command(hide = true)]
     Generate(GeneratorArgs),
@@ -25,6 +27,23 @@ pub enum Bench {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// Options of `voltmesh bench twin`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  voltmesh bench twin
+  voltmesh bench twin --fault-free-hours 10000 --packs-per-fault 20 --json")]
+pub struct BenchTwin {
+    /// Simulated hours of packs without a fault, in which every event is a false alarm.
+    #[arg(long, default_value_t = 100.0)]
+    pub fault_free_hours: f64,
+    /// Simulated packs for each kind of fault.
+    #[arg(long, default_value_t = 4)]
+    pub packs_per_fault: u32,
+    /// One JSON object on one line.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `voltmesh bench ingest`.

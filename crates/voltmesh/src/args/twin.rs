@@ -128,7 +128,8 @@ pub struct TwinEvaluate {
   voltmesh twin simulate --ambient-c -10 --preheat-c 0,20 --years 8 --plots figures
   voltmesh twin simulate --scenarios trips.toml --json
 
-A scenario file has a table [[scenario]] for each, with the keys that --defaults prints.")]
+Lists make every combination; hundreds run in parallel. A scenario file has a table [[scenario]] for each, with the keys that
+--defaults prints.")]
 pub struct TwinSimulate {
     /// A cell's parameters (default: a typical NMC cell).
     #[arg(long, value_name = "FILE")]
@@ -139,7 +140,7 @@ pub struct TwinSimulate {
     /// Prints a scenario file with every default, explained, and exits.
     #[arg(long)]
     pub defaults: bool,
-    /// Drive cycle: udds, hwfet, wltc, us06-like or a CSV of time_s, speed_ms.
+    /// Driving schedule: udds, hwfet, wltc (class 3b) or wltc_class3a.
     #[arg(long, default_value = "wltc", value_delimiter = ',')]
     pub cycle: Vec<String>,
     /// Distance driven a day in km.
@@ -151,13 +152,13 @@ pub struct TwinSimulate {
     /// SoC to charge to.
     #[arg(long, default_value = "0.8", value_delimiter = ',')]
     pub target_soc: Vec<f64>,
-    /// SoC to park at after driving, if charging may wait: charging ends just before departure when it differs from the target.
+    /// SoC that the vehicle is parked at, where charging waits until just before departure.
     #[arg(long, value_delimiter = ',')]
     pub parking_soc: Vec<f64>,
     /// Temperature of the surroundings in °C.
     #[arg(long, default_value = "20", value_delimiter = ',', allow_negative_numbers = true)]
     pub ambient_c: Vec<f64>,
-    /// Temperature that the battery is heated to before it is driven or charged, in °C.
+    /// Temperature that the battery is heated to before it is driven and while it is charged, in °C.
     #[arg(long, value_delimiter = ',', allow_negative_numbers = true)]
     pub preheat_c: Vec<f64>,
     /// Years that ageing is projected over.

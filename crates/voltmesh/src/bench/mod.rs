@@ -7,3 +7,4 @@ pub mod generator;
 pub mod ingest;
 pub mod ledger;
 mod machine;
+pub mod twin;

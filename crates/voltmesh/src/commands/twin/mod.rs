@@ -1,7 +1,11 @@
 //! `voltmesh twin`: the battery's digital twin on files.
 
+mod detect;
 mod evaluate;
 mod fit;
+mod import;
+pub(crate) mod inject;
+mod simulate;
 
 use std::io::{Read, Seek as _, SeekFrom};
 use std::path::Path;
@@ -28,7 +32,10 @@ pub fn run(command: Twin) -> Result<Outcome> {
     match command {
         Twin::Fit(options) => fit::run(&options),
         Twin::Evaluate(options) => evaluate::run(&options),
-        _ => anyhow::bail!("not yet"),
+        Twin::Import(options) => import::run(&options),
+        Twin::Simulate(options) => simulate::run(&options),
+        Twin::Detect(options) => detect::run(&options),
+        Twin::Inject(options) => inject::run(&options),
     }
 }
 
