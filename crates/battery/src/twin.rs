@@ -176,6 +176,7 @@ impl Twin {
         if !verdict.usable {
             return Update { verdict, events: Vec::new() };
         }
+        self.watch.screen(&mut sample);
         let groups = sample.cells_v.len();
         let renewed = self.estimator.as_ref().is_none_or(|estimator| estimator.deltas().len() != groups);
         if renewed {

@@ -79,6 +79,7 @@ pub struct Estimator {
     hypotheses: Vec<Hypothesis>,
     claimed_soc: Option<f64>,
     slow: Option<Slow>,
+    learns: bool,
     adapts: bool,
     last: Option<Sample>,
     latest: Option<Estimate>,
@@ -96,6 +97,7 @@ impl Estimator {
             hypotheses,
             claimed_soc,
             slow: None,
+            learns: true,
             adapts: false,
             last: None,
             latest: None,
@@ -107,6 +109,13 @@ impl Estimator {
     #[must_use]
     pub fn adapting(mut self) -> Self {
         self.adapts = true;
+        self
+    }
+
+    /// Runs no slow filter: for one cell of many, whose ageing is known by its difference from the mean.
+    #[must_use]
+    pub fn charge_only(mut self) -> Self {
+        self.learns = false;
         self
     }
 
@@ -223,7 +232,9 @@ impl Estimator {
                 expected_v += weight * (voltage_v - innovation.voltage_v);
             }
             self.settle();
-            self.learn(&climate, &sample, temp_c, dt_s);
+            if self.learns {
+                self.learn(&climate, &sample, temp_c, dt_s);
+            }
         }
         self.last = Some(sample);
         self.estimate(expected_v)

@@ -113,10 +113,10 @@ impl Slow {
         self.counted_ah += seen.current_a * seen.dt_s / HOUR_S;
         self.elapsed_s += seen.dt_s;
         let over_v = seen.climate.overpotential_v(seen.soc, seen.branch_a, seen.current_a);
-        if let Some((voltage_v, before_v)) = self.last.replace((seen.voltage_v, over_v)) {
-            if seen.temp_c >= WARM_C {
-                self.jump(seen.voltage_v - voltage_v, over_v - before_v);
-            }
+        if let Some((voltage_v, before_v)) = self.last.replace((seen.voltage_v, over_v))
+            && seen.temp_c >= WARM_C
+        {
+            self.jump(seen.voltage_v - voltage_v, over_v - before_v);
         }
         self.window.seconds += seen.dt_s;
         self.window.rest_v += seen.dt_s * (seen.voltage_v - self.resistance.0 * over_v);

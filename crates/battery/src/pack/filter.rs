@@ -67,7 +67,9 @@ impl PackEstimator {
     /// Runs a filter for each group beside the fast path, on samples at least so many seconds apart.
     #[must_use]
     pub fn with_full(mut self, health: Health, every_s: f64) -> Self {
-        self.full = (0..self.deltas.len()).map(|_| Estimator::new(self.cell.clone(), health, None)).collect();
+        self.full = (0..self.deltas.len())
+            .map(|_| Estimator::new(self.cell.clone(), health, None).charge_only())
+            .collect();
         self.full_every_s = every_s;
         self
     }

@@ -30,6 +30,14 @@ const RISE_S: f64 = 20.0;
 const FROZEN_SAMPLES: u32 = 60;
 const MOVED_V: f64 = 0.04;
 
+/// The same from which on a voltage is no longer believed.
+const SUSPECT_SAMPLES: u32 = 4;
+const SUSPECT_V: f64 = 0.006;
+
+/// Standard deviations of capacity (relative) and leak (C) from which on a difference can be told from the other.
+const CAPACITY_SD: f64 = 0.015;
+const LEAK_SD_C: f64 = 0.003;
+
 /// A finding is over after so many seconds without.
 const OVER_S: f64 = 120.0;
 
@@ -145,7 +153,28 @@ impl Watch {
         }
     }
 
-    /// Takes a sample that the estimator has just taken. Returns what is new: found, worse, or over.
+    /// Blanks voltages that stand still while the others move, before anything is estimated from them: a broken sense wire
+    /// must not look like a short.
+    pub fn screen(&mut self, sample: &mut PackSample) {
+        self.stuck.resize(sample.cells_v.len(), Stuck::default());
+        let known = sample.cells_v.iter().filter(|volts| volts.is_finite());
+        let (sum, count) = known.fold((0.0, 0u32), |(sum, count), volts| (sum + volts, count + 1));
+        let mean = sum / f64::from(count.max(1));
+        for (stuck, volts) in self.stuck.iter_mut().zip(&mut sample.cells_v) {
+            if (stuck.volts - *volts).abs() < 1e-9 {
+                stuck.samples += 1;
+                stuck.low = stuck.low.min(mean);
+                stuck.high = stuck.high.max(mean);
+            } else {
+                *stuck = Stuck { volts: *volts, samples: 0, low: mean, high: mean };
+            }
+            if stuck.samples >= SUSPECT_SAMPLES && stuck.high - stuck.low > SUSPECT_V {
+                *volts = f64::NAN;
+            }
+        }
+    }
+
+    /// Takes a sample that was screened and that the estimator has just taken. Returns what is new: found, worse, or over.
     pub fn update(&mut self, sample: &PackSample, estimator: &PackEstimator) -> Vec<Event> {
         let dt_s = self.last_s.map_or(0.0, |last| sample.time_s - last);
         self.last_s = Some(sample.time_s);
@@ -183,9 +212,10 @@ impl Watch {
             Kind::InternalShort => self.leak(estimator),
             Kind::SelfDischarge => self.leak(estimator).filter(|leak| leak.value < SHORT_C),
             Kind::ConnectionResistance => worst(estimator, |cell| (cell.resistance, cell.resistance_sd)),
-            Kind::CapacityOutlier => worst(estimator, |cell| (cell.capacity, cell.capacity_sd)),
+            Kind::CapacityOutlier => worst(estimator, |cell| (cell.capacity, cell.capacity_sd))
+                .filter(|_| known(estimator, |cell| cell.capacity_sd < CAPACITY_SD)),
             Kind::SensorBias => self.offset(estimator),
-            Kind::SensorFreeze => self.frozen(sample),
+            Kind::SensorFreeze => Some(self.frozen()),
             Kind::ThermalRunaway => self.rise(sample),
             Kind::Insulation => insulation(sample),
         }
@@ -193,7 +223,7 @@ impl Watch {
 
     fn leak(&self, estimator: &PackEstimator) -> Option<Residual> {
         // The first minutes only sort the cells.
-        if self.seen_s < 300.0 {
+        if self.seen_s < 300.0 || !known(estimator, |cell| cell.leak_sd_c < LEAK_SD_C) {
             return None;
         }
         worst(estimator, |cell| (-cell.leak_c, cell.leak_sd_c))
@@ -208,26 +238,15 @@ impl Watch {
         })
     }
 
-    fn frozen(&mut self, sample: &PackSample) -> Option<Residual> {
-        self.stuck.resize(sample.cells_v.len(), Stuck::default());
-        let known = sample.cells_v.iter().filter(|volts| volts.is_finite());
-        let (sum, count) = known.fold((0.0, 0u32), |(sum, count), volts| (sum + volts, count + 1));
-        let mean = sum / f64::from(count.max(1));
+    fn frozen(&self) -> Residual {
         let mut worst = Residual { value: 0.0, cells: Vec::new() };
-        for (group, (stuck, volts)) in self.stuck.iter_mut().zip(&sample.cells_v).enumerate() {
-            if (stuck.volts - volts).abs() < 1e-9 {
-                stuck.samples += 1;
-                stuck.low = stuck.low.min(mean);
-                stuck.high = stuck.high.max(mean);
-            } else {
-                *stuck = Stuck { volts: *volts, samples: 0, low: mean, high: mean };
-            }
+        for (group, stuck) in self.stuck.iter().enumerate() {
             let moved = stuck.high - stuck.low;
             if stuck.samples >= FROZEN_SAMPLES && moved > worst.value {
                 worst = Residual { value: moved, cells: vec![group] };
             }
         }
-        Some(worst)
+        worst
     }
 
     fn rise(&mut self, sample: &PackSample) -> Option<Residual> {
@@ -308,6 +327,11 @@ fn worst(estimator: &PackEstimator, residual: impl Fn(&CellDelta) -> (f64, f64))
     });
     let (value, group) = all.max_by(|a, b| a.0.total_cmp(&b.0))?;
     Some(Residual { value, cells: vec![group] })
+}
+
+/// Whether a difference is known well enough; that is the same for all cells.
+fn known(estimator: &PackEstimator, enough: impl Fn(&CellDelta) -> bool) -> bool {
+    !estimator.deltas().is_empty() && enough(&estimator.deltas().cell(0))
 }
 
 fn insulation(sample: &PackSample) -> Option<Residual> {

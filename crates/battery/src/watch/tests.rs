@@ -38,6 +38,7 @@ fn run(fault: Option<Fault>, seconds: u32, seed: u64) -> (Vec<Event>, Watch) {
         if let Some(fault) = &fault {
             fault.distort(&mut sample, 60.0, &mut frozen);
         }
+        watch.screen(&mut sample);
         estimator.update(&sample);
         events.extend(watch.update(&sample, &estimator));
     }
@@ -64,6 +65,13 @@ fn each_injected_fault_is_found_in_its_cell() {
         let found = events.iter().find(|event| event.kind == expected);
         let found = found.unwrap_or_else(|| panic!("{kind} is not found: {events:?} {:?}", watch.scores()));
         assert!(found.since_s >= since_s - 60.0 && found.at_s >= found.since_s, "{found:?}");
+        if kind == FaultKind::SensorFreeze {
+            let kinds: Vec<Kind> = events.iter().map(|event| event.kind).collect();
+            assert!(
+                kinds.iter().all(|kind| *kind == Kind::SensorFreeze),
+                "a broken wire is no short: {kinds:?}"
+            );
+        }
         if !matches!(kind, FaultKind::SensorBias | FaultKind::Insulation) {
             assert_eq!(found.cells, [5], "{found:?}");
         }

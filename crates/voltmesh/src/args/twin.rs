@@ -156,10 +156,10 @@ pub struct TwinSimulate {
     #[arg(long, value_delimiter = ',')]
     pub parking_soc: Vec<f64>,
     /// Temperature of the surroundings in °C.
-    #[arg(long, default_value = "20", value_delimiter = ',', allow_negative_numbers = true)]
+    #[arg(long, default_value = "20", value_delimiter = ',', allow_hyphen_values = true)]
     pub ambient_c: Vec<f64>,
     /// Temperature that the battery is heated to before it is driven and while it is charged, in °C.
-    #[arg(long, value_delimiter = ',', allow_negative_numbers = true)]
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true)]
     pub preheat_c: Vec<f64>,
     /// Years that ageing is projected over.
     #[arg(long, default_value_t = 8.0)]
