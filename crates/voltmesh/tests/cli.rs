@@ -35,7 +35,7 @@ fn help_explains_every_command_with_an_example() {
     let help = works(folder.path(), &["--help"]);
     for command in [
         "demo", "edge", "fog", "cloud", "pki", "chain", "registry", "prove", "verify", "query", "sim",
-        "bench",
+        "bench", "twin",
     ] {
         assert!(help.contains(command), "{command} is not in the help");
         works(folder.path(), &[command, "--help"]);

@@ -1,0 +1,192 @@
+//! `voltmesh twin` from the outside, on files that these tests make; and on real ones where they are.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use voltmesh_battery::{Cell, CellParams, CellState, Chemistry};
+
+fn voltmesh(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_voltmesh"))
+        .args(args)
+        .current_dir(folder)
+        .output()
+        .expect("the binary runs")
+}
+
+/// Runs a command that must work; returns its stdout.
+fn works(folder: &Path, args: &[&str]) -> String {
+    let output = voltmesh(folder, args);
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// The one object on the last line.
+fn json(folder: &Path, args: &[&str]) -> Value {
+    let text = works(folder, args);
+    serde_json::from_str(text.lines().last().expect("a line")).expect("one JSON object on the last line")
+}
+
+/// Runs a command that must fail; returns its stderr.
+fn fails(folder: &Path, args: &[&str]) -> String {
+    let output = voltmesh(folder, args);
+    assert_eq!(output.status.code(), Some(1), "{args:?}: {}", String::from_utf8_lossy(&output.stdout));
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A log of a known cell: C/20, or a drive of an hour.
+fn log(cell: &Cell, temp_c: f64, slow: bool, seed: u64) -> String {
+    let health = cell.new_health();
+    let mut state = CellState::rested(1.0, temp_c);
+    let (step_s, mut noise, mut current_a) = (if slow { 60.0 } else { 1.0 }, seed, 0.0);
+    let mut text =
+        "Test Time / s,Voltage / V,Current / A,Net Capacity / Ah,Surface Temperature T1 / degC\n".to_owned();
+    for step in 0..if slow { 1_180 } else { 3_600 } {
+        if slow {
+            current_a = -2.9 / 20.0;
+        } else if step % 7 == 0 {
+            noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            current_a = -5.0 * (noise >> 40) as f64 / (1u64 << 24) as f64 + 0.5;
+        }
+        cell.step(&health, &mut state, current_a, temp_c, step_s);
+        let volts = cell.voltage_v(&health, &state, current_a);
+        let ah = (state.soc - 1.0) * 2.9;
+        let time_s = step_s * f64::from(step);
+        let _ = writeln!(text, "{time_s},{volts:.5},{current_a:.5},{ah:.6},{:.2}", state.surface_temp_c);
+    }
+    text
+}
+
+#[test]
+fn a_cell_is_fitted_and_its_charge_found_from_a_wrong_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let cell = Cell::new(CellParams::generic(Chemistry::Nca, 2.9)).unwrap();
+    std::fs::write(at.join("c20.csv"), log(&cell, 25.0, true, 1)).unwrap();
+    for (name, temp_c, seed) in
+        [("a.csv", 25.0, 2), ("b.csv", 25.0, 3), ("c.csv", 5.0, 4), ("d.csv", 25.0, 9)]
+    {
+        std::fs::write(at.join(name), log(&cell, temp_c, false, seed)).unwrap();
+    }
+    let fit =
+        ["twin", "fit", "--ocv", "c20.csv", "--cycles", "a.csv", "b.csv", "c.csv", "--capacity-ah", "2.9"];
+    let report = json(at, &[&fit[..], &["-o", "cell.toml", "--plots", "plots", "--json"]].concat());
+    assert_eq!(
+        (report["chemistry"].as_str(), report["held_out"].as_array().unwrap().len()),
+        (Some("nca"), 3)
+    );
+    assert!(at.join("plots/residuals-held-out.svg").exists());
+
+    let evaluate = ["twin", "evaluate", "--params", "cell.toml", "--capacity-ah", "2.9", "--json"];
+    let wrong = ["--initial-soc", "0.6", "--current-bias-a", "-0.05", "d.csv", "a.csv"];
+    let found = json(at, &[&evaluate[..], &wrong].concat());
+    let names: Vec<&str> =
+        found["files"].as_array().unwrap().iter().map(|file| file["file"].as_str().unwrap()).collect();
+    assert_eq!(names, ["d.csv", "a.csv"], "in the order of the arguments");
+    for key in [
+        "soc_rmse_pct",
+        "soc_mae_pct",
+        "soc_max_pct",
+        "voltage_open_loop_rmse_mv",
+        "voltage_filtered_rmse_mv",
+        "within_2sigma_pct",
+        "steps_per_s",
+    ] {
+        assert!(found["total"][key].is_f64() && found["files"][0][key].is_f64(), "{key}: {found}");
+    }
+    let (ours, counted) = (&found["total"]["soc_rmse_pct"], &found["coulomb"]["soc_rmse_pct"]);
+    assert!(ours.as_f64().unwrap() < 3.0 && counted.as_f64().unwrap() > 35.0, "{ours} {counted}");
+    let table = works(
+        at,
+        &["twin", "evaluate", "--params", "cell.toml", "--capacity-ah", "2.9", "d.csv", "--adapt-capacity"],
+    );
+    assert!(table.contains("coulomb") && table.contains("capacity Ah"), "{table}");
+
+    assert!(
+        fails(at, &["twin", "evaluate", "--params", "none.toml", "--capacity-ah", "2.9", "d.csv"])
+            .contains("none.toml")
+    );
+    assert!(
+        fails(at, &["twin", "evaluate", "--params", "c20.csv", "--capacity-ah", "2.9", "d.csv"])
+            .contains("c20.csv")
+    );
+    assert!(
+        fails(at, &["twin", "evaluate", "--params", "cell.toml", "--capacity-ah", "-1", "d.csv"])
+            .contains("capacity")
+    );
+    std::fs::write(at.join("bad.csv"), "time_s,volt\n1,2\n").unwrap();
+    let error = fails(at, &["twin", "evaluate", "--params", "cell.toml", "--capacity-ah", "2.9", "bad.csv"]);
+    assert!(error.contains("bad.csv") && error.contains("voltage_v"), "{error}");
+    let lfp = fails(at, &[&fit[..], &["-o", "x.toml", "--chemistry", "lfp"]].concat());
+    assert!(lfp.contains("half charge"), "{lfp}");
+}
+
+#[test]
+fn injected_faults_are_detected_with_their_cell() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    works(
+        at,
+        &[
+            "twin",
+            "inject",
+            "--fault",
+            "internal-short@600",
+            "--cells",
+            "16",
+            "--hours",
+            "0.5",
+            "-o",
+            "packs",
+        ],
+    );
+    let labels: Value =
+        serde_json::from_slice(&std::fs::read(at.join("packs/labels.json")).unwrap()).unwrap();
+    assert_eq!(labels[0]["synthetic"], true);
+    let found = json(at, &["twin", "detect", "--json", "packs/pack-1.csv.gz"]);
+    let file = &found["files"][0];
+    let short = file["detections"].as_array().unwrap().iter().find(|event| event["kind"] == "internal-short");
+    let short = short.unwrap_or_else(|| panic!("{found}"));
+    assert_eq!(short["cells"][0], labels[0]["fault"]["group"]);
+    assert!(short["at_s"].as_f64().unwrap() > 600.0);
+    assert!(file["scores"]["internal-short"]["score"].as_f64().unwrap() >= 1.0);
+
+    works(at, &["twin", "inject", "--cells", "16", "--hours", "0.5", "-o", "sound"]);
+    assert!(works(at, &["twin", "detect", "sound/pack-1.csv.gz"]).contains("nothing found"));
+    // Of another chemistry: said, and nothing is estimated.
+    let refused = json(at, &["twin", "detect", "--chemistry", "lfp", "--json", "sound/pack-1.csv.gz"]);
+    assert_eq!(refused["files"][0]["refused"], true);
+    assert!(fails(at, &["twin", "inject", "--fault", "gremlins@1", "-o", "x"]).contains("internal-short"));
+}
+
+#[test]
+fn scenarios_are_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let grid = [
+        "twin",
+        "simulate",
+        "--ambient-c",
+        "-10,20",
+        "--target-soc",
+        "0.8,1.0",
+        "--plots",
+        "plots",
+        "--json",
+    ];
+    let found = json(at, &grid);
+    let scenarios = found["scenarios"].as_array().unwrap();
+    assert_eq!(scenarios.len(), 4);
+    let of = |name: &str| {
+        scenarios.iter().find(|row| row["name"] == name).unwrap_or_else(|| panic!("{name}: {found}"))
+    };
+    let (cold, warm) = (of("to 80 %, -10 °C"), of("to 80 %, 20 °C"));
+    assert!(cold["range_km"].as_f64() < warm["range_km"].as_f64());
+    assert!(warm["ageing_eur_per_year"].as_f64().unwrap() > 0.0);
+    assert!(at.join("plots/loss.svg").exists());
+    std::fs::write(at.join("trips.toml"), works(at, &["twin", "simulate", "--defaults"])).unwrap();
+    assert!(works(at, &["twin", "simulate", "--scenarios", "trips.toml"]).contains("usual"));
+    std::fs::write(at.join("trips.toml"), "[[scenario]]\ndaily_km = -3\n").unwrap();
+    assert!(fails(at, &["twin", "simulate", "--scenarios", "trips.toml"]).contains("daily_km"));
+}
