@@ -112,7 +112,7 @@ fn a_cell_is_fitted_and_its_charge_found_from_a_wrong_start() {
             .contains("c20.csv")
     );
     assert!(
-        fails(at, &["twin", "evaluate", "--params", "cell.toml", "--capacity-ah", "-1", "d.csv"])
+        fails(at, &["twin", "evaluate", "--params", "cell.toml", "--capacity-ah", "0", "d.csv"])
             .contains("capacity")
     );
     std::fs::write(at.join("bad.csv"), "time_s,volt\n1,2\n").unwrap();
