@@ -314,6 +314,7 @@ pub fn import(text: &str) -> Result<Imported, Error> {
             inner_k_per_w: 6.0 / capacity_ah,
             outer_k_per_w: 25.0 / capacity_ah,
         },
+        residual: None,
         model_error: ModelError {
             temp_c: vec![-20.0, 0.0, 25.0],
             soc: vec![0.05, 0.2, 0.5],

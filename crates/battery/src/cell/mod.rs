@@ -5,11 +5,13 @@
 
 mod params;
 mod presets;
+mod residual;
 mod step;
 mod table;
 mod thermal;
 
 pub use params::{CellParams, Hysteresis, Impedance, Layer, ModelError, OCV_TEMP_C, Ocv, Thermal};
+pub use residual::{FEATURES, Place, Residual, features};
 pub use step::{CellState, Health};
 pub use table::{Cell, Climate};
 

@@ -1,5 +1,6 @@
 //! What is known of a kind of cell, as the file `cell.toml` has it.
 
+use super::residual::{FEATURES, Residual};
 use crate::{Chemistry, Error};
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,9 @@ pub struct CellParams {
     pub hysteresis: Hysteresis,
     /// Heat.
     pub thermal: Thermal,
+    /// What was learnt beyond the circuit. Default: nothing.
+    #[serde(default)]
+    pub residual: Option<Residual>,
     /// How wrong the model is.
     pub model_error: ModelError,
 }
@@ -206,6 +210,13 @@ impl CellParams {
             ("outer_k_per_w", outer_k_per_w),
         ] {
             within(&format!("thermal.{name}"), value, (1e-3, 1e6))?;
+        }
+        if let Some(Residual { weights_v, low, high, clip_v }) = &self.residual {
+            column("residual.weights_v", weights_v, FEATURES, (-1.0, 1.0))?;
+            check(low.iter().zip(high).all(|(low, high)| low <= high), || {
+                "residual.low is above residual.high".into()
+            })?;
+            within("residual.clip_v", *clip_v, (0.0, 0.1))?;
         }
         axis("model_error.temp_c", &self.model_error.temp_c, 1)?;
         let ModelError { temp_c, soc, voltage_v } = &self.model_error;

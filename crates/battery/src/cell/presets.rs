@@ -65,6 +65,7 @@ impl CellParams {
                 inner_k_per_w: 6.0 * scale,
                 outer_k_per_w: 25.0 * scale,
             },
+            residual: None,
             model_error: ModelError {
                 temp_c: vec![-20.0, 0.0, 25.0],
                 soc: vec![0.05, 0.15, 0.4],

@@ -246,11 +246,22 @@ impl Climate<'_> {
         [self.blend(place, |curves| &curves.r1), self.blend(place, |curves| &curves.r2)]
     }
 
+    /// What was learnt beyond the circuit, in V.
+    fn learnt_v(&self, soc: f64, branch_a: [f64; 2], current_a: f64) -> f64 {
+        let params = &self.cell.params;
+        params.residual.as_ref().map_or(0.0, |residual| {
+            let rate = |amps: f64| amps / params.capacity_ah;
+            residual.volts([soc, self.temp_c, rate(branch_a[0]), rate(branch_a[1]), rate(current_a)])
+        })
+    }
+
     /// All overpotential in V: [`Self::instant_v`], the pairs, whose currents are `branch_a`, and the surface's depletion.
     #[must_use]
     pub fn overpotential_v(&self, soc: f64, branch_a: [f64; 2], current_a: f64) -> f64 {
         let [r1, r2] = self.pairs_ohm(soc);
         let surface = self.ocv_v(soc + self.depletion_per_a * branch_a[1]);
-        surface - self.ocv_v(soc) + self.instant_v(soc, current_a) + r1 * branch_a[0] + r2 * branch_a[1]
+        let circuit =
+            surface - self.ocv_v(soc) + self.instant_v(soc, current_a) + r1 * branch_a[0] + r2 * branch_a[1];
+        circuit + self.learnt_v(soc, branch_a, current_a)
     }
 }

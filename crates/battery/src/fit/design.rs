@@ -5,6 +5,7 @@ use super::{
     laws::Laws,
     points::{Point, median, points, slow_curve, voltage_at},
     report,
+    residual::Left,
     solve::Normal,
 };
 use crate::{
@@ -65,12 +66,20 @@ struct Prepared<'a> {
     temp_c: f64,
 }
 
+/// A sample with what led to it.
+struct Row<'a> {
+    point: &'a Point,
+    branch_a: [f64; 2],
+    temp_c: f64,
+}
+
 /// All measurements, ready to be turned into equations.
 pub(super) struct Design<'a> {
     runs: Vec<Prepared<'a>>,
     layers_c: Vec<f64>,
     /// Voltage of the slow discharge at each node of the voltage at rest.
     slow_v: Vec<f64>,
+    capacity_ah: f64,
     core_j_per_k: f64,
     evaluations: Counter<usize>,
 }
@@ -116,6 +125,7 @@ impl<'a> Design<'a> {
             runs,
             layers_c,
             slow_v: (0..=OCV_STEPS).map(|node| voltage_at(&rest, node as f64 / OCV_STEPS as f64)).collect(),
+            capacity_ah: request.capacity_ah,
             core_j_per_k: super::CORE_J_PER_K_AH * request.capacity_ah,
             evaluations: Counter::new(0),
         })
@@ -160,7 +170,7 @@ impl<'a> Design<'a> {
     }
 
     /// Calls `each` with every used point's number, weight, entries and voltage, of one run.
-    fn rows(&self, laws: &Laws, run: &Prepared<'_>, mut each: impl FnMut(f64, &[(usize, f64)], &Point)) {
+    fn rows(&self, laws: &Laws, run: &Prepared<'_>, mut each: impl FnMut(f64, &[(usize, f64)], &Row<'_>)) {
         let mut branch_a = [0.0; 2];
         let mut core_k = 0.0;
         let mut entries = Vec::with_capacity(32);
@@ -209,7 +219,7 @@ impl<'a> Design<'a> {
                     }
                 }
             }
-            each(run.weight * point.trust / TYPICAL_V, &entries, point);
+            each(run.weight * point.trust / TYPICAL_V, &entries, &Row { point, branch_a, temp_c });
         }
     }
 
@@ -263,10 +273,10 @@ impl<'a> Design<'a> {
     pub fn solve(&self, laws: &Laws, without: Option<usize>) -> Result<DVector<f64>, Error> {
         let mut normal = self.prior();
         for (_, run) in self.runs.iter().enumerate().filter(|(index, _)| Some(*index) != without) {
-            self.rows(laws, run, |weight, entries, point| {
+            self.rows(laws, run, |weight, entries, row| {
                 let weighted: Vec<(usize, f64)> =
                     entries.iter().map(|(place, value)| (*place, value * weight)).collect();
-                normal.add(&weighted, point.voltage_v * weight);
+                normal.add(&weighted, row.point.voltage_v * weight);
             });
         }
         let failed = || Error::Fit { what: "the equations have no solution".into() };
@@ -279,8 +289,8 @@ impl<'a> Design<'a> {
         let solution = self.solve(laws, None).ok()?;
         let mut left = Vec::new();
         for run in &self.runs {
-            self.rows(laws, run, |weight, entries, point| {
-                left.push((dot(entries, &solution) - point.voltage_v) * weight);
+            self.rows(laws, run, |weight, entries, row| {
+                left.push((dot(entries, &solution) - row.point.voltage_v) * weight);
             });
         }
         Some(DVector::from_vec(left))
@@ -292,8 +302,8 @@ impl<'a> Design<'a> {
         let mut trust = Vec::new();
         for run in &self.runs {
             let mut of_run = Vec::new();
-            self.rows(laws, run, |_, entries, point| {
-                let left = (dot(entries, &solution) - point.voltage_v).abs();
+            self.rows(laws, run, |_, entries, row| {
+                let left = (dot(entries, &solution) - row.point.voltage_v).abs();
                 of_run.push((FAR_V / left).min(1.0).sqrt());
             });
             trust.push(of_run);
@@ -311,12 +321,31 @@ impl<'a> Design<'a> {
         chosen
             .map(|(_, run)| {
                 let mut left = Vec::new();
-                self.rows(laws, run, |_, entries, point| {
-                    left.push((point.soc, point.voltage_v - dot(entries, solution)));
+                self.rows(laws, run, |_, entries, row| {
+                    left.push((row.point.soc, row.point.voltage_v - dot(entries, solution)));
                 });
                 report::run_error(run.run, run.temp_c, &left)
             })
             .collect()
+    }
+
+    /// What a solution leaves of one run, with where.
+    pub fn left(&self, laws: &Laws, solution: &DVector<f64>, index: usize) -> Left {
+        let mut rows = Vec::new();
+        let rate = |amps: f64| amps / self.capacity_ah;
+        self.rows(laws, &self.runs[index], |_, entries, row| {
+            let Row { point, branch_a, temp_c } = row;
+            let place = [point.soc, *temp_c, rate(branch_a[0]), rate(branch_a[1]), rate(point.current_a)];
+            rows.push((place, point.voltage_v - dot(entries, solution)));
+        });
+        Left { index, rows }
+    }
+
+    /// The error of a run of which that is left.
+    pub fn error_of(&self, left: &Left) -> RunError {
+        let run = &self.runs[left.index];
+        let by_soc: Vec<(f64, f64)> = left.rows.iter().map(|(place, left)| (place[0], *left)).collect();
+        report::run_error(run.run, run.temp_c, &by_soc)
     }
 
     pub fn ocv(&self, solution: &DVector<f64>) -> Ocv {

@@ -9,11 +9,13 @@ mod laws;
 mod points;
 mod pulses;
 mod report;
+mod residual;
 mod run;
 mod solve;
 
 pub use pulses::PulseError;
 pub use report::{Report, RunError};
+pub use residual::Learned;
 pub use run::{LoggedRun, Role};
 
 use crate::{
@@ -72,11 +74,13 @@ pub fn fit(request: &Request, mut progress: impl FnMut(Progress)) -> Result<(Cel
     design.doubt(&laws)?;
     let solution = design.solve(&laws, None)?;
     let fitted = design.errors(&laws, &solution, None);
-    let mut held_out = Vec::new();
+    let mut left = Vec::new();
     for index in design.drives() {
         let without = design.solve(&laws, Some(index))?;
-        held_out.extend(design.errors(&laws, &without, Some(index)));
+        left.push(design.left(&laws, &without, index));
     }
+    let (learned, residual) = residual::learn(&mut left).unzip();
+    let held_out: Vec<RunError> = left.iter().map(|left| design.error_of(left)).collect();
     let model_error = report::model_error(&held_out);
     let params = CellParams {
         name: request.name.clone(),
@@ -86,11 +90,12 @@ pub fn fit(request: &Request, mut progress: impl FnMut(Progress)) -> Result<(Cel
         impedance: design.impedance(&laws, &solution),
         hysteresis: Hysteresis::default(),
         thermal: thermal(request.capacity_ah, laws.inner_k_per_w),
+        residual: residual.flatten(),
         model_error,
     };
     let cell = Cell::new(params)?;
     let pulses = pulses::pulses(&cell, &request.runs);
-    Ok((cell.params().clone(), Report { fitted, held_out, pulses }))
+    Ok((cell.params().clone(), Report { fitted, held_out, pulses, learned }))
 }
 
 /// Heat capacity of the core: 0.9–1.0 J/(g K) of 16 g/Ah, as cylindrical cells have.

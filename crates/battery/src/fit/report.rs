@@ -1,6 +1,6 @@
 //! How well the fit explains what was measured.
 
-use super::{LoggedRun, PulseError};
+use super::{Learned, LoggedRun, PulseError};
 use crate::cell::ModelError;
 use serde::Serialize;
 
@@ -25,6 +25,8 @@ pub struct Report {
     pub held_out: Vec<RunError>,
     /// Power against each measured pulse.
     pub pulses: Vec<PulseError>,
+    /// What learning beyond the circuit gains; `None` with too few drives.
+    pub learned: Option<Learned>,
 }
 
 /// Voltage that is not explained in one run, the state of charge being known.

@@ -129,6 +129,13 @@ fn show(path: &Path, params: &CellParams, report: &Report, seconds: f64) {
             );
         }
     }
+    if let Some(learned) = &report.learned {
+        let kept = if learned.kept { "kept" } else { "not kept" };
+        output::line(format!(
+            "a learned residual leaves {:.1} instead of {:.1} mV of drives it has not seen: {kept}",
+            learned.with_mv, learned.without_mv
+        ));
+    }
     output::line(format!(
         "{} ({:?}, {} Ah) in {seconds:.0} s",
         params.name, params.chemistry, params.capacity_ah
