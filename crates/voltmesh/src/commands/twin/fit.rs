@@ -1,6 +1,6 @@
 //! `voltmesh twin fit`: a cell's parameters from measurements.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
@@ -144,7 +144,7 @@ fn show(path: &Path, params: &CellParams, report: &Report, seconds: f64) {
 }
 
 /// What each run leaves unexplained along its way.
-fn draw(plots: &PathBuf, report: &Report) -> Result<()> {
+fn draw(plots: &Path, report: &Report) -> Result<()> {
     folder(plots)?;
     for (file, title, runs) in [
         ("residuals-fitted.svg", "Voltage left unexplained by the fit", &report.fitted),
