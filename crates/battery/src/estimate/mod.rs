@@ -174,6 +174,8 @@ impl Estimator {
         let voltage = Some(sample.voltage_v).filter(|voltage| (0.5..6.0).contains(voltage));
         let cell = self.cell.clone();
         let climate = cell.at(temp_c);
+        let noise_of =
+            |filter: &Filter| Noise::at(&cell, temp_c, filter.soc(), filter.branch_a(), sample.current_a);
         let gap_s = self.last.map_or(0.0, |last| sample.time_s - last.time_s);
         if gap_s > GAP_S && voltage.is_some() {
             // What flowed meanwhile is unknown: begin anew with a voltage, as if rested.
@@ -197,13 +199,7 @@ impl Estimator {
             }
             self.since_s += dt_s;
             for hypothesis in &mut self.hypotheses {
-                let noise = Noise::at(
-                    &cell,
-                    temp_c,
-                    hypothesis.filter.soc(),
-                    hypothesis.filter.branch_a(),
-                    sample.current_a,
-                );
+                let noise = noise_of(&hypothesis.filter);
                 hypothesis.filter.predict(&climate, self.health.capacity_ah, sample.current_a, dt_s, &noise);
             }
         }
@@ -218,13 +214,7 @@ impl Estimator {
             expected_v = 0.0;
             let weights = self.weights();
             for (hypothesis, weight) in self.hypotheses.iter_mut().zip(weights) {
-                let noise = Noise::at(
-                    &cell,
-                    temp_c,
-                    hypothesis.filter.soc(),
-                    hypothesis.filter.branch_a(),
-                    sample.current_a,
-                );
+                let noise = noise_of(&hypothesis.filter);
                 let resistance = self.health.resistance_factor;
                 let innovation =
                     hypothesis.filter.correct(&climate, resistance, sample.current_a, voltage_v, &noise);

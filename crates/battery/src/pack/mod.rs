@@ -7,8 +7,9 @@ mod layout;
 mod log;
 mod sensors;
 
+pub use crate::FaultKind;
 pub use delta::{CellDelta, Deltas};
-pub use fault::{Fault, FaultKind};
+pub use fault::Fault;
 pub use filter::{CellEstimate, PackEstimate, PackEstimator};
 pub use layout::Layout;
 pub use log::{PackLog, is_pack};

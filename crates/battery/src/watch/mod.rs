@@ -9,68 +9,12 @@ pub use check::{Check, Checker, GAP_S, Verdict};
 pub use debounce::Debounce;
 pub use detect::{Finding, Watch};
 
+pub use crate::FaultKind as Kind;
+
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// Version of the detectors, which goes wherever an event goes.
 pub const VERSION: &str = "watch/1";
-
-/// What is wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// A cell loses charge within, fast.
-    InternalShort,
-    /// A connection, or a cell, resists more than its neighbours.
-    ConnectionResistance,
-    /// A sensor is off.
-    SensorBias,
-    /// A sensor stands still.
-    SensorFreeze,
-    /// A cell holds less than its neighbours.
-    CapacityOutlier,
-    /// A cell loses charge within, slowly.
-    SelfDischarge,
-    /// A cell heats itself.
-    ThermalRunaway,
-    /// The high-voltage system's insulation is low.
-    Insulation,
-}
-
-impl Kind {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::InternalShort,
-        Self::ConnectionResistance,
-        Self::SensorBias,
-        Self::SensorFreeze,
-        Self::CapacityOutlier,
-        Self::SelfDischarge,
-        Self::ThermalRunaway,
-        Self::Insulation,
-    ];
-
-    /// As files and events have it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::InternalShort => "internal-short",
-            Self::ConnectionResistance => "connection-resistance",
-            Self::SensorBias => "sensor-bias",
-            Self::SensorFreeze => "sensor-freeze",
-            Self::CapacityOutlier => "capacity-outlier",
-            Self::SelfDischarge => "self-discharge",
-            Self::ThermalRunaway => "thermal-runaway",
-            Self::Insulation => "insulation",
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// How urgent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

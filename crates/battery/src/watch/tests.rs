@@ -47,22 +47,12 @@ fn run(fault: Option<Fault>, seconds: u32, seed: u64) -> (Vec<Event>, Watch) {
 
 #[test]
 fn each_injected_fault_is_found_in_its_cell() {
-    for (kind, expected) in FaultKind::ALL.into_iter().zip([
-        Kind::InternalShort,
-        Kind::ConnectionResistance,
-        Kind::SensorBias,
-        Kind::SensorFreeze,
-        Kind::CapacityOutlier,
-        Kind::SelfDischarge,
-        Kind::ThermalRunaway,
-        Kind::Insulation,
-    ]) {
-        assert_eq!(kind.name(), expected.name());
+    for kind in FaultKind::ALL {
         let since_s = if kind == FaultKind::CapacityOutlier { 0.0 } else { 600.0 };
         // An offset shows only in where the charge goes: it takes long, or has to be large.
         let severity = if kind == FaultKind::SensorBias { 5.0 } else { 1.5 };
         let (events, watch) = run(Some(Fault { kind, group: 5, since_s, severity }), 8_100, 3);
-        let found = events.iter().find(|event| event.kind == expected);
+        let found = events.iter().find(|event| event.kind == kind);
         let found = found.unwrap_or_else(|| panic!("{kind} is not found: {events:?} {:?}", watch.scores()));
         assert!(found.since_s >= since_s - 60.0 && found.at_s >= found.since_s, "{found:?}");
         if kind == FaultKind::SensorFreeze {

@@ -11,7 +11,6 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 use voltmesh_battery::pack::{Fault, FaultKind, Layout, PackEstimator, PackSample};
 use voltmesh_battery::twin::Setup;
-use voltmesh_battery::watch::Kind;
 use voltmesh_battery::{Cell, CellParams, Chemistry, Twin};
 
 use super::machine::Machine;
@@ -134,9 +133,9 @@ fn resident_mb() -> f64 {
 
 /// What a pack's watch ended with.
 struct Watched {
-    scores: BTreeMap<Kind, f64>,
+    scores: BTreeMap<FaultKind, f64>,
     /// First event of each kind.
-    first_s: BTreeMap<Kind, f64>,
+    first_s: BTreeMap<FaultKind, f64>,
     events: u64,
 }
 
@@ -153,10 +152,6 @@ fn watch(cell: &Arc<Cell>, seed: u64, hours: f64, fault: Option<&Fault>) -> Watc
     });
     watched.scores = twin.watch().scores().iter().map(|(kind, finding)| (*kind, finding.score)).collect();
     watched
-}
-
-fn kind_of(fault: FaultKind) -> Option<Kind> {
-    Kind::ALL.into_iter().find(|kind| kind.name() == fault.name())
 }
 
 fn faults(cell: &Arc<Cell>, options: &BenchTwin) -> Result<(Vec<Row>, f64, u64)> {
@@ -195,29 +190,28 @@ fn faults(cell: &Arc<Cell>, options: &BenchTwin) -> Result<(Vec<Row>, f64, u64)>
     let watched: Vec<(&Option<Fault>, &Watched)> = jobs.iter().map(|job| &job.2).zip(done.values()).collect();
     let sound: Vec<&Watched> =
         watched.iter().filter(|(fault, _)| fault.is_none()).map(|(_, watched)| *watched).collect();
-    let rows = FaultKind::ALL.into_iter().filter_map(|kind| {
+    let rows = FaultKind::ALL.into_iter().map(|kind| {
         let faulty: Vec<(&Fault, &Watched)> = watched
             .iter()
             .filter_map(|(fault, watched)| {
                 fault.as_ref().filter(|fault| fault.kind == kind).map(|fault| (fault, *watched))
             })
             .collect();
-        let expected = kind_of(kind)?;
         let mut delays: Vec<f64> = faulty
             .iter()
-            .filter_map(|(fault, watched)| Some(watched.first_s.get(&expected)? - fault.since_s))
+            .filter_map(|(fault, watched)| Some(watched.first_s.get(&kind)? - fault.since_s))
             .collect();
         delays.sort_by(f64::total_cmp);
-        let score = |watched: &Watched| watched.scores.get(&expected).copied().unwrap_or(0.0);
+        let score = |watched: &Watched| watched.scores.get(&kind).copied().unwrap_or(0.0);
         let positive: Vec<f64> = faulty.iter().map(|(_, watched)| score(watched)).collect();
         let negative: Vec<f64> = sound.iter().map(|watched| score(watched)).collect();
-        Some(Row {
+        Row {
             kind,
             packs: faulty.len(),
             found: delays.len(),
             delay_s: delays.get(delays.len() / 2).copied(),
             auroc: auroc(&positive, &negative),
-        })
+        }
     });
     let rows = rows.collect();
     let alarms = sound.iter().map(|watched| watched.events).sum();
