@@ -102,7 +102,7 @@ impl<'a> Design<'a> {
             // What cannot be explained is three times as much at −20 °C; a slow discharge has few rows for all it says.
             let weight = match run.role {
                 Role::Slow => 1.0,
-                Role::Pulses => 0.2 / (1.0 + 2.0 * cold),
+                Role::Pulses => 0.8 / (1.0 + 2.0 * cold),
                 Role::Drive => 1.0 / (1.0 + 2.0 * cold),
             };
             runs.push(Prepared { run, points, weight, temp_c });
