@@ -21,7 +21,13 @@ const NAMES: [(&str, &[&str]); 6] = [
     ("ah", &["ah", "net capacity / ah", "net_capacity_ah"]),
     (
         "cell_temp_c",
-        &["cell_temp_c", "surface temperature t1 / degc", "temperature t1 / degc", "temperature_t1_celsius"],
+        &[
+            "cell_temp_c",
+            "temp_c",
+            "surface temperature t1 / degc",
+            "temperature t1 / degc",
+            "temperature_t1_celsius",
+        ],
     ),
     ("chamber_temp_c", &["chamber_temp_c", "ambient temperature / degc", "ambient_temperature_celsius"]),
 ];

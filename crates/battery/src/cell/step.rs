@@ -83,9 +83,9 @@ impl Cell {
     #[must_use]
     pub fn voltage_v(&self, health: &Health, state: &CellState, current_a: f64) -> f64 {
         let climate = self.at(state.core_temp_c);
-        let overpotential = climate.overpotential_v(state.soc, state.branch_a, current_a);
-        climate.ocv_v(state.soc)
+        let local = climate.local(state.soc);
+        local.ocv_v
             + self.params().hysteresis.max_v * state.hysteresis
-            + health.resistance_factor * overpotential
+            + health.resistance_factor * local.overpotential_v(state.branch_a, current_a)
     }
 }

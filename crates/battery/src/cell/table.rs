@@ -239,13 +239,6 @@ impl Climate<'_> {
         self.blend(place, |curves| &curves.r0) * current_a + transfer * (current_a / self.exchange_a).asinh()
     }
 
-    /// Resistances of the two RC pairs in Ω.
-    #[must_use]
-    pub fn pairs_ohm(&self, soc: f64) -> [f64; 2] {
-        let place = Place::of(soc);
-        [self.blend(place, |curves| &curves.r1), self.blend(place, |curves| &curves.r2)]
-    }
-
     /// What was learnt beyond the circuit, in V.
     fn learnt_v(&self, soc: f64, branch_a: [f64; 2], current_a: f64) -> f64 {
         let params = &self.cell.params;
@@ -255,13 +248,50 @@ impl Climate<'_> {
         })
     }
 
-    /// All overpotential in V: [`Self::instant_v`], the pairs, whose currents are `branch_a`, and the surface's depletion.
+    /// What all currents have in common at that charge.
+    #[must_use]
+    pub fn local(&self, soc: f64) -> Local<'_> {
+        let place = Place::of(soc);
+        Local {
+            climate: self,
+            soc,
+            ocv_v: self.ocv_v(soc),
+            r0_ohm: self.blend(place, |curves| &curves.r0),
+            r1_ohm: self.blend(place, |curves| &curves.r1),
+            r2_ohm: self.blend(place, |curves| &curves.r2),
+            transfer_v: self.blend(place, |curves| &curves.transfer),
+        }
+    }
+
+    /// All overpotential in V: ohmic drop and charge transfer, the pairs, whose currents are `branch_a`, the surface's
+    /// depletion, and what was learnt.
     #[must_use]
     pub fn overpotential_v(&self, soc: f64, branch_a: [f64; 2], current_a: f64) -> f64 {
-        let [r1, r2] = self.pairs_ohm(soc);
-        let surface = self.ocv_v(soc + self.depletion_per_a * branch_a[1]);
-        let circuit =
-            surface - self.ocv_v(soc) + self.instant_v(soc, current_a) + r1 * branch_a[0] + r2 * branch_a[1];
-        circuit + self.learnt_v(soc, branch_a, current_a)
+        self.local(soc).overpotential_v(branch_a, current_a)
+    }
+}
+
+/// A cell at one temperature and charge.
+#[derive(Clone, Copy)]
+pub struct Local<'a> {
+    climate: &'a Climate<'a>,
+    soc: f64,
+    /// Voltage at rest in V.
+    pub ocv_v: f64,
+    r0_ohm: f64,
+    r1_ohm: f64,
+    r2_ohm: f64,
+    transfer_v: f64,
+}
+
+impl Local<'_> {
+    /// See [`Climate::overpotential_v`].
+    #[must_use]
+    pub fn overpotential_v(&self, branch_a: [f64; 2], current_a: f64) -> f64 {
+        let Climate { depletion_per_a, exchange_a, .. } = *self.climate;
+        let depletion_v = self.climate.ocv_v(self.soc + depletion_per_a * branch_a[1]) - self.ocv_v;
+        let instant_v = self.r0_ohm * current_a + self.transfer_v * (current_a / exchange_a).asinh();
+        let pairs_v = self.r1_ohm * branch_a[0] + self.r2_ohm * branch_a[1];
+        depletion_v + instant_v + pairs_v + self.climate.learnt_v(self.soc, branch_a, current_a)
     }
 }

@@ -1,7 +1,11 @@
 //! The fast filter: charge, relaxation, current offset and what the model cannot explain, from current and voltage.
 
 use super::Noise;
-use crate::{Cell, cell::Climate, units::HOUR_S};
+use crate::{
+    Cell,
+    cell::{Climate, Local},
+    units::HOUR_S,
+};
 use nalgebra::{SMatrix, SVector};
 
 /// States: SoC, the two branch currents in A, offset of the current sensor in A, slow error of the model in V.
@@ -143,23 +147,30 @@ impl Filter {
         voltage_v: f64,
         noise: &Noise,
     ) -> Innovation {
-        let expected = |state: &Vector| {
-            let soc = state[SOC].clamp(-BEYOND, 1.0 + BEYOND);
-            let branch = [state[1], state[2]];
-            climate.ocv_v(soc)
-                + resistance * climate.overpotential_v(soc, branch, current_a - state[OFFSET])
+        let believed = |soc: f64| soc.clamp(-BEYOND, 1.0 + BEYOND);
+        let expected = |state: &Vector, local: &Local<'_>| {
+            local.ocv_v
+                + resistance * local.overpotential_v([state[1], state[2]], current_a - state[OFFSET])
                 + state[ERROR]
         };
         let spread = (STATES as f64).sqrt();
         let weight = 1.0 / (2.0 * STATES as f64);
         let mut points = SMatrix::<f64, STATES, { 2 * STATES }>::zeros();
         let mut voltages = SMatrix::<f64, 1, { 2 * STATES }>::zeros();
+        // The root is triangular: only its first column moves the charge, and its last moves the voltage one to one.
+        let middle = climate.local(believed(self.mean[SOC]));
+        let middle_v = expected(&self.mean, &middle);
         for state in 0..STATES {
             let away = self.root.column(state) * spread;
             for (point, side) in [(2 * state, 1.0), (2 * state + 1, -1.0)] {
                 let offset = away * side;
                 points.set_column(point, &(offset * weight.sqrt()));
-                voltages[point] = expected(&(self.mean + offset));
+                let at = self.mean + offset;
+                voltages[point] = match state {
+                    SOC => expected(&at, &climate.local(believed(at[SOC]))),
+                    ERROR => middle_v + offset[ERROR],
+                    _ => expected(&at, &middle),
+                };
             }
         }
         let mean_v = voltages.sum() * weight;
