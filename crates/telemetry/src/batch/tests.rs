@@ -162,6 +162,16 @@ fn golden_statement() {
     assert_eq!(old.verify(&key().verifying_key()).expect("a batch of version 1"), steady_records(3));
 }
 
+/// The same of version 2, which has a report.
+#[test]
+fn golden_batch_with_a_report() {
+    let said = br#"{"state":{"soc":0.8}}"#.as_slice();
+    let old = hex::decode(include_str!("tests/batch_with_report.hex").trim()).expect("hex in a test");
+    let old = SealedBatch::parse(old.into()).expect("a batch of version 2");
+    assert_eq!(old.verify(&key().verifying_key()).expect("a batch of version 2"), steady_records(3));
+    assert_eq!(old.report().expect("untouched").as_deref(), Some(said));
+}
+
 /// Another COSE implementation reads and verifies our statements and receipts.
 #[test]
 fn coset_reads_us() {
