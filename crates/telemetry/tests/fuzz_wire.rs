@@ -7,7 +7,7 @@ use ed25519_dalek::SigningKey;
 use std::time::{Duration, Instant};
 use voltmesh_telemetry::{
     Boot, CentiPercent, Milliamps, Millivolts, Millivolts16, Place, Record, RecordNumber, RecordReceipt,
-    Sample, SealedBatch, Secret, Signer, Timestamp, cose::Receipt, seal, vss,
+    Sample, SealedBatch, Secret, Signer, Timestamp, cose::Receipt, seal_with, vss,
 };
 
 /// No input of at most 1 MiB may take longer, even unoptimised on a busy machine.
@@ -83,7 +83,9 @@ fn mutated_input_is_refused() {
     let batches: Vec<SealedBatch> = [(1, 0), (3, 2), (60, 96)]
         .into_iter()
         .map(|(count, cells)| {
-            seal(&place, &records(count, cells), &Secret::new([2; 32]), &key).expect("valid")
+            // One without a report, two with.
+            let report = (count > 1).then_some(br#"{"state":{"soc":0.8}}"#.as_slice());
+            seal_with(&place, &records(count, cells), report, &Secret::new([2; 32]), &key).expect("valid")
         })
         .collect();
     let receipts: Vec<Vec<u8>> =
