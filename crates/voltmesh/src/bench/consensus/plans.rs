@@ -14,7 +14,10 @@ use crate::args::{Arrivals, BenchConsensus, Runtime, Sweep};
 const NODES: [usize; 5] = [4, 7, 10, 20, 50];
 
 /// Sizes of blocks of `--sweep block`, in bytes. Twenty simulated disks and their queues are in memory: 256 KiB took 24 GB.
-const BLOCKS: [usize; 5] = [8 << 10, 16 << 10, 32 << 10, 64 << 10, 128 << 10];
+const BLOCKS: [usize; 5] = [4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10];
+
+/// Blocks of an epoch of `--sweep block`: two must end within the warm-up, for leaders are elected then.
+const BLOCK_EPOCH: u64 = 20;
 
 /// Batches in an anchor of `--sweep block`: 16 anchors of 4 KiB are an authority's share of a block.
 const BLOCK_BATCHES: usize = 128;
@@ -139,9 +142,18 @@ fn sweep(options: &BenchConsensus, kind: Sweep) -> Result<Series> {
                     // Blocks of four heights may be under way, and one more waits.
                     let waiting = (5 * bytes / BLOCK_ANCHOR).div_ceil(plan.authorities) + 1;
                     let window = longer_for_work(&plan, third.min(Duration::from_secs(2)));
-                    let warm_up = plan.warm_up.min(Duration::from_millis(500));
+                    let warm_up = plan.warm_up.min(Duration::from_secs(4));
                     let load = Load::Saturating(waiting);
-                    Plan { block_bytes: bytes, batches: BLOCK_BATCHES, load, window, warm_up, ..plan }
+                    let epoch_length = plan.epoch_length.min(BLOCK_EPOCH);
+                    Plan {
+                        block_bytes: bytes,
+                        batches: BLOCK_BATCHES,
+                        load,
+                        window,
+                        warm_up,
+                        epoch_length,
+                        ..plan
+                    }
                 });
                 Ok((bytes as f64 / 1_024.0, jobs?))
             };
