@@ -14,7 +14,7 @@ use crate::args::{Arrivals, BenchConsensus, Runtime, Sweep};
 const NODES: [usize; 5] = [4, 7, 10, 20, 50];
 
 /// Sizes of blocks of `--sweep block`, in bytes. Twenty simulated disks and their queues are in memory: 256 KiB took 24 GB.
-const BLOCKS: [usize; 5] = [4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10];
+const BLOCKS: [usize; 5] = [8 << 10, 16 << 10, 32 << 10, 48 << 10, 64 << 10];
 
 /// Blocks of an epoch of `--sweep block`: two must end within the warm-up, for leaders are elected then.
 const BLOCK_EPOCH: u64 = 20;
