@@ -156,6 +156,16 @@ impl PackEstimator {
         Some((0..self.deltas.len()).map(|group| self.cell_of(group, &mean)).collect())
     }
 
+    /// What current costs the mean cell now, in W.
+    #[must_use]
+    pub fn loss_w(&self, sample: &PackSample) -> f64 {
+        let current_a = sample.current_a / self.parallel;
+        let Some(mean) = self.bar.latest() else { return 0.0 };
+        let climate = self.cell.at(sample.mean_temp_c().unwrap_or(25.0));
+        let over_v = climate.overpotential_v(mean.soc, self.bar.branch_a(), current_a);
+        (self.resistance * over_v * current_a).max(0.0)
+    }
+
     /// How cells differ.
     #[must_use]
     pub fn deltas(&self) -> &Deltas {

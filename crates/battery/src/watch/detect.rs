@@ -26,6 +26,9 @@ const OFFSET_SURE: f64 = 2.5;
 /// Rise of temperature is taken over so many seconds.
 const RISE_S: f64 = 20.0;
 
+/// By how much more a sensor may warm than current explains: heat takes its way, and the model's resistance is uncertain.
+const HEATED: f64 = 2.0;
+
 /// Samples for which a voltage must stand still, and by how much the others must have moved, in V.
 const FROZEN_SAMPLES: u32 = 60;
 const MOVED_V: f64 = 0.04;
@@ -117,11 +120,20 @@ struct Residual {
 pub struct Watch {
     states: Vec<State>,
     scores: BTreeMap<Kind, Finding>,
-    temps: VecDeque<(f64, Vec<f64>)>,
+    temps: VecDeque<Warmth>,
+    /// What current has heated a cell by so far, in J.
+    heat_j: f64,
     stuck: Vec<Stuck>,
     capacity_ah: f64,
     seen_s: f64,
     last_s: Option<f64>,
+}
+
+/// Temperatures at a moment, and the heat that current has made until then.
+struct Warmth {
+    time_s: f64,
+    temps_c: Vec<f64>,
+    heat_j: f64,
 }
 
 /// A voltage that stands still.
@@ -146,6 +158,7 @@ impl Watch {
             states: RULES.iter().map(state).collect(),
             scores: BTreeMap::new(),
             temps: VecDeque::new(),
+            heat_j: 0.0,
             stuck: Vec::new(),
             capacity_ah,
             seen_s: 0.0,
@@ -216,7 +229,7 @@ impl Watch {
                 .filter(|_| known(estimator, |cell| cell.capacity_sd < CAPACITY_SD)),
             Kind::SensorBias => self.offset(estimator),
             Kind::SensorFreeze => Some(self.frozen()),
-            Kind::ThermalRunaway => self.rise(sample),
+            Kind::ThermalRunaway => self.rise(sample, estimator),
             Kind::Insulation => insulation(sample),
         }
     }
@@ -249,34 +262,41 @@ impl Watch {
         worst
     }
 
-    fn rise(&mut self, sample: &PackSample) -> Option<Residual> {
-        let same = self.temps.back().is_none_or(|(_, temps)| temps.len() == sample.temps_c.len());
-        if !same {
+    /// How much faster the warmest sensor rises than its neighbours, and than current explains.
+    fn rise(&mut self, sample: &PackSample, estimator: &PackEstimator) -> Option<Residual> {
+        let thermal = &estimator.cell().params().thermal;
+        let dt_s = self.temps.back().map_or(0.0, |last| sample.time_s - last.time_s);
+        self.heat_j += estimator.loss_w(sample) * dt_s.clamp(0.0, RISE_S);
+        if self.temps.back().is_some_and(|last| last.temps_c.len() != sample.temps_c.len()) {
             self.temps.clear();
         }
-        self.temps.push_back((sample.time_s, sample.temps_c.clone()));
-        while self.temps.len() > 2
-            && self.temps.get(1).is_some_and(|(time_s, _)| sample.time_s - time_s >= RISE_S)
-        {
+        let now = Warmth { time_s: sample.time_s, temps_c: sample.temps_c.clone(), heat_j: self.heat_j };
+        self.temps.push_back(now);
+        let old = |warmth: &Warmth| sample.time_s - warmth.time_s >= RISE_S;
+        while self.temps.len() > 2 && self.temps.get(1).is_some_and(old) {
             self.temps.pop_front();
         }
-        let (from_s, from) = self.temps.front()?;
-        let minutes = (sample.time_s - from_s) / 60.0;
-        if minutes * 60.0 < RISE_S / 2.0 || minutes > 2.0 {
+        let from = self.temps.front()?;
+        let seconds = sample.time_s - from.time_s;
+        if !(RISE_S / 2.0..120.0).contains(&seconds) {
             return None;
         }
+        let per_min = 60.0 / seconds;
         let mut rises: Vec<(f64, usize)> = sample
             .temps_c
             .iter()
-            .zip(from)
+            .zip(&from.temps_c)
             .enumerate()
-            .map(|(sensor, (now, then))| ((now - then) / minutes, sensor))
+            .map(|(sensor, (now, then))| ((now - then) * per_min, sensor))
             .filter(|(rise, _)| rise.is_finite())
             .collect();
         rises.sort_by(|a, b| a.0.total_cmp(&b.0));
         let (fastest, sensor) = *rises.last()?;
-        // A single sensor has no neighbours: the whole rise counts, less what driving does.
-        let usual = if rises.len() > 2 { rises[rises.len() / 2].0.max(0.0) } else { 1.0 };
+        let by_current =
+            per_min * (self.heat_j - from.heat_j) / (thermal.core_j_per_k + thermal.surface_j_per_k);
+        // A single sensor has no neighbours, and the sun shines on it.
+        let neighbours = if rises.len() > 2 { rises[rises.len() / 2].0.max(0.0) } else { 1.0 + by_current };
+        let usual = neighbours.max(HEATED * by_current);
         Some(Residual { value: (fastest - usual).max(0.0), cells: vec![sensor] })
     }
 }

@@ -132,3 +132,29 @@ fn another_chemistry_or_sign_is_refused() {
             .is_some_and(|verdict| verdict.refused && verdict.failed.contains(&Check::CurrentSign))
     );
 }
+
+#[test]
+fn a_small_cell_that_current_heats_in_the_cold_is_no_runaway() {
+    let cell = Arc::new(Cell::new(CellParams::generic(Chemistry::Nca, 2.9)).expect("a preset"));
+    let health = cell.new_health();
+    let mut state = crate::CellState::rested(0.9, -20.0);
+    let mut estimator = PackEstimator::new(cell.clone(), health, 1, 1);
+    let mut watch = Watch::new(2.9);
+    for second in 0..900u32 {
+        let current_a = if second % 60 < 40 { -6.0 } else { 0.0 };
+        cell.step(&health, &mut state, current_a, -20.0, 1.0);
+        let volts = cell.voltage_v(&health, &state, current_a);
+        let mut sample = PackSample {
+            time_s: f64::from(second),
+            voltage_v: volts,
+            current_a,
+            cells_v: vec![volts],
+            temps_c: vec![state.surface_temp_c],
+            insulation_ohm: None,
+        };
+        watch.screen(&mut sample);
+        estimator.update(&sample);
+        assert_eq!(watch.update(&sample, &estimator), [], "{second}: {} °C", state.surface_temp_c);
+    }
+    assert!(state.surface_temp_c > -10.0, "it does warm: {} °C", state.surface_temp_c);
+}
