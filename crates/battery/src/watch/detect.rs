@@ -72,7 +72,7 @@ const RULES: [Rule; 8] = [
     Rule {
         kind: Kind::SensorBias,
         residual: "offset of the current (C)",
-        limits: &[(Stage::Information, 0.015), (Stage::Warning, 0.025)],
+        limits: &[(Stage::Information, 0.02), (Stage::Warning, 0.03)],
         debounce: (60, 120.0),
     },
     Rule {
