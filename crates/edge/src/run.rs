@@ -28,6 +28,8 @@ const SAMPLES: usize = 256;
 const LOAD_BYTES: usize = 2 << 20;
 /// Added to the agent's own bound of the spool, so that the agent's is the one that is met.
 const SLACK: u64 = 32 << 20;
+/// How often what the twin says is written anew: its forecast of twenty years takes longer than all counters.
+const TWIN_REFRESH: Duration = Duration::from_secs(1);
 /// How often the status is written anew.
 const REFRESH: Duration = Duration::from_millis(100);
 
@@ -105,6 +107,7 @@ pub async fn run(context: Context, config: Config) -> Result<Summary, Error> {
         backlog: VecDeque::new(),
         trust_file: keys.trust_file,
         refreshed: None,
+        twin_refreshed: None,
         source_failed: None,
         finished: false,
     };
@@ -150,6 +153,7 @@ struct Shell {
     backlog: VecDeque<(Position, Bytes)>,
     trust_file: PathBuf,
     refreshed: Option<Instant>,
+    twin_refreshed: Option<Instant>,
     /// Why the source ended early; what it had given is still sent.
     source_failed: Option<Error>,
     finished: bool,
@@ -315,6 +319,9 @@ impl Shell {
             self.refreshed = Some(Instant::now());
             let status = self.status();
             *self.board.lock().unwrap_or_else(PoisonError::into_inner) = status;
+        }
+        if now || self.twin_refreshed.is_none_or(|at| at.elapsed() >= TWIN_REFRESH) {
+            self.twin_refreshed = Some(Instant::now());
             *self.twin_board.lock().unwrap_or_else(PoisonError::into_inner) = self.agent.twin();
         }
     }
