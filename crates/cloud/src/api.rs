@@ -5,7 +5,7 @@
 
 use crate::{
     board::Board,
-    delta::{ArchiveError, Cursor, Reader},
+    delta::{ArchiveError, ArchivedRow, Cursor, Reader},
     proof::{ProveError, prove, report},
 };
 use axum::{
@@ -107,20 +107,22 @@ async fn vehicles(State(api): State<Api>) -> Json<Value> {
 
 async fn latest(State(api): State<Api>, Path(vehicle): Path<String>) -> Result<Response, Problem> {
     let id = vehicle_id(&vehicle)?;
-    let row = match api.board.latest(&vehicle) {
-        Some(row) => Some(row),
-        None => api.reader.latest_of(&id).await?,
-    };
+    let row = newest(&api, &vehicle, &id).await?;
     row.map(|row| Json(row).into_response())
         .ok_or_else(|| Problem(StatusCode::NOT_FOUND, format!("no record of {vehicle} is archived")))
 }
 
+/// A vehicle's newest row: as the archivist knows it, else as the archive has it.
+async fn newest(api: &Api, vehicle: &str, id: &VehicleId) -> Result<Option<ArchivedRow>, ArchiveError> {
+    match api.board.latest(vehicle) {
+        Some(row) => Ok(Some(row)),
+        None => api.reader.latest_of(id).await,
+    }
+}
+
 async fn twin(State(api): State<Api>, Path(vehicle): Path<String>) -> Result<Response, Problem> {
     let id = vehicle_id(&vehicle)?;
-    let row = match api.board.latest(&vehicle) {
-        Some(row) => Some(row),
-        None => api.reader.latest_of(&id).await?,
-    };
+    let row = newest(&api, &vehicle, &id).await?;
     let absent =
         || Problem(StatusCode::NOT_FOUND, format!("no batch of {vehicle} with a twin's report is archived"));
     let row = row.ok_or_else(absent)?;

@@ -11,6 +11,7 @@ pub mod demo;
 pub mod deploy;
 pub mod http;
 pub mod output;
+pub mod parallel;
 pub mod plot;
 
 use std::process::ExitCode;

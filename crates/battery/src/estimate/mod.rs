@@ -29,8 +29,9 @@ const UNDECIDED_S: f64 = 1_800.0;
 /// Probability below which it is.
 const HOPELESS: f64 = 1e-4;
 
-/// Longest time in s between samples over which the last current is taken to have flowed on.
-const GAP_S: f64 = 600.0;
+/// Longest time in s between samples over which the last current is taken to have flowed on; after a longer one nothing is
+/// known of relaxation.
+pub const GAP_S: f64 = 600.0;
 
 /// Samples that tell as much about a hypothesis as one: the errors of the model stay alike for minutes.
 const ALIKE: f64 = 200.0;

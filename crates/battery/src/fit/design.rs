@@ -315,18 +315,9 @@ impl<'a> Design<'a> {
         Ok(())
     }
 
-    /// How well each run (or that one) is explained.
-    pub fn errors(&self, laws: &Laws, solution: &DVector<f64>, only: Option<usize>) -> Vec<RunError> {
-        let chosen = self.runs.iter().enumerate().filter(|(index, _)| only.is_none_or(|only| only == *index));
-        chosen
-            .map(|(_, run)| {
-                let mut left = Vec::new();
-                self.rows(laws, run, |_, entries, row| {
-                    left.push((row.point.soc, row.point.voltage_v - dot(entries, solution)));
-                });
-                report::run_error(run.run, run.temp_c, &left)
-            })
-            .collect()
+    /// How well each run is explained.
+    pub fn errors(&self, laws: &Laws, solution: &DVector<f64>) -> Vec<RunError> {
+        (0..self.runs.len()).map(|index| self.error_of(&self.left(laws, solution, index))).collect()
     }
 
     /// What a solution leaves of one run, with where.

@@ -73,7 +73,7 @@ pub fn fit(request: &Request, mut progress: impl FnMut(Progress)) -> Result<(Cel
     let laws = laws::search(&design, Laws::initial(), &mut progress)?;
     design.doubt(&laws)?;
     let solution = design.solve(&laws, None)?;
-    let fitted = design.errors(&laws, &solution, None);
+    let fitted = design.errors(&laws, &solution);
     let mut left = Vec::new();
     for index in design.drives() {
         let without = design.solve(&laws, Some(index))?;

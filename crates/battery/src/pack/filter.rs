@@ -3,13 +3,10 @@
 use super::{Deltas, PackSample, delta::Mean};
 use crate::{
     Cell, Health, Sample,
-    estimate::{Ageing, Estimate, Estimator},
+    estimate::{Ageing, Estimate, Estimator, GAP_S},
     units::HOUR_S,
 };
 use std::sync::Arc;
-
-/// Longest step in s that is taken as one; after a longer gap nothing is known of relaxation.
-const GAP_S: f64 = 600.0;
 
 /// One group by both paths.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -76,9 +73,7 @@ impl PackEstimator {
 
     /// Takes a sample. `None` while nothing can be said.
     pub fn update(&mut self, sample: &PackSample) -> Option<PackEstimate> {
-        let known = sample.cells_v.iter().filter(|volts| volts.is_finite());
-        let (sum, count) = known.fold((0.0, 0u32), |(sum, count), volts| (sum + volts, count + 1));
-        let voltage_v = if count > 0 { sum / f64::from(count) } else { f64::NAN };
+        let voltage_v = sample.mean_cell_v().unwrap_or(f64::NAN);
         let current_a = sample.current_a / self.parallel;
         let mean_sample = Sample {
             time_s: sample.time_s,
@@ -99,8 +94,7 @@ impl PackEstimator {
             if dt_s > GAP_S {
                 self.deltas.doubt(dt_s / HOUR_S);
             }
-            let over_v = self.resistance
-                * self.cell.at(temp_c).overpotential_v(mean.soc, self.bar.branch_a(), current_a);
+            let over_v = self.over_v(&mean, temp_c, current_a);
             let slope_v = self.cell.slope_v(mean.soc);
             let step = Mean { moved, dt_s, slope_v, over_v, voltage_v };
             self.deltas.update(&step, &sample.cells_v);
@@ -161,9 +155,13 @@ impl PackEstimator {
     pub fn loss_w(&self, sample: &PackSample) -> f64 {
         let current_a = sample.current_a / self.parallel;
         let Some(mean) = self.bar.latest() else { return 0.0 };
-        let climate = self.cell.at(sample.mean_temp_c().unwrap_or(25.0));
-        let over_v = climate.overpotential_v(mean.soc, self.bar.branch_a(), current_a);
-        (self.resistance * over_v * current_a).max(0.0)
+        let temp_c = sample.mean_temp_c().unwrap_or(25.0);
+        (self.over_v(&mean, temp_c, current_a) * current_a).max(0.0)
+    }
+
+    /// Overpotential of the mean cell in V.
+    fn over_v(&self, mean: &Estimate, temp_c: f64, current_a: f64) -> f64 {
+        self.resistance * self.cell.at(temp_c).overpotential_v(mean.soc, self.bar.branch_a(), current_a)
     }
 
     /// How cells differ.

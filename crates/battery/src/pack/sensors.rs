@@ -23,10 +23,20 @@ impl PackSample {
     /// Mean of the temperatures that are numbers.
     #[must_use]
     pub fn mean_temp_c(&self) -> Option<f64> {
-        let known = self.temps_c.iter().filter(|temp| temp.is_finite());
-        let (sum, count) = known.fold((0.0, 0), |(sum, count), temp| (sum + temp, count + 1));
-        (count > 0).then(|| sum / f64::from(count))
+        mean_of_known(&self.temps_c)
     }
+
+    /// Mean of the cell voltages that are numbers.
+    #[must_use]
+    pub fn mean_cell_v(&self) -> Option<f64> {
+        mean_of_known(&self.cells_v)
+    }
+}
+
+fn mean_of_known(values: &[f64]) -> Option<f64> {
+    let known = values.iter().filter(|value| value.is_finite());
+    let (sum, count) = known.fold((0.0, 0u32), |(sum, count), value| (sum + value, count + 1));
+    (count > 0).then(|| sum / f64::from(count))
 }
 
 /// Errors of sensors.

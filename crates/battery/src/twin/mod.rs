@@ -7,9 +7,10 @@ pub use state::{Limits, State};
 use crate::{
     Cell, Health,
     ageing::Tracker,
+    estimate::GAP_S,
     pack::{PackEstimate, PackEstimator, PackSample},
     passport::{Counters, Moment},
-    watch::{self, Checker, Event, Kind, Verdict, Watch},
+    watch::{Checker, Event, Kind, Verdict, Watch},
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
@@ -171,8 +172,8 @@ impl Twin {
         self.counters.push(self.cell.params().chemistry, &moment);
         let (Some(estimate), Some(temp_c)) = (self.latest, sample.mean_temp_c()) else { return };
         let soc = estimate.mean.soc;
-        self.tracker.push(&self.cell, soc, temp_c, cell_a, dt_s.min(watch::GAP_S));
-        let hours = dt_s.clamp(0.0, watch::GAP_S) / 3_600.0;
+        self.tracker.push(&self.cell, soc, temp_c, cell_a, dt_s.min(GAP_S));
+        let hours = dt_s.clamp(0.0, GAP_S) / 3_600.0;
         self.sums.hours += hours;
         self.sums.temp_c += temp_c * hours;
         self.sums.soc += soc * hours;

@@ -1,11 +1,8 @@
 //! Whether a sample can be believed, before anything is estimated from it.
 
-use crate::{Chemistry, pack::PackSample};
+use crate::{Chemistry, estimate::GAP_S, pack::PackSample};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-
-/// Longest time in s between samples that is no gap.
-pub const GAP_S: f64 = 600.0;
 
 /// Time in s between samples above which relaxation is no longer followed.
 const SPARSE_S: f64 = 30.0;
@@ -178,9 +175,7 @@ impl Checker {
 
     /// A jump of the current moves the voltage in its direction, whatever the cell.
     fn sign(&mut self, sample: &PackSample, verdict: &mut Verdict) {
-        let known = sample.cells_v.iter().filter(|volts| volts.is_finite());
-        let (sum, count) = known.fold((0.0, 0u32), |(sum, count), volts| (sum + volts, count + 1));
-        let volts = if count > 0 { sum / f64::from(count) } else { f64::NAN };
+        let volts = sample.mean_cell_v().unwrap_or(f64::NAN);
         if let Some((last_s, last_a, last_v)) = self.last
             && sample.time_s - last_s < 5.0
         {

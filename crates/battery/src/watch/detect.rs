@@ -170,9 +170,7 @@ impl Watch {
     /// must not look like a short.
     pub fn screen(&mut self, sample: &mut PackSample) {
         self.stuck.resize(sample.cells_v.len(), Stuck::default());
-        let known = sample.cells_v.iter().filter(|volts| volts.is_finite());
-        let (sum, count) = known.fold((0.0, 0u32), |(sum, count), volts| (sum + volts, count + 1));
-        let mean = sum / f64::from(count.max(1));
+        let mean = sample.mean_cell_v().unwrap_or(0.0);
         for (stuck, volts) in self.stuck.iter_mut().zip(&mut sample.cells_v) {
             if (stuck.volts - *volts).abs() < 1e-9 {
                 stuck.samples += 1;

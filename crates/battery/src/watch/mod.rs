@@ -5,7 +5,7 @@ mod check;
 mod debounce;
 mod detect;
 
-pub use check::{Check, Checker, GAP_S, Verdict};
+pub use check::{Check, Checker, Verdict};
 pub use debounce::Debounce;
 pub use detect::{Finding, Watch};
 

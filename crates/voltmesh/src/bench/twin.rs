@@ -2,12 +2,10 @@
 //! in simulated packs.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use indicatif::ProgressBar;
 use serde::Serialize;
 use voltmesh_battery::pack::{Fault, FaultKind, Layout, PackEstimator, PackSample};
 use voltmesh_battery::twin::Setup;
@@ -16,6 +14,7 @@ use voltmesh_battery::{Cell, CellParams, Chemistry, Twin};
 use super::machine::Machine;
 use crate::args::BenchTwin;
 use crate::commands::twin::inject;
+use crate::parallel::on_every_core;
 use crate::{Outcome, output};
 
 /// Cells in series.
@@ -163,31 +162,14 @@ fn faults(cell: &Arc<Cell>, options: &BenchTwin) -> Result<(Vec<Row>, f64, u64)>
     for (kind, which) in FaultKind::ALL.into_iter().zip(1u64..) {
         jobs.extend((0..each).map(|n| {
             let seed = 1_000_000 * which + n;
-            let group = (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) as usize % GROUPS;
+            let group = inject::group_of(seed, GROUPS);
             // A weak cell is weak from the beginning.
             let since_s = if kind == FaultKind::CapacityOutlier { 0.0 } else { FAULT_AT_S };
             (seed, FAULTY_HOURS, Some(Fault { kind, group, since_s, severity: 1.0 }))
         }));
     }
-    let bar = ProgressBar::new(jobs.len() as u64);
-    let (next, done) = (AtomicU64::new(0), Mutex::new(BTreeMap::new()));
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(|| {
-                loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed) as usize;
-                    let Some((seed, hours, fault)) = jobs.get(at) else { break };
-                    let watched = watch(cell, *seed, *hours, fault.as_ref());
-                    done.lock().unwrap_or_else(PoisonError::into_inner).insert(at, watched);
-                    bar.inc(1);
-                }
-            });
-        }
-    });
-    bar.finish_and_clear();
-    let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let watched: Vec<(&Option<Fault>, &Watched)> = jobs.iter().map(|job| &job.2).zip(done.values()).collect();
+    let done = on_every_core(&jobs, |(seed, hours, fault)| watch(cell, *seed, *hours, fault.as_ref()));
+    let watched: Vec<(&Option<Fault>, &Watched)> = jobs.iter().map(|job| &job.2).zip(&done).collect();
     let sound: Vec<&Watched> =
         watched.iter().filter(|(fault, _)| fault.is_none()).map(|(_, watched)| *watched).collect();
     let rows = FaultKind::ALL.into_iter().map(|kind| {

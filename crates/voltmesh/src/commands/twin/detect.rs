@@ -13,7 +13,7 @@ use voltmesh_battery::twin::Setup;
 use voltmesh_battery::watch::{Check, Event, Finding, Kind};
 use voltmesh_battery::{Cell, CellParams, Twin};
 
-use super::{capacity, cell, open};
+use super::{capacity, cell, name_of, open};
 use crate::args::TwinDetect;
 use crate::{Outcome, output};
 
@@ -72,16 +72,14 @@ pub fn run(options: &TwinDetect) -> Result<Outcome> {
 }
 
 fn read(path: &Path) -> Result<PackLog> {
-    let name =
-        path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into());
     let mut header = String::new();
     BufReader::new(open(path)?.take(MAX_HEADER))
         .read_line(&mut header)
         .with_context(|| format!("{} does not begin with a line of column names", path.display()))?;
     let log = if is_pack(&header) {
-        PackLog::read(&name, open(path)?)
+        PackLog::read(&name_of(path), open(path)?)
     } else {
-        Log::read(&name, open(path)?).map(PackLog::from)
+        Log::read(&name_of(path), open(path)?).map(PackLog::from)
     };
     log.with_context(|| format!("{} is no log of a pack or a cell", path.display()))
 }

@@ -55,7 +55,7 @@ pub fn run(options: &TwinInject) -> Result<Outcome> {
     let mut labels = Vec::new();
     for n in 0..options.packs {
         let seed = options.seed.wrapping_add(u64::from(n));
-        let group = (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) as usize % options.cells;
+        let group = group_of(seed, options.cells);
         let fault = faults.get(n as usize % faults.len().max(1)).map(|(kind, since_s)| Fault {
             kind: *kind,
             group,
@@ -76,6 +76,11 @@ pub fn run(options: &TwinInject) -> Result<Outcome> {
     output::line(format!("{} logs of {} h in {}", labels.len(), options.hours, options.output.display()));
     wrote(&path);
     Ok(Outcome::Done)
+}
+
+/// The group that a fault of that seed is in.
+pub(crate) fn group_of(seed: u64, groups: usize) -> usize {
+    (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) as usize % groups
 }
 
 fn parse(text: &str) -> Result<(voltmesh_battery::pack::FaultKind, f64)> {

@@ -63,11 +63,14 @@ fn open(path: &Path) -> Result<Box<dyn Read>> {
     })
 }
 
+/// What a log is called.
+fn name_of(path: &Path) -> String {
+    path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into())
+}
+
 /// Reads a log, named as its file.
 fn log(path: &Path) -> Result<Log> {
-    let name =
-        path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into());
-    Log::read(&name, open(path)?).with_context(|| format!("{} is no log of a cell", path.display()))
+    Log::read(&name_of(path), open(path)?).with_context(|| format!("{} is no log of a cell", path.display()))
 }
 
 /// Reads a cell's parameters.

@@ -1,10 +1,8 @@
 //! `voltmesh twin simulate`: what-if scenarios beside each other.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 use voltmesh_battery::drive::Schedule;
 use voltmesh_battery::scenario::{Outcome as Played, Scenario, play};
@@ -12,6 +10,7 @@ use voltmesh_battery::{Cell, CellParams, Chemistry};
 
 use super::{cell, figure, folder, wrote};
 use crate::args::TwinSimulate;
+use crate::parallel::on_every_core;
 use crate::plot::{Axis, bars};
 use crate::{Outcome, commands::read_text, output};
 
@@ -58,7 +57,8 @@ pub fn run(options: &TwinSimulate) -> Result<Outcome> {
         None => Arc::new(Cell::new(CellParams::generic(Chemistry::Nmc, TYPICAL_AH))?),
     };
     let scenarios = scenarios(options, &cell)?;
-    let outcomes = play_all(&cell, &scenarios)?;
+    let played = on_every_core(&scenarios, |scenario| play(&cell, scenario));
+    let outcomes = played.into_iter().collect::<Result<Vec<Played>, _>>()?;
     if let Some(plots) = &options.plots {
         folder(plots)?;
         draw(plots, &scenarios, &outcomes)?;
@@ -182,30 +182,6 @@ fn grid(options: &TwinSimulate, cell: &Cell) -> Result<Vec<Scenario>> {
         some.chain(none).collect()
     })?;
     Ok(all)
-}
-
-/// All of them, on every core.
-fn play_all(cell: &Arc<Cell>, scenarios: &[Scenario]) -> Result<Vec<Played>> {
-    let bar = ProgressBar::new(scenarios.len() as u64);
-    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(scenarios.len());
-    std::thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(|| {
-                while let Some((at, scenario)) =
-                    Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, scenarios.get(at)?)))
-                {
-                    let played = play(cell, scenario);
-                    done.lock().unwrap_or_else(PoisonError::into_inner).push((at, played));
-                    bar.inc(1);
-                }
-            });
-        }
-    });
-    bar.finish_and_clear();
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, played)| Ok(played?)).collect()
 }
 
 fn show(scenarios: &[Scenario], outcomes: &[Played]) {
