@@ -1,0 +1,111 @@
+//! What can be wrong with a history, a place list, a feed or a model file, each with its evidence.
+
+/// Why something from outside is not taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A table lacks a column.
+    #[error("{what} has no column `{column}`; its header reads: {header}")]
+    Column {
+        /// Which table.
+        what: &'static str,
+        /// The column's name.
+        column: &'static str,
+        /// What stands there instead.
+        header: String,
+    },
+    /// A row cannot be read.
+    #[error("{what}, line {line}: {problem}: `{value}`")]
+    Row {
+        /// Which table.
+        what: &'static str,
+        /// Its line, from 1 with the header.
+        line: u64,
+        /// What is wrong.
+        problem: &'static str,
+        /// The value, cut to 80 characters.
+        value: String,
+    },
+    /// A table is no CSV.
+    #[error("{what} cannot be read as CSV")]
+    Csv {
+        /// Which table.
+        what: &'static str,
+        /// What the reader says.
+        source: csv::Error,
+    },
+    /// A feed is no JSON of its kind.
+    #[error("{what} is not what its standard says")]
+    Json {
+        /// Which feed.
+        what: &'static str,
+        /// What the reader says.
+        source: serde_json::Error,
+    },
+    /// More of something than we take.
+    #[error("{what}: {found}, at most {limit}")]
+    TooMuch {
+        /// Of what.
+        what: &'static str,
+        /// How much there is.
+        found: u64,
+        /// How much is taken.
+        limit: u64,
+    },
+    /// A history in which nothing can be learnt.
+    #[error("the history is too short: {found}; {needed}")]
+    TooShort {
+        /// What there is.
+        found: String,
+        /// What is needed.
+        needed: &'static str,
+    },
+    /// A status that means nothing we know, in a mapping.
+    #[error("`{given}` is no meaning of a status; one of free, partly-free, busy, out-of-order, unknown")]
+    Meaning {
+        /// What was given.
+        given: String,
+    },
+    /// A horizon that the sampling interval cannot resolve.
+    #[error(
+        "a horizon of {minutes} min cannot be told from now: the history has one status every {step_s} s"
+    )]
+    Horizon {
+        /// The horizon.
+        minutes: u32,
+        /// The sampling interval in seconds.
+        step_s: i64,
+    },
+    /// A model file that is not one, is cut off, or is of another version.
+    #[error("the model file {0}")]
+    ModelFile(String),
+    /// A model that cannot be trained on these rows.
+    #[error("`{model}` cannot be trained: {why}")]
+    Training {
+        /// Which model.
+        model: &'static str,
+        /// Why.
+        why: String,
+    },
+    /// An EVSE nobody has heard of.
+    #[error("no EVSE `{0}` in the history or in the list of places")]
+    UnknownEvse(String),
+    /// A time from which nothing can be predicted.
+    #[error("{0}")]
+    Time(String),
+    /// What a driver asks that makes no sense.
+    #[error("{what} is {value}; it must be {range}")]
+    Ask {
+        /// Which value.
+        what: &'static str,
+        /// What it is.
+        value: String,
+        /// What it may be.
+        range: &'static str,
+    },
+}
+
+/// The first 80 characters of a value, for an error.
+pub(crate) fn cut(value: &str) -> String {
+    value.chars().take(80).collect()
+}
