@@ -1,9 +1,10 @@
-//! Charging stations: what was observed of them, on one grid of time, whatever a network calls its statuses.
+//! Charging stations: what was observed of them, on one grid of time, whatever a network calls its statuses; who is
+//! coupled with whom; and how good a forecast was.
 //!
 //! **Invariants.** Nothing is filled in where nothing was observed for more than one sampling interval. A reading that is
 //! too old is unknown, not free. Nothing from outside makes it panic.
 //!
-//! **Not yet here:** models, their evaluation and recommendations. **Not here at all:** a clock, a file, a socket: a caller
+//! **Not yet here:** models and recommendations. **Not here at all:** a clock, a file, a socket: a caller
 //! opens files and asks networks.
 //!
 //! ```
@@ -23,12 +24,15 @@
 #![forbid(unsafe_code)]
 
 mod error;
+pub mod evaluate;
 pub mod feeds;
 pub mod history;
+mod network;
 pub mod place;
 mod status;
 
 pub use error::Error;
 pub use history::{Builder, History, Oddities};
+pub use network::Network;
 pub use place::{Place, Places, Plug, Position, read_places};
 pub use status::{Labels, Mapping, Meaning};
