@@ -4,7 +4,7 @@
 //! **Invariants.** Nothing is filled in where nothing was observed for more than one sampling interval. A reading that is
 //! too old is unknown, not free. Nothing from outside makes it panic.
 //!
-//! **Not yet here:** models and recommendations. **Not here at all:** a clock, a file, a socket: a caller
+//! **Not yet here:** models better than the baselines, and recommendations. **Not here at all:** a clock, a file, a socket: a caller
 //! opens files and asks networks.
 //!
 //! ```
@@ -27,6 +27,7 @@ mod error;
 pub mod evaluate;
 pub mod feeds;
 pub mod history;
+pub mod models;
 mod network;
 pub mod place;
 mod status;

@@ -6,7 +6,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
+use voltmesh_stations::evaluate::evaluate;
 use voltmesh_stations::feeds::{read_belib, read_irve, read_ocpi};
+use voltmesh_stations::models::{Baseline, Kind};
 use voltmesh_stations::{History, Mapping, Meaning, read_places};
 
 /// The folder of the real data, or `None`, with a word about it.
@@ -80,5 +82,34 @@ fn the_schemas_examples_are_read() {
         for reading in &readings {
             assert!(reading.place.position.is_some() && !reading.place.plugs.is_empty(), "{reading:?}");
         }
+    }
+}
+
+/// Seven days to learn from, the rest to be scored on: what the baselines are worth against each other.
+#[test]
+fn baselines_on_the_irish_network() {
+    let Some(folder) = data() else { return };
+    let path = folder.join("ireland_2018/status_2018-11-01_to_10.csv.gz");
+    let history = History::from_csv(open(&path), &Mapping::new()).unwrap();
+    let until = 7 * 288;
+    for minutes in [15, 120] {
+        let horizon = history.horizon(minutes).unwrap();
+        let [majority, persistence, climatology, markov] = Kind::ALL.map(|kind| {
+            let model = Baseline::train(kind, &history, 0..until, horizon).unwrap();
+            let scores = evaluate(&model, &history, until, until..history.slots(), horizon).unwrap();
+            eprintln!(
+                "{minutes} min {}: weighted F1 {:.4}, macro F1 {:.4}, log loss {:.4}, ECE {:.4}",
+                kind.name(),
+                scores.weighted.f1,
+                scores.macro_mean.f1,
+                scores.log_loss,
+                scores.ece
+            );
+            scores
+        });
+        assert!(markov.log_loss < persistence.log_loss && markov.log_loss < climatology.log_loss);
+        assert!(climatology.log_loss < majority.log_loss);
+        assert!(persistence.macro_mean.f1 > majority.macro_mean.f1);
+        assert!(persistence.weighted.f1 > climatology.weighted.f1);
     }
 }
