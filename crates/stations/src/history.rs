@@ -98,6 +98,11 @@ impl Builder {
         Ok(())
     }
 
+    /// The newest time so far, in seconds since 1970.
+    pub fn last(&self) -> Option<i64> {
+        self.rows.iter().map(|row| row.at).max()
+    }
+
     /// Adds one observation, `at` in seconds since 1970-01-01T00:00Z.
     ///
     /// # Errors
@@ -199,7 +204,7 @@ fn phase(times: &[i64], step_s: i64) -> i64 {
 }
 
 /// Seconds since 1970 and the offset from UTC in seconds, of an RFC 3339 time.
-pub(crate) fn parse_time(text: &str) -> Option<(i64, i32)> {
+pub fn parse_time(text: &str) -> Option<(i64, i32)> {
     let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
     Some((time.unix_timestamp(), time.offset().whole_seconds()))
 }

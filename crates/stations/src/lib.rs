@@ -33,7 +33,7 @@ pub mod place;
 mod status;
 
 pub use error::Error;
-pub use history::{Builder, History, Oddities};
+pub use history::{Builder, History, Oddities, parse_time};
 pub use network::Network;
 pub use place::{Place, Places, Plug, Position, read_places};
 pub use status::{Labels, Mapping, Meaning};

@@ -1,6 +1,7 @@
 //! What the command line accepts. Help is for people: every command has an example.
 
 mod bench;
+mod stations;
 mod twin;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 pub use self::bench::*;
+pub use self::stations::*;
 pub use self::twin::*;
 use crate::demo::fault::{Schedule, parse_duration};
 
@@ -54,6 +56,9 @@ pub enum Command {
     /// The battery's digital twin: fit, evaluate, simulate, detect.
     #[command(subcommand)]
     Twin(Twin),
+    /// Charging stations: how well their availability can be forecast.
+    #[command(subcommand)]
+    Stations(Stations),
     /// Simulates edge, fog, ledger and cloud in one deterministic process with faults.
     Sim(Sim),
     /// Measures this machine.

@@ -63,6 +63,7 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Verify(options) => commands::verify::run(options),
         Command::Query(options) => commands::query::run(options),
         Command::Twin(command) => commands::twin::run(command),
+        Command::Stations(command) => commands::stations::run(command),
         Command::Sim(options) => commands::sim::run(options),
         Command::Bench(Bench::Ingest(options)) => bench::ingest::run(options),
         Command::Bench(Bench::Generate(options)) => bench::ingest::generate(options),

@@ -8,6 +8,7 @@ pub mod query;
 pub mod registry;
 pub mod roles;
 pub mod sim;
+pub mod stations;
 pub mod twin;
 pub mod verify;
 
