@@ -296,8 +296,11 @@ impl History {
         self.grid.get(slot * self.evses.len() + evse).filter(|s| **s != NONE).map(|s| usize::from(*s))
     }
 
-    /// The label in force: observed in this slot or in the one before.
+    /// The label in force: observed in this slot or in the one before. Nothing is in force after the last slot.
     pub fn in_force(&self, slot: usize, evse: usize) -> Option<usize> {
+        if slot >= self.slots() {
+            return None;
+        }
         self.observed(slot, evse).or_else(|| self.observed(slot.checked_sub(1)?, evse))
     }
 }
