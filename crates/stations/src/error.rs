@@ -1,4 +1,4 @@
-//! What can be wrong with a history, a place list, a feed or a model file, each with its evidence.
+//! What can be wrong with a history, a place list or a feed, each with its evidence.
 
 /// Why something from outside is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -75,33 +75,6 @@ pub enum Error {
         minutes: u32,
         /// The sampling interval in seconds.
         step_s: i64,
-    },
-    /// A model file that is not one, is cut off, or is of another version.
-    #[error("the model file {0}")]
-    ModelFile(String),
-    /// A model that cannot be trained on these rows.
-    #[error("`{model}` cannot be trained: {why}")]
-    Training {
-        /// Which model.
-        model: &'static str,
-        /// Why.
-        why: String,
-    },
-    /// An EVSE nobody has heard of.
-    #[error("no EVSE `{0}` in the history or in the list of places")]
-    UnknownEvse(String),
-    /// A time from which nothing can be predicted.
-    #[error("{0}")]
-    Time(String),
-    /// What a driver asks that makes no sense.
-    #[error("{what} is {value}; it must be {range}")]
-    Ask {
-        /// Which value.
-        what: &'static str,
-        /// What it is.
-        value: String,
-        /// What it may be.
-        range: &'static str,
     },
 }
 

@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::error::cut;
+use crate::table::column;
 use crate::{Error, Labels, Mapping};
 
 /// What a cell of the grid holds where nothing was observed.
@@ -49,7 +50,8 @@ pub struct Builder {
     names: Vec<String>,
     offset_s: Option<i32>,
     oddities: Oddities,
-    newest: i64,
+    /// The time of the row before.
+    previous: i64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -69,12 +71,8 @@ impl Builder {
         let csv_error = |source| Error::Csv { what: WHAT, source };
         let mut reader = csv::ReaderBuilder::new().from_reader(from);
         let header = reader.headers().map_err(csv_error)?.clone();
-        let column = |column: &'static str| {
-            let found = header.iter().position(|known| known.trim().eq_ignore_ascii_case(column));
-            let header = || cut(&header.iter().collect::<Vec<_>>().join(","));
-            found.ok_or_else(|| Error::Column { what: WHAT, column, header: header() })
-        };
-        let (at, id, status) = (column("timestamp")?, column("evse_id")?, column("status")?);
+        let [at, id, status] = ["timestamp", "evse_id", "status"].map(|name| column(&header, WHAT, name));
+        let (at, id, status) = (at?, id?, status?);
         let mut row = csv::StringRecord::new();
         let (mut text, mut when) = (String::new(), (0, 0));
         while reader.read_record(&mut row).map_err(csv_error)? {
@@ -133,8 +131,8 @@ impl Builder {
             }
         };
         self.oddities.rows += 1;
-        self.oddities.reversed += u64::from(self.oddities.rows > 1 && at < self.newest);
-        self.newest = at;
+        self.oddities.reversed += u64::from(self.oddities.rows > 1 && at < self.previous);
+        self.previous = at;
         self.rows.push(Row { at, evse, label: label as u8 });
         Ok(())
     }

@@ -31,6 +31,7 @@ pub mod models;
 mod network;
 pub mod place;
 mod status;
+mod table;
 
 pub use error::Error;
 pub use history::{Builder, History, Oddities, parse_time};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::error::cut;
+use crate::table::{column, find};
 
 /// Mean radius of the Earth in kilometres (IUGG 1980).
 const EARTH_KM: f64 = 6371.0088;
@@ -53,11 +54,6 @@ pub enum Plug {
 }
 
 impl Plug {
-    /// Whether it feeds the battery past the vehicle's own charger.
-    pub fn direct_current(self) -> bool {
-        matches!(self, Self::Ccs | Self::Chademo)
-    }
-
     /// The plug that a connector type names: ours, the Irish network's, OCPI 2.2.1 `ConnectorType`.
     pub fn of_name(name: &str) -> Option<Self> {
         let plain: String =
@@ -70,17 +66,6 @@ impl Plug {
             "type3" | "iec62196t3c" | "iec62196t3a" => Self::Type3,
             _ => return None,
         })
-    }
-
-    /// The power in kW to assume where a list states none: Ireland's public network in 2018 had 50 kW DC and 43 kW fast
-    /// AC chargers and 22 kW posts.
-    fn usual_kw(self, connector: &str) -> f64 {
-        match self {
-            Self::Ccs | Self::Chademo => 50.0,
-            Self::Type2 if connector.eq_ignore_ascii_case("fastac43") => 43.0,
-            Self::Type2 | Self::Type3 => 22.0,
-            Self::Domestic => 2.3,
-        }
     }
 }
 
@@ -105,13 +90,6 @@ pub struct Place {
     pub address: Option<String>,
 }
 
-impl Place {
-    /// Rated power in kW, or what is usual for its fastest plug.
-    pub fn power_or_usual_kw(&self, plug: Plug) -> f64 {
-        self.power_kw.unwrap_or_else(|| plug.usual_kw(self.connector.as_deref().unwrap_or_default()))
-    }
-}
-
 /// Places by EVSE id.
 pub type Places = BTreeMap<String, Place>;
 
@@ -127,12 +105,7 @@ pub fn read_places(from: impl Read) -> Result<Places, Error> {
     const WHAT: &str = "the list of places";
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(from);
     let header = reader.headers().map_err(|source| Error::Csv { what: WHAT, source })?.clone();
-    let column = |name: &str| header.iter().position(|known| known.trim().eq_ignore_ascii_case(name));
-    let id = column("evse_id").ok_or_else(|| Error::Column {
-        what: WHAT,
-        column: "evse_id",
-        header: cut(&header.iter().collect::<Vec<_>>().join(",")),
-    })?;
+    let id = column(&header, WHAT, "evse_id")?;
     let names = [
         "station_id",
         "connector_type",
@@ -143,7 +116,7 @@ pub fn read_places(from: impl Read) -> Result<Places, Error> {
         "operator",
         "address",
     ];
-    let at = names.map(column);
+    let at = names.map(|name| find(&header, name));
     let mut places = Places::new();
     for row in reader.records() {
         let row = row.map_err(|source| Error::Csv { what: WHAT, source })?;

@@ -6,6 +6,7 @@ use super::{Reading, time_of};
 use crate::Error;
 use crate::error::cut;
 use crate::place::{Place, Plug, Position};
+use crate::table::{column, find};
 
 const WHAT: &str = "the Belib feed";
 
@@ -18,17 +19,14 @@ pub fn read_belib(from: impl Read) -> Result<Vec<Reading>, Error> {
     let csv_error = |source| Error::Csv { what: WHAT, source };
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(from);
     let header = reader.headers().map_err(csv_error)?.clone();
-    let find = |name: &str| header.iter().position(|known| known.trim_start_matches('\u{feff}') == name);
-    let column = |column: &'static str| {
-        let header = || cut(&header.iter().collect::<Vec<_>>().join(","));
-        find(column).ok_or_else(|| Error::Column { what: WHAT, column, header: header() })
-    };
-    column("id_pdc")?;
-    let (status, at) = (column("statut_pdc")?, column("last_updated")?);
+    column(&header, WHAT, "id_pdc")?;
+    let (status, at) = (column(&header, WHAT, "statut_pdc")?, column(&header, WHAT, "last_updated")?);
     let mut readings = Vec::new();
     for row in reader.records() {
         let row = row.map_err(csv_error)?;
-        let text = |name: &str| find(name).and_then(|c| row.get(c)).map(str::trim).filter(|v| !v.is_empty());
+        let text = |name: &str| {
+            find(&header, name).and_then(|c| row.get(c)).map(str::trim).filter(|v| !v.is_empty())
+        };
         let field = |column: usize| row.get(column).unwrap_or_default().trim();
         let line = row.position().map_or(0, csv::Position::line);
         let when = match field(at) {
