@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};
 
 use serde::Serialize;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tracing_subscriber::EnvFilter;
 
 /// Logs go to stderr: compact for a terminal, one JSON object a line otherwise. What is asked for comes first, then
@@ -52,6 +53,14 @@ pub fn error(error: &anyhow::Error) {
         text.push_str(&format!("\n  because: {cause}"));
     }
     let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Seconds since 1970 as RFC 3339 in UTC; the bare number where there is no such year.
+pub fn rfc3339(seconds: i64) -> String {
+    OffsetDateTime::from_unix_timestamp(seconds)
+        .ok()
+        .and_then(|time| time.format(&Rfc3339).ok())
+        .unwrap_or_else(|| seconds.to_string())
 }
 
 /// A row of a [`table`] of names and figures.

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use serde_json::json;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::OffsetDateTime;
 use voltmesh_identity::{Entry, Identity, Issued, Pki, Reason, Target};
 
 use crate::{Outcome, args, output};
@@ -42,7 +42,7 @@ pub(crate) fn parse(text: &str) -> Result<Identity> {
 }
 
 fn told(what: &str, issued: &Issued) {
-    let until = date(issued.entry.expires_s);
+    let until = output::rfc3339(issued.entry.expires_s);
     output::line(format!("{what} {} until {until}: {}", issued.entry.identity, issued.folder.display()));
 }
 
@@ -55,7 +55,7 @@ fn show(entries: &[Entry], as_json: bool) -> Result<()> {
                 json!({
                     "identity": entry.identity.to_string(),
                     "serial": entry.serial.to_string(),
-                    "not_after": date(entry.expires_s),
+                    "not_after": output::rfc3339(entry.expires_s),
                     "status": entry.status(now).to_string(),
                 })
             })
@@ -66,17 +66,10 @@ fn show(entries: &[Entry], as_json: bool) -> Result<()> {
         vec![
             entry.identity.to_string(),
             entry.status(now).to_string(),
-            date(entry.expires_s),
+            output::rfc3339(entry.expires_s),
             entry.serial.to_string(),
         ]
     };
     output::table(&["identity", "status", "until", "serial"], &entries.iter().map(row).collect::<Vec<_>>());
     Ok(())
-}
-
-fn date(seconds: i64) -> String {
-    OffsetDateTime::from_unix_timestamp(seconds)
-        .ok()
-        .and_then(|time| time.format(&Rfc3339).ok())
-        .unwrap_or_else(|| seconds.to_string())
 }

@@ -1,19 +1,20 @@
 //! `voltmesh stations …`
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use flate2::read::MultiGzDecoder;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use voltmesh_stations::evaluate::{Scores, evaluate as score, rows};
 use voltmesh_stations::models::{Baseline, Kind, Model as _};
 use voltmesh_stations::{Builder, History, Mapping, parse_time};
 
+use super::open_gzipped;
 use crate::{Outcome, args, output};
+
+/// Bytes of a history at most, decompressed: 200 million rows of 60 bytes, as many as are taken, and room.
+const MAX_HISTORY: u64 = 16 << 30;
 
 /// So many forecasts are timed, each alone.
 const TIMED: usize = 20_000;
@@ -76,7 +77,7 @@ fn evaluate(options: &args::StationsEvaluate) -> Result<()> {
     ensure!(
         from >= until,
         "scores would begin before training ends; --score-from must be {} or later",
-        time(&history, until)
+        output::rfc3339(history.time(until))
     );
     let odd = history.oddities();
     output::note(&format!(
@@ -90,10 +91,12 @@ fn evaluate(options: &args::StationsEvaluate) -> Result<()> {
         odd.off_grid,
         odd.empty_slots,
     ));
-    let mut models: Vec<Evaluated> = Vec::new();
-    for kind in kinds {
-        models.push(one(&history, kind, until, from, &options.horizons)?);
-    }
+    let split = Split { history: &history, until, from };
+    // What every model's skill is measured against.
+    let persistence = options.horizons.iter().map(|minutes| split.score(Kind::Persistence, *minutes));
+    let persistence = persistence.map(|scored| Ok(scored?.scores)).collect::<Result<Vec<_>>>()?;
+    let models = kinds.into_iter().map(|kind| split.evaluate(kind, &options.horizons, &persistence));
+    let models = models.collect::<Result<Vec<_>>>()?;
     if options.json {
         return output::json(&serde_json::json!({ "models": models }));
     }
@@ -134,41 +137,53 @@ fn evaluate(options: &args::StationsEvaluate) -> Result<()> {
     Ok(())
 }
 
-/// One model at every horizon.
-fn one(history: &History, kind: Kind, until: usize, from: usize, horizons: &[u32]) -> Result<Evaluated> {
-    let mut train_s = 0.0;
-    let mut spent = Histogram::<u64>::new(3)?;
-    let mut at = Vec::new();
-    for minutes in horizons {
-        let horizon = history.horizon(*minutes)?;
+/// A history, where training ends, and where scoring begins.
+struct Split<'a> {
+    history: &'a History,
+    until: usize,
+    from: usize,
+}
+
+/// A model trained and scored at one horizon.
+struct Scored {
+    model: Baseline,
+    train_s: f64,
+    scores: Scores,
+}
+
+impl Split<'_> {
+    fn score(&self, kind: Kind, minutes: u32) -> Result<Scored> {
+        let horizon = self.history.horizon(minutes)?;
         let started = Instant::now();
-        let model = Baseline::train(kind, history, 0..until, horizon)?;
-        train_s += started.elapsed().as_secs_f64();
-        let scored = |model: &Baseline| {
-            let scores = score(model, history, until, from..history.slots(), horizon);
-            scores.with_context(|| format!("nothing can be scored {minutes} min ahead; give a longer --test"))
-        };
-        let scores = scored(&model)?;
-        let persistence = match kind {
-            Kind::Persistence => scores.clone(),
-            _ => scored(&Baseline::train(Kind::Persistence, history, 0..until, horizon)?)?,
-        };
-        let mut out = vec![0.0; history.labels().len()];
-        for (moment, _) in rows(history, from..history.slots(), horizon).take(TIMED) {
-            let started = Instant::now();
-            model.predict(moment, &mut out);
-            spent.saturating_record(started.elapsed().as_nanos() as u64);
-        }
-        at.push(AtHorizon::new(*minutes, &scores, &persistence));
+        let model = Baseline::train(kind, self.history, 0..self.until, horizon)?;
+        let train_s = started.elapsed().as_secs_f64();
+        let scores = score(&model, self.history, self.until, self.from..self.history.slots(), horizon);
+        let scores = scores
+            .with_context(|| format!("nothing can be scored {minutes} min ahead; give a longer --test"))?;
+        Ok(Scored { model, train_s, scores })
     }
-    let us = |quantile| spent.value_at_quantile(quantile) as f64 / 1000.0;
-    Ok(Evaluated {
-        name: kind.name(),
-        train_s,
-        predict_us_p50: us(0.5),
-        predict_us_p99: us(0.99),
-        horizons: at,
-    })
+
+    /// One model at every horizon, beside persistence at each of them.
+    fn evaluate(&self, kind: Kind, horizons: &[u32], persistence: &[Scores]) -> Result<Evaluated> {
+        let mut train_s = 0.0;
+        let mut spent = Histogram::<u64>::new(3)?;
+        let mut at = Vec::new();
+        let mut out = vec![0.0; self.history.labels().len()];
+        for (minutes, persistence) in horizons.iter().zip(persistence) {
+            let scored = self.score(kind, *minutes)?;
+            train_s += scored.train_s;
+            let slots = self.from..self.history.slots();
+            for (moment, _) in rows(self.history, slots, self.history.horizon(*minutes)?).take(TIMED) {
+                let started = Instant::now();
+                scored.model.predict(moment, &mut out);
+                spent.saturating_record(started.elapsed().as_nanos() as u64);
+            }
+            at.push(AtHorizon::new(*minutes, &scored.scores, persistence));
+        }
+        let us = |quantile| spent.value_at_quantile(quantile) as f64 / 1000.0;
+        let (predict_us_p50, predict_us_p99) = (us(0.5), us(0.99));
+        Ok(Evaluated { name: kind.name(), train_s, predict_us_p50, predict_us_p99, horizons: at })
+    }
 }
 
 fn kinds(names: &[String]) -> Result<Vec<Kind>> {
@@ -194,7 +209,9 @@ fn read(options: &args::StationsEvaluate) -> Result<(History, usize)> {
     }
     let mut builder = Builder::default();
     let add = |builder: &mut Builder, path: &Path| -> Result<()> {
-        builder.read_csv(open(path)?).with_context(|| format!("cannot read {}", path.display()))
+        builder
+            .read_csv(open_gzipped(path, MAX_HISTORY)?)
+            .with_context(|| format!("cannot read {}", path.display()))
     };
     add(&mut builder, &options.train)?;
     let last = builder.last();
@@ -210,25 +227,13 @@ fn read(options: &args::StationsEvaluate) -> Result<(History, usize)> {
     ensure!(
         until < history.slots(),
         "nothing is later than {}, where training ends; give a later --test or an earlier --train-until",
-        time(&history, until)
+        output::rfc3339(history.time(until))
     );
     Ok((history, until))
-}
-
-fn open(path: &Path) -> Result<Box<dyn Read>> {
-    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    let zipped = path.extension().is_some_and(|end| end == "gz");
-    Ok(if zipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
 }
 
 fn slot(history: &History, text: &str) -> Result<usize> {
     let (at, _) = parse_time(text)
         .with_context(|| format!("`{text}` is no RFC 3339 time; write for example 2018-11-08T00:00:00Z"))?;
     history.slot(at).with_context(|| format!("the history does not cover {text}"))
-}
-
-fn time(history: &History, slot: usize) -> String {
-    let at = ::time::OffsetDateTime::from_unix_timestamp(history.time(slot)).ok();
-    let text = at.and_then(|at| at.format(&::time::format_description::well_known::Rfc3339).ok());
-    text.unwrap_or_else(|| format!("slot {slot}"))
 }

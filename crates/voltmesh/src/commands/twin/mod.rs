@@ -7,14 +7,14 @@ mod import;
 pub(crate) mod inject;
 mod simulate;
 
-use std::io::{Read, Seek as _, SeekFrom};
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use voltmesh_battery::{Cell, CellParams, Chemistry, log::Log};
 
-use super::read_text;
+use super::{open_gzipped, read_text};
 use crate::args::{ChemistryArg, Twin};
 use crate::{Outcome, output};
 
@@ -23,9 +23,6 @@ const MAX_PARAMS: usize = 4 << 20;
 
 /// Bytes of a log at most, decompressed: a year at 1 Hz.
 const MAX_LOG: u64 = 4 << 30;
-
-/// What every gzipped file begins with (RFC 1952, section 2.3.1).
-const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Runs the command.
 pub fn run(command: Twin) -> Result<Outcome> {
@@ -49,18 +46,9 @@ impl From<ChemistryArg> for Chemistry {
     }
 }
 
-/// Opens a file that may be gzipped, whatever its name; reads no more of it than a log may have.
+/// Opens a log, gzipped or not; reads no more of it than a log may have.
 fn open(path: &Path) -> Result<Box<dyn Read>> {
-    let unread = || format!("cannot read {}", path.display());
-    let mut file = std::fs::File::open(path).with_context(unread)?;
-    let mut magic = [0; 2];
-    let got = file.read(&mut magic).with_context(unread)?;
-    file.seek(SeekFrom::Start(0)).with_context(unread)?;
-    Ok(if magic[..got] == GZIP {
-        Box::new(flate2::read::MultiGzDecoder::new(file).take(MAX_LOG))
-    } else {
-        Box::new(file.take(MAX_LOG))
-    })
+    open_gzipped(path, MAX_LOG)
 }
 
 /// What a log is called.
