@@ -66,6 +66,20 @@ pub enum Error {
         /// What was given.
         given: String,
     },
+    /// A model that does not exist.
+    #[error("there is no model `{given}`; one of {known}, or all")]
+    NoModel {
+        /// What was given.
+        given: String,
+        /// Which there are.
+        known: String,
+    },
+    /// A file that holds no model that this program can use.
+    #[error("this is no model that can be used: {what}")]
+    File {
+        /// What is wrong, and what to do.
+        what: String,
+    },
     /// A horizon that the sampling interval cannot resolve.
     #[error(
         "a horizon of {minutes} min cannot be told from now: the history has one status every {step_s} s"

@@ -1,11 +1,14 @@
-//! Charging stations: what was observed of them, on one grid of time, whatever a network calls its statuses; who is
-//! coupled with whom; and how good a forecast was.
+//! Charging stations: what was observed of them, on one grid of time, whatever a network calls its statuses; forecasts of every
+//! status and how good they were; and which station to drive to.
+//!
+//! A [`History`] is what was observed. A [`features::Tracker`] goes through it slot by slot and never back, and gives each
+//! EVSE a row of features; [`models`] learn from such rows, and a [`Forecaster`] is a model with all it needs to be asked.
+//! [`evaluate`] scores several of them on the same rows; [`recommend`] turns forecasts into advice.
 //!
 //! **Invariants.** Nothing is filled in where nothing was observed for more than one sampling interval. A reading that is
-//! too old is unknown, not free. Nothing from outside makes it panic.
+//! too old is unknown, not free. A forecast made at a time depends on nothing later. Nothing from outside makes it panic.
 //!
-//! **Not yet here:** models better than the baselines, and recommendations. **Not here at all:** a clock, a file, a socket: a caller
-//! opens files and asks networks.
+//! **Not here:** a clock, a file, a socket: a caller opens files and asks networks.
 //!
 //! ```
 //! use voltmesh_stations::{History, Mapping, Meaning};
@@ -23,17 +26,26 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod calibrate;
+mod covariates;
 mod error;
 pub mod evaluate;
+pub mod features;
 pub mod feeds;
+pub mod forecaster;
 pub mod history;
 pub mod models;
 mod network;
 pub mod place;
+mod random;
+pub mod recommend;
+pub mod samples;
 mod status;
 mod table;
 
+pub use covariates::Covariates;
 pub use error::Error;
+pub use forecaster::Forecaster;
 pub use history::{Builder, History, Oddities, parse_time};
 pub use network::Network;
 pub use place::{Place, Places, Plug, Position, read_places};

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Place, Places};
 
 /// Chargers closer than this share a forecourt, in km.
@@ -20,7 +22,7 @@ const MAX_NEAR: usize = 16;
 pub const MAX_KINDS: usize = 16;
 
 /// Who is coupled with whom.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Network {
     /// Other connectors of the same charger, by EVSE.
     pub siblings: Vec<Vec<u32>>,
@@ -30,6 +32,8 @@ pub struct Network {
     pub near: Vec<Vec<(u32, f32)>>,
     /// The connector type, as an index, by EVSE.
     pub kind: Vec<u8>,
+    /// Rated power in kW, NaN where it is not known, by EVSE.
+    pub power_kw: Vec<f32>,
 }
 
 impl Network {
@@ -52,7 +56,9 @@ impl Network {
             let next = names.len().min(MAX_KINDS - 1) as u8;
             kind.push(*names.entry(place.connector.as_deref().unwrap_or_default()).or_insert(next));
         }
-        let mut network = Self { kind, ..Self::default() };
+        let power_kw =
+            evses.iter().map(|(_, place)| place.power_kw.map_or(f32::NAN, |kw| kw as f32)).collect();
+        let mut network = Self { kind, power_kw, ..Self::default() };
         network.siblings = vec![Vec::new(); evses.len()];
         for members in stations.values() {
             for member in members {
@@ -62,6 +68,13 @@ impl Network {
         }
         network.place(&evses);
         network
+    }
+
+    /// Whether there is one of each for every EVSE, and no kind too many.
+    pub(crate) fn is_sound(&self, evses: usize) -> bool {
+        let found =
+            [self.siblings.len(), self.pool.len(), self.near.len(), self.kind.len(), self.power_kw.len()];
+        found == [evses; 5] && self.kind.iter().all(|kind| usize::from(*kind) < MAX_KINDS)
     }
 
     fn place(&mut self, evses: &[(&str, &Place)]) {

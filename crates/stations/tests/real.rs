@@ -6,10 +6,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
-use voltmesh_stations::evaluate::evaluate;
+use voltmesh_stations::evaluate::score_models;
 use voltmesh_stations::feeds::{read_belib, read_irve, read_ocpi};
-use voltmesh_stations::models::{Baseline, Kind};
-use voltmesh_stations::{History, Mapping, Meaning, read_places};
+use voltmesh_stations::forecaster::{Held, School};
+use voltmesh_stations::{Covariates, Forecaster, History, Mapping, Meaning, read_places};
 
 /// The folder of the real data, or `None`, with a word about it.
 fn data() -> Option<PathBuf> {
@@ -85,31 +85,34 @@ fn the_schemas_examples_are_read() {
     }
 }
 
-/// Seven days to learn from, the rest to be scored on: what the baselines are worth against each other.
+/// Seven days to learn from, the rest to be scored on: what ours and the baselines are worth against each other.
 #[test]
-fn baselines_on_the_irish_network() {
+fn forecasts_of_the_irish_network() {
     let Some(folder) = data() else { return };
     let path = folder.join("ireland_2018/status_2018-11-01_to_10.csv.gz");
     let history = History::from_csv(open(&path), &Mapping::new()).unwrap();
-    let until = 7 * 288;
-    for minutes in [15, 120] {
-        let horizon = history.horizon(minutes).unwrap();
-        let [majority, persistence, climatology, markov] = Kind::ALL.map(|kind| {
-            let model = Baseline::train(kind, &history, 0..until, horizon).unwrap();
-            let scores = evaluate(&model, &history, until, until..history.slots(), horizon).unwrap();
+    let places = read_places(open(&folder.join("ireland_2018/evse.csv"))).unwrap();
+    let (until, none) = (7 * 288, Covariates::default());
+    let school = School::new(&history, &places, &none, 0..until, &[15, 120], &Held::Last).unwrap();
+    let kinds = ["majority", "persistence", "climatology", "markov", "lr", "ours"];
+    let models: Vec<Forecaster> =
+        kinds.iter().map(|name| school.train(name.parse().unwrap(), &mut |_| {}).unwrap()).collect();
+    // A day is enough to tell them apart.
+    let slots = until..until + 288;
+    let (scored, _) = score_models(&models, &history, &none, until, slots, &mut |_| {});
+    for horizon in 0..2 {
+        let [majority, persistence, climatology, markov, lr, ours] = [0, 1, 2, 3, 4, 5].map(|model| {
+            let s = &scored[model][horizon].as_ref().unwrap().scores;
             eprintln!(
-                "{minutes} min {}: weighted F1 {:.4}, macro F1 {:.4}, log loss {:.4}, ECE {:.4}",
-                kind.name(),
-                scores.weighted.f1,
-                scores.macro_mean.f1,
-                scores.log_loss,
-                scores.ece
+                "{}: weighted F1 {:.4}, macro F1 {:.4}, log loss {:.4}, ECE {:.4}",
+                kinds[model], s.weighted.f1, s.macro_mean.f1, s.log_loss, s.ece
             );
-            scores
+            s
         });
         assert!(markov.log_loss < persistence.log_loss && markov.log_loss < climatology.log_loss);
         assert!(climatology.log_loss < majority.log_loss);
-        assert!(persistence.macro_mean.f1 > majority.macro_mean.f1);
-        assert!(persistence.weighted.f1 > climatology.weighted.f1);
+        assert!(ours.log_loss < lr.log_loss && lr.log_loss < markov.log_loss);
+        assert!(ours.macro_mean.f1 > majority.macro_mean.f1);
+        assert!(ours.ece < 0.03, "{}", ours.ece);
     }
 }

@@ -139,6 +139,39 @@ pub fn bars(path: &Path, title: &str, y: Axis<'_>, bars: &[(String, f64)]) -> Re
     })
 }
 
+/// Draws a matrix of counts, `row × column` of the same names, each row shaded by its shares.
+pub fn matrix(path: &Path, title: &str, names: &[String], counts: &[u64]) -> Result<()> {
+    let size = names.len();
+    ensure!(size > 0 && counts.len() == size * size, "nothing to draw in {}", path.display());
+    draw(path, |root| {
+        root.draw(&Text::new(title.to_owned(), (24, 16), ("sans-serif", 20).into_font()))?;
+        let (left, top) = (150, 90);
+        let (wide, high) =
+            ((SIZE.0 as i32 - left - 24) / size as i32, (SIZE.1 as i32 - top - 24) / size as i32);
+        let style = |colour: &'static RGBColor, side| {
+            ("sans-serif", 15).into_font().color(colour).pos(Pos::new(side, VPos::Center))
+        };
+        for (row, name) in names.iter().enumerate() {
+            let y = top + row as i32 * high;
+            root.draw(&Text::new(name.clone(), (left - 10, y + high / 2), style(&BLACK, HPos::Right)))?;
+            let x = left + row as i32 * wide + wide / 2;
+            root.draw(&Text::new(name.clone(), (x, top - 16), style(&BLACK, HPos::Center)))?;
+            let sum: u64 = counts[row * size..][..size].iter().sum();
+            for (column, count) in counts[row * size..][..size].iter().enumerate() {
+                let share = *count as f64 / sum.max(1) as f64;
+                let x = left + column as i32 * wide;
+                let cell =
+                    Rectangle::new([(x, y), (x + wide - 2, y + high - 2)], COLOURS[0].mix(share).filled());
+                root.draw(&cell)?;
+                let colour = if share > 0.6 { &WHITE } else { &BLACK };
+                let text = format!("{} ({:.1} %)", short(*count as f64), share * 100.0);
+                root.draw(&Text::new(text, (x + wide / 2, y + high / 2), style(colour, HPos::Center)))?;
+            }
+        }
+        Ok(())
+    })
+}
+
 type Root<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 fn draw(path: &Path, paint: impl FnOnce(&Root<'_>) -> Result<(), Box<dyn std::error::Error>>) -> Result<()> {
@@ -269,5 +302,10 @@ mod tests {
         bars(&path, "Energy", Axis { label: "mJ", log: false }, &[("poa".to_owned(), 153.23)]).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.contains("153") && text.contains("poa") && text.contains("mJ"));
+
+        let path = folder.path().join("matrix.svg");
+        matrix(&path, "Confusion", &["free".to_owned(), "busy".to_owned()], &[3, 1, 0, 12_345]).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains("3 (75.0 %)") && text.contains("12.3 k (100.0 %)") && text.contains("busy"));
     }
 }

@@ -20,32 +20,54 @@ fn history(first_day: u32, days: u32) -> String {
 }
 
 fn evaluate(folder: &Path, more: &[&str]) -> Output {
+    stations(folder, &[&["evaluate", "--train", "train.csv"], more].concat())
+}
+
+fn stations(folder: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_voltmesh"))
-        .args(["stations", "evaluate", "--train", "train.csv"])
-        .args(more)
+        .arg("stations")
+        .args(args)
         .current_dir(folder)
         .output()
         .expect("the binary runs")
 }
 
 #[test]
-fn every_baseline_is_scored_at_every_horizon() {
+fn models_are_scored_at_every_horizon() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("train.csv"), history(1, 7)).expect("a file");
     std::fs::write(folder.path().join("test.csv"), history(8, 3)).expect("a file");
-    let output = evaluate(folder.path(), &["--test", "test.csv", "--horizons", "30,1440", "--json"]);
+    let output = evaluate(
+        folder.path(),
+        &[
+            "--test",
+            "test.csv",
+            "--models",
+            "majority,persistence,climatology,markov,lr,ours",
+            "--horizons",
+            "30,1440",
+            "--random-split",
+            "-o",
+            "figures",
+            "--json",
+        ],
+    );
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).expect("text");
     let found: Value = serde_json::from_str(text.lines().last().expect("a line")).expect("one object");
     let models = found["models"].as_array().expect("models");
     let names: Vec<&str> = models.iter().filter_map(|model| model["name"].as_str()).collect();
-    assert_eq!(names, ["majority", "persistence", "climatology", "markov"]);
+    assert_eq!(names, ["majority", "persistence", "climatology", "markov", "lr", "ours"]);
     for model in models {
         let horizons = model["horizons"].as_array().expect("horizons");
         assert_eq!(horizons.len(), 2, "{model}");
         // Three days of six EVSEs, less the horizon before and the horizon after.
         assert_eq!(horizons[0]["n"], 6 * (3 * 48 - 2), "{model}");
     }
+    for figure in ["f1.svg", "reliability.svg", "confusion_30.svg"] {
+        assert!(folder.path().join("figures").join(figure).is_file(), "{figure}");
+    }
+    assert_eq!(found["random_split"][0]["name"], "nearest in time", "{found}");
     // A day ahead, what is true every day is true again.
     assert_eq!(models[1]["horizons"][1]["accuracy"], 1.0, "{}", models[1]);
     assert_eq!(models[2]["horizons"][0]["accuracy"], 1.0, "{}", models[2]);
@@ -70,4 +92,68 @@ fn what_makes_no_sense_says_what_to_do() {
     check(&with(&["--meaning", "Occ=taken"]), "is no meaning of a status");
     check(&with(&["--score-from", "2018-11-02T00:00:00Z"]), "before training ends");
     check(&["--train-until", "soon"], "is no RFC 3339 time");
+}
+
+#[test]
+fn a_model_is_trained_once_and_asked_later() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("train.csv"), history(1, 7)).expect("a file");
+    std::fs::write(folder.path().join("later.csv"), history(8, 1)).expect("a file");
+    let json = |args: &[&str]| -> Value {
+        let output = stations(folder.path(), args);
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).expect("text");
+        serde_json::from_str(text.lines().last().expect("a line")).expect("one object")
+    };
+    let trained =
+        json(&["train", "--train", "train.csv", "--horizons", "30,60", "-o", "net.model", "--json"]);
+    assert_eq!((&trained["name"], &trained["evses"]), (&"ours".into(), &6.into()), "{trained}");
+    let asked =
+        ["predict", "--model", "net.model", "--history", "later.csv", "--id", "E3", "--minutes", "60"];
+    let found = json(&[&asked[..], &["--at", "2018-11-08T17:30:00Z", "--json"]].concat());
+    assert_eq!(found["at"], "2018-11-08T17:30:00Z", "{found}");
+    // In half an hour all of them are left every day.
+    let horizons = &found["forecasts"][0]["horizons"];
+    assert!(horizons[0]["usable"].as_f64().expect("a number") > 0.5, "{found}");
+    let refused = |args: &[&str], words: &str| {
+        let output = stations(folder.path(), args);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && text.contains(words), "{args:?}: {text}");
+    };
+    refused(&["predict", "--model", "train.csv"], "does not begin as a model");
+    refused(&["predict", "--model", "net.model", "--id", "E9"], "knows `E9`");
+    refused(&["predict", "--model", "net.model", "--minutes", "45"], "does not forecast 45 min ahead");
+    refused(&["train", "--train", "train.csv", "--model", "oracle", "-o", "x"], "there is no model `oracle`");
+}
+
+#[test]
+fn parquet_is_as_good_as_csv() {
+    use std::sync::Arc;
+
+    use arrow::array::{RecordBatch, StringArray, TimestampMillisecondArray};
+    use parquet::arrow::ArrowWriter;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = history(1, 5);
+    std::fs::write(folder.path().join("train.csv"), &text).expect("a file");
+    let rows: Vec<Vec<&str>> = text.lines().skip(1).map(|line| line.split(',').collect()).collect();
+    let column = |i: usize| Arc::new(rows.iter().map(|row| Some(row[i])).collect::<StringArray>());
+    let seconds = |text: &str| voltmesh_stations::parse_time(text).expect("a time").0;
+    let times = TimestampMillisecondArray::from_iter_values(rows.iter().map(|row| seconds(row[0]) * 1000));
+    let batch = RecordBatch::try_from_iter([
+        ("timestamp", Arc::new(times.with_timezone("UTC")) as _),
+        ("evse_id", column(1) as _),
+        ("status", column(2) as _),
+    ])
+    .expect("a batch");
+    let file = std::fs::File::create(folder.path().join("train.parquet")).expect("a file");
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), None).expect("a writer");
+    writer.write(&batch).expect("rows");
+    writer.close().expect("an end");
+    let found = ["train.csv", "train.parquet"].map(|train| {
+        let args = ["train", "--train", train, "--model", "markov", "--horizons", "30", "-o", "net.model"];
+        assert!(stations(folder.path(), &args).status.success(), "{train}");
+        std::fs::read(folder.path().join("net.model")).expect("a file")
+    });
+    assert!(found[0] == found[1]);
 }

@@ -135,6 +135,16 @@ fn class_scores(classes: usize, confusion: &[u64]) -> Vec<ClassScore> {
     (0..classes).map(of).collect()
 }
 
+/// Macro F1 of a confusion matrix, over the classes present in the truth.
+pub(crate) fn macro_f1(classes: usize, confusion: &[u64]) -> f64 {
+    average(&class_scores(classes, confusion), |class| f64::from(u8::from(class.support > 0))).f1
+}
+
+/// Weighted F1 of a confusion matrix.
+pub(crate) fn weighted_f1(classes: usize, confusion: &[u64]) -> f64 {
+    average(&class_scores(classes, confusion), |class| class.support as f64).f1
+}
+
 fn average(classes: &[ClassScore], weight: impl Fn(&ClassScore) -> f64) -> ClassScore {
     let sum = classes.iter().map(&weight).sum::<f64>().max(f64::MIN_POSITIVE);
     let mean =

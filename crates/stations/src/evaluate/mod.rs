@@ -1,13 +1,17 @@
 //! How good forecasts of a status are, in temporal order: trained before, scored after, one horizon between.
 
+mod days;
 mod metrics;
+mod random_split;
 
 use std::ops::Range;
 
+pub use days::{Interval, Scored, score_models};
 pub use metrics::{ClassScore, ECE_BINS, Scores, score};
+pub use random_split::{Lookup, random_split};
 
 use crate::History;
-use crate::models::{Model, Moment};
+use crate::models::Moment;
 
 /// Every forecast that can be made in `slots` and checked `horizon` slots later, with what came true: both the status now and
 /// the one then are in force, so nothing is scored that was not observed within a sampling interval.
@@ -23,26 +27,4 @@ pub fn rows(
             Some((Moment { evse, now, target }, truth))
         })
     })
-}
-
-/// Scores a model trained before `trained_until` on `slots`, with an embargo of one horizon: the first slot scored is at least
-/// one horizon after the last that training saw. The decision is the most probable label. `None` without rows.
-pub fn evaluate(
-    model: &impl Model,
-    history: &History,
-    trained_until: usize,
-    slots: Range<usize>,
-    horizon: usize,
-) -> Option<Scores> {
-    let classes = history.labels().len();
-    let (mut p, mut decided, mut truths, mut now) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut one = vec![0.0; classes];
-    for (moment, truth) in rows(history, slots.start.max(trained_until + horizon)..slots.end, horizon) {
-        model.predict(moment, &mut one);
-        decided.push(metrics::top(&one) as u8);
-        truths.push(truth as u8);
-        now.push(moment.now as u8);
-        p.extend_from_slice(&one);
-    }
-    score(classes, &p, &decided, &truths, &now)
 }

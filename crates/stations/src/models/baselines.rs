@@ -2,8 +2,11 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Model, Moment};
 use crate::evaluate::rows;
+use crate::samples::Seen;
 use crate::{Error, History};
 
 /// Hours of a day.
@@ -20,8 +23,8 @@ const ONCE: f64 = 0.5;
 const POWERS: [f64; 7] = [0.0, 0.05, 0.1, 0.2, 0.35, 0.6, 1.0];
 
 /// Which baseline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Baseline {
     /// How frequent each label is.
     Majority,
     /// As now. The probability is how often that came true; the rest is shared equally.
@@ -33,7 +36,7 @@ pub enum Kind {
     Markov,
 }
 
-impl Kind {
+impl Baseline {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Majority, Self::Persistence, Self::Climatology, Self::Markov];
 
@@ -49,9 +52,9 @@ impl Kind {
 }
 
 /// A baseline for one horizon, trained.
-#[derive(Debug, Clone)]
-pub struct Baseline {
-    kind: Kind,
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AtHorizon {
+    kind: Baseline,
     classes: usize,
     /// Label frequencies of the network.
     overall: Vec<f64>,
@@ -65,14 +68,19 @@ pub struct Baseline {
     step_s: i64,
 }
 
-impl Baseline {
+impl AtHorizon {
     /// Learns from the pairs of slots `horizon` apart that both lie in `train`.
     ///
     /// # Errors
     /// No such pair.
-    pub fn train(kind: Kind, history: &History, train: Range<usize>, horizon: usize) -> Result<Self, Error> {
+    pub fn train(
+        kind: Baseline,
+        history: &History,
+        train: Range<usize>,
+        horizon: usize,
+    ) -> Result<Self, Error> {
         let mut model = Self::learn(kind, history, train.clone(), horizon)?;
-        if kind == Kind::Markov {
+        if kind == Baseline::Markov {
             let middle = train.start + train.len() * 4 / 5;
             // Too little to hold anything back: transitions alone.
             model.power = match Self::learn(kind, history, train.start..middle, horizon) {
@@ -100,7 +108,7 @@ impl Baseline {
         losses.iter().min_by(|a, b| a.0.total_cmp(&b.0)).map_or(0.0, |(_, power)| *power)
     }
 
-    fn learn(kind: Kind, history: &History, train: Range<usize>, horizon: usize) -> Result<Self, Error> {
+    fn learn(kind: Baseline, history: &History, train: Range<usize>, horizon: usize) -> Result<Self, Error> {
         let (classes, evses) = (history.labels().len(), history.evses().len());
         let mut model = Self {
             kind,
@@ -159,22 +167,22 @@ fn normalise(p: &mut [f64]) {
     p.iter_mut().for_each(|p| *p /= sum);
 }
 
-impl Model for Baseline {
-    fn name(&self) -> &'static str {
-        self.kind.name()
-    }
-
-    fn predict(&self, moment: Moment, out: &mut [f32]) {
+impl AtHorizon {
+    /// Writes the probability of each label.
+    ///
+    /// # Panics
+    /// If `out` is not as long as there are labels.
+    pub fn predict(&self, moment: Moment, out: &mut [f32]) {
         assert_eq!(out.len(), self.classes, "one probability a label");
         let others = (1.0 - self.stays) / (self.classes.max(2) - 1) as f64;
         let climate = self.climate(moment);
         let mut p: Vec<f64> = (0..self.classes)
             .map(|k| match self.kind {
-                Kind::Majority => self.overall[k],
-                Kind::Persistence if k == moment.now => self.stays,
-                Kind::Persistence => others,
-                Kind::Climatology => climate[k],
-                Kind::Markov => {
+                Baseline::Majority => self.overall[k],
+                Baseline::Persistence if k == moment.now => self.stays,
+                Baseline::Persistence => others,
+                Baseline::Climatology => climate[k],
+                Baseline::Markov => {
                     self.moves[moment.now * self.classes + k]
                         * (climate[k] / self.overall[k]).powf(self.power)
                 }
@@ -182,6 +190,54 @@ impl Model for Baseline {
             .collect();
         normalise(&mut p);
         out.iter_mut().zip(&p).for_each(|(out, p)| *out = *p as f32);
+    }
+}
+
+/// A baseline for every horizon.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Baselines {
+    each: Vec<AtHorizon>,
+    /// In slots.
+    horizons: Vec<usize>,
+    start: i64,
+}
+
+impl Baselines {
+    /// Learns each horizon, in slots, from `train`.
+    ///
+    /// # Errors
+    /// As [`AtHorizon::train`].
+    pub fn train(
+        kind: Baseline,
+        history: &History,
+        train: &Range<usize>,
+        horizons: &[usize],
+    ) -> Result<Self, Error> {
+        let each = horizons.iter().map(|horizon| AtHorizon::train(kind, history, train.clone(), *horizon));
+        Ok(Self {
+            each: each.collect::<Result<_, _>>()?,
+            horizons: horizons.to_vec(),
+            start: history.time(0),
+        })
+    }
+
+    /// Whether a model that was read fits together.
+    pub fn is_sound(&self, classes: usize) -> bool {
+        let one = |at: &AtHorizon| {
+            let sizes = (at.overall.len(), at.moves.len(), at.climate.len() % (HOURS * classes));
+            at.classes == classes && at.step_s > 0 && sizes == (classes, classes * classes, 0)
+        };
+        self.each.len() == self.horizons.len() && self.each.iter().all(one)
+    }
+}
+
+impl Model for Baselines {
+    fn predict(&self, seen: Seen<'_>, out: &mut [f32]) {
+        let classes = out.len() / self.each.len().max(1);
+        for ((at, horizon), out) in self.each.iter().zip(&self.horizons).zip(out.chunks_mut(classes)) {
+            let slot = (seen.at - self.start).div_euclid(at.step_s).max(0) as usize;
+            at.predict(Moment { evse: seen.evse, now: seen.now, target: slot + horizon }, out);
+        }
     }
 }
 
@@ -203,8 +259,8 @@ mod tests {
         builder.build(&Mapping::new()).unwrap()
     }
 
-    fn forecasts(history: &History, kind: Kind) -> Vec<f32> {
-        let model = Baseline::train(kind, history, 0..7 * 48, 2).unwrap();
+    fn forecasts(history: &History, kind: Baseline) -> Vec<f32> {
+        let model = AtHorizon::train(kind, history, 0..7 * 48, 2).unwrap();
         let mut all = Vec::new();
         for target in 7 * 48..8 * 48 {
             for (evse, now) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
@@ -219,7 +275,7 @@ mod tests {
 
     #[test]
     fn the_future_cannot_leak() {
-        for kind in Kind::ALL {
+        for kind in Baseline::ALL {
             let (one, other) = (history(7, |_| true), history(7, |slot| slot % 3 == 0));
             assert_eq!(forecasts(&one, kind), forecasts(&other, kind), "{kind:?}");
         }
@@ -230,23 +286,23 @@ mod tests {
         let history = history(7, |_| true);
         let busy = history.labels().index("Occ").unwrap();
         let check = |kind, evse: &str, hour: usize, now, expected: std::ops::RangeInclusive<f32>| {
-            let model = Baseline::train(kind, &history, 0..7 * 48, 2).unwrap();
+            let model = AtHorizon::train(kind, &history, 0..7 * 48, 2).unwrap();
             let mut p = [0.0; 2];
             let evse = history.evse(evse).unwrap();
             model.predict(Moment { evse, now, target: 7 * 48 + hour * 2 }, &mut p);
             assert!(expected.contains(&p[busy]), "{kind:?} {evse} {hour}: {p:?}");
         };
-        check(Kind::Climatology, "day", 12, 1 - busy, 0.7..=1.0);
-        check(Kind::Climatology, "night", 12, busy, 0.0..=0.3);
-        check(Kind::Majority, "day", 12, busy, 0.4..=0.6);
-        check(Kind::Persistence, "day", 12, busy, 0.8..=1.0);
-        check(Kind::Markov, "day", 12, busy, 0.95..=1.0);
+        check(Baseline::Climatology, "day", 12, 1 - busy, 0.7..=1.0);
+        check(Baseline::Climatology, "night", 12, busy, 0.0..=0.3);
+        check(Baseline::Majority, "day", 12, busy, 0.4..=0.6);
+        check(Baseline::Persistence, "day", 12, busy, 0.8..=1.0);
+        check(Baseline::Markov, "day", 12, busy, 0.95..=1.0);
     }
 
     #[test]
     fn an_evse_that_training_did_not_see_has_the_networks_habits() {
         let history = history(7, |_| true);
-        let model = Baseline::train(Kind::Climatology, &history, 0..7 * 48, 2).unwrap();
+        let model = AtHorizon::train(Baseline::Climatology, &history, 0..7 * 48, 2).unwrap();
         let mut p = [0.0; 2];
         model.predict(Moment { evse: 99, now: 0, target: 400 }, &mut p);
         assert!((p[0] - 0.5).abs() < 0.01, "{p:?}");
@@ -255,7 +311,7 @@ mod tests {
     #[test]
     fn too_short_a_training_is_an_error() {
         let history = history(7, |_| true);
-        let error = Baseline::train(Kind::Markov, &history, 0..2, 2).unwrap_err();
+        let error = AtHorizon::train(Baseline::Markov, &history, 0..2, 2).unwrap_err();
         assert!(error.to_string().contains("give more days"), "{error}");
     }
 }

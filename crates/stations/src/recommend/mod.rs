@@ -1,0 +1,139 @@
+//! Which station a driver should go to: drive, wait and charge in minutes, with what can go wrong priced in minutes too.
+//!
+//! A **station** is what is ranked: the chargers within 150 m of each other. A **charger** is what shares a station id in
+//! the list of places, or else an EVSE id up to its last `*` or `/`; its connectors are its EVSEs.
+//!
+//! **How likely a plug is free on arrival.** Connectors of one charger go together: the charger is as likely free as the
+//! likeliest of its compatible EVSEs, which is exact if one never frees without the other and too low otherwise. Chargers
+//! of one station are independent, which is too high where all of them fill at the same hour. Of the chargers that are
+//! free, each reservation in force takes one plug.
+//!
+//! **Not here:** routes (a caller may put measured ones into [`Roads`]), forecasts ([`Outlook`] is asked for them), and
+//! who asked: a [`Reservations`] has places and times only.
+
+mod charge;
+mod odds;
+mod rank;
+pub mod replay;
+mod request;
+mod stations;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+pub use charge::Charging;
+pub use odds::Reservations;
+pub use rank::{Candidate, Circumstances, Excluded, Ranking, Recommended, Recommender};
+pub use request::{Request, RequestError};
+pub use stations::{Charger, Station, Stations, Unfit, Usable};
+
+use crate::{Forecaster, Meaning, Position};
+
+/// What is expected of each EVSE, by its index in the network that the stations were made of.
+pub trait Outlook {
+    /// P(one can plug in) so many minutes from now.
+    fn usable(&self, evse: usize, minutes: f64) -> f64;
+    /// P(one can plug in beside so many others that no status shows yet); no more than [`Outlook::usable`]. An EVSE has one plug,
+    /// unless an implementation knows better.
+    fn usable_beside(&self, evse: usize, minutes: f64, others: usize) -> f64 {
+        if others == 0 { self.usable(evse, minutes) } else { 0.0 }
+    }
+    /// Share of the last days that it was out of order.
+    fn faulty(&self, evse: usize) -> f64;
+    /// Age of its newest status, in s; `None` if there never was one.
+    fn age_s(&self, evse: usize) -> Option<i64>;
+    /// How long it stays busy once it is, in minutes.
+    fn busy_min(&self, evse: usize) -> f64;
+}
+
+impl Outlook for Forecaster {
+    fn usable(&self, evse: usize, minutes: f64) -> f64 {
+        Self::usable(self, evse, minutes)
+    }
+
+    fn usable_beside(&self, evse: usize, minutes: f64, others: usize) -> f64 {
+        let forecast = self.forecast(evse);
+        beside(self, evse, forecast.as_deref(), others) * Self::usable(self, evse, minutes)
+    }
+
+    fn faulty(&self, evse: usize) -> f64 {
+        Self::faulty(self, evse)
+    }
+
+    fn age_s(&self, evse: usize) -> Option<i64> {
+        Self::age_s(self, evse)
+    }
+
+    fn busy_min(&self, evse: usize) -> f64 {
+        Self::busy_min(self, evse)
+    }
+}
+
+/// P(one can plug in beside so many others | one can plug in). An EVSE that was seen partly taken has two plugs: the chance
+/// that both are free, if one is, is that of the shortest horizon of a `forecast`; one half where there is none.
+pub fn beside(model: &Forecaster, evse: usize, forecast: Option<&[f32]>, others: usize) -> f64 {
+    let meanings = model.labels().meanings();
+    let seen = model.tracker().evses.get(evse).map_or(&[][..], |state| &state.seen);
+    let two =
+        seen.iter().zip(meanings).any(|(at, meaning)| *at > i64::MIN && *meaning == Meaning::PartlyFree);
+    match others {
+        0 => 1.0,
+        1 if two => forecast.map_or(0.5, |p| {
+            let sum = |wanted: fn(Meaning) -> bool| {
+                meanings
+                    .iter()
+                    .zip(p)
+                    .filter(|(meaning, _)| wanted(**meaning))
+                    .map(|(_, p)| f64::from(*p))
+                    .sum::<f64>()
+            };
+            let usable = sum(Meaning::usable);
+            if usable > 0.0 {
+                (sum(|meaning| meaning == Meaning::Free) / usable).clamp(0.0, 1.0)
+            } else {
+                0.0
+            }
+        }),
+        _ => 0.0,
+    }
+}
+
+/// How far and how long a drive is: estimated from the straight line, or as a router measured it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Roads {
+    /// Kilometres of road per kilometre of straight line; at least 1, default 1.3.
+    pub detour_factor: f64,
+    /// Mean speed in km/h, default 45.
+    pub speed_kmh: f64,
+    /// Kilometres and minutes to a station from where the driver is, by its id; `None`: no road leads there.
+    pub measured: BTreeMap<String, Option<(f64, f64)>>,
+}
+
+impl Default for Roads {
+    fn default() -> Self {
+        Self { detour_factor: 1.3, speed_kmh: 45.0, measured: BTreeMap::new() }
+    }
+}
+
+impl Roads {
+    /// Kilometres and minutes, estimated. A factor below 1 counts as 1, a speed below 1 km/h as that.
+    pub fn between(&self, from: Position, to: Position) -> (f64, f64) {
+        // f64::max also drops what is no number.
+        let km = from.distance_km(to) * self.detour_factor.max(1.0);
+        (km, km / self.speed_kmh.max(1.0) * 60.0)
+    }
+
+    /// Kilometres and minutes to a station; `None` if no road leads there.
+    pub fn to(&self, from: Position, station: &Station) -> Option<(f64, f64)> {
+        let sane = |(km, min): &(f64, f64)| [*km, *min].iter().all(|x| x.is_finite() && *x >= 0.0);
+        match self.measured.get(&station.id) {
+            Some(None) => None,
+            Some(Some(measured)) if sane(measured) => Some(*measured),
+            _ => Some(self.between(from, station.position)),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! `voltmesh stations recommend`
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+use voltmesh_stations::Places;
+use voltmesh_stations::recommend::{Circumstances, Ranking, Recommender, Request, Reservations, Roads};
+
+use super::input;
+use crate::{args, output};
+
+/// Ranks stations.
+pub fn run(options: &args::StationsRecommend) -> Result<()> {
+    let mut model = input::model(&options.model)?;
+    let mapping = input::mapping(&options.input.meaning)?;
+    let (places, covariates) = (input::places(&options.input)?, input::covariates(&options.input)?);
+    let listed: Vec<_> = places.keys().map(|id| id.as_str().into()).collect();
+    model.meet(&listed, &places);
+    if let Some(path) = &options.history {
+        let history = input::history(path, &mapping)?;
+        if input::catch_up(&mut model, &history, &covariates, &places, &mapping, None) == 0 {
+            output::note(&format!("nothing in {} is later than what the model has seen", path.display()));
+        }
+    }
+    let now = model.tracker().at.context("the model has seen nothing; give --history")?;
+    let request = request(options, now)?;
+    request.check()?;
+    let known = merged(&model.tracker().places, places);
+    let mut recommender = Recommender::new(model.tracker().ids.iter().map(|id| &**id), &known);
+    let roads = roads(options, &recommender, &request)?;
+    let here = Circumstances {
+        now,
+        outlook: &model,
+        roads: &roads,
+        reservations: &Reservations::default(),
+        avoid: &[],
+    };
+    let ranking = recommender.rank(&request, here)?;
+    if options.json {
+        let (stations, excluded) = (&ranking.stations, &ranking.excluded);
+        return output::json(
+            &json!({ "at": output::rfc3339(now), "stations": stations, "excluded": excluded }),
+        );
+    }
+    print(&ranking, now);
+    Ok(())
+}
+
+/// What a model knows of places, and what a list says now.
+pub(super) fn merged(known: &Places, listed: Places) -> Places {
+    let mut places = known.clone();
+    places.extend(listed);
+    places
+}
+
+fn request(options: &args::StationsRecommend, now: i64) -> Result<Request> {
+    let arrive_by = options.arrive_by.as_deref().map(input::seconds).transpose()?;
+    Ok(Request {
+        target_soc: options.target_soc,
+        reserve_soc: options.reserve_soc,
+        max_dc_kw: options.max_dc_kw,
+        max_ac_kw: options.max_ac_kw,
+        consumption_kwh_km: options.consumption_kwh_km,
+        battery_c: options.temperature_c,
+        ambient_c: options.temperature_c,
+        arrive_within_min: arrive_by.map(|by| (by - now) as f64 / 60.0),
+        max_price_kwh: options.max_price,
+        operators: options.operators.clone(),
+        price_per_hour: options.price_per_hour,
+        waste_min: options.waste_min,
+        top: options.top,
+        ..Request::new(options.at, options.soc, options.capacity_kwh, options.plugs.clone())
+    })
+}
+
+fn print(ranking: &Ranking, now: i64) {
+    let left_out = ranking.excluded;
+    output::note(&format!(
+        "at {}; left out: {} out of reach, {} without a plug that fits, {} of other operators, {} too expensive, \
+         {} too late, {} too cold, {} farther than those looked at, {} without a position",
+        output::rfc3339(now),
+        left_out.unreachable,
+        left_out.plug,
+        left_out.operator,
+        left_out.price,
+        left_out.too_late,
+        left_out.too_cold,
+        left_out.too_many,
+        left_out.unplaced
+    ));
+    if ranking.stations.is_empty() {
+        output::line("no station suits this request");
+        return;
+    }
+    let header = ["station", "km", "drive min", "free", "wait min", "charge min", "total min", "price", "kW"];
+    let row = |entry: &voltmesh_stations::recommend::Recommended| {
+        vec![
+            entry.station.clone(),
+            format!("{:.1}", entry.drive_km),
+            format!("{:.0}", entry.drive_min),
+            format!("{:.0} %", entry.p_free * 100.0),
+            format!("{:.0}", entry.wait_min),
+            format!("{:.0}", entry.charge_min),
+            format!("{:.0}", entry.total_min),
+            entry.price.map_or("–".to_owned(), |price| format!("{price:.2}")),
+            format!("{:.0}", entry.power_kw),
+        ]
+    };
+    output::table(&header, &ranking.stations.iter().map(row).collect::<Vec<_>>());
+    for entry in &ranking.stations {
+        output::line(format!("{}: {}", entry.station, entry.why));
+    }
+}
+
+fn roads(options: &args::StationsRecommend, _recommender: &Recommender, _request: &Request) -> Result<Roads> {
+    anyhow::ensure!(options.osrm.is_none(), "no router is asked yet; leave out --osrm");
+    Ok(Roads::default())
+}

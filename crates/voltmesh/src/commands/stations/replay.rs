@@ -1,0 +1,163 @@
+//! `voltmesh stations replay`
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::json;
+use voltmesh_stations::recommend::Outlook;
+use voltmesh_stations::recommend::replay::{Outlooks, Policy, Setting, replay};
+use voltmesh_stations::{Forecaster, History, Mapping};
+
+use super::recommend::merged;
+use super::{bar, input, show};
+use crate::{args, output};
+
+/// Unless told otherwise, drivers start so long after the history begins, in s: a day says at which hours they come.
+const LEAD_S: i64 = 86_400;
+
+/// Replays.
+pub fn run(options: &args::StationsReplay) -> Result<()> {
+    let mut model = input::model(&options.model)?;
+    let mapping = input::mapping(&options.input.meaning)?;
+    let (places, covariates) = (input::places(&options.input)?, input::covariates(&options.input)?);
+    let history = input::history(&options.history, &mapping)?;
+    let trained = model.trained().1;
+    let from = match &options.from {
+        Some(text) => input::slot(&history, text)?,
+        None => {
+            let at = (history.time(0) + LEAD_S).max(trained);
+            history.slot(at).with_context(|| {
+                format!(
+                    "nothing of the history is later than {}; give a longer one or --from",
+                    output::rfc3339(at)
+                )
+            })?
+        }
+    };
+    let at = history.time(from);
+    ensure!(
+        at >= trained,
+        "the model was trained until {}; it would know the future of drivers from {} on",
+        output::rfc3339(trained),
+        output::rfc3339(at)
+    );
+    input::catch_up(&mut model, &history, &covariates, &places, &mapping, Some(at - history.step_s()));
+    let places = merged(&model.tracker().places, places);
+    let known: std::collections::BTreeMap<&str, usize> =
+        model.tracker().ids.iter().enumerate().map(|(index, id)| (&**id, index)).collect();
+    let index = history.evses().iter().map(|id| known.get(&**id).copied()).collect();
+    let setting = Setting {
+        drivers_per_hour: options.drivers_per_hour,
+        seed: options.seed,
+        waste_min: options.waste_min,
+        reservations: !options.no_reservations,
+        ..Setting::new(from..history.slots())
+    };
+    let progress = bar("replay".to_owned());
+    let mut ahead = Ahead {
+        history: &history,
+        mapping: &mapping,
+        now: Now { index, forecasts: Vec::new(), model },
+        moved: &|slot| show(&progress, (slot - from) as f64 / (history.slots() - from) as f64),
+    };
+    let found = replay(&history, &places, &setting, &mut ahead);
+    progress.finish_and_clear();
+    ensure!(
+        found.drivers > 0,
+        "nobody departs: no EVSE has a position (give --evse), or less than two hours were observed after {}",
+        output::rfc3339(at)
+    );
+    if options.json {
+        let (fewer, longer) = (found.fewer_wasted(), found.longer_min());
+        return output::json(&json!({
+            "from": output::rfc3339(at),
+            "until": output::rfc3339(history.time(history.slots())),
+            "seed": options.seed,
+            "waste_min": options.waste_min,
+            "reservations": setting.reservations,
+            "drivers": found.drivers,
+            "policies": found.policies,
+            "fewer_wasted": fewer,
+            "longer_min": longer,
+        }));
+    }
+    let header =
+        ["policy", "drivers", "wasted first", "wasted", "wait min", "drive min", "detour min", "gave up"];
+    let row = |tally: &voltmesh_stations::recommend::replay::Tally| {
+        let name = match tally.policy {
+            Policy::Nearest => "nearest",
+            Policy::NearestFreeNow => "nearest free now",
+            Policy::Ours => "ours",
+        };
+        vec![
+            name.to_owned(),
+            found.drivers.to_string(),
+            format!("{} ({:.1} %)", tally.wasted_first, tally.wasted_first_share * 100.0),
+            tally.wasted.to_string(),
+            format!("{:.2}", tally.wait_min),
+            format!("{:.2}", tally.drive_min),
+            format!("{:.2}", tally.detour_min),
+            tally.gave_up.to_string(),
+        ]
+    };
+    output::table(&header, &found.policies.iter().map(row).collect::<Vec<_>>());
+    if let (Some(fewer), Some(longer)) = (found.fewer_wasted(), found.longer_min()) {
+        output::line(format!(
+            "ours against nearest free now: {:.1} % fewer wasted arrivals, {longer:.2} min longer to the first station",
+            fewer * 100.0
+        ));
+    }
+    Ok(())
+}
+
+/// A model that is led through a history.
+struct Ahead<'a> {
+    history: &'a History,
+    mapping: &'a Mapping,
+    now: Now,
+    moved: &'a dyn Fn(usize),
+}
+
+/// A model's forecasts at a slot, each made once; EVSEs as the history counts them.
+struct Now {
+    /// The model's index by the history's.
+    index: Vec<Option<usize>>,
+    forecasts: Vec<Option<Vec<f32>>>,
+    model: Forecaster,
+}
+
+impl Outlooks for Ahead<'_> {
+    fn at(&mut self, slot: usize) -> &dyn Outlook {
+        let names = self.history.labels().names();
+        let evses = self.history.evses().iter().enumerate();
+        let reading = |(evse, id): (usize, &std::sync::Arc<str>)| {
+            let label = self.history.observed(slot, evse)?;
+            Some((id.to_string(), names[label].clone()))
+        };
+        let readings: Vec<(String, String)> = evses.filter_map(reading).collect();
+        self.now.model.observe(self.history.time(slot), &readings, self.mapping);
+        self.now.forecasts = self.now.model.forecast_all();
+        (self.moved)(slot);
+        &self.now
+    }
+}
+
+impl Outlook for Now {
+    fn usable(&self, evse: usize, minutes: f64) -> f64 {
+        let Some(evse) = self.index.get(evse).copied().flatten() else { return 0.0 };
+        match self.forecasts.get(evse).and_then(Option::as_ref) {
+            Some(p) => self.model.usable_of(evse, p, minutes),
+            None => self.model.usable(evse, minutes),
+        }
+    }
+
+    fn faulty(&self, evse: usize) -> f64 {
+        self.index.get(evse).copied().flatten().map_or(0.0, |evse| self.model.faulty(evse))
+    }
+
+    fn age_s(&self, evse: usize) -> Option<i64> {
+        self.index.get(evse).copied().flatten().and_then(|evse| self.model.age_s(evse))
+    }
+
+    fn busy_min(&self, evse: usize) -> f64 {
+        self.index.get(evse).copied().flatten().map_or(f64::NAN, |evse| self.model.busy_min(evse))
+    }
+}
