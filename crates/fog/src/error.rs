@@ -43,6 +43,21 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The model or the list of places cannot be used: train or fetch it again.
+    #[error("{path}")]
+    Stations {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: voltmesh_stations::Error,
+    },
+    /// The routing service gives no distances now: estimate them.
+    #[error("the routing service {what}")]
+    Routing {
+        /// What it did.
+        what: String,
+    },
     /// The node has stopped by itself: the log says more.
     #[error("the fog node has stopped: {why}")]
     Stopped {

@@ -2,7 +2,8 @@
 //!
 //! A fog node takes batches from vehicles and samples from foreign clients over mutual TLS, checks them, makes them
 //! durable, and only then acknowledges; it anchors them in the ledger, of which it is an authority, gives vehicles
-//! their receipts, and forwards everything to the cloud until the cloud's signed notice says that it is archived.
+//! their receipts, and forwards everything to the cloud until the cloud's signed notice says that it is archived. Where it has
+//! a feed of charging stations ([`stations`]), it forecasts them and says where to charge.
 //!
 //! **Invariant.** Nothing is acknowledged before it is durable (foreign records: on two nodes), and nothing that is
 //! acknowledged is forgotten before it is archived. What is rejected for good is kept in a quarantine with the reason.
@@ -26,10 +27,13 @@
 pub mod answers;
 pub mod config;
 pub mod ingest;
+pub mod osrm;
+pub mod stations;
 
 mod error;
 mod run;
 
 pub use config::Config;
 pub use error::Error;
+pub use osrm::Osrm;
 pub use run::{Addresses, Fog, own_opening, run};

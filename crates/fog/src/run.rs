@@ -9,6 +9,7 @@ mod http;
 mod hub;
 mod latency;
 mod policy;
+mod stations;
 mod uplink;
 mod workers;
 
@@ -150,6 +151,7 @@ impl Fog {
         let tls = credentials.server_config(&revoked)?;
         let (server, events) =
             Server::bind(config.listen.mqtt, tls, revoked, Arc::new(policy::Topics), server_settings).await?;
+        let stations = stations(&config).await?;
         let board = Arc::new(Mutex::new(Status::new(StatusRole::Fog, fog.to_string())));
         let shared = http::Shared {
             board: board.clone(),
@@ -162,6 +164,7 @@ impl Fog {
             followers: Arc::new(Semaphore::new(http::Shared::FOLLOWERS)),
             checkpoint: Arc::new(Semaphore::new(1)),
             replay: tokio::sync::Mutex::default(),
+            stations,
         };
         let http = http::serve(config.listen.http, shared).await?;
         let addresses = Addresses { mqtt: server.address(), http };
@@ -233,6 +236,16 @@ impl Fog {
         self.node.stop().await;
         Ok(())
     }
+}
+
+/// Reads the model, if one is configured, and begins to follow the feed.
+async fn stations(config: &Config) -> Result<Option<Arc<stations::Service>>, Error> {
+    let Some(config) = config.stations.clone() else { return Ok(None) };
+    let opened = tokio::task::spawn_blocking(move || stations::Service::open(&config).map(|it| (it, config)));
+    let (service, config) = opened.await.map_err(|error| Error::Stopped { why: error.to_string() })??;
+    let service = Arc::new(service);
+    tokio::spawn(service.clone().follow(config));
+    Ok(Some(service))
 }
 
 async fn termination() {

@@ -25,7 +25,7 @@ fn history(days: usize, changed: usize, seed: u64) -> History {
         let hour = slot % DAY / 2;
         for evse in 0..8u64 {
             let regular = (8..18).contains(&hour) == (evse < 4);
-            let odd = (slot as u64 * 7 + evse * 3) % 11 == 0;
+            let odd = (slot as u64 * 7 + evse * 3).is_multiple_of(11);
             let status = if slot >= changed {
                 ["Available", "Occ", "OOS"][any(3) as usize]
             } else if evse == 7 && slot % 97 < 9 {
@@ -35,10 +35,12 @@ fn history(days: usize, changed: usize, seed: u64) -> History {
             } else {
                 "Available"
             };
-            builder.push(slot as i64 * 1800, &format!("S{}*{}", evse / 2, evse % 2), status).unwrap();
+            builder
+                .push(slot as i64 * 1800, &format!("S{}*{}", evse / 2, evse % 2), status)
+                .expect("made right");
         }
     }
-    builder.build(&Mapping::new()).unwrap()
+    builder.build(&Mapping::new()).expect("made right")
 }
 
 fn places() -> Places {
@@ -46,13 +48,14 @@ fn places() -> Places {
     for evse in 0..8 {
         text += &format!("S{}*{},ccs,53.{},-6.2,50\n", evse / 2, evse % 2, 30 + evse / 2);
     }
-    read_places(text.as_bytes()).unwrap()
+    read_places(text.as_bytes()).expect("made right")
 }
 
 fn train(history: &History, kind: Kind) -> Forecaster {
     let none = Covariates::default();
-    let school = School::new(history, &places(), &none, 0..UNTIL, &HORIZONS, &Held::Last).unwrap();
-    school.train(kind, &mut |_| {}).unwrap()
+    let school =
+        School::new(history, &places(), &none, 0..UNTIL, &HORIZONS, &Held::Last).expect("made right");
+    school.train(kind, &mut |_| {}).expect("made right")
 }
 
 /// Forecasts of all EVSEs, made at each slot from the end of training up to `slot`.

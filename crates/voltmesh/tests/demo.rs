@@ -34,6 +34,10 @@ fn a_killed_vehicle_fog_node_and_cloud_lose_and_double_nothing() {
     assert_eq!(report["faults"].as_array().unwrap().len(), 6);
     assert!(report["anchor_latency_ms"]["p50"].as_f64().unwrap() > 0.0);
     assert!(report["bytes_per_record"].as_f64().unwrap() > 0.0);
+    // The fog node that was killed forecasts charging stations again.
+    assert_eq!(report["stations"]["forecasts"], 36, "{report}");
+    assert!(report["stations"]["recommend_top"].as_str().is_some_and(|top| top.starts_with('S')), "{report}");
+    assert!(report["stations"]["p99_us"].as_u64().unwrap() > 0, "{report}");
 }
 
 #[test]

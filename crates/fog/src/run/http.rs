@@ -7,6 +7,7 @@ mod chain;
 mod checkpoint;
 mod decree;
 mod follow;
+mod stations;
 
 use std::{
     fmt::Write as _,
@@ -31,13 +32,14 @@ use voltmesh_control::{Opening, Status, commitment};
 use voltmesh_ledger::{Genesis, RegistryTx, Transaction, Trust};
 use voltmesh_telemetry::VehicleId;
 
+use super::stations::Service;
 use crate::{Error, answers::Names};
 
 /// Largest registry transaction: 256 actions of 65 bytes and 16 signatures, with room.
 const MAX_TX_BYTES: usize = 64 * 1024;
 
 /// Counters that may fall.
-const GAUGES: [&str; 16] = [
+const GAUGES: [&str; 22] = [
     "height",
     "oldest_height",
     "epoch",
@@ -54,6 +56,12 @@ const GAUGES: [&str; 16] = [
     "forward_queue",
     "anchor_queue",
     "disk_free_bytes",
+    "resident_bytes",
+    "stations_evses",
+    "stations_reservations",
+    "stations_model_bytes",
+    "stations_forecaster_bytes",
+    "stations_snapshot_age_s",
 ];
 
 /// What the handlers share.
@@ -78,6 +86,8 @@ pub struct Shared {
     pub checkpoint: Arc<Semaphore>,
     /// Whoever asks something that executes blocks again holds this meanwhile.
     pub replay: tokio::sync::Mutex<()>,
+    /// Forecasts of charging stations, if the node is to make any.
+    pub stations: Option<Arc<Service>>,
 }
 
 impl Shared {
@@ -90,6 +100,7 @@ pub async fn serve(address: SocketAddr, shared: Shared) -> Result<SocketAddr, Er
     let listening = |source| Error::Listen { what: "HTTP", address, source };
     let listener = tokio::net::TcpListener::bind(address).await.map_err(listening)?;
     let address = listener.local_addr().map_err(listening)?;
+    let charging = stations::router(shared.stations.clone());
     let app = Router::new()
         .route("/status", get(status))
         .route("/metrics", get(metrics))
@@ -107,7 +118,8 @@ pub async fn serve(address: SocketAddr, shared: Shared) -> Result<SocketAddr, Er
         .route("/chain/trust", get(chain_trust))
         .route("/chain/opening", get(chain_opening))
         .layer(DefaultBodyLimit::max(MAX_TX_BYTES))
-        .with_state(Arc::new(shared));
+        .with_state(Arc::new(shared))
+        .merge(charging);
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, app).await {
             tracing::error!(%error, "the HTTP interface has ended");
@@ -119,7 +131,14 @@ pub async fn serve(address: SocketAddr, shared: Shared) -> Result<SocketAddr, Er
 type Asked = State<Arc<Shared>>;
 
 fn board(shared: &Shared) -> Status {
-    shared.board.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    let mut status = shared.board.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    if let Some(stations) = &shared.stations {
+        stations::report(stations, &mut status);
+    }
+    if let Some(bytes) = super::stations::resident_bytes() {
+        status.counters.insert("resident_bytes".to_owned(), bytes);
+    }
+    status
 }
 
 fn refuse(status: StatusCode, why: impl std::fmt::Display) -> Response {

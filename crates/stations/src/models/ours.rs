@@ -80,9 +80,9 @@ impl Ours {
             self.shares.fill(share);
             losses(held, |seen, out| self.predict(seen, out))
         });
-        for horizon in 0..self.shares.len() {
+        for (horizon, share) in self.shares.iter_mut().enumerate() {
             let best = (0..SHARES.len()).min_by(|a, b| tried[*a][horizon].total_cmp(&tried[*b][horizon]));
-            self.shares[horizon] = SHARES[best.unwrap_or(0)];
+            *share = SHARES[best.unwrap_or(0)];
         }
     }
 

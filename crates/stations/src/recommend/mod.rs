@@ -11,6 +11,7 @@
 //! **Not here:** routes (a caller may put measured ones into [`Roads`]), forecasts ([`Outlook`] is asked for them), and
 //! who asked: a [`Reservations`] has places and times only.
 
+mod answer;
 mod charge;
 mod odds;
 mod rank;
@@ -25,9 +26,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+pub use answer::{Excluded, Ranking, Recommended};
 pub use charge::Charging;
 pub use odds::Reservations;
-pub use rank::{Candidate, Circumstances, Excluded, Ranking, Recommended, Recommender};
+pub use rank::{Candidate, Circumstances, Recommender};
 pub use request::{Request, RequestError};
 pub use stations::{Charger, Station, Stations, Unfit, Usable};
 

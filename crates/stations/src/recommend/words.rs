@@ -1,7 +1,7 @@
 //! A recommendation in words.
 
 use super::Request;
-use super::rank::Recommended;
+use super::answer::Recommended;
 use super::stations::Usable;
 use crate::Plug;
 

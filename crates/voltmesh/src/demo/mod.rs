@@ -3,6 +3,7 @@
 mod check;
 pub mod fault;
 mod report;
+mod stations;
 mod tamper;
 mod view;
 mod watch;
@@ -77,6 +78,7 @@ impl Run {
             Size { fogs, vehicles, cloud: true, epoch_length: EPOCH_LENGTH, election: options.election };
         let program = std::env::current_exe().context("where this program is")?;
         let site = Site::prepare(&program, dir, size, true).await?;
+        stations::prepare(&site.deployment).context("the charging stations of the demo")?;
         let recordings = recordings(&options)?;
         let mut edges = Vec::new();
         for (n, port) in (1..=vehicles).zip(free_ports(vehicles)?) {
@@ -288,9 +290,22 @@ impl Run {
         check::archive(&self.site.archive()?, &self.current_trust().await?, expected, &mut report).await?;
         report.spooled = self.watch.sum("edge-", "spooled").max(report.archived);
         report.received = self.watch.sum("edge-", "received").max(report.archived);
+        self.ask_for_stations(&mut report).await;
         report.records_per_s = report.archived as f64 / elapsed.as_secs_f64();
         report.judge();
         Ok(report)
+    }
+
+    /// Asks the fog node that has charging stations, unless a fault keeps it away.
+    async fn ask_for_stations(&mut self, report: &mut Report) {
+        let fog = &mut self.site.fogs[stations::FOG - 1];
+        if !fog.is_up() {
+            return;
+        }
+        match stations::ask(&self.site.http, fog.http).await {
+            Ok(line) => report.stations = Some(line),
+            Err(error) => report.problems.push(format!("charging stations: {error:#}")),
+        }
     }
 
     /// What each process said last, for an error message.

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::stations::StationsLine;
 use crate::output::{self, row};
 
 /// Percentiles in milliseconds.
@@ -76,6 +77,8 @@ pub struct Report {
     pub height: u64,
     /// What each vehicle's twin said beside its newest archived batch.
     pub twins: Vec<TwinLine>,
+    /// What a fog node said of charging stations; none if a fault kept it away at the end.
+    pub stations: Option<StationsLine>,
     /// Faults that happened, with their times.
     pub faults: Vec<String>,
     /// What is wrong; empty if all is well.
@@ -155,6 +158,15 @@ impl Report {
                     _ => format!("{}: its twin has no estimate", twin.vehicle),
                 },
             );
+        }
+        if let Some(stations) = &self.stations {
+            output::line(format!(
+                "charging stations: {} EVSEs forecast; a driver is sent to {}, where a plug is free with {:.0} %; answers within {:.1} ms (p99)",
+                stations.forecasts,
+                stations.recommend_top,
+                100.0 * stations.p_free,
+                stations.p99_us as f64 / 1000.0,
+            ));
         }
         if self.is_good() {
             output::line(format!(

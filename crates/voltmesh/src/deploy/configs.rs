@@ -151,6 +151,36 @@ impl Deployment {
         self.write(&name, "fog.toml", &text)
     }
 
+    /// Gives a fog node, counted from 1, whose configuration is written, charging stations to forecast: a model, a list of places
+    /// and a feed, which it plays so many times faster than it happened.
+    pub fn add_stations(
+        &self,
+        n: usize,
+        model: &[u8],
+        places: &str,
+        feed: &str,
+        replay_speed: f64,
+    ) -> Result<()> {
+        let folder = self.node_dir(&fog_name(n))?;
+        let files =
+            [("stations.model", model), ("evse.csv", places.as_bytes()), ("feed.csv", feed.as_bytes())];
+        for (file, content) in files {
+            let path = folder.join(file);
+            std::fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        let path = folder.join("fog.toml");
+        let mut text =
+            std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        // A run may be longer than the feed, and still wants answers at its end.
+        let _ = write!(
+            text,
+            "\n[stations]\nmodel = \"stations.model\"\nplaces = \"evse.csv\"\nfeed = \"feed.csv\"\n\
+             feed_poll_ms = 200\nmax_age_s = 604800\nreplay_speed = {replay_speed:?}\n"
+        );
+        self.write(&fog_name(n), "fog.toml", &text)?;
+        Ok(())
+    }
+
     /// Writes the cloud's configuration and the trust file that it starts from.
     pub fn write_cloud(&self, mqtt: SocketAddr, http: SocketAddr) -> Result<PathBuf> {
         self.write_trust()?;

@@ -1,12 +1,21 @@
 //! `voltmesh stations recommend`
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
 use serde_json::json;
-use voltmesh_stations::Places;
-use voltmesh_stations::recommend::{Circumstances, Ranking, Recommender, Request, Reservations, Roads};
+use voltmesh_fog::Osrm;
+use voltmesh_stations::recommend::{
+    Candidate, Circumstances, Ranking, Recommended, Recommender, Request, Reservations, Roads,
+};
+use voltmesh_stations::{Places, Position};
 
+use super::super::block_on;
 use super::input;
 use crate::{args, output};
+
+/// How long a router may take.
+const OSRM_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Ranks stations.
 pub fn run(options: &args::StationsRecommend) -> Result<()> {
@@ -52,6 +61,20 @@ pub(super) fn merged(known: &Places, listed: Places) -> Places {
     places
 }
 
+/// Measured where a router was named, for the stations that could be reached if roads were straight.
+fn roads(options: &args::StationsRecommend, recommender: &Recommender, request: &Request) -> Result<Roads> {
+    let mut roads = Roads::default();
+    let Some(url) = &options.osrm else { return Ok(roads) };
+    let straight = Roads { detour_factor: 1.0, ..Roads::default() };
+    let (candidates, _) = recommender.candidates(request, &straight, &[])?;
+    let station = |candidate: &Candidate| &recommender.stations().list()[candidate.station];
+    let to: Vec<Position> = candidates.iter().map(|candidate| station(candidate).position).collect();
+    let osrm = Osrm::new(url, OSRM_TIMEOUT)?;
+    let measured = block_on(async { Ok(osrm.table(request.position, &to).await?) })?;
+    roads.measured = candidates.iter().map(|candidate| station(candidate).id.clone()).zip(measured).collect();
+    Ok(roads)
+}
+
 fn request(options: &args::StationsRecommend, now: i64) -> Result<Request> {
     let arrive_by = options.arrive_by.as_deref().map(input::seconds).transpose()?;
     Ok(Request {
@@ -92,7 +115,7 @@ fn print(ranking: &Ranking, now: i64) {
         return;
     }
     let header = ["station", "km", "drive min", "free", "wait min", "charge min", "total min", "price", "kW"];
-    let row = |entry: &voltmesh_stations::recommend::Recommended| {
+    let row = |entry: &Recommended| {
         vec![
             entry.station.clone(),
             format!("{:.1}", entry.drive_km),
@@ -109,9 +132,4 @@ fn print(ranking: &Ranking, now: i64) {
     for entry in &ranking.stations {
         output::line(format!("{}: {}", entry.station, entry.why));
     }
-}
-
-fn roads(options: &args::StationsRecommend, _recommender: &Recommender, _request: &Request) -> Result<Roads> {
-    anyhow::ensure!(options.osrm.is_none(), "no router is asked yet; leave out --osrm");
-    Ok(Roads::default())
 }

@@ -1,0 +1,219 @@
+//! Distances and times by road, asked of an OSRM server (HTTP API v1, service `table`).
+//!
+//! Provided: bounded time, bounded answers, any number of destinations. Not provided: TLS, so the server belongs on this
+//! machine or on a network that is trusted: it learns where vehicles are.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde::Deserialize;
+use voltmesh_stations::Position;
+
+use crate::Error;
+
+/// Destinations in one request: OSRM takes 100 places in a table if its `--max-table-size` is the default, and the origin is one.
+const BATCH: usize = 99;
+
+/// Largest answer that is read, in bytes: 100 destinations with their names and hints have about 20 kB.
+const MAX_ANSWER: usize = 256 * 1024;
+
+/// A client of one server.
+#[derive(Debug, Clone)]
+pub struct Osrm {
+    base: String,
+    client: reqwest::Client,
+}
+
+/// What is read of an answer.
+#[derive(Debug, Deserialize)]
+struct Answer {
+    code: String,
+    #[serde(default)]
+    message: String,
+    /// Seconds from the origin to each place, the origin first; null where no road leads.
+    #[serde(default)]
+    durations: Vec<Vec<Option<f64>>>,
+    /// The same in metres.
+    #[serde(default)]
+    distances: Vec<Vec<Option<f64>>>,
+}
+
+impl Osrm {
+    /// For a server at `http://host:port`, perhaps with a path before `/table`.
+    ///
+    /// # Errors
+    /// Another kind of address.
+    pub fn new(url: &str, timeout: Duration) -> Result<Self, Error> {
+        let wrong = |why: &str| Error::config(format!("stations.osrm: {url:?} {why}"));
+        let parsed = reqwest::Url::parse(url).map_err(|error| wrong(&format!("is no URL: {error}")))?;
+        if parsed.scheme() != "http" || parsed.host_str().is_none() {
+            return Err(wrong("is not http://host:port"));
+        }
+        if parsed.query().is_some() || parsed.fragment().is_some() {
+            return Err(wrong("has more than a path"));
+        }
+        let client = reqwest::Client::builder().no_proxy().timeout(timeout).connect_timeout(timeout);
+        let client = client.redirect(reqwest::redirect::Policy::none()).build();
+        let client = client.map_err(|error| wrong(&format!("cannot be asked: {error}")))?;
+        Ok(Self { base: parsed.as_str().trim_end_matches('/').to_owned(), client })
+    }
+
+    /// Kilometres and minutes from one place to others, in their order; `None` where no road leads.
+    ///
+    /// # Errors
+    /// No answer in time, a refusal, or an answer that is none.
+    pub async fn table(&self, from: Position, to: &[Position]) -> Result<Vec<Option<(f64, f64)>>, Error> {
+        let mut all = Vec::with_capacity(to.len());
+        for batch in to.chunks(BATCH) {
+            all.extend(self.batch(from, batch).await?);
+        }
+        Ok(all)
+    }
+
+    async fn batch(&self, from: Position, to: &[Position]) -> Result<Vec<Option<(f64, f64)>>, Error> {
+        let mut url = format!("{}/table/v1/driving/", self.base);
+        for (n, place) in std::iter::once(&from).chain(to).enumerate() {
+            let separator = if n == 0 { "" } else { ";" };
+            let _ = write!(url, "{separator}{:.6},{:.6}", place.longitude, place.latitude);
+        }
+        url.push_str("?sources=0&annotations=duration,distance");
+        let silent = |error: reqwest::Error| routing(format!("did not answer: {}", why(&error)));
+        let mut response = self.client.get(&url).send().await.map_err(silent)?;
+        let status = response.status();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(silent)? {
+            if body.len() + chunk.len() > MAX_ANSWER {
+                return Err(routing(format!("answers with more than {MAX_ANSWER} bytes")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        // OSRM explains its refusals in JSON too.
+        let answer: Answer = serde_json::from_slice(&body)
+            .map_err(|error| routing(format!("answers {status} with what is no table: {error}")))?;
+        answer.read(to.len())
+    }
+}
+
+impl Answer {
+    fn read(self, places: usize) -> Result<Vec<Option<(f64, f64)>>, Error> {
+        if self.code != "Ok" {
+            let text = |text: &str| text.chars().take(200).collect::<String>();
+            return Err(routing(format!("refuses: {} {}", text(&self.code), text(&self.message)).trim_end()));
+        }
+        let ([seconds], [metres]) = (&self.durations[..], &self.distances[..]) else {
+            return Err(routing("answers with another number of origins"));
+        };
+        if seconds.len() != places + 1 || metres.len() != places + 1 {
+            return Err(routing("answers with another number of destinations"));
+        }
+        let sane = |value: &f64| value.is_finite() && *value >= 0.0;
+        let pair = |(s, m): (&Option<f64>, &Option<f64>)| {
+            Some(((*m).filter(sane)? / 1000.0, (*s).filter(sane)? / 60.0))
+        };
+        // The first is the origin itself.
+        Ok(seconds.iter().zip(metres).skip(1).map(pair).collect())
+    }
+}
+
+fn routing(what: impl Into<String>) -> Error {
+    Error::Routing { what: what.into() }
+}
+
+/// The innermost cause, without the URL: it says where a vehicle is.
+fn why(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "not in time".into();
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    if std::ptr::addr_eq(cause, error) { "broken off".into() } else { cause.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::extract::RawQuery;
+    use axum::http::{StatusCode, Uri};
+    use axum::response::IntoResponse as _;
+
+    use super::*;
+
+    const HERE: Position = Position { latitude: 53.5, longitude: -6.25 };
+
+    /// A server that answers everything alike, or never; `echo` answers a table as long as what was asked.
+    async fn server(answer: Option<(u16, String)>) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let handler = move |uri: Uri, RawQuery(query): RawQuery| {
+            let answer = answer.clone();
+            async move {
+                assert_eq!(query.as_deref(), Some("sources=0&annotations=duration,distance"));
+                let asked = uri.path().strip_prefix("/osrm/table/v1/driving/").expect("the service's path");
+                assert!(asked.starts_with("-6.250000,53.500000;"), "{asked}");
+                match answer {
+                    None => std::future::pending().await,
+                    Some((status, body)) if body == "echo" => {
+                        let row: Vec<u32> = (0..asked.split(';').count() as u32).map(|n| n * 60).collect();
+                        let body =
+                            serde_json::json!({ "code": "Ok", "durations": [row], "distances": [row] });
+                        (StatusCode::from_u16(status).unwrap(), body.to_string()).into_response()
+                    }
+                    Some((status, body)) => (StatusCode::from_u16(status).unwrap(), body).into_response(),
+                }
+            }
+        };
+        tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(handler)).await });
+        format!("http://{address}/osrm/")
+    }
+
+    async fn ask(answer: Option<(u16, &str)>, places: usize) -> Result<Vec<Option<(f64, f64)>>, String> {
+        let url = server(answer.map(|(status, body)| (status, body.to_owned()))).await;
+        let patience = if answer.is_some() { Duration::from_secs(30) } else { Duration::from_millis(20) };
+        let osrm = Osrm::new(&url, patience).unwrap();
+        osrm.table(HERE, &vec![HERE; places]).await.map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn a_table_has_kilometres_and_minutes() {
+        let table = r#"{"code":"Ok","durations":[[0,90.0,null]],"distances":[[0,1500,7]],"sources":[{}]}"#;
+        assert_eq!(ask(Some((200, table)), 2).await, Ok(vec![Some((1.5, 1.5)), None]));
+        let many = ask(Some((200, "echo")), BATCH + 2).await.unwrap();
+        assert_eq!((many.len(), many[0], many[BATCH]), (BATCH + 2, Some((0.06, 1.0)), Some((0.06, 1.0))));
+        assert_eq!(ask(None, 0).await, Ok(vec![]));
+    }
+
+    #[tokio::test]
+    async fn a_routing_service_that_fails_says_how() {
+        let check = async |answer: Option<(u16, &str)>, words: &str| {
+            let said = ask(answer, 2).await.unwrap_err();
+            assert!(said.starts_with("the routing service ") && said.contains(words), "{said}");
+        };
+        check(
+            Some((400, r#"{"code":"InvalidQuery","message":"Query string malformed"}"#)),
+            "refuses: InvalidQuery Query",
+        )
+        .await;
+        check(Some((400, r#"{"code":"NoRoute"}"#)), "refuses: NoRoute").await;
+        check(Some((502, "<html>")), "answers 502 Bad Gateway with what is no table").await;
+        check(Some((200, r#"{"code":"Ok"}"#)), "another number of origins").await;
+        check(
+            Some((200, r#"{"code":"Ok","durations":[[0]],"distances":[[0]]}"#)),
+            "another number of destinations",
+        )
+        .await;
+        check(Some((200, &" ".repeat(MAX_ANSWER + 1))), "more than 262144 bytes").await;
+        check(None, "did not answer: not in time").await;
+        let unused = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let closed = Osrm::new(&format!("http://{unused}"), Duration::from_secs(5)).unwrap();
+        let said = closed.table(HERE, &[HERE]).await.unwrap_err().to_string();
+        assert!(said.contains("did not answer") && !said.contains("53.5"), "{said}");
+    }
+
+    #[test]
+    fn only_plain_http_is_asked() {
+        for url in ["https://router.example", "router.example:5000", "http://a/?b=c", ""] {
+            assert!(Osrm::new(url, Duration::from_secs(1)).is_err(), "{url}");
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! `/stations/…`: what charging stations will be like, and which one to drive to.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::{Query, State, rejection::QueryRejection},
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use serde::{Deserialize, Serialize};
+use voltmesh_control::Status;
+use voltmesh_stations::recommend::Request;
+use voltmesh_stations::{Plug, Position};
+
+use super::{Service, refuse};
+use crate::stations::Refusal;
+
+/// Longest text of a list in a query, in bytes: a few operators.
+const MAX_LIST: usize = 2048;
+
+type Asked = State<Option<Arc<Service>>>;
+
+/// The routes; without a service they say that there is none.
+pub fn router(stations: Option<Arc<Service>>) -> Router {
+    Router::new()
+        .route("/stations/forecast", get(forecast))
+        .route("/stations/recommend", get(recommend).post(reserve))
+        .with_state(stations)
+}
+
+/// Adds figures to a status.
+pub fn report(stations: &Service, board: &mut Status) {
+    let figures = stations.figures().into_iter();
+    board.counters.extend(figures.map(|(name, value)| (name.to_owned(), value)));
+    board.latencies.extend(stations.latencies().map(|(name, latency)| (name.to_owned(), latency)));
+}
+
+/// `?evse=…&minutes=…`: neither need be given.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ForecastQuery {
+    evse: Option<String>,
+    minutes: Option<u32>,
+}
+
+/// A [`Request`] as a query.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RecommendQuery {
+    lat: f64,
+    lon: f64,
+    soc: f64,
+    capacity_kwh: f64,
+    plugs: String,
+    max_dc_kw: Option<f64>,
+    max_ac_kw: Option<f64>,
+    target_soc: Option<f64>,
+    reserve_soc: Option<f64>,
+    consumption_kwh_km: Option<f64>,
+    temperature_c: Option<f64>,
+    arrive_by_min: Option<f64>,
+    max_price: Option<f64>,
+    operators: Option<String>,
+    price_per_hour: Option<f64>,
+    waste_min: Option<f64>,
+    top: Option<usize>,
+}
+
+impl RecommendQuery {
+    fn request(self) -> Result<Request, String> {
+        let list = |text: &str, name: &str| {
+            if text.len() > MAX_LIST {
+                return Err(format!("{name}: more than {MAX_LIST} bytes"));
+            }
+            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            Ok(items.map(str::to_owned).collect::<Vec<String>>())
+        };
+        let plug = |name: String| {
+            let unknown = format!("plugs: `{name}` is none of ccs, chademo, type2, type3, domestic");
+            Plug::of_name(&name).ok_or(unknown)
+        };
+        let plugs = list(&self.plugs, "plugs")?.into_iter().map(plug).collect::<Result<_, _>>()?;
+        let position = Position { latitude: self.lat, longitude: self.lon };
+        let usual = Request::new(position, self.soc, self.capacity_kwh, plugs);
+        Ok(Request {
+            max_dc_kw: self.max_dc_kw.unwrap_or(usual.max_dc_kw),
+            max_ac_kw: self.max_ac_kw.unwrap_or(usual.max_ac_kw),
+            target_soc: self.target_soc.unwrap_or(usual.target_soc),
+            reserve_soc: self.reserve_soc.unwrap_or(usual.reserve_soc),
+            consumption_kwh_km: self.consumption_kwh_km.unwrap_or(usual.consumption_kwh_km),
+            battery_c: self.temperature_c.unwrap_or(usual.battery_c),
+            ambient_c: self.temperature_c.unwrap_or(usual.ambient_c),
+            arrive_within_min: self.arrive_by_min,
+            max_price_kwh: self.max_price,
+            operators: list(self.operators.as_deref().unwrap_or_default(), "operators")?,
+            price_per_hour: self.price_per_hour.unwrap_or(usual.price_per_hour),
+            waste_min: self.waste_min.unwrap_or(usual.waste_min),
+            top: self.top.unwrap_or(usual.top),
+            ..usual
+        })
+    }
+}
+
+/// Forecasts of one EVSE or all.
+async fn forecast(State(stations): Asked, query: Result<Query<ForecastQuery>, QueryRejection>) -> Response {
+    let Some(stations) = stations else { return none() };
+    match query {
+        Ok(Query(ForecastQuery { evse: Some(evse), minutes })) => {
+            answer(stations.forecast(evse, minutes).await)
+        }
+        Ok(Query(ForecastQuery { evse: None, minutes })) => answer(stations.forecasts(minutes).await),
+        Err(wrong) => refuse(StatusCode::BAD_REQUEST, wrong.body_text()),
+    }
+}
+
+/// Ranks stations.
+async fn recommend(stations: Asked, query: Result<Query<RecommendQuery>, QueryRejection>) -> Response {
+    rank(stations, query, false).await
+}
+
+/// Ranks stations and holds the best.
+async fn reserve(stations: Asked, query: Result<Query<RecommendQuery>, QueryRejection>) -> Response {
+    rank(stations, query, true).await
+}
+
+async fn rank(
+    State(stations): Asked,
+    query: Result<Query<RecommendQuery>, QueryRejection>,
+    reserve: bool,
+) -> Response {
+    let Some(stations) = stations else { return none() };
+    let request = query.map_err(|wrong| wrong.body_text()).and_then(|Query(query)| query.request());
+    match request {
+        Ok(request) => answer(stations.recommend(request, reserve).await),
+        Err(wrong) => refuse(StatusCode::BAD_REQUEST, wrong),
+    }
+}
+
+fn none() -> Response {
+    refuse(StatusCode::NOT_FOUND, "this node has no charging stations: its configuration has no [stations]")
+}
+
+fn answer(answer: Result<impl Serialize, Refusal>) -> Response {
+    match answer {
+        Ok(answer) => Json(answer).into_response(),
+        Err(refusal) => {
+            let status = match &refusal {
+                Refusal::NotYet | Refusal::Stale { .. } => StatusCode::SERVICE_UNAVAILABLE,
+                Refusal::NoEvse(_) => StatusCode::NOT_FOUND,
+                Refusal::NoHorizon { .. } | Refusal::Request(_) => StatusCode::BAD_REQUEST,
+            };
+            refuse(status, refusal)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::Value;
+    use voltmesh_control::Role;
+
+    use super::*;
+    use crate::config;
+    use crate::stations::feed::Snapshot;
+    use crate::stations::testing::{self, END};
+
+    /// Serves routes on a port of the system's choice.
+    async fn serve(router: Router) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        format!("http://{address}")
+    }
+
+    async fn get(url: &str) -> (u16, Value) {
+        let response = reqwest::get(url).await.unwrap();
+        (response.status().as_u16(), serde_json::from_slice(&response.bytes().await.unwrap()).unwrap())
+    }
+
+    async fn post(url: &str) -> Value {
+        let response = reqwest::Client::new().post(url).send().await.unwrap();
+        serde_json::from_slice(&response.bytes().await.unwrap()).unwrap()
+    }
+
+    fn write(folder: &tempfile::TempDir, osrm: Option<String>) -> config::Stations {
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("model"), testing::model().write().unwrap()).unwrap();
+        std::fs::write(path("places.csv"), testing::PLACES).unwrap();
+        let text = format!(
+            "model = {:?}\nfeed = {:?}\nplaces = {:?}\nfeed_poll_ms = 10\n",
+            path("model"),
+            path("feed.csv"),
+            path("places.csv")
+        );
+        config::Stations { osrm, ..toml::from_str(&text).unwrap() }
+    }
+
+    const ASK: &str = "/stations/recommend?lat=53.34&lon=-6.26&soc=0.3&capacity_kwh=60&plugs=ccs";
+
+    #[tokio::test]
+    async fn a_node_without_stations_says_so() {
+        let base = serve(router(None)).await;
+        for path in ["/stations/forecast", ASK] {
+            let (status, body) = get(&format!("{base}{path}")).await;
+            assert_eq!(status, 404);
+            assert!(body["error"].as_str().unwrap().contains("[stations]"), "{body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_feed_is_followed_and_forecasts_and_advice_are_served() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = write(&folder, None);
+        let service = Arc::new(Service::open(&config).unwrap());
+        let base = serve(router(Some(service.clone()))).await;
+        let following = tokio::spawn(service.clone().follow(config.clone()));
+        let (status, body) = get(&format!("{base}/stations/forecast")).await;
+        assert_eq!((status, body["error"].as_str().unwrap().contains("yet")), (503, true), "{body}");
+        // A collector starts to write.
+        std::fs::write(&config.feed, testing::feed(END, 3)).unwrap();
+        tokio::time::timeout(Duration::from_secs(30), async {
+            while service.figures().iter().all(|figure| *figure != ("stations_snapshots", 3)) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await
+        .expect("three snapshots are taken");
+        let (status, one) = get(&format!("{base}/stations/forecast?evse=A%2F1&minutes=60")).await;
+        assert_eq!((status, &one["evse"]), (200, &"A/1".into()), "{one}");
+        let sum: f64 =
+            one["horizons"][0]["probabilities"].as_object().unwrap().values().filter_map(Value::as_f64).sum();
+        assert!((sum - 1.0).abs() < 1e-4 && one["horizons"][0]["minutes"] == 60, "{one}");
+        let (status, all) = get(&format!("{base}/stations/forecast")).await;
+        assert_eq!((status, all["evses"].as_array().unwrap().len()), (200, testing::EVSES), "{all}");
+        let (status, advice) = get(&format!("{base}{ASK}&max_dc_kw=50&top=3")).await;
+        assert_eq!((status, &advice["roads"]), (200, &"great circle × 1.3".into()), "{advice}");
+        assert!(!advice["stations"].as_array().unwrap().is_empty() && advice["reservation"].is_null());
+        // Whoever is sent there is counted on: the next one finds it fuller.
+        let first = &advice["stations"][0];
+        let held = post(&format!("{base}{ASK}&max_dc_kw=50&top=3")).await;
+        assert!(held["reservation"]["evse"].is_string(), "{held}");
+        let (_, again) = get(&format!("{base}{ASK}&max_dc_kw=50&top=9")).await;
+        let same =
+            again["stations"].as_array().unwrap().iter().find(|entry| entry["station"] == first["station"]);
+        assert!(same.is_none_or(|same| same["p_free"].as_f64() < first["p_free"].as_f64()), "{again}");
+        for (path, code, words) in [
+            ("/stations/forecast?evse=nobody", 404, "nobody"),
+            ("/stations/forecast?minutes=7", 400, "7 min"),
+            ("/stations/forecast?minutes=x", 400, "minutes"),
+            ("/stations/forecast?colour=red", 400, "colour"),
+            ("/stations/recommend?lat=1", 400, "missing field"),
+            ("/stations/recommend?lat=99&lon=0&soc=0.5&capacity_kwh=60&plugs=ccs", 400, "no position"),
+            ("/stations/recommend?lat=53&lon=-6&soc=0.5&capacity_kwh=60&plugs=schuko", 400, "schuko"),
+            ("/stations/recommend?lat=53&lon=-6&soc=0.5&capacity_kwh=60&plugs=", 400, "no plug"),
+            ("/stations/recommend?lat=53&lon=-6&soc=NaN&capacity_kwh=60&plugs=ccs", 400, "state of charge"),
+        ] {
+            let (status, body) = get(&format!("{base}{path}")).await;
+            let said = body["error"].as_str().unwrap_or_default();
+            assert!(status == code && said.contains(words), "{path}: {status} {body}");
+        }
+        let mut board = Status::new(Role::Fog, "fog-1");
+        report(&service, &mut board);
+        assert_eq!(
+            (board.counter("stations_evses"), board.counter("stations_reservations")),
+            (testing::EVSES as u64, 1)
+        );
+        assert!(
+            board.counter("stations_forecaster_bytes") > board.counter("stations_model_bytes"),
+            "{board:?}"
+        );
+        let text = super::super::prometheus(&board);
+        for line in [
+            "voltmesh_fog_stations_forecast_seconds_count 2",
+            "voltmesh_fog_stations_recommend_seconds{quantile=\"0.99\"}",
+            "# TYPE voltmesh_fog_stations_evses gauge",
+            "voltmesh_fog_stations_rows_total",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+        following.abort();
+    }
+
+    #[tokio::test]
+    async fn a_stale_feed_forecasts_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let service = Arc::new(Service::open(&write(&folder, None)).unwrap());
+        let base = serve(router(Some(service.clone()))).await;
+        let snapshot =
+            Snapshot { at: END, readings: vec![("A/1".into(), "Available".into())], said: vec![END] };
+        service.take(&snapshot, 1.0);
+        service.pass(3_601);
+        for path in ["/stations/forecast?evse=A/1", "/stations/forecast", ASK] {
+            let (status, body) = get(&format!("{base}{path}")).await;
+            assert_eq!((status, body["error"].as_str().unwrap().contains("s old")), (503, true), "{body}");
+        }
+        assert!(service.figures().contains(&("stations_refused_stale", 3)));
+    }
+
+    #[tokio::test]
+    async fn without_the_routing_service_distances_are_estimated() {
+        let folder = tempfile::tempdir().unwrap();
+        let broken = serve(Router::new().fallback(|| async { (StatusCode::BAD_GATEWAY, "no") })).await;
+        let service = Arc::new(Service::open(&write(&folder, Some(broken))).unwrap());
+        let base = serve(router(Some(service.clone()))).await;
+        let snapshot =
+            Snapshot { at: END, readings: vec![("A/1".into(), "Available".into())], said: vec![END] };
+        service.take(&snapshot, 1.0);
+        let (status, body) = get(&format!("{base}{ASK}")).await;
+        let roads = body["roads"].as_str().unwrap_or_default();
+        assert!(
+            status == 200 && roads.starts_with("great circle × 1.3: the routing service answers 502"),
+            "{body}"
+        );
+        assert!(service.figures().contains(&("stations_osrm_failures", 1)));
+        // One that answers: everything is 6 km and 10 min away.
+        let table = |uri: axum::http::Uri| async move {
+            let row = |value: u32| vec![vec![value; uri.path().split(';').count()]];
+            Json(serde_json::json!({ "code": "Ok", "durations": row(600), "distances": row(6000) }))
+        };
+        let router_of_roads = serve(Router::new().fallback(table)).await;
+        let service = Arc::new(Service::open(&write(&folder, Some(router_of_roads))).unwrap());
+        let base = serve(router(Some(service.clone()))).await;
+        service.take(&snapshot, 1.0);
+        let (_, body) = get(&format!("{base}{ASK}")).await;
+        assert_eq!(body["roads"], "measured by the routing service");
+        assert_eq!(
+            (&body["stations"][0]["drive_km"], &body["stations"][0]["drive_min"]),
+            (&6.0.into(), &10.0.into())
+        );
+    }
+}

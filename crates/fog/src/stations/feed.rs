@@ -1,0 +1,440 @@
+//! From the bytes of a growing CSV `timestamp,evse_id,status` to snapshots of the network, one a slot of the model's grid.
+//!
+//! A slot is complete when a row of a later one comes, or when its feed has been quiet ([`Feed::settle`]). A snapshot has every
+//! EVSE's newest reading that is not too old at the newest time in the feed: rows may be whole snapshots, changes only, or each
+//! with the time at which its charger said so. Rows that cannot be used are skipped, each counted with its reason.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use voltmesh_stations::{Labels, Mapping, parse_time};
+
+/// Longest line, in bytes: a time, two hundred characters of id and as many of status, with room.
+pub const MAX_LINE: usize = 1024;
+
+/// Longest EVSE id, in bytes; eMI3 allows 37 characters.
+const MAX_ID: usize = 128;
+
+/// Most EVSEs of one feed and its list of places, some two kB of memory each: a country of the size of France has 150,000, a
+/// city 10,000.
+pub const MAX_EVSES: usize = 50_000;
+
+/// Most different statuses that are remembered, 100 bytes each; a network has ten.
+const MAX_STATUSES: usize = 256;
+
+/// A row so far ahead of this node's clock, in seconds, is not believed: it would make all that follow too old.
+const AHEAD_S: i64 = 86_400;
+
+/// Which grid of time the model has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grid {
+    /// The sampling interval, in seconds.
+    pub step_s: i64,
+    /// Any time on the grid, in seconds since 1970.
+    pub phase: i64,
+}
+
+impl Grid {
+    /// The newest time of the grid that is not later.
+    fn slot(self, at: i64) -> i64 {
+        let since = at.saturating_sub(self.phase);
+        at.saturating_sub(since.rem_euclid(self.step_s.max(1)))
+    }
+}
+
+/// What came in and what could not be used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// Rows read, headers apart.
+    pub rows: u64,
+    /// No CSV of three columns, no time, no EVSE id or no status.
+    pub malformed: u64,
+    /// Longer than [`MAX_LINE`].
+    pub too_long: u64,
+    /// More than a day ahead of this node's clock.
+    pub ahead: u64,
+    /// Older than a reading of the same EVSE, or too old to be believed.
+    pub late: u64,
+    /// The EVSE had a reading at the same time; the later row counts.
+    pub duplicates: u64,
+    /// A status that neither the model, the configured meanings nor the usual names know: the EVSE is unknown then.
+    pub unknown_status: u64,
+    /// Of an EVSE beyond [`MAX_EVSES`].
+    pub too_many: u64,
+    /// Times the file was replaced by another, or cut.
+    pub restarts: u64,
+}
+
+impl Rows {
+    /// Names and values, for `/status` and `/metrics`.
+    pub fn figures(&self) -> [(&'static str, u64); 9] {
+        [
+            ("stations_rows", self.rows),
+            ("stations_rows_malformed", self.malformed),
+            ("stations_rows_too_long", self.too_long),
+            ("stations_rows_ahead", self.ahead),
+            ("stations_rows_late", self.late),
+            ("stations_rows_duplicate", self.duplicates),
+            ("stations_rows_unknown_status", self.unknown_status),
+            ("stations_rows_too_many", self.too_many),
+            ("stations_feed_restarts", self.restarts),
+        ]
+    }
+}
+
+/// The network at one time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Its slot, in seconds since 1970.
+    pub at: i64,
+    /// `(EVSE id, status)`, by id.
+    pub readings: Vec<(String, String)>,
+    /// When each of them was said, in seconds since 1970, in the same order.
+    pub said: Vec<i64>,
+}
+
+/// An EVSE's newest reading.
+#[derive(Debug, Clone)]
+struct Reading {
+    at: i64,
+    /// `None`: a status that nothing here knows.
+    status: Option<Arc<str>>,
+}
+
+/// Takes bytes, gives snapshots.
+#[derive(Debug)]
+pub struct Feed {
+    grid: Grid,
+    max_age_s: i64,
+    labels: Labels,
+    mapping: Mapping,
+    /// What was read of a line whose end has not been written yet.
+    rest: Vec<u8>,
+    /// Within a line that is too long.
+    skipping: bool,
+    /// Positions of time, id and status, once the header has been read.
+    columns: Option<[usize; 3]>,
+    readings: BTreeMap<Arc<str>, Reading>,
+    statuses: BTreeMap<Arc<str>, bool>,
+    /// The slot that rows are being collected for.
+    slot: Option<i64>,
+    /// The newest time among the rows.
+    newest: i64,
+    /// Whether the slot has rows that no snapshot has shown.
+    fresh: bool,
+    rows: Rows,
+}
+
+impl Feed {
+    /// For a model of these labels; `max_age_s` is how long a reading counts, in seconds.
+    pub fn new(grid: Grid, max_age_s: i64, labels: Labels, mapping: Mapping) -> Self {
+        Self {
+            grid,
+            max_age_s,
+            labels,
+            mapping,
+            rest: Vec::new(),
+            skipping: false,
+            columns: None,
+            readings: BTreeMap::new(),
+            statuses: BTreeMap::new(),
+            slot: None,
+            newest: i64::MIN,
+            fresh: false,
+            rows: Rows::default(),
+        }
+    }
+
+    /// What came in so far.
+    pub fn rows(&self) -> Rows {
+        self.rows
+    }
+
+    /// The file begins anew: a header comes first. Readings are kept.
+    pub fn restart(&mut self) {
+        self.rest.clear();
+        self.skipping = false;
+        self.columns = None;
+        self.rows.restarts += 1;
+    }
+
+    /// Takes what was appended; `now` is this node's clock in seconds since 1970. Returns the slots that are complete.
+    pub fn take(&mut self, now: i64, mut bytes: &[u8]) -> Vec<Snapshot> {
+        let mut complete = Vec::new();
+        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+            let (line, after) = (&bytes[..end], &bytes[end + 1..]);
+            bytes = after;
+            if std::mem::take(&mut self.skipping) {
+                continue;
+            }
+            if self.rest.len() + line.len() > MAX_LINE {
+                self.rest.clear();
+                self.too_long();
+            } else if self.rest.is_empty() {
+                complete.extend(self.line(now, line));
+            } else {
+                let mut whole = std::mem::take(&mut self.rest);
+                whole.extend_from_slice(line);
+                complete.extend(self.line(now, &whole));
+            }
+        }
+        // Its end is still being written.
+        if !self.skipping {
+            if self.rest.len() + bytes.len() > MAX_LINE {
+                self.rest.clear();
+                self.skipping = true;
+                self.too_long();
+            } else {
+                self.rest.extend_from_slice(bytes);
+            }
+        }
+        complete
+    }
+
+    /// Nothing has been appended for a while: the slot is as complete as it gets.
+    pub fn settle(&mut self) -> Option<Snapshot> {
+        std::mem::take(&mut self.fresh).then(|| self.snapshot()).flatten()
+    }
+
+    fn too_long(&mut self) {
+        self.rows.rows += 1;
+        self.rows.too_long += 1;
+    }
+
+    fn line(&mut self, now: i64, line: &[u8]) -> Option<Snapshot> {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.is_empty() {
+            return None;
+        }
+        let fields = fields(line);
+        let Some([time, id, status]) = self.columns else {
+            let column =
+                |name: &str| fields.iter().position(|field| field.trim_start_matches('\u{feff}') == name);
+            self.columns = match (column("timestamp"), column("evse_id"), column("status")) {
+                (Some(time), Some(id), Some(status)) => Some([time, id, status]),
+                _ => {
+                    // Wait for a header; nothing else says what is what.
+                    self.rows.rows += 1;
+                    self.rows.malformed += 1;
+                    None
+                }
+            };
+            return None;
+        };
+        self.rows.rows += 1;
+        let field = |at: usize| fields.get(at).map(String::as_str).filter(|field| !field.is_empty());
+        let (Some((at, _)), Some(id), Some(status)) =
+            (field(time).and_then(parse_time), field(id).filter(|id| id.len() <= MAX_ID), field(status))
+        else {
+            self.rows.malformed += 1;
+            return None;
+        };
+        self.row(now, at, id, status)
+    }
+
+    fn row(&mut self, now: i64, at: i64, id: &str, status: &str) -> Option<Snapshot> {
+        if at > now.saturating_add(AHEAD_S) {
+            self.rows.ahead += 1;
+            return None;
+        }
+        if self.slot.is_some() && self.newest.saturating_sub(at) > self.max_age_s {
+            self.rows.late += 1;
+            return None;
+        }
+        let known = self.readings.get(id);
+        if known.is_some_and(|known| known.at > at) {
+            self.rows.late += 1;
+            return None;
+        }
+        if known.is_none() && self.readings.len() >= MAX_EVSES {
+            self.rows.too_many += 1;
+            return None;
+        }
+        self.rows.duplicates += u64::from(known.is_some_and(|known| known.at == at));
+        // A later slot has begun: the one before is complete.
+        let slot = self.grid.slot(at);
+        let complete = if self.slot.is_some_and(|before| slot > before) { self.settle() } else { None };
+        self.slot = self.slot.max(Some(slot));
+        self.newest = self.newest.max(at);
+        self.fresh = true;
+        let status = self.status(status);
+        match self.readings.get_mut(id) {
+            Some(known) => *known = Reading { at, status },
+            None => {
+                self.readings.insert(id.into(), Reading { at, status });
+            }
+        }
+        complete
+    }
+
+    /// The status, if anything here knows it.
+    fn status(&mut self, status: &str) -> Option<Arc<str>> {
+        if let Some((name, known)) = self.statuses.get_key_value(status) {
+            self.rows.unknown_status += u64::from(!known);
+            return known.then(|| name.clone());
+        }
+        let (name, known) =
+            (Arc::<str>::from(status), self.labels.understand(status, &self.mapping).is_some());
+        if self.statuses.len() < MAX_STATUSES {
+            self.statuses.insert(name.clone(), known);
+        }
+        self.rows.unknown_status += u64::from(!known);
+        known.then_some(name)
+    }
+
+    fn snapshot(&self) -> Option<Snapshot> {
+        let at = self.slot?;
+        let mut snapshot = Snapshot { at, readings: Vec::new(), said: Vec::new() };
+        for (id, Reading { at, status }) in &self.readings {
+            if let Some(status) = status
+                && self.newest.saturating_sub(*at) <= self.max_age_s
+            {
+                snapshot.readings.push((id.to_string(), status.to_string()));
+                snapshot.said.push(*at);
+            }
+        }
+        Some(snapshot)
+    }
+}
+
+/// The fields of one line, trimmed; none if it is no CSV.
+fn fields(line: &[u8]) -> Vec<String> {
+    let Ok(text) = std::str::from_utf8(line) else { return Vec::new() };
+    let trimmed = |field: &str| field.trim().to_owned();
+    if !text.contains('"') {
+        return text.split(',').map(trimmed).collect();
+    }
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(line);
+    let mut record = csv::StringRecord::new();
+    match reader.read_record(&mut record) {
+        Ok(true) => record.iter().map(trimmed).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str = "timestamp,evse_id,status\n";
+
+    /// 2025-03-01T10:00:00Z.
+    const TEN: i64 = 1_740_823_200;
+
+    fn feed() -> Feed {
+        let labels = Labels::new(["Available", "Occ"].map(str::to_owned), &Mapping::new());
+        Feed::new(Grid { step_s: 900, phase: 0 }, 3600, labels, Mapping::new())
+    }
+
+    /// One snapshot as text: minutes after ten, and each EVSE's status.
+    fn text(snapshot: &Snapshot) -> String {
+        let readings = snapshot.readings.iter().map(|(id, status)| format!("{id}={status}"));
+        format!("{}: {}", (snapshot.at - TEN) / 60, readings.collect::<Vec<_>>().join(" "))
+    }
+
+    fn rows(rows: &[(i64, &str, &str)]) -> String {
+        let line = |(minutes, id, status): &(i64, &str, &str)| {
+            let (hour, minute) = (10 + minutes.div_euclid(60), minutes.rem_euclid(60));
+            format!("2025-03-01T{hour:02}:{minute:02}:00Z,{id},{status}\n")
+        };
+        format!("{HEADER}{}", rows.iter().map(line).collect::<String>())
+    }
+
+    fn check(input: &str, snapshots: &[&str], counted: Rows) {
+        // However the bytes are cut.
+        for size in [1, 7, 64, 100_000] {
+            let mut feed = feed();
+            let mut found = Vec::new();
+            for piece in input.as_bytes().chunks(size) {
+                found.extend(feed.take(TEN + 7200, piece));
+            }
+            found.extend(feed.settle());
+            assert_eq!(found.iter().map(text).collect::<Vec<_>>(), snapshots, "in pieces of {size}");
+            assert_eq!(feed.rows(), counted, "in pieces of {size}");
+            assert_eq!(feed.settle(), None);
+        }
+    }
+
+    #[test]
+    fn rows_become_snapshots() {
+        let input = rows(&[(0, "a", "Available"), (0, "b", "Occ"), (15, "a", "Occ"), (16, "b", "Available")]);
+        check(
+            &input,
+            &["0: a=Available b=Occ", "15: a=Occ b=Available"],
+            Rows { rows: 4, ..Rows::default() },
+        );
+        check(HEADER, &[], Rows::default());
+        check("", &[], Rows::default());
+        let other = "status,colour,evse_id,timestamp\r\n\"Occ\",red,a,2025-03-01T11:00:00+01:00\r\n";
+        check(other, &["0: a=Occ"], Rows { rows: 1, ..Rows::default() });
+    }
+
+    #[test]
+    fn rows_that_are_duplicate_or_reversed() {
+        let input = rows(&[
+            (0, "a", "Available"),
+            (0, "a", "Occ"),
+            (15, "b", "Occ"),
+            (5, "a", "Available"),
+            (3, "a", "Occ"),
+        ]);
+        // Ten past: older than the slot under way, and news of this EVSE all the same.
+        let counted = Rows { rows: 5, duplicates: 1, late: 1, ..Rows::default() };
+        check(&input, &["0: a=Occ", "15: a=Available b=Occ"], counted);
+    }
+
+    #[test]
+    fn old_readings_are_unknown() {
+        let input = rows(&[
+            (0, "a", "Occ"),
+            (45, "b", "Occ"),
+            (60, "b", "Occ"),
+            (61, "b", "Available"),
+            (75, "b", "Occ"),
+            (0, "c", "Occ"),
+        ]);
+        let counted = Rows { rows: 6, late: 1, ..Rows::default() };
+        check(&input, &["0: a=Occ", "45: a=Occ b=Occ", "60: b=Available", "75: b=Occ"], counted);
+    }
+
+    #[test]
+    fn bad_rows_of_a_feed_are_skipped_and_counted() {
+        let mut input = rows(&[(0, "a", "Occ"), (0, "b", "Occ")]);
+        input.push_str("yesterday,a,Occ\n2025-03-01T10:00:00Z,,Occ\n2025-03-01T10:00:00Z,a\nnonsense\n\n");
+        input.push_str("2099-01-01T00:00:00Z,a,Occ\n2025-03-01T10:01:00Z,b,Broken\n");
+        input.push_str(&format!("2025-03-01T10:02:00Z,a,{}\n", "x".repeat(2 * MAX_LINE)));
+        input.push_str(&format!("2025-03-01T10:02:00Z,{},Occ\n", "x".repeat(MAX_ID + 1)));
+        let counted =
+            Rows { rows: 10, malformed: 5, too_long: 1, ahead: 1, unknown_status: 1, ..Rows::default() };
+        check(&input, &["0: a=Occ"], counted);
+        let headless = "2025-03-01T10:00:00Z,a,Occ\n";
+        check(headless, &[], Rows { rows: 1, malformed: 1, ..Rows::default() });
+    }
+
+    #[test]
+    fn a_line_that_is_being_written_waits_for_its_end() {
+        let mut feed = feed();
+        assert!(feed.take(TEN, format!("{HEADER}2025-03-01T10:00:00Z,a,O").as_bytes()).is_empty());
+        assert_eq!((feed.settle(), feed.rows().rows), (None, 0));
+        feed.take(TEN, b"cc\n");
+        assert_eq!(feed.settle().as_ref().map(text), Some("0: a=Occ".to_owned()));
+        // Replaced by another file in the middle of a line.
+        feed.take(TEN, b"2025-03-01T10:15:00Z,a,Av");
+        feed.restart();
+        feed.take(TEN, rows(&[(15, "a", "Available")]).as_bytes());
+        assert_eq!(feed.settle().as_ref().map(text), Some("15: a=Available".to_owned()));
+        assert_eq!((feed.rows().restarts, feed.rows().malformed), (1, 0));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_makes_it_panic(pieces: Vec<Vec<u8>>, at: i64) {
+            let mut feed = feed();
+            feed.take(0, HEADER.as_bytes());
+            for piece in pieces {
+                feed.take(at, &piece);
+            }
+            feed.settle();
+        }
+    }
+}
