@@ -80,7 +80,7 @@ fn the_future_cannot_leak() {
     let (one, other) = (history(9, t + 1, 1), history(9, t + 1, 2));
     for kind in Kind::ALL {
         let told = [&one, &other].map(|history| forecasts(&mut train(history, kind), history, t));
-        assert_eq!(told[0], told[1], "{}", kind.name());
+        assert!(told[0] == told[1], "{}", kind.name());
         assert!(told[0].iter().flatten().count() > 8 * DAY, "{}", kind.name());
         for p in told[0].iter().flatten().flat_map(|p| p.chunks(one.labels().len())) {
             assert!((p.iter().sum::<f32>() - 1.0).abs() < 1e-4, "{}: {p:?}", kind.name());
@@ -111,12 +111,8 @@ fn a_file_gives_back_the_same_forecasts() {
             (kind.name(), &HORIZONS[..], model.trained())
         );
         assert_eq!(read.labels(), model.labels());
-        assert_eq!(
-            forecasts(&mut read, &history, UNTIL + 5),
-            forecasts(&mut model, &history, UNTIL + 5),
-            "{}",
-            kind.name()
-        );
+        let asked = [&mut read, &mut model].map(|model| forecasts(model, &history, UNTIL + 5));
+        assert!(asked[0] == asked[1], "{}", kind.name());
     }
 }
 

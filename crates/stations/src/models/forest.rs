@@ -2,6 +2,7 @@
 
 use rafor::prelude::*;
 use rafor::rf::Classifier;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::input::Standard;
@@ -33,23 +34,24 @@ impl Forest {
     /// Trains each horizon.
     pub fn train(samples: &Samples, label: usize, progress: &mut dyn FnMut(f64)) -> Self {
         let input = Standard::new(samples, label);
-        let mut forests = Vec::new();
-        for horizon in 0..samples.horizons {
+        // One thread a forest: with several, the order of trees would be another each time.
+        let one = |horizon: usize| {
             let known: Vec<usize> =
                 (0..samples.len()).filter(|row| samples.truth(*row)[horizon] != NONE).collect();
             let rows: Vec<usize> = spread(known.len(), ROWS).map(|i| known[i]).collect();
             let x = input.rows(samples, rows.iter().copied());
             let y: Vec<i64> = rows.iter().map(|row| i64::from(samples.truth(*row)[horizon])).collect();
-            forests.push((!y.is_empty()).then(|| {
+            (!y.is_empty()).then(|| {
                 Classifier::trainer()
                     .with_trees(TREES)
-                    .with_threads(2)
+                    .with_threads(1)
                     .with_seed(7)
                     .with_min_samples_leaf(LEAF)
                     .train(&x, &y)
-            }));
-            progress((horizon + 1) as f64 / samples.horizons as f64);
-        }
+            })
+        };
+        let forests = (0..samples.horizons).into_par_iter().map(one).collect();
+        progress(1.0);
         Self { input, forests }
     }
 

@@ -155,7 +155,7 @@ fn places() -> String {
 /// Statuses of so many slots. They are the same whatever slots are asked for.
 fn rows(from: i64, slots: i64) -> String {
     let mut text = "timestamp,evse_id,status\n".to_owned();
-    let mut states = vec![State::Free; STATIONS * EVSES_EACH];
+    let mut states = [State::Free; STATIONS * EVSES_EACH];
     for slot in 0..from + slots {
         let at = START + slot * STEP_S;
         for (n, state) in states.iter_mut().enumerate() {
@@ -188,7 +188,7 @@ impl State {
     /// One step of a chain whose rates follow the hour: offices by day, homes by night, and some stations are busier.
     fn next(self, evse: usize, slot: i64) -> State {
         let hour = (slot % DAY) as f64 * 24.0 / DAY as f64;
-        let peak = if evse / EVSES_EACH % 2 == 0 { 12.0 } else { 19.0 };
+        let peak = if (evse / EVSES_EACH).is_multiple_of(2) { 12.0 } else { 19.0 };
         let away: f64 = (hour - peak).abs();
         let rush = (-(away.min(24.0 - away) / 4.0).powi(2)).exp();
         let arrival = (0.02 + 0.25 * rush) * (0.6 + 0.2 * (evse % 5) as f64);
