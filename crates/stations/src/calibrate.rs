@@ -8,7 +8,10 @@ use crate::evaluate::score;
 const TEMPERATURES: (f64, f64) = (0.5, 3.0);
 
 /// Factors by which a label's weight is tried, as exponents of [`FINEST`].
-const STEPS: [i32; 10] = [-16, -8, -4, -2, -1, 1, 2, 4, 8, 16];
+const STEPS: [i32; 8] = [-8, -4, -2, -1, 1, 2, 4, 8];
+
+/// A weight changes only for so much more of the sum of two F1: the days held back are few, and the next are others.
+const WORTH_IT: f64 = 4e-4;
 
 /// The smallest factor.
 const FINEST: f32 = 1.06;
@@ -129,7 +132,7 @@ fn weights(p: &[f32], told: &Told, classes: usize) -> Vec<f32> {
                 let mut tried = best.0.clone();
                 tried[class] = from * FINEST.powi(step);
                 let worth = worth(&tried);
-                if worth > best.1 {
+                if worth > best.1 + WORTH_IT {
                     best = (tried, worth);
                 }
             }
@@ -160,15 +163,15 @@ mod tests {
 
     #[test]
     fn a_rare_label_is_decided_for_when_that_pays() {
-        // The rare label comes true in two of five of the rows where it is said to be 0.4, never elsewhere.
+        // The rare label comes true in nine of twenty of the rows where it is said to be 0.45, never elsewhere.
         let mut told = Told::default();
         for row in 0..1000 {
-            let (p, truth) = if row % 10 == 0 { (0.4, u8::from(row % 50 < 20)) } else { (0.02, 0) };
+            let (p, truth) = if row % 10 == 0 { (0.45, u8::from(row % 200 < 90)) } else { (0.02, 0) };
             told.p.extend([1.0 - p, p]);
             told.truth.push(truth);
             told.now.push(0);
         }
         let calibration = Calibration::learn(&[told], 2);
-        assert_eq!((calibration.decide(0, &[0.6, 0.4]), calibration.decide(0, &[0.98, 0.02])), (1, 0));
+        assert_eq!((calibration.decide(0, &[0.55, 0.45]), calibration.decide(0, &[0.98, 0.02])), (1, 0));
     }
 }

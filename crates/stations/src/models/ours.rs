@@ -15,7 +15,7 @@ const NEAR_MIN: i64 = 360;
 const SHARES: [f32; 4] = [0.0, 0.1, 0.2, 0.3];
 
 /// Trees at most: of near horizons, and of far ones.
-const TREES: [usize; 2] = [260, 120];
+const TREES: [usize; 2] = [220, 80];
 
 /// Each so many trees, the days held back are asked whether more would help.
 const CHECKED: usize = 20;
@@ -56,7 +56,7 @@ impl Ours {
                         if loss < best.0 {
                             best = (loss, model.len());
                         }
-                        return model.len() < best.1 + 3 * CHECKED;
+                        return model.len() < best.1 + 2 * CHECKED;
                     }
                     true
                 });

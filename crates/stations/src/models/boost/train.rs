@@ -40,7 +40,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { trees: 200, depth: 6, rate: 0.1, ridge: 20.0, rows: 0.6, features: 0.4, seed: 1 }
+        Self { trees: 200, depth: 6, rate: 0.1, ridge: 20.0, rows: 0.5, features: 0.4, seed: 1 }
     }
 }
 

@@ -16,6 +16,9 @@ use crate::{args, output};
 /// So many forecasts are timed, each alone.
 const TIMED: usize = 20_000;
 
+/// The longest forecast that is told from longer ones: a minute.
+const LONGEST_NS: u64 = 60_000_000_000;
+
 /// All EVSEs at once are timed so often.
 const BATCHES: usize = 20;
 
@@ -192,7 +195,7 @@ fn describe(split: &Split) {
 
 /// One forecast alone, features included: median and 99th percentile in µs; and all EVSEs at once, in ms.
 fn latency(model: &Forecaster) -> Result<(f64, f64, f64)> {
-    let mut spent = Histogram::<u64>::new(3)?;
+    let mut spent = Histogram::<u64>::new_with_bounds(1, LONGEST_NS, 3)?;
     let evses = model.tracker().ids.len();
     for evse in (0..evses).cycle().take(TIMED) {
         let started = Instant::now();
