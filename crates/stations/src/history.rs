@@ -294,6 +294,14 @@ impl History {
         self.grid.get(slot * self.evses.len() + evse).filter(|s| **s != NONE).map(|s| usize::from(*s))
     }
 
+    /// What was observed in this very slot, as a feed would say it: `(EVSE id, status)`.
+    pub fn readings(&self, slot: usize) -> Vec<(String, String)> {
+        let of = |(evse, id): (usize, &Arc<str>)| {
+            Some((id.to_string(), self.labels.names()[self.observed(slot, evse)?].clone()))
+        };
+        self.evses.iter().enumerate().filter_map(of).collect()
+    }
+
     /// The label in force: observed in this slot or in the one before. Nothing is in force after the last slot.
     pub fn in_force(&self, slot: usize, evse: usize) -> Option<usize> {
         if slot >= self.slots() {

@@ -60,14 +60,9 @@ fn train(history: &History, kind: Kind) -> Forecaster {
 
 /// Forecasts of all EVSEs, made at each slot from the end of training up to `slot`.
 fn forecasts(model: &mut Forecaster, history: &History, to: usize) -> Vec<Option<Vec<f32>>> {
-    let names = history.labels().names();
     let mut all = Vec::new();
     for slot in UNTIL..=to {
-        let of = |(evse, id): (usize, &std::sync::Arc<str>)| {
-            Some((id.to_string(), names[history.observed(slot, evse)?].clone()))
-        };
-        let readings: Vec<_> = history.evses().iter().enumerate().filter_map(of).collect();
-        model.observe(history.time(slot), &readings, &Mapping::new());
+        model.observe(history.time(slot), &history.readings(slot), &Mapping::new());
         all.extend(model.forecast_all());
     }
     all

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use super::metrics::{Scores, macro_f1, score, weighted_f1};
+use super::metrics::{LEAST, Scores, macro_f1, score, weighted_f1};
 use crate::calibrate::Told;
 use crate::features::{NONE, Tracker};
 use crate::forecaster::{Forecaster, probabilities};
@@ -17,9 +17,6 @@ const DRAWS: usize = 1000;
 
 /// What lies outside an interval on each side.
 const TAIL: f64 = 0.025;
-
-/// A probability below this counts as this, as in the scores.
-const LEAST: f64 = 1e-7;
 
 /// From the 2.5 % to the 97.5 % quantile over days drawn with replacement (Efron 1979; whole days, since rows of one day are
 /// anything but independent).

@@ -6,7 +6,7 @@ use serde::Serialize;
 pub const ECE_BINS: usize = 15;
 
 /// A probability below this counts as this in the log loss: what a 32-bit softmax can still tell from 0.
-const LEAST: f64 = 1e-7;
+pub(super) const LEAST: f64 = 1e-7;
 
 /// Precision, recall and their harmonic mean for one class, fractions.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]

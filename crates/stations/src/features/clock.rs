@@ -40,8 +40,13 @@ impl Clock {
 
     /// 0 from Monday to Friday, 1 on Saturday and Sunday.
     pub fn day_type(self, at: i64) -> usize {
+        Self::type_of(self.day(at))
+    }
+
+    /// As [`Clock::day_type`], of a day counted from 1970.
+    pub fn type_of(day: i64) -> usize {
         // 1970-01-01 was a Thursday.
-        usize::from((self.day(at) + 3).rem_euclid(7) >= 5)
+        usize::from((day + 3).rem_euclid(7) >= 5)
     }
 }
 

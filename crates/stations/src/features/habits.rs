@@ -112,7 +112,7 @@ impl Habits {
     pub fn turn(&mut self, clock: Clock, at: i64, kinds: &[u8]) {
         let day = clock.day(at);
         let Some(yesterday) = self.day.replace(day).filter(|yesterday| *yesterday != day) else { return };
-        let day_type = usize::from((yesterday + 3).rem_euclid(7) >= 5);
+        let day_type = Clock::type_of(yesterday);
         let width = HALF_HOURS * self.classes;
         for (evse, today) in self.today.chunks_mut(width).enumerate() {
             let at = (evse * DAY_TYPES + day_type) * width;

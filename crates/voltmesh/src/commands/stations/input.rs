@@ -103,12 +103,7 @@ pub fn history(path: &Path, mapping: &Mapping) -> Result<History> {
 
 /// The places, or none.
 pub fn places(input: &args::StationsInput) -> Result<Places> {
-    places_at(input.evse.as_deref())
-}
-
-/// The places of a file, or none.
-pub fn places_at(path: Option<&Path>) -> Result<Places> {
-    let Some(path) = path else { return Ok(Places::new()) };
+    let Some(path) = &input.evse else { return Ok(Places::new()) };
     read_places(open_gzipped(path, MAX_TABLE)?).with_context(|| format!("cannot read {}", path.display()))
 }
 
@@ -137,19 +132,13 @@ pub fn catch_up(
 ) -> usize {
     model.meet(history.evses(), places);
     let seen = model.tracker().at;
-    let names = history.labels().names();
     let mut slots = 0;
     for slot in 0..history.slots() {
         let at = history.time(slot);
         if seen.is_some_and(|seen| at <= seen) || until.is_some_and(|until| at > until) {
             continue;
         }
-        let of = |(evse, id): (usize, &std::sync::Arc<str>)| {
-            let label = history.observed(slot, evse)?;
-            Some((id.to_string(), names[label].clone()))
-        };
-        let readings: Vec<(String, String)> = history.evses().iter().enumerate().filter_map(of).collect();
-        slots += usize::from(model.observe(at, &readings, mapping));
+        slots += usize::from(model.observe(at, &history.readings(slot), mapping));
     }
     if let Some(at) = model.tracker().at {
         let arranged = covariates.arranged(model.covariates());

@@ -126,14 +126,7 @@ struct Now {
 
 impl Outlooks for Ahead<'_> {
     fn at(&mut self, slot: usize) -> &dyn Outlook {
-        let names = self.history.labels().names();
-        let evses = self.history.evses().iter().enumerate();
-        let reading = |(evse, id): (usize, &std::sync::Arc<str>)| {
-            let label = self.history.observed(slot, evse)?;
-            Some((id.to_string(), names[label].clone()))
-        };
-        let readings: Vec<(String, String)> = evses.filter_map(reading).collect();
-        self.now.model.observe(self.history.time(slot), &readings, self.mapping);
+        self.now.model.observe(self.history.time(slot), &self.history.readings(slot), self.mapping);
         self.now.forecasts = self.now.model.forecast_all();
         (self.moved)(slot);
         &self.now
