@@ -24,6 +24,10 @@ use voltmesh_telemetry::Timestamp;
 
 /// Samples between source and agent.
 const SAMPLES: usize = 256;
+/// A vehicle whose samples are taken so much later than they are due is behind, until they are taken in the second time
+/// again; with a live bus, while more than half of [`SAMPLES`] wait.
+const BEHIND: Duration = Duration::from_millis(500);
+const KEEPS_UP: Duration = Duration::from_millis(100);
 /// Bytes of batches that are read from the spool at once.
 const LOAD_BYTES: usize = 2 << 20;
 /// Added to the agent's own bound of the spool, so that the agent's is the one that is met.
@@ -104,6 +108,7 @@ pub async fn run(context: Context, config: Config) -> Result<Summary, Error> {
         twin_board,
         data: config.data.clone(),
         feed,
+        behind: false,
         backlog: VecDeque::new(),
         trust_file: keys.trust_file,
         refreshed: None,
@@ -149,6 +154,8 @@ struct Shell {
     twin_board: TwinBoard,
     data: PathBuf,
     feed: Feed,
+    /// What the agent was told of the feed.
+    behind: bool,
     /// Entries that the spool did not take yet.
     backlog: VecDeque<(Position, Bytes)>,
     trust_file: PathBuf,
@@ -201,6 +208,11 @@ impl Shell {
     }
 
     async fn take(&mut self, count: usize, samples: &mut Vec<Result<Sampled, Error>>) {
+        let behind = self.feed.behind.load(Ordering::Relaxed);
+        if behind != self.behind {
+            self.behind = behind;
+            self.handle(Input::Behind { behind }).await;
+        }
         for sampled in samples.drain(..) {
             match sampled {
                 Ok(Sampled { sample, cursor }) => self.handle(Input::Sample { sample, cursor }).await,
@@ -355,6 +367,8 @@ struct Feed {
     stopped: Arc<AtomicBool>,
     refused: Arc<AtomicU64>,
     skipped: Arc<AtomicU64>,
+    /// Whether samples wait longer than they should.
+    behind: Arc<AtomicBool>,
 }
 
 impl Feed {
@@ -366,8 +380,10 @@ impl Feed {
             stopped: Arc::default(),
             refused: Arc::default(),
             skipped: Arc::default(),
+            behind: Arc::default(),
         };
         let (stopped, refused, skipped) = (feed.stopped.clone(), feed.refused.clone(), feed.skipped.clone());
+        let behind = feed.behind.clone();
         let work = move || {
             let live = source.is_live();
             while !stopped.load(Ordering::Relaxed) {
@@ -380,6 +396,7 @@ impl Feed {
                     Err(error) => Err(error),
                 };
                 if live && item.is_ok() {
+                    behind.store(send.capacity() < SAMPLES / 2, Ordering::Relaxed);
                     // What is not taken is lost: the bus does not wait.
                     if let Err(mpsc::error::TrySendError::Full(_)) = send.try_send(item) {
                         refused.fetch_add(1, Ordering::Relaxed);
@@ -388,6 +405,8 @@ impl Feed {
                 }
                 if let Ok(sampled) = &item {
                     wait(pacer.wait(Instant::now(), sampled.sample.time.as_millis()), &stopped);
+                    let limit = if behind.load(Ordering::Relaxed) { KEEPS_UP } else { BEHIND };
+                    behind.store(pacer.late() > limit, Ordering::Relaxed);
                 }
                 let failed = item.is_err();
                 if send.blocking_send(item).is_err() || failed {

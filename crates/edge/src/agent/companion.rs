@@ -1,12 +1,14 @@
-//! The battery's twin beside the agent: it sees every sample, and what it says goes with the batch.
+//! The battery's twin beside the agent: it sees every sample, or fewer while the vehicle is behind, and what it says goes
+//! with the batch.
 
+use super::thinning::Thinning;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use voltmesh_battery::pack::PackSample;
 use voltmesh_battery::twin::{Memory, State};
 use voltmesh_battery::watch::{Check, Event};
 use voltmesh_battery::{Twin, vss};
-use voltmesh_telemetry::{MAX_REPORT_BYTES, Sample};
+use voltmesh_telemetry::{MAX_REPORT_BYTES, Sample, Timestamp};
 
 /// Events in one report at most; more are counted.
 const MAX_EVENTS: usize = 64;
@@ -26,6 +28,13 @@ pub struct Report {
     pub checks: BTreeMap<Check, u64>,
     /// Whether samples contradict the configured chemistry or sign, so that nothing is estimated.
     pub refused: bool,
+    /// Records of the batch that the twin did not see, because the vehicle could not keep up with its source.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub samples_skipped: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What is signed is decimal: ten-thousandths are far below what any estimate knows.
@@ -47,6 +56,9 @@ fn quantise(value: &mut serde_json::Value) {
 pub(super) struct Companion {
     twin: Twin,
     open: Report,
+    thinning: Thinning,
+    /// Samples not seen since the start.
+    pub skipped: u64,
     /// Events and failed checks since the start.
     pub events: u64,
     pub failed: u64,
@@ -54,11 +66,29 @@ pub(super) struct Companion {
 
 impl Companion {
     pub fn new(twin: Twin) -> Self {
-        Self { twin, open: Report::default(), events: 0, failed: 0 }
+        Self { twin, open: Report::default(), thinning: Thinning::new(), skipped: 0, events: 0, failed: 0 }
+    }
+
+    /// The vehicle is behind its source from now on, or is not.
+    pub fn set_behind(&mut self, now: Timestamp, behind: bool) {
+        self.thinning.set_behind(now, behind);
+    }
+
+    /// Sees more or fewer samples if it is time; returns what is new, for the log.
+    pub fn adjust(&mut self, now: Timestamp) -> Option<String> {
+        Some(match self.thinning.adjust(now)? {
+            1 => "the vehicle keeps up again: its twin sees every sample".to_owned(),
+            every => format!("the vehicle does not keep up: its twin sees one sample of {every}"),
+        })
     }
 
     /// Takes a sample. Returns what is new, for the log.
     pub fn see(&mut self, sample: &Sample) -> Vec<Event> {
+        if !self.thinning.sees() {
+            self.skipped += 1;
+            self.open.samples_skipped += 1;
+            return Vec::new();
+        }
         let update = self.twin.update(PackSample {
             time_s: sample.time.as_millis() as f64 / 1_000.0,
             voltage_v: sample.pack_voltage.to_base(),
@@ -102,6 +132,7 @@ impl Companion {
             "passport": self.twin.passport(),
             "maintenance": self.twin.maintenance(),
             "refused": self.twin.refuses(),
+            "sees_one_of": self.thinning.every(),
         })
     }
 

@@ -2,8 +2,8 @@
 //!
 //! Provided: a batch is spooled before it is sent and forgotten only on evidence of the configured stage, checked here
 //! against the trust file; numbers are contiguous; a batch without a notice is offered again, through another fog node
-//! if there is one. The battery's twin sees every sample; its
-//! report is signed with the batch. Not provided: protection of the vehicle's key.
+//! if there is one. The battery's twin sees every sample, or fewer while the vehicle is behind its source; its
+//! report is signed with the batch and says so. Not provided: protection of the vehicle's key.
 //!
 //! When the spool is full the agent stops taking samples and says so ([`Output::Pause`], counter `refused`): what was
 //! recorded first is evidence that somebody may be waiting for, and nothing that waits is ever dropped.
@@ -15,6 +15,7 @@ mod held;
 mod links;
 mod rules;
 mod sealing;
+mod thinning;
 mod vocabulary;
 
 pub use companion::Report;
@@ -137,6 +138,11 @@ impl Agent {
         let mut out = Vec::new();
         match input {
             Input::Sample { sample, cursor } => self.sample(now, sample, cursor, &mut out),
+            Input::Behind { behind } => {
+                if let Some(twin) = &mut self.twin {
+                    twin.set_behind(now, behind);
+                }
+            }
             Input::SourceEnded => self.end(now, &mut out),
             Input::Stop => {
                 self.stopping = true;
@@ -282,6 +288,7 @@ impl Agent {
             ("boot", self.rules.boot.get()),
             ("twin_events", self.twin.as_ref().map_or(0, |twin| twin.events)),
             ("twin_checks_failed", self.twin.as_ref().map_or(0, |twin| twin.failed)),
+            ("twin_skipped", self.twin.as_ref().map_or(0, |twin| twin.skipped)),
         ];
         let figures = self.counters.all().into_iter().chain(gauges);
         figures.map(|(name, value)| (name.to_owned(), value)).collect()

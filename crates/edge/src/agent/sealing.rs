@@ -32,6 +32,7 @@ impl Agent {
             self.opened = now;
         }
         if let Some(twin) = &mut self.twin {
+            out.extend(twin.adjust(now).map(|message| Output::Warn { message }));
             out.extend(twin.see(&sample).iter().map(|event| Output::Warn { message: described(event) }));
         }
         self.open.push(Record { number: self.next_number, sample });

@@ -16,6 +16,11 @@ pub enum Input {
         /// Where the source stands after it.
         cursor: Cursor,
     },
+    /// Samples wait longer than they should for this vehicle to take them, or no longer do.
+    Behind {
+        /// Whether they do from now on.
+        behind: bool,
+    },
     /// The source has ended.
     SourceEnded,
     /// Stop: seal what is open; [`Output::Finished`] follows once it is durable.

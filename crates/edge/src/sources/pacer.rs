@@ -16,6 +16,7 @@ pub enum Pace {
 pub struct Pacer {
     pace: Pace,
     start: Option<(Instant, u64)>,
+    late: Duration,
 }
 
 /// A pause in a recording is not waited for longer than this, in milliseconds of its own time.
@@ -25,7 +26,13 @@ impl Pacer {
     /// A pacer that starts with the first sample.
     #[must_use]
     pub fn new(pace: Pace) -> Self {
-        Self { pace, start: None }
+        Self { pace, start: None, late: Duration::ZERO }
+    }
+
+    /// How long the last sample had been due when it was asked for; at most 5 s, where counting starts again.
+    #[must_use]
+    pub fn late(&self) -> Duration {
+        self.late
     }
 
     /// How long to wait at `now` until a sample of `time_ms` (its own time) is due.
@@ -35,6 +42,7 @@ impl Pacer {
         let own = Duration::from_millis(time_ms.saturating_sub(origin));
         let due = start + own.div_f64(times.max(1e-6));
         let wait = due.saturating_duration_since(now);
+        self.late = now.saturating_duration_since(due);
         let most = Duration::from_millis(MAX_GAP_MS).div_f64(times.max(1e-6));
         // A long gap, a step back, or a machine that slept: start counting again here.
         if time_ms < origin || wait > most || now.saturating_duration_since(due) > Duration::from_secs(5) {

@@ -26,8 +26,18 @@ fn drive(
     samples: u64,
     spoil: impl Fn(u64, &mut Input),
 ) -> (Vec<serde_json::Value>, Option<String>) {
+    drive_from(agent, Timestamp::from_millis(1_700_000_000_000), samples, spoil)
+}
+
+/// As [`drive`], from a moment on.
+fn drive_from(
+    agent: &mut Agent,
+    start: Timestamp,
+    samples: u64,
+    spoil: impl Fn(u64, &mut Input),
+) -> (Vec<serde_json::Value>, Option<String>) {
     let config = SimConfig { samples, ..SimConfig::new(Cycle::WltcClass3b) };
-    let mut source = Sim::open(config, Cursor::default(), 1_700_000_000_000).unwrap();
+    let mut source = Sim::open(config, Cursor::default(), start.as_millis()).unwrap();
     let (mut reports, mut memory, mut count) = (Vec::new(), None, 0);
     let mut act = |outputs: Vec<Output>| {
         for output in outputs {
@@ -78,6 +88,29 @@ fn every_batch_carries_state_limits_and_signals() {
     let fresh = self::agent(&TwinConfig::default(), folder.path()).twin().unwrap();
     assert_eq!(fresh["passport"]["capacityThroughputAh"].as_f64(), Some(0.0));
     assert!(folder.path().join("twin.json.unreadable").exists());
+}
+
+#[test]
+fn a_vehicle_that_is_behind_lets_its_twin_see_fewer_samples_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut agent = agent(&TwinConfig::default(), folder.path());
+    // Every sample is taken a second after the one before: after four of them the twin sees one of 16.
+    agent.handle(Timestamp::from_millis(1_700_000_000_000), Input::Behind { behind: true });
+    let (reports, _) = drive(&mut agent, 400, |_, _| {});
+    let skipped: Vec<u64> =
+        reports.iter().map(|report| report["samples_skipped"].as_u64().unwrap_or(0)).collect();
+    assert!(skipped[1..].iter().all(|count| (46..=47).contains(count)), "{skipped:?}");
+    assert_eq!(agent.counters()["twin_skipped"], skipped.iter().sum::<u64>());
+    assert_eq!(agent.counters()["sampled"], 400, "records are all there");
+    // It still estimates.
+    let soc = reports.last().unwrap()["state"]["soc"]["value"].as_f64().unwrap();
+    assert!((0.7..0.85).contains(&soc), "{soc}");
+
+    let now = Timestamp::from_millis(1_700_000_400_000);
+    agent.handle(now, Input::Behind { behind: false });
+    let (reports, _) = drive_from(&mut agent, now, 200, |_, _| {});
+    assert!(reports.last().unwrap().get("samples_skipped").is_none(), "it keeps up again");
+    assert_eq!(agent.twin().unwrap()["sees_one_of"], 1);
 }
 
 #[test]
