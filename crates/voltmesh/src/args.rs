@@ -101,6 +101,7 @@ pub struct FogRole {
 #[command(after_help = "Examples:
   voltmesh demo
   voltmesh demo --duration 20s --fault kill:fog-1@5s,restart:fog-1@9s,tamper:archive@15s
+  voltmesh demo --chaos 7 --duration 60s
   voltmesh demo --fogs 7 --committee 4
   voltmesh demo --data trip.csv.gz --speed 100 --json")]
 pub struct Demo {
@@ -125,14 +126,19 @@ pub struct Demo {
     /// Recordings to replay instead of the drive cycles that are built in; vehicle i takes file i, round robin.
     #[arg(long, num_args = 1.., value_name = "FILE")]
     pub data: Vec<PathBuf>,
-    /// What goes wrong: KIND:TARGET@TIME, comma-separated. Kinds: kill, restart, partition, heal, wipe (a fog node's
-    /// disk and key), tamper. Targets: fog-N, edge-N, cloud, archive.
+    /// What goes wrong: KIND:TARGET@TIME, comma-separated. Kinds: kill, restart, partition, heal, pause (the process
+    /// stands still), resume, wipe (a fog node's disk and key), tamper. Targets: fog-N, edge-N, cloud, archive.
     #[arg(long, default_value = "", hide_default_value = true)]
     pub fault: Schedule,
+    /// Draws faults of all kinds and lengths from this seed instead, several at once, and prints them as --fault takes
+    /// them. The last quarter of the run, at least 10 s, is calm.
+    #[arg(long, value_name = "SEED", conflicts_with = "fault")]
+    pub chaos: Option<u64>,
     /// Where the run's files go; kept afterwards (default: a temporary folder that is removed).
     #[arg(long, value_name = "FOLDER")]
     pub dir: Option<PathBuf>,
-    /// Longest wait, after the last sample, for everything to be archived.
+    /// Longest time, after the last fault, in which no record comes further before the run has failed; at least as long
+    /// as the faults took.
     #[arg(long, default_value = "120s", value_parser = parse_duration)]
     pub patience: Duration,
     /// One JSON object on one line, the last of stdout.

@@ -1,6 +1,6 @@
 //! The check from the outside: the recordings are read again, and the archive is read with nothing but a trust file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -41,9 +41,10 @@ pub async fn archive(archive: &Path, trust: &Trust, expected: &[Samples], report
     report.verified = found.verified;
     report.anchored = found.verified;
     report.quarantined = found.quarantined;
-    report.duplicates = found.duplicates;
+    report.stands_twice = found.duplicates;
     report.bytes_per_record = found.wire_bytes as f64 / found.records.max(1) as f64;
     report.problems.extend(found.problems.iter().take(10).cloned());
+    let (mut beyond, mut twice) = (0, 0);
     for (n, samples) in expected.iter().enumerate() {
         let vehicle: VehicleId = edge_name(n + 1).parse()?;
         report.twins.push(twin(&location, &vehicle).await?);
@@ -51,8 +52,11 @@ pub async fn archive(archive: &Path, trust: &Trust, expected: &[Samples], report
         let (missing, extra) = difference(samples, &rows);
         report.lost += missing;
         // A row under a second record id is a double too, though no id stands twice.
-        report.duplicates += extra;
+        beyond += extra;
+        twice += doubled_ids(&rows);
     }
+    report.stands_twice = report.stands_twice.max(twice);
+    report.duplicates = beyond.max(report.stands_twice);
     Ok(())
 }
 
@@ -91,6 +95,12 @@ async fn rows_of(location: &Location, vehicle: &VehicleId) -> Result<Vec<Archive
             return Ok(rows);
         }
     }
+}
+
+/// How many of a vehicle's rows are beyond the first of their record id.
+fn doubled_ids(rows: &[ArchivedRow]) -> u64 {
+    let ids: BTreeSet<(u64, u64)> = rows.iter().map(|row| (row.boot, row.number)).collect();
+    (rows.len() - ids.len()) as u64
 }
 
 /// How many of `samples` have no row and how many rows are beyond them, as multisets: a vehicle that was killed goes on

@@ -1,4 +1,4 @@
-//! The fault schedule of a demo run: `kill:fog-1@5s,restart:fog-1@9s,tamper:archive@15s`.
+//! The fault schedule of a demo run: `kill:fog-1@5s,restart:fog-1@9s,tamper:archive@15s`, as it is written and printed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,10 +11,14 @@ pub enum Kind {
     Kill,
     /// Starts the process again on the disk it left.
     Restart,
-    /// Cuts every connection of a fog node with others, both ways.
+    /// Cuts every connection of a process with others, both ways.
     Partition,
     /// Lets connections through again.
     Heal,
+    /// SIGSTOP: the process stands still with its connections open, as on a stalled disk or machine.
+    Pause,
+    /// SIGCONT: it goes on where it stood.
+    Resume,
     /// SIGKILL, deletes the node's disk and key, rotates the key on the ledger, starts it empty.
     Wipe,
     /// Alters one value in a copy of the archive.
@@ -22,14 +26,26 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [(&'static str, Kind); 6] = [
+    const ALL: [(&'static str, Kind); 8] = [
         ("kill", Kind::Kill),
         ("restart", Kind::Restart),
         ("partition", Kind::Partition),
         ("heal", Kind::Heal),
+        ("pause", Kind::Pause),
+        ("resume", Kind::Resume),
         ("wipe", Kind::Wipe),
         ("tamper", Kind::Tamper),
     ];
+
+    /// What ends it, if it lasts.
+    fn ended_by(self) -> Option<Kind> {
+        match self {
+            Kind::Kill => Some(Kind::Restart),
+            Kind::Partition => Some(Kind::Heal),
+            Kind::Pause => Some(Kind::Resume),
+            Kind::Restart | Kind::Heal | Kind::Resume | Kind::Wipe | Kind::Tamper => None,
+        }
+    }
 }
 
 impl fmt::Display for Kind {
@@ -117,13 +133,13 @@ impl FromStr for Fault {
         let (target, at) = rest.split_once('@').ok_or_else(help)?;
         let kind =
             Kind::ALL.iter().find(|(name, _)| *name == kind).map(|(_, kind)| *kind).ok_or_else(|| {
-                format!("`{kind}` is not a kind of fault; use kill, restart, partition, heal, wipe or tamper")
+                format!("`{kind}` is not a kind of fault; use {}", Kind::ALL.map(|(name, _)| name).join(", "))
             })?;
         let target: Target = target.parse()?;
         let fits = match kind {
-            Kind::Kill | Kind::Restart => target != Target::Archive,
-            Kind::Partition | Kind::Heal | Kind::Wipe => matches!(target, Target::Fog(_)),
+            Kind::Wipe => matches!(target, Target::Fog(_)),
             Kind::Tamper => target == Target::Archive,
+            _ => target != Target::Archive,
         };
         if !fits {
             return Err(format!("`{kind}` cannot happen to `{target}`"));
@@ -166,6 +182,15 @@ impl FromStr for Schedule {
     }
 }
 
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, fault) in self.0.iter().enumerate() {
+            write!(f, "{}{fault}", if n == 0 { "" } else { "," })?;
+        }
+        Ok(())
+    }
+}
+
 impl Schedule {
     /// Checks that every target exists and that every process and link is up again at the end.
     pub fn check(&self, fogs: usize, vehicles: usize) -> Result<(), String> {
@@ -179,26 +204,25 @@ impl Schedule {
             if !exists {
                 return Err(format!("`{fault}`: there are {fogs} fog nodes and {vehicles} vehicles"));
             }
-            match fault.kind {
-                Kind::Kill | Kind::Partition => down.push((&fault.target, fault.kind)),
-                Kind::Restart => down.retain(|d| *d != (&fault.target, Kind::Kill)),
-                Kind::Heal => down.retain(|d| *d != (&fault.target, Kind::Partition)),
-                Kind::Wipe => down.retain(|d| *d != (&fault.target, Kind::Kill)),
-                Kind::Tamper => {}
+            if fault.kind.ended_by().is_some() {
+                down.push((&fault.target, fault.kind));
             }
+            // A wipe ends the process and starts another in its place; a kill ends a pause.
+            let ends = |kind: Kind| match fault.kind {
+                Kind::Wipe => matches!(kind, Kind::Kill | Kind::Pause),
+                Kind::Kill => kind == Kind::Pause,
+                other => kind.ended_by() == Some(other),
+            };
+            down.retain(|(target, kind)| *target != &fault.target || !ends(*kind));
         }
         // A fog node may stay away: others carry on. A vehicle or the cloud that never returns cannot finish.
-        match down.iter().find(|(target, _)| matches!(target, Target::Edge(_) | Target::Cloud)) {
-            Some((target, _)) => {
-                Err(format!("`{target}` is killed and never restarted; add restart:{target}@TIME"))
+        let never = down.iter().find(|(target, _)| matches!(target, Target::Edge(_) | Target::Cloud));
+        match never.and_then(|(target, kind)| Some((target, kind, kind.ended_by()?))) {
+            Some((target, kind, end)) => {
+                Err(format!("`{kind}:{target}` is never ended; add {end}:{target}@TIME"))
             }
             None => Ok(()),
         }
-    }
-
-    /// Whether the run tampers with a copy of the archive at a stated time.
-    pub fn tampers(&self) -> bool {
-        self.0.iter().any(|fault| fault.kind == Kind::Tamper)
     }
 }
 
@@ -225,6 +249,9 @@ mod tests {
         check("kill:fog-0@5s", Err("fog-N"));
         check("kill:archive@5s", Err("cannot happen"));
         check("wipe:edge-1@5s", Err("cannot happen"));
+        check("partition:cloud@5s,heal:cloud@6s", Ok("partition:cloud@5s,heal:cloud@6s"));
+        check("resume:edge-2@1500ms,pause:edge-2@1s", Ok("pause:edge-2@1s,resume:edge-2@1500ms"));
+        check("pause:archive@5s", Err("cannot happen"));
         check("kill:fog-1", Err("KIND:TARGET@TIME"));
         check("kill:fog-1@5", Err("not a duration"));
         check("burn:fog-1@5s", Err("not a kind"));
@@ -235,7 +262,10 @@ mod tests {
         let check = |text: &str| text.parse::<Schedule>().unwrap().check(4, 3);
         assert!(check("kill:edge-1@6s,restart:edge-1@8s").is_ok());
         assert!(check("kill:fog-1@6s").is_ok());
-        assert!(check("kill:edge-1@6s").unwrap_err().contains("never restarted"));
+        assert!(check("kill:edge-1@6s").unwrap_err().contains("add restart:edge-1"));
+        assert!(check("pause:cloud@6s").unwrap_err().contains("add resume:cloud"));
+        assert!(check("partition:cloud@6s,restart:cloud@9s").unwrap_err().contains("add heal:cloud"));
+        assert!(check("pause:edge-1@6s,kill:edge-1@7s,restart:edge-1@8s").is_ok());
         assert!(check("kill:fog-9@6s").unwrap_err().contains("4 fog nodes"));
     }
 }

@@ -1,5 +1,6 @@
 //! `voltmesh demo`: the whole system as separate processes on this machine, with faults, and a check from the outside.
 
+mod chaos;
 mod check;
 pub mod fault;
 mod report;
@@ -15,10 +16,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 use voltmesh_ledger::{Action, Trust};
 
 use crate::deploy::process::Process;
-use crate::deploy::{EdgePlan, Pace, Recording, Site, Size, edge_name, fog_name, free_ports, local};
+use crate::deploy::{EdgePlan, Pace, Recording, Site, Size, Tuning, edge_name, fog_name, free_ports, local};
 use crate::{Outcome, args, output};
 use fault::{Fault, Kind, Target};
-use report::Report;
+use report::{ChaosLine, Report};
 use view::View;
 use watch::Watch;
 
@@ -28,8 +29,16 @@ const EPOCH_LENGTH: u64 = 50;
 /// How often the processes are asked and the view is drawn.
 const TICK: Duration = Duration::from_millis(250);
 
+/// Longest wait for a status: a process that stands still must not delay what happens to others.
+const STATUS_WAIT: Duration = Duration::from_secs(1);
+
 /// Runs the demo and says in its exit code whether all is well.
-pub fn run(options: args::Demo) -> Result<Outcome> {
+pub fn run(mut options: args::Demo) -> Result<Outcome> {
+    if let Some(seed) = options.chaos {
+        options.fault = chaos::draw(seed, options.fogs.into(), options.vehicles.into(), options.duration)
+            .map_err(anyhow::Error::msg)?;
+        output::note(&format!("chaos {seed}, to be repeated with\n--fault {}", options.fault));
+    }
     options.fault.check(options.fogs.into(), options.vehicles.into()).map_err(anyhow::Error::msg)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let temporary =
@@ -68,6 +77,8 @@ struct Run {
     recordings: Vec<Recording>,
     watch: Watch,
     happened: Vec<String>,
+    /// The number of the next decision of the ledger's operators: the first one enrols everyone.
+    decisions: u64,
 }
 
 impl Run {
@@ -89,11 +100,20 @@ impl Run {
                 let to = (n - 1 + step) % fogs;
                 reach.push(site.network.link(&name, &fog_name(to + 1), site.fog_mqtt[to]).await?);
             }
-            let plan = EdgePlan { n, http, fogs: reach, recording: recordings[n - 1].clone() };
+            let plan =
+                EdgePlan { n, http, fogs: reach, recording: recordings[n - 1].clone(), tuning: Tuning::DEMO };
             let config = site.deployment.write_edge(&plan)?;
             edges.push(site.process(&name, "edge", &config, http));
         }
-        Ok(Run { options, site, edges, recordings, watch: Watch::default(), happened: Vec::new() })
+        Ok(Run {
+            options,
+            site,
+            edges,
+            recordings,
+            watch: Watch::default(),
+            happened: Vec::new(),
+            decisions: 1,
+        })
     }
 
     /// Starts everything, lets faults happen, waits until every vehicle has its notices, and checks.
@@ -114,7 +134,7 @@ impl Run {
         let start = Instant::now();
         let mut faults: std::collections::VecDeque<Fault> = self.options.fault.0.clone().into();
         let mut tick = tokio::time::interval(TICK);
-        let limit = self.options.duration + self.options.patience;
+        let mut progress = Progress::new(self.patience());
         let mut tampered = None;
         loop {
             tick.tick().await;
@@ -134,10 +154,11 @@ impl Run {
             if faults.is_empty() && self.edges.iter().all(|edge| edge.exited == Some(0)) {
                 break;
             }
+            let late = !progress.is_made(&self.watch, !faults.is_empty());
             ensure!(
-                start.elapsed() < limit,
-                "not everything is archived {:?} after the last sample; {}",
-                self.options.patience,
+                !late,
+                "nothing more is archived for {:?}, and not everything is; {}",
+                progress.patience,
                 self.diagnosis()
             );
         }
@@ -151,13 +172,21 @@ impl Run {
         self.conclude(&expected, elapsed, tampered).await
     }
 
+    /// How long nothing may happen before the run has failed. What is offered again comes after twice the time each time:
+    /// after faults it may take as long again as they lasted.
+    fn patience(&self) -> Duration {
+        let faults = self.options.fault.0.last().map_or(Duration::ZERO, |fault| fault.at);
+        self.options.patience.max(faults)
+    }
+
     /// Asks every process for its status; notices those that have ended.
     async fn poll(&mut self, view: &View) -> Result<()> {
+        let mut asked = Vec::new();
         for process in self.site.fogs.iter_mut().chain(&mut self.site.cloud).chain(&mut self.edges) {
             let was_up = process.exited.is_none();
             if process.is_up() {
-                if let Some(status) = process.status(&self.site.http).await {
-                    self.watch.update(&process.name, status);
+                if !process.is_paused() {
+                    asked.push(&*process);
                 }
             } else if let Some(code) = process.exited
                 && was_up
@@ -166,6 +195,16 @@ impl Run {
                 if code != 0 {
                     bail!("{} failed; its last words: {}", process.name, process.last_words());
                 }
+            }
+        }
+        let http = &self.site.http;
+        let answers = asked.into_iter().map(|process| async move {
+            let status = tokio::time::timeout(STATUS_WAIT, process.status(http)).await;
+            (process.name.clone(), status.ok().flatten())
+        });
+        for (name, status) in futures::future::join_all(answers).await {
+            if let Some(status) = status {
+                self.watch.update(&name, status);
             }
         }
         Ok(())
@@ -205,6 +244,11 @@ impl Run {
             }
             Kind::Partition => self.site.network.set_partitioned(&name, true),
             Kind::Heal => self.site.network.set_partitioned(&name, false),
+            Kind::Pause | Kind::Resume => {
+                if let Some(process) = self.process(&fault.target) {
+                    process.pause(fault.kind == Kind::Pause)?;
+                }
+            }
             Kind::Wipe => {
                 let Target::Fog(n) = fault.target else { bail!("only a fog node can be wiped") };
                 self.wipe(n).await?;
@@ -226,8 +270,9 @@ impl Run {
     }
 
     /// Other nodes may be away at this moment: the decision is offered until one of them has it in a block.
-    fn rotate_in_background(&self, wiped: usize, rotation: Vec<Action>) -> Result<()> {
-        let transaction = self.site.deployment.decide(1, rotation);
+    fn rotate_in_background(&mut self, wiped: usize, rotation: Vec<Action>) -> Result<()> {
+        let transaction = self.site.deployment.decide(self.decisions, rotation);
+        self.decisions += 1;
         let addresses: Vec<_> = self
             .site
             .fogs
@@ -236,15 +281,11 @@ impl Run {
             .filter(|(n, _)| *n != wiped - 1)
             .map(|(_, fog)| fog.http)
             .collect();
-        let (http, patience) = (self.site.http.clone(), self.options.patience);
+        let http = self.site.http.clone();
+        // Ends with the run: a ledger that stands still decides nothing, however long it is asked.
         tokio::spawn(async move {
-            let start = Instant::now();
             for address in addresses.iter().cycle() {
-                let left = patience.saturating_sub(start.elapsed());
-                if left.is_zero() {
-                    break;
-                }
-                let wait = left.min(Duration::from_secs(5));
+                let wait = Duration::from_secs(5);
                 if crate::commands::registry::submit_until_final(&http, *address, &transaction, wait)
                     .await
                     .is_ok()
@@ -285,11 +326,13 @@ impl Run {
             archive_latency_ms: self.watch.latency("edge-", "archive").into(),
             height: self.watch.gauge_max("fog-", "height"),
             faults: self.happened.clone(),
+            chaos: self.options.chaos.map(|seed| ChaosLine { seed, faults: self.options.fault.to_string() }),
             ..Report::default()
         };
         check::archive(&self.site.archive()?, &self.current_trust().await?, expected, &mut report).await?;
         report.spooled = self.watch.sum("edge-", "spooled").max(report.archived);
-        report.received = self.watch.sum("edge-", "received").max(report.archived);
+        // A vehicle that was killed counts what is offered again once more: no more were received than there are.
+        report.received = self.watch.sum("edge-", "received").max(report.archived).min(report.spooled);
         self.ask_for_stations(&mut report).await;
         report.records_per_s = report.archived as f64 / elapsed.as_secs_f64();
         report.judge();
@@ -319,6 +362,29 @@ impl Run {
             let _ = edge.kill().await;
         }
         self.site.stop().await;
+    }
+}
+
+/// Whether a run still gets on.
+struct Progress {
+    patience: Duration,
+    since: Instant,
+    reached: u64,
+}
+
+impl Progress {
+    fn new(patience: Duration) -> Self {
+        Progress { patience, since: Instant::now(), reached: 0 }
+    }
+
+    /// Whether a record came further within the time that is waited for one; faults to come are waited for.
+    fn is_made(&mut self, watch: &Watch, faults_to_come: bool) -> bool {
+        let reached = watch::STAGES.iter().map(|stage| watch.sum("edge-", stage)).sum();
+        if faults_to_come || reached > self.reached {
+            self.since = Instant::now();
+            self.reached = self.reached.max(reached);
+        }
+        self.since.elapsed() < self.patience
     }
 }
 

@@ -42,6 +42,15 @@ pub struct TwinLine {
     pub refused: bool,
 }
 
+/// Faults that were drawn.
+#[derive(Debug, Default, Clone, Serialize)]
+pub struct ChaosLine {
+    /// From which seed.
+    pub seed: u64,
+    /// As `--fault` takes them, to repeat the run.
+    pub faults: String,
+}
+
 /// The result of a run. Counts are records.
 #[derive(Debug, Default, Clone, Serialize)]
 pub struct Report {
@@ -49,7 +58,7 @@ pub struct Report {
     pub sampled: u64,
     /// Records that the vehicles signed and synced.
     pub spooled: u64,
-    /// Records whose batch a fog node acknowledged; what is offered again after a kill counts again.
+    /// Records whose batch a fog node acknowledged, once each however often they are offered.
     pub received: u64,
     /// Records whose batch is in a finalised block, by the evidence in the archive.
     pub anchored: u64,
@@ -61,6 +70,8 @@ pub struct Report {
     pub lost: u64,
     /// Rows beyond the first with one record id or one place in a recording.
     pub duplicates: u64,
+    /// Rows beyond the first with one record id.
+    pub stands_twice: u64,
     /// Rows of the quarantine.
     pub quarantined: u64,
     /// Whether the alteration in the copy of the archive was found.
@@ -79,6 +90,9 @@ pub struct Report {
     pub twins: Vec<TwinLine>,
     /// What a fog node said of charging stations; none if a fault kept it away at the end.
     pub stations: Option<StationsLine>,
+    /// The faults that were drawn, if any were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chaos: Option<ChaosLine>,
     /// Faults that happened, with their times.
     pub faults: Vec<String>,
     /// What is wrong; empty if all is well.
@@ -131,6 +145,7 @@ impl Report {
             row("verified", self.verified),
             row("lost", self.lost),
             row("duplicates", self.duplicates),
+            row("stand twice", self.stands_twice),
             row("quarantined", self.quarantined),
         ];
         output::table(&["records", "count"], &rows);
@@ -175,6 +190,12 @@ impl Report {
             ));
         } else {
             self.problems.iter().for_each(|problem| output::line(format!("WRONG: {problem}")));
+            if let Some(chaos) = &self.chaos {
+                output::line(format!(
+                    "These faults were drawn from seed {}: --fault {}",
+                    chaos.seed, chaos.faults
+                ));
+            }
         }
     }
 }

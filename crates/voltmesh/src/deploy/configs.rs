@@ -25,6 +25,8 @@ pub enum Pace {
         /// Times real time.
         times: f64,
     },
+    /// As fast as they are taken: 1 Hz of recorded time.
+    Unlimited,
 }
 
 /// What one vehicle replays.
@@ -46,6 +48,7 @@ impl Recording {
         let (speed, rate) = match self.pace {
             Pace::Rate { hz } => (hz, Some(1.0)),
             Pace::Recorded { times } => (times, None),
+            Pace::Unlimited => (0.0, Some(1.0)),
         };
         let mut text = format!("[source]\nspeed = {speed:?}\nstart_ms = {START_MS}\n");
         let mut line = |key: &str, value: String| {
@@ -117,6 +120,38 @@ pub struct EdgePlan {
     pub fogs: Vec<SocketAddr>,
     /// Where samples come from.
     pub recording: Recording,
+    /// What else differs from the defaults.
+    pub tuning: Tuning,
+}
+
+/// How much of the battery's twin runs in a vehicle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TwinPlan {
+    /// A filter for each cell, as by default.
+    Full,
+    /// The pack's mean and each cell's difference from it: `full_every_s = 0`.
+    BarDelta,
+    /// None: `enabled = false`.
+    Off,
+}
+
+/// What of a vehicle's configuration is chosen by who deploys it.
+#[derive(Debug, Clone, Copy)]
+pub struct Tuning {
+    /// Records in a batch.
+    pub batch_records: usize,
+    /// Age at which a batch is sealed, full or not, in ms.
+    pub batch_age_ms: u64,
+    /// Time without a notice until a batch is offered again, in ms.
+    pub offer_again_after_ms: u64,
+    /// The battery's twin.
+    pub twin: TwinPlan,
+}
+
+impl Tuning {
+    /// Of a demo: batches that a person can wait for.
+    pub const DEMO: Tuning =
+        Tuning { batch_records: 256, batch_age_ms: 500, offer_again_after_ms: 10_000, twin: TwinPlan::Full };
 }
 
 impl Deployment {
@@ -200,13 +235,21 @@ impl Deployment {
         let fogs: Vec<String> = plan.fogs.iter().map(quoted).collect();
         let text = format!(
             "data = \"data\"\ncredentials = {}\ncrl = {}\ntrust = {}\nopening = \"opening.toml\"\nsecret = \"secret\"\n\
-             fogs = [{}]\nhttp = \"{}\"\nnew_vehicle = true\nuntil_archived = true\n\n[batch]\nmax_age_ms = 500\n\n\
-             [spool]\noffer_again_after_ms = 10000\n\n{}",
+             fogs = [{}]\nhttp = \"{}\"\nnew_vehicle = true\nuntil_archived = true\n\n\
+             [batch]\nmax_records = {}\nmax_age_ms = {}\n\n[spool]\noffer_again_after_ms = {}\n\n{}{}",
             quoted(self.pki_folder("edge", &name).display()),
             quoted(self.pki.crl_path().display()),
             quoted(self.dir.join("trust.toml").display()),
             fogs.join(", "),
             plan.http,
+            plan.tuning.batch_records,
+            plan.tuning.batch_age_ms,
+            plan.tuning.offer_again_after_ms,
+            match plan.tuning.twin {
+                TwinPlan::Full => "",
+                TwinPlan::BarDelta => "[twin]\nfull_every_s = 0.0\n\n",
+                TwinPlan::Off => "[twin]\nenabled = false\n\n",
+            },
             plan.recording.table(),
         );
         self.write(&name, "edge.toml", &text)

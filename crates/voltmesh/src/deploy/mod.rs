@@ -20,7 +20,7 @@ use voltmesh_identity::{Identity, Pki, Role, read_signing_key, write_private};
 use voltmesh_ledger::{Action, Genesis, PrivateKey, PublicKey, RegistryTx, Trust, commitment, private_key};
 use voltmesh_telemetry::Timestamp;
 
-pub use configs::{EdgePlan, FogPlan, Pace, Recording};
+pub use configs::{EdgePlan, FogPlan, Pace, Recording, Tuning, TwinPlan};
 pub use ports::free_ports;
 pub use site::Site;
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use voltmesh_control::Status;
 
@@ -25,6 +26,7 @@ pub struct Process {
     /// Where /status and /metrics are served.
     pub http: SocketAddr,
     child: Option<Child>,
+    paused: bool,
     /// The exit code once the process has ended by itself.
     pub exited: Option<i32>,
 }
@@ -40,6 +42,7 @@ impl Process {
             log: config.with_file_name("log.txt"),
             http,
             child: None,
+            paused: false,
             exited: None,
         }
     }
@@ -72,8 +75,30 @@ impl Process {
             .spawn()
             .with_context(|| format!("cannot start {}", self.name))?;
         self.child = Some(child);
+        self.paused = false;
         self.exited = None;
         Ok(())
+    }
+
+    /// The id of the process that runs now.
+    pub fn id(&self) -> Option<u32> {
+        self.child.as_ref().and_then(Child::id)
+    }
+
+    /// SIGSTOP or SIGCONT; nothing if it does not run.
+    pub fn pause(&mut self, pause: bool) -> Result<()> {
+        let signal = if pause { Signal::STOP } else { Signal::CONT };
+        let id = self.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        if let Some(id) = id {
+            kill_process(id, signal).with_context(|| format!("cannot signal {}", self.name))?;
+            self.paused = pause;
+        }
+        Ok(())
+    }
+
+    /// Whether it stands still.
+    pub fn is_paused(&self) -> bool {
+        self.paused
     }
 
     /// SIGKILL, and waits until the process is gone.
