@@ -66,6 +66,7 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Stations(command) => commands::stations::run(command),
         Command::Sim(options) => commands::sim::run(options),
         Command::Bench(Bench::Ingest(options)) => bench::ingest::run(options),
+        Command::Bench(Bench::Path(options)) => bench::path::run(&options),
         Command::Bench(Bench::Generate(options)) => bench::ingest::generate(options),
         Command::Bench(Bench::Ledger(options)) => bench::ledger::run(options),
         Command::Bench(Bench::Consensus(options)) => bench::consensus::run(options),

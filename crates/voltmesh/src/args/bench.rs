@@ -12,6 +12,8 @@ use crate::bench::consensus::Contestant;
 pub enum Bench {
     /// One fog node over real sockets, TLS and fsync, with the load generator in its own process.
     Ingest(BenchIngest),
+    /// The whole path from vehicle to archive, as the demo runs it: processes, TLS, fsync, a ledger of four, Delta.
+    Path(BenchPath),
     /// Twenty authorities in one process agree on anchored batches.
     Ledger(BenchLedger),
     /// Proof of authority, PBFT and proof of work beside each other.
@@ -56,6 +58,39 @@ pub struct BenchIngest {
     #[arg(long, default_value_t = 8)]
     pub clients: usize,
     /// Where the fog node's disk is (default: a temporary folder).
+    #[arg(long, value_name = "FOLDER")]
+    pub dir: Option<PathBuf>,
+    /// One JSON object on one line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `voltmesh bench path`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  voltmesh bench path
+  voltmesh bench path --vehicles 8 --rate 1000 --records 480000 --idle 0
+  voltmesh bench path --idle 3600 --json")]
+pub struct BenchPath {
+    /// Vehicles (1 to 32).
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub vehicles: u8,
+    /// Samples per second and vehicle (default: as fast as the vehicle takes them).
+    #[arg(long)]
+    pub rate: Option<f64>,
+    /// Records of all vehicles without the twin.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub records: u64,
+    /// Records of all vehicles with the twin (mean and differences, no filter of each cell).
+    #[arg(long, default_value_t = 200_000)]
+    pub twin_records: u64,
+    /// Records in a batch (1 to 4096).
+    #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub batch: u16,
+    /// Seconds that one vehicle at 1 Hz, configured by default, is watched; 0: it is not. The first third is not counted.
+    #[arg(long, default_value_t = 240, value_name = "SECONDS")]
+    pub idle: u64,
+    /// Where the deployments' disks are (default: a temporary folder).
     #[arg(long, value_name = "FOLDER")]
     pub dir: Option<PathBuf>,
     /// One JSON object on one line.

@@ -7,4 +7,6 @@ pub mod generator;
 pub mod ingest;
 pub mod ledger;
 mod machine;
+pub mod path;
 pub mod twin;
+mod usage;
