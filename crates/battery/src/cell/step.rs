@@ -1,6 +1,6 @@
 //! From one moment to the next.
 
-use super::{Cell, thermal};
+use super::{Cell, Climate, Local, thermal};
 use crate::units::{HOUR_S, kelvin};
 use serde::{Deserialize, Serialize};
 
@@ -59,7 +59,7 @@ impl Cell {
 
     fn short_step(&self, health: &Health, state: &mut CellState, current_a: f64, ambient_c: f64, dt_s: f64) {
         let climate = self.at(state.core_temp_c);
-        let voltage_v = self.voltage_v(health, state, current_a);
+        let voltage_v = self.voltage_in(&climate, health, state, current_a);
         let loss_w = current_a * (voltage_v - climate.ocv_v(state.soc));
         // Bernardi et al. 1985, eq. 2: discharge (I < 0) with dU/dT < 0 heats.
         let reversible_w = current_a * kelvin(state.core_temp_c) * self.entropic_v_per_k(state.soc);
@@ -82,8 +82,22 @@ impl Cell {
     /// Terminal voltage in V.
     #[must_use]
     pub fn voltage_v(&self, health: &Health, state: &CellState, current_a: f64) -> f64 {
-        let climate = self.at(state.core_temp_c);
-        let local = climate.local(state.soc);
+        self.voltage_in(&self.at(state.core_temp_c), health, state, current_a)
+    }
+
+    /// As [`Self::voltage_v`], of a cell whose temperature has been looked up.
+    fn voltage_in(&self, climate: &Climate<'_>, health: &Health, state: &CellState, current_a: f64) -> f64 {
+        self.voltage_at(&climate.local(state.soc), health, state, current_a)
+    }
+
+    /// As [`Self::voltage_v`], of a cell whose temperature and charge have been looked up: what several currents share.
+    pub(crate) fn voltage_at(
+        &self,
+        local: &Local<'_>,
+        health: &Health,
+        state: &CellState,
+        current_a: f64,
+    ) -> f64 {
         local.ocv_v
             + self.params().hysteresis.max_v * state.hysteresis
             + health.resistance_factor * local.overpotential_v(state.branch_a, current_a)

@@ -66,6 +66,7 @@ struct Curves {
     temp_c: f64,
     /// Relative speed of an activated process, see [`arrhenius`].
     slowness: f64,
+    slowness_ln: f64,
     tau_ln: [f64; 2],
     exchange_ln: f64,
     depletion_per_a: f64,
@@ -95,9 +96,11 @@ impl Cell {
         let Impedance { soc, layers, activation_j_per_mol } = &params.impedance;
         let layers = layers
             .iter()
-            .map(|layer| Curves {
+            .map(|layer| (layer, arrhenius(*activation_j_per_mol, layer.temp_c, OCV_TEMP_C)))
+            .map(|(layer, slowness)| Curves {
                 temp_c: layer.temp_c,
-                slowness: arrhenius(*activation_j_per_mol, layer.temp_c, OCV_TEMP_C),
+                slowness,
+                slowness_ln: slowness.ln(),
                 tau_ln: [layer.tau1_s.ln(), layer.tau2_s.ln()],
                 exchange_ln: layer.exchange_current_a.ln(),
                 depletion_per_a: layer.depletion_per_a,
@@ -136,7 +139,7 @@ impl Cell {
         let weight_ln = if lower == upper {
             1.0
         } else {
-            (low.slowness.ln() - slowness.ln()) / (low.slowness.ln() - high.slowness.ln())
+            (low.slowness_ln - slowness.ln()) / (low.slowness_ln - high.slowness_ln)
         };
         let blend = |low: f64, high: f64| (low + (high - low) * weight_ln).exp();
         Climate {

@@ -183,23 +183,25 @@ impl Pack {
     /// the most that the cells can give if they cannot give that.
     #[must_use]
     pub fn current_at_w(&self, power_w: f64) -> f64 {
+        let parallel = self.layout.parallel;
+        let first_cells = || (0..self.soc.len()).step_by(parallel);
+        // What does not depend on the current is looked up once for all rounds.
+        let climates: Vec<_> = first_cells().map(|index| self.cell.at(self.core_c[index])).collect();
+        let places: Vec<_> = first_cells()
+            .zip(&climates)
+            .map(|(index, climate)| (climate.local(self.soc[index]), self.health(index), self.state(index)))
+            .collect();
         let mut current_a = 0.0;
         for _ in 0..4 {
-            let volts: f64 = self.open_v(current_a);
+            let each_a = current_a / parallel as f64;
+            let volts: f64 = places
+                .iter()
+                .map(|(local, health, state)| self.cell.voltage_at(local, health, state, each_a))
+                .sum();
             current_a = -power_w / volts.max(self.layout.series as f64);
         }
         let most_a = 6.0 * self.cell.params().capacity_ah * self.layout.parallel as f64;
         current_a.clamp(-most_a, most_a)
-    }
-
-    fn open_v(&self, current_a: f64) -> f64 {
-        let parallel = self.layout.parallel;
-        (0..self.soc.len())
-            .step_by(parallel)
-            .map(|index| {
-                self.cell.voltage_v(&self.health(index), &self.state(index), current_a / parallel as f64)
-            })
-            .sum()
     }
 }
 
