@@ -93,6 +93,8 @@ fn the_demo_refuses_a_schedule_that_cannot_end() {
     let folder = tempfile::tempdir().unwrap();
     assert!(fails(folder.path(), &["demo", "--fault", "kill:edge-1@1s"], 1).contains("restart:edge-1"));
     assert!(fails(folder.path(), &["demo", "--fault", "burn:fog-1@1s"], 2).contains("kill, restart"));
+    assert!(fails(folder.path(), &["demo", "--fault", "pause:cloud@1s"], 1).contains("resume:cloud"));
+    assert!(fails(folder.path(), &["demo", "--chaos", "7", "--duration", "9s"], 1).contains("at least 16 s"));
 }
 
 #[test]

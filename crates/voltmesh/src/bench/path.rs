@@ -2,9 +2,11 @@
 //! with every fsync, as the demo runs them; from the first sample to the last archive notice.
 //!
 //! Measured without the battery's twin, with it (the pack's mean and each cell's difference), and idle: one vehicle at 1 Hz.
-//! The simulated vehicles make their samples in the edge's process; what that takes is part of the figures.
+//! The vehicles replay a table of one cell's drive as packs of 96; what that takes is part of the figures. (The demo's
+//! simulated packs take some 30 µs a sample for themselves.)
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -33,6 +35,12 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// The defaults of a vehicle's configuration.
 const DEFAULT: Tuning =
     Tuning { batch_records: 256, batch_age_ms: 10_000, offer_again_after_ms: 60_000, twin: TwinPlan::Full };
+
+/// Rows of the table that is replayed again and again: the longest cycle's 30 minutes at 1 Hz.
+const ROWS: usize = 1_800;
+
+/// Cells in series of the packs that are made of it.
+const SERIES: u16 = 96;
 
 const ROLES: [&str; 3] = ["edge", "fog", "cloud"];
 
@@ -281,12 +289,21 @@ impl Bench {
     async fn start(dir: &Path, vehicles: usize, samples: u64, pace: Pace, tuning: Tuning) -> Result<Self> {
         let election = Default::default();
         let size = Size { fogs: FOGS, vehicles, cloud: true, epoch_length: EPOCH_LENGTH, election };
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        let table = dir.canonicalize()?.join("drive.csv");
+        write_drive(&table)?;
         let mut site = Site::prepare(&std::env::current_exe()?, dir, size, true).await?;
         let mut edges = Vec::new();
         for (n, port) in (1..=vehicles).zip(free_ports(vehicles)?) {
             // Without the links of a demo, which would copy every byte once more: nothing is cut here.
             let fogs = (0..FOGS).map(|step| site.fog_mqtt[(n - 1 + step) % FOGS]).collect();
-            let recording = Recording { file: None, seed: n as u64, pace, samples: Some(samples) };
+            let recording = Recording {
+                file: Some(table.clone()),
+                seed: n as u64,
+                series: Some(SERIES),
+                pace,
+                samples: Some(samples),
+            };
             let plan = EdgePlan { n, http: local(port), fogs, recording, tuning };
             let config = site.deployment.write_edge(&plan)?;
             edges.push(site.process(&edge_name(n), "edge", &config, plan.http));
@@ -343,6 +360,19 @@ impl Bench {
         }
         self.site.stop().await;
     }
+}
+
+/// Writes one cell's drive as a table that the replay knows.
+fn write_drive(path: &Path) -> Result<()> {
+    let mut text = String::from("time_s,voltage_v,current_a,cell_temp_c\n");
+    for (second, record) in super::drive::records(ROWS)?.iter().enumerate() {
+        let sample = &record.sample;
+        let cell = sample.cells.first().context("a pack without cells")?.to_base();
+        let temperature = sample.temperatures.first().context("a pack without sensors")?.to_base();
+        let current = sample.pack_current.to_base();
+        writeln!(text, "{second},{cell:.3},{current:.3},{temperature:.2}")?;
+    }
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
 impl Report {

@@ -405,6 +405,7 @@ fn recordings(options: &args::Demo) -> Result<Vec<Recording>> {
         .map(|n| Recording {
             file: (!files.is_empty()).then(|| files[(n - 1) % files.len()].clone()),
             seed: n as u64,
+            series: None,
             pace,
             samples: matches!(pace, Pace::Rate { .. }).then_some(samples),
         })

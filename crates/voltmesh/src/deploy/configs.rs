@@ -34,8 +34,10 @@ pub enum Pace {
 pub struct Recording {
     /// A table; the built-in drive cycles if absent.
     pub file: Option<PathBuf>,
-    /// Makes simulated packs differ.
+    /// Makes packs differ that are simulated or made of a cell.
     pub seed: u64,
+    /// Makes a pack of so many cells in series of a table of one cell.
+    pub series: Option<u16>,
     /// How fast.
     pub pace: Pace,
     /// Samples after which it ends; the recording's end if absent.
@@ -64,6 +66,9 @@ impl Recording {
                     line("repeat", "0".into());
                 }
                 line("samples", self.samples.unwrap_or(0).to_string());
+                if let Some(series) = self.series {
+                    line("pack", format!("{{ series = {series}, spread_mv = 5, seed = {} }}", self.seed));
+                }
             }
             None => {
                 let cycles = ["udds", "hwfet", "wltc_class3b", "wltc_class3a"];
