@@ -46,9 +46,11 @@ pub struct Counters {
     pub retries: u64,
 }
 
+/// A delivery that waits for a look-up.
 struct Asked {
     member: Member,
-    insertions: u64,
+    /// Commits when it was asked.
+    commits: u64,
 }
 
 /// The core of the cloud.
@@ -68,8 +70,8 @@ pub struct Archivist {
     held_off: BTreeMap<Digest, u32>,
 }
 
-/// Deliveries whose epoch's authorities are not known are held off so often.
-const HANDOVER_TRIES: u32 = 5;
+/// Deliveries whose epoch's authorities are not known, or that the table contradicts, are held off so often.
+const HELD_OFF_TRIES: u32 = 5;
 /// So many such deliveries are remembered: 1,024 × 40 B.
 const MAX_HELD_OFF: usize = 1024;
 
@@ -131,6 +133,12 @@ impl Archivist {
         &self.trust
     }
 
+    /// Makes every answer under way too old to be judged by, as too many commits do.
+    #[cfg(test)]
+    pub(crate) fn outdate_answers(&mut self) {
+        self.holdings.outdate_answers();
+    }
+
     /// Deliveries that wait for a commit or an answer.
     pub fn pending(&self) -> usize {
         let committing = self.committing.as_ref().map_or(0, |(_, group)| group.members.len());
@@ -177,7 +185,7 @@ impl Archivist {
                 self.pending_bytes += bytes.len();
                 self.admit(now, Member { token, fog, batch: Arc::new(*batch), raw: bytes }, None, out);
             }
-            Checked::Failed { perhaps_later: true, .. } if self.wait_for_handover(&bytes) => {
+            Checked::Failed { perhaps_later: true, .. } if self.hold_off(&bytes) => {
                 self.counters.refused += 1;
                 out.push(Output::Refuse(token, "no hand-over leads to the authorities of its epoch yet"));
             }
@@ -185,21 +193,36 @@ impl Archivist {
         }
     }
 
-    /// A fog node sends hand-overs when it connects, so evidence of a set that we do not know is held off a few
-    /// times. Then it goes to quarantine: it would block what comes behind it.
-    fn wait_for_handover(&mut self, bytes: &Bytes) -> bool {
-        if self.held_off.len() >= MAX_HELD_OFF {
+    /// Whether a delivery that may pass later is held off once more. A fog node sends hand-overs when it connects, so
+    /// evidence of a set that we do not know is held off a few times; so is a batch that the table contradicts, which
+    /// may be behind. Then it goes to quarantine: it would block what comes behind it.
+    fn hold_off(&mut self, bytes: &Bytes) -> bool {
+        let digest = Digest::of(bytes);
+        if self.held_off.len() >= MAX_HELD_OFF && !self.held_off.contains_key(&digest) {
             self.held_off.pop_first();
         }
-        let tries = self.held_off.entry(Digest::of(bytes)).or_default();
+        let tries = self.held_off.entry(digest).or_default();
         *tries += 1;
-        *tries <= HANDOVER_TRIES
+        *tries <= HELD_OFF_TRIES
     }
 
     fn quarantine(
         &mut self,
         now: Timestamp,
         token: Token,
+        fog: String,
+        refusal: Refusal,
+        about: Option<About>,
+        bytes: Bytes,
+    ) {
+        self.keep(now, Some(token), fog, refusal, about, bytes);
+    }
+
+    /// Puts what is refused into the open group's quarantine.
+    fn keep(
+        &mut self,
+        now: Timestamp,
+        token: Option<Token>,
         fog: String,
         refusal: Refusal,
         about: Option<About>,
@@ -216,10 +239,37 @@ impl Archivist {
     /// Judges a verified batch against what is archived or about to be.
     fn admit(&mut self, now: Timestamp, member: Member, answer: Option<&Answer>, out: &mut Vec<Output>) {
         match self.holdings.admit(&member.batch, answer) {
-            Finding::New(kept) => self.open.append(now, member, kept),
-            Finding::Known => self.repeat(now, member, out),
+            Finding::New { kept, collisions } => {
+                self.keep_collisions(now, &member, &collisions);
+                self.open.append(now, member, kept);
+            }
+            Finding::Known { collisions } => {
+                self.keep_collisions(now, &member, &collisions);
+                self.repeat(now, member, out);
+            }
             Finding::Wrong(refusal) => self.expel(now, member, refusal),
-            Finding::Unclear { about, insertions } => self.ask(member, insertions, about, out),
+            Finding::Unclear(about) => self.ask(member, about, out),
+            Finding::Contradiction(_) if self.hold_off(&member.raw) => {
+                self.forget(&member);
+                self.counters.refused += 1;
+                out.push(Output::Refuse(member.token, "the archive's tables contradict their watermarks"));
+            }
+            Finding::Contradiction(refusal) => self.expel(now, member, refusal),
+        }
+    }
+
+    /// Quarantines records whose number is held with other content: they were acknowledged, and are not the same.
+    fn keep_collisions(&mut self, now: Timestamp, member: &Member, positions: &[u32]) {
+        for position in positions {
+            let Some(record) = member.batch.records.get(*position as usize) else { continue };
+            let (vehicle, number) = (&member.batch.header.vehicle, record.number.get());
+            let reason = format!(
+                "another sample of {vehicle} is archived under number {number}: the same millisecond and the same \
+                 first 21 bits of their content's digest"
+            );
+            let refusal = Refusal { stage: Stage::Fork, reason };
+            let about = About { first: number, count: 1, ..member.batch.about() };
+            self.keep(now, None, member.fog.clone(), refusal, Some(about), record.to_canonical().into());
         }
     }
 
@@ -239,23 +289,30 @@ impl Archivist {
         self.quarantine(now, member.token, member.fog, refusal, about, member.raw);
     }
 
-    fn ask(&mut self, member: Member, insertions: u64, about: Question, out: &mut Vec<Output>) {
+    fn ask(&mut self, member: Member, about: Question, out: &mut Vec<Output>) {
         let question = self.next_question;
         self.next_question += 1;
-        self.asked.insert(question, Asked { member, insertions });
+        self.asked.insert(question, Asked { member, commits: self.holdings.commits() });
         out.push(Output::Ask { question, about });
     }
 
     fn answered(&mut self, now: Timestamp, question: u64, answer: Answer, out: &mut Vec<Output>) {
-        let Some(Asked { member, insertions }) = self.asked.remove(&question) else { return };
+        let Some(Asked { member, commits }) = self.asked.remove(&question) else { return };
         if answer == Answer::Failed {
             self.forget(&member);
             self.counters.refused += 1;
-            return out.push(Output::Refuse(member.token, "the archive cannot be read"));
+            out.push(Output::Refuse(member.token, "the archive cannot be read"));
+        } else {
+            let usable = self.holdings.complements(commits);
+            self.admit(now, member, usable.then_some(&answer), out);
         }
-        let stale = self.holdings.outruns(&member.batch, insertions);
-        let answer = (!stale).then_some(&answer);
-        self.admit(now, member, answer, out);
+        self.holdings.settle(self.oldest_asked());
+    }
+
+    /// Commits when the oldest look-up under way was asked.
+    fn oldest_asked(&self) -> Option<u64> {
+        // Look-ups are numbered in the order in which they are asked, and commits only grow.
+        self.asked.first_key_value().map(|(_, asked)| asked.commits)
     }
 
     fn close_group(&mut self, now: Timestamp, out: &mut Vec<Output>) {
@@ -278,10 +335,13 @@ impl Archivist {
         self.counters.commits += 1;
         self.counters.batches += group.entries.len() as u64;
         self.counters.records += group.records as u64;
+        self.holdings.committed(&group.entries, self.oldest_asked());
         self.answer(now, group.members, out);
         for (token, row) in group.quarantine {
             self.pending_bytes = self.pending_bytes.saturating_sub(row.bytes.len());
-            out.push(Output::Reject(token, row.refusal));
+            if let Some(token) = token {
+                out.push(Output::Reject(token, row.refusal));
+            }
         }
     }
 
@@ -295,7 +355,12 @@ impl Archivist {
         self.holdings = Holdings::new(marks);
         for group in [committing, open] {
             for (token, row) in group.quarantine {
-                self.open.keep_refused(now, token, row);
+                if token.is_some() {
+                    self.open.keep_refused(now, token, row);
+                } else {
+                    // A record of a member, which is judged again below.
+                    self.pending_bytes = self.pending_bytes.saturating_sub(row.bytes.len());
+                }
             }
             for member in group.members {
                 self.admit(now, member, None, out);
@@ -314,11 +379,9 @@ impl Archivist {
             self.forget(&member);
             out.push(Output::Accept(member.token));
             let header = &member.batch.header;
-            // Clients that are not ours have nobody to read a notice.
-            if !header.boot.is_foreign() {
-                let archived = ArchivedBatch::of(header, member.batch.id);
-                notices.entry((member.fog, header.vehicle.clone())).or_default().insert(archived);
-            }
+            // For a client that is not ours, the fog node itself reads it, and lets its batch go.
+            let archived = ArchivedBatch::of(header, member.batch.id);
+            notices.entry((member.fog, header.vehicle.clone())).or_default().insert(archived);
         }
         for ((fog, vehicle), batches) in notices {
             let batches: Vec<_> = batches.into_iter().collect();

@@ -4,7 +4,7 @@
 //! held in the very block that proves the batch anchored; the batch's own chain is checked by [`crate::coverage`].
 //! Not provided: plausibility of what the sensors said.
 
-use crate::archivist::Verified;
+use crate::{archivist::Verified, foreign::content_of};
 use bytes::Bytes;
 use ed25519_dalek::VerifyingKey;
 use std::fmt;
@@ -35,6 +35,8 @@ pub enum Stage {
     Chain,
     /// Other content is archived under the same numbers.
     Fork,
+    /// The archive's table lacks what its watermark says it holds.
+    Table,
 }
 
 impl Stage {
@@ -51,6 +53,7 @@ impl Stage {
             Stage::Content => "content",
             Stage::Chain => "chain",
             Stage::Fork => "fork",
+            Stage::Table => "table",
         }
     }
 }
@@ -208,7 +211,19 @@ pub(crate) fn verify(
         let reason = "a record's number is beyond what a table holds (2^63 - 1)".to_owned();
         return Err((Refusal { stage: Stage::Content, reason }, false));
     }
+    if header.boot.is_foreign()
+        && let Some(record) = records.iter().find(|record| !is_named_by_content(record))
+    {
+        let reason = format!("record number {} is not made of its time and content", record.number);
+        return Err((Refusal { stage: Stage::Content, reason }, false));
+    }
     Ok((records, anchored))
+}
+
+/// Whether an attested record has the number that its content leads to (ADR 3): a faulty fog node could take a number
+/// from another sample otherwise.
+fn is_named_by_content(record: &Record) -> bool {
+    RecordNumber::foreign(record.sample.time, &content_of(record)) == record.number
 }
 
 fn proof_failed(error: &ProofError, perhaps_later: bool) -> (Refusal, bool) {

@@ -1,19 +1,26 @@
-//! What the archive holds of one boot of one vehicle, in memory that does not grow with what it holds.
+//! What the archive holds of one boot of one vehicle.
+//!
+//! Two memories answer, and each says only what it knows:
+//! - **Ranges** of numbers that are held, committed or not. They are exact as long as there are few; when there are too
+//!   many, the two lowest are folded into one that is *unsure*, and batches that fall into it are looked up in the table.
+//! - **Batches by id**: every batch that a look-up might not show, because it is not committed, or was committed after the
+//!   look-up was asked. Some committed ones stay as a cache, which saves look-ups and decides nothing.
+//!
+//! A look-up in the table complements the batches by id: together they are everything that is held. If they do not know
+//! whose the numbers of an exact range are, the table contradicts its own watermark ([`Verdict::Contradiction`]): nothing
+//! is called fresh because a table does not show it.
 //!
 //! Batches may come out of order: a vehicle roams, and its fog nodes reach the cloud at different times. A gap is
-//! kept as a gap and blocks nothing behind it. Ranges are exact as long as there are few; when there are too many,
-//! the two lowest are folded into one that is *unsure*, and batches that fall into it are looked up in the table.
+//! kept as a gap and blocks nothing behind it.
 
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use voltmesh_telemetry::BatchId;
 
-/// Archived batches remembered by id per boot: enough for a fog node's window of repeats, 32 × 100 B per boot.
-pub const RECENT: usize = 32;
+/// Committed batches that stay in memory per boot, to recognise a fog node's repeats without a look-up: 32 × 100 B.
+pub const CACHED: usize = 32;
 /// Exact ranges per boot beside the first: each gap costs one, and one line in every commit.
 pub const MAX_ISLANDS: usize = 64;
-/// Foreign record numbers remembered per vehicle: an hour at 1 Hz, 64 KB.
-pub const RECENT_FOREIGN: usize = 4096;
 
 /// An archived batch as its neighbours see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,31 +46,36 @@ pub struct Range {
     pub sure: bool,
 }
 
-/// What a batch is to the archive.
+/// Relation of a batch to what is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Not archived yet, and its chain fits its neighbours.
+    /// Not held yet, and its chain fits its neighbours.
     Fresh,
-    /// This very batch is archived.
+    /// This very batch is held.
     Duplicate,
-    /// Another batch with some of its numbers is archived: the vehicle has signed two histories.
+    /// Another batch with some of its numbers is held: the vehicle has signed two histories.
     Fork(BatchId),
-    /// Its neighbour is archived, and the chain does not lead from one to the other.
+    /// Its neighbour is held, and the chain does not lead from one to the other.
     BrokenChain(BatchId),
     /// The memory does not tell: look the neighbourhood up in the table.
     Unknown,
+    /// A number of this batch or beside it is held, and neither the memory nor the table has the batch that it is in.
+    Contradiction(u64),
 }
 
-/// The archived numbers of one boot.
+/// The held numbers of one boot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
+    /// Held ranges: first number, the number after the last, whether every number between is held.
     runs: BTreeMap<u64, (u64, bool)>,
-    recent: VecDeque<Stored>,
-    insertions: u64,
+    /// Batches by id, under their first number.
+    known: BTreeMap<u64, Stored>,
+    /// First numbers of those in `known` that every look-up shows by now, oldest first; at most [`CACHED`].
+    cached: VecDeque<u64>,
 }
 
 impl Coverage {
-    /// From what a snapshot says: a watermark and the ranges beyond it.
+    /// The coverage that a snapshot's marks describe: a watermark and the ranges beyond it.
     pub fn new(watermark: u64, islands: &[Range]) -> Self {
         let mut coverage = Self::default();
         if watermark > 0 {
@@ -77,40 +89,56 @@ impl Coverage {
 
     /// Judges a batch; `asked` is what the table holds in its neighbourhood, once that was looked up.
     pub fn judge(&self, batch: &Stored, asked: Option<&[Stored]>) -> Verdict {
-        let known = || self.recent.iter().chain(asked.into_iter().flatten());
-        if known().any(|stored| stored.id == batch.id) {
-            return Verdict::Duplicate;
+        let find = |first: u64, next: u64| {
+            let remembered = self.known.range(..next).next_back().map(|(_, stored)| stored);
+            let overlaps = |stored: &&Stored| stored.first < next && first < stored.next;
+            remembered.filter(overlaps).or_else(|| asked.into_iter().flatten().find(overlaps))
+        };
+        if let Some(other) = find(batch.first, batch.next) {
+            return if other.id == batch.id { Verdict::Duplicate } else { Verdict::Fork(other.id) };
         }
-        if let Some(other) = known().find(|stored| stored.first < batch.next && batch.first < stored.next) {
-            return Verdict::Fork(other.id);
-        }
-        let before = known().find(|stored| stored.next == batch.first);
+        let before = batch.first.checked_sub(1).and_then(|last| find(last, batch.first));
         if let Some(before) = before.filter(|before| batch.previous != Some(before.id)) {
             return Verdict::BrokenChain(before.id);
         }
-        let after = known().find(|stored| stored.first == batch.next);
+        let after = find(batch.next, batch.next.saturating_add(1));
         if let Some(after) = after.filter(|after| after.previous != Some(batch.id)) {
             return Verdict::BrokenChain(after.id);
         }
-        let unclear = (batch.first..batch.next).meets(&self.runs)
-            || (before.is_none() && batch.first > 0 && self.holds(batch.first - 1))
-            || (after.is_none() && self.holds(batch.next));
-        if asked.is_none() && unclear { Verdict::Unknown } else { Verdict::Fresh }
+        // Nobody showed a batch with these numbers or beside them. Is one held all the same?
+        let own = self.held_in(batch.first, batch.next);
+        let left = batch.first.checked_sub(1).filter(|_| before.is_none());
+        let left = left.and_then(|last| self.held_in(last, batch.first));
+        let right = self.held_in(batch.next, batch.next.saturating_add(1)).filter(|_| after.is_none());
+        let held = [own, left, right];
+        // The table shows all that an unsure range holds here; what is in an exact one must have been found.
+        let lacking = held.iter().flatten().find(|held| held.sure);
+        match (asked, lacking) {
+            (None, _) if held.iter().any(Option::is_some) => Verdict::Unknown,
+            (Some(_), Some(lacking)) => Verdict::Contradiction(lacking.first),
+            _ => Verdict::Fresh,
+        }
     }
 
-    /// Notes a batch as archived.
+    /// Notes a batch as held; it stays known by id until [`Self::settle`].
     pub fn insert(&mut self, batch: Stored) {
-        self.insertions += 1;
-        if self.recent.len() == RECENT {
-            self.recent.pop_front();
-        }
-        self.recent.push_back(batch);
+        self.known.insert(batch.first, batch);
         self.join(batch.first, batch.next, true);
     }
 
-    /// How many batches were inserted; a look-up is stale once [`RECENT`] more came.
-    pub fn insertions(&self) -> u64 {
-        self.insertions
+    /// The batch that begins with `first` is shown by every look-up from now on: it stays as one of [`CACHED`].
+    pub fn settle(&mut self, first: u64) {
+        self.cached.push_back(first);
+        if self.cached.len() > CACHED
+            && let Some(oldest) = self.cached.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+    }
+
+    /// Batches that are known by id.
+    pub fn known(&self) -> usize {
+        self.known.len()
     }
 
     /// The number up to which all are known to be archived, from 0.
@@ -137,8 +165,12 @@ impl Coverage {
         gaps
     }
 
-    fn holds(&self, number: u64) -> bool {
-        (number..number.saturating_add(1)).meets(&self.runs)
+    /// The part of a held range that lies within `first..next`, the last one if there are several.
+    fn held_in(&self, first: u64, next: u64) -> Option<Range> {
+        let mut runs = self.runs.range(..next).rev().take_while(|(_, (end, _))| *end > first);
+        let exact = runs.clone().find(|(_, (_, sure))| *sure);
+        let (start, (end, sure)) = exact.or_else(|| runs.next())?;
+        Some(Range { first: first.max(*start), next: next.min(*end), sure: *sure })
     }
 
     fn join(&mut self, mut first: u64, mut next: u64, sure: bool) {
@@ -177,182 +209,5 @@ impl Coverage {
     }
 }
 
-trait Overlap {
-    fn meets(&self, runs: &BTreeMap<u64, (u64, bool)>) -> bool;
-}
-
-impl Overlap for std::ops::Range<u64> {
-    /// Whether a run shares a number with this range.
-    fn meets(&self, runs: &BTreeMap<u64, (u64, bool)>) -> bool {
-        runs.range(..self.end).next_back().is_some_and(|(_, (next, _))| *next > self.start)
-    }
-}
-
-/// The archived records of a client that is not ours: their numbers have gaps by design.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Foreign {
-    highest: Option<u64>,
-    recent: BTreeSet<u64>,
-    order: VecDeque<u64>,
-    insertions: u64,
-}
-
-impl Foreign {
-    /// From what a snapshot says: the number after the highest archived one.
-    pub fn new(watermark: u64) -> Self {
-        Self { highest: watermark.checked_sub(1), ..Self::default() }
-    }
-
-    /// Positions of the numbers that are not archived yet; `None` if the memory does not tell.
-    /// `asked` is which of them the table holds, once that was looked up.
-    pub fn fresh(&self, numbers: &[u64], asked: Option<&BTreeSet<u64>>) -> Option<Vec<u32>> {
-        let mut fresh = Vec::new();
-        let mut seen = BTreeSet::new();
-        for (number, position) in numbers.iter().zip(0..) {
-            if self.recent.contains(number) || !seen.insert(*number) {
-                continue;
-            }
-            let beyond = self.highest.is_none_or(|highest| *number > highest);
-            match asked {
-                _ if beyond => fresh.push(position),
-                Some(held) if !held.contains(number) => fresh.push(position),
-                Some(_) => {}
-                None => return None,
-            }
-        }
-        Some(fresh)
-    }
-
-    /// Notes a number as archived.
-    pub fn insert(&mut self, number: u64) {
-        self.insertions += 1;
-        self.highest = self.highest.max(Some(number));
-        if self.recent.insert(number) {
-            self.order.push_back(number);
-        }
-        if self.order.len() > RECENT_FOREIGN
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.recent.remove(&oldest);
-        }
-    }
-
-    /// How many numbers were inserted; a look-up is stale once [`RECENT_FOREIGN`] more came.
-    pub fn insertions(&self) -> u64 {
-        self.insertions
-    }
-
-    /// The number after the highest archived one.
-    pub fn watermark(&self) -> u64 {
-        self.highest.map_or(0, |highest| highest.saturating_add(1))
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn id(n: u64) -> BatchId {
-        let mut bytes = [0; 32];
-        bytes[..8].copy_from_slice(&n.to_le_bytes());
-        bytes[8] = 1;
-        BatchId::from(bytes)
-    }
-
-    /// The batch `[10 n, 10 n + 10)` of an honest vehicle.
-    fn batch(n: u64) -> Stored {
-        Stored { first: 10 * n, next: 10 * n + 10, id: id(n), previous: n.checked_sub(1).map(id) }
-    }
-
-    #[test]
-    fn a_gap_is_visible_and_is_filled() {
-        let mut coverage = Coverage::default();
-        for n in [0, 1, 4, 3] {
-            assert_eq!(coverage.judge(&batch(n), None), Verdict::Fresh, "{n}");
-            coverage.insert(batch(n));
-        }
-        assert_eq!((coverage.watermark(), coverage.gaps()), (20, vec![(20, 30)]));
-        assert_eq!(coverage.islands(), vec![Range { first: 30, next: 50, sure: true }]);
-        assert_eq!(coverage.judge(&batch(2), None), Verdict::Fresh);
-        coverage.insert(batch(2));
-        assert_eq!((coverage.watermark(), coverage.gaps()), (50, vec![]));
-    }
-
-    #[test]
-    fn forks_and_broken_chains_are_told_apart() {
-        let mut coverage = Coverage::default();
-        coverage.insert(batch(0));
-        coverage.insert(batch(2));
-        assert_eq!(coverage.judge(&Stored { id: id(99), ..batch(0) }, None), Verdict::Fork(id(0)));
-        assert_eq!(coverage.judge(&Stored { next: 25, ..batch(1) }, None), Verdict::Fork(id(2)));
-        let wrong = Stored { previous: Some(id(77)), ..batch(1) };
-        assert_eq!(coverage.judge(&wrong, None), Verdict::BrokenChain(id(0)));
-        let other = Stored { id: id(77), ..batch(1) };
-        assert_eq!(coverage.judge(&other, None), Verdict::BrokenChain(id(2)));
-    }
-
-    #[test]
-    fn after_a_restart_neighbours_are_looked_up() {
-        let coverage = Coverage::new(20, &[]);
-        assert_eq!(coverage.judge(&batch(2), None), Verdict::Unknown);
-        assert_eq!(coverage.judge(&batch(2), Some(&[batch(1)])), Verdict::Fresh);
-        assert_eq!(
-            coverage.judge(&batch(2), Some(&[Stored { id: id(9), ..batch(1) }])),
-            Verdict::BrokenChain(id(9))
-        );
-        assert_eq!(coverage.judge(&batch(1), None), Verdict::Unknown);
-        assert_eq!(coverage.judge(&batch(1), Some(&[batch(0), batch(1)])), Verdict::Duplicate);
-    }
-
-    #[test]
-    fn foreign_numbers_are_known_or_asked_for() {
-        let mut foreign = Foreign::new(0);
-        assert_eq!(foreign.fresh(&[5, 5, 9], None), Some(vec![0, 2]));
-        foreign.insert(5);
-        foreign.insert(9);
-        assert_eq!(foreign.fresh(&[5, 10], None), Some(vec![1]));
-        assert_eq!(foreign.fresh(&[7], None), None);
-        assert_eq!(foreign.fresh(&[7, 8], Some(&BTreeSet::from([7]))), Some(vec![1]));
-        let restarted = Foreign::new(foreign.watermark());
-        assert_eq!(restarted.fresh(&[9, 11], None), None);
-        assert_eq!(restarted.fresh(&[11], None), Some(vec![0]));
-    }
-
-    proptest! {
-        /// In any order, with repeats and restarts, with the table at hand: each batch is fresh exactly once, however
-        /// few ranges are remembered.
-        #[test]
-        fn each_batch_is_fresh_once(order in proptest::collection::vec(0u64..400, 1..600), restart in any::<u8>()) {
-            let mut coverage = Coverage::default();
-            let mut table: BTreeMap<u64, Stored> = BTreeMap::new();
-            for (step, n) in order.into_iter().enumerate() {
-                if step % 256 == usize::from(restart) {
-                    coverage = Coverage::new(coverage.watermark(), &coverage.islands());
-                }
-                let candidate = batch(n);
-                let verdict = match coverage.judge(&candidate, None) {
-                    Verdict::Unknown => {
-                        let near: Vec<_> = table
-                            .values()
-                            .filter(|s| s.first <= candidate.next && candidate.first <= s.next)
-                            .copied()
-                            .collect();
-                        coverage.judge(&candidate, Some(&near))
-                    }
-                    verdict => verdict,
-                };
-                if table.insert(n, candidate).is_some() {
-                    prop_assert_eq!(verdict, Verdict::Duplicate);
-                } else {
-                    prop_assert_eq!(verdict, Verdict::Fresh);
-                    coverage.insert(candidate);
-                }
-                prop_assert!(coverage.islands().len() <= MAX_ISLANDS + 1);
-                let whole = (0..).take_while(|n| table.contains_key(n)).count() as u64;
-                let exact = coverage.islands().iter().all(|island| island.sure);
-                prop_assert!(coverage.watermark() == whole * 10 || !exact && coverage.watermark() < whole * 10);
-            }
-        }
-    }
-}
+mod tests;

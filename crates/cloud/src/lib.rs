@@ -37,6 +37,7 @@ pub mod board;
 pub mod config;
 pub mod coverage;
 pub mod delta;
+pub mod foreign;
 pub mod testing;
 
 mod check;

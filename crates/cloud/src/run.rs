@@ -293,24 +293,32 @@ fn read_token(path: &Path) -> Result<Arc<str>, Error> {
 }
 
 /// The one writer of the archive: a commit, then its outcome.
+///
+/// Merging files meets another writer's commit as a commit of ours does. What was read after that is not what the core
+/// judged by, so the next commit is not made: it is judged again.
 async fn write(
     mut archive: Archive,
     mut queue: mpsc::Receiver<Commit>,
     results: mpsc::Sender<Input>,
     board: Arc<Board>,
 ) {
+    let mut read_again: Option<Marks> = None;
     while let Some(commit) = queue.recv().await {
         let begun = Instant::now();
         let ticket = commit.ticket;
-        let input = match archive.commit(&commit).await {
-            Ok(()) => {
-                board.committed(&commit, begun.elapsed());
-                Input::Committed { ticket }
-            }
-            Err(error) => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::warn!(%error, cause, "a commit failed: reading the archive again");
-                Input::Reloaded { ticket, marks: reload(&mut archive).await }
+        let input = if let Some(marks) = read_again.take() {
+            Input::Reloaded { ticket, marks }
+        } else {
+            match archive.commit(&commit).await {
+                Ok(()) => {
+                    board.committed(&commit, begun.elapsed());
+                    Input::Committed { ticket }
+                }
+                Err(error) => {
+                    let cause = std::error::Error::source(&error).map(ToString::to_string);
+                    tracing::warn!(%error, cause, "a commit failed: reading the archive again");
+                    Input::Reloaded { ticket, marks: reload(&mut archive).await }
+                }
             }
         };
         if results.send(input).await.is_err() {
@@ -318,7 +326,7 @@ async fn write(
         }
         if let Err(error) = archive.compact().await {
             tracing::warn!(%error, "merging small files failed; it is tried again after a later commit");
-            reload(&mut archive).await;
+            read_again = Some(reload(&mut archive).await);
         }
     }
 }

@@ -77,8 +77,16 @@ impl Fleet {
     /// # Panics
     /// If there is no such batch.
     pub fn foreign(&self, fog: u8, vehicle: u8, seconds: &[u64]) -> SealedBatch {
+        let records = seconds.iter().map(|s| Record::foreign(sample(vehicle, 0, *s))).collect();
+        self.attested(fog, vehicle, records)
+    }
+
+    /// Records of a client that is not ours, attested by a fog node.
+    ///
+    /// # Panics
+    /// If there is no such batch.
+    pub fn attested(&self, fog: u8, vehicle: u8, mut records: Vec<Record>) -> SealedBatch {
         let fog = fog_name(fog);
-        let mut records: Vec<_> = seconds.iter().map(|s| Record::foreign(sample(vehicle, 0, *s))).collect();
         records.sort_by_key(|record| record.number);
         let place = Place {
             vehicle: id_of(&vehicle_name(vehicle)),
@@ -166,6 +174,27 @@ pub fn sample(vehicle: u8, boot: u64, number: u64) -> Sample {
         soc: CentiPercent::new(8000 - (number % 4000) as u16),
         contactor: Contactor::Closed,
         charger: Charger::Unplugged,
+    }
+}
+
+/// Two records of one client with the same time, the same number and different content: the first pair of currents whose
+/// digests begin with the same 21 bits.
+///
+/// # Panics
+/// If there is none among 2^31 currents.
+pub fn colliding(vehicle: u8, second: u64) -> [Record; 2] {
+    let with = |current: i32| {
+        let pack_current = Milliamps::new(current);
+        Record::foreign(Sample { pack_current, ..sample(vehicle, 0, second) })
+    };
+    let mut seen: BTreeMap<RecordNumber, i32> = BTreeMap::new();
+    let pair = (0..i32::MAX).find_map(|current| {
+        let first = seen.insert(with(current).number, current)?;
+        Some([with(first), with(current)])
+    });
+    match pair {
+        Some(pair) => pair,
+        None => panic!("no two of 2^31 samples share 21 bits"),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod archive;
 mod core;
+mod exactly_once;
 mod http;
 
 use crate::{

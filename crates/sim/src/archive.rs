@@ -8,14 +8,10 @@ use crate::checker::Checker;
 use commonware_runtime::Clock;
 use commonware_utils::sync::Mutex;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
-use voltmesh_cloud::{Answer, Commit, Marks, Question, coverage::Stored};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use voltmesh_cloud::{Answer, Commit, Marks, Question, coverage::Stored, foreign::content_of};
 use voltmesh_ledger::{AnchorEvidence, Trust};
-use voltmesh_telemetry::{Boot, VehicleId};
+use voltmesh_telemetry::{Boot, Digest, VehicleId};
 
 /// The table. Clones are the same one.
 #[derive(Clone)]
@@ -26,7 +22,7 @@ struct Table {
     checker: Checker,
     marks: Marks,
     batches: BTreeMap<(VehicleId, Boot), Vec<Stored>>,
-    numbers: BTreeMap<VehicleId, BTreeSet<u64>>,
+    numbers: BTreeMap<VehicleId, BTreeMap<u64, Digest>>,
     /// Of 1,000 commits, how many are reported as failed; half of those are there.
     failures_per_mille: u32,
     failures: u64,
@@ -108,7 +104,7 @@ impl Archive {
             }
             table.checker.archived(header, batch.id, entry.kept_records());
             if header.boot.is_foreign() {
-                let numbers = entry.kept_records().map(|record| record.number.get());
+                let numbers = entry.kept_records().map(|record| (record.number.get(), content_of(record)));
                 table.numbers.entry(header.vehicle.clone()).or_default().extend(numbers);
             } else {
                 let stored = Stored {
@@ -140,9 +136,8 @@ impl Archive {
             }
             Question::Numbers { vehicle, numbers } => {
                 let known = table.numbers.get(vehicle);
-                let archived =
-                    numbers.iter().filter(|number| known.is_some_and(|known| known.contains(number)));
-                Answer::Numbers(archived.copied().collect())
+                let archived = numbers.iter().filter_map(|number| Some((*number, *known?.get(number)?)));
+                Answer::Numbers(archived.collect())
             }
         }
     }

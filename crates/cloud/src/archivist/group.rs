@@ -38,7 +38,8 @@ pub(super) struct Group {
     pub entries: Vec<Entry>,
     /// Deliveries that are answered once this group is durable: of its entries, and repeats of them.
     pub members: Vec<Member>,
-    pub quarantine: Vec<(Token, Quarantined)>,
+    /// Refused deliveries with what answers them, and refused records of a delivery that is answered as a member.
+    pub quarantine: Vec<(Option<Token>, Quarantined)>,
     pub records: usize,
 }
 
@@ -61,8 +62,8 @@ impl Group {
         self.members.push(member);
     }
 
-    /// Adds a refused delivery to keep.
-    pub fn keep_refused(&mut self, now: Timestamp, token: Token, row: Quarantined) {
+    /// Adds a refused delivery, or a refused record of another delivery, to keep.
+    pub fn keep_refused(&mut self, now: Timestamp, token: Option<Token>, row: Quarantined) {
         self.since.get_or_insert(now);
         self.quarantine.push((token, row));
     }

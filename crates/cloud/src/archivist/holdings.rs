@@ -4,10 +4,14 @@
 use super::{Answer, Entry, Question, Verified};
 use crate::{
     check::{Refusal, Stage},
-    coverage::{Coverage, Foreign, RECENT, RECENT_FOREIGN, Range, Verdict},
+    coverage::{Coverage, Range, Verdict},
+    foreign::{Foreign, Sorted, content_of},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use voltmesh_telemetry::{Boot, VehicleId};
+
+/// Committed batches kept by id for look-ups that take long: 65,536 × 150 B; beyond, the oldest look-ups are asked again.
+pub(super) const MAX_UNSETTLED: usize = 65_536;
 
 /// What the archive must remember beside its rows to recognise what it has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,30 +35,53 @@ pub struct Gap {
     pub next: u64,
 }
 
-/// What a verified batch is to what is archived or about to be.
+/// Finding on a verified batch: its relation to what is archived or about to be.
 pub(super) enum Finding {
-    /// New, and held from now on; positions of the records that are new, `None` if all are.
-    New(Option<Vec<u32>>),
-    /// Held already.
-    Known,
+    /// New, and held from now on.
+    New {
+        /// Positions of the records that are new, `None` if all are.
+        kept: Option<Vec<u32>>,
+        /// Positions of records whose number is held with other content.
+        collisions: Vec<u32>,
+    },
+    /// Held already, but for records whose number is held with other content.
+    Known {
+        /// Positions of those.
+        collisions: Vec<u32>,
+    },
     /// At odds with what is held.
     Wrong(Refusal),
     /// The memory does not tell: ask the table.
-    Unclear {
-        /// What to ask.
-        about: Question,
-        /// How far the memory is, for [`Holdings::outruns`].
-        insertions: u64,
-    },
+    Unclear(Question),
+    /// The table lacks what its watermark says it holds.
+    Contradiction(Refusal),
+}
+
+/// A committed batch that a look-up under way might not show yet.
+#[derive(Debug)]
+enum Unsettled {
+    /// A vehicle's batch, by its first number.
+    Batch((VehicleId, Boot), u64),
+    /// Records of a client that is not ours.
+    Numbers(VehicleId, Vec<u64>),
 }
 
 /// What is archived or about to be, boot by boot.
+///
+/// A look-up that is asked after `n` commits shows these `n` commits in full, and perhaps more. Everything that it might
+/// not show is known by id: what is not committed, and what was committed while it was under way ([`Unsettled`]).
 #[derive(Default)]
 pub(super) struct Holdings {
     coverage: BTreeMap<(VehicleId, Boot), Coverage>,
     foreign: BTreeMap<VehicleId, Foreign>,
     /// The boots whose coverage has islands: those with gaps.
     islanded: BTreeSet<(VehicleId, Boot)>,
+    /// Commits since the marks were read.
+    commits: u64,
+    /// Committed, and perhaps not shown by a look-up under way: by the number of the commit, oldest first.
+    unsettled: VecDeque<(u64, Unsettled)>,
+    /// Look-ups that were asked after fewer commits are too old to be judged by.
+    oldest_usable: u64,
 }
 
 impl Holdings {
@@ -98,9 +125,9 @@ impl Holdings {
                 } else {
                     self.islanded.insert(key);
                 }
-                Finding::New(None)
+                Finding::New { kept: None, collisions: Vec::new() }
             }
-            Verdict::Duplicate => Finding::Known,
+            Verdict::Duplicate => Finding::Known { collisions: Vec::new() },
             Verdict::Fork(other) => {
                 let reason =
                     format!("batch {other} with the same numbers is archived: the vehicle signed both");
@@ -111,53 +138,102 @@ impl Holdings {
                 Finding::Wrong(Refusal { stage: Stage::Chain, reason })
             }
             Verdict::Unknown => {
-                let insertions = coverage.insertions();
                 let (vehicle, boot) = key;
-                let about = Question::Batches {
-                    vehicle,
-                    boot,
-                    first: stored.first.saturating_sub(1),
-                    last: stored.next,
-                };
-                Finding::Unclear { about, insertions }
+                let (first, last) = (stored.first.saturating_sub(1), stored.next);
+                Finding::Unclear(Question::Batches { vehicle, boot, first, last })
+            }
+            Verdict::Contradiction(number) => {
+                let (vehicle, boot) = key;
+                let reason = format!(
+                    "record {vehicle}/{boot}/{number} is archived by the table's watermark, but no row of table \
+                     batches has it: restore the archive's tables, or look with voltmesh verify --archive"
+                );
+                Finding::Contradiction(Refusal { stage: Stage::Table, reason })
             }
         }
     }
 
     fn admit_foreign(&mut self, batch: &Verified, answer: Option<&Answer>) -> Finding {
         let vehicle = batch.header.vehicle.clone();
-        let numbers: Vec<u64> = batch.records.iter().map(|record| record.number.get()).collect();
+        let records: Vec<_> =
+            batch.records.iter().map(|record| (record.number.get(), content_of(record))).collect();
         let asked = match answer {
             Some(Answer::Numbers(held)) => Some(held),
             _ => None,
         };
         let foreign = self.foreign.entry(vehicle.clone()).or_default();
-        match foreign.fresh(&numbers, asked) {
-            None => {
-                let insertions = foreign.insertions();
-                let about = Question::Numbers { vehicle, numbers: numbers.into_iter().collect() };
-                Finding::Unclear { about, insertions }
-            }
-            Some(fresh) if fresh.is_empty() => Finding::Known,
-            Some(fresh) => {
-                for position in &fresh {
-                    foreign.insert(numbers[*position as usize]);
+        let Some(Sorted { fresh, collisions }) = foreign.sort(&records, asked) else {
+            let numbers = foreign.to_ask(&records);
+            return Finding::Unclear(Question::Numbers { vehicle, numbers });
+        };
+        if fresh.is_empty() {
+            return Finding::Known { collisions };
+        }
+        for position in &fresh {
+            let (number, content) = records[*position as usize];
+            foreign.insert(number, content);
+        }
+        let kept = (fresh.len() < records.len()).then_some(fresh);
+        Finding::New { kept, collisions }
+    }
+
+    /// Commits since the marks were read: what a look-up that is asked now shows at least.
+    pub fn commits(&self) -> u64 {
+        self.commits
+    }
+
+    /// Notes that these entries are committed. `asked` is the number of commits after which the oldest look-up under
+    /// way was asked.
+    pub fn committed(&mut self, entries: &[Entry], asked: Option<u64>) {
+        self.commits += 1;
+        for entry in entries {
+            let (vehicle, boot) = entry.batch.key();
+            let unsettled = if boot.is_foreign() {
+                Unsettled::Numbers(vehicle, entry.kept_records().map(|record| record.number.get()).collect())
+            } else {
+                Unsettled::Batch((vehicle, boot), entry.batch.stored().first)
+            };
+            self.unsettled.push_back((self.commits, unsettled));
+        }
+        self.settle(asked);
+    }
+
+    /// Settles what every look-up under way shows: all if there is none.
+    pub fn settle(&mut self, asked: Option<u64>) {
+        let shown = asked.unwrap_or(self.commits);
+        while let Some((commit, _)) = self.unsettled.front() {
+            if *commit > shown {
+                if self.unsettled.len() <= MAX_UNSETTLED {
+                    return;
                 }
-                Finding::New((fresh.len() < numbers.len()).then_some(fresh))
+                // Too much to keep for a look-up that takes so long: it is asked again.
+                self.oldest_usable = *commit;
+            }
+            match self.unsettled.pop_front() {
+                Some((_, Unsettled::Batch(key, first))) => {
+                    if let Some(coverage) = self.coverage.get_mut(&key) {
+                        coverage.settle(first);
+                    }
+                }
+                Some((_, Unsettled::Numbers(vehicle, numbers))) => {
+                    if let Some(foreign) = self.foreign.get_mut(&vehicle) {
+                        numbers.into_iter().for_each(|number| foreign.settle(number));
+                    }
+                }
+                None => return,
             }
         }
     }
 
-    /// Whether an answer that was asked for after so many insertions is stale: the memory that complements it reaches
-    /// back only so far.
-    pub fn outruns(&self, batch: &Verified, insertions: u64) -> bool {
-        let key = batch.key();
-        let (now, reach) = if key.1.is_foreign() {
-            (self.foreign.get(&key.0).map_or(0, Foreign::insertions), RECENT_FOREIGN)
-        } else {
-            (self.coverage.get(&key).map_or(0, Coverage::insertions), RECENT)
-        };
-        now.saturating_sub(insertions) >= reach as u64
+    #[cfg(test)]
+    pub fn outdate_answers(&mut self) {
+        self.commits += 1;
+        self.oldest_usable = self.commits;
+    }
+
+    /// Whether the memory complements an answer that was asked for after so many commits.
+    pub fn complements(&self, asked: u64) -> bool {
+        asked >= self.oldest_usable
     }
 
     /// The watermarks of the boots that these entries touch, and all islands.

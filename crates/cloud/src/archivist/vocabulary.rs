@@ -6,7 +6,7 @@ use crate::{
     coverage::Stored,
 };
 use bytes::Bytes;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use voltmesh_telemetry::{Boot, Digest, Timestamp, VehicleId};
 
 /// All that can happen.
@@ -139,8 +139,8 @@ pub enum Question {
 pub enum Answer {
     /// To [`Question::Batches`].
     Batches(Vec<Stored>),
-    /// To [`Question::Numbers`].
-    Numbers(BTreeSet<u64>),
+    /// To [`Question::Numbers`]: those that are archived, with their content ([`crate::foreign::content_of`]).
+    Numbers(BTreeMap<u64, Digest>),
     /// The table could not be read; try again later.
     Failed,
 }

@@ -13,6 +13,7 @@
 //! checkpoint); removal of files that a crashed commit left behind (they are in no snapshot, and harmless).
 
 mod compact;
+mod content;
 pub mod durable;
 mod error;
 mod files;

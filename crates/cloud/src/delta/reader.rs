@@ -18,7 +18,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-use voltmesh_telemetry::{BatchId, Boot, RecordId, Timestamp, VehicleId};
+use voltmesh_telemetry::{BatchId, Boot, Digest, RecordId, Timestamp, VehicleId};
 
 /// Rows of the three tables in the latest snapshots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -168,23 +168,24 @@ impl Reader {
         Ok(found)
     }
 
-    /// Which of these numbers of boot 0 are archived.
+    /// Those of these numbers of boot 0 that are archived, with the content of their rows.
     pub async fn foreign_numbers(
         &self,
         vehicle: &VehicleId,
         numbers: &BTreeSet<u64>,
-    ) -> Result<BTreeSet<u64>, ArchiveError> {
-        let (Some(first), Some(last)) = (numbers.first(), numbers.last()) else { return Ok(BTreeSet::new()) };
+    ) -> Result<BTreeMap<u64, Digest>, ArchiveError> {
+        let (Some(first), Some(last)) = (numbers.first(), numbers.last()) else { return Ok(BTreeMap::new()) };
         // A foreign number begins with its time, which narrows the files much better than the number does.
         let time = |number: u64| micros(Timestamp::from_millis(number >> 21));
         let wanted = Wanted::of(vehicle.as_str())
             .between("boot", 0, 0)
             .between("number", long(*first), long(*last))
             .between("time", time(*first), time(*last));
-        let mut found = BTreeSet::new();
-        for batch in self.records.scan(&["number"], &wanted).await? {
-            let column = Columns(&batch).long("number")?;
-            found.extend(column.values().iter().map(|n| unsigned(*n)).filter(|n| numbers.contains(n)));
+        let mut found = BTreeMap::new();
+        for batch in self.records.scan(&[], &wanted).await? {
+            let rows = archived_rows(&batch)?;
+            let asked = rows.iter().filter(|row| numbers.contains(&row.number));
+            found.extend(asked.map(|row| (row.number, row.content())));
         }
         Ok(found)
     }

@@ -110,7 +110,7 @@ async fn survives_a_restart_and_proves_every_record() {
         bench.deliver(0, token, delivery).await;
         assert!(bench.flush().await);
     }
-    assert_eq!((bench.accepted.len(), bench.notices.len()), (3, 2));
+    assert_eq!((bench.accepted.len(), bench.notices.len()), (3, 3));
 
     // Killed and started again: nothing in memory.
     let mut bench = Bench::open(&fleet, &location, QUICK).await;
