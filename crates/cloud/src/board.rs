@@ -98,7 +98,8 @@ impl Board {
         inner.by_stage.clone_from(archivist.quarantined_by_stage());
         if let Some(mut gaps) = listed {
             inner.gap_count = gaps.len();
-            inner.missing = gaps.iter().map(|gap| gap.next - gap.first).sum();
+            inner.missing =
+                gaps.iter().fold(0, |sum: u64, gap| sum.saturating_add(gap.next.saturating_sub(gap.first)));
             gaps.truncate(MAX_GAPS);
             inner.gaps = gaps;
         }

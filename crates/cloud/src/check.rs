@@ -40,6 +40,21 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// All of them, in order.
+    pub const ALL: [Stage; 11] = [
+        Stage::Envelope,
+        Stage::Batch,
+        Stage::Evidence,
+        Stage::Log,
+        Stage::Finality,
+        Stage::Registry,
+        Stage::Signature,
+        Stage::Content,
+        Stage::Chain,
+        Stage::Fork,
+        Stage::Table,
+    ];
+
     /// The stage's name in table, metrics and API.
     pub const fn as_str(self) -> &'static str {
         match self {

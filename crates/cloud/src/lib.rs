@@ -40,26 +40,33 @@ pub mod delta;
 pub mod foreign;
 pub mod testing;
 
+mod audit;
 mod check;
+mod doubles;
 mod proof;
 #[cfg(feature = "sql")]
 mod query;
 mod run;
 mod tls;
-mod verify;
 
 pub use archivist::{
     Answer, Archivist, Commit, Counters, Entry, Gap, Grouping, Input, Marks, Output, Quarantined, Question,
     Token, Verified,
 };
+pub use audit::{
+    ArchiveReport, ClaimError, Claims, LogReport, MAX_ABSENT, MAX_PROBLEMS, verify_archive, verify_claims,
+    verify_reader,
+};
 pub use check::{About, Checked, Refusal, Stage, check, opening_bytes, opening_from};
 pub use config::{Config, ConfigError};
-pub use delta::{Archive, ArchiveError, ArchivedRow, Location, Reader, Settings, Totals, open_reader};
+pub use delta::{
+    Archive, ArchiveError, ArchivedRow, Location, Reader, Settings, TableChange, Totals, open_reader,
+};
+pub use doubles::{DedupReport, DoublesReport, MAX_IDS, check_doubles, dedup};
 pub use proof::{ProveError, prove, report as twin_report};
 #[cfg(feature = "sql")]
 pub use query::{QueryError, Rows, query};
 pub use run::{Cloud, Error, MetricsText, run};
-pub use verify::{ArchiveReport, MAX_PROBLEMS, verify_archive, verify_reader};
 
 #[cfg(test)]
 mod tests;

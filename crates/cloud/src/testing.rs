@@ -1,5 +1,6 @@
 //! Test support: a small fleet on a test ledger, whose batches pass every check. Not for production.
 
+use crate::{Checked, Verified, check};
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
 use std::collections::BTreeMap;
@@ -105,14 +106,24 @@ impl Fleet {
     /// # Panics
     /// If the ledger does not take it.
     pub fn envelope(&mut self, fog: u8, batch: &SealedBatch) -> Bytes {
-        let signer = match &batch.header().signer {
-            Signer::Vehicle => batch.header().vehicle.to_string(),
-            Signer::Fog(fog) => fog.clone(),
-        };
         let at = *self.anchored.entry(batch.id()).or_insert_with(|| {
             self.chain.anchor(&[batch.id()]);
             self.chain.blocks.len() - 1
         });
+        self.wrap(fog, batch, at)
+    }
+
+    /// The same, anchored once more, as by a second fog node that knows nothing of the first.
+    pub fn envelope_again(&mut self, fog: u8, batch: &SealedBatch) -> Bytes {
+        self.chain.anchor(&[batch.id()]);
+        self.wrap(fog, batch, self.chain.blocks.len() - 1)
+    }
+
+    fn wrap(&self, fog: u8, batch: &SealedBatch, at: usize) -> Bytes {
+        let signer = match &batch.header().signer {
+            Signer::Vehicle => batch.header().vehicle.to_string(),
+            Signer::Fog(fog) => fog.clone(),
+        };
         let opening = opening_of(&signer);
         let evidence = self.chain.blocks[at].evidence(&batch.id(), &commitment_of(&signer, &opening));
         let Some(evidence) = evidence else { panic!("the test ledger does not hold the batch") };
@@ -124,6 +135,18 @@ impl Fleet {
             received: Timestamp::from_millis(EPOCH_MS),
         };
         envelope.encode().into()
+    }
+}
+
+/// What the checks say of an envelope that passes them.
+///
+/// # Panics
+/// If it does not.
+pub fn verified(envelope: &Bytes, trust: &Trust) -> Verified {
+    let fog = Envelope::decode(envelope).map(|envelope| envelope.fog).unwrap_or_default();
+    match check(&fog, envelope, trust) {
+        Checked::Passed(batch) => *batch,
+        Checked::Failed { refusal, .. } => panic!("the envelope does not pass: {refusal}"),
     }
 }
 

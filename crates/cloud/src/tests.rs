@@ -1,9 +1,12 @@
 //! The laws of the core in memory, the archive on disk with crashes, and the whole over real sockets.
 
+mod alterations;
 mod archive;
+mod audit;
 mod core;
 mod exactly_once;
 mod http;
+mod lab;
 
 use crate::{
     Answer, Archive, Archivist, Commit, Grouping, Input, Location, Marks, Output, Question, Reader, Settings,

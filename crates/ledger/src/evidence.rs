@@ -156,6 +156,13 @@ impl AnchorEvidence {
         })
     }
 
+    /// Checks that `batch` was in the log of a final block, whoever signed it. Returns its index there.
+    pub fn verify_place(&self, trust: &Trust, batch: &BatchId) -> Result<u64, ProofError> {
+        self.verify_log(&trust.chain(), batch)?;
+        self.verify_finality(trust)?;
+        Ok(self.inclusion.index)
+    }
+
     /// The batch is in the log, and all root receipts are of this header.
     fn verify_log(&self, chain: &Digest, batch: &BatchId) -> Result<(), ProofError> {
         let fails = |why: &str| Err(ProofError::new(Stage::Log, why));

@@ -51,6 +51,9 @@ pub enum Command {
     Prove(Prove),
     /// Checks a proof, or a whole archive, offline.
     Verify(Verify),
+    /// What stands twice in an archive: found, and removed.
+    #[command(subcommand)]
+    Archive(Archive),
     /// Asks the archive in SQL (cargo feature `sql`).
     Query(Query),
     /// The battery's digital twin: fit, evaluate, simulate, detect.
@@ -588,12 +591,51 @@ pub struct Verify {
     /// Checks every record of an archive instead.
     #[arg(long, value_name = "FOLDER")]
     pub archive: Option<PathBuf>,
+    /// Archive notices that vehicles or fog nodes hold (bytes, or hex line by line): what they name must be there.
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "archive")]
+    pub claims: Vec<PathBuf>,
     /// The trust file: genesis and hand-overs, from `voltmesh chain trust`.
     #[arg(long, value_name = "FILE")]
     pub trust: PathBuf,
     /// One JSON object on one line.
     #[arg(long)]
     pub json: bool,
+}
+
+/// The commands about rows that stand twice.
+#[derive(Debug, Subcommand)]
+pub enum Archive {
+    /// Looks for records and batches that stand twice; ends with code 3 if there are any.
+    #[command(after_help = "Example:\n  voltmesh archive check --archive archive --json")]
+    Check {
+        /// The archive: a folder, or a URL such as s3://bucket/prefix (options of the store from the environment).
+        #[arg(long, value_name = "FOLDER|URL")]
+        archive: String,
+        /// One JSON object on one line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Removes rows that stand twice, keeping the one whose proof verifies. The cloud must be stopped.
+    #[command(after_help = "Examples:
+  voltmesh archive dedup --archive archive --trust trust.toml --dry-run
+  voltmesh archive dedup --archive archive --trust trust.toml --json
+
+Each table changes in one commit. A removed row of batches that proves its own entry of the ledger's log moves to the
+table copies. What was removed, kept and left is printed. Files of the old snapshot stay for readers until they expire.")]
+    Dedup {
+        /// The archive: a folder, or a URL such as s3://bucket/prefix (options of the store from the environment).
+        #[arg(long, value_name = "FOLDER|URL")]
+        archive: String,
+        /// The trust file, from `voltmesh chain trust`.
+        #[arg(long, value_name = "FILE")]
+        trust: PathBuf,
+        /// Only says what would be removed.
+        #[arg(long)]
+        dry_run: bool,
+        /// One JSON object on one line.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Options of `voltmesh query`.

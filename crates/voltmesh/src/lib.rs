@@ -61,6 +61,7 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Registry(command) => commands::registry::run(command),
         Command::Prove(options) => commands::prove::run(options),
         Command::Verify(options) => commands::verify::run(options),
+        Command::Archive(command) => commands::archive::run(command),
         Command::Query(options) => commands::query::run(options),
         Command::Twin(command) => commands::twin::run(command),
         Command::Stations(command) => commands::stations::run(command),

@@ -34,8 +34,8 @@ fn help_explains_every_command_with_an_example() {
     let folder = tempfile::tempdir().unwrap();
     let help = works(folder.path(), &["--help"]);
     for command in [
-        "demo", "edge", "fog", "cloud", "pki", "chain", "registry", "prove", "verify", "query", "sim",
-        "bench", "twin",
+        "demo", "edge", "fog", "cloud", "pki", "chain", "registry", "prove", "verify", "archive", "query",
+        "sim", "bench", "twin",
     ] {
         assert!(help.contains(command), "{command} is not in the help");
         works(folder.path(), &[command, "--help"]);
@@ -47,6 +47,9 @@ fn help_explains_every_command_with_an_example() {
     for command in ["admit", "remove", "rotate", "pardon"] {
         let help = works(folder.path(), &["registry", &format!("{command}-authority"), "--help"]);
         assert!(help.contains("Example"), "{help}");
+    }
+    for command in ["check", "dedup"] {
+        assert!(works(folder.path(), &["archive", command, "--help"]).contains("Example"));
     }
     let help = works(folder.path(), &["registry", "replace-committee", "--help"]);
     assert!(help.contains("Example") && help.contains("--voter"), "{help}");

@@ -83,6 +83,7 @@ impl Group {
             ticket,
             time,
             entries: self.entries.clone(),
+            copies: Vec::new(),
             quarantine: self.quarantine.iter().map(|(_, row)| row.clone()).collect(),
             marks,
         }

@@ -1,12 +1,15 @@
 //! All that can happen to the archivist, and all that it asks of its shell.
 
-use super::{Entry, Marks};
+use super::{Entry, Marks, Verified};
 use crate::{
     check::{About, Refusal},
     coverage::Stored,
 };
 use bytes::Bytes;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use voltmesh_telemetry::{Boot, Digest, Timestamp, VehicleId};
 
 /// All that can happen.
@@ -88,6 +91,8 @@ pub struct Commit {
     pub time: Timestamp,
     /// Batches to append.
     pub entries: Vec<Entry>,
+    /// Further copies of archived batches to keep, for the entries of the ledger's log that they prove.
+    pub copies: Vec<Arc<Verified>>,
     /// Refused deliveries to keep.
     pub quarantine: Vec<Quarantined>,
     /// The new watermarks of the boots that `entries` touch, and all islands.

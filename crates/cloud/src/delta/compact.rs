@@ -1,6 +1,11 @@
 //! Fewer, larger, sorted files: what keeps look-ups and other engines quick when commits are frequent.
 
-use super::{ArchiveError, files::DataFile, schema::DAY, table::Table};
+use super::{
+    ArchiveError,
+    files::DataFile,
+    schema::{DAY, day_number},
+    table::Table,
+};
 use arrow::{
     array::{ArrayRef, Date32Array, RecordBatch},
     compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch},
@@ -40,7 +45,7 @@ pub(super) async fn compact(
     if files.len() < 2 {
         return Ok(false);
     }
-    let Some(day) = parse_day(&day) else { return Ok(false) };
+    let Some(day) = day_number(&day) else { return Ok(false) };
     let rows = merge(&table.read_all(&files).await?, keys, day)?;
     table.replace(&files, rows, metadata).await?;
     Ok(true)
@@ -64,13 +69,6 @@ fn merge(batches: &[RecordBatch], keys: &[&str], day: i32) -> Result<RecordBatch
     let mut arrays = sorted.columns().to_vec();
     arrays.push(Arc::new(Date32Array::from_value(day, sorted.num_rows())) as ArrayRef);
     RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).map_err(ArchiveError::store)
-}
-
-/// Days since the Unix epoch, from the partition's `YYYY-MM-DD`.
-fn parse_day(text: &str) -> Option<i32> {
-    let format = time::macros::format_description!("[year]-[month]-[day]");
-    let date = time::Date::parse(text, format).ok()?;
-    Some(date.to_julian_day() - time::macros::date!(1970 - 01 - 01).to_julian_day())
 }
 
 /// Deletes files that merging replaced more than `hours` ago.

@@ -1,4 +1,4 @@
-//! The archive: three Delta tables, written by one process, exactly once.
+//! The archive: four Delta tables, written by one process, exactly once.
 //!
 //! **Exactly once.** Each commit to `batches` carries, as Delta application transactions, the watermark of every boot
 //! that it touches and a sequence number, and the ranges beyond the watermarks in its metadata. All are read from the
@@ -17,16 +17,25 @@ mod content;
 pub mod durable;
 mod error;
 mod files;
+mod inspect;
 mod object;
 mod reader;
+mod remove;
 mod replay;
 pub mod schema;
 mod table;
 
 pub use error::ArchiveError;
 pub use reader::{ArchivedRow, Cursor, Page, Reader, StoredBatch, Totals};
+pub use remove::TableChange;
 
-pub(crate) use reader::{archived_rows, stored_batches};
+pub(crate) use files::{Columns, DataFile};
+pub(crate) use inspect::{Inspected, inspect};
+#[cfg(test)]
+pub(crate) use reader::archived_rows;
+pub(crate) use reader::stored_batches;
+pub(crate) use remove::{Removal, Rows};
+pub(crate) use replay::Replay;
 
 use crate::{
     archivist::{Commit, Entry, Marks},
@@ -34,7 +43,6 @@ use crate::{
 };
 use deltalake::kernel::Transaction;
 use object_store::ObjectStore;
-use replay::Replay;
 use schema::{batch_rows, long, quarantine_rows, record_rows};
 use serde_json::{Value, json};
 use std::{
@@ -42,12 +50,12 @@ use std::{
     path::Path,
     sync::Arc,
 };
-use table::{Definition, Table};
+use table::{Definition, Table, View};
 use url::Url;
 use voltmesh_telemetry::{Boot, Digest, Timestamp, VehicleId};
 
 /// Application id of the sequence number; no boot's id can be it, for it has no `/`.
-const SEQUENCE: &str = "voltmesh";
+pub(crate) const SEQUENCE: &str = "voltmesh";
 /// Digests of quarantined deliveries remembered, so that a repeated attempt does not write them twice: 128 KiB.
 const RECENT_QUARANTINE: usize = 4096;
 
@@ -135,6 +143,7 @@ pub struct Archive {
     records: Table,
     batches: Table,
     quarantine: Table,
+    copies: Table,
     settings: Settings,
     sequence: u64,
     /// Our metadata of the latest commit to `batches`, which compaction repeats.
@@ -145,13 +154,14 @@ pub struct Archive {
 impl Archive {
     /// Opens or creates the archive, and repairs what a crash has left between its tables.
     pub async fn open(location: &Location, settings: Settings) -> Result<(Self, Marks), ArchiveError> {
-        let [records, batches, quarantine] = definitions(settings);
+        let [records, batches, quarantine, copies] = definitions(settings);
         let (store, url) = (&location.store, &location.url);
         let missing = || ArchiveError::Damaged { what: "a table that was created is not there".into() };
         let mut archive = Self {
             records: Table::open(store, url, &records, true).await?.ok_or_else(missing)?,
             batches: Table::open(store, url, &batches, true).await?.ok_or_else(missing)?,
             quarantine: Table::open(store, url, &quarantine, true).await?.ok_or_else(missing)?,
+            copies: Table::open(store, url, &copies, true).await?.ok_or_else(missing)?,
             settings,
             sequence: 0,
             metadata: Value::Null,
@@ -166,9 +176,13 @@ impl Archive {
     /// After an error, what is archived is unknown: [`Archive::reload`] before anything else.
     pub async fn commit(&mut self, commit: &Commit) -> Result<(), ArchiveError> {
         self.keep_refused(commit).await?;
-        if commit.entries.is_empty() {
-            return Ok(());
+        if !commit.entries.is_empty() {
+            self.append(commit).await?;
         }
+        self.keep_copies(commit).await
+    }
+
+    async fn append(&mut self, commit: &Commit) -> Result<(), ArchiveError> {
         let sequence = self.sequence + 1;
         let metadata = metadata_of(sequence, &commit.marks);
         let mut transactions: Vec<_> = commit
@@ -184,6 +198,18 @@ impl Archive {
         let rows = record_rows(&commit.entries, commit.time)?;
         self.records.append(rows, transactions, metadata).await?;
         self.sequence = sequence;
+        Ok(())
+    }
+
+    /// Keeps further copies of archived batches, after what they are copies of.
+    async fn keep_copies(&mut self, commit: &Commit) -> Result<(), ArchiveError> {
+        if commit.copies.is_empty() {
+            return Ok(());
+        }
+        let copies: Vec<_> =
+            commit.copies.iter().map(|batch| Entry { batch: batch.clone(), kept: None }).collect();
+        let rows = batch_rows(&copies, self.sequence, commit.time)?;
+        self.copies.append(rows, Vec::new(), Value::Null).await?;
         Ok(())
     }
 
@@ -208,6 +234,7 @@ impl Archive {
         self.records.reload().await?;
         self.batches.reload().await?;
         self.quarantine.reload().await?;
+        self.copies.reload().await?;
         self.settle().await
     }
 
@@ -253,7 +280,7 @@ impl Archive {
 
     /// A handle for reading that follows the commits.
     pub fn reader(&self) -> Reader {
-        Reader::new(self.records.view(), self.batches.view(), self.quarantine.view())
+        Reader::new(self.records.view(), self.batches.view(), self.quarantine.view(), self.copies.view())
     }
 
     /// Merges a day's small files if there are many. True if it did.
@@ -266,8 +293,10 @@ impl Archive {
         done |= compact::compact(&mut self.batches, compact_files, &["vehicle", "boot", "first"], metadata)
             .await?;
         done |= compact::compact(&mut self.quarantine, compact_files, &["received_at"], Value::Null).await?;
+        done |= compact::compact(&mut self.copies, compact_files, &["vehicle", "boot", "first"], Value::Null)
+            .await?;
         if done {
-            for table in [&self.records, &self.batches, &self.quarantine] {
+            for table in [&self.records, &self.batches, &self.quarantine, &self.copies] {
                 compact::vacuum(table, vacuum_hours).await?;
             }
         }
@@ -282,16 +311,21 @@ impl Archive {
 
 /// Opens an archive for reading only, as it is now; nothing is repaired.
 pub async fn open_reader(location: &Location) -> Result<Reader, ArchiveError> {
-    let [records, batches, quarantine] = definitions(Settings::default());
+    let [records, batches, quarantine, copies] = definitions(Settings::default());
     let open = async |definition: Definition| {
         let table = Table::open(&location.store, &location.url, &definition, false).await?;
         let missing = || ArchiveError::Missing { what: format!("{}{}", location.url, definition.name) };
         Ok::<_, ArchiveError>(table.ok_or_else(missing)?.view())
     };
-    Ok(Reader::new(open(records).await?, open(batches).await?, open(quarantine).await?))
+    // An archive of before there were copies has no such table.
+    let copies = match open(copies).await {
+        Err(ArchiveError::Missing { .. }) => View::empty(location.store.clone()),
+        copies => copies?,
+    };
+    Ok(Reader::new(open(records).await?, open(batches).await?, open(quarantine).await?, copies))
 }
 
-fn definitions(settings: Settings) -> [Definition; 3] {
+fn definitions(settings: Settings) -> [Definition; 4] {
     let checkpoint_every = settings.checkpoint_every;
     [
         Definition {
@@ -315,10 +349,18 @@ fn definitions(settings: Settings) -> [Definition; 3] {
             comment: "Deliveries that failed a check, with the reason.",
             checkpoint_every,
         },
+        Definition {
+            name: schema::COPIES,
+            schema: schema::batches(),
+            indexed: "vehicle,boot,first,last,sequence,height,archived_at",
+            comment: "Batches anchored again, or without a new record: what explains their entries of the log.",
+            checkpoint_every,
+        },
     ]
 }
 
-fn boot_of(id: &str) -> Option<(VehicleId, Boot)> {
+/// The boot whose watermark an application id names.
+pub(crate) fn boot_of(id: &str) -> Option<(VehicleId, Boot)> {
     let (vehicle, boot) = id.split_once('/')?;
     Some((vehicle.parse().ok()?, Boot::new(boot.parse().ok()?)))
 }

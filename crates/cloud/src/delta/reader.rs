@@ -1,7 +1,7 @@
 //! Questions that the archive answers, each opening as few files as their statistics allow.
 
 use super::{
-    ArchiveError, entry_of,
+    ArchiveError, Inspected, entry_of,
     files::{Columns, DataFile, Wanted},
     from_micros,
     schema::{long, micros},
@@ -123,11 +123,12 @@ pub struct Reader {
     pub(super) records: View,
     pub(super) batches: View,
     quarantine: View,
+    copies: View,
 }
 
 impl Reader {
-    pub(super) fn new(records: View, batches: View, quarantine: View) -> Self {
-        Self { records, batches, quarantine }
+    pub(super) fn new(records: View, batches: View, quarantine: View, copies: View) -> Self {
+        Self { records, batches, quarantine, copies }
     }
 
     /// Rows in the latest snapshots, from their files' statistics.
@@ -316,24 +317,20 @@ impl Reader {
         Ok(latest)
     }
 
-    /// All rows of `batches`, file by file.
-    pub(crate) fn batch_files(&self) -> Vec<Arc<DataFile>> {
-        self.batches.files().as_ref().clone()
-    }
-
-    /// The rows of one file of `batches`.
-    pub(crate) async fn batches_in(&self, file: &DataFile) -> Result<Vec<RecordBatch>, ArchiveError> {
-        self.batches.scan_file(file, &[], &Wanted::default()).await
+    /// The tables as a check sees them.
+    pub(crate) fn inspected(&self) -> [Inspected; 4] {
+        let views = [&self.records, &self.batches, &self.quarantine, &self.copies].map(|view| view.clone());
+        let mut tables = super::definitions(super::Settings::default()).into_iter().zip(views);
+        std::array::from_fn(|_| match tables.next() {
+            Some((definition, view)) => Inspected::new(&definition, view),
+            None => unreachable!("there is a definition for each table"),
+        })
     }
 
     /// All files of `records`.
+    #[cfg(test)]
     pub(crate) fn record_files(&self) -> Vec<Arc<DataFile>> {
         self.records.files().as_ref().clone()
-    }
-
-    /// The rows of one file of `records`.
-    pub(crate) async fn records_in(&self, file: &DataFile) -> Result<Vec<RecordBatch>, ArchiveError> {
-        self.records.scan_file(file, &[], &Wanted::default()).await
     }
 }
 

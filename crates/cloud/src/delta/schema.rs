@@ -1,4 +1,4 @@
-//! The three tables' columns, and how rows become Arrow batches.
+//! The tables' columns, and how rows become Arrow batches.
 //!
 //! Physical values carry their unit in the column's name. Every value is an exact image of the integer that was
 //! signed: volts are `millivolts / 1000` as a double, and comparing doubles is comparing integers
@@ -22,7 +22,10 @@ pub const RECORDS: &str = "records";
 pub const BATCHES: &str = "batches";
 /// What failed a check, with its reason.
 pub const QUARANTINE: &str = "quarantine";
-/// Partition column of all three: the UTC day of archiving, so that a commit writes one file whatever the
+/// Batches that were anchored again, or that hold no new record, with the columns of [`BATCHES`]; their records are
+/// archived from elsewhere. What explains their entries of the ledger's log.
+pub const COPIES: &str = "copies";
+/// Partition column of all: the UTC day of archiving, so that a commit writes one file whatever the
 /// vehicles' clocks say, and a day's files can be compacted once it has passed.
 pub const DAY: &str = "archived_day";
 
@@ -144,6 +147,22 @@ pub fn micros(time: Timestamp) -> i64 {
 /// Days since the Unix epoch.
 pub fn day(time: Timestamp) -> i32 {
     i32::try_from(time.as_millis() / 86_400_000).unwrap_or(i32::MAX)
+}
+
+/// The day of a time in microseconds, as the partition's text.
+pub fn day_text(micros: i64) -> String {
+    let day = time::Date::from_julian_day(
+        time::macros::date!(1970 - 01 - 01).to_julian_day()
+            + i32::try_from(micros.div_euclid(86_400_000_000)).unwrap_or(i32::MAX / 2),
+    );
+    day.map_or_else(|_| "a day without a date".to_owned(), |day| day.to_string())
+}
+
+/// Days since the Unix epoch, from the partition's text.
+pub fn day_number(text: &str) -> Option<i32> {
+    let format = time::macros::format_description!("[year]-[month]-[day]");
+    let date = time::Date::parse(text, format).ok()?;
+    Some(date.to_julian_day() - time::macros::date!(1970 - 01 - 01).to_julian_day())
 }
 
 /// A counter as Delta's `long`. The core refuses larger values before they come here.

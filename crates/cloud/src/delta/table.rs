@@ -57,12 +57,17 @@ pub(super) struct Table {
 
 /// A read-only handle on a table that follows its writer's commits.
 #[derive(Clone)]
-pub(super) struct View {
+pub(crate) struct View {
     store: Arc<dyn ObjectStore>,
     files: Files,
 }
 
 impl View {
+    /// A table without files, where one cannot be opened.
+    pub fn empty(store: Arc<dyn ObjectStore>) -> Self {
+        Self { store, files: Files::default() }
+    }
+
     /// The files of the latest snapshot.
     pub fn files(&self) -> Arc<Vec<Arc<DataFile>>> {
         self.files.read().unwrap_or_else(PoisonError::into_inner).clone()
@@ -96,6 +101,20 @@ impl View {
 impl Table {
     /// Opens the table, or creates it if `create` and there is none. `None` if there is none.
     pub async fn open(
+        root: &Arc<dyn ObjectStore>,
+        base: &Url,
+        definition: &Definition,
+        create: bool,
+    ) -> Result<Option<Self>, ArchiveError> {
+        let table = Self::load(root, base, definition, create).await?;
+        if let Some(table) = &table {
+            table.check_schema(&definition.schema)?;
+        }
+        Ok(table)
+    }
+
+    /// As [`Self::open`], with whatever columns it has: to look at it, not to write.
+    pub async fn load(
         root: &Arc<dyn ObjectStore>,
         base: &Url,
         definition: &Definition,
@@ -140,13 +159,12 @@ impl Table {
             properties: writer_properties(&definition.schema)?,
             checkpoint_every: definition.checkpoint_every.max(1),
         };
-        table.check_schema(&definition.schema)?;
         table.index()?;
         Ok(Some(table))
     }
 
     /// A table of an older or foreign layout is refused before anything is written to it.
-    fn check_schema(&self, schema: &SchemaRef) -> Result<(), ArchiveError> {
+    pub fn check_schema(&self, schema: &SchemaRef) -> Result<(), ArchiveError> {
         let want: StructType = schema.as_ref().try_into_kernel().map_err(ArchiveError::store)?;
         let have = self.delta.snapshot().map_err(ArchiveError::store)?.schema();
         let missing: Vec<_> = want
@@ -222,6 +240,45 @@ impl Table {
         files.extend(adds.iter().map(|add| Arc::new(data_file(add))));
         self.view.set(files);
         Ok(self.version())
+    }
+
+    /// The table's name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Writes files that [`Self::exchange`] makes part of the table.
+    pub async fn write_files(&self, rows: RecordBatch) -> Result<Vec<Add>, ArchiveError> {
+        if rows.num_rows() == 0 {
+            return Ok(Vec::new());
+        }
+        let mut writer = RecordBatchWriter::for_table(&self.delta)
+            .map_err(ArchiveError::store)?
+            .with_writer_properties(self.properties.clone());
+        writer.write(rows).await.map_err(ArchiveError::store)?;
+        writer.flush().await.map_err(ArchiveError::store)
+    }
+
+    /// Replaces `old` by files with some of their rows, in one commit.
+    pub async fn exchange(
+        &mut self,
+        old: &[Arc<DataFile>],
+        adds: Vec<Add>,
+        metadata: Value,
+    ) -> Result<(), ArchiveError> {
+        let state = self.delta.snapshot().map_err(ArchiveError::store)?;
+        let mut actions: Vec<Action> = state
+            .log_data()
+            .iter()
+            .filter(|file| old.iter().any(|o| o.path == file.object_store_path()))
+            .map(|file| Action::Remove(file.remove_action(true)))
+            .collect();
+        if actions.len() != old.len() {
+            return Err(ArchiveError::Conflict);
+        }
+        actions.extend(adds.into_iter().map(Action::Add));
+        self.commit(actions, DeltaOperation::Delete { predicate: None }, Vec::new(), metadata).await?;
+        self.index()
     }
 
     /// Replaces `old` by one file with the same rows. Readers of the old snapshot keep the old files.

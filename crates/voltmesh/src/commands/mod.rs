@@ -1,6 +1,6 @@
 //! One file a command.
 
-mod archive;
+pub mod archive;
 pub mod chain;
 pub mod pki;
 pub mod prove;

@@ -15,12 +15,15 @@ pub fn run(options: args::Verify) -> Result<Outcome> {
     let trust = read_trust(&options.trust)?;
     match (&options.proof, &options.archive) {
         (Some(proof), _) => verify_proof(proof, &trust, options.json),
-        (None, Some(archive)) => super::archive::verify(archive, &trust, options.json),
+        (None, Some(archive)) => {
+            super::archive::verify::verify(archive, &trust, &options.claims, options.json)
+        }
         (None, None) => anyhow::bail!("name a proof, or an archive with --archive"),
     }
 }
 
-fn read_trust(path: &Path) -> Result<Trust> {
+/// Reads a trust file.
+pub fn read_trust(path: &Path) -> Result<Trust> {
     let text = read_text(path, MAX_TRUST_BYTES)?;
     Trust::from_toml(&text).with_context(|| format!("{} is no trust file", path.display()))
 }

@@ -1,0 +1,209 @@
+//! Rows of `batches`: each one's signed bytes are checked, then every column is derived from them and compared.
+
+use super::{
+    chains::Chains,
+    commits::{Commits, time_of},
+    log::LogIndex,
+    records::Expected,
+    report::{ArchiveReport, Kind},
+};
+use crate::{
+    archivist::{Entry, Verified},
+    check::{Stage, opening_from, verify},
+    delta::{Columns, Replay, StoredBatch, schema, stored_batches},
+};
+use arrow::{
+    array::{Array, RecordBatch},
+    util::display::array_value_to_string,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+use voltmesh_ledger::{AnchorEvidence, Trust};
+use voltmesh_telemetry::{BatchId, Digest, SealedBatch, Timestamp};
+
+/// All that the rows of `batches` prove.
+#[derive(Default)]
+pub(super) struct Batches {
+    /// How often each batch stands there.
+    pub ids: BTreeMap<BatchId, u32>,
+    /// Places in the ledger's log.
+    pub log: LogIndex,
+    /// Foreign batches in `copies` all of whose records are archived from others.
+    copied: BTreeSet<BatchId>,
+    chains: Chains,
+    commits: Commits,
+    expected: Expected,
+}
+
+/// A row whose signed bytes hold.
+pub(crate) struct Proven {
+    /// The batch.
+    pub batch: Verified,
+    /// Its place in the ledger's log, and the log's size in the same block.
+    pub place: (u64, u64),
+    /// Time of that block.
+    pub block: Timestamp,
+}
+
+impl Batches {
+    /// Checks the rows of one file, which lies in the partition `day`.
+    pub fn check(&mut self, rows: &RecordBatch, day: &str, trust: &Trust, report: &mut ArchiveReport) {
+        report.batches = report.batches.saturating_add(rows.num_rows() as u64);
+        // The columns were read as ours, so that these do not fail.
+        let (Ok(stored), Ok(sequences), Ok(times)) =
+            (stored_batches(rows), Columns(rows).long("sequence"), Columns(rows).long("archived_at"))
+        else {
+            return report.problems_of(Kind::Batch, rows.num_rows() as u64, "rows are not read".to_owned());
+        };
+        for (at, batch) in stored.iter().enumerate() {
+            report.wire_bytes = report.wire_bytes.saturating_add(batch.wire.len() as u64);
+            match prove(batch, trust) {
+                Ok(proven) => {
+                    let (sequence, micros) = (sequences.value(at), times.value(at));
+                    self.row(rows.slice(at, 1), batch, proven, (sequence, micros), day, report);
+                }
+                Err(problem) => report.problem(Kind::Batch, format!("batch {}: {problem}", batch.id)),
+            }
+        }
+    }
+
+    fn row(
+        &mut self,
+        row: RecordBatch,
+        stored: &StoredBatch,
+        proven: Proven,
+        (sequence, micros): (i64, i64),
+        day: &str,
+        report: &mut ArchiveReport,
+    ) {
+        let Proven { batch, place, block } = proven;
+        let id = batch.id;
+        let copies = self.ids.entry(id).or_default();
+        *copies += 1;
+        if *copies > 1 {
+            report.problem(Kind::DoubledBatch, format!("batch {id} stands in batches {copies} times"));
+        }
+        let mut wrong = Vec::new();
+        let kept = match kept(&batch, stored.kept.as_deref()) {
+            Ok(kept) => kept,
+            Err(why) => {
+                wrong.push(why);
+                None
+            }
+        };
+        let entry = Entry { batch: Arc::new(batch), kept };
+        wrong.extend(other_columns(&row, &entry, time_of(sequence, micros)));
+        if let Some(why) = self.commits.note(sequence, micros, day, block) {
+            wrong.push(why);
+        }
+        if !wrong.is_empty() {
+            report.problem(Kind::Batch, format!("batch {id}: {}", wrong.join("; ")));
+        }
+        self.log.hold(place, &id, report);
+        self.chains.note(&entry.batch);
+        self.expected.batch(&entry, day);
+    }
+
+    /// Notes a further copy, which must be of something archived.
+    pub fn copy(&mut self, entry: Entry, sequence: i64, place: (u64, u64), report: &mut ArchiveReport) {
+        let id = entry.batch.id;
+        self.commits.copy(sequence);
+        self.log.hold(place, &id, report);
+        if self.ids.contains_key(&id) {
+            return;
+        }
+        if entry.batch.header.boot.is_foreign() {
+            // Each of its records was there before, from other batches.
+            self.copied.insert(id);
+            self.expected.batch(&Entry { kept: Some(Vec::new()), ..entry }, "");
+        } else {
+            report.problem(Kind::Unaccounted, format!("batch {id} is in copies, and not in batches"));
+        }
+    }
+
+    /// Whether a batch is here, with records of its own or without.
+    pub fn holds(&self, id: &BatchId) -> bool {
+        self.ids.contains_key(id) || self.copied.contains(id)
+    }
+
+    /// A record of a foreign client that was refused alone, for another one has its number.
+    pub fn refused(&mut self, content: Digest) {
+        self.expected.refused(content);
+    }
+
+    /// Judges what the rows say together, and gives what the records must be.
+    pub fn settle(&mut self, replay: Option<&Replay>, report: &mut ArchiveReport) -> Expected {
+        self.chains.settle(replay, report);
+        self.commits.settle(replay, report);
+        std::mem::take(&mut self.expected)
+    }
+}
+
+/// Checks what is signed of a batch: its form, its place in the log, finality, its signer and its records.
+pub(crate) fn prove(stored: &StoredBatch, trust: &Trust) -> Result<Proven, String> {
+    let sealed = SealedBatch::parse(stored.wire.clone()).map_err(|error| error.to_string())?;
+    let opening = opening_from(&stored.opening).ok_or("its opening is not 64 bytes")?;
+    let checked = verify(&sealed, &opening, &stored.evidence, trust);
+    let (records, anchored) = checked.map_err(|(refusal, _)| refusal.to_string())?;
+    let size = AnchorEvidence::from_bytes(&stored.evidence).map(|evidence| evidence.header.log_size);
+    let size = size.map_err(|error| format!("{}: {error}", Stage::Evidence))?;
+    let id = sealed.id();
+    let batch = Verified {
+        header: sealed.header().clone(),
+        id,
+        id_text: id.to_string(),
+        wire: stored.wire.clone(),
+        opening: stored.opening.clone(),
+        evidence: stored.evidence.clone(),
+        height: anchored.height.get(),
+        fog: stored.fog.clone(),
+        records,
+    };
+    Ok(Proven { batch, place: (anchored.index, size), block: anchored.time })
+}
+
+/// The positions that were new, if they can be: a vehicle's batch is archived whole, an attested one in part.
+fn kept(batch: &Verified, kept: Option<&[u32]>) -> Result<Option<Vec<u32>>, String> {
+    let Some(positions) = kept else { return Ok(None) };
+    if !batch.header.boot.is_foreign() {
+        return Err("column kept leaves records out, but a vehicle's batch is archived whole".to_owned());
+    }
+    let unique: BTreeSet<_> = positions.iter().collect();
+    let ordered = positions.is_sorted() && unique.len() == positions.len();
+    let within = positions.last().is_none_or(|last| (*last as usize) < batch.records.len());
+    if ordered && within && positions.len() < batch.records.len() {
+        Ok(Some(positions.to_vec()))
+    } else {
+        Err("column kept does not name some of its records, each once, in order".to_owned())
+    }
+}
+
+/// The columns that differ from the row that this batch must have. Commit and time are taken from the row: they are
+/// notes, which [`Commits`] checks.
+pub(super) fn other_columns(
+    row: &RecordBatch,
+    entry: &Entry,
+    (sequence, archived): (u64, Timestamp),
+) -> Vec<String> {
+    let sequence = sequence.min(i64::MAX as u64);
+    let expected = match schema::batch_rows(std::slice::from_ref(entry), sequence, archived) {
+        Ok(expected) => expected,
+        Err(error) => return vec![error.to_string()],
+    };
+    let schema = row.schema();
+    let mut wrong = Vec::new();
+    for (field, column) in schema.fields().iter().zip(row.columns()) {
+        let Some(want) = expected.column_by_name(field.name()) else { continue };
+        if column != want {
+            let text = |column: &dyn Array| match array_value_to_string(column, 0) {
+                Ok(text) if text.is_empty() => "nothing".to_owned(),
+                Ok(text) => text.chars().take(80).collect(),
+                Err(_) => "another value".to_owned(),
+            };
+            wrong.push(format!("column {} says {}, signed is {}", field.name(), text(column), text(want)));
+        }
+    }
+    wrong
+}

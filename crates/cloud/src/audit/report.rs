@@ -1,0 +1,200 @@
+//! What an audit found, counted by kind and said in words.
+
+use super::log::LogReport;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Problems listed; more are only counted.
+pub const MAX_PROBLEMS: usize = 1000;
+
+/// Findings of an audit. Sums that do not fit stay at `u64::MAX`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ArchiveReport {
+    /// Whether nothing at all was found.
+    pub sound: bool,
+    /// Rows of `records`.
+    pub records: u64,
+    /// Rows that are exactly what their batch's signer signed, with evidence that it was anchored; a row that stands
+    /// twice counts twice.
+    pub verified: u64,
+    /// Rows of `records` beyond the first with the same record id.
+    pub duplicates: u64,
+    /// Rows that differ from what was signed, or that no verified batch holds.
+    pub tampered: u64,
+    /// Records of verified batches that have no row.
+    pub missing: u64,
+    /// Rows of `batches`.
+    pub batches: u64,
+    /// Rows of `batches` beyond the first with the same batch id.
+    pub duplicate_batches: u64,
+    /// Rows of `copies`.
+    pub copies: u64,
+    /// Bytes of the signed batches, as they travelled.
+    pub wire_bytes: u64,
+    /// Rows of `batches` that fail a check, or of which a column is not what was signed.
+    pub bad_batches: u64,
+    /// Gaps in the numbers of boots: records that the archive never got.
+    pub gaps: u64,
+    /// Record numbers in those gaps.
+    pub gap_records: u64,
+    /// Rows of `quarantine`.
+    pub quarantined: u64,
+    /// Rows of `quarantine` that are not what their own bytes say.
+    pub bad_quarantined: u64,
+    /// Tables and files that cannot be read, lack a column, or whose log says something else of them.
+    pub bad_files: u64,
+    /// Commits, watermarks and claims that say something is archived which is not here.
+    pub unaccounted: u64,
+    /// The ledger's log, entry by entry.
+    pub log: LogReport,
+    /// Records of each vehicle.
+    pub vehicles: BTreeMap<String, u64>,
+    /// What was found, at most [`MAX_PROBLEMS`].
+    pub problems: Vec<String>,
+}
+
+/// Kinds of findings that have their own count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A table or file.
+    Table,
+    /// A row of `batches`, or two that contradict each other.
+    Batch,
+    /// A row of `batches` that stands twice.
+    DoubledBatch,
+    /// A row of `records`.
+    Tampered,
+    /// A row of `records` that stands twice.
+    Doubled,
+    /// A record without a row.
+    Missing,
+    /// A row of `quarantine`.
+    Quarantined,
+    /// Something archived by the archive's own account.
+    Unaccounted,
+}
+
+impl ArchiveReport {
+    /// Whether every row is what was signed, exactly once, and nothing is known to have been there that is not. Gaps in
+    /// the numbers of a boot are no fault of the archive.
+    pub fn is_sound(&self) -> bool {
+        let rows = [self.duplicates, self.tampered, self.missing, self.bad_batches, self.duplicate_batches];
+        let others = [self.bad_quarantined, self.bad_files, self.unaccounted, self.log.absent];
+        rows.iter().chain(&others).all(|count| *count == 0)
+    }
+
+    /// Counts a finding and keeps its text.
+    pub(super) fn problem(&mut self, kind: Kind, text: String) {
+        self.problems_of(kind, 1, text);
+    }
+
+    /// Counts so many findings of a kind that one text tells of.
+    pub(super) fn problems_of(&mut self, kind: Kind, count: u64, text: String) {
+        let counter = match kind {
+            Kind::Table => &mut self.bad_files,
+            Kind::Batch => &mut self.bad_batches,
+            Kind::DoubledBatch => &mut self.duplicate_batches,
+            Kind::Tampered => &mut self.tampered,
+            Kind::Doubled => &mut self.duplicates,
+            Kind::Missing => &mut self.missing,
+            Kind::Quarantined => &mut self.bad_quarantined,
+            Kind::Unaccounted => &mut self.unaccounted,
+        };
+        *counter = counter.saturating_add(count);
+        self.note(text);
+    }
+
+    /// Keeps a text whose count is kept elsewhere.
+    pub(super) fn note(&mut self, text: String) {
+        if self.problems.len() < MAX_PROBLEMS {
+            self.problems.push(text);
+        }
+    }
+
+    /// Rows of a file of `batches` that cannot be read.
+    pub(super) fn unread_batches(&mut self, rows: u64) {
+        self.batches = self.batches.saturating_add(rows);
+        self.bad_batches = self.bad_batches.saturating_add(rows);
+    }
+
+    /// Rows of a file of `records` that cannot be read.
+    pub(super) fn unread_records(&mut self, rows: u64) {
+        self.records = self.records.saturating_add(rows);
+        self.tampered = self.tampered.saturating_add(rows);
+    }
+}
+
+/// An error with its causes on one line.
+pub(super) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// Numbers in order as `17, 30..=35`, at most `most` pieces.
+pub(super) fn ranges_text(ranges: &[(u64, u64)], most: usize) -> String {
+    let mut pieces: Vec<String> = ranges
+        .iter()
+        .take(most)
+        .map(|(first, last)| if first == last { first.to_string() } else { format!("{first}..={last}") })
+        .collect();
+    if ranges.len() > most {
+        pieces.push(format!("and {} more ranges", ranges.len() - most));
+    }
+    pieces.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Scripts and docs/faults.md go by these names.
+    #[test]
+    fn counters_keep_their_names() {
+        let report = serde_json::to_value(ArchiveReport::default()).unwrap();
+        for name in
+            ["sound", "records", "verified", "duplicates", "tampered", "missing", "batches", "vehicles"]
+                .into_iter()
+                .chain([
+                    "duplicate_batches",
+                    "bad_batches",
+                    "bad_quarantined",
+                    "bad_files",
+                    "unaccounted",
+                    "log",
+                ])
+                .chain(["gaps", "gap_records", "quarantined", "copies", "problems"])
+        {
+            assert!(report.get(name).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_kind_of_finding_makes_an_archive_unsound() {
+        for kind in [
+            Kind::Table,
+            Kind::Batch,
+            Kind::DoubledBatch,
+            Kind::Tampered,
+            Kind::Doubled,
+            Kind::Missing,
+            Kind::Quarantined,
+            Kind::Unaccounted,
+        ] {
+            let mut report = ArchiveReport::default();
+            assert!(report.is_sound());
+            report.problems_of(kind, u64::MAX, String::new());
+            report.problem(kind, String::new());
+            assert!(!report.is_sound(), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn ranges_are_told_briefly() {
+        assert_eq!(ranges_text(&[(17, 17), (30, 35), (40, 41)], 2), "17, 30..=35, and 1 more ranges");
+    }
+}

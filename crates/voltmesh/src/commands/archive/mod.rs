@@ -1,0 +1,6 @@
+//! What is asked of a whole archive: whether it verifies, and whether rows stand twice.
+
+mod doubles;
+pub mod verify;
+
+pub use doubles::run;

@@ -1,0 +1,55 @@
+//! `voltmesh verify --archive`: every record of an archive, with nothing but a trust file.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use voltmesh_cloud::{Claims, Location, verify_claims};
+use voltmesh_ledger::Trust;
+
+use crate::Outcome;
+use crate::commands::{block_on, read_limited};
+use crate::output::{self, row};
+
+/// Problems shown to people; `--json` has all that were kept.
+const SHOWN: usize = 20;
+/// Longest file of archive notices: 1,000 of the longest ones in hex.
+const MAX_CLAIMS_BYTES: usize = 128 << 20;
+
+/// Checks the archive in a folder, and that it holds what the notices in `claims` name.
+pub fn verify(folder: &Path, trust: &Trust, claims: &[PathBuf], as_json: bool) -> Result<Outcome> {
+    let mut claimed = Claims::default();
+    for path in claims {
+        let bytes = read_limited(path, MAX_CLAIMS_BYTES)?;
+        claimed.add_notices(&bytes, trust).with_context(|| path.display().to_string())?;
+    }
+    let location = Location::existing_folder(folder)?;
+    let found = block_on(async { Ok(verify_claims(&location, trust, &claimed).await?) })?;
+    if as_json {
+        output::json(&found)?;
+    } else {
+        output::table(
+            &["records", "count"],
+            &[
+                row("in the archive", found.records),
+                row("verified", found.verified),
+                row("tampered", found.tampered),
+                row("standing twice", found.duplicates),
+                row("missing", found.missing),
+                row("in gaps, never received", found.gap_records),
+                row("quarantined batches", found.quarantined),
+                row("batches that fail a check", found.bad_batches),
+                row("batches that stand twice", found.duplicate_batches),
+                row("entries of the ledger's log, archived or refused", found.log.held),
+                row("entries of the ledger's log, missing", found.log.absent),
+                row("else archived by its own account, missing", found.unaccounted),
+            ],
+        );
+        found.problems.iter().take(SHOWN).for_each(|problem| output::line(format!("WRONG: {problem}")));
+        output::line(if found.is_sound() {
+            "Every record is what its vehicle signed and the ledger finalized, once, and none is known to be missing."
+        } else {
+            "This archive is NOT what was signed and finalized."
+        });
+    }
+    Ok(if found.is_sound() { Outcome::Done } else { Outcome::Wrong })
+}
