@@ -7,6 +7,7 @@
 mod batch;
 mod group;
 mod holdings;
+mod places;
 mod vocabulary;
 
 pub use batch::{Entry, Verified, reopen};
@@ -241,6 +242,7 @@ impl Archivist {
         match self.holdings.admit(&member.batch, answer) {
             Finding::New { kept, collisions } => {
                 self.keep_collisions(now, &member, &collisions);
+                self.holdings.hold_place(&member.batch);
                 self.open.append(now, member, kept);
             }
             Finding::Known { collisions } => {
@@ -273,10 +275,13 @@ impl Archivist {
         }
     }
 
-    /// A batch that is archived, or will be once the groups under way are: say so then, not before.
+    /// A batch that is archived, or will be once the groups under way are: say so then, not before. If it was anchored
+    /// again, its evidence is kept: it explains that entry of the ledger's log.
     fn repeat(&mut self, now: Timestamp, member: Member, out: &mut Vec<Output>) {
         self.counters.duplicates += 1;
-        if self.committing.is_none() && self.open.is_empty() {
+        if self.holdings.hold_place(&member.batch) {
+            self.open.copy(now, member);
+        } else if self.committing.is_none() && self.open.is_empty() {
             self.answer(now, vec![member], out);
         } else {
             self.open.wait(now, member);
@@ -320,7 +325,7 @@ impl Archivist {
             return;
         }
         let group = std::mem::take(&mut self.open);
-        if group.entries.is_empty() && group.quarantine.is_empty() {
+        if group.entries.is_empty() && group.copies.is_empty() && group.quarantine.is_empty() {
             return self.answer(now, group.members, out);
         }
         let ticket = self.next_ticket;

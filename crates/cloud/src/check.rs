@@ -179,6 +179,7 @@ pub fn check(fog: &str, bytes: &Bytes, trust: &Trust) -> Checked {
                 opening: opening_bytes(&envelope.opening),
                 evidence: envelope.evidence,
                 height: anchored.height.get(),
+                log_index: Some(anchored.index),
                 fog: fog.to_owned(),
                 records,
             }))

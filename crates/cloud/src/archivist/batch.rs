@@ -22,6 +22,8 @@ pub struct Verified {
     pub evidence: Bytes,
     /// Height of the block that holds it.
     pub height: u64,
+    /// Its index in the ledger's log, by its evidence; `None` if it was reopened from the archive.
+    pub log_index: Option<u64>,
     /// Who forwarded it.
     pub fog: String,
     /// Its records.
@@ -98,7 +100,17 @@ pub fn reopen(
     let sealed = SealedBatch::parse(wire.clone())?;
     let records = sealed.open()?;
     let (header, id) = (sealed.header().clone(), sealed.id());
-    let batch =
-        Verified { header, id, id_text: id.to_string(), wire, opening, evidence, height, fog, records };
+    let batch = Verified {
+        header,
+        id,
+        id_text: id.to_string(),
+        wire,
+        opening,
+        evidence,
+        height,
+        log_index: None,
+        fog,
+        records,
+    };
     Ok(Entry { batch: Arc::new(batch), kept })
 }

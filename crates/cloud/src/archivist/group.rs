@@ -36,6 +36,8 @@ pub(super) struct Member {
 pub(super) struct Group {
     since: Option<Timestamp>,
     pub entries: Vec<Entry>,
+    /// Repeats that prove another entry of the ledger's log.
+    pub copies: Vec<Arc<Verified>>,
     /// Deliveries that are answered once this group is durable: of its entries, and repeats of them.
     pub members: Vec<Member>,
     /// Refused deliveries with what answers them, and refused records of a delivery that is answered as a member.
@@ -53,6 +55,12 @@ impl Group {
         let entry = Entry { batch: member.batch.clone(), kept };
         self.records += entry.kept_records().count();
         self.entries.push(entry);
+        self.wait(now, member);
+    }
+
+    /// Adds a repeat whose evidence is new.
+    pub fn copy(&mut self, now: Timestamp, member: Member) {
+        self.copies.push(member.batch.clone());
         self.wait(now, member);
     }
 
@@ -83,7 +91,7 @@ impl Group {
             ticket,
             time,
             entries: self.entries.clone(),
-            copies: Vec::new(),
+            copies: self.copies.clone(),
             quarantine: self.quarantine.iter().map(|(_, row)| row.clone()).collect(),
             marks,
         }

@@ -1,7 +1,7 @@
 //! What the archive holds of every boot, as far as memory tells: it starts from marks, finds what a batch is to it,
 //! and gives the marks of the next commit.
 
-use super::{Answer, Entry, Question, Verified};
+use super::{Answer, Entry, Question, Verified, places::Places};
 use crate::{
     check::{Refusal, Stage},
     coverage::{Coverage, Range, Verdict},
@@ -20,6 +20,8 @@ pub struct Marks {
     pub watermarks: BTreeMap<(VehicleId, Boot), u64>,
     /// Ranges beyond the watermark.
     pub islands: BTreeMap<(VehicleId, Boot), Vec<Range>>,
+    /// Entries of the ledger's log that archived batches and their copies prove: the newest ranges.
+    pub places: Vec<(u64, u64)>,
 }
 
 /// A gap in a boot's numbers.
@@ -82,11 +84,13 @@ pub(super) struct Holdings {
     unsettled: VecDeque<(u64, Unsettled)>,
     /// Look-ups that were asked after fewer commits are too old to be judged by.
     oldest_usable: u64,
+    /// Entries of the ledger's log whose evidence is archived, or will be with the next commit.
+    places: Places,
 }
 
 impl Holdings {
     pub fn new(marks: &Marks) -> Self {
-        let mut holdings = Self::default();
+        let mut holdings = Self { places: Places::new(&marks.places), ..Self::default() };
         for ((vehicle, boot), watermark) in &marks.watermarks {
             if boot.is_foreign() {
                 holdings.foreign.insert(vehicle.clone(), Foreign::new(*watermark));
@@ -177,6 +181,11 @@ impl Holdings {
         Finding::New { kept, collisions }
     }
 
+    /// Notes the batch's entry of the ledger's log; false if its evidence is held.
+    pub fn hold_place(&mut self, batch: &Verified) -> bool {
+        batch.log_index.is_some_and(|index| self.places.insert(index))
+    }
+
     /// Commits since the marks were read: what a look-up that is asked now shows at least.
     pub fn commits(&self) -> u64 {
         self.commits
@@ -251,6 +260,7 @@ impl Holdings {
         Marks {
             watermarks: keys.iter().map(|key| (key.clone(), watermark(key))).collect(),
             islands: self.islanded.iter().map(|key| (key.clone(), islands(key))).collect(),
+            places: self.places.saved(),
         }
     }
 

@@ -158,6 +158,7 @@ pub(crate) fn prove(stored: &StoredBatch, trust: &Trust) -> Result<Proven, Strin
         opening: stored.opening.clone(),
         evidence: stored.evidence.clone(),
         height: anchored.height.get(),
+        log_index: Some(anchored.index),
         fog: stored.fog.clone(),
         records,
     };

@@ -44,6 +44,7 @@ use crate::{
 use deltalake::kernel::Transaction;
 use object_store::ObjectStore;
 use schema::{batch_rows, long, quarantine_rows, record_rows};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -176,10 +177,11 @@ impl Archive {
     /// After an error, what is archived is unknown: [`Archive::reload`] before anything else.
     pub async fn commit(&mut self, commit: &Commit) -> Result<(), ArchiveError> {
         self.keep_refused(commit).await?;
+        self.keep_copies(commit).await?;
         if !commit.entries.is_empty() {
             self.append(commit).await?;
         }
-        self.keep_copies(commit).await
+        Ok(())
     }
 
     async fn append(&mut self, commit: &Commit) -> Result<(), ArchiveError> {
@@ -201,15 +203,16 @@ impl Archive {
         Ok(())
     }
 
-    /// Keeps further copies of archived batches, after what they are copies of.
+    /// Keeps further copies of archived batches, before what they are copies of: a crash between the two leaves the delivery
+    /// unanswered, and it comes again. They are of no commit: `sequence` is 0.
     async fn keep_copies(&mut self, commit: &Commit) -> Result<(), ArchiveError> {
         if commit.copies.is_empty() {
             return Ok(());
         }
         let copies: Vec<_> =
             commit.copies.iter().map(|batch| Entry { batch: batch.clone(), kept: None }).collect();
-        let rows = batch_rows(&copies, self.sequence, commit.time)?;
-        self.copies.append(rows, Vec::new(), Value::Null).await?;
+        let rows = batch_rows(&copies, 0, commit.time)?;
+        self.copies.append(rows, Vec::new(), json!({ "places": commit.marks.places })).await?;
         Ok(())
     }
 
@@ -263,6 +266,12 @@ impl Archive {
             }
         }
         marks.islands = islands_of(&self.metadata)?;
+        // What says nothing of them is of an older archive: a repeat's evidence may be kept once more, then.
+        let copies = self.copies.replay().await?.metadata.unwrap_or(Value::Null);
+        for metadata in [&self.metadata, &copies] {
+            let places: Vec<(u64, u64)> = Vec::deserialize(&metadata["places"]).unwrap_or_default();
+            marks.places.extend(places);
+        }
         Ok(marks)
     }
 
@@ -375,7 +384,7 @@ fn metadata_of(sequence: u64, marks: &Marks) -> Value {
             (format!("{vehicle}/{boot}"), Value::Array(ranges))
         })
         .collect();
-    json!({ "sequence": sequence, "islands": islands })
+    json!({ "sequence": sequence, "islands": islands, "places": marks.places })
 }
 
 fn islands_of(metadata: &Value) -> Result<BTreeMap<(VehicleId, Boot), Vec<Range>>, ArchiveError> {

@@ -22,6 +22,9 @@ use std::{
 /// Rows of a table: by file, their places in it.
 pub(crate) type Rows = BTreeMap<Path, BTreeSet<usize>>;
 
+/// Files with the places of rows in them.
+type Chosen<'a> = Vec<(Arc<DataFile>, &'a BTreeSet<usize>)>;
+
 /// Rows to remove.
 #[derive(Debug, Default)]
 pub(crate) struct Removal {
@@ -101,10 +104,7 @@ async fn take_out(table: &mut Table, gone: &Rows, metadata: Value) -> Result<(),
     table.exchange(&old, adds, metadata).await
 }
 
-fn files<'a>(
-    table: &Table,
-    chosen: &'a Rows,
-) -> Result<Vec<(Arc<DataFile>, &'a BTreeSet<usize>)>, ArchiveError> {
+fn files<'a>(table: &Table, chosen: &'a Rows) -> Result<Chosen<'a>, ArchiveError> {
     let files = table.view().files();
     let chosen = chosen.iter().filter(|(_, places)| !places.is_empty());
     chosen

@@ -23,7 +23,8 @@ pub const BATCHES: &str = "batches";
 /// What failed a check, with its reason.
 pub const QUARANTINE: &str = "quarantine";
 /// Batches that were anchored again, or that hold no new record, with the columns of [`BATCHES`]; their records are
-/// archived from elsewhere. What explains their entries of the ledger's log.
+/// archived from elsewhere. What explains their entries of the ledger's log. `sequence` is 0, or the commit of a row that
+/// stood twice in `batches` and was moved here.
 pub const COPIES: &str = "copies";
 /// Partition column of all: the UTC day of archiving, so that a commit writes one file whatever the
 /// vehicles' clocks say, and a day's files can be compacted once it has passed.

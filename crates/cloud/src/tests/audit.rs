@@ -34,11 +34,12 @@ async fn what_stands_twice_is_not_called_tampered() {
 async fn sums_of_gaps_do_not_wrap() {
     let mut lab = Lab::new().await;
     let far = (1 << 63) - 2;
+    let previous = Some(lab.fleet.boot(0, 1, &[5])[0].id());
     let deliveries: Vec<_> = (5..8)
         .map(|boot| {
             let record = Record { number: RecordNumber::new(far), sample: sample(0, boot, 1) };
             let vehicle = id_of("ev-0");
-            let place = Place { vehicle, boot: Boot::new(boot), previous: None, signer: Signer::Vehicle };
+            let place = Place { vehicle, boot: Boot::new(boot), previous, signer: Signer::Vehicle };
             let batch = seal(&place, &[record], &Secret::new([0; 32]), &key_of("ev-0")).unwrap();
             lab.fleet.envelope(0, &batch)
         })
@@ -156,4 +157,32 @@ async fn doubled_rows_that_do_not_verify_are_left() {
     assert!(done.log.iter().any(|line| line.starts_with("record ev-0/1/7: 2 rows, and none")), "{done:#?}");
     let report = lab.verify().await;
     assert_eq!((report.tampered, report.duplicates), (2, 1), "{report:#?}");
+}
+
+/// A batch that two fog nodes anchored, and a foreign client's batch without a new record: both entries of the log are
+/// explained, now and after a restart, and a repeat writes nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_anchored_twice_explains_both_entries() {
+    let mut lab = Lab::new().await;
+    let batches = lab.fleet.boot(0, 1, &[5; 6]);
+    let twice = lab.fleet.envelope_again(1, &batches[3]);
+    let foreign = lab.fleet.foreign(1, 2, &[2, 3]);
+    let nothing_new = lab.fleet.envelope(1, &foreign);
+    for round in 0..3 {
+        let mut bench = super::Bench::open(&lab.fleet, &lab.location(), Settings::default()).await;
+        for (token, bytes) in [(1, &twice), (2, &nothing_new), (3, &twice)] {
+            bench.deliver(1, token, bytes.clone()).await;
+            assert!(round > 0 || bench.flush().await);
+        }
+        assert!(bench.flush().await);
+        assert_eq!((bench.accepted.len(), bench.core.counters().duplicates), (3, 3), "{round}");
+        let report = lab.verify().await;
+        assert!(report.is_sound() && report.problems.is_empty(), "{report:#?}");
+        assert_eq!((report.records, report.batches), (49, 12));
+        assert_eq!((report.log.held, report.log.size), (14, 14));
+        assert_eq!(report.copies, 2, "{round}");
+    }
+    lab.delete("copies", |row| row.is_of("ev-0", 1));
+    let report = lab.verify().await;
+    assert_eq!((report.log.absent, report.log.ranges), (1, vec![(12, 12)]));
 }

@@ -40,6 +40,7 @@ impl Table {
         }
         self.marks.watermarks.extend(commit.marks.watermarks.clone());
         self.marks.islands = commit.marks.islands.clone();
+        self.marks.places = commit.marks.places.clone();
     }
 
     /// What a starting cloud finds.
