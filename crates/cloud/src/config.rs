@@ -89,40 +89,63 @@ impl Default for Http {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CommitConfig {
-    /// A commit waits so long for more batches, 1 to 3600000 ms (default 1000).
+    /// A commit waits so long for more batches, 1 to 3600000 ms (default 10000): what readers may have to wait. One with
+    /// an event of a vehicle's twin waits 200 ms.
     pub interval_ms: u64,
-    /// Or until it holds so many records, 1 to 1000000 (default 50000).
+    /// Or so long if it holds fewer than `few_records`, 1 to 3600000 ms (default three times `interval_ms`, at most 30000).
+    /// Vehicles and fog nodes offer a batch again that is not answered for 60 s: stay below.
+    pub few_interval_ms: Option<u64>,
+    /// Fewer records than these are few, 0 to 1000000 (default 100).
+    pub few_records: usize,
+    /// A commit does not wait once it holds so many records, 1 to 1000000 (default 50000).
     pub max_records: usize,
     /// Deliveries that may wait, in bytes, at least 4 MiB (default 134217728).
     pub max_pending_bytes: usize,
     /// A Delta checkpoint each so many commits (default 100).
     pub checkpoint_every: u64,
-    /// Merge a day's small files once there are so many; 0 never merges (default 64).
+    /// Merge a day's files of like size once there are so many; 0 never merges (default 32).
     pub compact_files: usize,
-    /// Delete merged files after so many hours (default 168).
+    /// Delete merged files after so many hours (default 3): no reader may use a snapshot for longer.
     pub vacuum_hours: u64,
+    /// Delete log entries before the latest checkpoint after so many hours (default 1).
+    pub log_hours: u64,
 }
 
 impl Default for CommitConfig {
     fn default() -> Self {
         let (grouping, settings) = (Grouping::default(), Settings::default());
         Self {
-            interval_ms: grouping.interval_ms,
+            interval_ms: 10_000,
+            few_interval_ms: None,
+            few_records: 100,
             max_records: grouping.max_records,
             max_pending_bytes: grouping.max_pending_bytes,
             checkpoint_every: settings.checkpoint_every,
             compact_files: settings.compact_files,
             vacuum_hours: settings.vacuum_hours,
+            log_hours: settings.log_hours,
         }
     }
 }
 
+/// A commit that holds little waits so long by default, if `interval_ms` allows: half of the time after which vehicles
+/// and fog nodes offer a batch again.
+const FEW_INTERVAL_MS: u64 = 30_000;
+
 impl CommitConfig {
-    /// For the core.
-    pub fn grouping(&self) -> Grouping {
+    fn few_interval_ms(&self) -> u64 {
+        let longer = self.interval_ms.saturating_mul(3).min(FEW_INTERVAL_MS);
+        self.few_interval_ms.unwrap_or(longer).max(self.interval_ms)
+    }
+
+    /// For the core, where each fog node may have so many deliveries under way.
+    pub fn grouping(&self, receive_maximum: u16) -> Grouping {
         Grouping {
             interval_ms: self.interval_ms,
+            few_interval_ms: self.few_interval_ms(),
+            few_records: self.few_records,
             max_records: self.max_records,
+            max_deliveries: usize::from(receive_maximum).div_ceil(2),
             max_pending_bytes: self.max_pending_bytes,
         }
     }
@@ -133,6 +156,7 @@ impl CommitConfig {
             checkpoint_every: self.checkpoint_every,
             compact_files: self.compact_files,
             vacuum_hours: self.vacuum_hours,
+            log_hours: self.log_hours,
         }
     }
 }
@@ -211,6 +235,10 @@ impl Config {
         within("mqtt.max_sessions", self.mqtt.max_sessions as u64, 1, 4096)?;
         within("mqtt.receive_maximum", self.mqtt.receive_maximum.into(), 1, 65_535)?;
         within("commit.interval_ms", self.commit.interval_ms, 1, 3_600_000)?;
+        within("commit.few_interval_ms", self.commit.few_interval_ms(), 1, 3_600_000)?;
+        within("commit.few_records", self.commit.few_records as u64, 0, 1_000_000)?;
+        within("commit.vacuum_hours", self.commit.vacuum_hours, 0, 876_000)?;
+        within("commit.log_hours", self.commit.log_hours, 0, 876_000)?;
         within("commit.max_records", self.commit.max_records as u64, 1, 1_000_000)?;
         within("commit.max_pending_bytes", self.commit.max_pending_bytes as u64, 4 << 20, 64 << 30)?;
         within("commit.checkpoint_every", self.commit.checkpoint_every, 1, 1_000_000)?;
@@ -235,7 +263,9 @@ mod tests {
     fn defaults_are_those_stated() {
         let mut config = Config::parse(LEAST).unwrap();
         assert_eq!((config.mqtt.listen.port(), config.http.listen.port()), (8884, 8094));
-        assert_eq!((config.commit.interval_ms, config.commit.max_records), (1000, 50_000));
+        let grouping = config.commit.grouping(config.mqtt.receive_maximum);
+        assert_eq!((grouping.interval_ms, grouping.few_interval_ms), (10_000, 30_000));
+        assert_eq!((grouping.few_records, grouping.max_records, grouping.max_deliveries), (100, 50_000, 128));
         config.resolve(Path::new("/etc/voltmesh"));
         assert_eq!(config.trust, Path::new("/etc/voltmesh/t.toml"));
         assert_eq!(config.archive, "/etc/voltmesh/a");
@@ -255,6 +285,7 @@ mod tests {
             ("archiv = 1", "unknown field"),
             ("[http]\nlisten = '0.0.0.0:80'", "http.listen"),
             ("[commit]\ninterval_ms = 0", "commit.interval_ms"),
+            ("[commit]\nfew_interval_ms = 4000000", "commit.few_interval_ms"),
             ("[mqtt]\nreceive_maximum = 0", "mqtt.receive_maximum"),
         ] {
             let error = Config::parse(&format!("{LEAST}{extra}")).unwrap_err();

@@ -155,7 +155,8 @@ impl Cloud {
         let (archive, marks) = Archive::open(&location, config.commit.settings()).await?;
         let reader = archive.reader();
         board.seed_latest(reader.all_latest(WARM_ROWS).await?);
-        let archivist = Archivist::new(trust, credentials.signing.clone(), config.commit.grouping(), &marks);
+        let grouping = config.commit.grouping(config.mqtt.receive_maximum);
+        let archivist = Archivist::new(trust, credentials.signing.clone(), grouping, &marks);
         board.update(&archivist, true);
 
         let token = config.http.token_file.as_deref().map(read_token).transpose()?;

@@ -399,7 +399,7 @@ async fn start_ledger(
     ledger.block_interval = Duration::from_millis(config.ledger.block_ms);
     ledger.idle_interval = Duration::from_millis(config.ledger.idle_block_ms);
     ledger.snapshot_interval = config.ledger.snapshot_blocks;
-    ledger.history_blocks = config.ledger.history_blocks;
+    ledger.history_blocks = config.ledger.history();
     ledger.checkpoint = config.ledger.checkpoint.clone();
     ledger.repair = config.ledger.repair;
     ledger.leader_timeout = ledger.idle_interval + Duration::from_millis(800);

@@ -69,6 +69,8 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Bench(Bench::Ingest(options)) => bench::ingest::run(options),
         Command::Bench(Bench::Path(options)) => bench::path::run(&options),
         Command::Bench(Bench::Generate(options)) => bench::ingest::generate(options),
+        Command::Bench(Bench::Archive(options)) => bench::archive::run(options),
+        Command::Bench(Bench::Soak(options)) => bench::soak::run(options),
         Command::Bench(Bench::Ledger(options)) => bench::ledger::run(options),
         Command::Bench(Bench::Consensus(options)) => bench::consensus::run(options),
         Command::Bench(Bench::Twin(options)) => bench::twin::run(&options),

@@ -1,11 +1,13 @@
 //! Fewer, larger, sorted files: what keeps look-ups and other engines quick when commits are frequent.
+//!
+//! **Tiers.** A file belongs to the tier of its number of rows: below `n`, below `n²`, and so on, where `n` files of one
+//! tier and day are merged into one of a higher tier. A file of [`FULL_ROWS`] rows or [`LARGE`] bytes is left alone. When
+//! a day is over, what is left of its small files is merged as far as those bounds allow.
+//!
+//! **Write amplification.** Each merge moves a row to a higher tier, so it is written once when it is committed, once for
+//! each tier (with the default `n` of 32 and 65,536 rows at most four), and once or twice when the day is over.
 
-use super::{
-    ArchiveError,
-    files::DataFile,
-    schema::{DAY, day_number},
-    table::Table,
-};
+use super::{ArchiveError, files::DataFile, schema, schema::DAY, table::Table};
 use arrow::{
     array::{ArrayRef, Date32Array, RecordBatch},
     compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch},
@@ -13,42 +15,65 @@ use arrow::{
 };
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc};
+use voltmesh_telemetry::Timestamp;
 
-/// Files at least so large are left alone.
-const LARGE: u64 = 64 << 20;
-/// Merges read at most so many bytes of files at once (some five times that in memory).
-const MAX_INPUT: u64 = 256 << 20;
+/// Files of so many bytes are left alone.
+const LARGE: u64 = 32 << 20;
+/// Bytes that a merge reads at most (some five times that in memory).
+const MAX_INPUT: u64 = 64 << 20;
+/// Files of so many rows are left alone, and a merge reads at most so many: 96 cells a row are about 600 bytes decoded,
+/// three times in memory while they are sorted, 120 MB.
+const FULL_ROWS: u64 = 65_536;
 
-/// Merges the small files of one day into one, sorted by `keys`, if there are at least `threshold`.
+/// Merges files of one day and tier into one, sorted by `keys`, if there are `threshold` of them or the day is over.
 pub(super) async fn compact(
     table: &mut Table,
     threshold: usize,
     keys: &[&str],
     metadata: Value,
+    now: Timestamp,
 ) -> Result<bool, ArchiveError> {
     if threshold < 2 {
         return Ok(false);
     }
-    let mut days: BTreeMap<String, Vec<Arc<DataFile>>> = BTreeMap::new();
-    for file in table.view().files().iter().filter(|file| file.size < LARGE) {
-        days.entry(file.day.clone()).or_default().push(file.clone());
-    }
-    let Some((day, mut files)) = days.into_iter().find(|(_, files)| files.len() >= threshold) else {
-        return Ok(false);
-    };
-    files.sort_by_key(|file| file.size);
-    let mut total = 0;
-    files.retain(|file| {
-        total += file.size;
-        total <= MAX_INPUT
-    });
-    if files.len() < 2 {
-        return Ok(false);
-    }
-    let Some(day) = day_number(&day) else { return Ok(false) };
+    let files = table.view().files();
+    let Some((day, files)) = next_merge(&files, threshold, schema::day(now)) else { return Ok(false) };
     let rows = merge(&table.read_all(&files).await?, keys, day)?;
-    table.replace(&files, rows, metadata).await?;
+    table.replace(&files, rows, metadata, now).await?;
     Ok(true)
+}
+
+/// The day and the files to merge next, two or more: of the lowest tier that is full, or of a day before `today`.
+fn next_merge(files: &[Arc<DataFile>], threshold: usize, today: i32) -> Option<(i32, Vec<Arc<DataFile>>)> {
+    let mut tiers: BTreeMap<(i32, u32), Vec<Arc<DataFile>>> = BTreeMap::new();
+    for file in files {
+        let rows = file.rows.unwrap_or(FULL_ROWS);
+        let Some(day) = schema::day_number(&file.day) else { continue };
+        if rows < FULL_ROWS && file.size < LARGE {
+            // A day that is over has one tier.
+            let tier = if day < today { 0 } else { rows.max(1).ilog(threshold as u64) };
+            tiers.entry((day, tier)).or_default().push(file.clone());
+        }
+    }
+    tiers
+        .into_iter()
+        .filter(|((day, _), files)| *day < today || files.len() >= threshold)
+        .map(|((day, _), files)| (day, smallest(files)))
+        .find(|(_, files)| files.len() >= 2)
+}
+
+/// The smallest files, as many as one merge may read.
+fn smallest(mut files: Vec<Arc<DataFile>>) -> Vec<Arc<DataFile>> {
+    files.sort_by_key(|file| (file.rows, file.size));
+    let (mut bytes, mut rows) = (0, 0);
+    files
+        .into_iter()
+        .take_while(|file| {
+            bytes += file.size;
+            rows += file.rows.unwrap_or(FULL_ROWS);
+            bytes <= MAX_INPUT && rows <= FULL_ROWS
+        })
+        .collect()
 }
 
 fn merge(batches: &[RecordBatch], keys: &[&str], day: i32) -> Result<RecordBatch, ArchiveError> {
@@ -71,11 +96,69 @@ fn merge(batches: &[RecordBatch], keys: &[&str], day: i32) -> Result<RecordBatch
     RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).map_err(ArchiveError::store)
 }
 
-/// Deletes files that merging replaced more than `hours` ago.
-pub(super) async fn vacuum(table: &Table, hours: u64) -> Result<(), ArchiveError> {
-    let deleted = table.delete_replaced(hours).await?;
-    if deleted > 0 {
-        tracing::info!(deleted, "deleted files that merging had replaced");
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use object_store::path::Path;
+
+    fn file(n: usize, day: &str, rows: u64, size: u64) -> Arc<DataFile> {
+        let stats = format!("{{\"numRecords\":{rows}}}");
+        let path = Path::from(format!("{n}.parquet"));
+        Arc::new(DataFile::new(path, size as i64, day.to_owned(), Some(&stats)))
     }
-    Ok(())
+
+    /// A file's header and footer, and its rows.
+    fn bytes(rows: u64) -> u64 {
+        11_000 + rows * 50
+    }
+
+    /// Merges as long as there is something to merge; returns how often each row was written on average.
+    fn settle(files: &mut Vec<Arc<DataFile>>, threshold: usize, today: &str, written: &mut u64) {
+        let mut merges = 0;
+        while let Some((_, old)) = next_merge(files, threshold, schema::day_number(today).unwrap()) {
+            let rows = old.iter().filter_map(|file| file.rows).sum();
+            assert!(old.len() >= 2 && rows <= FULL_ROWS);
+            assert!(old.iter().map(|file| file.size).sum::<u64>() <= MAX_INPUT);
+            *written += rows;
+            files.retain(|file| !old.iter().any(|o| o.path == file.path));
+            merges += 1;
+            files.push(file(1_000_000 + *written as usize * 100 + merges, &old[0].day, rows, bytes(rows)));
+        }
+    }
+
+    #[test]
+    fn a_day_of_small_commits_is_rewritten_a_few_times_and_ends_as_one_file() {
+        for (commits, rows, threshold) in [(86_400, 1, 32), (2_880, 30, 32), (8_640, 10, 16), (500, 1_000, 4)]
+        {
+            let mut files = Vec::new();
+            let (mut written, mut most) = (0, 0);
+            for n in 0..commits {
+                files.push(file(n, "2026-06-01", rows, bytes(rows)));
+                settle(&mut files, threshold, "2026-06-01", &mut written);
+                most = most.max(files.len());
+            }
+            settle(&mut files, threshold, "2026-06-02", &mut written);
+            let total = commits as u64 * rows;
+            assert_eq!(files.iter().filter_map(|file| file.rows).sum::<u64>(), total);
+            let tiers = f64::from(FULL_ROWS.ilog(threshold as u64) + 1);
+            let amplification = 1.0 + written as f64 / total as f64;
+            assert!(amplification <= tiers + 3.0, "{commits} × {rows}: {amplification}");
+            assert!(
+                most <= threshold * (tiers as usize + 1)
+                    + commits * rows as usize / (FULL_ROWS as usize / 2)
+                    + 1
+            );
+            assert!(files.len() as u64 <= total / (FULL_ROWS / 2) + 1, "{commits} × {rows}: {}", files.len());
+        }
+    }
+
+    #[test]
+    fn full_files_and_a_few_small_ones_of_today_are_left_alone() {
+        let today = schema::day_number("2026-06-02").unwrap();
+        let full = |n| file(n, "2026-06-01", FULL_ROWS, 8 << 20);
+        assert!(next_merge(&[full(0), full(1), file(2, "2026-06-01", 7, LARGE)], 2, today).is_none());
+        let small: Vec<_> = (0..3).map(|n| file(n, "2026-06-02", 5, 11_000)).collect();
+        assert!(next_merge(&small, 4, today).is_none());
+        assert_eq!(next_merge(&small, 3, today).map(|(_, files)| files.len()), Some(3));
+    }
 }

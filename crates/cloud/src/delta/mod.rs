@@ -8,6 +8,10 @@
 //!
 //! **Durable.** On a local folder a commit returns after data files, log entries and their directories are fsynced.
 //!
+//! **At a flat cost.** What a commit costs does not grow with the number of commits before it: small files are merged by
+//! tiers ([`compact`]), and log entries, replaced files and what the library holds of them in memory have an end
+//! ([`upkeep`]).
+//!
 //! Provided: detection of a second writer; repair after a crash at any point; bounded numbers of small files.
 //! Not provided: a lease that keeps a second writer from trying; expiry of watermarks (about 60 bytes per boot in each
 //! checkpoint); removal of files that a crashed commit left behind (they are in no snapshot, and harmless).
@@ -24,9 +28,10 @@ mod remove;
 mod replay;
 pub mod schema;
 mod table;
+mod upkeep;
 
 pub use error::ArchiveError;
-pub use reader::{ArchivedRow, Cursor, Page, Reader, StoredBatch, Totals};
+pub use reader::{ArchivedRow, Cursor, Page, Reader, StoredBatch, TableSize, Totals};
 pub use remove::TableChange;
 
 pub(crate) use files::{Columns, DataFile};
@@ -65,15 +70,17 @@ const RECENT_QUARANTINE: usize = 4096;
 pub struct Settings {
     /// A Delta checkpoint each so many commits (default 100).
     pub checkpoint_every: u64,
-    /// A day's small files are merged once there are so many (default 64); 0 never merges.
+    /// A day's small files of like size are merged once there are so many (default 32); 0 never merges.
     pub compact_files: usize,
-    /// Files that merging replaced are deleted after so many hours, when no reader can use them any more (default 168).
+    /// Files that merging replaced are deleted after so many hours, when no reader uses them any more (default 3).
     pub vacuum_hours: u64,
+    /// Log entries older than the latest checkpoint are deleted after so many hours (default 1).
+    pub log_hours: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { checkpoint_every: 100, compact_files: 64, vacuum_hours: 168 }
+        Self { checkpoint_every: 100, compact_files: 32, vacuum_hours: 3, log_hours: 1 }
     }
 }
 
@@ -150,6 +157,8 @@ pub struct Archive {
     /// Our metadata of the latest commit to `batches`, which compaction repeats.
     metadata: Value,
     quarantined: BTreeSet<Digest>,
+    /// Time of the latest commit.
+    now: Timestamp,
 }
 
 impl Archive {
@@ -167,6 +176,7 @@ impl Archive {
             sequence: 0,
             metadata: Value::Null,
             quarantined: BTreeSet::new(),
+            now: Timestamp::from_millis(0),
         };
         let marks = archive.settle().await?;
         Ok((archive, marks))
@@ -176,6 +186,7 @@ impl Archive {
     ///
     /// After an error, what is archived is unknown: [`Archive::reload`] before anything else.
     pub async fn commit(&mut self, commit: &Commit) -> Result<(), ArchiveError> {
+        self.now = commit.time;
         self.keep_refused(commit).await?;
         self.keep_copies(commit).await?;
         if !commit.entries.is_empty() {
@@ -243,8 +254,10 @@ impl Archive {
 
     /// Reads the watermarks of the loaded snapshots and brings `records` up to `batches`.
     async fn settle(&mut self) -> Result<Marks, ArchiveError> {
-        let Replay { transactions, metadata } = self.batches.replay().await?;
-        let records = self.records.replay().await?.transactions;
+        let Replay { transactions, metadata, checkpoint } = self.batches.replay().await?;
+        self.batches.upkeep.checkpointed(checkpoint);
+        let Replay { transactions: records, checkpoint, .. } = self.records.replay().await?;
+        self.records.upkeep.checkpointed(checkpoint);
         let sequence_of = |transactions: &BTreeMap<String, i64>| {
             transactions.get(SEQUENCE).and_then(|value| u64::try_from(*value).ok()).unwrap_or(0)
         };
@@ -267,7 +280,9 @@ impl Archive {
         }
         marks.islands = islands_of(&self.metadata)?;
         // What says nothing of them is of an older archive: a repeat's evidence may be kept once more, then.
-        let copies = self.copies.replay().await?.metadata.unwrap_or(Value::Null);
+        let Replay { metadata: copies, checkpoint, .. } = self.copies.replay().await?;
+        self.copies.upkeep.checkpointed(checkpoint);
+        let copies = copies.unwrap_or(Value::Null);
         for metadata in [&self.metadata, &copies] {
             let places: Vec<(u64, u64)> = Vec::deserialize(&metadata["places"]).unwrap_or_default();
             marks.places.extend(places);
@@ -292,22 +307,20 @@ impl Archive {
         Reader::new(self.records.view(), self.batches.view(), self.quarantine.view(), self.copies.view())
     }
 
-    /// Merges a day's small files if there are many. True if it did.
+    /// Does what keeps the cost of a commit flat, as far as it is due by the latest commit's time: merges small files,
+    /// and deletes expired log entries and replaced files. True if it merged any.
     pub async fn compact(&mut self) -> Result<bool, ArchiveError> {
-        let Settings { compact_files, vacuum_hours, .. } = self.settings;
-        let records =
-            compact::compact(&mut self.records, compact_files, &["vehicle", "boot", "number"], Value::Null);
-        let mut done = records.await?;
+        let (files, now) = (self.settings.compact_files, self.now);
         let metadata = self.metadata.clone();
-        done |= compact::compact(&mut self.batches, compact_files, &["vehicle", "boot", "first"], metadata)
-            .await?;
-        done |= compact::compact(&mut self.quarantine, compact_files, &["received_at"], Value::Null).await?;
-        done |= compact::compact(&mut self.copies, compact_files, &["vehicle", "boot", "first"], Value::Null)
-            .await?;
-        if done {
-            for table in [&self.records, &self.batches, &self.quarantine, &self.copies] {
-                compact::vacuum(table, vacuum_hours).await?;
-            }
+        let mut done = false;
+        for (table, keys, metadata) in [
+            (&mut self.records, &["vehicle", "boot", "number"][..], Value::Null),
+            (&mut self.batches, &["height", "vehicle", "boot", "first"][..], metadata),
+            (&mut self.quarantine, &["received_at"][..], Value::Null),
+            (&mut self.copies, &["height", "vehicle", "boot", "first"][..], Value::Null),
+        ] {
+            done |= compact::compact(table, files, keys, metadata, now).await?;
+            table.expire(now).await?;
         }
         Ok(done)
     }
@@ -335,35 +348,34 @@ pub async fn open_reader(location: &Location) -> Result<Reader, ArchiveError> {
 }
 
 fn definitions(settings: Settings) -> [Definition; 4] {
-    let checkpoint_every = settings.checkpoint_every;
     [
         Definition {
             name: schema::RECORDS,
             schema: schema::records(),
             indexed: "vehicle,boot,number,time,height",
             comment: "One row per battery record; batch_id leads to its proof in batches.",
-            checkpoint_every,
+            settings,
         },
         Definition {
             name: schema::BATCHES,
             schema: schema::batches(),
             indexed: "vehicle,boot,first,last,sequence,height,archived_at",
             comment: "One row per archived batch, with the bytes that prove its records.",
-            checkpoint_every,
+            settings,
         },
         Definition {
             name: schema::QUARANTINE,
             schema: schema::quarantine(),
             indexed: "received_at,vehicle,stage",
             comment: "Deliveries that failed a check, with the reason.",
-            checkpoint_every,
+            settings,
         },
         Definition {
             name: schema::COPIES,
             schema: schema::batches(),
             indexed: "vehicle,boot,first,last,sequence,height,archived_at",
             comment: "Batches anchored again, or without a new record: what explains their entries of the log.",
-            checkpoint_every,
+            settings,
         },
     ]
 }

@@ -4,7 +4,7 @@ use super::{
     ArchiveError, Inspected, entry_of,
     files::{Columns, DataFile, Wanted},
     from_micros,
-    schema::{long, micros},
+    schema::{BATCHES, COPIES, QUARANTINE, RECORDS, long, micros},
     table::View,
 };
 use crate::{archivist::Entry, coverage::Stored};
@@ -29,6 +29,17 @@ pub struct Totals {
     pub batches: u64,
     /// Refused deliveries.
     pub quarantined: u64,
+}
+
+/// Data files of a table's latest snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct TableSize {
+    /// The table's name and folder.
+    pub table: &'static str,
+    /// Number of files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// A row of `records`.
@@ -139,6 +150,21 @@ impl Reader {
             batches: rows(&self.batches),
             quarantined: rows(&self.quarantine),
         }
+    }
+
+    /// Data files of the latest snapshots of the tables.
+    pub fn sizes(&self) -> [TableSize; 4] {
+        let tables = [
+            (RECORDS, &self.records),
+            (BATCHES, &self.batches),
+            (QUARANTINE, &self.quarantine),
+            (COPIES, &self.copies),
+        ];
+        tables.map(|(table, view)| {
+            let files = view.files();
+            let bytes = files.iter().map(|file| file.size).sum();
+            TableSize { table, files: files.len() as u64, bytes }
+        })
     }
 
     /// Batches of a boot that hold one of the numbers `first..=last`.

@@ -6,7 +6,7 @@
 use super::{ArchiveError, object::ObjectReader};
 use arrow::array::{Array, cast::AsArray};
 use arrow::datatypes::Int64Type;
-use deltalake::kernel::Action;
+use deltalake::kernel::{Action, CommitInfo};
 use deltalake::logstore::get_actions;
 use futures::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt as _, path::Path};
@@ -24,6 +24,8 @@ pub struct Replay {
     pub transactions: BTreeMap<String, i64>,
     /// Our object in the latest commit that carries one.
     pub metadata: Option<Value>,
+    /// Version of the checkpoint that it began with.
+    pub checkpoint: Option<u64>,
 }
 
 /// Replays the log of the table in `store` up to and with `version`.
@@ -52,25 +54,49 @@ pub async fn replay(store: &Arc<dyn ObjectStore>, version: u64) -> Result<Replay
         transactions_of(store, path, size, &mut found.transactions).await?;
         // The checkpoint's own entry is read again for its metadata, which checkpoints do not keep.
         from = number;
+        found.checkpoint = Some(number);
     }
     for (number, path) in commits.range(from..) {
-        let bytes =
-            store.get(path).await.map_err(ArchiveError::store)?.bytes().await.map_err(ArchiveError::store)?;
-        for action in get_actions(*number, &bytes).map_err(ArchiveError::store)? {
+        for action in actions_of(store, *number, path).await? {
             match action {
                 Action::Txn(txn) => {
                     found.transactions.insert(txn.app_id, txn.version);
                 }
                 Action::CommitInfo(info) => {
-                    if let Some(value) = info.info.get(METADATA_KEY) {
-                        found.metadata = Some(value.clone());
+                    if let Some(value) = metadata_of(&info) {
+                        found.metadata = Some(value);
                     }
                 }
                 _ => {}
             }
         }
     }
+    // Only commits without any, of another engine or of merges, come after our newest one: it is in an older entry.
+    for (number, path) in commits.range(..from).rev() {
+        if found.metadata.is_some() {
+            break;
+        }
+        for action in actions_of(store, *number, path).await? {
+            if let Action::CommitInfo(info) = action {
+                found.metadata = metadata_of(&info);
+            }
+        }
+    }
     Ok(found)
+}
+
+fn metadata_of(info: &CommitInfo) -> Option<Value> {
+    info.info.get(METADATA_KEY).filter(|value| !value.is_null()).cloned()
+}
+
+async fn actions_of(
+    store: &Arc<dyn ObjectStore>,
+    version: u64,
+    path: &Path,
+) -> Result<Vec<Action>, ArchiveError> {
+    let entry = store.get(path).await.map_err(ArchiveError::store)?;
+    let bytes = entry.bytes().await.map_err(ArchiveError::store)?;
+    get_actions(version, &bytes).map_err(ArchiveError::store)
 }
 
 async fn transactions_of(

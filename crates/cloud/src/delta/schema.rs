@@ -250,7 +250,7 @@ pub fn record_rows(entries: &[Entry], archived: Timestamp) -> Result<RecordBatch
     )
 }
 
-/// Rows of [`BATCHES`] for `entries`, sorted by vehicle, boot and first number.
+/// Rows of [`BATCHES`] for `entries`, sorted by height first: what batches of one block share is stored once.
 pub fn batch_rows(
     entries: &[Entry],
     sequence: u64,
@@ -258,7 +258,8 @@ pub fn batch_rows(
 ) -> Result<RecordBatch, ArchiveError> {
     let mut rows: Vec<&Entry> = entries.iter().collect();
     rows.sort_by_key(|entry| {
-        (entry.batch.header.vehicle.clone(), entry.batch.header.boot, entry.batch.first())
+        let header = &entry.batch.header;
+        (entry.batch.height, header.vehicle.clone(), header.boot, entry.batch.first())
     });
     let n = rows.len();
     let mut vehicle = StringBuilder::new();

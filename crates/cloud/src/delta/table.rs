@@ -1,16 +1,17 @@
 //! One Delta table with one writer: append with watermarks, notice anyone else's commit, keep a file index.
 
 use super::{
-    ArchiveError,
+    ArchiveError, Settings,
     files::{DataFile, Wanted, scan_file},
     replay::{METADATA_KEY, Replay, replay},
     schema::DAY,
+    upkeep::Upkeep,
 };
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use deltalake::{
     DeltaTable, DeltaTableError,
     kernel::{
-        Action, Add, StructType, Transaction,
+        Action, Add, Remove, StructType, Transaction,
         engine::arrow_conversion::TryIntoKernel as _,
         transaction::{CommitBuilder, CommitProperties, TransactionError},
     },
@@ -19,8 +20,7 @@ use deltalake::{
     protocol::{DeltaOperation, SaveMode},
     writer::{DeltaWriter as _, RecordBatchWriter},
 };
-use futures::TryStreamExt;
-use object_store::{ObjectStore, ObjectStoreExt as _, path::Path, prefix::PrefixStore};
+use object_store::{ObjectStore, path::Path, prefix::PrefixStore};
 use parquet::{
     basic::{Compression, Encoding, ZstdLevel},
     file::properties::WriterProperties,
@@ -28,10 +28,11 @@ use parquet::{
 };
 use serde_json::Value;
 use std::{
+    collections::{BTreeMap, HashMap},
     sync::{Arc, PoisonError, RwLock},
-    time::{SystemTime, UNIX_EPOCH},
 };
 use url::Url;
+use voltmesh_telemetry::Timestamp;
 
 /// What makes a table.
 pub(super) struct Definition {
@@ -40,25 +41,38 @@ pub(super) struct Definition {
     /// Columns with statistics in the log, comma-separated.
     pub indexed: &'static str,
     pub comment: &'static str,
-    /// A Delta checkpoint each so many commits.
-    pub checkpoint_every: u64,
+    pub settings: Settings,
+}
+
+impl Definition {
+    /// The table's properties, by which other engines keep to the same rules.
+    fn properties(&self) -> BTreeMap<&'static str, String> {
+        let Settings { checkpoint_every, vacuum_hours, log_hours, .. } = self.settings;
+        BTreeMap::from([
+            ("delta.dataSkippingStatsColumns", self.indexed.to_owned()),
+            ("delta.checkpointInterval", checkpoint_every.max(1).to_string()),
+            ("delta.logRetentionDuration", format!("interval {log_hours} hours")),
+            ("delta.deletedFileRetentionDuration", format!("interval {vacuum_hours} hours")),
+            ("delta.enableExpiredLogCleanup", "true".to_owned()),
+        ])
+    }
 }
 
 /// The index of a snapshot's files, shared with readers.
 type Files = Arc<RwLock<Arc<Vec<Arc<DataFile>>>>>;
 
 pub(super) struct Table {
-    name: &'static str,
-    delta: DeltaTable,
-    view: View,
+    pub(super) name: &'static str,
+    pub(super) delta: DeltaTable,
+    pub(super) view: View,
     properties: WriterProperties,
-    checkpoint_every: u64,
+    pub(super) upkeep: Upkeep,
 }
 
 /// A read-only handle on a table that follows its writer's commits.
 #[derive(Clone)]
 pub(crate) struct View {
-    store: Arc<dyn ObjectStore>,
+    pub(super) store: Arc<dyn ObjectStore>,
     files: Files,
 }
 
@@ -106,11 +120,13 @@ impl Table {
         definition: &Definition,
         create: bool,
     ) -> Result<Option<Self>, ArchiveError> {
-        let table = Self::load(root, base, definition, create).await?;
-        if let Some(table) = &table {
-            table.check_schema(&definition.schema)?;
+        let Some(mut table) = Self::load(root, base, definition, create).await? else { return Ok(None) };
+        table.check_schema(&definition.schema)?;
+        if create {
+            table.adopt(definition.properties()).await?;
+            table.find_replaced().await?;
         }
-        Ok(table)
+        Ok(Some(table))
     }
 
     /// As [`Self::open`], with whatever columns it has: to look at it, not to write.
@@ -139,13 +155,9 @@ impl Table {
                 .with_columns(schema.fields().cloned())
                 .with_partition_columns([DAY])
                 .with_save_mode(SaveMode::Ignore)
-                .with_configuration([
-                    ("delta.dataSkippingStatsColumns".to_owned(), Some(definition.indexed.to_owned())),
-                    (
-                        "delta.checkpointInterval".to_owned(),
-                        Some(definition.checkpoint_every.max(1).to_string()),
-                    ),
-                ])
+                .with_configuration(
+                    definition.properties().into_iter().map(|(key, value)| (key.to_owned(), Some(value))),
+                )
                 .await
                 .map_err(ArchiveError::store)?;
         } else {
@@ -157,10 +169,38 @@ impl Table {
             delta,
             view,
             properties: writer_properties(&definition.schema)?,
-            checkpoint_every: definition.checkpoint_every.max(1),
+            upkeep: Upkeep::new(definition.settings),
         };
         table.index()?;
         Ok(Some(table))
+    }
+
+    /// Gives a table that an older version made today's properties.
+    async fn adopt(&mut self, wanted: BTreeMap<&'static str, String>) -> Result<(), ArchiveError> {
+        let state = self.delta.snapshot().map_err(ArchiveError::store)?;
+        let have = state.metadata().configuration();
+        let properties: HashMap<String, String> = wanted
+            .into_iter()
+            .filter(|(key, value)| have.get(*key) != Some(value))
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect();
+        if properties.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(table = self.name, ?properties, "the table gets new properties");
+        let commit = CommitProperties::default()
+            .with_max_retries(0)
+            .with_create_checkpoint(false)
+            .with_cleanup_expired_logs(Some(false));
+        self.delta = self
+            .delta
+            .clone()
+            .set_tbl_properties()
+            .with_properties(properties)
+            .with_commit_properties(commit)
+            .await
+            .map_err(conflict_or_store)?;
+        Ok(())
     }
 
     /// A table of an older or foreign layout is refused before anything is written to it.
@@ -180,7 +220,8 @@ impl Table {
         })
     }
 
-    fn index(&self) -> Result<(), ArchiveError> {
+    /// Brings the file index up to the loaded snapshot.
+    pub(super) fn index(&self) -> Result<(), ArchiveError> {
         let state = self.delta.snapshot().map_err(ArchiveError::store)?;
         let files = state
             .log_data()
@@ -211,6 +252,7 @@ impl Table {
     /// Loads whatever is committed now.
     pub async fn reload(&mut self) -> Result<(), ArchiveError> {
         self.delta.update_state().await.map_err(ArchiveError::store)?;
+        self.find_replaced().await?;
         self.index()
     }
 
@@ -281,12 +323,13 @@ impl Table {
         self.index()
     }
 
-    /// Replaces `old` by one file with the same rows. Readers of the old snapshot keep the old files.
+    /// Replaces `old` by one file with the same rows at `now`. Readers of the old snapshot keep the old files.
     pub async fn replace(
         &mut self,
         old: &[Arc<DataFile>],
         rows: RecordBatch,
         metadata: Value,
+        now: Timestamp,
     ) -> Result<(), ArchiveError> {
         let mut writer = RecordBatchWriter::for_table(&self.delta)
             .map_err(ArchiveError::store)?
@@ -298,7 +341,10 @@ impl Table {
             .log_data()
             .iter()
             .filter(|file| old.iter().any(|o| o.path == file.object_store_path()))
-            .map(|file| Action::Remove(file.remove_action(false)))
+            .map(|file| {
+                let deleted = i64::try_from(now.as_millis()).ok();
+                Action::Remove(Remove { deletion_timestamp: deleted, ..file.remove_action(false) })
+            })
             .collect();
         assert_eq!(actions.len(), old.len(), "compaction removes exactly the files it has read");
         actions.extend(adds.into_iter().map(|mut add| {
@@ -308,6 +354,7 @@ impl Table {
         }));
         let operation = DeltaOperation::Optimize { predicate: None, target_size: 0 };
         self.commit(actions, operation, Vec::new(), metadata).await?;
+        self.upkeep.replaced(now, old.iter().map(|file| file.path.clone()));
         self.index()
     }
 
@@ -319,11 +366,10 @@ impl Table {
         metadata: Value,
     ) -> Result<(), ArchiveError> {
         // No retries: a version that someone else wrote may hold the same records, so the caller must look first.
-        // The log is listed to find expired entries: only beside a checkpoint, after which there may be some.
-        let clean_up = (self.version() + 2).is_multiple_of(self.checkpoint_every);
         let properties = CommitProperties::default()
             .with_max_retries(0)
-            .with_cleanup_expired_logs(Some(clean_up))
+            .with_create_checkpoint(false)
+            .with_cleanup_expired_logs(Some(false))
             .with_application_transactions(transactions)
             .with_metadata([(METADATA_KEY.to_owned(), metadata)]);
         let state = self.delta.snapshot().map_err(ArchiveError::store)?;
@@ -333,28 +379,7 @@ impl Table {
             .await
             .map_err(conflict_or_store)?;
         self.delta.state = Some(done.snapshot());
-        Ok(())
-    }
-
-    /// Deletes files that left the snapshot more than `hours` ago; returns how many.
-    pub async fn delete_replaced(&self, hours: u64) -> Result<usize, ArchiveError> {
-        let state = self.delta.snapshot().map_err(ArchiveError::store)?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
-        let before = i64::try_from(now).unwrap_or(0).saturating_sub_unsigned(hours.saturating_mul(3_600_000));
-        let log = self.delta.log_store();
-        let tombstones: Vec<_> =
-            state.all_tombstones(&log).try_collect().await.map_err(ArchiveError::store)?;
-        let old = tombstones.iter().filter(|file| file.deletion_timestamp().is_some_and(|at| at < before));
-        let mut deleted = 0;
-        for file in old {
-            let path = Path::parse(file.path().as_ref()).map_err(ArchiveError::store)?;
-            match self.view.store.delete(&path).await {
-                Ok(()) => deleted += 1,
-                Err(object_store::Error::NotFound { .. }) => {}
-                Err(error) => return Err(ArchiveError::store(error)),
-            }
-        }
-        Ok(deleted)
+        self.checkpoint_if_due().await
     }
 
     /// All rows of `files`, complete, for compaction.
@@ -390,6 +415,8 @@ fn conflict_or_store(error: DeltaTableError) -> ArchiveError {
 fn writer_properties(schema: &SchemaRef) -> Result<WriterProperties, ArchiveError> {
     /// Rows in a row group: 96 cells × 65,536 rows are about 25 MB decoded, and one vehicle's rows are few groups.
     const GROUP_ROWS: usize = 65_536;
+    /// Some 8,000 batches: what a thousand vehicles send in 80 s.
+    const EVIDENCE_PAGE: usize = 8 << 20;
     let level = ZstdLevel::try_new(3).map_err(ArchiveError::store)?;
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
@@ -405,6 +432,12 @@ fn writer_properties(schema: &SchemaRef) -> Result<WriterProperties, ArchiveErro
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
         }
+    }
+    // Batches of one block stand together and share most of their evidence; those of one vehicle the path to its entry in
+    // the registry. Both are stored once in each page.
+    let evidence = ColumnPath::from("evidence");
+    if schema.index_of("evidence").is_ok() {
+        properties = properties.set_column_data_page_size_limit(evidence, EVIDENCE_PAGE);
     }
     for column in ["wire", "evidence", "bytes"] {
         if schema.index_of(column).is_ok() {

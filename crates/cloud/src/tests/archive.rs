@@ -19,7 +19,7 @@ use std::{
 use voltmesh_ledger::Proof;
 use voltmesh_telemetry::{Boot, RecordId, RecordNumber};
 
-const QUICK: Settings = Settings { checkpoint_every: 3, compact_files: 0, vacuum_hours: 168 };
+const QUICK: Settings = Settings { checkpoint_every: 3, compact_files: 0, vacuum_hours: 168, log_hours: 720 };
 
 /// Fails the `n`-th write and all after it, as if the process had died there; with `made`, that write still happened.
 #[derive(Debug)]
@@ -265,6 +265,90 @@ async fn merged_files_hold_the_same_and_stay_sound() {
     let report = verify_archive(&location, &fleet.trust()).await.unwrap();
     assert!(report.is_sound(), "{report:#?}");
     assert_eq!((report.verified, report.gaps), (28, 0));
+}
+
+/// Names of the files in a table's folder, and of its log.
+fn names(folder: &std::path::Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let files = entries.filter(|entry| entry.file_type().unwrap().is_file());
+    let mut names: Vec<_> = files.map(|file| file.file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// By the archive's clock all files are old: log entries go with the first checkpoint after them, replaced files with the
+/// first commit after their hours, and a restart finds the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn expired_log_entries_and_replaced_files_are_deleted_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = Location::folder(folder.path()).unwrap();
+    let mut fleet = Fleet::new(1);
+    let settings = Settings { checkpoint_every: 4, compact_files: 3, vacuum_hours: 2, log_hours: 1 };
+    let mut bench = Bench::open(&fleet, &location, settings).await;
+    // Files carry the time of the disk, commits that of the archive.
+    let real = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
+    bench.clock = real.saturating_sub(at(0).as_millis()) + 24 * 3_600_000;
+    let batches = fleet.boot(0, 1, &[2; 40]);
+    let (mut most_files, mut most_entries) = (0, 0);
+    for (n, batch) in batches.iter().enumerate() {
+        // The first gap is never closed: its islands are in each commit's metadata, and only there.
+        if n == 1 {
+            continue;
+        }
+        let delivery = fleet.envelope(0, batch);
+        bench.deliver(0, n as u64, delivery).await;
+        bench.clock += 600_000;
+        assert!(bench.flush().await);
+        while bench.archive.compact().await.unwrap() {}
+        for table in ["records", "batches"] {
+            most_entries = most_entries.max(names(&folder.path().join(table).join("_delta_log")).len());
+        }
+        let listed = bench.reader().record_files().len();
+        let days = std::fs::read_dir(folder.path().join("records")).unwrap();
+        let days = days.map(|day| day.unwrap().path()).filter(|day| !day.ends_with("_delta_log"));
+        most_files = most_files.max(days.map(|day| names(&day).len()).sum::<usize>() - listed);
+    }
+    // A checkpoint each 4 versions, of which the older one stays until there is a newer: at most 2 × 4 entries and those of
+    // a few merges, 2 checkpoints and the pointer to the last.
+    assert!(most_entries <= 16, "{most_entries} log files");
+    // 12 commits of two hours, each with its file replaced and the results of merges.
+    assert!((4..=24).contains(&most_files), "{most_files} replaced files");
+
+    let gaps = bench.core.gaps();
+    assert_eq!(gaps.iter().map(|gap| (gap.first, gap.next)).collect::<Vec<_>>(), [(2, 4)]);
+    let clock = bench.clock;
+    let mut bench = Bench::open(&fleet, &location, settings).await;
+    bench.clock = clock;
+    assert_eq!(bench.core.gaps(), gaps, "marks and islands are found without the old entries");
+    for (n, batch) in batches.iter().enumerate() {
+        let delivery = fleet.envelope(0, batch);
+        bench.deliver(0, n as u64, delivery).await;
+    }
+    assert!(bench.flush().await);
+    assert_eq!((bench.core.counters().batches, bench.core.counters().duplicates), (1, 39));
+    let report = verify_archive(&location, &fleet.trust()).await.unwrap();
+    assert!(report.is_sound(), "{report:#?}");
+    assert_eq!((report.verified, report.duplicates, report.gaps), (80, 0, 0));
+}
+
+/// A table that an older version made keeps its files and gets the properties of today.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_with_other_properties_adopts_those_of_today() {
+    let disk: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let mut fleet = Fleet::new(1);
+    let batches = fleet.boot(0, 1, &[3, 3, 3]);
+    for (n, settings) in [QUICK, Settings::default(), Settings::default()].into_iter().enumerate() {
+        let mut bench = Bench::open(&fleet, &in_memory(disk.clone()), settings).await;
+        // One commit creates or changes the properties, one follows for each batch; the third opening changes nothing.
+        assert_eq!(bench.archive.versions()[1], [0, 2, 3][n]);
+        let delivery = fleet.envelope(0, &batches[n]);
+        bench.deliver(0, 1, delivery).await;
+        assert!(bench.flush().await);
+        assert_eq!(bench.accepted.len(), 1);
+    }
+    let reader = crate::open_reader(&in_memory(disk)).await.unwrap();
+    let report = crate::verify_reader(&reader, &fleet.trust()).await.unwrap();
+    assert_eq!((report.verified, report.gaps, report.duplicates), (9, 0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

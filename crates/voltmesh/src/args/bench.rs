@@ -14,6 +14,10 @@ pub enum Bench {
     Ingest(BenchIngest),
     /// The whole path from vehicle to archive, as the demo runs it: processes, TLS, fsync, a ledger of four, Delta.
     Path(BenchPath),
+    /// What a fleet's archive costs over hours or days, in minutes: disk, processor time, memory.
+    Archive(BenchArchive),
+    /// Memory, processor time and disk of each role over time, of real processes with default waits.
+    Soak(BenchSoak),
     /// Twenty authorities in one process agree on anchored batches.
     Ledger(BenchLedger),
     /// Proof of authority, PBFT and proof of work beside each other.
@@ -96,6 +100,65 @@ pub struct BenchPath {
     /// One JSON object on one line.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Options of `voltmesh bench archive`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  voltmesh bench archive
+  voltmesh bench archive --vehicles 1000 --hours 1 --json")]
+pub struct BenchArchive {
+    /// Vehicles (1 to 100000), each with a pack of its own.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub vehicles: u32,
+    /// Samples a second of each (0.1 to 100).
+    #[arg(long, default_value_t = 1.0, value_parser = within::<100, 100_000>)]
+    pub hz: f64,
+    /// Simulated hours (0.01 to 1000).
+    #[arg(long, default_value_t = 24.0, value_parser = within::<10, 1_000_000>)]
+    pub hours: f64,
+    /// Seconds of samples in a batch (0.1 to 600); a vehicle's default is 10.
+    #[arg(long, default_value_t = 10.0, value_parser = within::<100, 600_000>)]
+    pub batch_s: f64,
+    /// Where the archive is made, a folder without one (default: a temporary folder).
+    #[arg(long, value_name = "FOLDER")]
+    pub dir: Option<PathBuf>,
+    /// One JSON object on one line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `voltmesh bench soak`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  voltmesh bench soak --minutes 20 -o docs/figures
+  voltmesh bench soak --vehicles 100 --hz 10 --minutes 60 --json")]
+pub struct BenchSoak {
+    /// Vehicles, each a process.
+    #[arg(long, default_value_t = 1)]
+    pub vehicles: usize,
+    /// Samples a second of each (0.1 to 100).
+    #[arg(long, default_value_t = 1.0, value_parser = within::<100, 100_000>)]
+    pub hz: f64,
+    /// How long, after the ledger runs (1 to 100000).
+    #[arg(long, default_value_t = 60.0, value_parser = within::<1_000, 100_000_000>)]
+    pub minutes: f64,
+    /// Where the run's files go; kept afterwards (default: a temporary folder that is removed).
+    #[arg(long, value_name = "FOLDER")]
+    pub dir: Option<PathBuf>,
+    /// One JSON object on one line.
+    #[arg(long)]
+    pub json: bool,
+    /// Writes figures (SVG) there.
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+}
+
+/// A number between two bounds in thousandths.
+fn within<const LOW: u32, const HIGH: u32>(text: &str) -> Result<f64, String> {
+    let (low, high) = (f64::from(LOW) / 1000.0, f64::from(HIGH) / 1000.0);
+    let value: f64 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
+    if (low..=high).contains(&value) { Ok(value) } else { Err(format!("{value}, want {low} to {high}")) }
 }
 
 /// Options of `voltmesh bench consensus`.

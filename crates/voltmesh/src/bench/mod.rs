@@ -1,5 +1,6 @@
 //! Measurements of this machine. Each states what it ran on; timings never decide a test.
 
+pub mod archive;
 pub mod consensus;
 mod drive;
 pub mod encoding;
@@ -8,5 +9,6 @@ pub mod ingest;
 pub mod ledger;
 mod machine;
 pub mod path;
+pub mod soak;
 pub mod twin;
 mod usage;

@@ -33,8 +33,7 @@ const LOOK: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The defaults of a vehicle's configuration.
-const DEFAULT: Tuning =
-    Tuning { batch_records: 256, batch_age_ms: 10_000, offer_again_after_ms: 60_000, twin: TwinPlan::Full };
+const DEFAULT: Tuning = Tuning::DEFAULT;
 
 /// Rows of the table that is replayed again and again: the longest cycle's 30 minutes at 1 Hz.
 const ROWS: usize = 1_800;

@@ -157,6 +157,14 @@ impl Tuning {
     /// Of a demo: batches that a person can wait for.
     pub const DEMO: Tuning =
         Tuning { batch_records: 256, batch_age_ms: 500, offer_again_after_ms: 10_000, twin: TwinPlan::Full };
+
+    /// Of a vehicle without any of this in its configuration.
+    pub const DEFAULT: Tuning = Tuning {
+        batch_records: 256,
+        batch_age_ms: 10_000,
+        offer_again_after_ms: 60_000,
+        twin: TwinPlan::Full,
+    };
 }
 
 impl Deployment {
@@ -224,9 +232,11 @@ impl Deployment {
     /// Writes the cloud's configuration and the trust file that it starts from.
     pub fn write_cloud(&self, mqtt: SocketAddr, http: SocketAddr) -> Result<PathBuf> {
         self.write_trust()?;
+        // Readers wait a second at most: a demonstration is watched.
         let text = format!(
             "id = \"cloud\"\ncredentials = {}\nrevocations = {}\ntrust = {}\narchive = \"archive\"\n\n\
-             [mqtt]\nlisten = \"{mqtt}\"\n\n[http]\nlisten = \"{http}\"\n",
+             [mqtt]\nlisten = \"{mqtt}\"\n\n[http]\nlisten = \"{http}\"\n\n\
+             [commit]\ninterval_ms = 1000\nfew_interval_ms = 1000\n",
             quoted(self.pki_folder("cloud", "cloud").display()),
             quoted(self.pki.crl_path().display()),
             quoted(self.dir.join("trust.toml").display()),
