@@ -33,6 +33,15 @@ pub const MAX_COLUMN_BYTES: usize = 8 << 20;
 pub const MAX_REPORT_BYTES: usize = 256 << 10;
 /// Most records in a batch: more than an hour at 1 Hz.
 pub const MAX_RECORDS: usize = 4096;
+/// Most cell voltages and temperatures in a batch, all records together: 4,096 records of 256, 2 MiB decoded. Without it
+/// a batch of 509 bytes expands to 2.6 million.
+pub const MAX_VALUES: usize = 1 << 20;
+
+/// Bytes that records take in memory: what a queue of opened batches must count, since the wire says nothing about it.
+pub fn decoded_bytes(records: &[Record]) -> usize {
+    let values: usize = records.iter().map(|record| record.sample.values()).sum();
+    size_of_val(records) + 2 * values
+}
 
 /// A signed batch and the bytes it travels in. Parsing checks its form, [`SealedBatch::verify`] its truth.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,9 +149,13 @@ impl SealedBatch {
         self.check_content()
     }
 
-    /// Signature, content, and every record against the signed root.
+    /// Signature, content, the report's form, and every record against the signed root.
     pub fn verify(&self, key: &VerifyingKey) -> Result<Vec<Record>, Error> {
         self.verify_signature(key)?;
+        // A report that cannot be read is refused at the first door and not by its readers.
+        if let Some(report) = self.report.clone() {
+            columns::decompress_report(&self.wire[report])?;
+        }
         self.decode()
     }
 

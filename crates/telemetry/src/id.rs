@@ -88,8 +88,9 @@ impl RecordNumber {
         self.0.checked_add(count).map(Self)
     }
 
-    /// Number of a foreign record: its time and 21 bits of what it says, so that a second delivery,
-    /// through whichever fog node, has the same number.
+    /// Number of a foreign record: 42 bits of time and 21 of what it says, so that a second delivery, through
+    /// whichever fog node, has the same number. Two samples that differ can have one number: whoever remembers a
+    /// number compares the content too.
     pub fn foreign(time: Timestamp, content: &Digest) -> Self {
         let [a, b, c, ..] = content.0;
         let tag = (u64::from(a) << 13) | (u64::from(b) << 5) | (u64::from(c) >> 3);

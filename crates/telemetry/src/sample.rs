@@ -96,12 +96,24 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// SHA-256 of its canonical bytes.
+    pub fn content(&self) -> Digest {
+        let mut bytes = Vec::with_capacity(512);
+        self.canonical(&mut bytes);
+        Digest::of(&bytes)
+    }
+
+    /// Number of its cells and temperatures.
+    pub fn values(&self) -> usize {
+        self.cells.len() + self.temperatures.len()
+    }
+
     /// Whether every field is within the format's range.
     pub fn check(&self) -> Result<(), Error> {
         Error::limit("sample's cells", self.cells.len(), MAX_CELLS)?;
         Error::limit("sample's temperatures", self.temperatures.len(), MAX_TEMPERATURES)?;
         if self.time > Timestamp::MAX {
-            return Err(Error::Inconsistent { what: "sample", why: "time is after the year 2248" });
+            return Err(Error::Inconsistent { what: "sample", why: Timestamp::AFTER_MAX });
         }
         if !self.soc.is_valid() {
             return Err(Error::Inconsistent { what: "sample", why: "state of charge is over 100 %" });
@@ -157,10 +169,14 @@ impl Record {
 
     /// A record of a client that is not ours, numbered by its time and content.
     pub fn foreign(sample: Sample) -> Self {
-        let mut bytes = Vec::new();
-        sample.canonical(&mut bytes);
-        let number = RecordNumber::foreign(sample.time, &Digest::of(&bytes));
-        Self { number, sample }
+        Self::foreign_with_content(sample).0
+    }
+
+    /// As [`foreign`](Self::foreign), with the [content digest](Sample::content) that the number was made of.
+    pub fn foreign_with_content(sample: Sample) -> (Self, Digest) {
+        let content = sample.content();
+        let number = RecordNumber::foreign(sample.time, &content);
+        (Self { number, sample }, content)
     }
 
     /// Appends the bytes that are hashed: `version u8 = 1, number u64 (little-endian)`, then the sample's.

@@ -79,8 +79,12 @@ impl CentiPercent {
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// The latest time that a record may carry: 2^43 - 1 ms, the year 2248 (it must fit a foreign record's number).
-    pub const MAX: Timestamp = Timestamp((1 << 43) - 1);
+    /// The latest time that a record may carry: 2^42 - 1 ms, 15 May 2109. A foreign record's number is its time and 21
+    /// bits of its content, and the archive's tables hold numbers of 63 bits. Every door asks this one bound.
+    pub const MAX: Timestamp = Timestamp((1 << 42) - 1);
+    /// What every door says of a later time.
+    pub(crate) const AFTER_MAX: &'static str =
+        "time is after 15 May 2109, the last that a record may carry: correct the source's clock";
 
     /// From milliseconds since the Unix epoch.
     pub const fn from_millis(ms: u64) -> Self {

@@ -11,18 +11,23 @@
 mod cells;
 mod stream;
 
-use super::{BatchHeader, MAX_COLUMN_BYTES, MAX_RECORDS};
+use super::{BatchHeader, MAX_COLUMN_BYTES, MAX_RECORDS, MAX_VALUES};
 use crate::{
     CentiPercent, Centidegrees, Charger, Contactor, Error, MAX_CELLS, MAX_TEMPERATURES, Milliamps,
     Millivolts, Record, RecordNumber, Sample, Timestamp,
 };
 use stream::{Input, Output};
 
+/// What [`MAX_VALUES`] bounds.
+const VALUES: &str = "number of a batch's cells and temperatures";
+
 /// Compression level: higher ones save less than 1 % of such columns.
 const LEVEL: i32 = 3;
 
 /// Compresses records, which have passed [`Sample::check`].
 pub(super) fn compress(records: &[Record], foreign: bool) -> Result<Vec<u8>, Error> {
+    let values = records.iter().map(|record| record.sample.values()).sum();
+    Error::limit(VALUES, values, MAX_VALUES)?;
     let raw = encode(records, foreign);
     Error::limit("batch's columns", raw.len(), MAX_COLUMN_BYTES)?;
     zstd::bulk::compress(&raw, LEVEL)
@@ -111,7 +116,7 @@ fn encode(records: &[Record], foreign: bool) -> Vec<u8> {
 fn decode(raw: &[u8], count: usize, header: &BatchHeader) -> Result<Vec<Record>, Error> {
     let mut input = Input::new(raw);
     let mut runs = Vec::new();
-    let mut left = count;
+    let (mut left, mut values) = (count, 0);
     while left > 0 {
         let run = Run {
             records: input.count(left)?,
@@ -122,6 +127,9 @@ fn decode(raw: &[u8], count: usize, header: &BatchHeader) -> Result<Vec<Record>,
             return Err(input.malformed("empty run"));
         }
         left -= run.records;
+        // Before anything is allocated for them. At most 4,096 runs of 640 each: no overflow.
+        values += run.records * (run.cells + run.temperatures);
+        Error::limit(VALUES, values, MAX_VALUES)?;
         runs.push(run);
     }
     let numbers: Vec<i64> = if header.boot.is_foreign() {

@@ -154,6 +154,9 @@ impl BatchHeader {
         if self.count == 0 {
             return inconsistent("it holds no record");
         }
+        if self.first_time > Timestamp::MAX || self.last_time > Timestamp::MAX {
+            return inconsistent(Timestamp::AFTER_MAX);
+        }
         match (&self.signer, self.boot.is_foreign()) {
             (Signer::Vehicle, true) => return inconsistent("boot 0 belongs to fog nodes"),
             (Signer::Fog(_), false) => return inconsistent("a fog node attests in boot 0 only"),

@@ -267,10 +267,61 @@ fn compression_bombs_are_small() {
     assert!(matches!(signed_columns(4096, &hidden), Err(Error::Malformed { .. })));
 
     // Counts that the columns cannot fill.
-    let raw = zstd::bulk::compress(&varints(&[4096, 512, 128]), 3).expect("zstd works");
+    let raw = zstd::bulk::compress(&varints(&[4096, 128, 128]), 3).expect("zstd works");
     assert!(matches!(signed_columns(4096, &raw), Err(Error::Malformed { .. })));
     let raw = zstd::bulk::compress(&varints(&[4096, u64::MAX, 128]), 3).expect("zstd works");
     assert!(matches!(signed_columns(4096, &raw), Err(Error::Malformed { .. })));
+}
+
+#[test]
+fn values_are_bounded_before_they_are_unpacked() {
+    // 4,096 records of 640 values, one run or many: refused by the counts alone, nothing follows them.
+    for runs in [vec![4096, 512, 128], [[1, 512, 128]; 4096].concat()] {
+        let raw = zstd::bulk::compress(&varints(&runs), 3).expect("zstd works");
+        let error = signed_columns(4096, &raw).expect_err("2.6 million values");
+        assert!(matches!(error, Error::Oversized { limit: MAX_VALUES, .. }), "{error}");
+    }
+    // Who seals is told the same, so that it can split.
+    let wide = |count: usize, cells| {
+        let sample = Sample { cells: vec![Millivolts16::new(3_700); cells], ..Sample::default() };
+        numbered(vec![sample; count], 0)
+    };
+    let most = sealed(&place(1, None), &wide(4096, 256));
+    let records = most.verify(&key().verifying_key()).expect("exactly at the bound");
+    assert_eq!(decoded_bytes(&records), 4096 * size_of::<Record>() + 2 * MAX_VALUES);
+    refused(&place(1, None), &wide(4096, 257), "limit of 1048576");
+}
+
+#[test]
+fn a_report_that_cannot_be_read_is_refused_with_its_batch() {
+    let good = seal_with(&place(1, None), &steady_records(1), Some(b"{}"), &Secret::new([2; 32]), &key());
+    let good = good.expect("valid records");
+    let bomb = zstd::bulk::compress(&vec![0; 16 << 20], 19).expect("zstd works");
+    for report in [bomb.as_slice(), b"no zstd frame"] {
+        let mut header = good.header.clone();
+        header.report = Some(content_digest(&good.salt, report));
+        let statement = Sign1::sign(&header.protected(), header.root.as_bytes(), &key());
+        let batch = SealedBatch::assemble(header, statement, good.salt, good.compressed(), Some(report));
+        let error = batch.verify(&key().verifying_key()).expect_err("no report");
+        assert!(error.to_string().contains("report"), "{error}");
+    }
+}
+
+#[test]
+fn no_door_takes_a_time_that_the_archive_cannot_hold() {
+    let at = |ms| Sample { time: Timestamp::from_millis(ms), ..Sample::default() };
+    let last = Timestamp::MAX.as_millis();
+    assert!(Record::foreign(at(last)).number.get() <= i64::MAX as u64, "its number fits the table");
+    at(last).check().expect("the last time");
+    let after = numbered(vec![at(last + 1)], 0);
+    refused(&place(1, None), &after, "2109");
+    // A signer that does not care, and a header alone.
+    let good = sealed(&place(1, None), &steady_records(1));
+    let mut header = good.header.clone();
+    header.last_time = Timestamp::from_millis(last + 1);
+    let statement = Sign1::sign(&header.protected(), header.root.as_bytes(), &key());
+    let error = BatchHeader::from_statement(&statement).expect_err("after the last time");
+    assert!(error.to_string().contains("2109"), "{error}");
 }
 
 #[test]

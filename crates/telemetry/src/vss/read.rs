@@ -275,5 +275,5 @@ impl Visitor<'_> for Time {
 }
 
 fn bounded<E: de::Error>(time: Timestamp) -> Result<Timestamp, E> {
-    if time <= Timestamp::MAX { Ok(time) } else { Err(E::custom("is after the year 2248")) }
+    if time <= Timestamp::MAX { Ok(time) } else { Err(E::custom(Timestamp::AFTER_MAX)) }
 }
