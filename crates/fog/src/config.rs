@@ -274,7 +274,7 @@ pub struct Foreign {
     pub attest_ms: u64,
     /// Records after which an attested batch is sealed without waiting, 1..=4096. Default 1024.
     pub attest_records: usize,
-    /// Records remembered to notice redelivery. Default 1,000,000 (about 48 MB).
+    /// Records remembered to notice redelivery. Default 1,000,000 (about 64 MB).
     pub remembered: usize,
 }
 

@@ -16,6 +16,7 @@ mod durable;
 mod entry;
 mod foreign;
 mod job;
+mod marks;
 mod refusal;
 mod restore;
 mod second;
@@ -348,6 +349,7 @@ impl Ingest {
     }
 
     fn tick(&mut self) {
+        self.quarantine_unreadable();
         self.flush_samples();
         self.seal_due();
         self.offer_copies();

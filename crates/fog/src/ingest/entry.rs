@@ -195,18 +195,37 @@ impl Block {
         Bytes::from(std::mem::take(&mut self.bytes))
     }
 
-    /// Reads a block; `None` if any part of it is not as `push` writes it.
-    pub fn read(bytes: &Bytes) -> Option<Vec<(VehicleId, Record)>> {
+    /// Reads a block; `None` if its shape is not as `push` writes it. A record whose values this version does not take
+    /// (a time after the last, written by an earlier one) is told apart and costs only itself.
+    pub fn read(bytes: &Bytes) -> Option<(Vec<(VehicleId, Record)>, Vec<Unreadable>)> {
         let mut rest = Cursor(bytes.clone());
-        let mut records = Vec::new();
+        let (mut records, mut unreadable) = (Vec::new(), Vec::new());
         while !rest.0.is_empty() {
             let length = usize::from(rest.u8()?);
             let client = std::str::from_utf8(&rest.take(length)?).ok()?.parse().ok()?;
             let length = usize::from(u16::from_le_bytes(rest.array()?));
-            records.push((client, Record::from_canonical(&rest.take(length)?).ok()?));
+            let record = rest.take(length)?;
+            match Record::from_canonical(&record) {
+                Ok(record) => records.push((client, record)),
+                Err(error @ voltmesh_telemetry::Error::Inconsistent { .. }) => {
+                    unreadable.push(Unreadable { client, record, why: error.to_string() });
+                }
+                Err(_) => return None,
+            }
         }
-        Some(records)
+        Some((records, unreadable))
     }
+}
+
+/// A record that has the right shape and values that are not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Whose.
+    pub client: VehicleId,
+    /// Its canonical bytes.
+    pub record: Bytes,
+    /// What is wrong.
+    pub why: String,
 }
 
 /// Reads from the front of some bytes.
@@ -280,8 +299,16 @@ mod tests {
         block.push(&client, &record);
         assert_eq!(block.records(), 2);
         let bytes = block.take();
-        assert_eq!(Block::read(&bytes).unwrap(), [(client.clone(), record.clone()), (client, record)]);
         assert_eq!(Block::read(&bytes.slice(..bytes.len() - 1)), None);
+        let two = [(client.clone(), record.clone()), (client.clone(), record.clone())];
+        assert_eq!(Block::read(&bytes), Some((two.to_vec(), Vec::new())));
+        // A time after the last costs the record that has it.
+        let late = Sample { time: Timestamp::MAX.plus_millis(1), ..Sample::default() };
+        block.push(&client, &Record::foreign(late));
+        block.push(&client, &record);
+        let (records, unreadable) = Block::read(&block.take()).unwrap();
+        assert_eq!((records, unreadable.len()), (vec![(client, record)], 1));
+        assert!(unreadable[0].why.contains("2109"), "{}", unreadable[0].why);
     }
 
     #[test]

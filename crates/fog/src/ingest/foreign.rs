@@ -3,7 +3,7 @@
 //! A record goes through two entries of the spool: first with all that came in the same wakeup, which is what its
 //! PUBACK waits for, then in a batch of its client, signed by this node a tenth of a second later.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use voltmesh_spool::Position;
@@ -15,9 +15,10 @@ use super::{
     chain::Link,
     copies::MAX_BLOCK,
     durable::Then,
-    entry::{Block, Entry, SamplesEntry},
+    entry::{Block, Entry, SamplesEntry, Unreadable},
     job::{Job, SealJob},
-    refusal::Delay,
+    marks::{Known, Mark, Marks},
+    refusal::{Delay, Refusal},
     session::{Claim, Reject, malformed, oversized},
 };
 use crate::config::Foreign;
@@ -27,9 +28,6 @@ const MAX_PENDING: usize = 262_144;
 
 /// Most records in one attested batch.
 const MAX_RECORDS: usize = 4_096;
-
-/// A record as the memory of redelivery knows it: the client's number here, and its own.
-pub type Mark = (u32, u64);
 
 /// A spool entry whose records are not all archived.
 #[derive(Debug, Clone, Copy, Default)]
@@ -73,9 +71,10 @@ pub struct Pending {
     full: bool,
     pending: usize,
     sources: BTreeMap<Position, Source>,
-    numbers: HashMap<VehicleId, u32>,
-    seen: HashSet<Mark>,
-    seen_order: VecDeque<Mark>,
+    /// Numbers that are taken, under way or remembered.
+    pub marks: Marks,
+    /// Records of the spool that this version does not take: they go to the quarantine with the first tick.
+    pub unreadable: Vec<Unreadable>,
 }
 
 impl Pending {
@@ -86,29 +85,6 @@ impl Pending {
 
     pub fn deadline(&self, settings: &Foreign) -> Option<Timestamp> {
         self.oldest.map(|oldest| after(oldest, if self.full { 0 } else { settings.attest_ms }))
-    }
-
-    fn mark(&mut self, client: &VehicleId, record: &Record) -> Mark {
-        let next = self.numbers.len() as u32;
-        let number = match self.numbers.get(client) {
-            Some(number) => *number,
-            None => *self.numbers.entry(client.clone()).or_insert(next),
-        };
-        (number, record.number.get())
-    }
-
-    /// Remembers acknowledged records.
-    pub fn remember(&mut self, marks: Vec<Mark>, bound: usize) {
-        for mark in marks {
-            if self.seen.insert(mark) {
-                self.seen_order.push_back(mark);
-            }
-        }
-        while self.seen_order.len() > bound {
-            if let Some(oldest) = self.seen_order.pop_front() {
-                self.seen.remove(&oldest);
-            }
-        }
     }
 
     pub fn source_mut(&mut self, position: Position) -> Option<&mut Source> {
@@ -123,12 +99,23 @@ impl Ingest {
         let sample = vss::parse(payload).map_err(|error| malformed("sample", error))?;
         let Some(client) = self.sessions.client(claim.session) else { return Ok(()) };
         let client = client.clone();
-        let record = Record::foreign(sample);
-        let mark = self.foreign.mark(&client, &record);
-        if self.foreign.seen.contains(&mark) {
-            self.counters.duplicates += 1;
-            self.disk.answer(claim, 0, 0);
-            return Ok(());
+        let (record, content) = Record::foreign_with_content(sample);
+        let mark = self.foreign.marks.of(&client, &record, &content);
+        match self.foreign.marks.look(&mark) {
+            Known::Acknowledged => {
+                self.counters.duplicates += 1;
+                self.disk.answer(claim, 0, 0);
+                return Ok(());
+            }
+            Known::Taken => {
+                return Err(Reject::For(Refusal::NumberTaken {
+                    client: client.to_string(),
+                    number: record.number,
+                    time_ms: record.sample.time.as_millis(),
+                }));
+            }
+            // Under way: it is kept once more, and answered when this one is durable.
+            Known::New | Known::UnderWay => {}
         }
         self.room(2 * payload.len())?;
         if self.foreign.pending >= MAX_PENDING {
@@ -140,6 +127,7 @@ impl Ingest {
         gathering.block.push(&client, &record);
         gathering.answers.push(Answer { claim, reason: 0 });
         gathering.marks.push(mark);
+        self.foreign.marks.take(mark);
         gathering.bytes += payload.len();
         gathering.records.push((client, record));
         if gathering.block.size() >= MAX_BLOCK / 2 {
@@ -171,7 +159,7 @@ impl Ingest {
                 self.disk.answer(answer.claim, 0, 0);
             }
             self.disk.answered_bytes(bytes);
-            self.foreign.remember(marks, self.settings.foreign.remembered);
+            self.foreign.marks.acknowledged(marks, self.settings.foreign.remembered);
         }
     }
 
@@ -206,10 +194,22 @@ impl Ingest {
         self.add_pending(position, records);
     }
 
-    /// Marks records that the spool holds as seen.
+    /// Marks records that the spool holds as acknowledged.
     pub(super) fn remember_restored(&mut self, records: &[(VehicleId, Record)]) {
-        let marks = records.iter().map(|(client, record)| self.foreign.mark(client, record)).collect();
-        self.foreign.remember(marks, self.settings.foreign.remembered);
+        let marks = &mut self.foreign.marks;
+        let marked =
+            records.iter().map(|(client, record)| marks.of(client, record, &record.sample.content()));
+        let marked: Vec<_> = marked.collect();
+        marks.acknowledged(marked, self.settings.foreign.remembered);
+    }
+
+    /// Keeps what the spool holds and this version does not take: each record for itself, never those beside it.
+    pub(super) fn quarantine_unreadable(&mut self) {
+        for Unreadable { client, record, why } in std::mem::take(&mut self.foreign.unreadable) {
+            let refusal = Refusal::Malformed { what: "sample of the spool", why };
+            self.quarantine(&refusal, "this fog node", &format!("v1/{client}/sample"), &record);
+            self.log(format!("a sample of {client} goes to the quarantine: {refusal}"));
+        }
     }
 
     /// Without its own place in the registry there is no evidence for what this node attests.
@@ -235,11 +235,11 @@ impl Ingest {
         let due: Vec<_> = due.map(|(client, _)| client.clone()).collect();
         for name in due {
             let Some(client) = self.foreign.clients.remove(&name) else { continue };
-            let mut records = client.records;
-            records.sort_unstable_by_key(|(record, source)| (record.number, *source));
-            while !records.is_empty() {
-                let rest = records.split_off(records.len().min(MAX_RECORDS));
-                self.seal(&name, std::mem::replace(&mut records, rest));
+            for mut records in layers(client.records) {
+                while !records.is_empty() {
+                    let rest = records.split_off(records.len().min(MAX_RECORDS));
+                    self.seal(&name, std::mem::replace(&mut records, rest));
+                }
             }
         }
         self.foreign.full = false;
@@ -253,7 +253,7 @@ impl Ingest {
             *sources.entry(*source).or_default() += 1;
         }
         let mut records: Vec<Record> = records.into_iter().map(|(record, _)| record).collect();
-        records.dedup_by_key(|record| record.number);
+        records.dedup(); // a redelivery; another content under the number is in another batch
         self.outputs.push(Output::Work(Job::Seal(Box::new(SealJob {
             fog: self.settings.fog.to_string(),
             client: client.clone(),
@@ -359,4 +359,22 @@ impl Ingest {
         let source = Source { size, records, unsealed: records, open: records, offer: None };
         self.foreign.sources.insert(position, source);
     }
+}
+
+/// Sorts records so that no batch holds two of one number and different content. Such can meet here past the bound of
+/// [`Marks`], or from another node's copy: each goes into a batch of its own and the cloud decides, since it knows what is
+/// archived under the number; the other ends in its quarantine.
+fn layers(mut records: Vec<(Record, Position)>) -> Vec<Vec<(Record, Position)>> {
+    records.sort_unstable_by_key(|(record, source)| (record.number, *source));
+    let mut layers: Vec<Vec<(Record, Position)>> = Vec::new();
+    while !records.is_empty() {
+        let (mut layer, mut later) = (Vec::<(Record, Position)>::with_capacity(records.len()), Vec::new());
+        for item in records {
+            let other = layer.last().is_some_and(|(last, _)| last.number == item.0.number && *last != item.0);
+            if other { later.push(item) } else { layer.push(item) }
+        }
+        layers.push(layer);
+        records = later;
+    }
+    layers
 }

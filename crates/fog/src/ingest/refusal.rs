@@ -32,6 +32,18 @@ pub enum Refusal {
         /// What is wrong, and where.
         why: String,
     },
+    /// The number of a foreign record, made of its time and 21 bits of its content, is another sample's.
+    #[error(
+        "record number {number} (time {time_ms} ms and a tag of the content) is taken by another sample of {client}: give samples that differ different times"
+    )]
+    NumberTaken {
+        /// Whose.
+        client: String,
+        /// The number.
+        number: RecordNumber,
+        /// The sample's time, milliseconds since the Unix epoch.
+        time_ms: u64,
+    },
     /// The batch speaks of another vehicle than the certificate, or claims a boot of foreign records.
     #[error("the batch is of {batch}, the certificate of {peer}: a vehicle sends its own batches only")]
     WrongVehicle {
@@ -108,7 +120,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// All counters of rejections, in the order of `Refusal`.
-    pub const COUNTERS: [&'static str; 11] = [
+    pub const COUNTERS: [&'static str; 12] = [
         "rejected_topic",
         "rejected_oversized",
         "rejected_malformed",
@@ -120,6 +132,7 @@ impl Refusal {
         "rejected_fork",
         "rejected_chain",
         "rejected_by_cloud",
+        "rejected_number_taken",
     ];
 
     /// The counter of this kind.
@@ -136,6 +149,7 @@ impl Refusal {
             Self::Fork { .. } => 8,
             Self::BrokenChain { .. } => 9,
             Self::Cloud { .. } => 10,
+            Self::NumberTaken { .. } => 11,
         }]
     }
 
@@ -147,7 +161,7 @@ impl Refusal {
             Self::WrongVehicle { .. } | Self::WrongKey { .. } => 0x87, // not authorized
             Self::Revoked { .. } | Self::Unverified { .. } => 0x87, // not authorized
             Self::BootReused { .. } | Self::Fork { .. } | Self::BrokenChain { .. } => 0x83, // implementation specific
-            Self::Cloud { .. } => 0x83,
+            Self::Cloud { .. } | Self::NumberTaken { .. } => 0x83,
         }
     }
 }

@@ -85,7 +85,8 @@ impl Ingest {
                 }
                 true
             }
-            Some(Entry::Samples(entry)) => Block::read(&entry.block).is_some_and(|records| {
+            Some(Entry::Samples(entry)) => Block::read(&entry.block).is_some_and(|(records, unreadable)| {
+                self.foreign.unreadable.extend(unreadable);
                 self.remember_restored(&records);
                 self.restore_source(position, at.1, records.len() as u32);
                 restoring.samples.insert(position, records);

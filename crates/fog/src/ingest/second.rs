@@ -15,7 +15,7 @@ use super::{
     copies::{MAX_BLOCK, MAX_DIGESTS, Message},
     durable::Then,
     entry::{Block, CopyEntry, Entry},
-    foreign::Mark,
+    marks::Mark,
     refusal::Delay,
 };
 use crate::config::Foreign;
@@ -164,12 +164,14 @@ impl Ingest {
             if let Some(offer) = self.copies.offers.remove(&digest) {
                 self.disk.leave(offer.bytes);
                 sessions.extend(offer.answers.iter().map(|answer| answer.claim.session));
+                self.foreign.marks.given_up(offer.marks, self.settings.foreign.remembered);
             }
         }
         if self.copies.gathering.since.is_some_and(|since| after(since, copy_ms) <= now) {
             let gathering = std::mem::take(&mut self.copies.gathering);
             self.disk.leave(gathering.bytes);
             sessions.extend(gathering.answers.iter().map(|answer| answer.claim.session));
+            self.foreign.marks.given_up(gathering.marks, self.settings.foreign.remembered);
         }
         self.end_sessions(sessions, &Delay::NoSecondCopy { waited_ms: copy_ms });
         for digest in again {
@@ -225,7 +227,7 @@ impl Ingest {
             let Some(offer) = self.copies.offers.remove(&digest) else { continue };
             answers.extend(offer.answers);
             self.disk.leave(offer.bytes);
-            self.foreign.remember(offer.marks, self.settings.foreign.remembered);
+            self.foreign.marks.acknowledged(offer.marks, self.settings.foreign.remembered);
             let mut open = 0;
             for position in offer.sources {
                 if let Some(source) = self.foreign.source_mut(position) {
@@ -249,7 +251,10 @@ impl Ingest {
         let gathering = std::mem::take(&mut self.copies.gathering);
         self.disk.leave(gathering.bytes + offers.values().map(|offer| offer.bytes).sum::<u64>());
         let answers = offers.values().flat_map(|offer| &offer.answers).chain(&gathering.answers);
-        answers.map(|answer| answer.claim.session).collect()
+        let sessions = answers.map(|answer| answer.claim.session).collect();
+        let marks = offers.into_values().flat_map(|offer| offer.marks).chain(gathering.marks);
+        self.foreign.marks.given_up(marks, self.settings.foreign.remembered);
+        sessions
     }
 
     /// One more of an offer's entries is archived.
@@ -441,7 +446,10 @@ impl Ingest {
             _ => None,
         };
         match records {
-            Some(records) => self.take_over(entry_at, records),
+            Some((records, unreadable)) => {
+                self.foreign.unreadable.extend(unreadable);
+                self.take_over(entry_at, records);
+            }
             None => self.log(format!(
                 "the copy at position {position} of the spool cannot be read: it is kept there"
             )),

@@ -37,6 +37,8 @@ pub struct World {
     pub told: Vec<(Topic, Bytes)>,
     pub copies: Vec<(PublicKey, Bytes)>,
     pub archived: BTreeSet<BatchId>,
+    /// Digests of the archived records.
+    pub archived_records: BTreeSet<Digest>,
     tokens: u64,
     sessions: u64,
 }
@@ -106,6 +108,7 @@ impl World {
             told: Vec::new(),
             copies: Vec::new(),
             archived: BTreeSet::new(),
+            archived_records: BTreeSet::new(),
             tokens: 0,
             sessions: 0,
         };
@@ -260,7 +263,8 @@ impl World {
             let envelope = envelope(&self.settings.fog, &entry, &evidence).expect("a batch and its evidence");
             let envelope = Envelope::decode(&envelope).unwrap();
             let sealed = SealedBatch::parse(envelope.batch).unwrap();
-            sealed.verify(&VerifyingKey::from_bytes(&envelope.opening.key).unwrap()).unwrap();
+            let records = sealed.verify(&VerifyingKey::from_bytes(&envelope.opening.key).unwrap()).unwrap();
+            self.archived_records.extend(records.iter().map(|record| Digest::of(&record.to_canonical())));
             let header = sealed.header();
             let signer = match &header.signer {
                 Signer::Vehicle => header.vehicle.clone(),

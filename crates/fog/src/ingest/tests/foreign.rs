@@ -11,6 +11,33 @@ fn sample(time_ms: u64) -> Bytes {
     voltmesh_telemetry::vss::to_json(&sample).into()
 }
 
+/// A sample of one moment, by its voltage.
+fn at_one_time(millivolts: u32) -> voltmesh_telemetry::Sample {
+    voltmesh_telemetry::Sample {
+        time: Timestamp::from_millis(1_700_000_000_000),
+        pack_voltage: voltmesh_telemetry::Millivolts::new(millivolts),
+        ..voltmesh_telemetry::Sample::default()
+    }
+}
+
+fn json(sample: &voltmesh_telemetry::Sample) -> Bytes {
+    voltmesh_telemetry::vss::to_json(sample).into()
+}
+
+/// Two samples that differ and have one number.
+fn colliding() -> (Bytes, Bytes) {
+    let mut seen = BTreeMap::new();
+    for millivolts in 300_000..400_000 {
+        // As the fog node reads it: what JSON does not say is unknown.
+        let sample = voltmesh_telemetry::vss::parse(&json(&at_one_time(millivolts))).unwrap();
+        let number = voltmesh_telemetry::Record::foreign(sample).number;
+        if let Some(other) = seen.insert(number, millivolts) {
+            return (json(&at_one_time(other)), json(&at_one_time(millivolts)));
+        }
+    }
+    panic!("2^21 tags and 100,000 samples have no collision");
+}
+
 fn pair() -> (World, World) {
     let chain = chain();
     let mut worlds =
@@ -215,4 +242,168 @@ fn a_node_that_is_not_enrolled_does_not_attest() {
     world.tick();
     assert!(!world.answers.contains_key(&token));
     assert_eq!(world.counter("delayed_not_enrolled"), 1);
+}
+
+#[test]
+fn of_samples_stamped_with_one_second_each_is_archived_or_refused() {
+    let mut world = World::new();
+    let session = world.connect("client:gateway");
+    let mut tokens = Vec::new();
+    for n in 0..4_000 {
+        tokens.push(world.publish(session, "v1/gateway/sample", json(&at_one_time(300_000 + 7 * n))));
+        if n % 100 == 0 {
+            world.wait(50);
+        }
+    }
+    world.tick();
+    let refused = tokens.iter().filter(|token| world.answers[token] == 0x83).count();
+    let taken = tokens.iter().filter(|token| world.answers[token] == 0).count();
+    assert_eq!(taken + refused, 4_000);
+    assert_eq!(world.counter("rejected_number_taken"), refused as u64);
+    assert!(refused > 0 && world.quarantine.len() == refused, "{refused} share a number");
+    world.settle();
+    assert_eq!((world.archived_records.len(), world.held()), (taken, 0));
+}
+
+#[test]
+fn another_sample_under_a_taken_number_is_refused_and_the_same_is_not() {
+    let (one, other) = colliding();
+    let mut world = World::new();
+    let session = world.connect("client:paho");
+    let mut publish = |world: &mut World, sample: &Bytes| {
+        let token = world.publish(session, "v1/paho/sample", sample.clone());
+        world.tick();
+        world.answers[&token]
+    };
+    assert_eq!(publish(&mut world, &one), 0);
+    assert_eq!(publish(&mut world, &other), 0x83, "its number is taken");
+    assert_eq!(publish(&mut world, &one), 0, "the same is a redelivery");
+    assert!(String::from_utf8_lossy(&world.quarantine[0]).contains("is taken by another sample of paho"));
+    world.crash();
+    let session = world.connect("client:paho");
+    let token = world.publish(session, "v1/paho/sample", other.clone());
+    world.tick();
+    assert_eq!(world.answers[&token], 0x83, "a restart forgets nothing that the spool holds");
+    world.settle();
+    assert_eq!(world.archived_records.len(), 1);
+    // Of another client it is another number.
+    let session = world.connect("client:other");
+    let token = world.publish(session, "v1/other/sample", other);
+    world.tick();
+    assert_eq!(world.answers[&token], 0);
+}
+
+#[test]
+fn another_sample_is_refused_while_the_first_is_under_way() {
+    let (one, other) = colliding();
+    let mut worlds = pair();
+    let session = worlds.0.connect("client:paho");
+    let first = worlds.0.publish(session, "v1/paho/sample", one.clone());
+    let second = worlds.0.publish(session, "v1/paho/sample", other.clone());
+    worlds.0.tick();
+    assert_eq!((worlds.0.answers.get(&first), worlds.0.answers.get(&second)), (None, Some(&0x83)));
+    // No second copy comes: the session ends, the sample is in the spool all the same, and its number stays its own.
+    worlds.0.copies.clear();
+    worlds.0.wait(2_001);
+    assert_eq!(worlds.0.answers.get(&first), None);
+    let session = worlds.0.connect("client:paho");
+    let again = worlds.0.publish(session, "v1/paho/sample", one);
+    let second = worlds.0.publish(session, "v1/paho/sample", other);
+    worlds.0.tick();
+    carry(&mut worlds);
+    assert_eq!((worlds.0.answers[&again], worlds.0.answers[&second]), (0, 0x83));
+    worlds.0.settle();
+    assert_eq!(worlds.0.archived_records.len(), 1);
+}
+
+#[test]
+fn one_past_the_remembered_numbers_the_cloud_decides_and_nothing_is_swallowed() {
+    let (one, other) = colliding();
+    let mut world =
+        World::with(chain(), 0, Foreign { second_copy: false, remembered: 3, ..Foreign::default() });
+    let session = world.connect("client:paho");
+    let mut all = vec![one];
+    all.extend((1..=3).map(sample)); // the fourth answer makes the first be forgotten
+    all.push(other);
+    for sample in &all {
+        let token = world.publish(session, "v1/paho/sample", sample.clone());
+        world.tick();
+        assert_eq!(world.answers[&token], 0);
+    }
+    world.settle();
+    assert_eq!(world.archived_records.len(), 5, "both left for the cloud, each in a batch of its own");
+    assert_eq!((world.archived.len(), world.held()), (2, 0));
+}
+
+#[test]
+fn a_sample_after_the_last_time_is_refused_and_its_neighbours_are_not() {
+    let mut world = World::new();
+    let session = world.connect("client:paho");
+    let mut tokens: Vec<_> = (0..20).map(|n| world.publish(session, "v1/paho/sample", sample(n))).collect();
+    let late = r#"{"timestamp":"2126-01-01T00:00:00Z","Vehicle.Powertrain.TractionBattery.CurrentVoltage":352,
+        "Vehicle.Powertrain.TractionBattery.CurrentCurrent":1}"#;
+    tokens.push(world.publish(session, "v1/paho/sample", late));
+    world.tick();
+    let answers: Vec<_> = tokens.iter().map(|token| world.answers[token]).collect();
+    assert_eq!(answers, [vec![0; 20], vec![0x99]].concat());
+    assert!(String::from_utf8_lossy(&world.quarantine[0]).contains("2109"));
+    world.settle();
+    assert_eq!(world.archived_records.len(), 20);
+}
+
+#[test]
+fn a_spool_with_a_time_after_the_last_gives_up_that_record_alone() {
+    let mut world = World::new();
+    let client: VehicleId = "paho".parse().unwrap();
+    let mut block = Block::default();
+    for time in [1_700_000_000_000, Timestamp::MAX.as_millis() + 1, 1_700_000_001_000] {
+        let sample = voltmesh_telemetry::Sample { time: Timestamp::from_millis(time), ..Default::default() };
+        block.push(&client, &voltmesh_telemetry::Record::foreign(sample));
+    }
+    let entry = SamplesEntry { received: Timestamp::from_millis(world.now), block: block.take() };
+    world.disk.push(Some(Entry::Samples(entry).encode()));
+    world.durable = 1;
+    world.crash();
+    world.settle();
+    assert_eq!((world.archived_records.len(), world.held(), world.quarantine.len()), (2, 0, 1));
+    assert_eq!(world.counter("rejected_malformed"), 1);
+}
+
+/// Ten clients with a batch a second each for so long; the most that was held in the first minute and in the last.
+fn held_at_ten_batches_a_second(seconds: u64) -> (usize, usize) {
+    let mut world = World::new();
+    world.give(Input::CloudUp);
+    let sessions: Vec<_> = (0..10).map(|n| world.connect(&format!("client:meter-{n}"))).collect();
+    let (mut first, mut last) = (0, 0);
+    for second in 0..seconds {
+        for (n, session) in sessions.iter().enumerate() {
+            world.publish(*session, &format!("v1/meter-{n}/sample"), sample(1_000 * second));
+        }
+        world.tick();
+        world.wait(1_000);
+        world.block();
+        world.cloud(true);
+        let held = world.core.gauges().iter().find(|(name, _)| *name == "held_batches").unwrap().1 as usize;
+        if second < 60 {
+            first = first.max(held);
+        }
+        last = if second + 60 < seconds { 0 } else { last.max(held) };
+    }
+    world.settle();
+    assert_eq!((world.archived_records.len() as u64, world.held()), (10 * seconds, 0));
+    assert_eq!(world.counter("notices_stale"), 0);
+    (first, last)
+}
+
+#[test]
+fn batches_of_foreign_clients_are_released_by_their_notices() {
+    let (first, last) = held_at_ten_batches_a_second(120);
+    assert!(last <= first, "{first} batches were held in the first minute, {last} in the last");
+}
+
+#[test]
+#[ignore = "an hour of simulated time: run it with --ignored"]
+fn an_hour_of_foreign_batches_is_held_flat_slow() {
+    let (first, last) = held_at_ten_batches_a_second(3_600);
+    assert!(last <= first, "{first} batches were held in the first minute, {last} in the last");
 }
