@@ -266,11 +266,16 @@ pub struct Foreign {
     pub offer_ms: u64,
     /// Time after which a publish without a second copy is given up (no PUBACK, 0x97), milliseconds. Default 2000.
     pub copy_ms: u64,
-    /// Time after which the holder of a copy asks for it, and then anchors it itself, milliseconds. Default 30000.
+    /// Time after which the holder of a copy asks for it, and then anchors what the first node attested in it,
+    /// milliseconds. Default 30000.
     pub takeover_ms: u64,
+    /// Time for which a copy that its silent first node did not attest (of an earlier version) is held before it goes to
+    /// the quarantine, milliseconds. Default 86400000, a day.
+    pub unattested_ms: u64,
     /// Bytes of copies held for one other fog node. Default 256 MiB.
     pub copy_bytes: u64,
-    /// Time between two attested batches of a client, milliseconds. Default 100.
+    /// Time between two attested batches of a client, milliseconds. A publish waits for its batch if `second_copy` is
+    /// true. Default 100.
     pub attest_ms: u64,
     /// Records after which an attested batch is sealed without waiting, 1..=4096. Default 1024.
     pub attest_records: usize,
@@ -286,6 +291,7 @@ impl Default for Foreign {
             offer_ms: 250,
             copy_ms: 2_000,
             takeover_ms: 30_000,
+            unattested_ms: 86_400_000,
             copy_bytes: 256 * 1024 * 1024,
             attest_ms: 100,
             attest_records: 1_024,

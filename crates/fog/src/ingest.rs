@@ -15,6 +15,7 @@ mod counters;
 mod durable;
 mod entry;
 mod foreign;
+mod holding;
 mod job;
 mod marks;
 mod refusal;
@@ -25,7 +26,7 @@ mod uplink;
 
 pub use copies::{MAX_BLOCK, Message};
 pub use counters::Counters;
-pub use entry::{BatchEntry, Block, CopyEntry, Entry, EvidenceEntry, SamplesEntry};
+pub use entry::{BatchEntry, Block, CopyEntry, Entry, EvidenceEntry, SamplesEntry, SealedBlock};
 pub use job::{Done, Job};
 pub use refusal::{Delay, Refusal};
 pub use restore::Restoring;
@@ -295,6 +296,7 @@ pub struct Ingest {
     uplink: uplink::Uplink,
     foreign: foreign::Pending,
     copies: second::Copies,
+    holdings: holding::Holdings,
 }
 
 impl Ingest {
@@ -316,6 +318,7 @@ impl Ingest {
             uplink: uplink::Uplink::default(),
             foreign: foreign::Pending::default(),
             copies: second::Copies::default(),
+            holdings: holding::Holdings::default(),
             settings,
         }
     }
@@ -364,8 +367,9 @@ impl Ingest {
         // Without its own place in the registry this node attests nothing.
         let attests = self.attests().is_ok();
         [
-            self.foreign.deadline(&self.settings.foreign).filter(|_| attests),
+            self.foreign.deadline().filter(|_| attests),
             self.copies.deadline(&self.settings.foreign),
+            self.holdings.deadline(),
             self.ledger.deadline(&self.settings.anchors),
             self.uplink.deadline(&self.settings.forward),
         ]
@@ -377,8 +381,8 @@ impl Ingest {
     fn done(&mut self, done: Done) {
         match done {
             Done::Verified { ticket, result } => self.verified(ticket, result),
-            Done::Sealed { batches, failed, client, sources } => {
-                self.sealed(batches, failed, client, sources)
+            Done::Sealed { ticket, batches, failed, client, sources } => {
+                self.sealed(ticket, batches, failed, client, sources)
             }
         }
     }

@@ -20,18 +20,27 @@ fn names(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('`').skip(1).step_by(2)
 }
 
+/// The rows of the one table in a text, without its head.
+fn rows(text: &str) -> Vec<Vec<&str>> {
+    let lines = text.lines().filter(|line| line.starts_with('|')).skip(2);
+    lines.map(|line| line.trim_matches('|').split('|').map(str::trim).collect()).collect()
+}
+
 #[test]
 fn every_test_and_counter_of_the_table_exists() {
     let root = Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap()).join("../..");
     let mut code = String::new();
     sources(&root.join("crates"), &mut code);
-    let table = fs::read_to_string(root.join("docs/faults.md")).unwrap();
-    let rows: Vec<Vec<&str>> = table
-        .lines()
-        .filter(|line| line.starts_with('|'))
-        .skip(2)
-        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
-        .collect();
+    let text = fs::read_to_string(root.join("docs/faults.md")).unwrap();
+    let (faults, bounds) = text.split_once("\n## ").expect("faults first, then bounds");
+    for row in rows(bounds) {
+        let [what, _, _, tests] = row[..] else { panic!("a row with other columns: {row:?}") };
+        assert!(names(tests).next().is_some(), "{what}: nothing named");
+        for test in names(tests) {
+            assert!(code.contains(&format!("fn {test}(")), "{what}: no test {test}");
+        }
+    }
+    let rows = rows(faults);
     assert!(rows.len() >= 20, "the table is not where it was");
     for row in rows {
         let [what, _, counters, tests] = row[..] else { panic!("a row with other columns: {row:?}") };

@@ -1,13 +1,13 @@
 //! Second copies of foreign records: what fog nodes say to each other about them.
 //!
-//! The fog node that received a record offers it to another one and acknowledges when both hold it durably. When the
-//! cloud has archived it, the first node says so and the holder forgets. If the holder hears nothing for a time it
-//! asks, and if the first node does not know of it any more, or is gone, anchors the records itself. Both doing so is
-//! harmless: a record's identity comes from its time and content, and the archive keeps one.
+//! The fog node that received records attests them in batches, offers the batches to another node and acknowledges when
+//! both hold them durably. When the cloud has archived them, the first node says so and the holder forgets. If the holder
+//! hears nothing for a time it asks, and if the first node does not know of them any more, or is gone, the holder anchors
+//! the batches as they are. Both doing so is harmless: they are the same batches, and the archive keeps one.
 //!
-//! Provided: nothing acknowledged is lost with one fog node and its disk. Not provided: protection from an authority
-//! that offers invented records; they are attested by the holder only after the authority has gone silent, within
-//! `copy_bytes`.
+//! Provided: nothing acknowledged is lost with one fog node and its disk; an authority that offers invented records is the
+//! only one that attests them. Not provided: protection from an authority that attests what no client sent; its name is
+//! in every such row (`attested_by`).
 
 use bytes::{BufMut, Bytes, BytesMut};
 use voltmesh_telemetry::Digest;
@@ -19,18 +19,24 @@ pub const MAX_BLOCK: usize = 256 * 1024;
 /// Most digests in one message: 32 KiB.
 pub const MAX_DIGESTS: usize = 1_024;
 
+/// Largest batch that fits a block alone: less the opening and the batch's length.
+pub const MAX_SEALED: usize = MAX_BLOCK - 64 - 4;
+
 const OFFER: u8 = 1;
 const HELD: u8 = 2;
 const SETTLED: u8 = 3;
 const ASK: u8 = 4;
 const MINE: u8 = 5;
 const UNKNOWN: u8 = 6;
+const OFFER_SEALED: u8 = 7;
 
 /// One message on the copies channel. A block is named by the SHA-256 of its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
-    /// Please hold this block.
+    /// Please hold this block of bare records; said by earlier versions.
     Offer(Bytes),
+    /// Please hold this block of batches that I attest.
+    OfferSealed(Bytes),
     /// I hold these durably.
     Held(Vec<Digest>),
     /// The cloud has archived these: forget them.
@@ -47,12 +53,8 @@ impl Message {
     /// The bytes for the channel.
     pub fn encode(&self) -> Bytes {
         let (kind, digests) = match self {
-            Self::Offer(block) => {
-                let mut out = BytesMut::with_capacity(1 + block.len());
-                out.put_u8(OFFER);
-                out.put_slice(block);
-                return out.freeze();
-            }
+            Self::Offer(block) => return offer(OFFER, block),
+            Self::OfferSealed(block) => return offer(OFFER_SEALED, block),
             Self::Held(digests) => (HELD, digests),
             Self::Settled(digests) => (SETTLED, digests),
             Self::Ask(digests) => (ASK, digests),
@@ -71,8 +73,9 @@ impl Message {
     pub fn decode(bytes: &Bytes) -> Option<Self> {
         let mut rest = Cursor(bytes.clone());
         let kind = rest.u8()?;
-        if kind == OFFER {
-            return (rest.0.len() <= MAX_BLOCK).then_some(Self::Offer(rest.0));
+        if kind == OFFER || kind == OFFER_SEALED {
+            let make = if kind == OFFER { Self::Offer } else { Self::OfferSealed };
+            return (rest.0.len() <= MAX_BLOCK).then_some(make(rest.0));
         }
         if !rest.0.len().is_multiple_of(32) || rest.0.len() / 32 > MAX_DIGESTS {
             return None;
@@ -92,6 +95,13 @@ impl Message {
     }
 }
 
+fn offer(kind: u8, block: &Bytes) -> Bytes {
+    let mut out = BytesMut::with_capacity(1 + block.len());
+    out.put_u8(kind);
+    out.put_slice(block);
+    out.freeze()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,7 +109,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn decode_inverts_encode(kind in 1u8..=6, body in proptest::collection::vec(any::<[u8; 32]>(), 0..4)) {
+        fn decode_inverts_encode(kind in 1u8..=7, body in proptest::collection::vec(any::<[u8; 32]>(), 0..4)) {
             let mut bytes = vec![kind];
             bytes.extend(body.concat());
             let bytes = Bytes::from(bytes);

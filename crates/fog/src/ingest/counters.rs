@@ -35,8 +35,10 @@ pub struct Counters {
     pub notices_stale: u64,
     /// Blocks of foreign records held for other fog nodes.
     pub copies_held: u64,
-    /// Copies that this node attests because the first node went silent.
+    /// Copies whose batches this node anchors because the first node, which attests them, went silent.
     pub copies_taken_over: u64,
+    /// Copies that nobody signed and whose first node is silent: held, then quarantined.
+    pub copies_unattested: u64,
     /// Offers of copies refused: malformed, or beyond the bound.
     pub copies_refused: u64,
     named: BTreeMap<&'static str, u64>,
@@ -72,6 +74,7 @@ impl Counters {
             ("notices_stale", self.notices_stale),
             ("copies_held", self.copies_held),
             ("copies_taken_over", self.copies_taken_over),
+            ("copies_unattested", self.copies_unattested),
             ("copies_refused", self.copies_refused),
         ];
         let named = Refusal::COUNTERS.iter().chain(&Delay::COUNTERS);

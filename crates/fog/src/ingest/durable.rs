@@ -342,6 +342,7 @@ impl Ingest {
         }
         self.chains.release(&held.vehicle, held.boot, held.first, self.settings.limits.remembered);
         self.sources_archived(&held.sources);
+        self.batch_settled(&batch);
         true
     }
 }

@@ -4,13 +4,17 @@
 //! older or newer than the one that wrote it.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use voltmesh_control::Opening;
 use voltmesh_spool::Position;
-use voltmesh_telemetry::{BatchId, Record, Timestamp, VehicleId};
+use voltmesh_telemetry::{BatchId, Record, SealedBatch, Timestamp, VehicleId};
+
+use super::copies::MAX_BLOCK;
 
 const BATCH: u8 = 1;
 const SAMPLES: u8 = 2;
 const COPY: u8 = 3;
 const EVIDENCE: u8 = 4;
+const SEALED_COPY: u8 = 5;
 
 /// Sources of one attested batch: a group commit is at least a millisecond long, an attested batch covers at most
 /// 60 s, but 4,096 records come from at most 4,096 of them.
@@ -23,8 +27,10 @@ pub enum Entry {
     Batch(BatchEntry),
     /// Records of foreign clients that this node acknowledges and attests.
     Samples(SamplesEntry),
-    /// Records of foreign clients that another node acknowledges; this one holds the second copy.
+    /// Records of foreign clients that another node acknowledges; this one holds the second copy. Of earlier versions.
     Copy(CopyEntry),
+    /// Batches of foreign clients that another node attests; this one holds the second copy, a [`SealedBlock`].
+    SealedCopy(CopyEntry),
     /// What proves that a batch is anchored.
     Evidence(EvidenceEntry),
 }
@@ -97,8 +103,8 @@ impl Entry {
                 out.put_u64_le(samples.received.as_millis());
                 out.put_slice(&samples.block);
             }
-            Self::Copy(copy) => {
-                out.put_u8(COPY);
+            Self::Copy(copy) | Self::SealedCopy(copy) => {
+                out.put_u8(if matches!(self, Self::Copy(_)) { COPY } else { SEALED_COPY });
                 out.put_u64_le(copy.received.as_millis());
                 out.put_slice(&copy.origin);
                 out.put_slice(&copy.block);
@@ -117,7 +123,7 @@ impl Entry {
         match self {
             Self::Batch(batch) => 83 + 12 * batch.sources.len() + batch.wire.len(),
             Self::Samples(samples) => 9 + samples.block.len(),
-            Self::Copy(copy) => 41 + copy.block.len(),
+            Self::Copy(copy) | Self::SealedCopy(copy) => 41 + copy.block.len(),
             Self::Evidence(evidence) => 41 + evidence.evidence.len(),
         }
     }
@@ -143,11 +149,11 @@ impl Entry {
             SAMPLES => {
                 Self::Samples(SamplesEntry { received: Timestamp::from_millis(rest.u64()?), block: rest.0 })
             }
-            COPY => Self::Copy(CopyEntry {
-                received: Timestamp::from_millis(rest.u64()?),
-                origin: rest.array()?,
-                block: rest.0,
-            }),
+            kind @ (COPY | SEALED_COPY) => {
+                let received = Timestamp::from_millis(rest.u64()?);
+                let copy = CopyEntry { received, origin: rest.array()?, block: rest.0 };
+                if kind == COPY { Self::Copy(copy) } else { Self::SealedCopy(copy) }
+            }
             EVIDENCE => Self::Evidence(EvidenceEntry {
                 batch: BatchId::from(rest.array::<32>()?),
                 height: rest.u64()?,
@@ -228,6 +234,46 @@ pub struct Unreadable {
     pub why: String,
 }
 
+/// Batches of foreign clients that one fog node attests: `its opening (salt, key), then of each batch length u32, wire`.
+#[derive(Debug, Default)]
+pub struct SealedBlock {
+    bytes: Vec<u8>,
+}
+
+impl SealedBlock {
+    /// Whether another batch fits; into an empty block any of at most `MAX_SEALED` bytes does.
+    pub fn fits(&self, batch: &SealedBatch) -> bool {
+        self.bytes.is_empty() || self.bytes.len() + 4 + batch.wire().len() <= MAX_BLOCK
+    }
+
+    /// Appends a batch; `opening` is its signer's.
+    pub fn push(&mut self, opening: &Opening, batch: &SealedBatch) {
+        if self.bytes.is_empty() {
+            self.bytes.extend_from_slice(&opening.salt);
+            self.bytes.extend_from_slice(&opening.key);
+        }
+        self.bytes.extend_from_slice(&(batch.wire().len() as u32).to_le_bytes()); // at most 1 MiB
+        self.bytes.extend_from_slice(batch.wire());
+    }
+
+    /// The bytes.
+    pub fn take(self) -> Bytes {
+        Bytes::from(self.bytes)
+    }
+
+    /// Reads a block; `None` if any part of it is not as `push` writes it. Signatures are not checked.
+    pub fn read(bytes: &Bytes) -> Option<(Opening, Vec<SealedBatch>)> {
+        let mut rest = Cursor(bytes.clone());
+        let opening = Opening { salt: rest.array()?, key: rest.array()? };
+        let mut batches = Vec::new();
+        while !rest.0.is_empty() {
+            let length = u32::from_le_bytes(rest.array()?) as usize;
+            batches.push(SealedBatch::parse(rest.take(length)?).ok()?);
+        }
+        Some((opening, batches))
+    }
+}
+
 /// Reads from the front of some bytes.
 pub(super) struct Cursor(pub Bytes);
 
@@ -268,8 +314,12 @@ mod tests {
                 }
             ),
             (time(), bytes()).prop_map(|(received, block)| Entry::Samples(SamplesEntry { received, block })),
-            (time(), any::<[u8; 32]>(), bytes())
-                .prop_map(|(received, origin, block)| Entry::Copy(CopyEntry { received, origin, block })),
+            (time(), any::<[u8; 32]>(), bytes(), any::<bool>()).prop_map(
+                |(received, origin, block, sealed)| {
+                    let copy = CopyEntry { received, origin, block };
+                    if sealed { Entry::SealedCopy(copy) } else { Entry::Copy(copy) }
+                }
+            ),
             (any::<[u8; 32]>(), any::<u64>(), bytes()).prop_map(|(batch, height, evidence)| {
                 Entry::Evidence(EvidenceEntry { batch: BatchId::from(batch), height, evidence })
             }),
@@ -287,6 +337,7 @@ mod tests {
             let bytes = Bytes::from(bytes);
             let _ = Entry::decode(&bytes);
             let _ = Block::read(&bytes);
+            let _ = SealedBlock::read(&bytes);
         }
     }
 

@@ -1,13 +1,15 @@
 //! Records of clients that are not ours: plain JSON in, batches attested by this node out.
 //!
-//! A record goes through two entries of the spool: first with all that came in the same wakeup, which is what its
-//! PUBACK waits for, then in a batch of its client, signed by this node a tenth of a second later.
+//! A record goes through two entries of the spool: first with all that came in the same wakeup, then in a batch of its
+//! client, signed by this node at most a tenth of a second later. Its PUBACK waits for the first, and where second copies
+//! are kept for the batch and its copy (`second.rs`).
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use voltmesh_control::Opening;
 use voltmesh_spool::Position;
-use voltmesh_telemetry::{Record, SealedBatch, Timestamp, VehicleId, vss};
+use voltmesh_telemetry::{Digest, Record, SealedBatch, Timestamp, VehicleId, vss};
 
 use super::{
     Answer, Ingest, Output,
@@ -19,9 +21,9 @@ use super::{
     job::{Job, SealJob},
     marks::{Known, Mark, Marks},
     refusal::{Delay, Refusal},
+    second::Claims,
     session::{Claim, Reject, malformed, oversized},
 };
-use crate::config::Foreign;
 
 /// Records that wait for their attested batch, all clients together: 6 s at 40,000 a second.
 const MAX_PENDING: usize = 262_144;
@@ -38,25 +40,30 @@ pub struct Source {
     unsealed: u32,
     /// Records that are not archived.
     open: u32,
-    /// The offer that its second copy went with.
-    pub offer: Option<voltmesh_telemetry::Digest>,
+}
+
+/// A record on its way into a batch.
+#[derive(Debug)]
+struct Fresh {
+    record: Record,
+    /// The publish that waits for its second copy, and its bytes.
+    claim: Option<(Answer, Mark, u32)>,
 }
 
 /// Records of one client that wait for a batch.
 #[derive(Debug)]
 struct Client {
-    records: Vec<(Record, Position)>,
+    records: Vec<(Fresh, Position)>,
     since: Timestamp,
+    /// When to seal them, full or not.
+    due: Timestamp,
 }
 
 /// Samples that were accepted in this wakeup.
 #[derive(Debug, Default)]
 struct Gathering {
     block: Block,
-    answers: Vec<Answer>,
-    marks: Vec<Mark>,
-    bytes: usize,
-    records: Vec<(VehicleId, Record)>,
+    records: Vec<(VehicleId, Fresh)>,
 }
 
 /// Records on their way into batches, and those seen lately.
@@ -64,12 +71,16 @@ struct Gathering {
 pub struct Pending {
     gathering: Gathering,
     /// Records of entries that are not durable.
-    undurable: BTreeMap<Position, Vec<(VehicleId, Record)>>,
+    undurable: BTreeMap<Position, Vec<(VehicleId, Fresh)>>,
     clients: BTreeMap<VehicleId, Client>,
-    /// When the client that waits longest began to, and whether some client has enough for a batch.
-    oldest: Option<Timestamp>,
-    full: bool,
+    /// When the first client's batch is due; at once if some client has enough for one.
+    due: Option<Timestamp>,
+    /// When the clients whose last batch is younger than `attest_ms` had it.
+    sealed_at: BTreeMap<VehicleId, Timestamp>,
     pending: usize,
+    /// Publishes whose records are being sealed, by job.
+    sealing: BTreeMap<u64, Claims>,
+    tickets: u64,
     sources: BTreeMap<Position, Source>,
     /// Numbers that are taken, under way or remembered.
     pub marks: Marks,
@@ -83,12 +94,24 @@ impl Pending {
         self.pending
     }
 
-    pub fn deadline(&self, settings: &Foreign) -> Option<Timestamp> {
-        self.oldest.map(|oldest| after(oldest, if self.full { 0 } else { settings.attest_ms }))
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.due
     }
 
-    pub fn source_mut(&mut self, position: Position) -> Option<&mut Source> {
-        self.sources.get_mut(&position)
+    /// Takes all publishes that wait for their batch, or those of clients that wait since `before`.
+    pub fn take_claims(&mut self, before: Option<Timestamp>) -> Claims {
+        let mut claims = Claims::default();
+        let waiting = self.clients.values_mut().filter(|client| before.is_none_or(|at| client.since <= at));
+        let waiting = waiting.flat_map(|client| client.records.iter_mut().map(|(fresh, _)| fresh));
+        let all = before.is_none();
+        let undurable = self.undurable.values_mut().filter(|_| all).flatten().map(|(_, fresh)| fresh);
+        for (answer, mark, bytes) in waiting.chain(undurable).filter_map(|fresh| fresh.claim.take()) {
+            claims.push(answer, mark, bytes);
+        }
+        for sealing in self.sealing.values_mut().filter(|_| all) {
+            claims.extend(std::mem::take(sealing));
+        }
+        claims
     }
 }
 
@@ -123,44 +146,43 @@ impl Ingest {
         }
         self.disk.enter(payload.len());
         self.foreign.pending += 1;
+        self.foreign.marks.take(mark);
         let gathering = &mut self.foreign.gathering;
         gathering.block.push(&client, &record);
-        gathering.answers.push(Answer { claim, reason: 0 });
-        gathering.marks.push(mark);
-        self.foreign.marks.take(mark);
-        gathering.bytes += payload.len();
-        gathering.records.push((client, record));
+        let claim = Some((Answer { claim, reason: 0 }, mark, payload.len() as u32));
+        gathering.records.push((client, Fresh { record, claim }));
         if gathering.block.size() >= MAX_BLOCK / 2 {
             self.flush_samples();
         }
         Ok(())
     }
 
-    /// Ends a group of samples: one entry of the spool, one answer for all.
+    /// Ends a group of samples: one entry of the spool.
     pub(super) fn flush_samples(&mut self) {
-        if self.foreign.gathering.answers.is_empty() {
+        if self.foreign.gathering.records.is_empty() {
             return;
         }
-        let Gathering { mut block, answers, marks, bytes, records } =
-            std::mem::take(&mut self.foreign.gathering);
+        let Gathering { mut block, mut records } = std::mem::take(&mut self.foreign.gathering);
         let count = block.records();
-        let block = block.take();
-        let entry = Entry::Samples(SamplesEntry { received: self.now, block: block.clone() });
+        let entry = Entry::Samples(SamplesEntry { received: self.now, block: block.take() });
         let (position, size) = self.append(entry.encode());
-        let source = Source { size, records: count, unsealed: count, open: count, offer: None };
+        let source = Source { size, records: count, unsealed: count, open: count };
         self.foreign.sources.insert(position, source);
-        self.foreign.undurable.insert(position, records);
-        self.disk.then(Then::Attest(position));
-        self.counters.received_records += u64::from(count);
-        if self.settings.foreign.second_copy {
-            self.offer(block, answers, marks, bytes, position);
-        } else {
-            for answer in answers {
+        if !self.settings.foreign.second_copy {
+            // One answer for all, once the entry is durable.
+            let claims = records.iter_mut().filter_map(|(_, fresh)| fresh.claim.take());
+            let (mut marks, mut bytes) = (Vec::with_capacity(count as usize), 0);
+            for (answer, mark, size) in claims {
                 self.disk.answer(answer.claim, 0, 0);
+                marks.push(mark);
+                bytes += size as usize;
             }
             self.disk.answered_bytes(bytes);
             self.foreign.marks.acknowledged(marks, self.settings.foreign.remembered);
         }
+        self.foreign.undurable.insert(position, records);
+        self.disk.then(Then::Attest(position));
+        self.counters.received_records += u64::from(count);
     }
 
     /// An entry with samples is durable: its records wait for their batches.
@@ -169,29 +191,30 @@ impl Ingest {
         self.add_pending(source, records);
     }
 
-    /// Records of a durable entry wait for their batches.
-    fn add_pending(&mut self, source: Position, records: Vec<(VehicleId, Record)>) {
-        let now = self.now;
-        for (client, record) in records {
-            let waiting = match self.foreign.clients.get_mut(&client) {
+    /// Records of a durable entry wait for their batches. Where publishes wait for the batch, a client's first record is
+    /// sealed at once and those that follow it `attest_ms` later, so that slow clients do not wait.
+    fn add_pending(&mut self, source: Position, records: Vec<(VehicleId, Fresh)>) {
+        let (now, settings) = (self.now, &self.settings.foreign);
+        let foreign = &mut self.foreign;
+        for (client, fresh) in records {
+            let waiting = match foreign.clients.get_mut(&client) {
                 Some(waiting) => waiting,
                 None => {
-                    self.foreign.clients.entry(client).or_insert(Client { records: Vec::new(), since: now })
+                    let last = foreign.sealed_at.get(&client).copied();
+                    let due = match (settings.second_copy, last) {
+                        (true, None) => now,
+                        (true, Some(last)) => after(last, settings.attest_ms).max(now),
+                        (false, _) => after(now, settings.attest_ms),
+                    };
+                    foreign.clients.entry(client).or_insert(Client { records: Vec::new(), since: now, due })
                 }
             };
-            waiting.records.push((record, source));
-            self.foreign.full |= waiting.records.len() >= self.settings.foreign.attest_records;
-            self.foreign.oldest.get_or_insert(now);
+            waiting.records.push((fresh, source));
+            if waiting.records.len() >= settings.attest_records {
+                waiting.due = now;
+            }
+            foreign.due = Some(foreign.due.map_or(waiting.due, |due| due.min(waiting.due)));
         }
-    }
-
-    /// Takes over the records of a durable entry that was not this node's own so far, or was restored.
-    pub(super) fn adopt(&mut self, position: Position, size: u32, records: Vec<(VehicleId, Record)>) {
-        let count = records.len() as u32;
-        let source = Source { size, records: count, unsealed: count, open: count, offer: None };
-        self.foreign.sources.insert(position, source);
-        self.foreign.pending += records.len();
-        self.add_pending(position, records);
     }
 
     /// Marks records that the spool holds as acknowledged.
@@ -222,16 +245,22 @@ impl Ingest {
 
     /// Sends the records that have waited long enough to be sealed.
     pub(super) fn seal_due(&mut self) {
+        let now = self.now;
         if self.attests().is_err() {
+            // Nobody waits for a batch longer than for a copy.
+            let copy_ms = self.settings.foreign.copy_ms;
+            if let Some(before) = now.as_millis().checked_sub(copy_ms).map(Timestamp::from_millis) {
+                let claims = self.foreign.take_claims(Some(before));
+                self.give_up(claims);
+            }
             return;
         }
-        let (now, settings) = (self.now, &self.settings.foreign);
-        if self.foreign.deadline(settings).is_none_or(|due| due > now) {
+        if self.foreign.due.is_none_or(|due| due > now) {
             return;
         }
-        let due = self.foreign.clients.iter().filter(|(_, client)| {
-            client.records.len() >= settings.attest_records || after(client.since, settings.attest_ms) <= now
-        });
+        let attest_ms = self.settings.foreign.attest_ms;
+        self.foreign.sealed_at.retain(|_, at| after(*at, attest_ms) > now);
+        let due = self.foreign.clients.iter().filter(|(_, client)| client.due <= now);
         let due: Vec<_> = due.map(|(client, _)| client.clone()).collect();
         for name in due {
             let Some(client) = self.foreign.clients.remove(&name) else { continue };
@@ -241,23 +270,32 @@ impl Ingest {
                     self.seal(&name, std::mem::replace(&mut records, rest));
                 }
             }
+            self.foreign.sealed_at.insert(name, now);
         }
-        self.foreign.full = false;
-        self.foreign.oldest = self.foreign.clients.values().map(|client| client.since).min();
+        self.foreign.due = self.foreign.clients.values().map(|client| client.due).min();
     }
 
-    fn seal(&mut self, client: &VehicleId, records: Vec<(Record, Position)>) {
+    fn seal(&mut self, client: &VehicleId, records: Vec<(Fresh, Position)>) {
         self.foreign.pending = self.foreign.pending.saturating_sub(records.len());
         let mut sources: BTreeMap<Position, u32> = BTreeMap::new();
-        for (_, source) in &records {
-            *sources.entry(*source).or_default() += 1;
+        let mut claims = Claims::default();
+        let mut sealing = Vec::with_capacity(records.len());
+        for (fresh, source) in records {
+            *sources.entry(source).or_default() += 1;
+            if let Some((answer, mark, bytes)) = fresh.claim {
+                claims.push(answer, mark, bytes);
+            }
+            sealing.push(fresh.record);
         }
-        let mut records: Vec<Record> = records.into_iter().map(|(record, _)| record).collect();
-        records.dedup(); // a redelivery; another content under the number is in another batch
+        sealing.dedup(); // a redelivery; another content under the number is in another batch
+        self.foreign.tickets += 1;
+        let ticket = self.foreign.tickets;
+        self.foreign.sealing.insert(ticket, claims);
         self.outputs.push(Output::Work(Job::Seal(Box::new(SealJob {
+            ticket,
             fog: self.settings.fog.to_string(),
             client: client.clone(),
-            records,
+            records: sealing,
             sources: sources.into_iter().collect(),
             secret: self.settings.secret.clone(),
             key: self.signing.clone(),
@@ -266,6 +304,7 @@ impl Ingest {
 
     pub(super) fn sealed(
         &mut self,
+        ticket: u64,
         batches: Vec<SealedBatch>,
         failed: Vec<(Record, String)>,
         client: VehicleId,
@@ -273,7 +312,7 @@ impl Ingest {
     ) {
         for (record, why) in failed {
             // It was checked when it came, so this is ours; the record is kept where people look.
-            let refusal = super::Refusal::Unverified { why };
+            let refusal = Refusal::Unverified { why };
             self.quarantine(
                 &refusal,
                 "this fog node",
@@ -285,13 +324,35 @@ impl Ingest {
         let commitment = self.own_commitment;
         let last = batches.len().wrapping_sub(1);
         for (at, batch) in batches.iter().enumerate() {
-            let link = Link { id: batch.id(), count: batch.header().count, previous: None };
             let covered = if at == last { sources.clone() } else { Vec::new() };
-            self.hold(batch, link, commitment, &opening, covered);
+            self.hold_attested(batch, commitment, &opening, covered);
         }
         if batches.is_empty() {
             self.sources_sealed(&sources);
             self.sources_archived(&sources);
+        }
+        let claims = self.foreign.sealing.remove(&ticket).unwrap_or_default();
+        if !claims.is_empty() {
+            self.offer(&batches, claims);
+        }
+    }
+
+    /// Holds an attested batch, whoever attests it; the same batch again stands for more sources.
+    pub(super) fn hold_attested(
+        &mut self,
+        batch: &SealedBatch,
+        commitment: Digest,
+        opening: &Opening,
+        sources: Vec<(Position, u32)>,
+    ) {
+        let durable = self.durable_below();
+        let Some(held) = self.held.get_mut(&batch.id()) else {
+            let link = Link { id: batch.id(), count: batch.header().count, previous: None };
+            return self.hold(batch, link, commitment, opening, sources);
+        };
+        held.sources.extend(&sources);
+        if held.entry.0 < durable {
+            self.sources_sealed(&sources);
         }
     }
 
@@ -315,11 +376,7 @@ impl Ingest {
             if source.open > 0 {
                 continue;
             }
-            let offer = source.offer;
             self.foreign.sources.remove(position);
-            if let Some(offer) = offer {
-                self.offer_settled(offer);
-            }
         }
     }
 
@@ -351,12 +408,13 @@ impl Ingest {
                 source.unsealed = source.records;
             }
             self.foreign.pending += own.len();
-            self.add_pending(position, own);
+            let own = own.into_iter().map(|(client, record)| (client, Fresh { record, claim: None }));
+            self.add_pending(position, own.collect());
         }
     }
 
     pub(super) fn restore_source(&mut self, position: Position, size: u32, records: u32) {
-        let source = Source { size, records, unsealed: records, open: records, offer: None };
+        let source = Source { size, records, unsealed: records, open: records };
         self.foreign.sources.insert(position, source);
     }
 }
@@ -364,13 +422,16 @@ impl Ingest {
 /// Sorts records so that no batch holds two of one number and different content. Such can meet here past the bound of
 /// [`Marks`], or from another node's copy: each goes into a batch of its own and the cloud decides, since it knows what is
 /// archived under the number; the other ends in its quarantine.
-fn layers(mut records: Vec<(Record, Position)>) -> Vec<Vec<(Record, Position)>> {
-    records.sort_unstable_by_key(|(record, source)| (record.number, *source));
-    let mut layers: Vec<Vec<(Record, Position)>> = Vec::new();
+fn layers(mut records: Vec<(Fresh, Position)>) -> Vec<Vec<(Fresh, Position)>> {
+    records.sort_unstable_by_key(|(fresh, source)| (fresh.record.number, *source));
+    let mut layers: Vec<Vec<(Fresh, Position)>> = Vec::new();
     while !records.is_empty() {
-        let (mut layer, mut later) = (Vec::<(Record, Position)>::with_capacity(records.len()), Vec::new());
+        let (mut layer, mut later) = (Vec::<(Fresh, Position)>::with_capacity(records.len()), Vec::new());
         for item in records {
-            let other = layer.last().is_some_and(|(last, _)| last.number == item.0.number && *last != item.0);
+            let record = &item.0.record;
+            let other = layer.last().is_some_and(|(last, _)| {
+                last.record.number == record.number && last.record.sample != record.sample
+            });
             if other { later.push(item) } else { layer.push(item) }
         }
         layers.push(layer);

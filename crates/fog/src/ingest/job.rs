@@ -5,6 +5,8 @@ use ed25519_dalek::{SigningKey, VerifyingKey};
 use voltmesh_spool::Position;
 use voltmesh_telemetry::{Boot, Place, Record, SealedBatch, Secret, Signer, VehicleId, seal};
 
+use super::copies::MAX_SEALED;
+
 /// Something to compute.
 #[derive(Debug)]
 pub enum Job {
@@ -24,6 +26,7 @@ pub enum Job {
 /// Records of one foreign client that this node attests.
 #[derive(Debug)]
 pub struct SealJob {
+    pub(super) ticket: u64,
     pub(super) fog: String,
     pub(super) client: VehicleId,
     /// Ascending, none twice.
@@ -43,8 +46,10 @@ pub enum Done {
         /// What is wrong, if anything.
         result: Result<(), String>,
     },
-    /// Of [`Job::Seal`]: one batch, or several if they would exceed the wire's bound.
+    /// Of [`Job::Seal`]: one batch, or several if one would exceed the wire's bound or that of a second copy.
     Sealed {
+        /// The job's.
+        ticket: u64,
         /// The batches.
         batches: Vec<SealedBatch>,
         /// Records that cannot be sealed at all.
@@ -75,15 +80,17 @@ impl Job {
                 let mut parts = vec![job.records.as_slice()];
                 while let Some(part) = parts.pop() {
                     match seal(&place, part, &job.secret, &job.key) {
-                        Ok(batch) => batches.push(batch),
+                        Ok(batch) if batch.wire().len() <= MAX_SEALED || part.len() == 1 => {
+                            batches.push(batch);
+                        }
                         Err(error) if part.len() == 1 => failed.push((part[0].clone(), error.to_string())),
-                        Err(_) => {
+                        Ok(_) | Err(_) => {
                             let (left, right) = part.split_at(part.len() / 2);
                             parts.extend([right, left]);
                         }
                     }
                 }
-                Done::Sealed { batches, failed, client: job.client, sources: job.sources }
+                Done::Sealed { ticket: job.ticket, batches, failed, client: job.client, sources: job.sources }
             }
         }
     }

@@ -110,6 +110,14 @@ pub enum Refusal {
         /// The predecessor that the batch names; zeros for none.
         named: Digest,
     },
+    /// The only node that saw the record is gone or disowns it, and signed nothing.
+    #[error(
+        "authority {origin} acknowledged the sample, signed nothing and is gone or disowns it: it is kept here and not attested; ask the client"
+    )]
+    Unattested {
+        /// The authority.
+        origin: String,
+    },
     /// The cloud rejected it for good.
     #[error("the cloud rejected the batch with reason 0x{code:02x}: its quarantine says why")]
     Cloud {
@@ -120,7 +128,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// All counters of rejections, in the order of `Refusal`.
-    pub const COUNTERS: [&'static str; 12] = [
+    pub const COUNTERS: [&'static str; 13] = [
         "rejected_topic",
         "rejected_oversized",
         "rejected_malformed",
@@ -133,6 +141,7 @@ impl Refusal {
         "rejected_chain",
         "rejected_by_cloud",
         "rejected_number_taken",
+        "rejected_unattested",
     ];
 
     /// The counter of this kind.
@@ -150,6 +159,7 @@ impl Refusal {
             Self::BrokenChain { .. } => 9,
             Self::Cloud { .. } => 10,
             Self::NumberTaken { .. } => 11,
+            Self::Unattested { .. } => 12,
         }]
     }
 
@@ -161,7 +171,7 @@ impl Refusal {
             Self::WrongVehicle { .. } | Self::WrongKey { .. } => 0x87, // not authorized
             Self::Revoked { .. } | Self::Unverified { .. } => 0x87, // not authorized
             Self::BootReused { .. } | Self::Fork { .. } | Self::BrokenChain { .. } => 0x83, // implementation specific
-            Self::Cloud { .. } | Self::NumberTaken { .. } => 0x83,
+            Self::Cloud { .. } | Self::NumberTaken { .. } | Self::Unattested { .. } => 0x83,
         }
     }
 }

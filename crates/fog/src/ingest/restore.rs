@@ -93,7 +93,11 @@ impl Ingest {
                 true
             }),
             Some(Entry::Copy(entry)) => public_key(&entry.origin).is_ok_and(|origin| {
-                self.hold_copy(Digest::of(&entry.block), origin, at);
+                self.hold_copy(Digest::of(&entry.block), origin, at, false, entry.received);
+                true
+            }),
+            Some(Entry::SealedCopy(entry)) => public_key(&entry.origin).is_ok_and(|origin| {
+                self.hold_copy(Digest::of(&entry.block), origin, at, true, entry.received);
                 true
             }),
             None => false,

@@ -1,5 +1,5 @@
-//! Second copies of foreign records, both sides: offering ours, holding others'. The messages and what they mean are in
-//! `copies.rs`.
+//! Second copies of foreign records, the offering side: what this node attested is offered to another one, and the
+//! publishes in it are answered when both hold it durably. The holding side is in `holding.rs`, the messages in `copies.rs`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -7,14 +7,13 @@ use bytes::Bytes;
 use voltmesh_ledger::PublicKey;
 use voltmesh_mqtt::SessionId;
 use voltmesh_spool::Position;
-use voltmesh_telemetry::{Digest, Timestamp, VehicleId};
+use voltmesh_telemetry::{BatchId, Digest, SealedBatch, Timestamp};
 
 use super::{
     Answer, Ingest, Output,
     anchors::after,
-    copies::{MAX_BLOCK, MAX_DIGESTS, Message},
-    durable::Then,
-    entry::{Block, CopyEntry, Entry},
+    copies::{MAX_DIGESTS, Message},
+    entry::SealedBlock,
     marks::Mark,
     refusal::Delay,
 };
@@ -23,54 +22,72 @@ use crate::config::Foreign;
 /// Least time between two offers while one is under way: 250 messages a second, half of the channel's quota.
 const PACE_MS: u64 = 4;
 
-/// Settled offers that are remembered, to answer those who ask late: 2 MiB.
+/// Settled offers that are remembered, to answer those who ask late: 2 MiB. Past it the answer is "unknown" and the holder
+/// anchors the batches once more, which the archive recognises.
 const SETTLED: usize = 65_536;
 
-/// Samples that wait for their second copy, in one offer.
-#[derive(Debug)]
-struct Offer {
-    block: Bytes,
+/// Publishes that wait for their second copy.
+#[derive(Debug, Default)]
+pub struct Claims {
     answers: Vec<Answer>,
     marks: Vec<Mark>,
     bytes: u64,
-    /// The last of the entries that hold these records here.
+}
+
+impl Claims {
+    pub fn is_empty(&self) -> bool {
+        self.answers.is_empty()
+    }
+
+    pub fn push(&mut self, answer: Answer, mark: Mark, bytes: u32) {
+        self.answers.push(answer);
+        self.marks.push(mark);
+        self.bytes += u64::from(bytes);
+    }
+
+    pub fn extend(&mut self, other: Self) {
+        self.answers.extend(other.answers);
+        self.marks.extend(other.marks);
+        self.bytes += other.bytes;
+    }
+
+    fn sessions(&self) -> Vec<SessionId> {
+        self.answers.iter().map(|answer| answer.claim.session).collect()
+    }
+}
+
+/// Batches that wait for their second copy, in one offer.
+#[derive(Debug)]
+struct Offer {
+    block: Bytes,
+    claims: Claims,
+    batches: Vec<BatchId>,
+    /// The last of the entries that hold these batches here.
     last: Position,
-    sources: Vec<Position>,
     since: Timestamp,
     sent: Timestamp,
     asked: Vec<PublicKey>,
     holders: Vec<PublicKey>,
 }
 
-/// Samples for the next offer.
+/// Batches for the next offer.
 #[derive(Debug, Default)]
 struct Gathering {
-    block: Vec<u8>,
-    answers: Vec<Answer>,
-    marks: Vec<Mark>,
-    bytes: u64,
+    block: SealedBlock,
+    claims: Claims,
+    batches: Vec<BatchId>,
     last: Position,
-    sources: Vec<Position>,
     since: Option<Timestamp>,
 }
 
-/// An acknowledged offer whose records are not all archived.
+/// An offer that was answered or given up, whose batches are not all archived.
 #[derive(Debug)]
 struct Settling {
     holders: Vec<PublicKey>,
     open: usize,
 }
 
-/// A block that this node holds for another.
-#[derive(Debug)]
-struct Holding {
-    origin: PublicKey,
-    entry: (Position, u32),
-    due: Timestamp,
-    asked: bool,
-}
-
-/// Both sides' state.
+/// State of the offering side.
 #[derive(Debug, Default)]
 pub struct Copies {
     peers: Vec<PublicKey>,
@@ -79,15 +96,12 @@ pub struct Copies {
     last_offer: Timestamp,
     offers: BTreeMap<Digest, Offer>,
     settling: BTreeMap<Digest, Settling>,
+    /// The offers that a held batch is in.
+    of_batch: BTreeMap<BatchId, Vec<Digest>>,
     settled: BTreeSet<Digest>,
     settled_order: VecDeque<Digest>,
     /// Settled, not yet said to the holders.
     news: BTreeMap<PublicKey, Vec<Digest>>,
-    holding: BTreeMap<Digest, Holding>,
-    due: BTreeSet<(Timestamp, Digest)>,
-    held_bytes: BTreeMap<PublicKey, u64>,
-    /// Being read for a take-over.
-    loading: BTreeMap<Position, Digest>,
 }
 
 impl Copies {
@@ -103,8 +117,7 @@ impl Copies {
         let waiting = self.offers.values().filter(|offer| offer.holders.is_empty());
         let offers = waiting
             .map(|offer| after(offer.sent, settings.offer_ms).min(after(offer.since, settings.copy_ms)));
-        let held = self.due.first().map(|(due, _)| *due);
-        gathered.into_iter().chain(offers).chain(held).min()
+        gathered.into_iter().chain(offers).min()
     }
 
     /// The next peer, one that was not asked yet if there is one.
@@ -116,29 +129,33 @@ impl Copies {
         self.turn = at + 1;
         Some(self.peers[at].clone())
     }
+
+    /// Number of settled offers that are remembered.
+    #[cfg(test)]
+    pub fn settled(&self) -> usize {
+        self.settled.len()
+    }
 }
 
 impl Ingest {
-    /// Samples that are in the spool at `position` want a second copy.
-    pub(super) fn offer(
-        &mut self,
-        block: Bytes,
-        answers: Vec<Answer>,
-        marks: Vec<Mark>,
-        bytes: usize,
-        position: Position,
-    ) {
-        if self.copies.gathering.block.len() + block.len() > MAX_BLOCK {
-            self.send_offer();
+    /// Batches that this node attests and holds want a second copy; the publishes in them wait for it.
+    pub(super) fn offer(&mut self, batches: &[SealedBatch], claims: Claims) {
+        let since = self.now;
+        let opening = self.settings.opening;
+        for batch in batches {
+            if !self.copies.gathering.block.fits(batch) {
+                self.send_offer();
+            }
+            let at = self.held.get(&batch.id()).map(|held| held.entry.0).unwrap_or_default();
+            let gathering = &mut self.copies.gathering;
+            gathering.block.push(&opening, batch);
+            gathering.batches.push(batch.id());
+            gathering.last = gathering.last.max(at);
+            gathering.since.get_or_insert(since);
         }
-        let gathering = &mut self.copies.gathering;
-        gathering.block.extend_from_slice(&block);
-        gathering.answers.extend(answers);
-        gathering.marks.extend(marks);
-        gathering.bytes += bytes as u64;
-        gathering.last = position;
-        gathering.sources.push(position);
-        gathering.since.get_or_insert(self.now);
+        // With the last batch: those before it are offered by then, and held at the latest when this one is.
+        self.copies.gathering.claims.extend(claims);
+        self.copies.gathering.since.get_or_insert(since);
     }
 
     /// Sends what was gathered unless an offer left a moment ago, and offers again what no one confirmed.
@@ -159,21 +176,16 @@ impl Ingest {
                 again.push(*digest);
             }
         }
-        let mut sessions = Vec::new();
+        let mut given_up = Claims::default();
         for digest in late {
             if let Some(offer) = self.copies.offers.remove(&digest) {
-                self.disk.leave(offer.bytes);
-                sessions.extend(offer.answers.iter().map(|answer| answer.claim.session));
-                self.foreign.marks.given_up(offer.marks, self.settings.foreign.remembered);
+                given_up.extend(self.stop_offer(digest, offer));
             }
         }
         if self.copies.gathering.since.is_some_and(|since| after(since, copy_ms) <= now) {
-            let gathering = std::mem::take(&mut self.copies.gathering);
-            self.disk.leave(gathering.bytes);
-            sessions.extend(gathering.answers.iter().map(|answer| answer.claim.session));
-            self.foreign.marks.given_up(gathering.marks, self.settings.foreign.remembered);
+            given_up.extend(std::mem::take(&mut self.copies.gathering).claims);
         }
-        self.end_sessions(sessions, &Delay::NoSecondCopy { waited_ms: copy_ms });
+        self.give_up(given_up);
         for digest in again {
             let Some(mut offer) = self.copies.offers.remove(&digest) else { continue };
             self.send_to_next(&mut offer);
@@ -182,29 +194,41 @@ impl Ingest {
         self.tell_settled();
     }
 
+    /// Ends the sessions of publishes that get no second copy in time. Their records are archived all the same.
+    pub(super) fn give_up(&mut self, claims: Claims) {
+        if claims.is_empty() {
+            return;
+        }
+        let sessions = claims.sessions();
+        self.disk.leave(claims.bytes);
+        self.foreign.marks.given_up(claims.marks, self.settings.foreign.remembered);
+        self.end_sessions(sessions, &Delay::NoSecondCopy { waited_ms: self.settings.foreign.copy_ms });
+    }
+
     fn send_offer(&mut self) {
         let gathering = std::mem::take(&mut self.copies.gathering);
         let Some(since) = gathering.since else { return };
-        let block = Bytes::from(gathering.block);
+        let block = gathering.block.take();
         let digest = Digest::of(&block);
         self.copies.last_offer = self.now;
         let mut offer = Offer {
             block,
-            answers: gathering.answers,
-            marks: gathering.marks,
-            bytes: gathering.bytes,
+            claims: gathering.claims,
+            batches: gathering.batches,
             last: gathering.last,
-            sources: gathering.sources,
             since,
             sent: self.now,
             asked: Vec::new(),
             holders: Vec::new(),
         };
         if let Some(same) = self.copies.offers.remove(&digest) {
-            // The same records again, byte for byte: one offer answers both.
-            offer.answers.extend(same.answers);
-            offer.sources.extend(same.sources);
-            offer.bytes += same.bytes;
+            // The same batches again, byte for byte: one offer answers both.
+            offer.claims.extend(same.claims);
+            offer.holders = same.holders;
+        } else {
+            for batch in &offer.batches {
+                self.copies.of_batch.entry(*batch).or_default().push(digest);
+            }
         }
         self.send_to_next(&mut offer);
         self.copies.offers.insert(digest, offer);
@@ -214,7 +238,7 @@ impl Ingest {
         offer.sent = self.now;
         let Some(to) = self.copies.next_peer(&offer.asked) else { return };
         offer.asked.push(to.clone());
-        self.outputs.push(Output::Copy { to, message: Message::Offer(offer.block.clone()).encode() });
+        self.outputs.push(Output::Copy { to, message: Message::OfferSealed(offer.block.clone()).encode() });
     }
 
     /// Answers the offers that are durable here and there.
@@ -225,45 +249,54 @@ impl Ingest {
         let mut answers = Vec::new();
         for digest in done {
             let Some(offer) = self.copies.offers.remove(&digest) else { continue };
-            answers.extend(offer.answers);
-            self.disk.leave(offer.bytes);
-            self.foreign.marks.acknowledged(offer.marks, self.settings.foreign.remembered);
-            let mut open = 0;
-            for position in offer.sources {
-                if let Some(source) = self.foreign.source_mut(position) {
-                    source.offer = Some(digest);
-                    open += 1;
-                }
-            }
-            self.copies.settling.insert(digest, Settling { holders: offer.holders, open: open.max(1) });
-            if open == 0 {
-                self.offer_settled(digest);
-            }
+            let claims = self.stop_offer(digest, offer);
+            answers.extend(claims.answers);
+            self.disk.leave(claims.bytes);
+            self.foreign.marks.acknowledged(claims.marks, self.settings.foreign.remembered);
         }
         if !answers.is_empty() {
             self.outputs.push(Output::Answer(answers));
         }
     }
 
-    /// Gives up all offers; the sessions that wait for them.
+    /// An offer is answered or given up: from now on it settles when its batches are archived.
+    fn stop_offer(&mut self, digest: Digest, offer: Offer) -> Claims {
+        let of_batch = &self.copies.of_batch;
+        let open =
+            offer.batches.iter().filter(|batch| of_batch.get(batch).is_some_and(|d| d.contains(&digest)));
+        let open = open.collect::<BTreeSet<_>>().len();
+        self.copies.settling.insert(digest, Settling { holders: offer.holders, open });
+        if open == 0 {
+            self.settle(digest);
+        }
+        offer.claims
+    }
+
+    /// Gives up all offers and what waits for one; the sessions in them.
     pub(super) fn drop_offers(&mut self) -> Vec<SessionId> {
-        let offers = std::mem::take(&mut self.copies.offers);
-        let gathering = std::mem::take(&mut self.copies.gathering);
-        self.disk.leave(gathering.bytes + offers.values().map(|offer| offer.bytes).sum::<u64>());
-        let answers = offers.values().flat_map(|offer| &offer.answers).chain(&gathering.answers);
-        let sessions = answers.map(|answer| answer.claim.session).collect();
-        let marks = offers.into_values().flat_map(|offer| offer.marks).chain(gathering.marks);
-        self.foreign.marks.given_up(marks, self.settings.foreign.remembered);
+        let mut claims = self.foreign.take_claims(None);
+        for (digest, offer) in std::mem::take(&mut self.copies.offers) {
+            claims.extend(self.stop_offer(digest, offer));
+        }
+        claims.extend(std::mem::take(&mut self.copies.gathering).claims);
+        self.disk.leave(claims.bytes);
+        let sessions = claims.sessions();
+        self.foreign.marks.given_up(claims.marks, self.settings.foreign.remembered);
         sessions
     }
 
-    /// One more of an offer's entries is archived.
-    pub(super) fn offer_settled(&mut self, digest: Digest) {
-        let Some(settling) = self.copies.settling.get_mut(&digest) else { return };
-        settling.open -= 1;
-        if settling.open > 0 {
-            return;
+    /// A batch is not held any more: it is archived, or kept in a quarantine.
+    pub(super) fn batch_settled(&mut self, batch: &BatchId) {
+        for digest in self.copies.of_batch.remove(batch).unwrap_or_default() {
+            let Some(settling) = self.copies.settling.get_mut(&digest) else { continue };
+            settling.open = settling.open.saturating_sub(1);
+            if settling.open == 0 {
+                self.settle(digest);
+            }
         }
+    }
+
+    fn settle(&mut self, digest: Digest) {
         let holders = self.copies.settling.remove(&digest).map(|settling| settling.holders);
         for holder in holders.unwrap_or_default() {
             self.copies.news.entry(holder).or_default().push(digest);
@@ -290,7 +323,8 @@ impl Ingest {
     pub(super) fn copy_message(&mut self, from: PublicKey, message: &Bytes) {
         match Message::decode(message) {
             None => self.counters.copies_refused += 1,
-            Some(Message::Offer(block)) => self.copy_offered(from, block),
+            Some(Message::Offer(block)) => self.copy_offered(from, block, false),
+            Some(Message::OfferSealed(block)) => self.copy_offered(from, block, true),
             Some(Message::Held(digests)) => {
                 for digest in digests {
                     if let Some(offer) = self.copies.offers.get_mut(&digest) {
@@ -310,14 +344,13 @@ impl Ingest {
             }
             Some(Message::Ask(digests)) => self.answer_ask(from, digests),
             Some(Message::Mine(digests)) => {
-                let due = after(self.now, self.settings.foreign.takeover_ms);
                 for digest in digests {
-                    self.reschedule(&from, digest, due, false);
+                    self.taken_care_of(&from, digest);
                 }
             }
             Some(Message::Unknown(digests)) => {
                 for digest in digests {
-                    self.reschedule(&from, digest, self.now, true);
+                    self.disowned(&from, digest);
                 }
             }
         }
@@ -344,127 +377,33 @@ impl Ingest {
             }
         }
     }
-
-    fn copy_offered(&mut self, from: PublicKey, block: Bytes) {
-        let digest = Digest::of(&block);
-        if let Some(holding) = self.copies.holding.get(&digest) {
-            if holding.entry.0 < self.durable_below() {
-                let message = Message::Held(vec![digest]).encode();
-                self.outputs.push(Output::Copy { to: from, message });
-            }
-            return;
-        }
-        let held = self.copies.held_bytes.get(&from).copied().unwrap_or_default();
-        let fits = held + block.len() as u64 <= self.settings.foreign.copy_bytes;
-        if !fits || self.room(block.len()).is_err() || Block::read(&block).is_none() {
-            self.counters.copies_refused += 1;
-            return;
-        }
-        let mut origin = [0; 32];
-        origin.copy_from_slice(from.as_ref());
-        let entry = Entry::Copy(CopyEntry { received: self.now, origin, block });
-        let entry = self.append(entry.encode());
-        self.hold_copy(digest, from, entry);
-        self.disk.then(Then::Held(digest));
-        self.counters.copies_held += 1;
-    }
-
-    /// Holds a copy until it is settled or due.
-    pub(super) fn hold_copy(&mut self, digest: Digest, origin: PublicKey, entry: (Position, u32)) {
-        let due = after(self.now, self.settings.foreign.takeover_ms);
-        *self.copies.held_bytes.entry(origin.clone()).or_default() += u64::from(entry.1);
-        self.copies.holding.insert(digest, Holding { origin, entry, due, asked: false });
-        self.copies.due.insert((due, digest));
-    }
-
-    pub(super) fn copy_durable(&mut self, digest: Digest) {
-        if let Some(holding) = self.copies.holding.get(&digest) {
-            let (to, message) = (holding.origin.clone(), Message::Held(vec![digest]).encode());
-            self.outputs.push(Output::Copy { to, message });
-        }
-    }
-
-    fn reschedule(&mut self, from: &PublicKey, digest: Digest, due: Timestamp, asked: bool) {
-        let Some(holding) = self.copies.holding.get_mut(&digest) else { return };
-        if holding.origin == *from {
-            self.copies.due.remove(&(holding.due, digest));
-            (holding.due, holding.asked) = (due, asked);
-            self.copies.due.insert((due, digest));
-        }
-    }
-
-    /// Removes a copy from what is held for others; its entry in the spool.
-    fn remove_copy(&mut self, digest: &Digest) -> Option<(Position, u32)> {
-        let holding = self.copies.holding.remove(digest)?;
-        self.copies.due.remove(&(holding.due, *digest));
-        if let Some(bytes) = self.copies.held_bytes.get_mut(&holding.origin) {
-            *bytes = bytes.saturating_sub(holding.entry.1.into());
-        }
-        Some(holding.entry)
-    }
-
-    fn forget_copy(&mut self, from: &PublicKey, digest: Digest) {
-        if self.copies.holding.get(&digest).is_some_and(|holding| holding.origin == *from)
-            && let Some(entry) = self.remove_copy(&digest)
-        {
-            self.disk.release(entry);
-        }
-    }
-
-    /// Asks about copies that nothing was heard of, and takes over those that were asked about in vain.
-    pub(super) fn copies_due(&mut self) {
-        let mut ask: BTreeMap<PublicKey, Vec<Digest>> = BTreeMap::new();
-        let answer_by = after(self.now, (self.settings.foreign.takeover_ms / 4).max(1));
-        while let Some((due, digest)) = self.copies.due.first().copied().filter(|(due, _)| *due <= self.now) {
-            self.copies.due.remove(&(due, digest));
-            let Some(holding) = self.copies.holding.get_mut(&digest) else { continue };
-            if holding.asked {
-                let position = holding.entry.0;
-                if self.copies.loading.insert(position, digest).is_none() {
-                    self.outputs.push(Output::Load(position));
-                }
-                continue;
-            }
-            (holding.asked, holding.due) = (true, answer_by);
-            self.copies.due.insert((answer_by, digest));
-            ask.entry(holding.origin.clone()).or_default().push(digest);
-        }
-        for (to, digests) in ask {
-            for part in digests.chunks(MAX_DIGESTS) {
-                let message = Message::Ask(part.to_vec()).encode();
-                self.outputs.push(Output::Copy { to: to.clone(), message });
-            }
-        }
-    }
-
-    /// A copy was read from the spool: from now on its records are this node's own.
-    pub(super) fn loaded(&mut self, position: Position, entry: Option<Bytes>) {
-        let Some(digest) = self.copies.loading.remove(&position) else { return };
-        let Some(entry_at) = self.remove_copy(&digest) else { return };
-        let records = match entry.as_ref().and_then(Entry::decode) {
-            Some(Entry::Copy(copy)) => Block::read(&copy.block),
-            _ => None,
-        };
-        match records {
-            Some((records, unreadable)) => {
-                self.foreign.unreadable.extend(unreadable);
-                self.take_over(entry_at, records);
-            }
-            None => self.log(format!(
-                "the copy at position {position} of the spool cannot be read: it is kept there"
-            )),
-        }
-    }
-
-    fn take_over(&mut self, entry: (Position, u32), records: Vec<(VehicleId, voltmesh_telemetry::Record)>) {
-        self.counters.copies_taken_over += 1;
-        self.remember_restored(&records);
-        self.adopt(entry.0, entry.1, records);
-    }
 }
 
 fn add(holders: &mut Vec<PublicKey>, holder: &PublicKey) {
     if !holders.contains(holder) {
         holders.push(holder.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settled_offers_are_remembered_up_to_a_bound_and_unknown_past_it() {
+        let mut world = super::super::tests::World::new();
+        let core = &mut world.core;
+        let digest = |n: usize| Digest::of(&n.to_le_bytes());
+        for n in 0..=SETTLED {
+            core.settle(digest(n));
+        }
+        assert_eq!(core.copies.settled(), SETTLED);
+        core.answer_ask(core.authority.clone(), vec![digest(0), digest(1)]);
+        let said = core.outputs.iter().filter_map(|output| match output {
+            Output::Copy { message, .. } => Message::decode(message),
+            _ => None,
+        });
+        let said: Vec<_> = said.collect();
+        assert_eq!(said, [Message::Settled(vec![digest(1)]), Message::Unknown(vec![digest(0)])]);
     }
 }

@@ -168,6 +168,7 @@ impl World {
         self.give(Input::Tick);
         if self.syncs {
             self.sync();
+            self.give(Input::Tick); // what became durable last goes on its way
         }
     }
 
