@@ -2,7 +2,7 @@
 
 use crate::Error;
 use voltmesh_telemetry::{
-    Boot, Digest, VehicleId,
+    Boot, Digest, Timestamp, VehicleId,
     cbor::{Reader, Writer},
 };
 
@@ -10,6 +10,11 @@ use voltmesh_telemetry::{
 pub const MAX_HELLO_BYTES: usize = 256;
 /// Longest client version in bytes.
 const MAX_VERSION: usize = 64;
+/// Between a client's version and its clock in [`Hello::client_version`].
+const CLOCK: &str = " clock=";
+/// How far two clocks may be apart before it is said, milliseconds: 5 minutes. Messages take seconds, a slow ledger tens of
+/// them.
+pub const CLOCK_TOLERANCE_MS: u64 = 300_000;
 /// Version of this message.
 const VERSION: u64 = 1;
 
@@ -57,6 +62,19 @@ pub struct Hello {
 }
 
 impl Hello {
+    /// This hello with what the vehicle's clock says, in the text that is for logs: older nodes log it.
+    #[must_use]
+    pub fn with_clock(&self, now: Timestamp) -> Self {
+        let version = self.client_version.split(CLOCK).next().unwrap_or_default();
+        Self { client_version: format!("{version}{CLOCK}{}", now.as_millis()), ..self.clone() }
+    }
+
+    /// What the vehicle's clock said when it sent this; `None` if it does not say.
+    pub fn clock(&self) -> Option<Timestamp> {
+        let (_, ms) = self.client_version.split_once(CLOCK)?;
+        ms.parse().ok().map(Timestamp::from_millis)
+    }
+
     /// CBOR `[version, [salt, key], boot, client version]`.
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::with_capacity(MAX_HELLO_BYTES);

@@ -98,6 +98,15 @@ fn blobs(most: usize) -> impl Strategy<Value = Vec<Bytes>> {
 
 proptest! {
     #[test]
+    fn a_hello_says_the_time(clock in 0..=u64::MAX, version in "[a-z/.0-9]{1,20}") {
+        let hello = Hello { opening: opening(), boot: Boot::new(17), client_version: version };
+        prop_assert_eq!(hello.clock(), None);
+        let clock = Timestamp::from_millis(clock);
+        let again = hello.with_clock(Timestamp::from_millis(1)).with_clock(clock);
+        prop_assert_eq!(Hello::decode(&again.encode()).unwrap().clock(), Some(clock));
+    }
+
+    #[test]
     fn hellos(salt: [u8; 32], key: [u8; 32], boot in 1..=u64::MAX, client_version in "[ -~]{0,64}", bit: usize) {
         let hello = Hello { opening: Opening { salt, key }, boot: Boot::new(boot), client_version };
         check(&hello, hello.encode(), |bytes| Hello::decode(bytes), bit);

@@ -85,7 +85,6 @@ pub async fn run(context: Context, config: Config) -> Result<Summary, Error> {
         client_version: concat!("voltmesh-edge/", env!("CARGO_PKG_VERSION")).to_owned(),
     };
     let found = Found { floor: spool.floor(), end: spool.end(), bytes: spool.bytes(), cursor };
-    let hello = Bytes::from(hello.encode());
     let (uplinks, events) = Uplinks::new(&keys.vehicle, config.fogs.clone(), tls, hello, &config.uplink);
     let board: Board = Arc::new(Mutex::new(Status::new(Role::Edge, keys.vehicle.as_str())));
     let twin_board: TwinBoard = Arc::default();

@@ -4,13 +4,16 @@ use crate::agent::{FogIndex, Input, chain};
 use crate::config::Uplink;
 use bytes::Bytes;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
-use voltmesh_control::topics::{Topic, VehicleTopic};
+use voltmesh_control::{
+    Hello,
+    topics::{Topic, VehicleTopic},
+};
 use voltmesh_mqtt::{Client, ClientEvent, ClientEvents, ClientOptions, ClientSettings, Outgoing, Reason};
 use voltmesh_spool::Position;
-use voltmesh_telemetry::VehicleId;
+use voltmesh_telemetry::{Timestamp, VehicleId};
 
 /// The hello's tag; a batch's is its position plus one.
 const HELLO: u64 = 0;
@@ -39,7 +42,7 @@ pub(crate) struct Uplinks {
     fogs: Vec<String>,
     settings: ClientSettings,
     connect_timeout: Duration,
-    hello: Bytes,
+    hello: Hello,
     hello_topic: Arc<str>,
     batch_topic: Arc<str>,
     sessions: Vec<Session>,
@@ -58,7 +61,7 @@ impl Uplinks {
         vehicle: &VehicleId,
         fogs: Vec<String>,
         tls: Arc<rustls::ClientConfig>,
-        hello: Bytes,
+        hello: Hello,
         rules: &Uplink,
     ) -> (Self, mpsc::Receiver<Event>) {
         let (events, receiver) = mpsc::channel(EVENTS);
@@ -122,7 +125,10 @@ impl Uplinks {
         session.close();
         let generation = session.generation;
         let (tls, settings, events) = (self.tls.clone(), self.settings.clone(), self.events.clone());
-        let hello = Outgoing::new(self.hello_topic.clone(), self.hello.clone(), HELLO);
+        // What this clock says now: a fog node whose own says otherwise tells its log.
+        let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+        let hello = self.hello.with_clock(Timestamp::from_millis(clock)).encode();
+        let hello = Outgoing::new(self.hello_topic.clone(), hello.into(), HELLO);
         let task = tokio::spawn(async move {
             let send = |what| events.send(Event { fog, generation, what });
             let reason = match Client::connect(&address, tls, settings).await {

@@ -10,6 +10,7 @@
 
 mod anchors;
 mod chain;
+mod clock;
 mod copies;
 mod counters;
 mod durable;
@@ -297,6 +298,7 @@ pub struct Ingest {
     foreign: foreign::Pending,
     copies: second::Copies,
     holdings: holding::Holdings,
+    clock: clock::Clock,
 }
 
 impl Ingest {
@@ -319,6 +321,7 @@ impl Ingest {
             foreign: foreign::Pending::default(),
             copies: second::Copies::default(),
             holdings: holding::Holdings::default(),
+            clock: clock::Clock::default(),
             settings,
         }
     }
@@ -403,6 +406,7 @@ impl Ingest {
             ("samples_pending", self.foreign.pending() as u64),
             ("anchor_queue", self.ledger.queued() as u64),
             ("ledger_height", self.ledger.height()),
+            ("clock_off_ms", self.clock.off_ms()),
         ]
     }
 

@@ -2,13 +2,14 @@
 //! roles as processes from the outside. A library so that tests can deploy a system as the demo does.
 //!
 //! Exit codes: 0 done, 1 failed, 2 the command line is wrong, 3 a check found something wrong (a proof, an archive, a
-//! demo, a simulated seed).
+//! demo, a simulated seed), 4 a role's disk is full, read-only or not there.
 
 pub mod args;
 pub mod bench;
 pub mod commands;
 pub mod demo;
 pub mod deploy;
+pub mod disk;
 pub mod http;
 pub mod output;
 pub mod parallel;
@@ -45,7 +46,7 @@ pub fn main() -> ExitCode {
         Ok(Outcome::Wrong) => ExitCode::from(3),
         Err(error) => {
             output::error(&error);
-            ExitCode::FAILURE
+            ExitCode::from(disk::exit_code(&error))
         }
     }
 }

@@ -3,13 +3,16 @@
 
 use super::{Agent, FogIndex, Output, Stage, chain};
 use bytes::Bytes;
-use voltmesh_control::{ArchiveNotice, Handovers, Receipts};
+use voltmesh_control::{ArchiveNotice, CLOCK_TOLERANCE_MS, Handovers, Receipts};
 use voltmesh_ledger::{AnchorEvidence, Handover, verifying_key};
 use voltmesh_spool::Position;
 use voltmesh_telemetry::{BatchId, Timestamp};
 
-/// Receipts that were refused and may hold after the next hand-over.
-const MAX_DEFERRED: usize = 64;
+/// Receipts that were refused and may hold after the next hand-over. Past it the oldest goes, and its batch gets its
+/// receipt when it is offered again.
+pub(super) const MAX_DEFERRED: usize = 64;
+/// Least time between two lines of the log about the clock: an hour.
+const SAY_CLOCK_MS: u64 = 3_600_000;
 
 impl Agent {
     pub(super) fn answered(
@@ -55,7 +58,10 @@ impl Agent {
         let checked = AnchorEvidence::from_bytes(&evidence)
             .and_then(|evidence| evidence.verify(&self.credentials.trust, &batch, &self.commitment));
         match checked {
-            Ok(_) => self.reach(now, position, Stage::Anchored, out),
+            Ok(anchored) => {
+                self.compare_clock(now, position, anchored.time, out);
+                self.reach(now, position, Stage::Anchored, out);
+            }
             Err(error) => {
                 self.counters.receipts_refused += 1;
                 out.push(Output::Warn {
@@ -66,6 +72,28 @@ impl Agent {
                     self.deferred.pop_front();
                 }
             }
+        }
+    }
+
+    /// The ledger's time against this vehicle's: a batch is sealed before its block is made, and its receipt is read after.
+    fn compare_clock(&mut self, now: Timestamp, position: Position, block: Timestamp, out: &mut Vec<Output>) {
+        let sealed = self.window.get(position).map_or(block, |held| held.spooled);
+        let (ahead, behind) = (sealed.millis_since(block), block.millis_since(now));
+        let off = ahead.max(behind);
+        if off <= CLOCK_TOLERANCE_MS {
+            self.clock_off_ms = 0;
+            return;
+        }
+        self.clock_off_ms = off;
+        self.counters.clock_off += 1;
+        if self.clock_said.is_none_or(|said| now >= said.plus_millis(SAY_CLOCK_MS)) {
+            self.clock_said = Some(now);
+            let way = if ahead > behind { "ahead of" } else { "behind" };
+            let message = format!(
+                "this vehicle's clock is {} s {way} the ledger's: set it; times of its samples are wrong by as much",
+                off / 1000
+            );
+            out.push(Output::Warn { message });
         }
     }
 

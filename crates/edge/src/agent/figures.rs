@@ -21,10 +21,11 @@ pub(super) struct Counters {
     pub notices_unmatched: u64,
     pub trust_refused: u64,
     pub sync_failures: u64,
+    pub clock_off: u64,
 }
 
 impl Counters {
-    pub fn all(&self) -> [(&'static str, u64); 16] {
+    pub fn all(&self) -> [(&'static str, u64); 17] {
         [
             ("sampled", self.sampled),
             ("refused", self.refused),
@@ -42,6 +43,7 @@ impl Counters {
             ("notices_unmatched", self.notices_unmatched),
             ("trust_refused", self.trust_refused),
             ("sync_failures", self.sync_failures),
+            ("clock_off", self.clock_off),
         ]
     }
 }

@@ -69,6 +69,9 @@ pub struct Agent {
     twin: Option<Companion>,
     /// When the twin's memory was last written down.
     remembered: Timestamp,
+    /// How far this clock is from the ledger's, by the newest receipt; 0 within the tolerance.
+    clock_off_ms: u64,
+    clock_said: Option<Timestamp>,
 }
 
 /// What the spool holds when the agent starts.
@@ -115,6 +118,8 @@ impl Agent {
             latencies: Latencies::default(),
             twin: None,
             remembered: Timestamp::default(),
+            clock_off_ms: 0,
+            clock_said: None,
             rules,
             credentials,
         }
@@ -286,6 +291,7 @@ impl Agent {
             ("spool_bytes", self.spool_bytes),
             ("failovers", self.links.failovers()),
             ("boot", self.rules.boot.get()),
+            ("clock_off_ms", self.clock_off_ms),
             ("twin_events", self.twin.as_ref().map_or(0, |twin| twin.events)),
             ("twin_checks_failed", self.twin.as_ref().map_or(0, |twin| twin.failed)),
             ("twin_skipped", self.twin.as_ref().map_or(0, |twin| twin.skipped)),

@@ -674,3 +674,41 @@ fn a_batch_is_sealed_by_age_and_split_by_size() {
         assert_eq!(pair[1].header().first, pair[0].header().next());
     }
 }
+
+#[test]
+fn a_clock_that_is_off_is_said_once_an_hour() {
+    // The test chain's blocks are of November 2023.
+    for (now, way) in [(1_000_000, "behind"), (4_000_000_000_000, "ahead of")] {
+        let mut world = World::new(1000);
+        world.now = Timestamp::from_millis(now);
+        world.fogs.iter_mut().for_each(|fog| fog.swallows = true);
+        world.feed(8);
+        while world.deliver() {}
+        let opening = credentials(trust(world.chain.trust())).opening();
+        let signer = commitment("car-1", &opening.salt, &opening.key);
+        for position in 0..2 {
+            let batch = world.stored(position).batch.id();
+            let evidence = world.chain.anchor(&[batch]).evidence(&batch, &signer).unwrap().to_bytes();
+            let message = Receipts { items: vec![BatchReceipt { batch, evidence }] }.encode();
+            world.input(Input::Receipts { message: message.into() });
+        }
+        let said = world.warnings.iter().filter(|line| line.contains("clock is")).collect::<Vec<_>>();
+        let counters = world.agent.counters();
+        assert!(counters["clock_off"] == 2 && counters["clock_off_ms"] > 300_000, "{counters:?}");
+        assert!(said.len() == 1 && said[0].contains(way), "{said:?}");
+    }
+}
+
+#[test]
+fn one_past_the_window_waits_in_the_spool_and_is_archived() {
+    let mut world = World::new(4 * 9); // a window of 8 batches of 4 records, and one more
+    for fog in 0..FOGS {
+        world.fail_fog(fog);
+    }
+    world.feed(4 * 9);
+    while world.deliver() {}
+    assert_eq!((world.agent.counters()["held"], world.spool.len()), (8, 9));
+    settle(&mut world);
+    world.check_archive();
+    assert!(world.finished);
+}

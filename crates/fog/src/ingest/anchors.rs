@@ -215,6 +215,9 @@ impl Ingest {
             self.set_state(finalized.state.clone());
         }
         self.ledger.delivered = Some(finalized.block.header().height.get());
+        if !finalized.replayed {
+            self.block_time(finalized.header.time);
+        }
         let own = self.authority.clone();
         for transaction in finalized.block.transactions() {
             if let Transaction::Anchor(anchor) = transaction

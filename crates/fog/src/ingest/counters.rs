@@ -41,6 +41,12 @@ pub struct Counters {
     pub copies_unattested: u64,
     /// Offers of copies refused: malformed, or beyond the bound.
     pub copies_refused: u64,
+    /// Lines of the log about this node's clock.
+    pub clock_off: u64,
+    /// Hellos of vehicles whose clock is far from this node's.
+    pub vehicle_clocks_off: u64,
+    /// Notices of the cloud whose time is far from this node's.
+    pub cloud_clock_off: u64,
     named: BTreeMap<&'static str, u64>,
 }
 
@@ -76,6 +82,9 @@ impl Counters {
             ("copies_taken_over", self.copies_taken_over),
             ("copies_unattested", self.copies_unattested),
             ("copies_refused", self.copies_refused),
+            ("clock_off", self.clock_off),
+            ("vehicle_clocks_off", self.vehicle_clocks_off),
+            ("cloud_clock_off", self.cloud_clock_off),
         ];
         let named = Refusal::COUNTERS.iter().chain(&Delay::COUNTERS);
         let named = named.map(|name| (*name, self.named.get(name).copied().unwrap_or_default()));

@@ -263,7 +263,7 @@ impl Ingest {
     fn stop_offer(&mut self, digest: Digest, offer: Offer) -> Claims {
         let of_batch = &self.copies.of_batch;
         let open =
-            offer.batches.iter().filter(|batch| of_batch.get(batch).is_some_and(|d| d.contains(&digest)));
+            offer.batches.iter().filter(|batch| of_batch.get(*batch).is_some_and(|d| d.contains(&digest)));
         let open = open.collect::<BTreeSet<_>>().len();
         self.copies.settling.insert(digest, Settling { holders: offer.holders, open });
         if open == 0 {

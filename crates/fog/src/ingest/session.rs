@@ -181,6 +181,7 @@ impl Ingest {
         session.enrolled = Some(Enrolled { opening: hello.opening, commitment, key, key_id, revoked });
         self.sessions.by_vehicle.insert(vehicle.clone(), claim.session);
         self.disk.answer(claim, 0, 0);
+        self.vehicle_clock(&vehicle, &hello);
         self.greet(claim.session, &vehicle);
         Ok(())
     }

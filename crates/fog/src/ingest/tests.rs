@@ -264,9 +264,12 @@ impl World {
             let envelope = envelope(&self.settings.fog, &entry, &evidence).expect("a batch and its evidence");
             let envelope = Envelope::decode(&envelope).unwrap();
             let sealed = SealedBatch::parse(envelope.batch).unwrap();
-            let records = sealed.verify(&VerifyingKey::from_bytes(&envelope.opening.key).unwrap()).unwrap();
-            self.archived_records.extend(records.iter().map(|record| Digest::of(&record.to_canonical())));
             let header = sealed.header();
+            let records = sealed.verify(&VerifyingKey::from_bytes(&envelope.opening.key).unwrap()).unwrap();
+            let of = |record: &voltmesh_telemetry::Record| {
+                Digest::of(&[header.vehicle.as_str().as_bytes(), &record.to_canonical()].concat())
+            };
+            self.archived_records.extend(records.iter().map(of));
             let signer = match &header.signer {
                 Signer::Vehicle => header.vehicle.clone(),
                 Signer::Fog(fog) => fog.parse().unwrap(),

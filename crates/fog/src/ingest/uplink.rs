@@ -193,6 +193,7 @@ impl Ingest {
                 return;
             }
         };
+        self.cloud_clock(notice.archived);
         let mut foreign = false;
         for batch in &notice.batches {
             foreign |= batch.boot.is_foreign();

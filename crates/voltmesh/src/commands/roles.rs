@@ -2,22 +2,25 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use commonware_runtime::{Runner as _, tokio};
 use voltmesh_consensus::StartError;
 
 use super::chain::read_checkpoint;
 use crate::args::{FogRole, RoleArgs};
-use crate::{Outcome, output};
+use crate::{Outcome, disk, output};
 
 /// Runs a vehicle's agent.
 pub fn edge(args: RoleArgs) -> Result<Outcome> {
     let Some(path) = file(&args, voltmesh_edge::config::DEFAULTS) else { return Ok(Outcome::Done) };
     let config = voltmesh_edge::Config::load(&path)?;
     // An edge shares a small computer: one worker thread is enough for a pack at 10 Hz.
-    let summary = runner(&config.data, 1)?.start(|context| voltmesh_edge::run(context, config))?;
-    output::line(summary.to_string());
-    Ok(Outcome::Done)
+    let data = config.data.clone();
+    disk::guard(&data, || {
+        let summary = runner(&data, 1).start(|context| voltmesh_edge::run(context, config))?;
+        output::line(summary.to_string());
+        Ok(Outcome::Done)
+    })
 }
 
 /// Runs a fog node.
@@ -26,12 +29,15 @@ pub fn fog(args: FogRole) -> Result<Outcome> {
     let mut config = voltmesh_fog::Config::load(&path)?;
     config.ledger.checkpoint = args.checkpoint.as_deref().map(read_checkpoint).transpose()?;
     config.ledger.repair = args.repair_ledger;
-    let ended = runner(&config.data, cores())?.start(|context| voltmesh_fog::run(context, config));
-    ended.map_err(|error| match remedy(&error) {
-        Some(remedy) => anyhow::Error::new(error).context(remedy),
-        None => error.into(),
-    })?;
-    Ok(Outcome::Done)
+    let data = config.data.clone();
+    disk::guard(&data, || {
+        let ended = runner(&data, cores()).start(|context| voltmesh_fog::run(context, config));
+        ended.map_err(|error| match remedy(&error) {
+            Some(remedy) => anyhow::Error::new(error).context(remedy),
+            None => error.into(),
+        })?;
+        Ok(Outcome::Done)
+    })
 }
 
 /// What to type if the ledger does not start.
@@ -52,10 +58,17 @@ fn remedy(error: &voltmesh_fog::Error) -> Option<&'static str> {
 pub fn cloud(args: RoleArgs) -> Result<Outcome> {
     let Some(path) = file(&args, voltmesh_cloud::config::DEFAULTS) else { return Ok(Outcome::Done) };
     let config = voltmesh_cloud::Config::load(&path)?;
+    let local = (!config.archive.contains("://")).then(|| PathBuf::from(&config.archive));
     // The archive is an object store's; the runner's own storage is not used.
     let config_for_runner = tokio::Config::default().with_worker_threads(cores());
-    tokio::Runner::new(config_for_runner).start(|context| voltmesh_cloud::run(context, config))?;
-    Ok(Outcome::Done)
+    let run = || {
+        tokio::Runner::new(config_for_runner).start(|context| voltmesh_cloud::run(context, config))?;
+        Ok(Outcome::Done)
+    };
+    match local {
+        Some(folder) => disk::guard(&folder, run),
+        None => run(),
+    }
 }
 
 /// The configuration file, or `None` once the defaults are printed.
@@ -72,9 +85,6 @@ fn cores() -> usize {
 }
 
 /// The runner that all asynchronous work of a process shares; its storage lives in the role's data folder.
-fn runner(data: &Path, workers: usize) -> Result<tokio::Runner> {
-    std::fs::create_dir_all(data)
-        .with_context(|| format!("cannot make the data folder {}", data.display()))?;
-    let config = tokio::Config::default().with_storage_directory(data).with_worker_threads(workers);
-    Ok(tokio::Runner::new(config))
+fn runner(data: &Path, workers: usize) -> tokio::Runner {
+    tokio::Runner::new(tokio::Config::default().with_storage_directory(data).with_worker_threads(workers))
 }

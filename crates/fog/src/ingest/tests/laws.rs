@@ -147,6 +147,36 @@ fn an_anchor_that_is_lost_is_submitted_again() {
     assert!(world.submitted.is_empty());
 }
 
+#[test]
+fn a_clouds_clock_that_is_an_hour_off_is_said() {
+    let mut world = World::new();
+    let batch = car().batch(1, 0, 10, None);
+    let now = world.now;
+    for (ms, count) in [(now, 0), (now + 299_000, 0), (now + 3_600_000, 1), (1, 2)] {
+        let notice = ArchiveNotice {
+            vehicle: batch.header().vehicle.clone(),
+            batches: vec![ArchivedBatch::of(batch.header(), batch.id())],
+            archived: Timestamp::from_millis(ms),
+        };
+        world.give(Input::CloudNotice(notice.sign(&cloud_key()).into()));
+        assert_eq!(world.counter("cloud_clock_off"), count, "{ms}");
+    }
+}
+
+#[test]
+fn a_vehicles_clock_that_is_an_hour_off_is_said() {
+    let mut world = World::new();
+    let opening = Opening { salt: car().opening.salt, key: car().opening.key };
+    let hello = Hello { opening, boot: voltmesh_telemetry::Boot::new(1), client_version: "test".into() };
+    for (ms, count) in [(world.now, 0), (world.now + 299_000, 0), (world.now + 3_600_000, 1), (0, 2)] {
+        let session = world.connect("edge:car");
+        let hello = hello.with_clock(Timestamp::from_millis(ms));
+        let token = world.publish(session, "v1/car/hello", hello.encode());
+        world.tick();
+        assert_eq!((world.answers[&token], world.counter("vehicle_clocks_off")), (0, count), "{ms}");
+    }
+}
+
 /// What a vehicle, the disk, the ledger, the cloud and fate do.
 #[derive(Debug, Clone)]
 enum Step {
