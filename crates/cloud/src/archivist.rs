@@ -66,11 +66,15 @@ pub struct Archivist {
     next_ticket: u64,
     next_question: u64,
     pending_bytes: usize,
+    /// The part of it that each vehicle's batches take.
+    pending_by_vehicle: BTreeMap<VehicleId, usize>,
     counters: Counters,
     by_stage: BTreeMap<Stage, u64>,
     held_off: BTreeMap<Digest, u32>,
 }
 
+/// Part of the bytes that may wait which one vehicle's batches may take: a quarter, 32 MiB by default.
+const VEHICLE_SHARE: usize = 4;
 /// Deliveries whose epoch's authorities are not known, or that the table contradicts, are held off so often.
 const HELD_OFF_TRIES: u32 = 5;
 /// So many such deliveries are remembered: 1,024 × 40 B.
@@ -90,6 +94,7 @@ impl Archivist {
             next_ticket: 0,
             next_question: 0,
             pending_bytes: 0,
+            pending_by_vehicle: BTreeMap::new(),
             counters: Counters::default(),
             by_stage: BTreeMap::new(),
             held_off: BTreeMap::new(),
@@ -183,8 +188,20 @@ impl Archivist {
         }
         match check(&fog, &bytes, &self.trust) {
             Checked::Passed(batch) => {
-                self.pending_bytes += bytes.len();
-                self.admit(now, Member { token, fog, batch: Arc::new(*batch), raw: bytes }, None, out);
+                let member = Member { token, fog, batch: Arc::new(*batch), raw: bytes };
+                if !self.enter(&member) {
+                    self.counters.refused += 1;
+                    return out.push(Output::Refuse(
+                        token,
+                        "the archive is behind, counting what batches unpack to",
+                    ));
+                }
+                let vehicle = member.batch.header.vehicle.clone();
+                self.admit(now, member, None, out);
+                let own = self.pending_by_vehicle.get(&vehicle).copied().unwrap_or_default();
+                if own >= self.grouping.max_pending_bytes / VEHICLE_SHARE / 2 {
+                    self.open.hurry(now); // before it must be held off
+                }
             }
             Checked::Failed { perhaps_later: true, .. } if self.hold_off(&bytes) => {
                 self.counters.refused += 1;
@@ -192,6 +209,22 @@ impl Archivist {
             }
             Checked::Failed { refusal, about, .. } => self.quarantine(now, token, fog, refusal, about, bytes),
         }
+    }
+
+    /// Counts a delivery against the bounds of what may wait, as it came and unpacked: a small batch can be large inside.
+    /// Alone, any one fits. False if it does not.
+    fn enter(&mut self, member: &Member) -> bool {
+        let bytes = member.bytes();
+        let vehicle = &member.batch.header.vehicle;
+        let own = self.pending_by_vehicle.get(vehicle).copied().unwrap_or_default();
+        let max = self.grouping.max_pending_bytes;
+        let full = self.pending_bytes > 0 && self.pending_bytes.saturating_add(bytes) > max;
+        if full || (own > 0 && own.saturating_add(bytes) > max / VEHICLE_SHARE) {
+            return false;
+        }
+        self.pending_bytes += bytes;
+        *self.pending_by_vehicle.entry(vehicle.clone()).or_default() += bytes;
+        true
     }
 
     /// Whether a delivery that may pass later is held off once more. A fog node sends hand-overs when it connects, so
@@ -400,6 +433,13 @@ impl Archivist {
     }
 
     fn forget(&mut self, member: &Member) {
-        self.pending_bytes = self.pending_bytes.saturating_sub(member.raw.len());
+        let (bytes, vehicle) = (member.bytes(), &member.batch.header.vehicle);
+        self.pending_bytes = self.pending_bytes.saturating_sub(bytes);
+        if let Some(own) = self.pending_by_vehicle.get_mut(vehicle) {
+            *own = own.saturating_sub(bytes);
+            if *own == 0 {
+                self.pending_by_vehicle.remove(vehicle);
+            }
+        }
     }
 }

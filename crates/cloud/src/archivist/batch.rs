@@ -41,6 +41,11 @@ impl Verified {
         self.records.iter().map(|record| record.number.get()).max().unwrap_or_default()
     }
 
+    /// Bytes that its records take in memory.
+    pub fn decoded_bytes(&self) -> usize {
+        voltmesh_telemetry::batch::decoded_bytes(&self.records)
+    }
+
     /// The fog node that vouches for it, if not the vehicle itself.
     pub fn attested_by(&self) -> Option<&str> {
         match &self.header.signer {

@@ -29,8 +29,9 @@ pub struct Grouping {
     pub max_records: usize,
     /// Or so many deliveries of one fog node (default 128: half of its window).
     pub max_deliveries: usize,
-    /// Bytes of deliveries that may wait for a commit or an answer; beyond, fog nodes are held off (default 128 MiB). A
-    /// commit does not wait once it holds three quarters of them.
+    /// Bytes of deliveries that may wait for a commit or an answer, as they came and unpacked; beyond, fog nodes are held
+    /// off (default 128 MiB). A commit does not wait once it holds three quarters of them. One vehicle's may take a
+    /// quarter.
     pub max_pending_bytes: usize,
 }
 
@@ -54,6 +55,13 @@ pub(super) struct Member {
     pub fog: String,
     pub batch: Arc<Verified>,
     pub raw: Bytes,
+}
+
+impl Member {
+    /// Bytes that it takes while it waits.
+    pub fn bytes(&self) -> usize {
+        self.raw.len() + self.batch.decoded_bytes()
+    }
 }
 
 /// What goes into one commit, and what waits for it.
@@ -115,6 +123,11 @@ impl Group {
             Some(deliveries) => *deliveries += 1,
             None => drop(self.deliveries.insert(fog.to_owned(), 1)),
         }
+    }
+
+    /// Makes it be committed soon: a vehicle has little room left for what waits.
+    pub fn hurry(&mut self, now: Timestamp) {
+        self.urgent.get_or_insert(now);
     }
 
     /// When it is to be committed, full or not.

@@ -351,3 +351,29 @@ fn a_fog_node_is_held_off_when_the_archive_is_behind() {
     core.handle(at(1001), Input::Committed { ticket: 0 });
     assert!(core.handle(at(1002), envelope(0, 3, second)).is_empty());
 }
+
+#[test]
+fn what_waits_is_counted_as_it_unpacks_and_one_vehicle_takes_a_quarter() {
+    let mut fleet = Fleet::new(2);
+    let batches = fleet.boot(0, 1, &[40, 40, 40]);
+    let records = batches[0].open().unwrap();
+    let decoded = voltmesh_telemetry::batch::decoded_bytes(&records);
+    let envelopes: Vec<_> = batches.iter().map(|batch| fleet.envelope(0, batch)).collect();
+    assert!(decoded > 2 * envelopes[0].len(), "{decoded} bytes in {}", envelopes[0].len());
+    // A vehicle's quarter holds two batches, unpacked.
+    let quarter = 2 * (decoded + envelopes[0].len()) + decoded / 2;
+    let grouping = Grouping { max_pending_bytes: 4 * quarter, ..Grouping::default() };
+    let mut core = Archivist::new(fleet.trust(), cloud_key(), grouping, &Marks::default());
+    for (n, bytes) in envelopes.iter().enumerate() {
+        let out = core.handle(at(0), envelope(0, n as u64, bytes.clone()));
+        let refused = out.iter().any(|output| matches!(output, Output::Refuse(..)));
+        assert_eq!(refused, n == 2, "{n}: {out:?}");
+    }
+    let other = fleet.boot(1, 1, &[40]);
+    let other = fleet.envelope(0, &other[0]);
+    assert!(core.handle(at(0), envelope(0, 9, other)).is_empty(), "another vehicle has its own");
+    // Once committed there is room again.
+    core.handle(at(1000), Input::Tick);
+    core.handle(at(1001), Input::Committed { ticket: 0 });
+    assert!(core.handle(at(1002), envelope(0, 3, envelopes[2].clone())).is_empty());
+}
