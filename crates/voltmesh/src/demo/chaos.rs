@@ -2,8 +2,8 @@
 //! once, and a calm phase at the end.
 //!
 //! What the system promises to survive is drawn and nothing beyond it. Processes may be away in any number, since they
-//! come back with their disks: the ledger stands still meanwhile. Fog nodes that lost their disk are at most f at a time,
-//! and count until they had [`REJOIN`] of a ledger that no fault disturbs.
+//! come back with their disks: the ledger stands still meanwhile. Fog nodes that lose their disk are at most f in a run:
+//! when one of them votes again depends on how fast the ledger is (two epochs of 50 blocks), so no time is long enough.
 
 use std::time::Duration;
 
@@ -20,12 +20,6 @@ const LEAST: Duration = Duration::from_secs(5);
 
 /// Shortest fault; lengths are log-uniform from here to the whole time in which faults happen.
 const SHORTEST: Duration = Duration::from_millis(100);
-
-/// An emptied fog node votes again after two epochs of 50 blocks, some ten seconds of a ledger that runs; thrice that.
-const REJOIN: Duration = Duration::from_secs(30);
-
-/// A wipe is tried about this often.
-const WIPE_EVERY: Duration = Duration::from_secs(45);
 
 /// Draws the faults of a run of `duration`; the same seed gives the same faults.
 ///
@@ -62,11 +56,6 @@ impl Outage {
     fn faults(&self) -> [Fault; 2] {
         [self.begin, self.end].map(|(kind, at)| Fault { kind, target: self.target.clone(), at })
     }
-
-    /// The part of `from..to` that lies in it.
-    fn overlap(&self, from: Duration, to: Duration) -> (Duration, Duration) {
-        (self.begin.1.clamp(from, to), self.end.1.clamp(from, to))
-    }
 }
 
 /// One target's outages, one after the other, with a third of the time between two of them on average.
@@ -87,39 +76,19 @@ fn outages(target: &Target, first: Duration, end: Duration, random: &mut Random)
     out
 }
 
-/// Wipes of fog nodes that are up, at most f of them at a time.
+/// Wipes of fog nodes that are up: as many as the ledger tolerates to lose, f, or fewer.
 fn wipes(away: &[Outage], fogs: usize, first: Duration, end: Duration, random: &mut Random) -> Vec<Fault> {
     let tolerated = (fogs - 1) / 3;
-    let mut wiped: Vec<(usize, Duration)> = Vec::new();
-    let mut at = first + random.exponential(WIPE_EVERY / 2);
-    while at < end {
-        let fog = 1 + (random.unit() * fogs as f64) as usize % fogs;
-        let up = !away
-            .iter()
-            .any(|outage| outage.target == Target::Fog(fog) && (outage.begin.1..=outage.end.1).contains(&at));
-        let empty = wiped.iter().filter(|(_, since)| undisturbed(away, *since, at) < REJOIN);
-        if up && empty.count() < tolerated {
-            wiped.push((fog, at));
+    let mut wiped = Vec::new();
+    for _ in 0..tolerated {
+        let fog = Target::Fog(1 + (random.unit() * fogs as f64) as usize % fogs);
+        let at = first + millis((end - first).as_secs_f64() * random.unit());
+        let is_away = |outage: &Outage| outage.target == fog && (outage.begin.1..=outage.end.1).contains(&at);
+        if !away.iter().any(is_away) {
+            wiped.push(Fault { kind: Kind::Wipe, target: fog, at });
         }
-        at += random.exponential(WIPE_EVERY) + SHORTEST;
     }
-    wiped.into_iter().map(|(fog, at)| Fault { kind: Kind::Wipe, target: Target::Fog(fog), at }).collect()
-}
-
-/// How much of `from..to` passes while every fog node is up and within reach.
-fn undisturbed(away: &[Outage], from: Duration, to: Duration) -> Duration {
-    let mut disturbed: Vec<(Duration, Duration)> = away
-        .iter()
-        .filter(|outage| matches!(outage.target, Target::Fog(_)))
-        .map(|outage| outage.overlap(from, to))
-        .collect();
-    disturbed.sort();
-    let (mut free, mut reached) = (Duration::ZERO, from);
-    for (begin, end) in disturbed {
-        free += begin.saturating_sub(reached);
-        reached = reached.max(end);
-    }
-    free + to.saturating_sub(reached)
+    wiped
 }
 
 /// SplitMix64: the same numbers from the same seed on every machine and in every release.
@@ -222,30 +191,15 @@ mod tests {
     }
 
     #[test]
-    fn no_more_fog_nodes_are_empty_than_the_ledger_tolerates() {
-        let mut wipes = 0;
-        for seed in 0..300 {
-            let schedule = draw(seed, 4, 2, Duration::from_secs(600)).expect("long enough");
-            let at: Vec<Duration> =
-                schedule.0.iter().filter(|fault| fault.kind == Kind::Wipe).map(|fault| fault.at).collect();
-            wipes += at.len();
-            assert!(at.windows(2).all(|pair| pair[1] - pair[0] >= REJOIN), "seed {seed}: {at:?}");
+    fn no_more_fog_nodes_are_emptied_than_the_ledger_tolerates() {
+        for (fogs, tolerated) in [(4, 1), (6, 1), (7, 2)] {
+            let mut most = 0;
+            for seed in 0..300 {
+                let schedule = draw(seed, fogs, 2, Duration::from_secs(3_600)).expect("long enough");
+                most = most.max(schedule.0.iter().filter(|fault| fault.kind == Kind::Wipe).count());
+            }
+            assert_eq!(most, tolerated, "{fogs} fog nodes");
         }
-        assert!(wipes > 300, "{wipes}");
-    }
-
-    #[test]
-    fn undisturbed_time_is_counted_once() {
-        let s = Duration::from_secs;
-        let away = |from, to| Outage {
-            target: Target::Fog(1),
-            begin: (Kind::Kill, s(from)),
-            end: (Kind::Restart, s(to)),
-        };
-        let outages = [away(5, 8), away(7, 12), away(20, 40)];
-        assert_eq!(undisturbed(&outages, s(0), s(30)), s(5 + 8));
-        assert_eq!(undisturbed(&outages, s(10), s(11)), s(0));
-        assert_eq!(undisturbed(&[], s(3), s(9)), s(6));
     }
 
     #[test]
