@@ -23,6 +23,9 @@ pub struct Board {
     inner: Mutex<Inner>,
 }
 
+/// Longest latency that is told apart: an hour.
+const MAX_LATENCY_US: u64 = 3_600_000_000;
+
 struct Inner {
     ready: bool,
     counters: Counters,
@@ -42,12 +45,10 @@ struct Inner {
 impl Board {
     /// A board of the cloud `id`.
     pub fn new(id: &str) -> Self {
-        // One minute with two digits: 40 KiB each.
+        // 1 µs to an hour, two significant digits: about 40 KiB each. One that grows by itself does not when it saturates.
         let histogram = || {
-            let mut histogram =
-                Histogram::new(2).unwrap_or_else(|_| unreachable!("two digits are a valid precision"));
-            histogram.auto(true);
-            histogram
+            Histogram::new_with_bounds(1, MAX_LATENCY_US, 2)
+                .unwrap_or_else(|_| unreachable!("the bounds and two digits are valid"))
         };
         let inner = Inner {
             ready: false,
@@ -245,4 +246,20 @@ impl Board {
 /// Changes when the text does: to write the learned trust only then.
 pub(crate) fn fingerprint(text: &str) -> Digest {
     Digest::of(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latencies_are_what_was_measured() {
+        let board = Board::new("cloud");
+        (1..=100).for_each(|n| board.answered(Duration::from_millis(10 * n)));
+        let puback = board.status().latencies["puback"];
+        assert!((490_000..=510_000).contains(&puback.p50_us), "{puback:?}");
+        assert!((980_000..=1_000_000).contains(&puback.p99_us), "{puback:?}");
+        board.answered(Duration::from_secs(86_400));
+        assert_eq!(board.status().latencies["puback"].count, 101);
+    }
 }
