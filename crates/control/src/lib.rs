@@ -1,4 +1,4 @@
-//! What roles tell each other: hellos, receipts, envelopes, archive notices, status, and the topics they travel on.
+//! What roles tell each other: hellos, receipts, envelopes, archive notices and statements, status, and the topics they travel on.
 //!
 //! Invariant: a message has one encoding; its size is checked before it is parsed; what is accepted encodes to the same
 //! bytes again.
@@ -38,6 +38,7 @@ mod handovers;
 mod hello;
 mod notice;
 mod receipts;
+mod statement;
 mod status;
 
 pub use envelope::{Envelope, MAX_ENVELOPE_BYTES};
@@ -46,6 +47,7 @@ pub use handovers::{Handovers, MAX_HANDOVERS_BYTES};
 pub use hello::{CLOCK_TOLERANCE_MS, Hello, MAX_HELLO_BYTES, Opening, commitment};
 pub use notice::{ArchiveNotice, ArchivedBatch, MAX_NOTICE_BATCHES, MAX_NOTICE_BYTES};
 pub use receipts::{BatchReceipt, MAX_RECEIPTS, MAX_RECEIPTS_BYTES, Receipts};
+pub use statement::{ArchiveStatement, MAX_STATEMENT_BYTES, Tree};
 pub use status::{Latency, MAX_STATUS_BYTES, Role, Status};
 
 #[cfg(test)]

@@ -3,7 +3,7 @@ use bytes::Bytes;
 use ed25519_dalek::SigningKey;
 use proptest::prelude::*;
 use topics::{FogTopic, Topic, VehicleTopic, may_publish, may_subscribe};
-use voltmesh_telemetry::{BatchId, Boot, RecordNumber, Timestamp, VehicleId};
+use voltmesh_telemetry::{BatchId, Boot, Digest, RecordNumber, Timestamp, VehicleId};
 
 fn key() -> SigningKey {
     SigningKey::from_bytes(&[1; 32])
@@ -55,6 +55,18 @@ fn notice() -> ArchiveNotice {
     }
 }
 
+fn statement() -> ArchiveStatement {
+    ArchiveStatement {
+        cloud: "cloud-1".into(),
+        sequence: 7,
+        time: Timestamp::from_millis(1_767_600_000_000),
+        versions: [41, 40, 2],
+        records: 6_000,
+        batches: Tree { size: 100, root: Digest::new([5; 32]) },
+        quarantine: Tree { size: 3, root: Digest::new([6; 32]) },
+    }
+}
+
 /// Bytes on the wire. Changing them is a format decision with an ADR; `UPDATE_GOLDEN=1` then writes them.
 #[test]
 fn golden_messages() {
@@ -73,6 +85,7 @@ fn golden_messages() {
     check("envelope", &envelope().encode());
     check("handovers", &handovers().encode());
     check("notice", &notice().sign(&key()));
+    check("statement", &statement().sign(&key()));
 }
 
 /// Every message: decodes to what was encoded, and no other bytes decode to the same.
@@ -152,7 +165,29 @@ proptest! {
     }
 
     #[test]
-    fn topics_have_one_text(name in "[A-Za-z0-9._-]{1,64}", kind in 0..9usize) {
+    fn statements(cloud in "[A-Za-z0-9._-]{1,64}", numbers: [u64; 8], roots: [[u8; 32]; 2], bit: usize) {
+        let [sequence, time, a, b, c, records, batches, quarantine] = numbers;
+        let statement = ArchiveStatement {
+            cloud,
+            sequence,
+            time: Timestamp::from_millis(time),
+            versions: [a, b, c],
+            records,
+            batches: Tree { size: batches, root: Digest::new(roots[0]) },
+            quarantine: Tree { size: quarantine, root: Digest::new(roots[1]) },
+        };
+        let bytes = statement.sign(&key());
+        prop_assert!(bytes.len() <= MAX_STATEMENT_BYTES);
+        prop_assert_eq!(ArchiveStatement::peek(&bytes), Ok(statement.clone()));
+        prop_assert_eq!(ArchiveStatement::verify(&bytes, &key().verifying_key()), Ok(statement));
+        let mut flipped = bytes;
+        let bit = bit % (8 * flipped.len());
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        prop_assert!(ArchiveStatement::verify(&flipped, &key().verifying_key()).is_err());
+    }
+
+    #[test]
+    fn topics_have_one_text(name in "[A-Za-z0-9._-]{1,64}", kind in 0..10usize) {
         prop_assume!(name != "fog");
         let vehicle = |kind| Topic::Vehicle(name.parse().expect("a name"), kind);
         let fog = |kind| Topic::Fog(name.clone(), kind);
@@ -166,6 +201,7 @@ proptest! {
             fog(FogTopic::Envelope),
             fog(FogTopic::Trust),
             fog(FogTopic::Notice),
+            fog(FogTopic::Statement),
         ][kind].clone();
         prop_assert_eq!(topic.to_string().parse(), Ok(topic));
     }
@@ -190,6 +226,7 @@ fn limits_come_before_parsing() {
     oversized(Envelope::decode(&long(MAX_ENVELOPE_BYTES)).map(drop));
     oversized(Handovers::decode(&long(MAX_HANDOVERS_BYTES)).map(drop));
     oversized(ArchiveNotice::peek(&long(MAX_NOTICE_BYTES)).map(drop));
+    oversized(ArchiveStatement::peek(&long(MAX_STATEMENT_BYTES)).map(drop));
     oversized(Status::from_json(&long(MAX_STATUS_BYTES)).map(drop));
 }
 
@@ -225,6 +262,34 @@ fn forged_notices_are_refused() {
 }
 
 #[test]
+fn forged_statements_are_refused() {
+    let refused = |bytes: &[u8], why: &str| {
+        let error = ArchiveStatement::verify(bytes, &key().verifying_key()).expect_err(why);
+        assert!(error.to_string().contains(why), "{error}");
+    };
+    refused(&statement().sign(&SigningKey::from_bytes(&[9; 32])), "is signed by key");
+    refused(&notice().sign(&key()), "another kind");
+    refused(&ArchiveStatement { cloud: "no name".into(), ..statement() }.sign(&key()), "no valid name");
+    assert!(ArchiveNotice::verify(&statement().sign(&key()), &key().verifying_key()).is_err());
+}
+
+#[test]
+fn statements_only_grow() {
+    let check = |change: &dyn Fn(&mut ArchiveStatement), expected: bool| {
+        let mut later = statement();
+        change(&mut later);
+        assert_eq!(statement().may_become(&later), expected, "{later:?}");
+    };
+    check(&|_| (), true);
+    check(&|later| (later.sequence, later.batches) = (8, Tree { size: 101, root: Digest::ZERO }), true);
+    check(&|later| later.sequence = 6, false);
+    check(&|later| later.batches.size = 99, false);
+    check(&|later| later.batches.root = Digest::ZERO, false);
+    check(&|later| later.quarantine.size = 2, false);
+    check(&|later| later.cloud = "cloud-2".into(), false);
+}
+
+#[test]
 fn each_topic_has_one_owner() {
     let topic = |text: &str| text.parse::<Topic>().expect("a topic");
     let check = |role: &str, id: &str, text: &str, publish: bool, subscribe: bool| {
@@ -244,6 +309,9 @@ fn each_topic_has_one_owner() {
     check("fog", "fog-1", "v1/fog/fog-1/envelope", true, false);
     check("fog", "fog-1", "v1/fog/fog-1/trust", true, false);
     check("fog", "fog-1", "v1/fog/fog-1/notice", false, true);
+    check("fog", "fog-1", "v1/fog/fog-1/statement", false, true);
+    check("fog", "fog-2", "v1/fog/fog-1/statement", false, false);
+    check("cloud", "fog-1", "v1/fog/fog-1/statement", false, false);
     check("fog", "fog-1", "v1/fog/fog-2/envelope", false, false);
     check("fog", "bus-7", "v1/bus-7/batch", false, false);
     check("cloud", "fog-1", "v1/fog/fog-1/notice", false, false);

@@ -37,6 +37,8 @@ pub enum FogTopic {
     Trust,
     /// Down: [`crate::ArchiveNotice`].
     Notice,
+    /// Down: [`crate::ArchiveStatement`].
+    Statement,
 }
 
 /// Any topic.
@@ -70,13 +72,14 @@ impl VehicleTopic {
 }
 
 impl FogTopic {
-    const ALL: [FogTopic; 3] = [Self::Envelope, Self::Trust, Self::Notice];
+    const ALL: [FogTopic; 4] = [Self::Envelope, Self::Trust, Self::Notice, Self::Statement];
 
     const fn as_str(self) -> &'static str {
         match self {
             Self::Envelope => "envelope",
             Self::Trust => "trust",
             Self::Notice => "notice",
+            Self::Statement => "statement",
         }
     }
 

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use ed25519_dalek::SigningKey;
 use std::time::{Duration, Instant};
 use voltmesh_control::{
-    ArchiveNotice, ArchivedBatch, BatchReceipt, Envelope, Handovers, Hello, Latency, Opening, Receipts, Role,
-    Status, topics::Topic,
+    ArchiveNotice, ArchiveStatement, ArchivedBatch, BatchReceipt, Envelope, Handovers, Hello, Latency,
+    Opening, Receipts, Role, Status, Tree, topics::Topic,
 };
-use voltmesh_telemetry::{BatchId, Boot, RecordNumber, Timestamp};
+use voltmesh_telemetry::{BatchId, Boot, Digest, RecordNumber, Timestamp};
 
 /// No input of some kilobytes may take longer, even unoptimised on a busy machine.
 const SLOWEST: Duration = Duration::from_secs(5);
@@ -72,7 +72,17 @@ fn mutated_messages_are_refused() {
     };
     let mut status = Status::new(Role::Edge, "bus-7");
     status.latencies.insert("anchor".into(), Latency::default());
-    let messages: [Vec<u8>; 7] = [
+    let tree = Tree { size: 9, root: Digest::new([5; 32]) };
+    let statement = ArchiveStatement {
+        cloud: "cloud-1".into(),
+        sequence: 1,
+        time: Timestamp::from_millis(1),
+        versions: [1, 2, 3],
+        records: 60,
+        batches: tree,
+        quarantine: tree,
+    };
+    let messages: [Vec<u8>; 8] = [
         Hello { opening, boot: Boot::new(1), client_version: "0.1.0".into() }.encode(),
         Receipts { items: vec![BatchReceipt { batch, evidence: blob.clone() }; 2] }.encode(),
         Envelope {
@@ -85,6 +95,7 @@ fn mutated_messages_are_refused() {
         .encode(),
         Handovers { items: vec![blob; 2] }.encode(),
         notice.sign(&key),
+        statement.sign(&key),
         status.to_json().into_bytes(),
         b"v1/fog/fog-1/envelope".to_vec(),
     ];
@@ -111,6 +122,9 @@ fn mutated_messages_are_refused() {
         }
         let _ = ArchiveNotice::peek(&bytes);
         let verified = ArchiveNotice::verify(&bytes, &key.verifying_key());
+        assert!(verified.is_err() || messages.contains(&bytes.to_vec()), "FUZZ_SEED={seed}, round {round}");
+        let _ = ArchiveStatement::peek(&bytes);
+        let verified = ArchiveStatement::verify(&bytes, &key.verifying_key());
         assert!(verified.is_err() || messages.contains(&bytes.to_vec()), "FUZZ_SEED={seed}, round {round}");
         let took = start.elapsed();
         assert!(took < SLOWEST, "took {took:?}: FUZZ_SEED={seed}, round {round}");
