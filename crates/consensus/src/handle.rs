@@ -11,19 +11,27 @@ use crate::{
     shared::{Marshal, Shared, bump},
     subscription::{Subscription, execute},
 };
+use commonware_cryptography::Digestible as _;
 use commonware_utils::channel::{mpsc, oneshot};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 use voltmesh_ledger::{
-    AuthoritySet, Block, Certificate, Checkpoint, Decree, Epoch, Error, Handover, Height, Replacement,
-    Roster, State, Transaction,
+    AuthoritySet, Block, Certificate, Checkpoint, Decree, Epoch, Error, Handover, Header, Height, LogProof,
+    Replacement, Roster, State, Transaction,
 };
 
 /// Blocks that [`Handle::roster`] executes again at most: the distance of the states that are kept, doubled once. Some 100
 /// µs each with 20 authorities, so a second.
 const MAX_REPLAY: usize = 8_192;
+
+/// Newest signed roots among which [`Handle::log_proof`] looks for one whose block has a certificate of its own: all but
+/// those around a scattered view do.
+const LOG_PROOF_HEIGHTS: usize = 64;
+
+/// How much older than the newest block the one in a proof of the log's extent may be: a minute.
+const LOG_PROOF_AGE_MS: u64 = 60_000;
 
 /// A connected node and how far it says it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,6 +160,57 @@ impl Handle {
             return None;
         }
         self.shared.certificate(&self.marshal, height.get()).await
+    }
+
+    /// A proof of the log's extent that is hardly older than [`Self::state`]. Authorities sign only the roots of blocks that
+    /// extend the log by themselves, so while it stands still they are asked: whoever calls this bounds the wait, and may
+    /// take [`Self::signed_log`] instead.
+    pub async fn log_proof(&self) -> Option<LogProof> {
+        let newest = self.state();
+        let oldest = newest.time().as_millis().saturating_sub(LOG_PROOF_AGE_MS);
+        let fresh = |proof: &LogProof| {
+            proof.header.log_size == newest.log_size() && proof.header.time.as_millis() >= oldest
+        };
+        if let Some(proof) = self.signed_log().await.filter(fresh) {
+            return Some(proof);
+        }
+        let mut signed = self.shared.signed.subscribe();
+        let header = self.newest_certified().await?;
+        let authorities = self.shared.authorities_of(header.epoch.get())?;
+        self.shared.roots.lock().open(&header, authorities, self.shared.now_ms());
+        while self.shared.roots.lock().enough(header.height.get()).is_none() {
+            signed.changed().await.ok()?;
+            if self.shared.tip.borrow().stopped {
+                return None;
+            }
+        }
+        self.signed_log().await
+    }
+
+    /// The newest proof of the log's extent that needs no more signatures.
+    pub async fn signed_log(&self) -> Option<LogProof> {
+        let heights = self.shared.roots.lock().newest_enough(LOG_PROOF_HEIGHTS);
+        for height in heights {
+            let (height, receipts) = (Height::new(height), self.shared.roots.lock().enough(height));
+            let Some(certificate) = self.certificate(height).await else { continue };
+            let (Some(block), Some(receipts)) = (self.block(height).await, receipts) else { continue };
+            if certificate.block() == block.digest() {
+                return Some(LogProof::new(block.header().clone(), certificate, receipts));
+            }
+        }
+        None
+    }
+
+    /// The header of the newest block with a certificate of its own.
+    async fn newest_certified(&self) -> Option<Header> {
+        let newest = self.height().get();
+        for height in (newest.saturating_sub(LOG_PROOF_HEIGHTS as u64)..=newest).rev() {
+            if let Some(certificate) = self.certificate(Height::new(height)).await {
+                let block = self.block(Height::new(height)).await?;
+                return (certificate.block() == block.digest()).then(|| block.header().clone());
+            }
+        }
+        None
     }
 
     /// Changes of the authorities since genesis, for trust files; in order. One whose certificate this node has yet to

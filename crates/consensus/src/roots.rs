@@ -126,6 +126,12 @@ impl Roots {
         (root.receipts.len() >= root.needed).then(|| root.receipts.values().cloned().collect())
     }
 
+    /// The newest heights with enough signatures, at most `count`.
+    pub fn newest_enough(&self, count: usize) -> Vec<u64> {
+        let enough = self.known.iter().rev().filter(|(_, root)| root.receipts.len() >= root.needed);
+        enough.map(|(height, _)| *height).take(count).collect()
+    }
+
     /// What there is for a peer that asks, no more than are enough.
     pub fn known(&self, height: u64) -> Vec<RootReceipt> {
         self.known
@@ -197,5 +203,7 @@ mod tests {
         assert!(roots.add(receipt(&network, 1, 3), 3));
         assert_eq!(roots.enough(3).map(|receipts| receipts.len()), Some(2));
         assert!(roots.ask(100_000, 1_000).is_empty());
+        roots.open(&header(4), Arc::new(network.genesis().authorities.clone()), 1_000);
+        assert_eq!(roots.newest_enough(2), [3], "4 has none yet");
     }
 }

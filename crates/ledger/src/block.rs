@@ -14,7 +14,7 @@ use commonware_codec::{
 use commonware_consensus::{BoundedBlock, Heightable};
 use commonware_cryptography::{Digestible, Hasher, Sha256};
 use std::sync::Arc;
-use voltmesh_telemetry::{Digest as Hash, Timestamp};
+use voltmesh_telemetry::{BatchId, Digest as Hash, Timestamp};
 
 /// Longest block in bytes. Messages between authorities must carry this and a frame around it.
 pub const MAX_BLOCK_BYTES: usize = 1024 * 1024;
@@ -116,6 +116,14 @@ impl Block {
     /// What happens in it, in order.
     pub fn transactions(&self) -> &[Transaction] {
         &self.transactions
+    }
+
+    /// Batches that it appends to the log, in the log's order.
+    pub fn anchored(&self) -> impl Iterator<Item = &BatchId> {
+        self.transactions.iter().flat_map(|transaction| match transaction {
+            Transaction::Anchor(anchor) => anchor.batches.as_slice(),
+            _ => &[],
+        })
     }
 
     /// Decodes a block of at most [`MAX_BLOCK_BYTES`].

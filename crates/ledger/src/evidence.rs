@@ -3,8 +3,8 @@
 use crate::{
     block::{Header, decode_bounded},
     certificate::{Certificate, MAX_CERTIFICATE_BYTES},
-    error::Error,
     keys::{Digest, Height, MAX_AUTHORITIES, PublicKey},
+    log_proof::{verify_finality, verify_receipts},
     receipt::RootReceipt,
     registry::{Entry, RegistryProof, inclusion_size, read_inclusion, write_inclusion},
     transaction::Commitment,
@@ -14,7 +14,6 @@ use bytes::BufMut;
 use commonware_codec::{
     Buf, Encode, EncodeSize, Error as CodecError, FixedSize as _, RangeCfg, Read, ReadExt, Write,
 };
-use std::collections::BTreeSet;
 use voltmesh_telemetry::{
     BatchId, Timestamp,
     merkle::{Inclusion, leaf_hash},
@@ -172,44 +171,12 @@ impl AnchorEvidence {
         if !self.inclusion.verify(&leaf_hash(batch.as_bytes()), &self.header.log_root) {
             return fails("the path does not lead from the batch to the log's root");
         }
-        if !self.receipts.is_sorted_by(|a, b| a.authority < b.authority) {
-            return fails("an authority's receipt is there twice or out of order");
-        }
-        self.receipts
-            .iter()
-            .try_for_each(|receipt| receipt.verify(chain, &self.header))
-            .map_err(|e| ProofError::from(Stage::Log, e))
+        verify_receipts(chain, &self.header, &self.receipts)
     }
 
     /// The block is final, and enough authorities of its epoch signed the root ([`crate::Genesis::root_quorum`]).
     fn verify_finality(&self, trust: &Trust) -> Result<Vec<PublicKey>, ProofError> {
-        let (chain, header) = (trust.chain(), &self.header);
-        if trust.calendar().epoch_of(header.height) != header.epoch {
-            return Err(ProofError::new(Stage::Finality, "the block's epoch is not that of its height"));
-        }
-        let authorities = trust
-            .authorities_for(header.epoch)
-            .ok_or_else(|| ProofError::from(Stage::Finality, Error::UnknownEpoch(header.epoch)))?;
-        let voters = trust
-            .voters_for(header.epoch)
-            .ok_or_else(|| ProofError::from(Stage::Finality, Error::UnknownEpoch(header.epoch)))?;
-        let signers = self
-            .certificate
-            .verify(&chain, voters, header)
-            .map_err(|e| ProofError::from(Stage::Finality, e))?;
-        let known: BTreeSet<&PublicKey> = authorities.keys().collect();
-        if let Some(stranger) = self.receipts.iter().find(|receipt| !known.contains(&receipt.authority)) {
-            return Err(ProofError::from(Stage::Log, Error::NotAuthority(stranger.authority.clone())));
-        }
-        let want = trust.genesis().root_quorum(authorities);
-        if self.receipts.len() < want {
-            let found = self.receipts.len();
-            return Err(ProofError::new(
-                Stage::Log,
-                format!("{found} authorities signed the root, {want} must"),
-            ));
-        }
-        Ok(signers)
+        verify_finality(trust, &self.header, &self.certificate, &self.receipts)
     }
 
     /// The signer counted at this height.

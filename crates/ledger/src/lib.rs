@@ -41,6 +41,8 @@ mod genesis;
 mod handover;
 mod justification;
 mod keys;
+mod leaves;
+mod log_proof;
 mod mandate;
 mod misbehaviour;
 pub mod proof;
@@ -53,6 +55,7 @@ mod sequence;
 mod signatures;
 mod snapshot;
 mod state;
+mod statement;
 pub mod testing;
 mod transaction;
 mod trust;
@@ -73,6 +76,8 @@ pub use keys::{
     Scheme, Signature, key_id, namespace, private_key, public_key, public_key_from_hex, signing_key,
     verifying_key,
 };
+pub use leaves::{LEAVES_MAGIC, Leaves};
+pub use log_proof::{LogHead, LogProof, MAX_LOG_PROOF_BYTES};
 pub use mandate::Mandate;
 pub use misbehaviour::{Evidence, Offence, SignedVote};
 pub use proof::{Proof, Proven};
@@ -85,9 +90,10 @@ pub use sequence::SEQUENCE_WINDOW;
 pub use signatures::Signatures;
 pub use snapshot::{MAX_SNAPSHOT_BYTES, Snapshot};
 pub use state::{Built, Checked, LogEntry, State};
+pub use statement::{AnchoredStatement, MAX_ANCHORED_STATEMENT_BYTES, MAX_STATEMENT_BYTES};
 pub use transaction::{
     Action, Anchor, Commitment, MAX_ACTIONS, MAX_ANCHORS_PER_AUTHORITY, MAX_BATCHES_PER_ANCHOR,
     MAX_BATCHES_PER_AUTHORITY, MAX_OPERATORS, RegistryTx, Transaction, commitment,
 };
-pub use trust::{MAX_CLOUD_KEYS, MAX_HANDOVERS, MAX_TRUST_BYTES, Trust};
+pub use trust::{MAX_ARCHIVES, MAX_CLOUD_KEYS, MAX_HANDOVERS, MAX_TRUST_BYTES, Trust};
 pub use voltmesh_telemetry::{BatchId, Timestamp};

@@ -7,7 +7,7 @@ use commonware_codec::Encode;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::time::{Duration, Instant};
 use voltmesh_ledger::{
-    AnchorEvidence, Block, Certificate, Handover, Proof, Trust,
+    AnchorEvidence, AnchoredStatement, Block, Certificate, Handover, Leaves, LogProof, Proof, Trust,
     testing::{Chain, Vehicle},
 };
 
@@ -53,7 +53,12 @@ fn mutated_inputs_do_no_harm() {
     let evidence = chain.anchor(&[batch.id()]).evidence(&batch.id(), &ev.commitment()).expect("anchored");
     let proof = chain.prove(2, &ev, &batch, 1);
     chain.advance_to(9);
-    let trust = chain.trust();
+    let block = &chain.blocks[1];
+    let log =
+        LogProof::new(block.block.header().clone(), block.certificate.clone(), block.root_receipts.clone());
+    let statement = AnchoredStatement { statement: batch.wire().slice(..40), evidence: evidence.clone() };
+    let mut trust = chain.trust();
+    trust.set_log(log.clone()).expect("it holds");
     let inputs = [
         proof.encode(),
         evidence.to_bytes().to_vec(),
@@ -61,6 +66,9 @@ fn mutated_inputs_do_no_harm() {
         chain.blocks[0].certificate.encode().to_vec(),
         chain.handovers()[0].to_bytes().to_vec(),
         trust.to_toml().into_bytes(),
+        log.to_bytes().to_vec(),
+        statement.to_bytes().to_vec(),
+        Leaves::of(&block.block, 0).encode(),
     ];
     let genesis = voltmesh_ledger::State::new(chain.network.genesis());
     let seed = number("FUZZ_SEED", 1);
@@ -92,6 +100,20 @@ fn mutated_inputs_do_no_harm() {
         if let Ok(read) = Handover::from_bytes(&bytes) {
             assert_eq!(read.to_bytes(), bytes);
             let _ = trust.clone().extend(&read);
+        }
+        if let Ok(read) = LogProof::from_bytes(&bytes) {
+            assert_eq!(read.to_bytes(), bytes);
+            assert!(
+                read.verify(&trust).is_err() || read.header == log.header,
+                "a false extent of the log is believed"
+            );
+        }
+        if let Ok(read) = AnchoredStatement::from_bytes(&bytes) {
+            assert_eq!(read.to_bytes(), bytes);
+            assert!(read.verify(&trust).is_err(), "a false statement is believed");
+        }
+        if let Ok(read) = Leaves::decode(&bytes) {
+            assert_eq!(read.encode(), bytes);
         }
         if let Ok(text) = std::str::from_utf8(&bytes) {
             let _ = Trust::from_toml(text);

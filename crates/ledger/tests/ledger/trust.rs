@@ -2,8 +2,8 @@
 
 use commonware_cryptography::Signer as _;
 use voltmesh_ledger::{
-    Action, Epoch, EpochEnd, Error, Handover, Stage, Trust,
-    testing::{Chain, Vehicle, key},
+    Action, AnchoredStatement, BatchId, Epoch, EpochEnd, Error, Handover, LogProof, Stage, Trust,
+    testing::{Chain, Network, Vehicle, key},
 };
 
 /// Two authorities change their keys in epoch 0, a third in epoch 2; the chain is in epoch 5 at its end.
@@ -138,4 +138,95 @@ fn wrong_trust_texts_say_what_is_wrong() {
     check(good.replace("handovers = [\"", "handovers = [\"x"), "not hex");
     check(good.replace("handovers = [\"02", "handovers = [\"03"), "malformed hand-over");
     check("a = ".into(), "trust file");
+}
+
+/// Proof of the log's extent at a block.
+fn log_proof(chain: &Chain, height: usize) -> LogProof {
+    let block = &chain.blocks[height - 1];
+    LogProof::new(block.block.header().clone(), block.certificate.clone(), block.root_receipts.clone())
+}
+
+/// A chain of nine batches, one a block, from height 2 on.
+fn anchored() -> Chain {
+    let mut chain = Chain::new(4);
+    chain.enrol(&[Vehicle::new("fog-1").commitment()]);
+    (0..9u8).for_each(|n| drop(chain.anchor(&[BatchId::from([n; 32])]).clone()));
+    chain
+}
+
+#[test]
+fn the_logs_extent_is_proven_and_only_grows() {
+    let chain = anchored();
+    let mut trust = chain.trust();
+    assert_eq!(trust.log(), None);
+    assert!(trust.set_log(log_proof(&chain, 5)).expect("it holds"));
+    assert!(trust.set_log(log_proof(&chain, 9)).expect("it holds"));
+    assert!(!trust.set_log(log_proof(&chain, 9)).expect("known"));
+    assert!(!trust.set_log(log_proof(&chain, 4)).expect("older"));
+    let head = trust.log().expect("set");
+    assert_eq!((head.size, head.height.get()), (8, 9));
+    assert_eq!(head.root, chain.blocks[8].state.header().log_root);
+    // The text form keeps it, and the proof is checked again when it is read.
+    let text = trust.to_toml();
+    let read = Trust::from_toml(&text).expect("written");
+    assert_eq!(format!("{read:?}"), format!("{trust:?}"));
+    // One that was written before there was such a thing still reads.
+    let old = chain.trust().to_toml();
+    assert!(!old.contains("[log]") && Trust::from_toml(&old).expect("old").log().is_none());
+    let refused = |text: &str, why: &str| {
+        let error = Trust::from_toml(text).expect_err(why).to_string();
+        assert!(error.contains(why), "{error}");
+    };
+    refused(&text.replace("\nsize = 8\n", "\nsize = 7\n"), "something else than its proof");
+    let proof = hex::encode(log_proof(&chain, 9).to_bytes());
+    let other = hex::encode(log_proof(&chain, 8).to_bytes());
+    refused(&text.replace(&proof, &other), "something else than its proof");
+    refused(&text.replace(&proof, &proof[2..]), "malformed");
+}
+
+#[test]
+fn proofs_of_the_logs_extent_that_do_not_hold_are_refused() {
+    let chain = anchored();
+    let check = |change: &dyn Fn(&mut LogProof), why: &str| {
+        let mut proof = log_proof(&chain, 5);
+        change(&mut proof);
+        let error = chain.trust().set_log(proof).expect_err(why).to_string();
+        assert!(error.contains(why), "{error}");
+    };
+    check(&|proof| proof.header.log_size += 1, "does not hold");
+    check(&|proof| drop(proof.receipts.pop()), "1 authorities signed the root, 2 must");
+    check(&|proof| proof.receipts.push(proof.receipts[0].clone()), "twice or out of order");
+    check(&|proof| proof.certificate = log_proof(&chain, 6).certificate, "is not final");
+    let other = Chain::of(Network::new(5)).trust();
+    assert!(other.clone().set_log(log_proof(&chain, 5)).is_err(), "another chain");
+    // Every flipped bit is found, in the bytes or by the checks.
+    let bytes = log_proof(&chain, 5).to_bytes();
+    assert!(bytes.len() <= voltmesh_ledger::MAX_LOG_PROOF_BYTES);
+    for bit in (0..8 * bytes.len()).step_by(7) {
+        let mut flipped = bytes.to_vec();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        let taken = LogProof::from_bytes(&flipped).is_ok_and(|proof| chain.trust().set_log(proof).is_ok());
+        assert!(!taken, "bit {bit}");
+    }
+}
+
+#[test]
+fn statements_of_archives_are_kept_with_their_evidence() {
+    let mut chain = anchored();
+    let (fog, statement) = (Vehicle::new("fog-1"), b"what an archive holds".as_slice());
+    let leaf = AnchoredStatement::leaf(statement);
+    let evidence = chain.anchor(&[leaf]).evidence(&leaf, &fog.commitment()).expect("anchored");
+    let anchored = AnchoredStatement { statement: statement.into(), evidence };
+    let bytes = anchored.to_bytes();
+    assert!(bytes.len() <= voltmesh_ledger::MAX_ANCHORED_STATEMENT_BYTES);
+    assert_eq!(AnchoredStatement::from_bytes(&bytes).expect("own bytes"), anchored);
+    let mut trust = chain.trust();
+    trust.set_archives(vec![anchored.clone()]).expect("it holds");
+    let read = Trust::from_toml(&trust.to_toml()).expect("written");
+    assert_eq!(read.archives(), [anchored.clone()]);
+    let mut other = anchored.clone();
+    other.statement = b"what an archive helds".as_slice().into();
+    assert!(trust.set_archives(vec![other]).is_err(), "another statement");
+    assert_eq!(trust.archives(), [anchored.clone()], "nothing was replaced");
+    assert!(trust.set_archives(vec![anchored; voltmesh_ledger::MAX_ARCHIVES + 1]).is_err());
 }
