@@ -23,6 +23,7 @@ mod refusal;
 mod restore;
 mod second;
 mod session;
+mod statements;
 mod uplink;
 
 pub use copies::{MAX_BLOCK, Message};
@@ -32,6 +33,7 @@ pub use job::{Done, Job};
 pub use refusal::{Delay, Refusal};
 pub use restore::Restoring;
 pub use session::Claim;
+pub use statements::{MAX_STATEMENTS_BYTES, newest_statement};
 pub use voltmesh_mqtt::SessionId;
 
 use std::sync::Arc;
@@ -184,6 +186,8 @@ pub enum Input {
     },
     /// The cloud published an archive notice.
     CloudNotice(Bytes),
+    /// The cloud published a statement of its archive.
+    CloudStatement(Bytes),
 }
 
 /// What is to be sent to a vehicle.
@@ -275,6 +279,8 @@ pub enum Output {
     },
     /// Publish the hand-overs to the cloud.
     TrustToCloud(Bytes),
+    /// Keep these bytes in the place of earlier ones, for [`Ingest::restore_statements`] and [`newest_statement`].
+    KeepStatements(Bytes),
     /// Say this in the log.
     Log(String),
 }
@@ -295,6 +301,7 @@ pub struct Ingest {
     chains: chain::Chains,
     ledger: anchors::Anchors,
     uplink: uplink::Uplink,
+    statements: statements::Statements,
     foreign: foreign::Pending,
     copies: second::Copies,
     holdings: holding::Holdings,
@@ -318,6 +325,7 @@ impl Ingest {
             chains: chain::Chains::default(),
             ledger: anchors::Anchors::default(),
             uplink: uplink::Uplink::default(),
+            statements: statements::Statements::default(),
             foreign: foreign::Pending::default(),
             copies: second::Copies::default(),
             holdings: holding::Holdings::default(),
@@ -350,6 +358,7 @@ impl Ingest {
             Input::CloudDown => self.cloud_down(),
             Input::CloudAnswer { batch, reason } => self.cloud_answer(batch, reason),
             Input::CloudNotice(bytes) => self.cloud_notice(&bytes),
+            Input::CloudStatement(bytes) => self.cloud_statement(&bytes),
         }
         std::mem::take(&mut self.outputs)
     }
@@ -360,6 +369,7 @@ impl Ingest {
         self.seal_due();
         self.offer_copies();
         self.copies_due();
+        self.statements_due();
         self.anchors_due();
         self.forward_due();
         self.disk.flush(&mut self.outputs);
@@ -375,6 +385,7 @@ impl Ingest {
             self.holdings.deadline(),
             self.ledger.deadline(&self.settings.anchors),
             self.uplink.deadline(&self.settings.forward),
+            self.statements.deadline(),
         ]
         .into_iter()
         .flatten()

@@ -9,6 +9,7 @@ mod http;
 mod hub;
 mod latency;
 mod policy;
+mod statements;
 mod stations;
 mod uplink;
 mod workers;
@@ -110,6 +111,8 @@ impl Fog {
         ingest.quarantine_at(quarantine.end());
         let (quarantine, _) = quarantine.start(context.child("quarantine_writer"));
 
+        let statements = statements::start(&mut ingest, &config.data)?;
+
         let (node, copies) = start_ledger(&context, &config, &genesis, &settings).await?;
         let ledger = node.handle();
         // Held before anything is read, so that nothing is pruned that is still needed.
@@ -164,6 +167,7 @@ impl Fog {
             followers: Arc::new(Semaphore::new(http::Shared::FOLLOWERS)),
             checkpoint: Arc::new(Semaphore::new(1)),
             replay: tokio::sync::Mutex::default(),
+            statements: statements.subscribe(),
             stations,
         };
         let http = http::serve(config.listen.http, shared).await?;
@@ -194,6 +198,7 @@ impl Fog {
             hold,
             copies,
             orders,
+            statements,
             board,
             finality,
         });

@@ -6,10 +6,10 @@ mod place;
 
 use std::time::Duration;
 
-use place::{Ask, Place, ask};
-use voltmesh_control::{ArchiveNotice, Hello, Opening, Receipts, Status, commitment};
+use place::{Ask, Place, ask, ask_bytes};
+use voltmesh_control::{ArchiveNotice, ArchiveStatement, Hello, Opening, Receipts, Status, commitment};
 use voltmesh_identity::{Reason as Revocation, Role, Target};
-use voltmesh_ledger::{AnchorEvidence, Trust, testing::Vehicle};
+use voltmesh_ledger::{AnchorEvidence, AnchoredStatement, Leaves, Trust, testing::Vehicle};
 use voltmesh_mqtt::{Client, ClientEvent, ClientEvents, Outgoing, Reason};
 use voltmesh_telemetry::{Boot, Millivolts, Sample, SealedBatch, Timestamp, vss};
 
@@ -78,6 +78,37 @@ fn sample() -> String {
     })
 }
 
+/// The log's size and its leaves, and a statement of the archive, are proven to whoever asks; a restart loses neither.
+async fn what_is_gone_would_show(place: &mut Place) {
+    place.until_status(0, PATIENCE, |status| status.counter("statements_anchored") > 0).await;
+    let trust = Trust::from_toml(&ask(place.http(0), Ask::Get("/chain/trust")).await.1).unwrap();
+    let head = trust.log().expect("the node proves it");
+    assert!(head.size >= 3, "{head:?}");
+    let (code, leaves) = ask_bytes(place.http(0), Ask::Get("/chain/leaves?from=0")).await;
+    assert_eq!(code, 200);
+    let mut leaves = Leaves::decode(&leaves).unwrap();
+    leaves.hashes.truncate(head.size as usize);
+    assert_eq!(leaves.root(), Some(head.root));
+    for (path, code) in [("/chain/leaves", 400), ("/chain/leaves?from=4000000000", 400)] {
+        assert_eq!(ask(place.http(0), Ask::Get(path)).await.0, code, "{path}");
+    }
+
+    let statement = async |place: &Place| {
+        let (code, bytes) = ask_bytes(place.http(0), Ask::Get("/archive/statement")).await;
+        assert_eq!(code, 200);
+        AnchoredStatement::from_bytes(&bytes).unwrap()
+    };
+    let before = statement(place).await;
+    before.verify(&trust).unwrap();
+    ArchiveStatement::verify(&before.statement, &place.cloud_key()).unwrap();
+    place.stop(0).await;
+    place.start(0);
+    place.until_ready(PATIENCE).await;
+    let after = statement(place).await;
+    let sequence = |one: &AnchoredStatement| ArchiveStatement::peek(&one.statement).unwrap().sequence;
+    assert!(sequence(&after) >= sequence(&before));
+}
+
 #[test]
 fn from_vehicle_to_cloud_over_real_sockets() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -137,6 +168,8 @@ async fn main() {
             |status: &Status| status.counter("held_batches") == 0 && status.counter("quarantined") < 2;
         place.until_status(fog, PATIENCE, settled).await;
     }
+
+    what_is_gone_would_show(&mut place).await;
 
     // A revoked certificate ends its session without a restart.
     let identity = voltmesh_identity::Identity::new(Role::Client, "paho").unwrap();

@@ -500,6 +500,8 @@ impl Fog {
                 let topic = ControlTopic::Fog(self.setup.settings.fog.to_string(), FogTopic::Trust);
                 self.to_cloud(Outgoing::new(topic.to_string(), payload, self.next));
             }
+            // Its cloud makes no statements yet.
+            Output::KeepStatements(_) => {}
             Output::Log(text) => {
                 tracing::debug!(place = %self.setup.place, text, "fog");
                 self.setup.checker.note("log", text.as_bytes());

@@ -142,6 +142,16 @@ impl Ingest {
         }
     }
 
+    /// Something goes into the next anchor, once the ledger has caught up.
+    pub(super) fn anchor_soon(&mut self, leaf: BatchId) {
+        self.ledger.queue.push_back(leaf);
+    }
+
+    /// Whether a batch may be in the log soon: an anchor of this node that names it is not final.
+    pub(super) fn is_submitted(&self, batch: &BatchId) -> bool {
+        self.ledger.under_way.values().any(|under| under.batches.contains(batch))
+    }
+
     /// Submits what is due.
     pub(super) fn anchors_due(&mut self) {
         if !self.ledger.caught_up {
@@ -164,9 +174,17 @@ impl Ingest {
         let mut once = BTreeSet::new(); // an anchor that names a batch twice is invalid
         while batches.len() < self.settings.anchors.batches {
             let Some(batch) = self.ledger.queue.pop_front() else { break };
-            let Some(held) = self.held.get(&batch).filter(|held| held.evidence.is_none()) else { continue };
+            if self.is_needless(&batch) {
+                self.archived(batch);
+                continue;
+            }
+            let count = match self.held.get(&batch).filter(|held| held.evidence.is_none()) {
+                Some(held) => held.count,
+                None if self.statements.is_open(&batch) => 0,
+                None => continue,
+            };
             if once.insert(batch) {
-                records += u64::from(held.count);
+                records += u64::from(count);
                 batches.push(batch);
             }
         }
@@ -226,6 +244,7 @@ impl Ingest {
                 self.requeue(anchor.sequence, &anchor.batches);
             }
         }
+        self.statements_final(finalized);
         let mut proofs: BTreeMap<Digest, Option<RegistryProof>> = BTreeMap::new();
         let mut receipts: BTreeMap<VehicleId, Vec<(BatchId, Bytes)>> = BTreeMap::new();
         let mut uncounted = 0u64;

@@ -33,6 +33,10 @@ pub struct Counters {
     pub notices_forged: u64,
     /// Archive notices about batches that this node does not hold.
     pub notices_stale: u64,
+    /// Statements of the archive that are in the log and kept with their evidence.
+    pub statements_anchored: u64,
+    /// Statements that the configured cloud key did not sign, or that say that the archive went back.
+    pub statements_refused: u64,
     /// Blocks of foreign records held for other fog nodes.
     pub copies_held: u64,
     /// Copies whose batches this node anchors because the first node, which attests them, went silent.
@@ -78,6 +82,8 @@ impl Counters {
             ("anchors_resubmitted", self.anchors_resubmitted),
             ("notices_forged", self.notices_forged),
             ("notices_stale", self.notices_stale),
+            ("statements_anchored", self.statements_anchored),
+            ("statements_refused", self.statements_refused),
             ("copies_held", self.copies_held),
             ("copies_taken_over", self.copies_taken_over),
             ("copies_unattested", self.copies_unattested),

@@ -335,6 +335,7 @@ impl Ingest {
     /// A batch is archived: nothing of it is needed any more. False if it is not held.
     pub(super) fn archived(&mut self, batch: BatchId) -> bool {
         let Some(held) = self.held.remove(&batch) else { return false };
+        self.uplink.forget(&batch);
         self.counters.archived_batches += 1;
         self.disk.release(held.entry);
         if let Some(evidence) = held.evidence {

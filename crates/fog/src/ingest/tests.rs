@@ -3,6 +3,7 @@
 mod foreign;
 mod laws;
 mod rejections;
+mod statements;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,6 +40,7 @@ pub struct World {
     pub archived: BTreeSet<BatchId>,
     /// Digests of the archived records.
     pub archived_records: BTreeSet<Digest>,
+    pub statements: Bytes,
     tokens: u64,
     sessions: u64,
 }
@@ -109,6 +111,7 @@ impl World {
             copies: Vec::new(),
             archived: BTreeSet::new(),
             archived_records: BTreeSet::new(),
+            statements: Bytes::new(),
             tokens: 0,
             sessions: 0,
         };
@@ -158,6 +161,7 @@ impl World {
                     let entry = self.disk[position.0 as usize].clone();
                     self.give(Input::Loaded(position, entry));
                 }
+                Output::KeepStatements(bytes) => self.statements = bytes,
                 Output::TrustToCloud(_) | Output::Log(_) => {}
             }
         }
@@ -310,6 +314,7 @@ impl World {
             core.restore(Timestamp::from_millis(self.now), &mut restoring, Position(at as u64), entry);
         }
         core.restored(restoring);
+        assert!(core.restore_statements(&self.statements));
         let replay = core.replay_above();
         self.core = core;
         for index in replay.map_or(self.chain.blocks.len(), |height| height as usize)..self.chain.blocks.len()

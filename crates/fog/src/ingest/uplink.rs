@@ -1,4 +1,8 @@
 //! To the cloud and back: envelopes leave in order, within a window, and are kept until the cloud's signed notice.
+//!
+//! **Invariant.** What this node puts into the log the cloud hears of from this node, once: a notice that another node's copy
+//! has brought releases a batch only when the cloud has answered this node's own envelope, too. So the archive can account
+//! for each index of the log. A batch that no anchor of this node names yet is released at once, and never anchored.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -10,7 +14,7 @@ use super::{
     ForwardSettings, Ingest, Output, Topic,
     anchors::after,
     entry::{BatchEntry, EvidenceEntry},
-    refusal::Refusal,
+    refusal::{Delay, Refusal},
 };
 
 /// An envelope that the cloud does not answer for so long is sent again on the same session: the cloud commits within
@@ -30,6 +34,10 @@ pub struct Uplink {
     under_way_bytes: u64,
     /// Acknowledged by the cloud, without a notice yet; oldest first.
     acknowledged: VecDeque<(Timestamp, BatchId)>,
+    /// Held batches whose envelope the cloud has taken.
+    answered: BTreeSet<BatchId>,
+    /// Held batches that are archived by their notice, but whose own envelope is still to be answered.
+    noticed: BTreeSet<BatchId>,
     notices: Notices,
 }
 
@@ -75,6 +83,12 @@ impl Uplink {
         let mut kept = self.notices.kept.iter().rev();
         let found = kept.find(|kept| kept.vehicle == *vehicle && kept.batches.contains(batch))?;
         Some(found.payload.clone())
+    }
+
+    /// A batch is not held any more.
+    pub fn forget(&mut self, batch: &BatchId) {
+        self.answered.remove(batch);
+        self.noticed.remove(batch);
     }
 
     fn keep(&mut self, kept: Kept, bound: usize) {
@@ -127,6 +141,7 @@ impl Ingest {
             self.counters.forwarded_again += 1;
             self.enqueue_forward(batch);
         }
+        self.release_unanchored();
         let held = &self.held;
         while self.uplink.acknowledged.pop_front_if(|(_, batch)| !held.contains_key(batch)).is_some() {}
         while self.uplink.acknowledged.front().is_some_and(|(at, _)| after(*at, notice_ms) <= now) {
@@ -168,7 +183,10 @@ impl Ingest {
         }
         if reason < 0x80 {
             self.counters.forwarded += 1;
-            if self.held.contains_key(&batch) {
+            if self.uplink.noticed.contains(&batch) {
+                self.archived(batch);
+            } else if self.held.contains_key(&batch) {
+                self.uplink.answered.insert(batch);
                 self.uplink.acknowledged.push_back((self.now, batch));
             }
             return;
@@ -201,11 +219,13 @@ impl Ingest {
                 (&held.vehicle, held.boot, held.first, held.count)
                     == (&notice.vehicle, batch.boot, batch.first, batch.count)
             });
-            if held {
+            if !held {
+                self.counters.notices_stale += 1;
+            } else if self.owes_envelope(&batch.id) {
+                self.uplink.noticed.insert(batch.id);
+            } else {
                 self.not_under_way(&batch.id);
                 self.archived(batch.id);
-            } else {
-                self.counters.notices_stale += 1;
             }
         }
         if foreign {
@@ -223,6 +243,32 @@ impl Ingest {
             delivered: session.is_some(),
         };
         self.uplink.keep(kept, self.settings.limits.notice_bytes);
+    }
+}
+
+impl Ingest {
+    /// An archived batch that is to be anchored again is not: it is released instead.
+    pub(super) fn is_needless(&self, batch: &BatchId) -> bool {
+        self.uplink.noticed.contains(batch) && self.held.get(batch).is_none_or(|held| held.evidence.is_none())
+    }
+
+    /// A node that is no authority any more puts nothing into the log: archived batches whose anchors were not final by
+    /// then are released.
+    fn release_unanchored(&mut self) {
+        if self.uplink.noticed.is_empty() || !matches!(self.ledger.serves(), Err(Delay::NotAuthority { .. }))
+        {
+            return;
+        }
+        let noticed: Vec<_> = self.uplink.noticed.iter().copied().collect();
+        for batch in noticed.into_iter().filter(|batch| self.is_needless(batch)).collect::<Vec<_>>() {
+            self.archived(batch);
+        }
+    }
+
+    /// Whether the log has or may get a leaf of this held batch that the cloud has not heard of from this node.
+    fn owes_envelope(&self, batch: &BatchId) -> bool {
+        let anchored = self.held.get(batch).is_some_and(|held| held.evidence.is_some());
+        !self.uplink.answered.contains(batch) && (anchored || self.is_submitted(batch))
     }
 }
 

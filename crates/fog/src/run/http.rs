@@ -7,12 +7,14 @@ mod chain;
 mod checkpoint;
 mod decree;
 mod follow;
+mod leaves;
 mod stations;
 
 use std::{
     fmt::Write as _,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use axum::{
@@ -26,17 +28,20 @@ use axum::{
 use commonware_codec::DecodeExt as _;
 use commonware_runtime::{Metrics as _, tokio::Context};
 use serde_json::json;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use voltmesh_consensus::{Handle, SubmitError};
 use voltmesh_control::{Opening, Status, commitment};
 use voltmesh_ledger::{Genesis, RegistryTx, Transaction, Trust};
 use voltmesh_telemetry::VehicleId;
 
 use super::stations::Service;
-use crate::{Error, answers::Names};
+use crate::{Error, answers::Names, ingest::newest_statement};
 
 /// Largest registry transaction: 256 actions of 65 bytes and 16 signatures, with room.
 const MAX_TX_BYTES: usize = 64 * 1024;
+
+/// Longest wait for signatures of the log's root: they are asked for twice in it.
+const SIGNATURES: Duration = Duration::from_secs(3);
 
 /// Counters that may fall.
 const GAUGES: [&str; 22] = [
@@ -84,8 +89,10 @@ pub struct Shared {
     pub followers: Arc<Semaphore>,
     /// Held while a checkpoint is sent: one at a time, each up to 120 MiB of memory.
     pub checkpoint: Arc<Semaphore>,
-    /// Whoever asks something that executes blocks again holds this meanwhile.
+    /// Whoever asks something that executes or reads many blocks again holds this meanwhile.
     pub replay: tokio::sync::Mutex<()>,
+    /// The archive's statements that are kept.
+    pub statements: watch::Receiver<Bytes>,
     /// Forecasts of charging stations, if the node is to make any.
     pub stations: Option<Arc<Service>>,
 }
@@ -114,9 +121,11 @@ pub async fn serve(address: SocketAddr, shared: Shared) -> Result<SocketAddr, Er
         .route("/chain/evidence/{height}", get(chain::evidence_at))
         .route("/chain/decree", get(decree::show).post(decree::submit))
         .route("/chain/follow", get(follow::follow))
+        .route("/chain/leaves", get(leaves::leaves))
         .route("/chain/checkpoint", get(checkpoint::checkpoint))
         .route("/chain/trust", get(chain_trust))
         .route("/chain/opening", get(chain_opening))
+        .route("/archive/statement", get(archive_statement))
         .layer(DefaultBodyLimit::max(MAX_TX_BYTES))
         .with_state(Arc::new(shared))
         .merge(charging);
@@ -202,7 +211,8 @@ async fn submit(State(shared): Asked, body: Bytes) -> Response {
     }
 }
 
-/// A trust file: the genesis and every hand-over since. Nothing needs to be believed to use it.
+/// A trust file: the genesis, every hand-over since, and the newest proof of the log's size. Nothing needs to be believed to
+/// use it.
 async fn chain_trust(State(shared): Asked) -> Response {
     let mut trust = Trust::from_genesis(shared.genesis.clone());
     for handover in shared.ledger.handovers().await {
@@ -212,6 +222,16 @@ async fn chain_trust(State(shared): Asked) -> Response {
                 format!("a hand-over does not follow: {error}"),
             );
         }
+    }
+    // Its epoch may have begun with a hand-over that is not complete here yet: then the next question is answered.
+    let proof = match tokio::time::timeout(SIGNATURES, shared.ledger.log_proof()).await {
+        Ok(proof) => proof,
+        Err(_) => shared.ledger.signed_log().await,
+    };
+    if let Some(proof) = proof
+        && let Err(error) = trust.set_log(proof)
+    {
+        tracing::debug!(%error, "the newest proof of the log's size is left out");
     }
     ([(CONTENT_TYPE, "application/toml")], trust.to_toml()).into_response()
 }
@@ -226,4 +246,16 @@ async fn chain_opening(State(shared): Asked) -> Response {
         "commitment": commitment(&shared.fog, &shared.opening).to_string(),
     }))
     .into_response()
+}
+
+/// The newest statement of the cloud's archive that the log holds, with its evidence, encoded. Whoever takes it checks it.
+async fn archive_statement(State(shared): Asked) -> Response {
+    let kept = shared.statements.borrow().clone();
+    match newest_statement(&kept) {
+        Some(bytes) => ([(CONTENT_TYPE, "application/octet-stream")], bytes).into_response(),
+        None => refuse(
+            StatusCode::NOT_FOUND,
+            "no statement of an archive is in the log yet: the cloud makes one a minute after it has archived something",
+        ),
+    }
 }

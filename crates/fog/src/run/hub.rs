@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use commonware_p2p::{Recipients, Sender as _};
 use commonware_runtime::{Clock as _, tokio::Context};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use voltmesh_consensus::{Handle, Hold, network::SocketSender};
 use voltmesh_control::{
     Latency, Status,
@@ -74,6 +74,8 @@ pub struct Parts {
     pub hold: Hold,
     pub copies: SocketSender<Context>,
     pub orders: mpsc::UnboundedSender<Order>,
+    /// The archive's statements that are kept, as bytes.
+    pub statements: watch::Sender<Bytes>,
     pub board: Arc<Mutex<Status>>,
     pub finality: Finality,
 }
@@ -280,6 +282,7 @@ impl Hub {
                 Output::TrustToCloud(handovers) => {
                     let _ = self.parts.orders.send(Order::Trust(handovers));
                 }
+                Output::KeepStatements(bytes) => drop(self.parts.statements.send_replace(bytes)),
                 Output::Log(text) => tracing::warn!("{text}"),
             }
         }

@@ -83,7 +83,7 @@ impl Uplink {
     fn settings(&self) -> ClientSettings {
         let options = ClientOptions {
             client_id: self.fog.to_string(),
-            subscriptions: vec![self.topic(FogTopic::Notice)],
+            subscriptions: vec![self.topic(FogTopic::Notice), self.topic(FogTopic::Statement)],
             ..ClientOptions::default()
         };
         ClientSettings { options, ..ClientSettings::default() }
@@ -92,6 +92,7 @@ impl Uplink {
     async fn connected(&mut self, client: &Client, mut events: ClientEvents) -> Ended {
         let (envelopes, trust): (Arc<str>, Arc<str>) =
             (self.topic(FogTopic::Envelope).into(), self.topic(FogTopic::Trust).into());
+        let statements = self.topic(FogTopic::Statement);
         let mut under_way: BTreeMap<u64, BatchId> = BTreeMap::new();
         let mut tag = 0;
         loop {
@@ -124,9 +125,14 @@ impl Uplink {
                     }
                     Some(ClientEvent::Messages(items)) => {
                         for item in items {
-                            // A notice that is lost now comes again with the batch's next envelope.
+                            // A notice that is lost now comes again with the batch's next envelope, a statement with the
+                            // next one or the next connection.
                             client.accept(item.token);
-                            if self.inputs.send(Input::CloudNotice(item.payload)).await.is_err() {
+                            let input = match *item.topic == *statements {
+                                true => Input::CloudStatement(item.payload),
+                                false => Input::CloudNotice(item.payload),
+                            };
+                            if self.inputs.send(input).await.is_err() {
                                 return Ended::Stopped;
                             }
                         }

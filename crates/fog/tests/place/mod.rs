@@ -17,7 +17,7 @@ use tokio::{
     net::TcpStream,
     sync::oneshot,
 };
-use voltmesh_control::{ArchiveNotice, ArchivedBatch, Envelope, Opening, Status};
+use voltmesh_control::{ArchiveNotice, ArchiveStatement, ArchivedBatch, Envelope, Opening, Status, Tree};
 use voltmesh_fog::{Config, Fog, own_opening};
 use voltmesh_identity::{Credentials, Expected, Identity, Pki, RevocationWatch, Role};
 use voltmesh_ledger::{Action, Commitment, Genesis, RegistryTx, Transaction, private_key, testing::key};
@@ -25,7 +25,7 @@ use voltmesh_mqtt::{
     Client, ClientEvents, ClientOptions, ClientSettings, Outgoing, Policy, Reason, Server, ServerEvent,
     ServerSettings,
 };
-use voltmesh_telemetry::{SealedBatch, Timestamp, VehicleId};
+use voltmesh_telemetry::{Digest, SealedBatch, Timestamp, VehicleId};
 
 /// Number of the first operator's key.
 const OPERATORS: u64 = 1 << 32;
@@ -247,10 +247,31 @@ async fn run_cloud(
                 batches: vec![ArchivedBatch::of(batch.header(), batch.id())],
                 archived: Timestamp::from_millis(1),
             };
-            archive.lock().unwrap().push(batch);
+            let held = {
+                let mut archive = archive.lock().unwrap();
+                archive.push(batch);
+                archive.len() as u64
+            };
             let topic = format!("v1/fog/{}/notice", envelope.fog);
             session.publish(Outgoing::new(topic, notice.sign(&key).into(), 1)).expect("room for a notice");
+            let topic = format!("v1/fog/{}/statement", envelope.fog);
+            let statement = statement(held).sign(&key).into();
+            session.publish(Outgoing::new(topic, statement, 2)).expect("room for a statement");
         }
+    }
+}
+
+/// The archive's statement when it holds so many batches.
+fn statement(held: u64) -> ArchiveStatement {
+    let tree = |size| Tree { size, root: Digest::new([size as u8; 32]) };
+    ArchiveStatement {
+        cloud: "cloud".into(),
+        sequence: held,
+        time: Timestamp::from_millis(held),
+        versions: [held; 3],
+        records: held,
+        batches: tree(held),
+        quarantine: tree(0),
     }
 }
 
@@ -262,6 +283,12 @@ pub enum Ask {
 
 /// One HTTP request; status and body.
 pub async fn ask(address: SocketAddr, ask: Ask) -> (u16, String) {
+    let (status, body) = ask_bytes(address, ask).await;
+    (status, String::from_utf8(body).unwrap())
+}
+
+/// [`ask`] for an answer that is no text.
+pub async fn ask_bytes(address: SocketAddr, ask: Ask) -> (u16, Vec<u8>) {
     let (method, path, body) = match ask {
         Ask::Get(path) => ("GET", path, Vec::new()),
         Ask::Post(path, body) => ("POST", path, body),
@@ -274,7 +301,7 @@ pub async fn ask(address: SocketAddr, ask: Ask) -> (u16, String) {
     stream.write_all(&[head.as_bytes(), &body].concat()).await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
-    let answer = String::from_utf8(answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    let head = std::str::from_utf8(&answer[..end]).unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), answer[end + 4..].to_vec())
 }

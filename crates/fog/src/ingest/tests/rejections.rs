@@ -284,6 +284,9 @@ fn forged_and_stale_notices_release_nothing() {
     assert_eq!(world.held(), held);
     world.give(Input::CloudNotice(notice(&all[0], &cloud_key())));
     world.tick();
+    assert_eq!(world.held(), held, "its own envelope is still to be answered");
+    world.give(Input::CloudAnswer { batch: all[0].id(), reason: 0 });
+    world.tick();
     assert_eq!(world.held(), 0);
 }
 

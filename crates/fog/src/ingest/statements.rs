@@ -1,0 +1,208 @@
+//! Statements of the cloud's archive: checked, put into the log, kept with their evidence for whoever asks.
+//!
+//! All fog nodes of a cloud are sent each statement. Each waits a time of its own before it anchors one, and takes over the
+//! evidence if another has anchored it meanwhile: mostly the log grows by one leaf a statement, not by one a node.
+//!
+//! Provided: a statement is taken only if the configured cloud key signed it and it can follow the newest one that is kept;
+//! of two that cannot follow each other the first stands, here and in the log. Not provided: a statement that was not final
+//! when the process ended (the cloud sends its newest again when this node connects).
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use voltmesh_consensus::Finalized;
+use voltmesh_control::ArchiveStatement;
+use voltmesh_ledger::{AnchorEvidence, AnchoredStatement, LogEntry, MAX_ANCHORED_STATEMENT_BYTES};
+use voltmesh_telemetry::{BatchId, Digest, Timestamp};
+
+use super::{Ingest, Output, anchors::after};
+
+/// Statements that are kept with their evidence, newest last; some 2 KiB each with four authorities.
+const KEPT: usize = 4;
+
+/// Statements on their way into the log: the cloud makes one a minute at most, and blocks take seconds.
+const OPEN: usize = 16;
+
+/// Longest time before this node anchors a statement that nobody else has: a few blocks.
+const STAGGER_MS: u64 = 4_000;
+
+/// Most bytes of [`Statements::encode`].
+pub const MAX_STATEMENTS_BYTES: usize = KEPT * (4 + MAX_ANCHORED_STATEMENT_BYTES);
+
+/// A statement that is not in the log yet.
+#[derive(Debug)]
+struct Open {
+    statement: ArchiveStatement,
+    bytes: Bytes,
+    /// When this node anchors it; `None` once it has begun to.
+    due: Option<Timestamp>,
+}
+
+/// What this node knows of the archive's statements.
+#[derive(Debug, Default)]
+pub struct Statements {
+    open: BTreeMap<BatchId, Open>,
+    kept: VecDeque<(ArchiveStatement, AnchoredStatement)>,
+}
+
+impl Statements {
+    /// Whether this leaf is a statement's that waits for the log.
+    pub fn is_open(&self, leaf: &BatchId) -> bool {
+        self.open.contains_key(leaf)
+    }
+
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.open.values().filter_map(|open| open.due).min()
+    }
+
+    /// The newest statement that was taken, in the log or not.
+    fn newest(&self) -> Option<&ArchiveStatement> {
+        let open = self.open.values().map(|open| &open.statement);
+        open.chain(self.kept.iter().map(|(statement, _)| statement)).max_by_key(|one| one.sequence)
+    }
+
+    fn knows(&self, leaf: &BatchId) -> bool {
+        self.is_open(leaf)
+            || self.kept.iter().any(|(_, kept)| AnchoredStatement::leaf(&kept.statement) == *leaf)
+    }
+
+    fn keep(&mut self, statement: ArchiveStatement, anchored: AnchoredStatement) {
+        let at = self.kept.partition_point(|(kept, _)| kept.sequence < statement.sequence);
+        self.kept.insert(at, (statement, anchored));
+        while self.kept.len() > KEPT {
+            self.kept.pop_front();
+        }
+    }
+
+    /// The kept ones, oldest first: each one's length as u32 little-endian, then its bytes.
+    fn encode(&self) -> Bytes {
+        let mut out = Vec::new();
+        for (_, anchored) in &self.kept {
+            let bytes = anchored.to_bytes();
+            out.extend_from_slice(&(bytes.len() as u32).to_le_bytes()); // at most 30 KiB
+            out.extend_from_slice(&bytes);
+        }
+        out.into()
+    }
+
+    /// Reads [`Self::encode`]'s bytes; `None` if they are not.
+    fn decode(mut bytes: &[u8]) -> Option<VecDeque<(ArchiveStatement, AnchoredStatement)>> {
+        let mut kept = VecDeque::new();
+        while !bytes.is_empty() {
+            let (length, rest) = bytes.split_first_chunk::<4>()?;
+            let (one, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+            let anchored = AnchoredStatement::from_bytes(one).ok()?;
+            kept.push_back((ArchiveStatement::peek(&anchored.statement).ok()?, anchored));
+            bytes = rest;
+        }
+        (kept.len() <= KEPT).then_some(kept)
+    }
+}
+
+/// The newest statement in the bytes of [`Output::KeepStatements`]; for those who ask over HTTP.
+pub fn newest_statement(kept: &[u8]) -> Option<Bytes> {
+    Statements::decode(kept)?.back().map(|(_, anchored)| anchored.to_bytes())
+}
+
+impl Ingest {
+    /// Takes what [`Output::KeepStatements`] asked to keep. False if it cannot be read: then nothing is known.
+    pub fn restore_statements(&mut self, bytes: &[u8]) -> bool {
+        match Statements::decode(bytes) {
+            Some(kept) => self.statements.kept = kept,
+            None => return false,
+        }
+        true
+    }
+
+    pub(super) fn cloud_statement(&mut self, bytes: &Bytes) {
+        let Some(key) = &self.settings.cloud_key else { return };
+        let statement = match ArchiveStatement::verify(bytes, key) {
+            Ok(statement) => statement,
+            Err(error) => {
+                self.counters.statements_refused += 1;
+                self.log(format!("an archive statement is not taken: {error}; check cloud.notice_key"));
+                return;
+            }
+        };
+        let leaf = AnchoredStatement::leaf(bytes);
+        if self.statements.knows(&leaf) {
+            return;
+        }
+        if let Some(known) = self.statements.newest()
+            && (statement.sequence == known.sequence || !known.may_become(&statement))
+        {
+            self.counters.statements_refused += 1;
+            let text = format!(
+                "THE ARCHIVE WENT BACK: {} says in statement {} that it holds {} batches, after {} in statement {}; compare \
+                 with `voltmesh chain statement`. The later statement is not taken",
+                statement.cloud,
+                statement.sequence,
+                statement.batches.size,
+                known.batches.size,
+                known.sequence
+            );
+            return self.log(text);
+        }
+        if self.statements.open.len() >= OPEN {
+            // The log stands still; a newer statement says all that the oldest does.
+            let oldest = self.statements.open.iter().min_by_key(|(_, open)| open.statement.sequence);
+            if let Some(oldest) = oldest.map(|(leaf, _)| *leaf) {
+                self.statements.open.remove(&oldest);
+            }
+        }
+        let due = Some(after(self.now, self.stagger(&leaf)));
+        self.statements.open.insert(leaf, Open { statement, bytes: bytes.clone(), due });
+    }
+
+    /// This node's own time before it anchors a statement.
+    fn stagger(&self, leaf: &BatchId) -> u64 {
+        let own = Digest::of(&[self.authority.as_ref(), leaf.as_bytes().as_slice()].concat());
+        let [a, b, ..] = own.to_bytes();
+        u64::from(u16::from_le_bytes([a, b])) * STAGGER_MS / u64::from(u16::MAX)
+    }
+
+    /// Statements that nobody has anchored in time wait for this node's next anchor.
+    pub(super) fn statements_due(&mut self) {
+        let now = self.now;
+        let mut due = Vec::new();
+        for (leaf, open) in &mut self.statements.open {
+            if open.due.take_if(|due| *due <= now).is_some() {
+                due.push(*leaf);
+            }
+        }
+        due.into_iter().for_each(|leaf| self.anchor_soon(leaf));
+    }
+
+    /// Statements among what a final block put into the log are kept with their evidence.
+    pub(super) fn statements_final(&mut self, finalized: &Finalized) {
+        let found: Vec<&LogEntry> =
+            finalized.entries.iter().filter(|entry| self.statements.is_open(&entry.batch)).collect();
+        if found.is_empty() {
+            return;
+        }
+        let height = finalized.header.height;
+        let proof = finalized.state.prove(&self.own_commitment);
+        let Some(signer) = proof.filter(|proof| proof.entry.counts_at(height)) else {
+            // Once another has anchored it there is nothing to wait for.
+            found.iter().for_each(|entry| drop(self.statements.open.remove(&entry.batch)));
+            return self.log(
+                "a statement of the archive is in the log, but not kept: this node is not enrolled".into(),
+            );
+        };
+        for entry in found {
+            let Some(Open { statement, bytes, .. }) = self.statements.open.remove(&entry.batch) else {
+                continue; // twice in one block, by two nodes
+            };
+            let evidence = AnchorEvidence::new(
+                finalized.header.clone(),
+                finalized.certificate.clone(),
+                finalized.root_signatures.clone(),
+                entry.inclusion.clone(),
+                signer.clone(),
+            );
+            self.counters.statements_anchored += 1;
+            self.statements.keep(statement, AnchoredStatement { statement: bytes, evidence });
+        }
+        self.outputs.push(Output::KeepStatements(self.statements.encode()));
+    }
+}
