@@ -41,6 +41,9 @@ pub struct Config {
     /// How batches become commits.
     #[serde(default)]
     pub commit: CommitConfig,
+    /// What the archive says of itself.
+    #[serde(default)]
+    pub statement: StatementConfig,
 }
 
 fn default_id() -> String {
@@ -162,6 +165,21 @@ impl CommitConfig {
     }
 }
 
+/// Statements of the archive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StatementConfig {
+    /// A statement so long after the one before it, if something was archived since, 1 to 3600 s (default 60). One is made
+    /// each hour in any case.
+    pub every_s: u64,
+}
+
+impl Default for StatementConfig {
+    fn default() -> Self {
+        Self { every_s: 60 }
+    }
+}
+
 fn loopback(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
@@ -242,6 +260,7 @@ impl Config {
         within("commit.log_hours", self.commit.log_hours, 0, 876_000)?;
         within("commit.max_records", self.commit.max_records as u64, 1, 1_000_000)?;
         within("commit.max_pending_bytes", self.commit.max_pending_bytes as u64, 4 << 20, 64 << 30)?;
+        within("statement.every_s", self.statement.every_s, 1, 3_600)?;
         within("commit.checkpoint_every", self.commit.checkpoint_every, 1, 1_000_000)?;
         if !self.http.listen.ip().is_loopback() && self.http.token_file.is_none() && !self.http.tls {
             let problem = format!(
@@ -288,6 +307,7 @@ mod tests {
             ("[commit]\ninterval_ms = 0", "commit.interval_ms"),
             ("[commit]\nfew_interval_ms = 4000000", "commit.few_interval_ms"),
             ("[mqtt]\nreceive_maximum = 0", "mqtt.receive_maximum"),
+            ("[statement]\nevery_s = 0", "statement.every_s"),
         ] {
             let error = Config::parse(&format!("{LEAST}{extra}")).unwrap_err();
             let text = format!(

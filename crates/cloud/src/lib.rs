@@ -47,6 +47,7 @@ mod proof;
 #[cfg(feature = "sql")]
 mod query;
 mod run;
+mod statement;
 mod tls;
 
 pub use archivist::{
@@ -60,13 +61,14 @@ pub use audit::{
 pub use check::{About, Checked, Refusal, Stage, check, opening_bytes, opening_from};
 pub use config::{Config, ConfigError};
 pub use delta::{
-    Archive, ArchiveError, ArchivedRow, Location, Reader, Settings, TableChange, Totals, open_reader,
+    Archive, ArchiveError, ArchivedRow, Holding, Location, Reader, Settings, TableChange, Totals, open_reader,
 };
 pub use doubles::{DedupReport, DoublesReport, MAX_IDS, check_doubles, dedup};
 pub use proof::{ProveError, prove, report as twin_report};
 #[cfg(feature = "sql")]
 pub use query::{QueryError, Rows, query};
 pub use run::{Cloud, Error, MetricsText, run};
+pub use statement::{MAX_STATEMENTS, read_statements};
 
 #[cfg(test)]
 mod tests;

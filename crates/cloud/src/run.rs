@@ -6,8 +6,10 @@ use crate::{
     board::{Board, fingerprint},
     config::{Config, ConfigError},
     delta::{Archive, ArchiveError, Location, Reader},
+    statement::{self, StatementStore, Statements},
     tls::TlsListener,
 };
+use bytes::Bytes;
 use commonware_runtime::{Metrics as _, Spawner as _};
 use std::{
     collections::BTreeMap,
@@ -110,6 +112,7 @@ pub struct Cloud {
     board: Arc<Board>,
     archivist: Archivist,
     archive: Archive,
+    statements: (Statements, StatementStore, ed25519_dalek::SigningKey),
     server: Server,
     events: ServerEvents,
     http_address: SocketAddr,
@@ -153,6 +156,8 @@ impl Cloud {
 
         let location = Location::parse(&config.archive, &config.store)?;
         let (archive, marks) = Archive::open(&location, config.commit.settings()).await?;
+        let (store, newest) = StatementStore::open(&location).await?;
+        let statements = Statements::new(&config.id, 1_000 * config.statement.every_s, newest);
         let reader = archive.reader();
         board.seed_latest(reader.all_latest(WARM_ROWS).await?);
         let grouping = config.commit.grouping(config.mqtt.receive_maximum);
@@ -191,7 +196,8 @@ impl Cloud {
         let (server, events) =
             Server::bind(config.mqtt.listen, tls, revoked, Arc::new(FogsOnly), settings).await?;
         board.set_ready(true);
-        Ok(Self { config, board, archivist, archive, server, events, http_address, http })
+        let statements = (statements, store, credentials.signing.clone());
+        Ok(Self { config, board, archivist, archive, statements, server, events, http_address, http })
     }
 
     /// Where fog nodes connect.
@@ -206,7 +212,10 @@ impl Cloud {
 
     /// Works until `stop`; a commit under way is finished first.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), Error> {
-        let Self { config, board, archivist, archive, server, mut events, http, .. } = self;
+        let Self { config, board, archivist, archive, statements, server, mut events, http, .. } = self;
+        let (said, mut to_say) = mpsc::channel(1);
+        let (statements, store, key) = statements;
+        tokio::spawn(statement::run(statements, store, key, archive.holdings(), said, now));
         let reader = archive.reader();
         let (commits, queue) = mpsc::channel(1);
         let (results, mut done) = mpsc::channel(64);
@@ -222,6 +231,7 @@ impl Cloud {
             results,
             waiting: BTreeMap::new(),
             next_token: 0,
+            statement: None,
         };
         tokio::pin!(stop);
         loop {
@@ -233,6 +243,7 @@ impl Cloud {
                     None => break,
                 },
                 Some(input) = done.recv() => shell.handle(input),
+                Some(statement) = to_say.recv() => shell.say(statement),
                 () = sleep_until(deadline) => shell.handle(Input::Tick),
             }
         }
@@ -363,6 +374,8 @@ struct Shell {
     waiting: BTreeMap<Token, Waiting>,
     next_token: u64,
     trust: voltmesh_telemetry::Digest,
+    /// The newest statement of the archive since the start.
+    statement: Option<Bytes>,
 }
 
 impl Shell {
@@ -405,8 +418,23 @@ impl Shell {
                 tracing::info!(peer = %session.peer().identity, %end, "connection ended");
                 self.board.set_fogs(self.server.sessions().len());
             }
-            ServerEvent::Subscribed { .. } | ServerEvent::Completed { .. } => {}
+            ServerEvent::Subscribed { session, filter } => {
+                if let (Ok(Topic::Fog(_, FogTopic::Statement)), Some(statement)) =
+                    (filter.parse(), &self.statement)
+                {
+                    tell(&session, statement);
+                }
+            }
+            ServerEvent::Completed { .. } => {}
         }
+    }
+
+    /// Sends a statement of the archive to all fog nodes that are connected, and to those that come until the next one.
+    fn say(&mut self, statement: Bytes) {
+        for session in self.server.sessions() {
+            tell(&session, &statement);
+        }
+        self.statement = Some(statement);
     }
 
     fn handle(&mut self, input: Input) {
@@ -476,6 +504,17 @@ impl Shell {
             tracing::warn!(%error, "learned hand-overs could not be written");
         }
         self.board.set_trust(text);
+    }
+}
+
+/// Sends a statement to a fog node; one that is lost is followed by another.
+fn tell(session: &Session, statement: &Bytes) {
+    let identity = &session.peer().identity;
+    if identity.role == Role::Fog {
+        let topic = Topic::Fog(identity.id().to_owned(), FogTopic::Statement).to_string();
+        if let Err(error) = session.publish(Outgoing::new(topic, statement.clone(), 0)) {
+            tracing::debug!(%error, fog = identity.id(), "a statement was not sent");
+        }
     }
 }
 

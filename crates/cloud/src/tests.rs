@@ -5,6 +5,7 @@ mod archive;
 mod audit;
 mod core;
 mod exactly_once;
+mod extent;
 mod http;
 mod lab;
 

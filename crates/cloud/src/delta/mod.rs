@@ -20,6 +20,7 @@ mod compact;
 mod content;
 pub mod durable;
 mod error;
+mod extent;
 mod files;
 mod inspect;
 mod object;
@@ -31,6 +32,7 @@ mod table;
 mod upkeep;
 
 pub use error::ArchiveError;
+pub use extent::Holding;
 pub use reader::{ArchivedRow, Cursor, Page, Reader, StoredBatch, TableSize, Totals};
 pub use remove::TableChange;
 
@@ -47,6 +49,7 @@ use crate::{
     coverage::Range,
 };
 use deltalake::kernel::Transaction;
+use extent::Extent;
 use object_store::ObjectStore;
 use schema::{batch_rows, long, quarantine_rows, record_rows};
 use serde::Deserialize;
@@ -57,6 +60,7 @@ use std::{
     sync::Arc,
 };
 use table::{Definition, Table, View};
+use tokio::sync::watch;
 use url::Url;
 use voltmesh_telemetry::{Boot, Digest, Timestamp, VehicleId};
 
@@ -156,6 +160,11 @@ pub struct Archive {
     sequence: u64,
     /// Our metadata of the latest commit to `batches`, which compaction repeats.
     metadata: Value,
+    /// The same of `quarantine`.
+    quarantine_metadata: Value,
+    /// Trees over what is archived.
+    extent: Extent,
+    holdings: watch::Sender<Holding>,
     quarantined: BTreeSet<Digest>,
     /// Time of the latest commit.
     now: Timestamp,
@@ -175,6 +184,9 @@ impl Archive {
             settings,
             sequence: 0,
             metadata: Value::Null,
+            quarantine_metadata: Value::Null,
+            extent: Extent::default(),
+            holdings: watch::Sender::default(),
             quarantined: BTreeSet::new(),
             now: Timestamp::from_millis(0),
         };
@@ -192,12 +204,15 @@ impl Archive {
         if !commit.entries.is_empty() {
             self.append(commit).await?;
         }
+        self.publish();
         Ok(())
     }
 
     async fn append(&mut self, commit: &Commit) -> Result<(), ArchiveError> {
         let sequence = self.sequence + 1;
-        let metadata = metadata_of(sequence, &commit.marks);
+        let mut metadata = metadata_of(sequence, &commit.marks);
+        let tree = self.extent.with_batches(&commit.entries);
+        extent::say_batches(&mut metadata, &tree);
         let mut transactions: Vec<_> = commit
             .marks
             .watermarks
@@ -207,7 +222,7 @@ impl Archive {
         transactions.push(Transaction::new(SEQUENCE, long(sequence)));
         let rows = batch_rows(&commit.entries, sequence, commit.time)?;
         self.batches.append(rows, transactions.clone(), metadata.clone()).await?;
-        self.metadata = metadata.clone();
+        (self.metadata, self.extent.batches) = (metadata.clone(), tree);
         let rows = record_rows(&commit.entries, commit.time)?;
         self.records.append(rows, transactions, metadata).await?;
         self.sequence = sequence;
@@ -233,7 +248,11 @@ impl Archive {
         if new.is_empty() {
             return Ok(());
         }
-        self.quarantine.append(quarantine_rows(&new)?, Vec::new(), Value::Null).await?;
+        let (times, tree) = (self.extent.times(&new), self.extent.with_quarantined(&new));
+        let last = times.last().copied().unwrap_or(self.extent.last);
+        let metadata = extent::quarantine_metadata(&tree, last);
+        self.quarantine.append(quarantine_rows(&new, &times)?, Vec::new(), metadata.clone()).await?;
+        (self.quarantine_metadata, self.extent.quarantine, self.extent.last) = (metadata, tree, last);
         for row in new {
             if self.quarantined.len() >= RECENT_QUARANTINE {
                 self.quarantined.pop_first();
@@ -268,6 +287,7 @@ impl Archive {
             });
         }
         self.metadata = metadata.unwrap_or(Value::Null);
+        self.quarantine_metadata = self.quarantine.replay().await?.metadata.unwrap_or(Value::Null);
         for sequence in have + 1..=want {
             self.repair(sequence).await?;
         }
@@ -287,7 +307,37 @@ impl Archive {
             let places: Vec<(u64, u64)> = Vec::deserialize(&metadata["places"]).unwrap_or_default();
             marks.places.extend(places);
         }
+        self.extent = self.restore([&self.metadata, &self.quarantine_metadata]).await?;
+        self.publish();
         Ok(marks)
+    }
+
+    async fn restore(&self, metadata: [&Value; 2]) -> Result<Extent, ArchiveError> {
+        Extent::restore([&self.batches.view(), &self.quarantine.view()], metadata).await
+    }
+
+    /// What the archive holds, as it changes: for its statements. Not between the tables of one commit.
+    pub fn holdings(&self) -> watch::Receiver<Holding> {
+        self.holdings.subscribe()
+    }
+
+    fn publish(&self) {
+        self.holdings.send_replace(self.holding(&self.extent));
+    }
+
+    fn holding(&self, extent: &Extent) -> Holding {
+        Holding {
+            versions: self.versions(),
+            records: extent::rows(&self.records.view().files()).unwrap_or_default(),
+            batches: extent::tree(&extent.batches),
+            quarantine: extent::tree(&extent.quarantine),
+        }
+    }
+
+    /// What the archive holds by the rows of its tables alone.
+    #[cfg(test)]
+    pub(crate) async fn counted(&self) -> Result<Holding, ArchiveError> {
+        Ok(self.holding(&self.restore([&Value::Null; 2]).await?))
     }
 
     async fn repair(&mut self, sequence: u64) -> Result<(), ArchiveError> {
@@ -312,15 +362,19 @@ impl Archive {
     pub async fn compact(&mut self) -> Result<bool, ArchiveError> {
         let (files, now) = (self.settings.compact_files, self.now);
         let metadata = self.metadata.clone();
+        let refused = self.quarantine_metadata.clone();
         let mut done = false;
         for (table, keys, metadata) in [
             (&mut self.records, &["vehicle", "boot", "number"][..], Value::Null),
             (&mut self.batches, &["height", "vehicle", "boot", "first"][..], metadata),
-            (&mut self.quarantine, &["received_at"][..], Value::Null),
+            (&mut self.quarantine, &["received_at"][..], refused),
             (&mut self.copies, &["height", "vehicle", "boot", "first"][..], Value::Null),
         ] {
             done |= compact::compact(table, files, keys, metadata, now).await?;
             table.expire(now).await?;
+        }
+        if done {
+            self.publish();
         }
         Ok(done)
     }

@@ -367,11 +367,11 @@ fn overlapping(vehicle: &VehicleId, boot: Boot, first: u64, last: u64) -> Wanted
         .between("last", i64::try_from(first).unwrap_or(i64::MAX), i64::MAX)
 }
 
-fn unsigned(value: i64) -> u64 {
+pub(super) fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
 
-fn id_of(text: &str) -> Result<BatchId, ArchiveError> {
+pub(super) fn id_of(text: &str) -> Result<BatchId, ArchiveError> {
     text.parse().map_err(|_| ArchiveError::Damaged { what: format!("{text:?} is no batch id") })
 }
 

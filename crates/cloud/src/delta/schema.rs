@@ -325,8 +325,8 @@ pub fn batch_rows(
     )
 }
 
-/// Rows of [`QUARANTINE`].
-pub fn quarantine_rows(rows: &[&Quarantined]) -> Result<RecordBatch, ArchiveError> {
+/// Rows of [`QUARANTINE`], with the times of their receipt in microseconds.
+pub fn quarantine_rows(rows: &[&Quarantined], times_us: &[i64]) -> Result<RecordBatch, ArchiveError> {
     let n = rows.len();
     let mut received_at = times(n);
     let mut fog = StringBuilder::new();
@@ -342,8 +342,8 @@ pub fn quarantine_rows(rows: &[&Quarantined]) -> Result<RecordBatch, ArchiveErro
     let mut archived_days = Vec::with_capacity(n);
     // What was refused may name any number: one that does not fit is left out, the raw bytes have it.
     let narrow = |value: u64| i64::try_from(value).ok();
-    for row in rows {
-        received_at.append_value(micros(row.received));
+    for (row, received_us) in rows.iter().zip(times_us) {
+        received_at.append_value(*received_us);
         fog.append_value(&row.fog);
         let about = row.about.as_ref();
         vehicle.append_option(about.map(|about| about.vehicle.as_str()));
@@ -355,7 +355,7 @@ pub fn quarantine_rows(rows: &[&Quarantined]) -> Result<RecordBatch, ArchiveErro
         reason.append_value(&row.refusal.reason);
         digest.append_value(row.digest.to_string());
         bytes.append_value(&row.bytes);
-        archived_days.push(day(row.received));
+        archived_days.push(i32::try_from(received_us.div_euclid(86_400_000_000)).unwrap_or(i32::MAX));
     }
     finish(
         quarantine(),

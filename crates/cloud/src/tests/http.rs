@@ -10,7 +10,7 @@ use tokio::{
     time::timeout,
 };
 use voltmesh_control::{
-    ArchiveNotice, Handovers,
+    ArchiveNotice, ArchiveStatement, Handovers,
     topics::{FogTopic, Topic},
 };
 use voltmesh_identity::{Credentials, Expected, Identity, Pki, RevocationWatch, Role};
@@ -91,8 +91,13 @@ async fn envelopes_in_records_and_proofs_out() {
     let cloud = start(folder.path(), &pki, "").await;
 
     let topic = |kind| Topic::Fog(fog_name(0), kind).to_string();
-    let (fog, mut events) =
-        connect(&pki, "urn:voltmesh:fog:fog-0", &cloud, vec![topic(FogTopic::Notice)]).await;
+    let (fog, mut events) = connect(
+        &pki,
+        "urn:voltmesh:fog:fog-0",
+        &cloud,
+        vec![topic(FogTopic::Notice), topic(FogTopic::Statement)],
+    )
+    .await;
     let handovers = Handovers { items: fleet.chain.handovers().iter().map(|h| h.to_bytes()).collect() };
     fog.publish(Outgoing::new(topic(FogTopic::Trust), handovers.encode().into(), 1)).unwrap();
     let batches = fleet.boot(0, 1, &[5, 5, 5]);
@@ -107,7 +112,8 @@ async fn envelopes_in_records_and_proofs_out() {
     let (mut done, mut noticed) = (std::collections::BTreeMap::new(), std::collections::BTreeSet::new());
     let key =
         Credentials::load(&pki.folder_of(&"urn:voltmesh:cloud:cloud-1".parse().unwrap())).unwrap().signing;
-    while done.len() < 5 || noticed.len() < 2 {
+    let mut said = None;
+    while done.len() < 5 || noticed.len() < 2 || said.is_none() {
         match timeout(PATIENCE, events.next())
             .await
             .expect("the cloud answers")
@@ -116,6 +122,11 @@ async fn envelopes_in_records_and_proofs_out() {
             ClientEvent::Completed(items) => done.extend(items),
             ClientEvent::Messages(items) => {
                 for item in items {
+                    if *item.topic == *topic(FogTopic::Statement) {
+                        said = Some(ArchiveStatement::verify(&item.payload, &key.verifying_key()).unwrap());
+                        fog.accept(item.token);
+                        continue;
+                    }
                     let notice = ArchiveNotice::verify(&item.payload, &key.verifying_key()).unwrap();
                     assert_eq!(notice.vehicle.as_str(), "ev-0");
                     noticed.extend(notice.batches.iter().map(|batch| batch.id));
@@ -126,6 +137,8 @@ async fn envelopes_in_records_and_proofs_out() {
             ClientEvent::Subscribed(_) | ClientEvent::RoundTrip(_) => {}
         }
     }
+    let said = said.unwrap();
+    assert!(said.cloud == "cloud-1" && said.batches.size + said.quarantine.size > 0, "{said:?}");
     let reasons: Vec<_> = done.into_values().collect();
     let (fine, bad, not) = (Reason::SUCCESS, Reason::PAYLOAD_FORMAT_INVALID, Reason::NOT_AUTHORIZED);
     assert_eq!(reasons, [fine, fine, fine, bad, not]);
@@ -181,6 +194,9 @@ async fn envelopes_in_records_and_proofs_out() {
 
     cloud.stop.send(()).unwrap();
     timeout(PATIENCE, cloud.done).await.unwrap().unwrap().unwrap();
+    let location = Location::existing_folder(&folder.path().join("archive")).unwrap();
+    let kept = crate::read_statements(&location).await.unwrap();
+    assert_eq!(ArchiveStatement::peek(&kept[0]), Ok(said), "what was sent is kept");
 
     // Started again, with a token: nothing is lost, and nobody reads without it.
     std::fs::write(folder.path().join("token"), "0123456789abcdef\n").unwrap();
