@@ -306,19 +306,64 @@ pub enum Chain {
         #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
     },
-    /// Writes the trust file for `voltmesh verify`: the genesis and every hand-over, each checked.
-    #[command(after_help = "Example:\n  voltmesh chain trust --genesis genesis.toml -o trust.toml")]
-    Trust {
-        /// Which fog node.
-        #[command(flatten)]
-        fog: FogArgs,
-        /// The genesis file: where trust starts.
-        #[arg(long, value_name = "FILE")]
-        genesis: PathBuf,
-        /// Where to write.
-        #[arg(short, long, value_name = "FILE")]
-        output: PathBuf,
-    },
+    /// Writes the trust file for `voltmesh verify`: the genesis, every hand-over and how large the log is, each checked.
+    Trust(Trust),
+    /// What the cloud's archive holds, as its cloud signed it and the log has it.
+    Statement(Statement),
+    /// Writes the log's leaf hashes, up to the size in a trust file: what an archive is compared with.
+    Leaves(Leaves),
+}
+
+/// Options of `voltmesh chain trust`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  voltmesh chain trust --genesis genesis.toml -o trust.toml
+  voltmesh chain trust --genesis genesis.toml --cloud pki/cloud-cloud/sign.pub -o trust.toml")]
+pub struct Trust {
+    /// Which fog node.
+    #[command(flatten)]
+    pub fog: FogArgs,
+    /// The genesis file: where trust starts.
+    #[arg(long, value_name = "FILE")]
+    pub genesis: PathBuf,
+    /// A cloud's `sign.pub`, whose notices and statements are to be believed; may be repeated.
+    #[arg(long, value_name = "FILE")]
+    pub cloud: Vec<PathBuf>,
+    /// Where to write. A trust file that is there already is refreshed: what it says is kept, and must not be contradicted.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+}
+
+/// Options of `voltmesh chain statement`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  voltmesh chain statement --trust trust.toml
+  voltmesh chain statement --trust trust.toml --json")]
+pub struct Statement {
+    /// Whom to ask.
+    #[command(flatten)]
+    pub ask: Ask,
+    /// The trust file: genesis, hand-overs, the cloud's key. Without it, nothing is checked.
+    #[arg(long, value_name = "FILE")]
+    pub trust: Option<PathBuf>,
+}
+
+/// Options of `voltmesh chain leaves`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  voltmesh chain leaves --trust trust.toml -o leaves.bin")]
+pub struct Leaves {
+    /// Which fog node. It answers for the blocks that it still has.
+    #[command(flatten)]
+    pub fog: FogArgs,
+    /// Index of the first leaf. Only from 0 on can the root be checked.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub from: u64,
+    /// A trust file of `voltmesh chain trust`: leaves are written up to the log's size in it, and must lead to its root.
+    #[arg(long, value_name = "FILE")]
+    pub trust: Option<PathBuf>,
+    /// Where to write: `VMLEAVES`, the first index as 8 bytes little-endian, 32 bytes for each leaf.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
 }
 
 /// Options of `voltmesh chain evidence`.

@@ -8,6 +8,7 @@ use serde_json::Value;
 use voltmesh::args::ElectionArgs;
 use voltmesh::deploy::{Site, Size};
 use voltmesh_identity::{Identity, Role};
+use voltmesh_ledger::Trust;
 
 /// So short that an admission is seen to come into effect.
 const EPOCH_LENGTH: u64 = 8;
@@ -80,8 +81,32 @@ async fn the_chain_is_visible_and_operable() {
     follow(&shell, &site).await;
     bad_input(&shell, &site).await;
     metrics(&site).await;
+    trust_and_leaves(&shell);
     decisions(&shell, &site);
     site.stop().await;
+}
+
+/// The trust file says how large the log is, a refresh keeps what it said, and leaves lead to its root.
+fn trust_and_leaves(shell: &Shell<'_>) {
+    let words = "chain trust --genesis genesis.toml -o t.toml";
+    let said = shell.text(&format!("{words} --cloud pki/fog-fog-1/sign.pub"));
+    assert!(said.contains("each checked") && said.contains("The log has 0 leaves at block"), "{said}");
+    let read = || Trust::from_toml(&std::fs::read_to_string(shell.folder.join("t.toml")).unwrap()).unwrap();
+    let before = read();
+    shell.text(words);
+    let after = read();
+    assert_eq!((before.cloud_keys().len(), before.cloud_keys()), (1, after.cloud_keys()));
+    assert!(before.log().unwrap().height <= after.log().unwrap().height);
+
+    let said = shell.text("chain leaves --trust t.toml -o leaves.bin");
+    assert!(said.contains("leaves 0 to 0, they lead to the root of block"), "{said}");
+    assert_eq!(std::fs::read(shell.folder.join("leaves.bin")).unwrap(), b"VMLEAVES\0\0\0\0\0\0\0\0");
+    assert!(shell.text("chain leaves -o leaves.bin").contains("NOT checked"));
+    shell.fails("chain leaves --from 1 --trust t.toml -o leaves.bin", 1, "the log has 0 leaves");
+    shell.fails("chain leaves --trust genesis.toml -o leaves.bin", 1, "is no trust file");
+    shell.fails("chain statement", 1, "no statement of an archive is in the log yet");
+    std::fs::write(shell.folder.join("t.toml"), "nonsense").unwrap();
+    shell.fails(words, 1, "t.toml is no trust file");
 }
 
 fn status_and_blocks(shell: &Shell<'_>, site: &Site) {

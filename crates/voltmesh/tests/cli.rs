@@ -41,7 +41,9 @@ fn help_explains_every_command_with_an_example() {
         works(folder.path(), &[command, "--help"]);
     }
     assert!(works(folder.path(), &["demo", "--help"]).contains("kill:fog-1@5s"));
-    for command in ["status", "block", "authorities", "scores", "evidence", "follow", "trust"] {
+    for command in
+        ["status", "block", "authorities", "scores", "evidence", "follow", "trust", "leaves", "statement"]
+    {
         works(folder.path(), &["chain", command, "--help"]);
     }
     for command in ["admit", "remove", "rotate", "pardon"] {

@@ -5,7 +5,7 @@ use crate::{Holding, verify_archive};
 use voltmesh_telemetry::merkle;
 
 const MERGES: Settings = Settings { compact_files: 2, ..QUICK };
-const QUICK: Settings = Settings { checkpoint_every: 3, compact_files: 0, vacuum_hours: 168 };
+const QUICK: Settings = Settings { checkpoint_every: 3, compact_files: 0, vacuum_hours: 168, log_hours: 168 };
 
 fn holding(archive: &Archive) -> Holding {
     *archive.holdings().borrow()

@@ -279,7 +279,7 @@ fn authority(named: &args::AuthorityKey) -> Result<PublicKey> {
     }
 }
 
-fn read_public(path: &Path) -> Result<PublicKey> {
+pub(super) fn read_public(path: &Path) -> Result<PublicKey> {
     let key = raw_key(path)?;
     match public_key(&key) {
         Ok(key) => Ok(key),

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde_json::json;
 use voltmesh_ledger::proof::MAX_PROOF_BYTES;
-use voltmesh_ledger::{MAX_TRUST_BYTES, Proof, Trust};
+use voltmesh_ledger::{Proof, Trust};
 
-use super::{read_limited, read_text};
+use super::chain::read_trust;
+use super::read_limited;
 use crate::{Outcome, args, output};
 
 /// Runs the command.
@@ -20,12 +21,6 @@ pub fn run(options: args::Verify) -> Result<Outcome> {
         }
         (None, None) => anyhow::bail!("name a proof, or an archive with --archive"),
     }
-}
-
-/// Reads a trust file.
-pub fn read_trust(path: &Path) -> Result<Trust> {
-    let text = read_text(path, MAX_TRUST_BYTES)?;
-    Trust::from_toml(&text).with_context(|| format!("{} is no trust file", path.display()))
 }
 
 fn verify_proof(path: &Path, trust: &Trust, as_json: bool) -> Result<Outcome> {

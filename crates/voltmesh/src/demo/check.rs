@@ -9,7 +9,7 @@ use voltmesh_ledger::Trust;
 use voltmesh_telemetry::{Boot, RecordId, RecordNumber, Sample, Timestamp, VehicleId};
 
 use super::report::{Report, TwinLine};
-use crate::deploy::{Deployment, Recording, edge_name};
+use crate::deploy::{Recording, edge_name};
 
 /// Rows read from the archive at a time.
 const PAGE: usize = 10_000;
@@ -139,13 +139,4 @@ impl Content {
             row.temperatures_c.iter().map(|one| scaled(*one, 100.0)).collect(),
         )
     }
-}
-
-/// The trust file that the run began with, extended by the hand-overs that the ledger has made since.
-pub fn extended_trust(deployment: &Deployment, handovers: &[voltmesh_ledger::Handover]) -> Result<Trust> {
-    let mut trust = deployment.trust();
-    for handover in handovers {
-        trust.extend(handover).context("a hand-over does not follow from the genesis")?;
-    }
-    Ok(trust)
 }

@@ -303,11 +303,15 @@ impl Run {
         tamper::is_found(&self.site.archive()?, &self.site.deployment.dir.join("tampered"), &trust).await
     }
 
-    /// The genesis, and every hand-over since that a fog node can show.
+    /// The genesis and the cloud's key, and what a fog node can prove since: hand-overs, the log's size, the archive's
+    /// newest statement.
     async fn current_trust(&self) -> Result<Trust> {
         for fog in &self.site.fogs {
-            if let Ok(handovers) = crate::commands::chain::handovers(&self.site.http, fog.http).await {
-                return check::extended_trust(&self.site.deployment, &handovers);
+            let mut trust = self.site.deployment.trust();
+            trust.add_cloud(self.site.deployment.cloud_key()?);
+            match crate::commands::chain::refresh(&self.site.http, fog.http, &mut trust).await {
+                Ok(_) => return Ok(trust),
+                Err(error) => tracing::debug!(error = format!("{error:#}"), "another fog node is asked"),
             }
         }
         bail!("no fog node answers; {}", self.diagnosis())

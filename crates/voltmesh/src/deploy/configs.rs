@@ -236,7 +236,7 @@ impl Deployment {
         let text = format!(
             "id = \"cloud\"\ncredentials = {}\nrevocations = {}\ntrust = {}\narchive = \"archive\"\n\n\
              [mqtt]\nlisten = \"{mqtt}\"\n\n[http]\nlisten = \"{http}\"\n\n\
-             [commit]\ninterval_ms = 1000\nfew_interval_ms = 1000\n",
+             [commit]\ninterval_ms = 1000\nfew_interval_ms = 1000\n\n[statement]\nevery_s = 5\n",
             quoted(self.pki_folder("cloud", "cloud").display()),
             quoted(self.pki.crl_path().display()),
             quoted(self.dir.join("trust.toml").display()),

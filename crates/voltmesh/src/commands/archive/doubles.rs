@@ -5,7 +5,7 @@ use voltmesh_cloud::{DedupReport, DoublesReport, Location, check_doubles, dedup}
 
 use crate::Outcome;
 use crate::args;
-use crate::commands::{block_on, verify::read_trust};
+use crate::commands::{block_on, chain::read_trust};
 use crate::output;
 
 /// Lines shown to people; `--json` has all that were kept.

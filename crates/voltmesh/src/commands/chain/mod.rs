@@ -1,17 +1,19 @@
 //! `voltmesh chain …`: what the ledger has agreed on, from any fog node. The fog node's word, except for what is checked
-//! here: hand-overs, checkpoints and evidence.
+//! here: hand-overs, the log's size, its leaves from 0 on, checkpoints and evidence.
 
 mod authorities;
 mod block;
 mod checkpoint;
 mod evidence;
 mod follow;
+mod leaves;
+mod statement;
 mod status;
 mod trust;
 
 pub use checkpoint::read as read_checkpoint;
 pub use status::status;
-pub use trust::handovers;
+pub use trust::{read_trust, refresh};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -37,9 +39,9 @@ pub fn run(command: args::Chain) -> Result<Outcome> {
             args::Chain::Checkpoint { fog, genesis, output } => {
                 checkpoint::write(&http, fog.fog, &genesis, &output).await?
             }
-            args::Chain::Trust { fog, genesis, output } => {
-                trust::write(&http, fog.fog, &genesis, &output).await?
-            }
+            args::Chain::Trust(options) => trust::write(&http, &options).await?,
+            args::Chain::Statement(options) => return statement::run(&http, &options).await,
+            args::Chain::Leaves(options) => leaves::write(&http, &options).await?,
         }
         Ok(Outcome::Done)
     })
