@@ -61,17 +61,16 @@ impl Extent {
         [batches, quarantine]: [&View; 2],
         [batches_said, quarantine_said]: [&Value; 2],
     ) -> Result<Self, ArchiveError> {
-        let mut extent = Self::default();
-        extent.batches = match said(batches_said, rows(&batches.files())) {
+        let batches = match said(batches_said, rows(&batches.files())) {
             Some(said) => said,
             None => all_batches(batches).await?,
         };
-        (extent.quarantine, extent.last) =
-            match (said(quarantine_said, rows(&quarantine.files())), quarantine_said[LAST].as_i64()) {
-                (Some(said), Some(last)) => (said, last),
-                _ => all_quarantined(quarantine).await?,
-            };
-        Ok(extent)
+        let last = quarantine_said[LAST].as_i64();
+        let (quarantine, last) = match (said(quarantine_said, rows(&quarantine.files())), last) {
+            (Some(said), Some(last)) => (said, last),
+            _ => all_quarantined(quarantine).await?,
+        };
+        Ok(Self { batches, quarantine, last })
     }
 
     /// The tree of batches after a commit of these.
