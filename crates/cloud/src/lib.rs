@@ -68,7 +68,7 @@ pub use proof::{ProveError, prove, report as twin_report};
 #[cfg(feature = "sql")]
 pub use query::{QueryError, Rows, query};
 pub use run::{Cloud, Error, MetricsText, run};
-pub use statement::{MAX_STATEMENTS, read_statements};
+pub use statement::{MAX_STATEMENTS, StatementStore, read_places, read_statements};
 
 #[cfg(test)]
 mod tests;

@@ -20,11 +20,11 @@ use std::{
 };
 use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle};
 use voltmesh_control::{
-    MAX_ENVELOPE_BYTES,
+    ArchiveStatement, MAX_ENVELOPE_BYTES,
     topics::{self, FogTopic, Topic},
 };
 use voltmesh_identity::{Credentials, Identity, RevocationWatch, Role, write_public};
-use voltmesh_ledger::Trust;
+use voltmesh_ledger::{AnchoredStatement, Trust};
 use voltmesh_mqtt::{
     Limits, Outgoing, Policy, Reason, Server, ServerEvent, ServerEvents, ServerSettings, Session,
     Token as Delivery,
@@ -33,6 +33,8 @@ use voltmesh_telemetry::Timestamp;
 
 /// MQTT headers and topic around an envelope.
 const PACKET_OVERHEAD: usize = 4096;
+/// Places of statements that wait to be kept: of some fog nodes that connect at once, 16 each.
+const PLACES: usize = 1_024;
 /// An archive of up to so many rows is read at the start for vehicles' latest records; in a larger one they are looked
 /// up when asked for, until their next commit.
 const WARM_ROWS: u64 = 200_000;
@@ -215,7 +217,9 @@ impl Cloud {
         let Self { config, board, archivist, archive, statements, server, mut events, http, .. } = self;
         let (said, mut to_say) = mpsc::channel(1);
         let (statements, store, key) = statements;
-        tokio::spawn(statement::run(statements, store, key, archive.holdings(), said, now));
+        let cloud_key = key.verifying_key();
+        let (places, to_keep) = mpsc::channel(PLACES);
+        tokio::spawn(statement::run(statements, store, key, archive.holdings(), said, to_keep, now));
         let reader = archive.reader();
         let (commits, queue) = mpsc::channel(1);
         let (results, mut done) = mpsc::channel(64);
@@ -232,6 +236,8 @@ impl Cloud {
             waiting: BTreeMap::new(),
             next_token: 0,
             statement: None,
+            cloud_key,
+            places,
         };
         tokio::pin!(stop);
         loop {
@@ -376,6 +382,9 @@ struct Shell {
     trust: voltmesh_telemetry::Digest,
     /// The newest statement of the archive since the start.
     statement: Option<Bytes>,
+    cloud_key: ed25519_dalek::VerifyingKey,
+    /// Places of statements in the ledger's log, to be kept.
+    places: mpsc::Sender<AnchoredStatement>,
 }
 
 impl Shell {
@@ -410,6 +419,10 @@ impl Shell {
                             self.keep_trust();
                             session.accept(item.token);
                         }
+                        Ok(Topic::Fog(_, FogTopic::Anchored)) => match self.anchored(&item.payload) {
+                            true => session.accept(item.token),
+                            false => session.reject(item.token, Reason::PAYLOAD_FORMAT_INVALID),
+                        },
                         _ => session.reject(item.token, Reason::TOPIC_NAME_INVALID),
                     }
                 }
@@ -427,6 +440,17 @@ impl Shell {
             }
             ServerEvent::Completed { .. } => {}
         }
+    }
+
+    /// Keeps where the log holds a statement of this cloud's. False if that is not so.
+    fn anchored(&self, bytes: &[u8]) -> bool {
+        let Ok(anchored) = AnchoredStatement::from_bytes(bytes) else { return false };
+        let ours = ArchiveStatement::verify(&anchored.statement, &self.cloud_key).is_ok();
+        let holds = ours && anchored.verify(self.archivist.trust()).is_ok();
+        if holds && self.places.try_send(anchored).is_err() {
+            tracing::debug!("the place of a statement is not kept now; fog nodes tell it again");
+        }
+        holds
     }
 
     /// Sends a statement of the archive to all fog nodes that are connected, and to those that come until the next one.

@@ -187,7 +187,7 @@ proptest! {
     }
 
     #[test]
-    fn topics_have_one_text(name in "[A-Za-z0-9._-]{1,64}", kind in 0..10usize) {
+    fn topics_have_one_text(name in "[A-Za-z0-9._-]{1,64}", kind in 0..11usize) {
         prop_assume!(name != "fog");
         let vehicle = |kind| Topic::Vehicle(name.parse().expect("a name"), kind);
         let fog = |kind| Topic::Fog(name.clone(), kind);
@@ -202,6 +202,7 @@ proptest! {
             fog(FogTopic::Trust),
             fog(FogTopic::Notice),
             fog(FogTopic::Statement),
+            fog(FogTopic::Anchored),
         ][kind].clone();
         prop_assert_eq!(topic.to_string().parse(), Ok(topic));
     }
@@ -310,6 +311,7 @@ fn each_topic_has_one_owner() {
     check("fog", "fog-1", "v1/fog/fog-1/trust", true, false);
     check("fog", "fog-1", "v1/fog/fog-1/notice", false, true);
     check("fog", "fog-1", "v1/fog/fog-1/statement", false, true);
+    check("fog", "fog-1", "v1/fog/fog-1/anchored", true, false);
     check("fog", "fog-2", "v1/fog/fog-1/statement", false, false);
     check("cloud", "fog-1", "v1/fog/fog-1/statement", false, false);
     check("fog", "fog-1", "v1/fog/fog-2/envelope", false, false);

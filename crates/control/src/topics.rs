@@ -35,6 +35,8 @@ pub enum FogTopic {
     Envelope,
     /// Up: [`crate::Handovers`].
     Trust,
+    /// Up: a statement of the archive with the ledger's evidence that the log holds it.
+    Anchored,
     /// Down: [`crate::ArchiveNotice`].
     Notice,
     /// Down: [`crate::ArchiveStatement`].
@@ -72,20 +74,21 @@ impl VehicleTopic {
 }
 
 impl FogTopic {
-    const ALL: [FogTopic; 4] = [Self::Envelope, Self::Trust, Self::Notice, Self::Statement];
+    const ALL: [FogTopic; 5] = [Self::Envelope, Self::Trust, Self::Anchored, Self::Notice, Self::Statement];
 
     const fn as_str(self) -> &'static str {
         match self {
             Self::Envelope => "envelope",
             Self::Trust => "trust",
             Self::Notice => "notice",
+            Self::Anchored => "anchored",
             Self::Statement => "statement",
         }
     }
 
     /// Whether the fog node publishes it; else the cloud does.
     pub const fn is_up(self) -> bool {
-        matches!(self, Self::Envelope | Self::Trust)
+        matches!(self, Self::Envelope | Self::Trust | Self::Anchored)
     }
 }
 

@@ -279,6 +279,8 @@ pub enum Output {
     },
     /// Publish the hand-overs to the cloud.
     TrustToCloud(Bytes),
+    /// Publish to the cloud that the log holds a statement of its archive, and where.
+    AnchoredToCloud(Bytes),
     /// Keep these bytes in the place of earlier ones, for [`Ingest::restore_statements`] and [`newest_statement`].
     KeepStatements(Bytes),
     /// Say this in the log.

@@ -501,7 +501,7 @@ impl Fog {
                 self.to_cloud(Outgoing::new(topic.to_string(), payload, self.next));
             }
             // Its cloud makes no statements yet.
-            Output::KeepStatements(_) => {}
+            Output::KeepStatements(_) | Output::AnchoredToCloud(_) => {}
             Output::Log(text) => {
                 tracing::debug!(place = %self.setup.place, text, "fog");
                 self.setup.checker.note("log", text.as_bytes());

@@ -45,6 +45,11 @@ impl LogIndex {
         }
     }
 
+    /// Notes that the log is known to have so many entries.
+    pub fn reach(&mut self, size: u64) {
+        self.size = self.size.max(size);
+    }
+
     /// Names the entries that are not here.
     pub fn settle(&self, report: &mut ArchiveReport) -> LogReport {
         let absent = absent(self.held.keys().copied(), 0, self.size);

@@ -18,6 +18,7 @@ mod log;
 mod quarantine;
 mod records;
 mod report;
+mod statements;
 
 pub(crate) use batches::prove;
 pub use claims::{ClaimError, Claims};
@@ -26,10 +27,11 @@ pub use log::{LogReport, MAX_ABSENT};
 pub use report::{ArchiveReport, MAX_PROBLEMS};
 
 use crate::delta::{self, ArchiveError, Inspected, Location, Reader};
+use crate::statement::read_places;
 use batches::Batches;
 use columns::Columns;
 use report::Kind;
-use voltmesh_ledger::Trust;
+use voltmesh_ledger::{AnchoredStatement, Trust};
 
 /// Checks the archive at `location` against `trust`. Reads everything; holds some 120 bytes per record.
 pub async fn verify_archive(location: &Location, trust: &Trust) -> Result<ArchiveReport, ArchiveError> {
@@ -43,15 +45,21 @@ pub async fn verify_claims(
     claims: &Claims,
 ) -> Result<ArchiveReport, ArchiveError> {
     let tables = delta::inspect(location).await?;
-    Ok(audit(&tables, trust, claims).await)
+    let places = read_places(location).await?;
+    Ok(audit(&tables, &places, trust, claims).await)
 }
 
 /// The same as [`verify_archive`] through a reader: what it sees now.
 pub async fn verify_reader(reader: &Reader, trust: &Trust) -> Result<ArchiveReport, ArchiveError> {
-    Ok(audit(&reader.inspected(), trust, &Claims::default()).await)
+    Ok(audit(&reader.inspected(), &[], trust, &Claims::default()).await)
 }
 
-async fn audit(tables: &[Inspected; 4], trust: &Trust, claims: &Claims) -> ArchiveReport {
+async fn audit(
+    tables: &[Inspected; 4],
+    places: &[AnchoredStatement],
+    trust: &Trust,
+    claims: &Claims,
+) -> ArchiveReport {
     let mut report = ArchiveReport::default();
     for table in tables {
         if let Some(wrong) = &table.wrong {
@@ -75,6 +83,7 @@ async fn audit(tables: &[Inspected; 4], trust: &Trust, claims: &Claims) -> Archi
     let expected = found.settle(batches.replay.as_ref(), &mut report);
     records::check(records, expected, &mut report).await;
     claims::check(claims, &found, &mut report);
+    statements::check(places, [batches, quarantine], trust, &mut found, &mut report).await;
     report.log = found.log.settle(&mut report);
     report.sound = report.is_sound();
     report

@@ -135,6 +135,20 @@ fn said(metadata: &Value, rows: Option<u64>) -> Option<Frontier> {
 }
 
 async fn all_batches(view: &View) -> Result<Frontier, ArchiveError> {
+    let mut tree = Frontier::new();
+    tree.extend(&ordered_batches(view).await?);
+    Ok(tree)
+}
+
+async fn all_quarantined(view: &View) -> Result<(Frontier, i64), ArchiveError> {
+    let all = quarantined(view).await?;
+    let mut tree = Frontier::new();
+    tree.extend(&all.iter().map(|(_, leaf)| *leaf).collect::<Vec<_>>());
+    Ok((tree, all.last().map_or(0, |(at, _)| *at)))
+}
+
+/// Leaves of all rows of `batches`, in their order.
+pub(crate) async fn ordered_batches(view: &View) -> Result<Vec<Digest>, ArchiveError> {
     let columns = ["sequence", "vehicle", "boot", "first", "batch_id"];
     let mut all = Vec::new();
     for rows in view.scan(&columns, &Wanted::default()).await? {
@@ -148,13 +162,15 @@ async fn all_batches(view: &View) -> Result<Frontier, ArchiveError> {
         }
     }
     all.sort_unstable();
-    let leaves: Vec<Digest> = all.iter().map(|(.., id)| leaf_hash(id.as_bytes())).collect();
-    let mut tree = Frontier::new();
-    tree.extend(&leaves);
-    Ok(tree)
+    Ok(all.iter().map(|(.., id)| leaf_hash(id.as_bytes())).collect())
 }
 
-async fn all_quarantined(view: &View) -> Result<(Frontier, i64), ArchiveError> {
+/// Leaves of all rows of `quarantine`, in their order.
+pub(crate) async fn ordered_quarantine(view: &View) -> Result<Vec<Digest>, ArchiveError> {
+    Ok(quarantined(view).await?.into_iter().map(|(_, leaf)| leaf).collect())
+}
+
+async fn quarantined(view: &View) -> Result<Vec<(i64, Digest)>, ArchiveError> {
     let mut all = Vec::new();
     for rows in view.scan(&["received_at", "digest"], &Wanted::default()).await? {
         let columns = Columns(&rows);
@@ -164,8 +180,5 @@ async fn all_quarantined(view: &View) -> Result<(Frontier, i64), ArchiveError> {
         }
     }
     all.sort_unstable();
-    let leaves: Vec<Digest> = all.iter().map(|(_, digest)| leaf_hash(digest.as_bytes())).collect();
-    let mut tree = Frontier::new();
-    tree.extend(&leaves);
-    Ok((tree, all.last().map_or(0, |(at, _)| *at)))
+    Ok(all.into_iter().map(|(at, digest)| (at, leaf_hash(digest.as_bytes()))).collect())
 }

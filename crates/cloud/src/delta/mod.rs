@@ -33,6 +33,7 @@ mod upkeep;
 
 pub use error::ArchiveError;
 pub use extent::Holding;
+pub(crate) use extent::{ordered_batches, ordered_quarantine};
 pub use reader::{ArchivedRow, Cursor, Page, Reader, StoredBatch, TableSize, Totals};
 pub use remove::TableChange;
 

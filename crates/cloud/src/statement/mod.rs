@@ -4,12 +4,13 @@
 //! So whoever has the archive can tell each leaf of the ledger's log that is a statement from one that is a batch.
 //!
 //! Provided: a statement within `every_s` of a commit, and each hour; each begins where the one before it ended, unless the
-//! archive was rolled back, which the fog nodes then refuse and say. Not provided: evidence that the log holds a statement;
-//! fog nodes keep that (`voltmesh chain statement`).
+//! archive was rolled back, which the fog nodes then refuse and say; the places in the log that fog nodes tell of, with
+//! evidence. Not provided: a statement from before a rollback; that is in the log, and fog nodes keep it
+//! (`voltmesh chain statement`).
 
 mod store;
 
-pub use store::{MAX_STATEMENTS, StatementStore, read_statements};
+pub use store::{MAX_STATEMENTS, StatementStore, read_places, read_statements};
 
 use crate::delta::Holding;
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use ed25519_dalek::SigningKey;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use voltmesh_control::ArchiveStatement;
+use voltmesh_ledger::AnchoredStatement;
 use voltmesh_telemetry::Timestamp;
 
 /// A statement is made each hour though nothing changed: it shows that nothing did.
@@ -101,6 +103,7 @@ pub async fn run(
     key: SigningKey,
     mut holdings: watch::Receiver<Holding>,
     send: mpsc::Sender<Bytes>,
+    mut places: mpsc::Receiver<AnchoredStatement>,
     now: impl Fn() -> Timestamp,
 ) {
     statements.hold(*holdings.borrow_and_update());
@@ -131,6 +134,11 @@ pub async fn run(
                 Ok(()) => statements.hold(*holdings.borrow_and_update()),
                 Err(_) => return,
             },
+            Some(anchored) = places.recv() => {
+                if let Err(error) = store.keep_place(&anchored).await {
+                    tracing::warn!(%error, "where a statement is in the log cannot be kept; fog nodes tell it again");
+                }
+            }
             () = sleep(wait) => {}
         }
     }

@@ -17,8 +17,9 @@ use voltmesh_telemetry::{BatchId, Digest, Timestamp};
 
 use super::{Ingest, Output, anchors::after};
 
-/// Statements that are kept with their evidence, newest last; some 2 KiB each with four authorities.
-const KEPT: usize = 4;
+/// Places of statements in the log that are kept with their evidence, newest last; some 2 KiB each with four authorities. All
+/// of them are told to the cloud when it is connected, so those of the last minutes, each anchored by up to four nodes.
+const KEPT: usize = 16;
 
 /// Statements on their way into the log: the cloud makes one a minute at most, and blocks take seconds.
 const OPEN: usize = 16;
@@ -62,8 +63,13 @@ impl Statements {
     }
 
     fn knows(&self, leaf: &BatchId) -> bool {
-        self.is_open(leaf)
-            || self.kept.iter().any(|(_, kept)| AnchoredStatement::leaf(&kept.statement) == *leaf)
+        self.is_open(leaf) || self.kept_bytes(leaf).is_some()
+    }
+
+    /// A kept statement by its leaf.
+    fn kept_bytes(&self, leaf: &BatchId) -> Option<(ArchiveStatement, Bytes)> {
+        let found = self.kept.iter().find(|(_, kept)| AnchoredStatement::leaf(&kept.statement) == *leaf);
+        found.map(|(statement, kept)| (statement.clone(), kept.statement.clone()))
     }
 
     fn keep(&mut self, statement: ArchiveStatement, anchored: AnchoredStatement) {
@@ -154,6 +160,12 @@ impl Ingest {
         self.statements.open.insert(leaf, Open { statement, bytes: bytes.clone(), due });
     }
 
+    /// The cloud is connected: it hears of each place that is kept.
+    pub(super) fn tell_anchored(&mut self) {
+        let kept = self.statements.kept.iter().map(|(_, anchored)| anchored.to_bytes());
+        self.outputs.extend(kept.map(Output::AnchoredToCloud));
+    }
+
     /// This node's own time before it anchors a statement.
     fn stagger(&self, leaf: &BatchId) -> u64 {
         let own = Digest::of(&[self.authority.as_ref(), leaf.as_bytes().as_slice()].concat());
@@ -175,8 +187,9 @@ impl Ingest {
 
     /// Statements among what a final block put into the log are kept with their evidence.
     pub(super) fn statements_final(&mut self, finalized: &Finalized) {
+        // The same statement may be in the log several times: each place is told, so that the archive explains it.
         let found: Vec<&LogEntry> =
-            finalized.entries.iter().filter(|entry| self.statements.is_open(&entry.batch)).collect();
+            finalized.entries.iter().filter(|entry| self.statements.knows(&entry.batch)).collect();
         if found.is_empty() {
             return;
         }
@@ -190,8 +203,9 @@ impl Ingest {
             );
         };
         for entry in found {
-            let Some(Open { statement, bytes, .. }) = self.statements.open.remove(&entry.batch) else {
-                continue; // twice in one block, by two nodes
+            let open = self.statements.open.remove(&entry.batch).map(|open| (open.statement, open.bytes));
+            let Some((statement, bytes)) = open.or_else(|| self.statements.kept_bytes(&entry.batch)) else {
+                continue;
             };
             let evidence = AnchorEvidence::new(
                 finalized.header.clone(),
@@ -201,7 +215,9 @@ impl Ingest {
                 signer.clone(),
             );
             self.counters.statements_anchored += 1;
-            self.statements.keep(statement, AnchoredStatement { statement: bytes, evidence });
+            let anchored = AnchoredStatement { statement: bytes, evidence };
+            self.outputs.push(Output::AnchoredToCloud(anchored.to_bytes()));
+            self.statements.keep(statement, anchored);
         }
         self.outputs.push(Output::KeepStatements(self.statements.encode()));
     }

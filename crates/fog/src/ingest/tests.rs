@@ -41,6 +41,7 @@ pub struct World {
     /// Digests of the archived records.
     pub archived_records: BTreeSet<Digest>,
     pub statements: Bytes,
+    pub places: Vec<Bytes>,
     tokens: u64,
     sessions: u64,
 }
@@ -112,6 +113,7 @@ impl World {
             archived: BTreeSet::new(),
             archived_records: BTreeSet::new(),
             statements: Bytes::new(),
+            places: Vec::new(),
             tokens: 0,
             sessions: 0,
         };
@@ -162,6 +164,7 @@ impl World {
                     self.give(Input::Loaded(position, entry));
                 }
                 Output::KeepStatements(bytes) => self.statements = bytes,
+                Output::AnchoredToCloud(bytes) => self.places.push(bytes),
                 Output::TrustToCloud(_) | Output::Log(_) => {}
             }
         }

@@ -164,6 +164,7 @@ impl Ingest {
         if let Some(handovers) = self.ledger.handovers() {
             self.outputs.push(Output::TrustToCloud(handovers));
         }
+        self.tell_anchored();
     }
 
     pub(super) fn cloud_down(&mut self) {

@@ -282,6 +282,9 @@ impl Hub {
                 Output::TrustToCloud(handovers) => {
                     let _ = self.parts.orders.send(Order::Trust(handovers));
                 }
+                Output::AnchoredToCloud(anchored) => {
+                    let _ = self.parts.orders.send(Order::Anchored(anchored));
+                }
                 Output::KeepStatements(bytes) => drop(self.parts.statements.send_replace(bytes)),
                 Output::Log(text) => tracing::warn!("{text}"),
             }

@@ -22,6 +22,8 @@ pub enum Order {
     Forward { batch: BatchId, entry: Position, evidence: Position },
     /// Send the hand-overs.
     Trust(Bytes),
+    /// Send a statement of the archive with its evidence.
+    Anchored(Bytes),
 }
 
 /// The uplink's task.
@@ -93,6 +95,7 @@ impl Uplink {
         let (envelopes, trust): (Arc<str>, Arc<str>) =
             (self.topic(FogTopic::Envelope).into(), self.topic(FogTopic::Trust).into());
         let statements = self.topic(FogTopic::Statement);
+        let anchored: Arc<str> = self.topic(FogTopic::Anchored).into();
         let mut under_way: BTreeMap<u64, BatchId> = BTreeMap::new();
         let mut tag = 0;
         loop {
@@ -103,6 +106,7 @@ impl Uplink {
                     tag += 1;
                     let item = match order {
                         Order::Trust(payload) => Outgoing::new(trust.clone(), payload, tag),
+                        Order::Anchored(payload) => Outgoing::new(anchored.clone(), payload, tag),
                         Order::Forward { batch, entry, evidence } => {
                             let Some(payload) = self.compose(entry, evidence).await else { continue };
                             under_way.insert(tag, batch);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use voltmesh_cloud::{ArchivedRow, Location, open_reader, verify_archive};
@@ -13,6 +14,10 @@ use crate::deploy::{Recording, edge_name};
 
 /// Rows read from the archive at a time.
 const PAGE: usize = 10_000;
+
+/// How often an archive is read again that lacks an entry of the ledger's log: a second copy, or word of a statement, may be
+/// on its way for some seconds.
+const ON_THEIR_WAY: usize = 20;
 
 /// What one vehicle should have archived, in order.
 pub type Samples = Vec<Sample>;
@@ -35,7 +40,15 @@ pub fn expected(recordings: &[Recording]) -> Result<Vec<Samples>> {
 /// Compares the archive with the recordings and checks every record's evidence.
 pub async fn archive(archive: &Path, trust: &Trust, expected: &[Samples], report: &mut Report) -> Result<()> {
     let location = Location::existing_folder(archive)?;
-    let found = verify_archive(&location, trust).await.context("the archive cannot be read")?;
+    let unreadable = "the archive cannot be read";
+    let mut found = verify_archive(&location, trust).await.context(unreadable)?;
+    for _ in 0..ON_THEIR_WAY {
+        if found.log.absent == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        found = verify_archive(&location, trust).await.context(unreadable)?;
+    }
     report.sampled = expected.iter().map(|samples| samples.len() as u64).sum();
     report.archived = found.records;
     report.verified = found.verified;

@@ -66,6 +66,19 @@ fn what_another_node_has_anchored_is_taken_over() {
     newest(&world).unwrap().verify(&world.chain.trust()).unwrap();
     world.wait(5_000);
     assert!(world.submitted.is_empty(), "one leaf is enough");
+    // A second node has anchored it at the same time: the cloud is told of both places, again when it was away.
+    let (chain, other) = (world.chain.state.chain(), world.chain.network.authority(3));
+    world.submitted.push(Transaction::Anchor(Anchor::sign(&chain, other, 0, 0, vec![leaf])));
+    world.block();
+    let places = |world: &World| -> Vec<u64> {
+        let read = |bytes: &Bytes| AnchoredStatement::from_bytes(bytes).unwrap().verify(&world.chain.trust());
+        world.places.iter().map(|bytes| read(bytes).unwrap().index).collect()
+    };
+    assert_eq!(places(&world), [0, 1]);
+    world.crash();
+    world.places.clear();
+    world.give(Input::CloudUp);
+    assert_eq!(places(&world), [0, 1]);
 }
 
 #[test]
