@@ -67,7 +67,7 @@ fn row(
         digest,
         bytes: bytes.clone(),
     };
-    let expected = schema::quarantine_rows(&[&expected]).map_err(unread)?;
+    let expected = schema::quarantine_rows(&[&expected], &[received]).map_err(unread)?;
     let fields = row.schema();
     let differs = |name: &str| row.column_by_name(name) != expected.column_by_name(name);
     let wrong: Vec<&str> = fields.fields().iter().map(|f| f.name().as_str()).filter(|n| differs(n)).collect();
