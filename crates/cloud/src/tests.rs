@@ -6,6 +6,7 @@ mod audit;
 mod core;
 mod exactly_once;
 mod extent;
+mod gone;
 mod http;
 mod lab;
 

@@ -1,10 +1,15 @@
 //! Somebody else's reader: the `deltalake` package for Python, and DuckDB's if that is there too.
 //! Skipped, with the reason, where Python or the package is missing. `VOLTMESH_PYTHON` names another interpreter.
-#![allow(clippy::unwrap_used, reason = "a test that fails should stop")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that fails should stop, and one that is skipped say so"
+)]
 
 use std::process::Command;
 use voltmesh_cloud::{
-    Archive, Archivist, Grouping, Input, Location, Output, Settings, Token, testing::Fleet,
+    Archive, Archivist, Commit, Entry, Grouping, Input, Location, Marks, Output, Settings, Token, dedup,
+    testing::{Fleet, verified},
 };
 use voltmesh_telemetry::Timestamp;
 
@@ -36,21 +41,59 @@ os._exit(0)
 
 #[test]
 fn python_reads_the_archive() {
-    let python = std::env::var("VOLTMESH_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let importable = Command::new(&python).args(["-c", "import deltalake, pyarrow"]).output();
-    match importable {
-        Ok(output) if output.status.success() => {}
-        Ok(_) => {
-            return println!(
-                "skipped: {python} cannot import deltalake and pyarrow (pip install deltalake pyarrow)"
-            );
-        }
-        Err(error) => return println!("skipped: {python} does not run: {error}"),
-    }
+    let Some(python) = python() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(fill(&Location::folder(folder.path()).unwrap()));
-    let output = Command::new(&python).args(["-c", SCRIPT]).arg(folder.path()).output().unwrap();
+    runtime().block_on(fill(&Location::folder(folder.path()).unwrap()));
+    read(&python, folder.path());
+}
+
+/// Rows that stood twice and were removed are gone for other engines, too; files of the old snapshot harm nobody.
+#[test]
+fn python_reads_the_archive_after_doubled_rows_were_removed() {
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let location = Location::folder(folder.path()).unwrap();
+        let mut fleet = fill(&location).await;
+        let batch = fleet.boot(1, 1, &[12, 8]).remove(0);
+        let delivery = fleet.envelope(0, &batch);
+        let entry = Entry { batch: verified(&delivery, &fleet.trust()).into(), kept: None };
+        let (mut archive, _) = Archive::open(&location, Settings::default()).await.unwrap();
+        let commit = Commit {
+            ticket: 0,
+            time: Timestamp::from_millis(1_780_400_000_000),
+            entries: vec![entry],
+            copies: Vec::new(),
+            quarantine: Vec::new(),
+            marks: Marks::default(),
+        };
+        archive.commit(&commit).await.unwrap();
+        drop(archive);
+        let done = dedup(&location, &fleet.trust(), false).await.unwrap();
+        assert_eq!((done.removed_records, done.removed_batches, done.left), (12, 1, 0), "{done:#?}");
+    });
+    read(&python, folder.path());
+}
+
+/// An interpreter that has the package; says why not otherwise.
+fn python() -> Option<String> {
+    let python = std::env::var("VOLTMESH_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    match Command::new(&python).args(["-c", "import deltalake, pyarrow"]).output() {
+        Ok(output) if output.status.success() => return Some(python),
+        Ok(_) => {
+            println!("skipped: {python} cannot import deltalake and pyarrow (pip install deltalake pyarrow)")
+        }
+        Err(error) => println!("skipped: {python} does not run: {error}"),
+    }
+    None
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+fn read(python: &str, folder: &std::path::Path) {
+    let output = Command::new(python).args(["-c", SCRIPT]).arg(folder).output().unwrap();
     let said =
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}");
@@ -78,7 +121,7 @@ fn sql_reads_the_archive() {
 }
 
 /// Two vehicles, two batches each, a commit per batch and a Delta checkpoint between.
-async fn fill(location: &Location) {
+async fn fill(location: &Location) -> Fleet {
     let mut fleet = Fleet::new(2);
     let settings = Settings { checkpoint_every: 2, ..Settings::default() };
     let (mut archive, marks) = Archive::open(location, settings).await.unwrap();
@@ -98,4 +141,5 @@ async fn fill(location: &Location) {
             }
         }
     }
+    fleet
 }

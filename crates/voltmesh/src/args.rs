@@ -639,6 +639,9 @@ pub struct Verify {
     /// Archive notices that vehicles or fog nodes hold (bytes, or hex line by line): what they name must be there.
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "archive")]
     pub claims: Vec<PathBuf>,
+    /// The ledger's log, leaf by leaf, from `voltmesh chain leaves`: tells each entry that is not here.
+    #[arg(long, value_name = "FILE", requires = "archive")]
+    pub leaves: Option<PathBuf>,
     /// The trust file: genesis and hand-overs, from `voltmesh chain trust`.
     #[arg(long, value_name = "FILE")]
     pub trust: PathBuf,

@@ -3,7 +3,7 @@
 use super::{
     chains::Chains,
     commits::{Commits, time_of},
-    log::LogIndex,
+    log::{LogIndex, Place},
     records::Expected,
     report::{ArchiveReport, Kind},
 };
@@ -41,8 +41,8 @@ pub(super) struct Batches {
 pub(crate) struct Proven {
     /// The batch.
     pub batch: Verified,
-    /// Its place in the ledger's log, and the log's size in the same block.
-    pub place: (u64, u64),
+    /// Its place in the ledger's log.
+    pub place: Place,
     /// Time of that block.
     pub block: Timestamp,
 }
@@ -107,7 +107,7 @@ impl Batches {
     }
 
     /// Notes a further copy, which must be of something archived.
-    pub fn copy(&mut self, entry: Entry, sequence: i64, place: (u64, u64), report: &mut ArchiveReport) {
+    pub fn copy(&mut self, entry: Entry, sequence: i64, place: Place, report: &mut ArchiveReport) {
         let id = entry.batch.id;
         self.commits.copy(sequence);
         self.log.hold(place, &id, report);
@@ -147,8 +147,9 @@ pub(crate) fn prove(stored: &StoredBatch, trust: &Trust) -> Result<Proven, Strin
     let opening = opening_from(&stored.opening).ok_or("its opening is not 64 bytes")?;
     let checked = verify(&sealed, &opening, &stored.evidence, trust);
     let (records, anchored) = checked.map_err(|(refusal, _)| refusal.to_string())?;
-    let size = AnchorEvidence::from_bytes(&stored.evidence).map(|evidence| evidence.header.log_size);
-    let size = size.map_err(|error| format!("{}: {error}", Stage::Evidence))?;
+    let evidence = AnchorEvidence::from_bytes(&stored.evidence);
+    let header = evidence.map_err(|error| format!("{}: {error}", Stage::Evidence))?.header;
+    let place = Place { index: anchored.index, size: header.log_size, root: header.log_root };
     let id = sealed.id();
     let batch = Verified {
         header: sealed.header().clone(),
@@ -162,11 +163,11 @@ pub(crate) fn prove(stored: &StoredBatch, trust: &Trust) -> Result<Proven, Strin
         fog: stored.fog.clone(),
         records,
     };
-    Ok(Proven { batch, place: (anchored.index, size), block: anchored.time })
+    Ok(Proven { batch, place, block: anchored.time })
 }
 
 /// The positions that were new, if they can be: a vehicle's batch is archived whole, an attested one in part.
-fn kept(batch: &Verified, kept: Option<&[u32]>) -> Result<Option<Vec<u32>>, String> {
+pub(super) fn kept(batch: &Verified, kept: Option<&[u32]>) -> Result<Option<Vec<u32>>, String> {
     let Some(positions) = kept else { return Ok(None) };
     if !batch.header.boot.is_foreign() {
         return Err("column kept leaves records out, but a vehicle's batch is archived whole".to_owned());

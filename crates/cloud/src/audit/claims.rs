@@ -5,12 +5,13 @@ use super::{
     report::{ArchiveReport, Kind, causes},
 };
 use voltmesh_control::{ArchiveNotice, MAX_NOTICE_BYTES};
-use voltmesh_ledger::{Trust, verifying_key};
+use voltmesh_ledger::{Leaves, Trust, verifying_key};
 
 /// Claims that an archive is checked against.
 #[derive(Clone, Debug, Default)]
 pub struct Claims {
     notices: Vec<ArchiveNotice>,
+    pub(super) leaves: Option<Leaves>,
 }
 
 /// Why a claim is none.
@@ -19,6 +20,12 @@ pub enum ClaimError {
     /// The trust file names no archive's key. Add it with `voltmesh chain trust --cloud`.
     #[error("the trust file names no cloud's key, so that no archive notice can be believed")]
     NoKey,
+    /// They are no leaves of a log. Write them with `voltmesh chain leaves`.
+    #[error("no leaves of the ledger's log: {why}")]
+    Leaves {
+        /// In what way.
+        why: String,
+    },
     /// It is no archive notice, or none that a cloud of the trust file signed. Look where it comes from.
     #[error("not an archive notice that the trusted cloud signed: {why}")]
     Notice {
@@ -28,6 +35,15 @@ pub enum ClaimError {
 }
 
 impl Claims {
+    /// Sets the leaves of the ledger's log, as `voltmesh chain leaves` writes them. They are believed as far as they lead to a
+    /// root that evidence in the archive or the trust file prove. Returns how many there are.
+    pub fn set_leaves(&mut self, file: &[u8]) -> Result<u64, ClaimError> {
+        let leaves = Leaves::decode(file).map_err(|error| ClaimError::Leaves { why: causes(&error) })?;
+        let count = leaves.hashes.len() as u64;
+        self.leaves = Some(leaves);
+        Ok(count)
+    }
+
     /// Adds archive notices: one as its bytes, or several in hex, one a line. Each must be signed by a cloud's key that
     /// `trust` names. Returns how many batches they name.
     pub fn add_notices(&mut self, file: &[u8], trust: &Trust) -> Result<usize, ClaimError> {

@@ -2,7 +2,7 @@
 //! `batches`, and what they hold must be archived.
 
 use super::{
-    batches::{Batches, other_columns, prove},
+    batches::{Batches, kept, other_columns, prove},
     columns::Columns,
     commits::time_of,
     report::{ArchiveReport, Kind},
@@ -43,9 +43,15 @@ fn check_rows(rows: &RecordBatch, day: &str, trust: &Trust, found: &mut Batches,
             }
         };
         let (id, place) = (proven.batch.id, proven.place);
-        let entry = Entry { batch: Arc::new(proven.batch), kept: None };
+        let mut wrong = Vec::new();
+        // A row that stood twice in batches is here as it was there.
+        let kept = kept(&proven.batch, batch.kept.as_deref()).unwrap_or_else(|why| {
+            wrong.push(why);
+            None
+        });
+        let entry = Entry { batch: Arc::new(proven.batch), kept };
         let notes = time_of(sequences.value(at), times.value(at));
-        let mut wrong = other_columns(&rows.slice(at, 1), &entry, notes);
+        wrong.extend(other_columns(&rows.slice(at, 1), &entry, notes));
         if day_text(times.value(at)) != day {
             wrong.push(format!("column archived_at: its day is not {day}, where the row lies"));
         }

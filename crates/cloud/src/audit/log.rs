@@ -1,12 +1,21 @@
-//! The ledger's log, entry by entry: each one is archived, refused for good, or named as missing.
+//! The ledger's log, entry by entry: each one is archived, refused for good, a statement of the archive, or named as
+//! missing.
+//!
+//! The log's size is the largest that evidence here, the trust file, or leaves that lead to one of their roots prove. Leaves
+//! (`voltmesh chain leaves`) tell entries of which no evidence is here, too: one more copy of an archived batch, or a
+//! statement whose place nobody has told yet.
 
 use super::{
     commits::{absent, count},
     report::{ArchiveReport, Kind, ranges_text},
 };
 use serde::Serialize;
-use std::collections::BTreeMap;
-use voltmesh_telemetry::{BatchId, Digest, merkle::leaf_hash};
+use std::collections::{BTreeMap, BTreeSet};
+use voltmesh_ledger::{Leaves, Trust};
+use voltmesh_telemetry::{
+    BatchId, Digest,
+    merkle::{Frontier, leaf_hash},
+};
 
 /// Ranges of absent entries that are listed; more are only counted.
 pub const MAX_ABSENT: usize = 1000;
@@ -16,54 +25,137 @@ const NAMED: usize = 20;
 /// What is archived of the ledger's log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LogReport {
-    /// Entries that an archived or refused batch proves.
+    /// Entries that an archived, copied or refused batch, or a statement with its evidence, proves.
     pub held: u64,
+    /// Other entries that are the archive's own statements, by the leaves that were given.
+    pub statements: u64,
+    /// Other entries that are one more copy of an archived batch, by the leaves that were given.
+    pub copies: u64,
     /// The log's size, as the newest evidence here proves it.
     pub size: u64,
-    /// Entries below these sizes that nothing here explains.
+    /// The log's size in the trust file.
+    pub trusted_size: Option<u64>,
+    /// Leaves that were given and lead to a root that evidence here or the trust file prove.
+    pub leaves: Option<u64>,
+    /// Entries that nothing here explains.
     pub absent: u64,
     /// Which those are, first and last index, at most [`MAX_ABSENT`] ranges.
     pub ranges: Vec<(u64, u64)>,
+}
+
+/// A leaf's place in the log of some final block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Its index.
+    pub index: u64,
+    /// The log's size in that block.
+    pub size: u64,
+    /// The log's root there.
+    pub root: Digest,
 }
 
 /// The places in the log that were proven.
 #[derive(Default)]
 pub(super) struct LogIndex {
     held: BTreeMap<u64, Digest>,
-    size: u64,
+    /// Roots of the log by its size, each in a final block.
+    roots: BTreeMap<u64, Digest>,
+}
+
+/// What can explain an entry of which no evidence is here.
+pub(super) struct Known<'a> {
+    /// Leaves of the archived batches.
+    pub batches: BTreeSet<Digest>,
+    /// Leaves of the archive's statements.
+    pub statements: BTreeSet<Digest>,
+    /// The log, leaf by leaf.
+    pub leaves: Option<&'a Leaves>,
 }
 
 impl LogIndex {
-    /// Notes that a batch is at `index` of a log of `size` entries.
-    pub fn hold(&mut self, (index, size): (u64, u64), id: &BatchId, report: &mut ArchiveReport) {
-        self.size = self.size.max(size);
+    /// Notes that a batch, or a statement's digest, is in the log at this place.
+    pub fn hold(&mut self, place: Place, id: &BatchId, report: &mut ArchiveReport) {
         let leaf = leaf_hash(id.as_bytes());
-        if *self.held.entry(index).or_insert(leaf) != leaf {
-            let text =
-                format!("entry {index} of the ledger's log is batch {id} and another one: the ledger forked");
+        let other = *self.held.entry(place.index).or_insert(leaf) != leaf;
+        if other || *self.roots.entry(place.size).or_insert(place.root) != place.root {
+            let at = place.index;
+            let text = format!(
+                "log entry {at}: batch {id} and another one, both in final blocks: keep this evidence"
+            );
             report.problem(Kind::Batch, text);
         }
     }
 
-    /// Notes that the log is known to have so many entries.
-    pub fn reach(&mut self, size: u64) {
-        self.size = self.size.max(size);
-    }
-
     /// Names the entries that are not here.
-    pub fn settle(&self, report: &mut ArchiveReport) -> LogReport {
-        let absent = absent(self.held.keys().copied(), 0, self.size);
-        if !absent.is_empty() {
-            let entries = ranges_text(&absent, NAMED);
+    pub fn settle(mut self, trust: &Trust, known: &Known<'_>, report: &mut ArchiveReport) -> LogReport {
+        let proven = self.roots.keys().next_back().copied().unwrap_or(0);
+        let mut log = LogReport { size: proven, ..LogReport::default() };
+        let mut until = proven;
+        if let Some(head) = trust.log() {
+            log.trusted_size = Some(head.size);
+            self.roots.entry(head.size).or_insert(head.root);
+            until = until.max(head.size);
+        }
+        log.held = self.held.len() as u64;
+        if let Some(leaves) = known.leaves {
+            self.by_leaves(leaves, known, &mut log, report);
+        }
+        let absent = absent(self.held.keys().copied(), 0, until);
+        log.ranges = absent.iter().copied().take(MAX_ABSENT).collect();
+        log.absent = count(&absent);
+        let (here, beyond): (Vec<_>, Vec<_>) = absent.into_iter().partition(|(first, _)| *first < proven);
+        if !here.is_empty() {
+            let entries = ranges_text(&here, NAMED);
             report.note(format!(
                 "log entries {entries}: anchored by the ledger's account, and not archived here"
             ));
         }
-        LogReport {
-            held: self.held.len() as u64,
-            size: self.size,
-            absent: count(&absent),
-            ranges: absent.into_iter().take(MAX_ABSENT).collect(),
+        if let Some(head) = trust.log().filter(|_| !beyond.is_empty()) {
+            let (entries, height) = (ranges_text(&beyond, NAMED), head.height);
+            report
+                .note(format!("log entries {entries}: anchored as of block {height}, and not archived here"));
+        }
+        log
+    }
+
+    /// Explains entries by their leaves, as far as these lead to a known root.
+    fn by_leaves(
+        &mut self,
+        leaves: &Leaves,
+        known: &Known<'_>,
+        log: &mut LogReport,
+        report: &mut ArchiveReport,
+    ) {
+        if leaves.first != 0 {
+            let text = format!("the leaves begin at {}, and only from 0 on lead to a root", leaves.first);
+            return report.problem(Kind::Unaccounted, text);
+        }
+        let (mut tree, mut told) = (Frontier::new(), 0);
+        for (size, root) in &self.roots {
+            let (Ok(from), Ok(to)) = (usize::try_from(tree.size()), usize::try_from(*size)) else { break };
+            let Some(next) = leaves.hashes.get(from..to) else { break };
+            tree.extend(next);
+            if tree.root() != *root {
+                let text = format!(
+                    "the first {size} leaves are not those of the ledger's log: their root is another"
+                );
+                report.problem(Kind::Unaccounted, text);
+                break;
+            }
+            told = *size;
+        }
+        log.leaves = Some(told);
+        for (index, leaf) in (0..told).zip(&leaves.hashes) {
+            if self.held.contains_key(&index) {
+                continue;
+            }
+            let counter = match leaf {
+                leaf if known.batches.contains(leaf) => &mut log.copies,
+                leaf if known.statements.contains(leaf) => &mut log.statements,
+                _ => continue,
+            };
+            *counter += 1;
+            self.held.insert(index, *leaf);
         }
     }
 }

@@ -27,11 +27,15 @@ pub use log::{LogReport, MAX_ABSENT};
 pub use report::{ArchiveReport, MAX_PROBLEMS};
 
 use crate::delta::{self, ArchiveError, Inspected, Location, Reader};
-use crate::statement::read_places;
+use crate::statement::{read_places, read_statements};
 use batches::Batches;
+use bytes::Bytes;
 use columns::Columns;
+use log::Known;
 use report::Kind;
+use voltmesh_control::ArchiveStatement;
 use voltmesh_ledger::{AnchoredStatement, Trust};
+use voltmesh_telemetry::merkle::leaf_hash;
 
 /// Checks the archive at `location` against `trust`. Reads everything; holds some 120 bytes per record.
 pub async fn verify_archive(location: &Location, trust: &Trust) -> Result<ArchiveReport, ArchiveError> {
@@ -45,18 +49,34 @@ pub async fn verify_claims(
     claims: &Claims,
 ) -> Result<ArchiveReport, ArchiveError> {
     let tables = delta::inspect(location).await?;
-    let places = read_places(location).await?;
-    Ok(audit(&tables, &places, trust, claims).await)
+    let (mut damaged, mut kept) = (Vec::new(), Vec::new());
+    let places = read_places(location).await.unwrap_or_else(|error| {
+        damaged.push(error);
+        Vec::new()
+    });
+    if claims.leaves.is_some() {
+        kept = read_statements(location).await.unwrap_or_else(|error| {
+            damaged.push(error);
+            Vec::new()
+        });
+    }
+    let mut report = audit(&tables, &places, &kept, trust, claims).await;
+    for error in damaged {
+        report.problem(Kind::Table, format!("statements: {}", report::causes(&error)));
+    }
+    report.sound = report.is_sound();
+    Ok(report)
 }
 
 /// The same as [`verify_archive`] through a reader: what it sees now.
 pub async fn verify_reader(reader: &Reader, trust: &Trust) -> Result<ArchiveReport, ArchiveError> {
-    Ok(audit(&reader.inspected(), &[], trust, &Claims::default()).await)
+    Ok(audit(&reader.inspected(), &[], &[], trust, &Claims::default()).await)
 }
 
 async fn audit(
     tables: &[Inspected; 4],
     places: &[AnchoredStatement],
+    kept: &[Bytes],
     trust: &Trust,
     claims: &Claims,
 ) -> ArchiveReport {
@@ -83,8 +103,18 @@ async fn audit(
     let expected = found.settle(batches.replay.as_ref(), &mut report);
     records::check(records, expected, &mut report).await;
     claims::check(claims, &found, &mut report);
-    statements::check(places, [batches, quarantine], trust, &mut found, &mut report).await;
-    report.log = found.log.settle(&mut report);
+    statements::check(places, [batches, quarantine, copies], trust, &mut found, &mut report).await;
+    let known = Known {
+        batches: found.ids.keys().map(|id| leaf_hash(id.as_bytes())).collect(),
+        // A batch that is gone does not pass for a statement: its bytes are none.
+        statements: kept
+            .iter()
+            .filter(|bytes| ArchiveStatement::peek(bytes).is_ok())
+            .map(|bytes| leaf_hash(AnchoredStatement::leaf(bytes).as_bytes()))
+            .collect(),
+        leaves: claims.leaves.as_ref(),
+    };
+    report.log = found.log.settle(trust, &known, &mut report);
     report.sound = report.is_sound();
     report
 }

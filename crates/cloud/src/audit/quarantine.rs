@@ -3,6 +3,7 @@
 use super::{
     batches::Batches,
     columns::Columns,
+    log::Place,
     report::{ArchiveReport, Kind},
 };
 use crate::{
@@ -139,6 +140,7 @@ fn hold_place(bytes: &Bytes, trust: &Trust, found: &mut Batches, report: &mut Ar
         return;
     };
     if let Ok(index) = evidence.verify_place(trust, &sealed.id()) {
-        found.log.hold((index, evidence.header.log_size), &sealed.id(), report);
+        let (size, root) = (evidence.header.log_size, evidence.header.log_root);
+        found.log.hold(Place { index, size, root }, &sealed.id(), report);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{
     batches::Batches,
+    log::Place,
     report::{ArchiveReport, Kind},
 };
 use crate::delta::{Inspected, ordered_batches, ordered_quarantine};
@@ -9,11 +10,11 @@ use voltmesh_control::{ArchiveStatement, Tree};
 use voltmesh_ledger::{AnchoredStatement, Trust, verifying_key};
 use voltmesh_telemetry::{Digest, merkle};
 
-/// Statements in the trust file are held against the tables; the log's size there, and places of statements that are kept
-/// beside the archive, are taken into the account of the log.
+/// Statements in the trust file are held against the tables; places of statements that are kept beside the archive are taken
+/// into the account of the log.
 pub(super) async fn check(
     places: &[AnchoredStatement],
-    [batches, quarantine]: [&Inspected; 2],
+    [batches, quarantine, copies]: [&Inspected; 3],
     trust: &Trust,
     found: &mut Batches,
     report: &mut ArchiveReport,
@@ -21,20 +22,19 @@ pub(super) async fn check(
     for place in places.iter().chain(trust.archives()) {
         // What does not hold explains nothing. A batch that is gone does not pass for a statement: its bytes are none.
         if ArchiveStatement::peek(&place.statement).is_ok() && place.verify(trust).is_ok() {
-            let inclusion = &place.evidence.inclusion;
+            let (header, inclusion) = (&place.evidence.header, &place.evidence.inclusion);
             let leaf = AnchoredStatement::leaf(&place.statement);
-            found.log.hold((inclusion.index, inclusion.size), &leaf, report);
+            let at = Place { index: inclusion.index, size: header.log_size, root: header.log_root };
+            found.log.hold(at, &leaf, report);
         }
-    }
-    if let Some(head) = trust.log() {
-        found.log.reach(head.size);
     }
     let statements: Vec<ArchiveStatement> =
         trust.archives().iter().filter_map(|anchored| signed(anchored, trust)).collect();
     if statements.is_empty() {
         return;
     }
-    let tables = (ordered_batches(&batches.view).await, ordered_quarantine(&quarantine.view).await);
+    let tables =
+        (ordered_batches(&batches.view, &copies.view).await, ordered_quarantine(&quarantine.view).await);
     // What cannot be read is a finding of its own.
     let (Ok(batches), Ok(quarantined)) = tables else { return };
     for statement in &statements {
@@ -44,16 +44,24 @@ pub(super) async fn check(
         ] {
             if let Some(wrong) = differs(said, here) {
                 let (cloud, sequence, at) =
-                    (&statement.cloud, statement.sequence, statement.time.as_millis());
+                    (&statement.cloud, statement.sequence, date(statement.time.as_millis()));
                 report.problem(
                     Kind::Unaccounted,
                     format!(
-                        "{what}: {wrong}, by statement {sequence} of {cloud} at {at} ms, signed and in the ledger's log"
+                        "{what}: {wrong}, by statement {sequence} of {cloud} on {at}, signed and in the ledger's log"
                     ),
                 );
             }
         }
     }
+}
+
+/// A time as RFC 3339 in UTC.
+fn date(ms: u64) -> String {
+    let seconds = i64::try_from(ms / 1000).unwrap_or(i64::MAX);
+    let time = time::OffsetDateTime::from_unix_timestamp(seconds).ok();
+    let text = time.and_then(|time| time.format(&time::format_description::well_known::Rfc3339).ok());
+    text.unwrap_or_else(|| format!("millisecond {ms} after 1970"))
 }
 
 /// What a cloud of the trust file signed. That the log holds it was checked when the trust file was read.

@@ -198,6 +198,8 @@ pub(crate) fn create_folder(folder: &FilePath) -> io::Result<()> {
         return Ok(());
     }
     let Some(parent) = folder.parent() else { return Ok(()) };
+    // A name alone is in the working directory, which no path of no characters opens.
+    let parent = if parent.as_os_str().is_empty() { FilePath::new(".") } else { parent };
     create_folder(parent)?;
     match fs::create_dir(folder) {
         Ok(()) => File::open(parent)?.sync_all(),

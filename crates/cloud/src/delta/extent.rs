@@ -1,6 +1,7 @@
 //! What the tables hold, as the archive's statements say it: rows, and RFC 9162 trees over batches and quarantine.
 //!
-//! Batches are leaves in the order of their commits, within one of vehicle, boot, first number and id; quarantined
+//! Batches are leaves in the order of their commits, within one of vehicle, boot, first number and id, with those that stood
+//! twice and are in `copies` now; quarantined
 //! deliveries in the order of `received_at`, which [`Extent::times`] makes strict. The trees' edges travel in the metadata of
 //! the commits that extend them. Where they are absent, or do not fit the number of rows (an older archive, another
 //! engine's commit), the tables are read.
@@ -58,12 +59,14 @@ pub(super) struct Extent {
 impl Extent {
     /// Reads what the newest commits' metadata say, or else the tables.
     pub async fn restore(
-        [batches, quarantine]: [&View; 2],
+        [batches, quarantine, copies]: [&View; 3],
         [batches_said, quarantine_said]: [&Value; 2],
     ) -> Result<Self, ArchiveError> {
-        let batches = match said(batches_said, rows(&batches.files())) {
+        let moved = moved(copies).await?;
+        let held = rows(&batches.files()).map(|rows| rows.saturating_add(moved));
+        let batches = match said(batches_said, held) {
             Some(said) => said,
-            None => all_batches(batches).await?,
+            None => all_batches(batches, copies).await?,
         };
         let last = quarantine_said[LAST].as_i64();
         let (quarantine, last) = match (said(quarantine_said, rows(&quarantine.files())), last) {
@@ -134,9 +137,19 @@ fn said(metadata: &Value, rows: Option<u64>) -> Option<Frontier> {
     Frontier::decode(&bytes).ok().filter(|tree| Some(tree.size()) == rows)
 }
 
-async fn all_batches(view: &View) -> Result<Frontier, ArchiveError> {
+/// Rows that stood twice in `batches` and are in `copies` now: they have a commit, the others there have none.
+fn of_commits() -> Wanted {
+    Wanted::default().between("sequence", 1, i64::MAX)
+}
+
+async fn moved(copies: &View) -> Result<u64, ArchiveError> {
+    let rows = copies.scan(&["sequence"], &of_commits()).await?;
+    Ok(rows.iter().map(|rows| rows.num_rows() as u64).sum())
+}
+
+async fn all_batches(batches: &View, copies: &View) -> Result<Frontier, ArchiveError> {
     let mut tree = Frontier::new();
-    tree.extend(&ordered_batches(view).await?);
+    tree.extend(&ordered_batches(batches, copies).await?);
     Ok(tree)
 }
 
@@ -147,11 +160,12 @@ async fn all_quarantined(view: &View) -> Result<(Frontier, i64), ArchiveError> {
     Ok((tree, all.last().map_or(0, |(at, _)| *at)))
 }
 
-/// Leaves of all rows of `batches`, in their order.
-pub(crate) async fn ordered_batches(view: &View) -> Result<Vec<Digest>, ArchiveError> {
+/// Leaves of all rows of `batches`, and of those that stood twice there, in their order.
+pub(crate) async fn ordered_batches(batches: &View, copies: &View) -> Result<Vec<Digest>, ArchiveError> {
     let columns = ["sequence", "vehicle", "boot", "first", "batch_id"];
     let mut all = Vec::new();
-    for rows in view.scan(&columns, &Wanted::default()).await? {
+    let rows = batches.scan(&columns, &Wanted::default()).await?;
+    for rows in rows.into_iter().chain(copies.scan(&columns, &of_commits()).await?) {
         let columns = Columns(&rows);
         let (sequence, vehicle) = (columns.long("sequence")?, columns.text("vehicle")?);
         let (boot, first, id) = (columns.long("boot")?, columns.long("first")?, columns.text("batch_id")?);

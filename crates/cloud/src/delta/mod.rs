@@ -314,7 +314,7 @@ impl Archive {
     }
 
     async fn restore(&self, metadata: [&Value; 2]) -> Result<Extent, ArchiveError> {
-        Extent::restore([&self.batches.view(), &self.quarantine.view()], metadata).await
+        Extent::restore([&self.batches.view(), &self.quarantine.view(), &self.copies.view()], metadata).await
     }
 
     /// What the archive holds, as it changes: for its statements. Not between the tables of one commit.

@@ -16,9 +16,13 @@ pub fn run(options: args::Verify) -> Result<Outcome> {
     let trust = read_trust(&options.trust)?;
     match (&options.proof, &options.archive) {
         (Some(proof), _) => verify_proof(proof, &trust, options.json),
-        (None, Some(archive)) => {
-            super::archive::verify::verify(archive, &trust, &options.claims, options.json)
-        }
+        (None, Some(archive)) => super::archive::verify::verify(
+            archive,
+            &trust,
+            &options.claims,
+            options.leaves.as_deref(),
+            options.json,
+        ),
         (None, None) => anyhow::bail!("name a proof, or an archive with --archive"),
     }
 }

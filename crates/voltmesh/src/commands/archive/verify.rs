@@ -14,10 +14,22 @@ use crate::output::{self, row};
 const SHOWN: usize = 20;
 /// Longest file of archive notices: 1,000 of the longest ones in hex.
 const MAX_CLAIMS_BYTES: usize = 128 << 20;
+/// Longest file of leaves: 32 million of 32 bytes.
+const MAX_LEAVES_BYTES: usize = 1 << 30;
 
-/// Checks the archive in a folder, and that it holds what the notices in `claims` name.
-pub fn verify(folder: &Path, trust: &Trust, claims: &[PathBuf], as_json: bool) -> Result<Outcome> {
+/// Checks the archive in a folder, that it holds what the notices in `claims` name, and every entry of the log in `leaves`.
+pub fn verify(
+    folder: &Path,
+    trust: &Trust,
+    claims: &[PathBuf],
+    leaves: Option<&Path>,
+    as_json: bool,
+) -> Result<Outcome> {
     let mut claimed = Claims::default();
+    if let Some(path) = leaves {
+        let bytes = read_limited(path, MAX_LEAVES_BYTES)?;
+        claimed.set_leaves(&bytes).with_context(|| path.display().to_string())?;
+    }
     for path in claims {
         let bytes = read_limited(path, MAX_CLAIMS_BYTES)?;
         claimed.add_notices(&bytes, trust).with_context(|| path.display().to_string())?;
