@@ -39,6 +39,7 @@ pub mod coverage;
 pub mod delta;
 pub mod foreign;
 pub mod testing;
+pub mod writer;
 
 mod audit;
 mod check;
@@ -67,7 +68,7 @@ pub use doubles::{DedupReport, DoublesReport, MAX_IDS, check_doubles, dedup};
 pub use proof::{ProveError, prove, report as twin_report};
 #[cfg(feature = "sql")]
 pub use query::{QueryError, Rows, query};
-pub use run::{Cloud, Error, MetricsText, run};
+pub use run::{Cloud, Error, FogsOnly, MetricsText, run};
 pub use statement::{MAX_STATEMENTS, StatementStore, read_places, read_statements};
 
 #[cfg(test)]

@@ -2,12 +2,13 @@
 
 use crate::{
     api::{Api, router},
-    archivist::{Answer, Archivist, Commit, Input, Marks, Output, Question, Token},
+    archivist::{Archivist, Commit, Input, Output, Token},
     board::{Board, fingerprint},
     config::{Config, ConfigError},
     delta::{Archive, ArchiveError, Location, Reader},
     statement::{self, StatementStore, Statements},
     tls::TlsListener,
+    writer::{Surroundings, ask, write},
 };
 use bytes::Bytes;
 use commonware_runtime::{Metrics as _, Spawner as _};
@@ -38,8 +39,6 @@ const PLACES: usize = 1_024;
 /// An archive of up to so many rows is read at the start for vehicles' latest records; in a larger one they are looked
 /// up when asked for, until their next commit.
 const WARM_ROWS: u64 = 200_000;
-/// After the store failed, try again so often.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// Why the cloud cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -121,9 +120,9 @@ pub struct Cloud {
     http: JoinHandle<()>,
 }
 
-/// Fog nodes publish envelopes and hand-overs under their own name, and subscribe to their notices; nobody else does
-/// anything.
-struct FogsOnly;
+/// The topics that may be used here: fog nodes publish envelopes and hand-overs under their own name, and subscribe to
+/// their notices; nobody else does anything.
+pub struct FogsOnly;
 
 impl Policy for FogsOnly {
     fn may_publish(&self, peer: &Identity, topic: &str) -> Result<(), Reason> {
@@ -223,7 +222,8 @@ impl Cloud {
         let reader = archive.reader();
         let (commits, queue) = mpsc::channel(1);
         let (results, mut done) = mpsc::channel(64);
-        let writer = tokio::spawn(write(archive, queue, results.clone(), board.clone()));
+        let process = Process { board: board.clone(), started: Instant::now() };
+        let writer = tokio::spawn(write(archive, queue, results.clone(), process));
         let mut shell = Shell {
             trust: fingerprint(&archivist.trust().to_toml()),
             config,
@@ -310,56 +310,27 @@ fn read_token(path: &Path) -> Result<Arc<str>, Error> {
     Ok(token.into())
 }
 
-/// The one writer of the archive: a commit, then its outcome.
-///
-/// Merging files meets another writer's commit as a commit of ours does. What was read after that is not what the core
-/// judged by, so the next commit is not made: it is judged again.
-async fn write(
-    mut archive: Archive,
-    mut queue: mpsc::Receiver<Commit>,
-    results: mpsc::Sender<Input>,
+/// This process's clock and executor, and its board.
+struct Process {
     board: Arc<Board>,
-) {
-    let mut read_again: Option<Marks> = None;
-    while let Some(commit) = queue.recv().await {
-        let begun = Instant::now();
-        let ticket = commit.ticket;
-        let input = if let Some(marks) = read_again.take() {
-            Input::Reloaded { ticket, marks }
-        } else {
-            match archive.commit(&commit).await {
-                Ok(()) => {
-                    board.committed(&commit, begun.elapsed());
-                    Input::Committed { ticket }
-                }
-                Err(error) => {
-                    let cause = std::error::Error::source(&error).map(ToString::to_string);
-                    tracing::warn!(%error, cause, "a commit failed: reading the archive again");
-                    Input::Reloaded { ticket, marks: reload(&mut archive).await }
-                }
-            }
-        };
-        if results.send(input).await.is_err() {
-            return;
-        }
-        if let Err(error) = archive.compact().await {
-            tracing::warn!(%error, "merging small files failed; it is tried again after a later commit");
-            read_again = Some(reload(&mut archive).await);
-        }
-    }
+    started: Instant,
 }
 
-/// Reads the archive until that works: nothing can be done before.
-async fn reload(archive: &mut Archive) -> Marks {
-    loop {
-        match archive.reload().await {
-            Ok(marks) => return marks,
-            Err(error) => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::error!(%error, cause, "the archive cannot be read; trying again");
-                tokio::time::sleep(RETRY).await;
-            }
-        }
+impl Surroundings for Process {
+    async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
+        work.await
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn committed(&self, commit: &Commit, took: Duration) {
+        self.board.committed(commit, took);
     }
 }
 
@@ -479,7 +450,7 @@ impl Shell {
             Output::Ask { question, about } => {
                 let (reader, results) = (self.reader.clone(), self.results.clone());
                 tokio::spawn(async move {
-                    let answer = ask(&reader, about).await;
+                    let answer = ask(reader, about).await;
                     results.send(Input::Answered { question, answer }).await.ok();
                 });
             }
@@ -540,19 +511,4 @@ fn tell(session: &Session, statement: &Bytes) {
             tracing::debug!(%error, fog = identity.id(), "a statement was not sent");
         }
     }
-}
-
-async fn ask(reader: &Reader, about: Question) -> Answer {
-    let answer = match &about {
-        Question::Batches { vehicle, boot, first, last } => {
-            reader.batches_near(vehicle, *boot, *first, *last).await.map(Answer::Batches)
-        }
-        Question::Numbers { vehicle, numbers } => {
-            reader.foreign_numbers(vehicle, numbers).await.map(Answer::Numbers)
-        }
-    };
-    answer.unwrap_or_else(|error| {
-        tracing::warn!(%error, "a look-up in the archive failed");
-        Answer::Failed
-    })
 }

@@ -349,6 +349,13 @@ impl Handle {
             .collect()
     }
 
+    /// Whether this node knows what f + 1 others know, so at least one honest one.
+    pub fn has_caught_up(&self) -> bool {
+        let state = self.state();
+        let faults = state.authorities_for(state.epoch()).map_or(0, |set| set.faults());
+        self.peers().len() > faults && self.height().get() + 2 >= self.target().get()
+    }
+
     /// The greatest height that f + 1 connected authorities reach, so at least one honest one: how far this node should
     /// be. Its own height if it is further.
     pub fn target(&self) -> Height {

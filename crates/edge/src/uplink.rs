@@ -218,7 +218,7 @@ where
                 .into_iter()
                 .filter_map(|item| {
                     client.accept(item.token);
-                    message(&item.topic, item.payload)
+                    Input::of_message(&item.topic, item.payload)
                 })
                 .collect(),
             ClientEvent::Completed(done) => {
@@ -249,13 +249,4 @@ where
         }
     }
     "the connection is gone".to_owned()
-}
-
-fn message(topic: &str, message: Bytes) -> Option<Input> {
-    match topic.parse() {
-        Ok(Topic::Vehicle(_, VehicleTopic::Receipt)) => Some(Input::Receipts { message }),
-        Ok(Topic::Vehicle(_, VehicleTopic::Notice)) => Some(Input::Notice { message }),
-        Ok(Topic::Vehicle(_, VehicleTopic::Trust)) => Some(Input::Trust { message }),
-        _ => None,
-    }
 }

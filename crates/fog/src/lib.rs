@@ -36,4 +36,4 @@ mod run;
 pub use config::Config;
 pub use error::Error;
 pub use osrm::Osrm;
-pub use run::{Addresses, Fog, own_opening, run};
+pub use run::{Addresses, Fog, own_opening, policy::Topics as TopicPolicy, run};

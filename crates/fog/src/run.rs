@@ -8,7 +8,7 @@ mod finality;
 mod http;
 mod hub;
 mod latency;
-mod policy;
+pub mod policy;
 mod statements;
 mod stations;
 mod uplink;
@@ -427,7 +427,7 @@ fn spawn_ledger(context: &Context, ledger: &Handle, from: Height, inputs: &mpsc:
     tokio::spawn(async move {
         let (mut epoch, mut caught_up) = (None, false);
         loop {
-            caught_up |= has_caught_up(&ledger);
+            caught_up |= ledger.has_caught_up();
             let state = ledger.state();
             let mut all = vec![Input::Ledger { state: state.clone(), caught_up }];
             all.push(Input::Peers(ledger.peers().into_iter().map(|peer| peer.key).collect()));
@@ -447,11 +447,4 @@ fn spawn_ledger(context: &Context, ledger: &Handle, from: Height, inputs: &mpsc:
             context.sleep(LOOK).await;
         }
     });
-}
-
-/// Whether this node knows what f + 1 others know, so at least one honest one.
-fn has_caught_up(ledger: &Handle) -> bool {
-    let state = ledger.state();
-    let faults = state.authorities_for(state.epoch()).map_or(0, |set| set.faults());
-    ledger.peers().len() > faults && ledger.height().get() + 2 >= ledger.target().get()
 }

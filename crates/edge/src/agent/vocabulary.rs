@@ -3,6 +3,7 @@
 use super::FogIndex;
 use crate::{entry::Stored, sources::Cursor};
 use bytes::Bytes;
+use voltmesh_control::topics::{Topic, VehicleTopic};
 use voltmesh_spool::Position;
 use voltmesh_telemetry::Sample;
 
@@ -96,6 +97,18 @@ pub enum Input {
     },
     /// The deadline has come.
     Tick,
+}
+
+impl Input {
+    /// What a fog node's message on `topic` is to the agent; `None` if the topic is none of its own.
+    pub fn of_message(topic: &str, message: Bytes) -> Option<Self> {
+        match topic.parse() {
+            Ok(Topic::Vehicle(_, VehicleTopic::Receipt)) => Some(Self::Receipts { message }),
+            Ok(Topic::Vehicle(_, VehicleTopic::Notice)) => Some(Self::Notice { message }),
+            Ok(Topic::Vehicle(_, VehicleTopic::Trust)) => Some(Self::Trust { message }),
+            _ => None,
+        }
+    }
 }
 
 /// All that an agent asks for.
