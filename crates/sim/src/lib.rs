@@ -1,15 +1,15 @@
-//! The whole system in one deterministic process: clock, links, disks, faults, checker.
+//! The whole system in one deterministic process: clock, links, disks, the archive's store, faults, checker.
 //!
-//! Vehicles, fog nodes with their authorities, and the cloud run as in production down to their
-//! pure cores, MQTT state machines, spools, journals and consensus; below that everything is
-//! simulated and follows one seed. Faults: power cuts with torn writes, full, slow and failing
-//! disks, killed processes, partitions, loss, reordering, duplication, a wiped fog node, a wrong
-//! clock, an authority that equivocates. All faults end; then everything must be archived.
+//! Vehicles, fog nodes with their authorities, and the cloud run as in production down to their pure cores, MQTT
+//! state machines, spools, journals, consensus and the archive's Delta tables with their one writer; below that
+//! everything is simulated and follows one seed. Faults: power cuts with torn writes, full, slow and failing disks,
+//! killed processes, partitions, loss, reordering, duplication, roaming vehicles, a wiped fog node, a wrong clock, an
+//! authority that equivocates, a store that is slow, fails before or after the effect or lists late, a second writer.
+//! All faults end; then everything must be archived. `docs/simulation.md` says what is real, and how to replay a seed.
 //!
 //! **Invariant.** Same seed, minutes and options: same trace, on any machine.
 //!
-//! **Not here:** TLS, sockets, and the Delta table (a model with the same commit rule stands for
-//! it); they are tested with the real thing in their crates.
+//! **Not here:** TLS, sockets, HTTP; they are tested with the real thing in their crates.
 //!
 //! ```
 //! use voltmesh_sim::{Kinds, Options, run};
@@ -26,22 +26,20 @@ pub mod disk;
 pub mod link;
 pub mod mesh;
 pub mod node;
+pub mod store;
 
-mod archive;
+mod audit;
 mod checker;
-mod client;
-mod cloud;
-mod edge;
 mod faults;
-mod fog;
 mod options;
+mod roles;
 mod run;
 mod session;
 mod world;
 
 pub use checker::Counters;
 pub use faults::Kinds;
-pub use options::Options;
+pub use options::{Class, Options};
 pub use run::{RangeReport, Report, run, run_range};
 
 #[cfg(test)]

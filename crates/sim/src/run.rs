@@ -1,9 +1,10 @@
 //! One seed, or many.
 
 use crate::{
+    audit::Audit,
     checker,
-    faults::{self, Change},
-    options::Options,
+    faults::{self, Change, Stage},
+    options::{Class, Options, Scenario},
     world::World,
 };
 use commonware_runtime::{Clock as _, Runner as _, Supervisor as _, deterministic};
@@ -23,14 +24,6 @@ use std::{
 
 /// The simulation's time 0: 2026-01-01, in seconds since the Unix epoch.
 const EPOCH_S: u64 = 1_767_225_600;
-/// The world is looked after so often.
-const STEP: Duration = Duration::from_millis(100);
-/// Of the run, so many percent have faults; then it is calm.
-const FAULTY_PERCENT: u64 = 60;
-/// At least so long may it take after the faults until everything is archived: the longest timer in the way is a
-/// connection given up after 10 s, an offer again after 8 s, then 16 s and 32 s, and a change of authorities.
-const SETTLE: Duration = Duration::from_secs(180);
-
 /// What came of one seed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
@@ -38,6 +31,8 @@ pub struct Report {
     pub seed: u64,
     /// Minutes asked for, in thousandths.
     pub minutes_thousandths: u64,
+    /// The kind of scenario, as `--scenario` names it.
+    pub scenario: String,
     /// Digest of everything that happened, in order; the same for the same seed and options.
     pub trace_digest: String,
     /// What the checker counted.
@@ -61,7 +56,8 @@ impl Report {
 
     /// The command that runs the same again.
     pub fn replay(&self) -> String {
-        format!("voltmesh sim --seed {} --minutes {}", self.seed, self.minutes_thousandths as f64 / 1000.0)
+        let minutes = self.minutes_thousandths as f64 / 1000.0;
+        format!("voltmesh sim --seed {} --minutes {minutes} --scenario {}", self.seed, self.scenario)
     }
 }
 
@@ -71,6 +67,7 @@ pub fn run(seed: u64, minutes: f64, options: &Options) -> Report {
     let failed = |problem: String| Report {
         seed,
         minutes_thousandths,
+        scenario: Scenario::draw(seed, minutes_thousandths, options.class).class.to_string(),
         trace_digest: String::new(),
         counters: checker::Counters::default(),
         faults: BTreeMap::new(),
@@ -120,19 +117,20 @@ async fn simulate(
     options: &Options,
 ) -> Report {
     let start = context.current();
-    let total_ms = minutes_thousandths * 60;
-    let calm_ms = total_ms * FAULTY_PERCENT / 100;
-    let calm = start + Duration::from_millis(calm_ms);
+    let scenario = Scenario::draw(seed, minutes_thousandths, options.class);
+    let calm = start + scenario.calm;
+    let calm_ms = scenario.calm.as_millis() as u64;
     let mut rng = StdRng::seed_from_u64(seed ^ 0x6661_756c);
-    let schedule = faults::schedule(
-        &mut rng,
-        options.faults,
-        options.fogs,
-        options.vehicles,
-        2_000.min(calm_ms / 4),
+    let stage = Stage {
+        fogs: options.fogs,
+        edges: options.vehicles,
+        from_ms: 2_000.min(calm_ms / 4),
         calm_ms,
-    );
-    let mut world = World::new(context.child("world"), seed, options, calm);
+        longest_ms: calm_ms.min(24 * 3_600_000),
+        without_cloud: scenario.class == Class::Backlog,
+    };
+    let schedule = faults::schedule(&mut rng, options.faults, stage);
+    let mut world = World::new(context.child("world"), seed, options, &scenario, calm);
     if options.keep_events {
         world.checker.keep_events();
     }
@@ -147,27 +145,33 @@ async fn simulate(
         }
         world.checker.note("time", elapsed.to_string().as_bytes());
         world.tend();
-        context.sleep(STEP).await;
+        context.sleep(scenario.step).await;
     }
     world.calm();
-    let bound = context.current() + SETTLE.max(Duration::from_millis(total_ms - calm_ms));
+    let bound = context.current() + scenario.settle;
     while !world.checker.is_broken() {
         world.tend();
-        context.sleep(STEP).await;
+        context.sleep(scenario.step).await;
         let (low, high) = world.heights();
         let together = high.get() > 0 && high.get() - low.get() <= 2;
         let (owed, named) = world.checker.owed();
-        if owed == 0 && together && context.current() >= calm + Duration::from_secs(3) {
+        let difference = world.store.audit(Audit::difference);
+        if owed == 0 && difference.is_none() && together && context.current() >= calm + Duration::from_secs(3)
+        {
             break;
         }
         if context.current() >= bound {
             world.checker.problem(format!(
                 "work does not go on: {owed} records are not archived, heights {low}..{high}"
             ));
-            named.into_iter().for_each(|text| world.checker.problem(text));
+            named.into_iter().chain(difference).for_each(|text| world.checker.problem(text));
         }
     }
+    if !world.checker.is_broken() {
+        verify(&world).await;
+    }
     let disks = world.disks();
+    let store = world.store.counters();
     let mesh = world.mesh.counters();
     for (name, value) in [
         ("crashes", world.crashes()),
@@ -175,7 +179,11 @@ async fn simulate(
         ("torn files", disks.torn_files),
         ("failed syncs", disks.failed_syncs),
         ("refused writes", disks.refused_writes),
-        ("failed commits", world.archive.failures()),
+        ("requests refused", store.refused),
+        ("answers lost", store.unanswered),
+        ("puts after death", store.late),
+        ("puts that met another", store.conflicts),
+        ("listings behind", store.behind),
         ("links reset", world.net.resets()),
         ("messages lost", mesh.lost),
         ("messages doubled", mesh.duplicated),
@@ -191,12 +199,34 @@ async fn simulate(
     Report {
         seed,
         minutes_thousandths,
+        scenario: scenario.class.to_string(),
         trace_digest: voltmesh_telemetry::Digest::of(&trace).to_string(),
         counters: world.checker.counters(),
         faults: counts,
         virtual_seconds: context.current().duration_since(start).unwrap_or_default().as_secs(),
         problems: world.checker.problems(),
         events: world.checker.take_events(),
+    }
+}
+
+/// The archive as its own audit finds it in the end, and as many rows as the checker has counted.
+async fn verify(world: &World) {
+    let report = match world.verify().await {
+        Ok(report) => report,
+        Err(error) => return world.checker.problem(format!("the archive does not verify: {error}")),
+    };
+    // Not whether the whole log is explained: further copies may be under way when all that is owed is archived.
+    let rows = [report.duplicates, report.tampered, report.missing, report.bad_batches];
+    if rows.iter().any(|count| *count > 0) {
+        let first = report.problems.first().cloned().unwrap_or_default();
+        world.checker.problem(format!("the archive is not sound: {first}"));
+    }
+    let (rows, archived) = (world.store.audit(Audit::rows), world.checker.counters().archived);
+    if report.records != archived || rows != archived {
+        world.checker.problem(format!(
+            "{archived} records were archived; the tables' bytes have {rows} rows, their reader {}",
+            report.records
+        ));
     }
 }
 
@@ -211,7 +241,11 @@ fn count(counts: &mut BTreeMap<String, u64>, change: Change) {
         Change::Cut(..) => "roads cut",
         Change::BadLinks(_) => "bad links",
         Change::BadMesh(..) => "bad messages",
-        Change::FailCommits(_) => "failing archive",
+        Change::BadStore(fault) if fault.refused == 1_000 => "store away",
+        Change::BadStore(fault) if fault.list_lag_ms > 0 => "store behind",
+        Change::BadStore(fault) if fault.refused > 0 => "store failing",
+        Change::BadStore(_) => "store slow",
+        Change::Intrude => "second writer",
         Change::Twin(_) => "Byzantine authority",
         Change::Skew(_, ms) if ms != 0 => "wrong clock",
         _ => return,

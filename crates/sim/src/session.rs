@@ -9,7 +9,6 @@ use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
-use voltmesh_control::topics::{self, Topic};
 use voltmesh_mqtt::{
     ClientConnection, ClientInput, ClientOptions, ClientOutput, End, Identity, Limits, Moment, Outgoing,
     Policy, Reason, ServerConnection, ServerInput, ServerOutput, Token,
@@ -42,21 +41,6 @@ pub enum ToServer {
     Publish(Outgoing),
     /// End it.
     Disconnect(Reason),
-}
-
-/// Each peer owns the topics that carry its name, as in the real roles.
-pub struct OwnTopics;
-
-impl Policy for OwnTopics {
-    fn may_publish(&self, peer: &Identity, topic: &str) -> Result<(), Reason> {
-        let allowed = |topic: Topic| topics::may_publish(peer.role.as_str(), peer.id(), &topic);
-        if topic.parse().is_ok_and(allowed) { Ok(()) } else { Err(Reason::NOT_AUTHORIZED) }
-    }
-
-    fn may_subscribe(&self, peer: &Identity, filter: &str) -> Result<(), Reason> {
-        let allowed = |topic: Topic| topics::may_subscribe(peer.role.as_str(), peer.id(), &topic);
-        if filter.parse().is_ok_and(allowed) { Ok(()) } else { Err(Reason::NOT_AUTHORIZED) }
-    }
 }
 
 fn moment(clock: &impl Clock) -> Moment {
@@ -128,11 +112,12 @@ pub async fn server<E: Clock>(
     clock: &E,
     mut stream: Stream,
     peer: Identity,
+    policy: Arc<dyn Policy>,
     limits: Limits,
     mut commands: UnboundedReceiver<ToServer>,
     mut tell: impl FnMut(ServerOutput),
 ) {
-    let mut connection = ServerConnection::new(moment(clock), peer, Arc::new(OwnTopics), limits);
+    let mut connection = ServerConnection::new(moment(clock), peer, policy, limits);
     loop {
         send(&stream, connection.take_bytes());
         let at = wake(clock, connection.deadline());

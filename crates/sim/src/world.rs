@@ -1,27 +1,31 @@
 //! Everything in one process under one seed: vehicles, fog nodes, cloud, their disks and roads, and the operators.
 
 use crate::{
-    archive::Archive,
+    audit::Audit,
     checker::Checker,
-    client, cloud,
     disk::Behaviour,
-    edge,
     faults::{Change, Target},
-    fog::{self, Handles},
     link::{Net, Place, Quality},
     mesh::{Fare, Mesh},
     node::{Machine, timestamp},
-    options::Options,
+    options::{Options, Scenario},
+    roles::{
+        client, cloud, edge,
+        fog::{self, Handles},
+    },
+    store::{self, Store},
 };
 use commonware_cryptography::Signer as _;
 use commonware_runtime::{Clock as _, Supervisor as _, deterministic};
+use commonware_utils::sync::Mutex;
 use ed25519_dalek::SigningKey;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
-use voltmesh_cloud::Grouping;
+use voltmesh_cloud::{ArchiveError, ArchiveReport, Settings as ArchiveSettings, open_reader, verify_reader};
 use voltmesh_consensus as consensus;
 use voltmesh_control::{Opening, commitment};
 use voltmesh_fog::ingest::{AnchorSettings, ForwardSettings, Settings};
@@ -33,6 +37,8 @@ use voltmesh_telemetry::{Digest, Secret, VehicleId};
 
 /// The cloud's place; fog nodes are below, twins and vehicles above.
 const CLOUD: Place = Place(50);
+/// Where a second writer of the archive runs.
+const INTRUDER: Place = Place(51);
 const TWINS: u16 = 60;
 const EDGES: u16 = 100;
 const CLIENTS: u16 = 150;
@@ -58,8 +64,8 @@ pub struct World {
     pub net: Net,
     /// The authorities' connections.
     pub mesh: Mesh,
-    /// The archive's table.
-    pub archive: Archive,
+    /// The archive's store.
+    pub store: Store,
     handles: Handles,
     machines: BTreeMap<Place, Machine>,
     fogs: Vec<fog::Setup>,
@@ -85,11 +91,18 @@ pub struct World {
 
 impl World {
     /// Builds it; nothing runs yet. Vehicles take samples until `ends`.
-    pub fn new(context: deterministic::Context, seed: u64, options: &Options, ends: SystemTime) -> Self {
+    pub(crate) fn new(
+        context: deterministic::Context,
+        seed: u64,
+        options: &Options,
+        scenario: &Scenario,
+        ends: SystemTime,
+    ) -> Self {
         let checker = Checker::default();
         let net = Net::new(context.child("net"), seed ^ 0x6e65_7400);
         let mesh = Mesh::new(context.child("mesh"), net.clone(), seed ^ 0x6d65_7368);
-        let archive = Archive::new(seed ^ 0x6172_6368, checker.clone());
+        let audit = Audit::new(checker.clone());
+        let store = Store::new(context.child("store"), seed ^ 0x6172_6368, audit);
         let keys: Vec<PrivateKey> =
             (0..options.fogs as u64).map(|n| private_key(&secret(seed, "authority", n))).collect();
         let operators: Vec<PrivateKey> = (0..3).map(|n| private_key(&secret(seed, "operator", n))).collect();
@@ -122,7 +135,7 @@ impl World {
             let setup = fog::Setup {
                 place: fog_place(index),
                 settings: fog_settings(seed, index, name, key, &genesis, &cloud_key),
-                ledger: ledger(&keys, index, &genesis, options),
+                ledger: ledger(&keys, index, &genesis, scenario.block_ms),
                 net: net.clone(),
                 mesh: mesh.clone(),
                 cloud: CLOUD,
@@ -154,8 +167,11 @@ impl World {
                 fogs: fog_names.iter().map(|(place, name)| (*place, name.clone())).collect(),
                 net: net.clone(),
                 checker: checker.clone(),
-                sample_ms: options.sample_ms,
+                sample_ms: scenario.sample_ms,
+                samples: scenario.samples,
+                batch_records: scenario.batch_records,
                 ends,
+                new_vehicle: index % 2 == 0,
                 seed: seed ^ index as u64,
             });
         }
@@ -166,29 +182,32 @@ impl World {
                 fogs: fog_names.keys().copied().collect(),
                 net: net.clone(),
                 checker: checker.clone(),
-                sample_ms: options.sample_ms * 2,
+                // At most ten a second: each is an own message, and all that came together is attested together.
+                sample_ms: scenario.sample_ms.max(100) * 2,
                 ends,
             })
             .collect();
         let cloud = cloud::Setup {
             place: CLOUD,
-            genesis: genesis.clone(),
+            trust: Arc::new(Mutex::new(Trust::from_genesis(genesis.clone()))),
             key: voltmesh_ledger::signing_key(&cloud_key),
             net: net.clone(),
-            archive: archive.clone(),
+            store: store.clone(),
+            settings: scenario.archive,
+            checker: checker.clone(),
             fogs: fog_names,
-            grouping: Grouping { interval_ms: 300, ..Grouping::default() },
+            grouping: scenario.grouping,
         };
         let mut rng = StdRng::seed_from_u64(seed ^ 0x6469_736b);
         let places = fogs.iter().map(|f| f.place).chain(edges.iter().map(|e| e.place));
-        let places = places.chain(clients.iter().map(|c| c.place)).chain([CLOUD]);
+        let places = places.chain(clients.iter().map(|c| c.place)).chain([CLOUD, INTRUDER]);
         let machines = places.map(|place| (place, Machine::new(rng.random()))).collect();
         Self {
             context,
             checker,
             net,
             mesh,
-            archive,
+            store,
             handles,
             machines,
             fogs,
@@ -329,8 +348,14 @@ impl World {
                 reordered_per_mille: reordered,
             }),
             Change::GoodMesh => self.mesh.set(Fare::default()),
-            Change::FailCommits(rate) => self.archive.set_failures_per_mille(rate),
-            Change::GoodCommits => self.archive.set_failures_per_mille(0),
+            Change::BadStore(fault) => self.store.set(store::Behaviour {
+                latency_ms: (fault.latency_ms / 20).max(1)..=fault.latency_ms,
+                refused_per_mille: fault.refused,
+                unanswered_per_mille: fault.unanswered,
+                list_lag_ms: fault.list_lag_ms,
+            }),
+            Change::GoodStore => self.store.set(store::Behaviour::default()),
+            Change::Intrude => self.intrude(),
             Change::Twin(index) => self.start_twin(index),
             Change::Single(index) => self.end_twin(index),
             Change::Skew(index, ms) => {
@@ -348,7 +373,7 @@ impl World {
 
     /// Ends all faults: what is off starts, what is cut is joined.
     pub fn calm(&mut self) {
-        for change in [Change::GoodLinks, Change::GoodMesh, Change::GoodCommits] {
+        for change in [Change::GoodLinks, Change::GoodMesh, Change::GoodStore] {
             self.apply(change);
         }
         if let Some(index) = self.twin {
@@ -403,6 +428,25 @@ impl World {
         }
     }
 
+    fn intrude(&mut self) {
+        let Some(machine) = self.machines.get_mut(&INTRUDER) else { return };
+        machine.kill();
+        let context = self.context.child("node").with_attribute("place", INTRUDER);
+        let context = context.with_attribute("start", machine.starts());
+        // It merges whatever there is.
+        let settings = ArchiveSettings { compact_files: 2, ..self.cloud.settings };
+        let store = self.store.clone();
+        machine.start(context, move |context| cloud::intrude(context, store, settings));
+    }
+
+    /// Verifies the archive by the product's own audit, through its own reader.
+    pub async fn verify(&self) -> Result<ArchiveReport, ArchiveError> {
+        let trust = self.cloud.trust.lock().clone();
+        let (lane, location) = (self.store.lane(), self.store.location());
+        let work = async move { verify_reader(&open_reader(&location).await?, &trust).await };
+        lane.run(&self.store, &self.context, work).await
+    }
+
     fn start_twin(&mut self, index: usize) {
         self.twin = Some(index);
         self.suspect.insert(self.fogs[index].place);
@@ -444,6 +488,9 @@ impl World {
             tracing::debug!(%place, why, "crashed");
             if self.target(place).is_some() {
                 self.crashed.insert(place, now + RESTART);
+            }
+            if place == INTRUDER {
+                self.checker.problem(format!("the second writer crashed: {why}"));
             }
             // A twin is Byzantine: whatever becomes of it is no surprise.
             if self.target(place).is_some() && !self.suspect.contains(&place) {
@@ -496,12 +543,12 @@ fn address(place: Place) -> commonware_p2p::Address {
     commonware_p2p::Address::Symmetric(([10, 0, 0, place.0 as u8], 7_000).into())
 }
 
-fn ledger(keys: &[PrivateKey], index: usize, genesis: &Genesis, options: &Options) -> consensus::Config {
+fn ledger(keys: &[PrivateKey], index: usize, genesis: &Genesis, block_ms: u64) -> consensus::Config {
     let mut config = consensus::Config::new(keys[index].clone(), genesis.clone());
     for (other, key) in keys.iter().enumerate().filter(|(other, _)| *other != index) {
         config.addresses.insert(key.public_key(), address(Place(1 + other as u16)));
     }
-    config.block_interval = Duration::from_millis(options.block_ms);
+    config.block_interval = Duration::from_millis(block_ms);
     config
 }
 

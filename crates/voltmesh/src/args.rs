@@ -719,6 +719,10 @@ pub struct Sim {
     /// Simulated minutes of faults a seed; then everything must be archived.
     #[arg(long, default_value_t = 1.0)]
     pub minutes: f64,
+    /// The scenario of every seed: minutes, fast, days (two days, outages of up to one) or backlog (100,000 batches while the
+    /// cloud is away). Default: minutes or fast, drawn for each seed.
+    #[arg(long, value_name = "NAME")]
+    pub scenario: Option<voltmesh_sim::Class>,
     /// Worker threads for a range (default: one a core).
     #[arg(long)]
     pub jobs: Option<usize>,

@@ -15,9 +15,10 @@ pub fn run(options: args::Sim) -> Result<Outcome> {
         options.minutes > 0.0 && options.minutes <= 1440.0,
         "--minutes wants more than 0 and at most 1440"
     );
+    let world = Options { class: options.scenario, ..Options::default() };
     match options.seeds.clone() {
-        Some(seeds) => range(seeds, &options),
-        None => one(&simulate(options.seed, options.minutes, &Options::default()), options.json),
+        Some(seeds) => range(seeds, &options, &world),
+        None => one(&simulate(options.seed, options.minutes, &world), options.json),
     }
 }
 
@@ -31,7 +32,7 @@ fn one(report: &Report, as_json: bool) -> Result<Outcome> {
     Ok(if report.passed() { Outcome::Done } else { Outcome::Wrong })
 }
 
-fn range(seeds: std::ops::Range<u64>, options: &args::Sim) -> Result<Outcome> {
+fn range(seeds: std::ops::Range<u64>, options: &args::Sim, world: &Options) -> Result<Outcome> {
     let jobs = options.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let bar = ProgressBar::new(seeds.end - seeds.start);
     if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos} of {len} seeds, {elapsed}, {eta} left") {
@@ -39,7 +40,7 @@ fn range(seeds: std::ops::Range<u64>, options: &args::Sim) -> Result<Outcome> {
     }
     let done = AtomicU64::new(0);
     let start = Instant::now();
-    let found: RangeReport = run_range(seeds, options.minutes, &Options::default(), jobs, |_| {
+    let found: RangeReport = run_range(seeds, options.minutes, world, jobs, |_| {
         bar.set_position(done.fetch_add(1, Ordering::Relaxed) + 1);
     });
     bar.finish_and_clear();

@@ -26,6 +26,7 @@ use voltmesh_control::{
     Handovers,
     topics::{FogTopic, Topic as ControlTopic, VehicleTopic},
 };
+use voltmesh_fog::TopicPolicy;
 use voltmesh_fog::ingest::{
     Answer, Claim, Ingest, Input, Output, Restoring, SessionId, Settings, Topic, envelope, receipts,
 };
@@ -294,7 +295,7 @@ fn serve(
 ) {
     context.child("session").spawn(move |context| async move {
         let tell = |output| drop(events.unbounded_send(Event::Heard(id, output)));
-        session::server(&context, stream, peer, Limits::default(), orders, tell).await;
+        session::server(&context, stream, peer, Arc::new(TopicPolicy), Limits::default(), orders, tell).await;
     });
 }
 
@@ -422,10 +423,8 @@ impl Fog {
         let free = behaviour.capacity.saturating_sub(disk.used());
         self.input(Input::Space(free)).await;
         let state = self.handle.state();
-        let faults = state.authorities_for(state.epoch()).map_or(0, |set| set.faults());
         let peers: Vec<_> = self.handle.peers().into_iter().map(|peer| peer.key).collect();
-        let heard = peers.len() > faults;
-        self.caught_up |= heard && self.handle.height().get() + 2 >= self.handle.target().get();
+        self.caught_up |= self.handle.has_caught_up();
         self.input(Input::Ledger { state, caught_up: self.caught_up }).await;
         self.input(Input::Peers(peers)).await;
         let epoch = self.handle.epoch().get();

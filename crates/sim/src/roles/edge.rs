@@ -27,6 +27,7 @@ use voltmesh_control::{
 use voltmesh_edge::{
     Agent, FogIndex, Input, Output, Rules,
     agent::{Credentials, Found},
+    boot::{self, Kept},
     entry::{self, Stored},
     sources::Cursor,
 };
@@ -60,10 +61,16 @@ pub struct Setup {
     pub net: Net,
     /// Sees all.
     pub checker: Checker,
-    /// Between two samples, milliseconds.
+    /// Between two readings of the source, milliseconds.
     pub sample_ms: u64,
+    /// Samples of a reading, a millisecond apart.
+    pub samples: u64,
+    /// A batch holds at most so many records.
+    pub batch_records: usize,
     /// No samples are taken from then on.
     pub ends: SystemTime,
+    /// Counts its boots from 1; else the first is the clock's seconds.
+    pub new_vehicle: bool,
     /// Of its back-off.
     pub seed: u64,
 }
@@ -100,17 +107,23 @@ struct Vehicle {
 
 /// Runs until killed.
 pub async fn run(context: NodeContext, setup: Setup) {
-    let boot = next_boot(&context).await;
     let config = voltmesh_spool::Config::new("spool");
     let max_spool_bytes = config.max_bytes;
     let spool = match Spool::open(context.child("open"), config).await {
-        Ok(spool) => spool.start(context.child("spool")).0,
+        Ok(spool) => spool,
         Err(error) => panic!("the spool does not open: {error}"),
     };
+    let newest = match spool.last().await {
+        Ok(last) => last.and_then(|(position, bytes)| entry::decode(position, &bytes).ok()),
+        Err(error) => panic!("the spool does not read: {error}"),
+    };
+    let newest = newest.map(|stored| stored.batch.header().boot);
+    let boot = next_boot(&context, newest, setup.new_vehicle).await;
+    let spool = spool.start(context.child("spool")).0;
     let found = found(&setup, &spool).await;
     let names = setup.fogs.iter().map(|(_, name)| name.clone()).collect();
     let mut rules = Rules::new(setup.vehicle.clone(), boot, names);
-    rules.max_records = 8;
+    rules.max_records = setup.batch_records;
     rules.max_age_ms = 2_000;
     rules.max_spool_bytes = max_spool_bytes;
     rules.offer_again_after_ms = 8_000;
@@ -168,28 +181,40 @@ pub async fn run(context: NodeContext, setup: Setup) {
                 ended = true;
                 vehicle.input(Input::SourceEnded).await;
             }
-        } else if !vehicle.paused {
-            let sample = sample(&vehicle.setup.vehicle, cursor.done, timestamp(&vehicle.context));
-            cursor.done += 1;
-            vehicle.input(Input::Sample { sample, cursor }).await;
+        } else {
+            for n in 0..vehicle.setup.samples {
+                if vehicle.paused {
+                    break;
+                }
+                let time = timestamp(&vehicle.context).plus_millis(n);
+                let sample = sample(&vehicle.setup.vehicle, cursor.done, time);
+                cursor.done += 1;
+                vehicle.input(Input::Sample { sample, cursor }).await;
+            }
         }
     }
 }
 
-/// Counts starts on the vehicle's disk, never below the clock: so also a lost disk repeats no boot.
-async fn next_boot(context: &NodeContext) -> Boot {
+/// The product's boot counter, kept on the vehicle's simulated disk.
+async fn next_boot(context: &NodeContext, newest: Option<Boot>, new_vehicle: bool) -> Boot {
     let opened = async {
         let (blob, len) = context.open("boot", b"counter").await?;
-        let before = if len >= 8 {
-            let bytes = blob.read_at(0, 8, ReadOptions::default()).await?.coalesce();
-            bytes.as_ref().try_into().map_or(0, u64::from_be_bytes)
-        } else {
-            0
+        let kept = match len {
+            0 => Kept::Missing,
+            8.. => {
+                let bytes = blob.read_at(0, 8, ReadOptions::default()).await?.coalesce();
+                bytes
+                    .as_ref()
+                    .try_into()
+                    .map_or(Kept::Damaged, |bytes| Kept::Number(u64::from_be_bytes(bytes)))
+            }
+            _ => Kept::Damaged,
         };
         let seconds = context.current().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let boot = (before + 1).max(seconds);
-        blob.write_at(0, boot.to_be_bytes().to_vec(), WriteOptions::SYNC).await?;
-        Ok::<_, commonware_runtime::Error>(Boot::new(boot))
+        let boot = boot::number_after(kept, newest, new_vehicle, seconds)
+            .unwrap_or_else(|| unreachable!("a simulated vehicle's clock is set"));
+        blob.write_at(0, boot.get().to_be_bytes().to_vec(), WriteOptions::SYNC).await?;
+        Ok::<_, commonware_runtime::Error>(boot)
     };
     match opened.await {
         Ok(boot) => boot,
@@ -317,18 +342,8 @@ impl Vehicle {
             ClientOutput::Messages(items) => {
                 for item in items {
                     self.order(fog, ToClient::Accept(item.token));
-                    let message = item.payload;
-                    match item.topic.parse() {
-                        Ok(Topic::Vehicle(_, VehicleTopic::Receipt)) => {
-                            self.input(Input::Receipts { message }).await
-                        }
-                        Ok(Topic::Vehicle(_, VehicleTopic::Notice)) => {
-                            self.input(Input::Notice { message }).await
-                        }
-                        Ok(Topic::Vehicle(_, VehicleTopic::Trust)) => {
-                            self.input(Input::Trust { message }).await
-                        }
-                        _ => {}
+                    if let Some(input) = Input::of_message(&item.topic, item.payload) {
+                        self.input(input).await;
                     }
                 }
             }

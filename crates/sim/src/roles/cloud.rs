@@ -1,14 +1,16 @@
-//! The cloud's process: its core, sessions with fog nodes, and the archive's table.
+//! The cloud's process: its core, its writer and reader of the archive, and sessions with fog nodes.
 
 use crate::{
-    archive::{Archive, Failed},
+    checker::Checker,
     link::{Net, Place, Stream},
     node::{NodeContext, timestamp},
     session::{self, ToServer},
+    store::{Store, lane::Lease},
 };
 use bytes::Bytes;
 use commonware_macros::select;
 use commonware_runtime::{Clock as _, Spawner as _, Supervisor as _};
+use commonware_utils::sync::Mutex;
 use ed25519_dalek::SigningKey;
 use futures::{
     StreamExt as _,
@@ -19,9 +21,14 @@ use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
-use voltmesh_cloud::{Answer, Archivist, Commit, Grouping, Input, Marks, Output, Question, Token};
+use tokio::sync::mpsc;
+use voltmesh_cloud::{
+    Archive, Archivist, Commit, FogsOnly, Grouping, Input, Marks, Output, Question, Reader, Settings, Token,
+    Verified,
+    writer::{Surroundings, ask, write},
+};
 use voltmesh_control::topics::{FogTopic, Topic};
-use voltmesh_ledger::{Genesis, Trust};
+use voltmesh_ledger::{AnchorEvidence, Trust};
 use voltmesh_mqtt::{Identity, Incoming, Limits, Outgoing, Reason, Role, ServerOutput};
 
 /// What the cloud is told once.
@@ -29,26 +36,32 @@ use voltmesh_mqtt::{Identity, Incoming, Limits, Outgoing, Reason, Role, ServerOu
 pub struct Setup {
     /// Where it listens.
     pub place: Place,
-    /// The chain it trusts.
-    pub genesis: Genesis,
+    /// What it trusts: its own file, extended by what it learns.
+    pub trust: Arc<Mutex<Trust>>,
     /// Signs notices.
     pub key: SigningKey,
     /// The roads.
     pub net: Net,
-    /// The table.
-    pub archive: Archive,
+    /// Where the archive is.
+    pub store: Store,
+    /// How the archive is kept.
+    pub settings: Settings,
+    /// Sees all.
+    pub checker: Checker,
     /// Names of the fog nodes by place: what their certificates would say.
     pub fogs: BTreeMap<Place, String>,
     /// How commits are grouped.
     pub grouping: Grouping,
 }
 
+/// A process that cannot open its archive ends, and is started again after so long.
+const RESTART: Duration = Duration::from_secs(1);
+/// Results of the writer and of look-ups that wait for the core, as in the real process.
+const RESULTS: usize = 64;
+
 enum Event {
     Up(u64, String, UnboundedSender<ToServer>),
     Heard(u64, ServerOutput),
-    Committed(u64),
-    Reloaded(u64, Marks),
-    Answered(u64, Answer),
 }
 
 struct Session {
@@ -60,7 +73,9 @@ struct Cloud {
     context: NodeContext,
     setup: Setup,
     core: Archivist,
-    events: UnboundedSender<Event>,
+    reader: Reader,
+    commits: mpsc::Sender<Commit>,
+    results: mpsc::Sender<Input>,
     sessions: BTreeMap<u64, Session>,
     tokens: BTreeMap<u64, (u64, voltmesh_mqtt::Token)>,
     next: u64,
@@ -68,12 +83,29 @@ struct Cloud {
 
 /// Runs until killed.
 pub async fn run(context: NodeContext, setup: Setup) {
+    let (archive, marks, lane) = open(&context, &setup.store, setup.settings).await;
+    let reader = archive.reader();
+    let (commits, queue) = mpsc::channel(1);
+    let (results, mut done) = mpsc::channel(RESULTS);
+    let (told, store) = (results.clone(), setup.store.clone());
+    context
+        .child("writer")
+        .spawn(move |context| write(archive, queue, told, Process { context, store, lane }));
     let (events, mut inbox) = unbounded();
-    let trust = Trust::from_genesis(setup.genesis.clone());
-    let core = Archivist::new(trust, setup.key.clone(), setup.grouping, &setup.archive.marks());
-    listen(&context, &setup, events.clone());
-    let mut cloud =
-        Cloud { context, setup, core, events, sessions: BTreeMap::new(), tokens: BTreeMap::new(), next: 0 };
+    let trust = setup.trust.lock().clone();
+    let core = Archivist::new(trust, setup.key.clone(), setup.grouping, &marks);
+    listen(&context, &setup, events);
+    let mut cloud = Cloud {
+        context,
+        setup,
+        core,
+        reader,
+        commits,
+        results,
+        sessions: BTreeMap::new(),
+        tokens: BTreeMap::new(),
+        next: 0,
+    };
     loop {
         let deadline = cloud.core.deadline().map(|at| at.as_millis());
         let at = deadline.map_or(cloud.context.current() + Duration::from_secs(3_600), |at| {
@@ -85,9 +117,67 @@ pub async fn run(context: NodeContext, setup: Setup) {
                 Some(event) => cloud.event(event),
                 None => return,
             },
+            input = done.recv() => match input {
+                Some(input) => cloud.input(input),
+                None => return,
+            },
             _ = cloud.context.sleep_until(at) => cloud.input(Input::Tick),
         }
     }
+}
+
+/// Opens the archive; each attempt is what a started process does.
+async fn open(context: &NodeContext, store: &Store, settings: Settings) -> (Archive, Marks, Lease) {
+    loop {
+        let (lane, location) = (store.lane(), store.location());
+        match lane.run(store, context, async move { Archive::open(&location, settings).await }).await {
+            Ok((archive, marks)) => return (archive, marks, lane),
+            Err(error) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "the archive does not open");
+                context.sleep(RESTART).await;
+            }
+        }
+    }
+}
+
+/// A second writer, which no deployment should have: it opens the archive, merges its files and goes.
+pub async fn intrude(context: NodeContext, store: Store, settings: Settings) {
+    let (mut archive, _, lane) = open(&context, &store, settings).await;
+    for _ in 0..4 {
+        let work = async move {
+            let merged = archive.compact().await;
+            if merged.is_err() {
+                // It reads again what is there, which also brings `records` up to `batches`.
+                let _ = archive.reload().await;
+            }
+            archive
+        };
+        archive = lane.run(&store, &context, work).await;
+        context.sleep(RESTART).await;
+    }
+}
+
+/// The writer's clock and executor in the simulation.
+struct Process {
+    context: NodeContext,
+    store: Store,
+    lane: Lease,
+}
+
+impl Surroundings for Process {
+    async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
+        self.lane.run(&self.store, &self.context, work).await
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.context.sleep(duration).await;
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.context.current().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+    }
+
+    fn committed(&self, _: &Commit, _: Duration) {}
 }
 
 fn listen(context: &NodeContext, setup: &Setup, events: UnboundedSender<Event>) {
@@ -118,7 +208,7 @@ fn serve(
     let limits = Limits { max_packet: 4 << 20, ..Limits::default() };
     context.child("session").spawn(move |context| async move {
         let tell = |output| drop(events.unbounded_send(Event::Heard(id, output)));
-        session::server(&context, stream, peer, limits, orders, tell).await;
+        session::server(&context, stream, peer, Arc::new(FogsOnly), limits, orders, tell).await;
     });
 }
 
@@ -138,9 +228,6 @@ impl Cloud {
                 self.tokens.retain(|_, (session, _)| *session != id);
             }
             Event::Heard(..) => {}
-            Event::Committed(ticket) => self.input(Input::Committed { ticket }),
-            Event::Reloaded(ticket, marks) => self.input(Input::Reloaded { ticket, marks }),
-            Event::Answered(question, answer) => self.input(Input::Answered { question, answer }),
         }
     }
 
@@ -156,6 +243,7 @@ impl Cloud {
             Ok(Topic::Fog(_, FogTopic::Trust)) => {
                 self.order(id, ToServer::Accept(item.token));
                 self.input(Input::Handovers(item.payload));
+                *self.setup.trust.lock() = self.core.trust().clone();
             }
             _ => self.order(id, ToServer::Reject(item.token, Reason::TOPIC_NAME_INVALID)),
         }
@@ -181,23 +269,25 @@ impl Cloud {
     }
 
     fn commit(&self, commit: Commit) {
-        let (archive, events, trust) =
-            (self.setup.archive.clone(), self.events.clone(), self.core.trust().clone());
-        self.context.child("commit").spawn(move |context| async move {
-            let ticket = commit.ticket;
-            let event = match archive.commit(&context, commit, &trust).await {
-                Ok(()) => Event::Committed(ticket),
-                Err(Failed(marks)) => Event::Reloaded(ticket, marks),
-            };
-            let _ = events.unbounded_send(event);
-        });
+        for entry in &commit.entries {
+            // Checked again here, by the ledger alone: the core under test is not asked.
+            if let Err(error) = verify(self.core.trust(), &entry.batch) {
+                let batch = entry.batch.id;
+                let problem = format!("batch {batch} is to be archived without valid evidence: {error}");
+                self.setup.checker.problem(problem);
+            }
+        }
+        // The core has one commit under way at most, and the channel holds one.
+        let sent = self.commits.try_send(commit);
+        assert!(sent.is_ok(), "the archive's writer takes one commit at a time");
     }
 
     fn ask(&self, question: u64, about: Question) {
-        let (archive, events) = (self.setup.archive.clone(), self.events.clone());
+        let (reader, store, results) = (self.reader.clone(), self.setup.store.clone(), self.results.clone());
         self.context.child("ask").spawn(move |context| async move {
-            context.sleep(Duration::from_millis(5)).await;
-            let _ = events.unbounded_send(Event::Answered(question, archive.answer(&about)));
+            let lane = store.lane();
+            let answer = lane.run(&store, &context, ask(reader, about)).await;
+            let _ = results.send(Input::Answered { question, answer }).await;
         });
     }
 
@@ -221,4 +311,15 @@ impl Cloud {
             let _ = session.commands.unbounded_send(order);
         }
     }
+}
+
+fn verify(trust: &Trust, batch: &Verified) -> Result<(), String> {
+    let evidence = AnchorEvidence::from_bytes(&batch.evidence).map_err(|error| error.to_string())?;
+    let opening = voltmesh_cloud::opening_from(&batch.opening).ok_or("no opening")?;
+    let signer = match batch.attested_by() {
+        Some(fog) => fog.parse().map_err(|error| format!("{error}"))?,
+        None => batch.header.vehicle.clone(),
+    };
+    let commitment = voltmesh_control::commitment(&signer, &opening);
+    evidence.verify(trust, &batch.id, &commitment).map(drop).map_err(|error| error.to_string())
 }

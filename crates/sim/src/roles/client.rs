@@ -2,9 +2,9 @@
 
 use crate::{
     checker::Checker,
-    edge::sample,
     link::{Net, Place},
     node::{NodeContext, timestamp},
+    roles::edge::sample,
     session::{self, ToClient},
 };
 use commonware_macros::select;
