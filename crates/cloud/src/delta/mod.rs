@@ -293,6 +293,11 @@ impl Archive {
             self.repair(sequence).await?;
         }
         self.sequence = want;
+        // Merging before this process's first commit happens at the latest commit's time, not in 1970, when what it
+        // replaces would be old enough to be deleted at once.
+        let files = self.batches.view().files();
+        let newest = files.iter().filter_map(|file| file.spans.get("archived_at")).map(|span| span.max).max();
+        self.now = self.now.max(newest.map_or(self.now, from_micros));
         let mut marks = Marks::default();
         for (id, mark) in &transactions {
             if let Some((vehicle, boot)) = boot_of(id) {
