@@ -73,7 +73,7 @@ impl Statements {
     }
 
     fn keep(&mut self, statement: ArchiveStatement, anchored: AnchoredStatement) {
-        let at = self.kept.partition_point(|(kept, _)| kept.sequence < statement.sequence);
+        let at = self.kept.partition_point(|(kept, _)| kept.sequence <= statement.sequence);
         self.kept.insert(at, (statement, anchored));
         while self.kept.len() > KEPT {
             self.kept.pop_front();
