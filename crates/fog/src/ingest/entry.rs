@@ -171,6 +171,9 @@ pub struct Block {
     records: u32,
 }
 
+/// Records of a block, and those that could not be read.
+pub type BlockContent = (Vec<(VehicleId, Record)>, Vec<Unreadable>);
+
 impl Block {
     /// Appends a record.
     pub fn push(&mut self, client: &VehicleId, record: &Record) {
@@ -203,7 +206,7 @@ impl Block {
 
     /// Reads a block; `None` if its shape is not as `push` writes it. A record whose values this version does not take
     /// (a time after the last, written by an earlier one) is told apart and costs only itself.
-    pub fn read(bytes: &Bytes) -> Option<(Vec<(VehicleId, Record)>, Vec<Unreadable>)> {
+    pub fn read(bytes: &Bytes) -> Option<BlockContent> {
         let mut rest = Cursor(bytes.clone());
         let (mut records, mut unreadable) = (Vec::new(), Vec::new());
         while !rest.0.is_empty() {
