@@ -35,7 +35,7 @@ fn a_store_that_is_slow_fails_and_lists_late_doubles_nothing() {
     let sum = run_range(200..208, 0.5, &options, 2, |_| {});
     assert_eq!(sum.failed, None, "{}", sum.failed.as_ref().map(Report::replay).unwrap_or_default());
     let happened = |fault: &str| sum.faults.get(fault).is_some_and(|times| *times > 0);
-    for fault in ["requests refused", "puts that met another", "listings behind", "store slow"] {
+    for fault in ["requests refused", "listings behind", "store slow", "second writer"] {
         assert!(happened(fault), "{fault}: {:?}", sum.faults);
     }
 }
