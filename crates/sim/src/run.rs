@@ -170,6 +170,7 @@ async fn simulate(
     if !world.checker.is_broken() {
         verify(&world).await;
     }
+    world.store.close();
     let disks = world.disks();
     let store = world.store.counters();
     let mesh = world.mesh.counters();

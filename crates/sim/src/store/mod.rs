@@ -161,6 +161,8 @@ struct State {
     behaviour: Behaviour,
     counters: Counters,
     audit: Audit,
+    /// The simulation has ended: nothing lands any more.
+    closed: bool,
 }
 
 /// What is drawn for one request when it is sent.
@@ -188,6 +190,7 @@ impl Store {
             behaviour: Behaviour::default(),
             counters: Counters::default(),
             audit,
+            closed: false,
         };
         Self { state: Arc::new(Mutex::new(state)), context: Arc::new(context), lanes: Lanes::default() }
     }
@@ -216,6 +219,11 @@ impl Store {
     /// What the tables hold, read by the audit.
     pub fn audit<T>(&self, read: impl FnOnce(&Audit) -> T) -> T {
         read(&self.state.lock().audit)
+    }
+
+    /// The simulation has ended: what is on the way never lands.
+    pub fn close(&self) {
+        self.state.lock().closed = true;
     }
 
     /// One request from its sending to its answer. Dropping the future is the death of its process.
@@ -284,7 +292,13 @@ impl Drop for Flight {
             return;
         };
         let (store, arrives, lag) = (self.store.clone(), self.arrives, self.lag);
-        self.store.state.lock().counters.late += 1;
+        {
+            let mut state = self.store.state.lock();
+            if state.closed {
+                return;
+            }
+            state.counters.late += 1;
+        }
         self.store.context.child("late").spawn(move |context| async move {
             context.sleep_until(arrives).await;
             let _ = store.apply(request, lag);
