@@ -206,9 +206,13 @@ impl Store {
         self.lanes.lease()
     }
 
-    /// How requests are treated from now on.
+    /// How requests are treated from now on. Listings that are no longer late show all at once.
     pub fn set(&self, behaviour: Behaviour) {
-        self.state.lock().behaviour = behaviour;
+        let mut state = self.state.lock();
+        if behaviour.list_lag_ms == 0 {
+            state.listed_from.clear();
+        }
+        state.behaviour = behaviour;
     }
 
     /// What happened so far.
@@ -342,7 +346,8 @@ impl State {
                     self.counters.conflicts += 1;
                 }
                 at_once(self.objects.put_opts(&path, payload.clone(), options))?;
-                if is_new && !lag.is_zero() {
+                // A put that was sent under a fault may land after it.
+                if is_new && !lag.is_zero() && self.behaviour.list_lag_ms > 0 {
                     self.listed_from.insert(path.clone(), now + lag);
                 }
                 let objects = self.objects.clone();
