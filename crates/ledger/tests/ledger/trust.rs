@@ -194,7 +194,10 @@ fn proofs_of_the_logs_extent_that_do_not_hold_are_refused() {
         assert!(error.contains(why), "{error}");
     };
     check(&|proof| proof.header.log_size += 1, "does not hold");
-    check(&|proof| drop(proof.receipts.pop()), "1 authorities signed the root, 2 must");
+    check(
+        &|proof| proof.receipts.truncate(proof.receipts.len() - 1),
+        "1 authorities signed the root, 2 must",
+    );
     check(&|proof| proof.receipts.push(proof.receipts[0].clone()), "twice or out of order");
     check(&|proof| proof.certificate = log_proof(&chain, 6).certificate, "is not final");
     let other = Chain::of(Network::new(5)).trust();
@@ -223,10 +226,10 @@ fn statements_of_archives_are_kept_with_their_evidence() {
     let mut trust = chain.trust();
     trust.set_archives(vec![anchored.clone()]).expect("it holds");
     let read = Trust::from_toml(&trust.to_toml()).expect("written");
-    assert_eq!(read.archives(), [anchored.clone()]);
+    assert_eq!(read.archives(), std::slice::from_ref(&anchored));
     let mut other = anchored.clone();
     other.statement = b"what an archive helds".as_slice().into();
     assert!(trust.set_archives(vec![other]).is_err(), "another statement");
-    assert_eq!(trust.archives(), [anchored.clone()], "nothing was replaced");
+    assert_eq!(trust.archives(), std::slice::from_ref(&anchored), "nothing was replaced");
     assert!(trust.set_archives(vec![anchored; voltmesh_ledger::MAX_ARCHIVES + 1]).is_err());
 }
