@@ -11,6 +11,7 @@ use voltmesh_telemetry::{Boot, RecordId, RecordNumber, Sample, Timestamp, Vehicl
 
 use super::report::{Report, TwinLine};
 use crate::deploy::{Recording, edge_name};
+use crate::parallel::on_every_core;
 
 /// Rows read from the archive at a time.
 const PAGE: usize = 10_000;
@@ -22,19 +23,17 @@ const ON_THEIR_WAY: usize = 20;
 /// What one vehicle should have archived, in order.
 pub type Samples = Vec<Sample>;
 
-/// Reads every recording from its beginning, as the vehicles did.
+/// Reads every recording from its beginning, as the vehicles do.
 pub fn expected(recordings: &[Recording]) -> Result<Vec<Samples>> {
-    recordings
-        .iter()
-        .map(|recording| {
-            let mut source = recording.open()?;
-            let mut samples = Vec::new();
-            while let Some(sampled) = source.next()? {
-                samples.push(sampled.sample);
-            }
-            Ok(samples)
-        })
-        .collect()
+    let read = |recording: &Recording| {
+        let mut source = recording.open()?;
+        let mut samples = Vec::new();
+        while let Some(sampled) = source.next()? {
+            samples.push(sampled.sample);
+        }
+        Ok(samples)
+    };
+    on_every_core(recordings, read).into_iter().collect()
 }
 
 /// Compares the archive with the recordings and checks every record's evidence.
