@@ -90,14 +90,19 @@ pub struct Refusal {
 
 impl Refusal {
     fn new(stage: Stage, error: &dyn std::error::Error) -> Self {
-        let mut reason = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            reason = format!("{reason}: {cause}");
-            source = cause.source();
-        }
-        Self { stage, reason }
+        Self { stage, reason: causes(error) }
     }
+}
+
+/// An error with its causes on one line.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }
 
 impl fmt::Display for Refusal {

@@ -2,8 +2,9 @@
 
 use super::{
     batches::Batches,
-    report::{ArchiveReport, Kind, causes},
+    report::{ArchiveReport, Kind},
 };
+use crate::check::causes;
 use voltmesh_control::{ArchiveNotice, MAX_NOTICE_BYTES};
 use voltmesh_ledger::{Leaves, Trust, verifying_key};
 

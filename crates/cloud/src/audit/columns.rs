@@ -1,8 +1,11 @@
 //! A table's columns as its files hold them: all there, of our types, without nulls where ours has none, and within
 //! what the table's log says of the file.
 
-use super::report::{ArchiveReport, Kind, causes};
-use crate::delta::{ArchiveError, DataFile, Inspected, schema::DAY};
+use super::report::{ArchiveReport, Kind};
+use crate::{
+    check::causes,
+    delta::{ArchiveError, DataFile, Inspected, schema::DAY},
+};
 use arrow::{
     array::{Array, ArrayRef, RecordBatch, cast::AsArray},
     compute::{cast, max, max_string, min, min_string},

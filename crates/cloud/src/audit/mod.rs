@@ -26,6 +26,7 @@ pub(crate) use columns::{Columns as OurColumns, Prints};
 pub use log::{LogReport, MAX_ABSENT};
 pub use report::{ArchiveReport, MAX_PROBLEMS};
 
+use crate::check::causes;
 use crate::delta::{self, ArchiveError, Inspected, Location, Reader};
 use crate::statement::{read_places, read_statements};
 use batches::Batches;
@@ -62,7 +63,7 @@ pub async fn verify_claims(
     }
     let mut report = audit(&tables, &places, &kept, trust, claims).await;
     for error in damaged {
-        report.problem(Kind::Table, format!("statements: {}", report::causes(&error)));
+        report.problem(Kind::Table, format!("statements: {}", causes(&error)));
     }
     report.sound = report.is_sound();
     Ok(report)
@@ -83,7 +84,7 @@ async fn audit(
     let mut report = ArchiveReport::default();
     for table in tables {
         if let Some(wrong) = &table.wrong {
-            report.problem(Kind::Table, format!("table {}: {}", table.name, report::causes(wrong)));
+            report.problem(Kind::Table, format!("table {}: {}", table.name, causes(wrong)));
         }
     }
     let [records, batches, quarantine, copies] = tables;

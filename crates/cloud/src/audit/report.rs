@@ -124,17 +124,6 @@ impl ArchiveReport {
     }
 }
 
-/// An error with its causes on one line.
-pub(super) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
-}
-
 /// Numbers in order as `17, 30..=35`, at most `most` pieces.
 pub(super) fn ranges_text(ranges: &[(u64, u64)], most: usize) -> String {
     let mut pieces: Vec<String> = ranges

@@ -1,3 +1,5 @@
+//! Laws of an archive's statements: when one is made, what it tells, how it is kept and sent.
+
 use super::*;
 use crate::delta::Location;
 use voltmesh_control::Tree;

@@ -1,3 +1,5 @@
+//! Laws of the simulated object store.
+
 use super::*;
 use crate::checker::Checker;
 use commonware_runtime::{Runner as _, deterministic};
