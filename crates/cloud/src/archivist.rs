@@ -8,6 +8,7 @@ mod batch;
 mod group;
 mod holdings;
 mod places;
+mod room;
 mod vocabulary;
 
 pub use batch::{Entry, Verified, reopen};
@@ -15,11 +16,12 @@ pub use group::Grouping;
 pub use holdings::{Gap, Marks};
 pub use vocabulary::{Answer, Commit, Input, Output, Quarantined, Question, Token};
 
-use crate::check::{About, Checked, Refusal, Stage, check};
+use crate::check::{About, Checked, Delivery, Refusal, Stage};
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
 use group::{Group, Member};
 use holdings::{Finding, Holdings};
+use room::{Line, Room, Waiting};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -65,16 +67,13 @@ pub struct Archivist {
     asked: BTreeMap<u64, Asked>,
     next_ticket: u64,
     next_question: u64,
-    pending_bytes: usize,
-    /// The part of it that each vehicle's batches take.
-    pending_by_vehicle: BTreeMap<VehicleId, usize>,
+    room: Room,
+    line: Line,
     counters: Counters,
     by_stage: BTreeMap<Stage, u64>,
     held_off: BTreeMap<Digest, u32>,
 }
 
-/// Part of the bytes that may wait which one vehicle's batches may take: a quarter, 32 MiB by default.
-const VEHICLE_SHARE: usize = 4;
 /// Deliveries whose epoch's authorities are not known, or that the table contradicts, are held off so often.
 const HELD_OFF_TRIES: u32 = 5;
 /// So many such deliveries are remembered: 1,024 × 40 B.
@@ -93,8 +92,8 @@ impl Archivist {
             asked: BTreeMap::new(),
             next_ticket: 0,
             next_question: 0,
-            pending_bytes: 0,
-            pending_by_vehicle: BTreeMap::new(),
+            room: Room::new(grouping.max_pending_bytes),
+            line: Line::default(),
             counters: Counters::default(),
             by_stage: BTreeMap::new(),
             held_off: BTreeMap::new(),
@@ -112,8 +111,17 @@ impl Archivist {
             Input::Answered { question, answer } => self.answered(now, question, answer, &mut out),
             Input::Tick => {}
         }
+        while let Some(waiting) = self.line.next(&self.room) {
+            self.unpack(now, waiting, &mut out);
+        }
         self.close_group(now, &mut out);
         out
+    }
+
+    /// Whether more deliveries are to be handed in now. If not, leave them where they are until an input has made room:
+    /// what comes regardless may be refused.
+    pub fn has_room(&self) -> bool {
+        self.line.bytes() < self.grouping.max_pending_bytes / 2
     }
 
     /// When to be woken with [`Input::Tick`].
@@ -145,10 +153,10 @@ impl Archivist {
         self.holdings.outdate_answers();
     }
 
-    /// Deliveries that wait for a commit or an answer.
+    /// Deliveries that wait for a commit, an answer or room.
     pub fn pending(&self) -> usize {
         let committing = self.committing.as_ref().map_or(0, |(_, group)| group.members.len());
-        self.open.members.len() + committing + self.asked.len()
+        self.open.members.len() + committing + self.asked.len() + self.line.len()
     }
 
     /// Boots that have archived records; grows only.
@@ -182,49 +190,35 @@ impl Archivist {
     }
 
     fn envelope(&mut self, now: Timestamp, fog: String, token: Token, bytes: Bytes, out: &mut Vec<Output>) {
-        if self.pending_bytes.saturating_add(bytes.len()) > self.grouping.max_pending_bytes {
+        if self.line.bytes().saturating_add(bytes.len()) > self.grouping.max_pending_bytes {
             self.counters.refused += 1;
             return out.push(Output::Refuse(token, "the archive is behind"));
         }
-        match check(&fog, &bytes, &self.trust) {
-            Checked::Passed(batch) => {
-                let member = Member { token, fog, batch: Arc::new(*batch), raw: bytes };
-                if !self.enter(&member) {
-                    self.counters.refused += 1;
-                    return out.push(Output::Refuse(
-                        token,
-                        "the archive is behind, counting what batches unpack to",
-                    ));
-                }
-                let vehicle = member.batch.header.vehicle.clone();
-                self.admit(now, member, None, out);
-                let own = self.pending_by_vehicle.get(&vehicle).copied().unwrap_or_default();
-                if own >= self.grouping.max_pending_bytes / VEHICLE_SHARE / 2 {
-                    self.open.hurry(now); // before it must be held off
-                }
-            }
-            Checked::Failed { perhaps_later: true, .. } if self.hold_off(&bytes) => {
-                self.counters.refused += 1;
-                out.push(Output::Refuse(token, "no hand-over leads to the authorities of its epoch yet"));
-            }
-            Checked::Failed { refusal, about, .. } => self.quarantine(now, token, fog, refusal, about, bytes),
+        match Delivery::read(&fog, &bytes) {
+            Ok(delivery) => self.line.push(Waiting { token, fog, delivery, raw: bytes }),
+            Err(refusal) => self.quarantine(now, token, fog, refusal, None, bytes),
         }
     }
 
-    /// Counts a delivery against the bounds of what may wait, as it came and unpacked: a small batch can be large inside.
-    /// Alone, any one fits. False if it does not.
-    fn enter(&mut self, member: &Member) -> bool {
-        let bytes = member.bytes();
-        let vehicle = &member.batch.header.vehicle;
-        let own = self.pending_by_vehicle.get(vehicle).copied().unwrap_or_default();
-        let max = self.grouping.max_pending_bytes;
-        let full = self.pending_bytes > 0 && self.pending_bytes.saturating_add(bytes) > max;
-        if full || (own > 0 && own.saturating_add(bytes) > max / VEHICLE_SHARE) {
-            return false;
+    /// Checks and judges a delivery that there is room for.
+    fn unpack(&mut self, now: Timestamp, waiting: Waiting, out: &mut Vec<Output>) {
+        let Waiting { token, fog, delivery, raw } = waiting;
+        match delivery.check(&self.trust) {
+            Checked::Passed(batch) => {
+                let member = Member { token, fog, batch: Arc::new(*batch), raw };
+                let vehicle = member.batch.header.vehicle.clone();
+                self.room.take(&vehicle, member.bytes());
+                self.admit(now, member, None, out);
+                if self.room.is_scarce_for(&vehicle) {
+                    self.open.fill();
+                }
+            }
+            Checked::Failed { perhaps_later: true, .. } if self.hold_off(&raw) => {
+                self.counters.refused += 1;
+                out.push(Output::Refuse(token, "no hand-over leads to the authorities of its epoch yet"));
+            }
+            Checked::Failed { refusal, about, .. } => self.quarantine(now, token, fog, refusal, about, raw),
         }
-        self.pending_bytes += bytes;
-        *self.pending_by_vehicle.entry(vehicle.clone()).or_default() += bytes;
-        true
     }
 
     /// Whether a delivery that may pass later is held off once more. A fog node sends hand-overs when it connects, so
@@ -264,10 +258,13 @@ impl Archivist {
     ) {
         self.counters.quarantined += 1;
         *self.by_stage.entry(refusal.stage).or_default() += 1;
-        self.pending_bytes += bytes.len();
+        self.room.take_anonymous(bytes.len());
         let digest = Digest::of(&bytes);
         let row = Quarantined { received: now, fog, about, refusal, digest, bytes };
         self.open.keep_refused(now, token, row);
+        if self.room.is_half_used() {
+            self.open.fill();
+        }
     }
 
     /// Judges a verified batch against what is archived or about to be.
@@ -354,6 +351,9 @@ impl Archivist {
     }
 
     fn close_group(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        if self.line.len() > 0 && !self.open.is_empty() {
+            self.open.fill(); // what it holds takes the room that others wait for
+        }
         if self.committing.is_some() || !self.open.is_due(now, &self.grouping) {
             return;
         }
@@ -376,7 +376,7 @@ impl Archivist {
         self.holdings.committed(&group.entries, self.oldest_asked());
         self.answer(now, group.members, out);
         for (token, row) in group.quarantine {
-            self.pending_bytes = self.pending_bytes.saturating_sub(row.bytes.len());
+            self.room.give_back_anonymous(row.bytes.len());
             if let Some(token) = token {
                 out.push(Output::Reject(token, row.refusal));
             }
@@ -397,7 +397,7 @@ impl Archivist {
                     self.open.keep_refused(now, token, row);
                 } else {
                     // A record of a member, which is judged again below.
-                    self.pending_bytes = self.pending_bytes.saturating_sub(row.bytes.len());
+                    self.room.give_back_anonymous(row.bytes.len());
                 }
             }
             for member in group.members {
@@ -433,13 +433,6 @@ impl Archivist {
     }
 
     fn forget(&mut self, member: &Member) {
-        let (bytes, vehicle) = (member.bytes(), &member.batch.header.vehicle);
-        self.pending_bytes = self.pending_bytes.saturating_sub(bytes);
-        if let Some(own) = self.pending_by_vehicle.get_mut(vehicle) {
-            *own = own.saturating_sub(bytes);
-            if *own == 0 {
-                self.pending_by_vehicle.remove(vehicle);
-            }
-        }
+        self.room.give_back(&member.batch.header.vehicle, member.bytes());
     }
 }

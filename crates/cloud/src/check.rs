@@ -151,32 +151,43 @@ pub enum Checked {
 
 /// Checks an envelope from the fog node `fog` (by its certificate).
 pub fn check(fog: &str, bytes: &Bytes, trust: &Trust) -> Checked {
-    let fail = |stage, error: &dyn std::error::Error, about| Checked::Failed {
-        refusal: Refusal::new(stage, error),
-        about,
-        perhaps_later: false,
-    };
-    let envelope = match Envelope::decode(bytes) {
-        Ok(envelope) if envelope.fog == fog => envelope,
-        Ok(envelope) => {
+    match Delivery::read(fog, bytes) {
+        Ok(delivery) => delivery.check(trust),
+        Err(refusal) => Checked::Failed { refusal, about: None, perhaps_later: false },
+    }
+}
+
+/// An envelope, read as far as its batch's header. Its form is checked, nothing is unpacked.
+#[derive(Debug)]
+pub struct Delivery {
+    envelope: Envelope,
+    sealed: SealedBatch,
+}
+
+impl Delivery {
+    /// Reads an envelope from the fog node `fog` (by its certificate).
+    pub fn read(fog: &str, bytes: &Bytes) -> Result<Self, Refusal> {
+        let envelope = Envelope::decode(bytes).map_err(|error| Refusal::new(Stage::Envelope, &error))?;
+        if envelope.fog != fog {
             let reason = format!("it names fog node {}, but {fog} sent it", envelope.fog);
-            return Checked::Failed {
-                refusal: Refusal { stage: Stage::Envelope, reason },
-                about: None,
-                perhaps_later: false,
-            };
+            return Err(Refusal { stage: Stage::Envelope, reason });
         }
-        Err(error) => return fail(Stage::Envelope, &error, None),
-    };
-    let sealed = match SealedBatch::parse(envelope.batch.clone()) {
-        Ok(sealed) => sealed,
-        Err(error) => return fail(Stage::Batch, &error, None),
-    };
-    let about = Some(About::of(sealed.header(), sealed.id()));
-    match verify(&sealed, &envelope.opening, &envelope.evidence, trust) {
-        Ok((records, anchored)) => {
-            let (header, id) = (sealed.header().clone(), sealed.id());
-            Checked::Passed(Box::new(Verified {
+        let sealed =
+            SealedBatch::parse(envelope.batch.clone()).map_err(|error| Refusal::new(Stage::Batch, &error))?;
+        Ok(Self { envelope, sealed })
+    }
+
+    /// Whose batch it says to be.
+    pub fn vehicle(&self) -> &VehicleId {
+        &self.sealed.header().vehicle
+    }
+
+    /// Unpacks the batch and checks everything that can be told without its neighbours.
+    pub fn check(self, trust: &Trust) -> Checked {
+        let Self { envelope, sealed } = self;
+        let (header, id) = (sealed.header().clone(), sealed.id());
+        match verify(&sealed, &envelope.opening, &envelope.evidence, trust) {
+            Ok((records, anchored)) => Checked::Passed(Box::new(Verified {
                 header,
                 id,
                 id_text: id.to_string(),
@@ -185,11 +196,13 @@ pub fn check(fog: &str, bytes: &Bytes, trust: &Trust) -> Checked {
                 evidence: envelope.evidence,
                 height: anchored.height.get(),
                 log_index: Some(anchored.index),
-                fog: fog.to_owned(),
+                fog: envelope.fog,
                 records,
-            }))
+            })),
+            Err((refusal, perhaps_later)) => {
+                Checked::Failed { refusal, about: Some(About::of(&header, id)), perhaps_later }
+            }
         }
-        Err((refusal, perhaps_later)) => Checked::Failed { refusal, about, perhaps_later },
     }
 }
 

@@ -102,8 +102,8 @@ pub struct CommitConfig {
     pub few_records: usize,
     /// A commit does not wait once it holds so many records, 1 to 1000000 (default 50000).
     pub max_records: usize,
-    /// Deliveries that may wait, in bytes as they came and unpacked, at least 4 MiB; one vehicle's a quarter of them
-    /// (default 134217728).
+    /// Deliveries that may wait for a commit, in bytes as they came and unpacked, at least 4 MiB; one vehicle's a quarter of
+    /// them (default 134217728). More wait packed, up to half as many bytes; then fog nodes wait.
     pub max_pending_bytes: usize,
     /// A Delta checkpoint each so many commits (default 100).
     pub checkpoint_every: u64,

@@ -244,7 +244,8 @@ impl Cloud {
             let deadline = shell.archivist.deadline();
             tokio::select! {
                 () = &mut stop => break,
-                event = events.next() => match event {
+                // Else it stays on the connections, whose senders wait.
+                event = events.next(), if shell.archivist.has_room() => match event {
                     Some(event) => shell.event(event),
                     None => break,
                 },

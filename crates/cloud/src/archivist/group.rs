@@ -2,8 +2,8 @@
 //!
 //! **When.** A commit costs two files and two log entries whatever it holds, so a group waits for more: as long as
 //! readers may have to wait ([`Grouping::interval_ms`]), longer while it holds little, and not at all once it is full or
-//! holds an event that a vehicle's twin has found. It is full when it holds so many records or bytes, or so many
-//! deliveries of one fog node that the node's window would soon be used up.
+//! holds an event that a vehicle's twin has found. It is full when it holds so many records, or so many deliveries of one
+//! fog node that the node's window would soon be used up, or when half of the room for what waits is used.
 
 use super::{Commit, Entry, Marks, Quarantined, Token, Verified};
 use bytes::Bytes;
@@ -29,9 +29,9 @@ pub struct Grouping {
     pub max_records: usize,
     /// Or so many deliveries of one fog node (default 128: half of its window).
     pub max_deliveries: usize,
-    /// Bytes of deliveries that may wait for a commit or an answer, as they came and unpacked; beyond, fog nodes are held
-    /// off (default 128 MiB). A commit does not wait once it holds three quarters of them. One vehicle's may take a
-    /// quarter.
+    /// Bytes of deliveries that may wait for a commit or an answer, as they came and unpacked (default 128 MiB). A commit
+    /// does not wait once half of them is used. One vehicle's may take a quarter. Beyond, deliveries wait packed, as many
+    /// bytes again, and are not taken from fog nodes once half of these are used.
     pub max_pending_bytes: usize,
 }
 
@@ -70,7 +70,8 @@ pub(super) struct Group {
     since: Option<Timestamp>,
     /// When a batch came that holds an event.
     urgent: Option<Timestamp>,
-    bytes: usize,
+    /// Whether it is to be committed as it is.
+    filled: bool,
     deliveries: BTreeMap<String, usize>,
     pub entries: Vec<Entry>,
     /// Repeats that prove another entry of the ledger's log.
@@ -106,28 +107,27 @@ impl Group {
 
     /// Adds a delivery that is answered with the others and brings nothing new.
     pub fn wait(&mut self, now: Timestamp, member: Member) {
-        self.count(now, &member.fog, member.raw.len());
+        self.count(now, &member.fog);
         self.members.push(member);
     }
 
     /// Adds a refused delivery, or a refused record of another delivery, to keep.
     pub fn keep_refused(&mut self, now: Timestamp, token: Option<Token>, row: Quarantined) {
-        self.count(now, &row.fog, row.bytes.len());
+        self.count(now, &row.fog);
         self.quarantine.push((token, row));
     }
 
-    fn count(&mut self, now: Timestamp, fog: &str, bytes: usize) {
+    fn count(&mut self, now: Timestamp, fog: &str) {
         self.since.get_or_insert(now);
-        self.bytes += bytes;
         match self.deliveries.get_mut(fog) {
             Some(deliveries) => *deliveries += 1,
             None => drop(self.deliveries.insert(fog.to_owned(), 1)),
         }
     }
 
-    /// Makes it be committed soon: a vehicle has little room left for what waits.
-    pub fn hurry(&mut self, now: Timestamp) {
-        self.urgent.get_or_insert(now);
+    /// Makes it be committed without waiting for more: there is little room left for what waits.
+    pub fn fill(&mut self) {
+        self.filled = true;
     }
 
     /// When it is to be committed, full or not.
@@ -141,7 +141,7 @@ impl Group {
 
     pub fn is_due(&self, now: Timestamp, grouping: &Grouping) -> bool {
         let full = self.records >= grouping.max_records
-            || self.bytes >= grouping.max_pending_bytes / 4 * 3
+            || self.filled
             || self.deliveries.values().any(|deliveries| *deliveries >= grouping.max_deliveries);
         self.deadline(grouping).is_some_and(|deadline| full || now >= deadline)
     }
@@ -229,9 +229,11 @@ mod tests {
         assert_eq!(due(&[member("fog-0", 60, None), member("fog-0", 40, Some("no report of ours"))]), 10_000);
         assert_eq!(due(&vec![member("fog-0", 250, quiet); 4]), 3_000);
         assert_eq!(due(&vec![member("fog-0", 1, quiet); 9]), 7_000, "the fog node's window is half used");
-        let mut large = member("fog-0", 10, quiet);
-        large.raw = vec![0; 768 << 10].into();
-        assert_eq!(due(&[large]), 0);
+        let mut group = Group::default();
+        group.append(at(0), member("fog-0", 10, quiet), None);
+        assert!(!group.is_due(at(0), &GROUPING));
+        group.fill();
+        assert!(group.is_due(at(0), &GROUPING), "there is little room left");
     }
 
     #[test]

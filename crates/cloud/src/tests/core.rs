@@ -335,44 +335,98 @@ fn unknown_authorities_are_waited_for_a_while() {
     assert_eq!((refused, core.counters().quarantined), (5, 4));
 }
 
-#[test]
-fn a_fog_node_is_held_off_when_the_archive_is_behind() {
-    let mut fleet = Fleet::new(1);
-    let batches = fleet.boot(0, 1, &[4, 4]);
-    let first = fleet.envelope(0, &batches[0]);
-    // Room for one delivery and a half.
-    let grouping = Grouping { max_pending_bytes: first.len() * 3 / 2, ..Grouping::default() };
-    let mut core = Archivist::new(fleet.trust(), cloud_key(), grouping, &Marks::default());
-    assert!(core.handle(at(0), envelope(0, 1, first)).is_empty());
-    let second = fleet.envelope(0, &batches[1]);
-    let out = core.handle(at(0), envelope(0, 2, second.clone()));
-    assert!(matches!(&out[..], [Output::Refuse(Token(2), _)]));
-    core.handle(at(1000), Input::Tick);
-    core.handle(at(1001), Input::Committed { ticket: 0 });
-    assert!(core.handle(at(1002), envelope(0, 3, second)).is_empty());
+/// Drives a core whose commits never fail, one step of a millisecond each, until nothing waits.
+fn settle(core: &mut Archivist, mut now: u64, mut out: Vec<Output>) -> Vec<Output> {
+    let mut answers = Vec::new();
+    while core.pending() > 0 {
+        now += 1;
+        let tickets: Vec<_> = commits(&out).iter().map(|commit| commit.ticket).collect();
+        answers.extend(
+            out.into_iter()
+                .filter(|o| matches!(o, Output::Accept(_) | Output::Reject(..) | Output::Refuse(..))),
+        );
+        out = match (tickets.first(), core.deadline()) {
+            (Some(ticket), _) => core.handle(at(now), Input::Committed { ticket: *ticket }),
+            (None, Some(deadline)) => core.handle(deadline, Input::Tick),
+            (None, None) => panic!("deliveries wait for nothing"),
+        };
+    }
+    answers.extend(
+        out.into_iter().filter(|o| matches!(o, Output::Accept(_) | Output::Reject(..) | Output::Refuse(..))),
+    );
+    answers
 }
 
 #[test]
-fn what_waits_is_counted_as_it_unpacks_and_one_vehicle_takes_a_quarter() {
-    let mut fleet = Fleet::new(2);
-    let batches = fleet.boot(0, 1, &[40, 40, 40]);
-    let records = batches[0].open().unwrap();
-    let decoded = voltmesh_telemetry::batch::decoded_bytes(&records);
+fn deliveries_wait_for_room_and_are_neither_refused_nor_sent_again() {
+    let mut fleet = Fleet::new(3);
+    let counts = [40; 7];
+    let batches: Vec<_> = (0..3).flat_map(|vehicle| fleet.boot(vehicle, 1, &counts)).collect();
     let envelopes: Vec<_> = batches.iter().map(|batch| fleet.envelope(0, batch)).collect();
-    // A vehicle's quarter holds two batches, unpacked.
-    let quarter = 2 * (decoded + envelopes[0].len()) + decoded / 2;
-    let grouping = Grouping { max_pending_bytes: 4 * quarter, ..Grouping::default() };
+    let unpacked = voltmesh_telemetry::batch::decoded_bytes(&batches[0].open().unwrap()) + envelopes[0].len();
+    // A vehicle's share holds two batches unpacked, the whole eight.
+    let grouping = Grouping { max_pending_bytes: 8 * unpacked, ..Grouping::default() };
     let mut core = Archivist::new(fleet.trust(), cloud_key(), grouping, &Marks::default());
+    let mut out = Vec::new();
     for (n, bytes) in envelopes.iter().enumerate() {
-        let out = core.handle(at(0), envelope(0, n as u64, bytes.clone()));
-        let refused = out.iter().any(|output| matches!(output, Output::Refuse(..)));
-        assert_eq!(refused, n == 2, "{n}: {out:?}");
+        assert!(core.has_room(), "{n}");
+        out.extend(core.handle(at(0), envelope(0, n as u64, bytes.clone())));
+    }
+    let first = commits(&out);
+    assert_eq!(first.len(), 1, "one commit at a time, begun before the room is used up");
+    let answers = settle(&mut core, 0, out);
+    assert_eq!(answers.len(), batches.len());
+    assert!(answers.iter().all(|answer| matches!(answer, Output::Accept(_))), "{answers:?}");
+    assert_eq!((core.counters().batches, core.counters().refused), (21, 0));
+    assert!(core.counters().commits >= 21 / 8, "{:?}", core.counters());
+}
+
+#[test]
+fn a_vehicle_whose_batches_unpack_to_much_leaves_room_for_the_others() {
+    let mut fleet = Fleet::new(2);
+    let batches = fleet.boot(0, 1, &[40; 9]);
+    let envelopes: Vec<_> = batches.iter().map(|batch| fleet.envelope(0, batch)).collect();
+    let unpacked = voltmesh_telemetry::batch::decoded_bytes(&batches[0].open().unwrap()) + envelopes[0].len();
+    let grouping = Grouping { max_pending_bytes: 8 * unpacked, ..Grouping::default() };
+    let mut core = Archivist::new(fleet.trust(), cloud_key(), grouping, &Marks::default());
+    let mut out = Vec::new();
+    for (n, bytes) in envelopes.iter().enumerate() {
+        out.extend(core.handle(at(0), envelope(0, n as u64, bytes.clone())));
     }
     let other = fleet.boot(1, 1, &[40]);
-    let other = fleet.envelope(0, &other[0]);
-    assert!(core.handle(at(0), envelope(0, 9, other)).is_empty(), "another vehicle has its own");
-    // Once committed there is room again.
-    core.handle(at(1000), Input::Tick);
-    core.handle(at(1001), Input::Committed { ticket: 0 });
-    assert!(core.handle(at(1002), envelope(0, 3, envelopes[2].clone())).is_empty());
+    out.extend(core.handle(at(0), envelope(0, 99, fleet.envelope(0, &other[0]))));
+    let [first] = &commits(&out)[..] else { panic!("{out:?}") };
+    let ticket = first.ticket;
+    let out = core.handle(at(1), Input::Committed { ticket });
+    let [second] = &commits(&out)[..] else { panic!("{out:?}") };
+    let others = second.entries.iter().filter(|entry| entry.batch.header.vehicle == id_of("ev-1")).count();
+    assert_eq!(others, 1, "in the next commit, though eight batches of ev-0 came before it");
+    assert!(second.entries.len() <= 3);
+}
+
+#[test]
+fn beyond_the_bound_of_what_waits_packed_a_fog_node_is_held_off() {
+    let mut fleet = Fleet::new(1);
+    let batches = fleet.boot(0, 1, &[4; 8]);
+    let envelopes: Vec<_> = batches.iter().map(|batch| fleet.envelope(0, batch)).collect();
+    let grouping = Grouping { max_pending_bytes: envelopes[0].len() * 3, ..Grouping::default() };
+    let mut core = Archivist::new(fleet.trust(), cloud_key(), grouping, &Marks::default());
+    let (mut refused, mut out) = (Vec::new(), Vec::new());
+    for (n, bytes) in envelopes.iter().enumerate() {
+        let had_room = core.has_room();
+        let given = core.handle(at(0), envelope(0, n as u64, bytes.clone()));
+        if given.iter().any(|output| matches!(output, Output::Refuse(..))) {
+            assert!(!had_room, "{n} was asked for and refused");
+            refused.push(n);
+        }
+        out.extend(given);
+    }
+    assert!(!refused.is_empty() && !core.has_room(), "{refused:?}");
+    settle(&mut core, 0, out);
+    assert!(core.has_room());
+    for n in refused {
+        let out = core.handle(at(5_000), envelope(0, 100 + n as u64, envelopes[n].clone()));
+        settle(&mut core, 5_000, out);
+    }
+    assert_eq!(core.counters().batches, 8);
 }
