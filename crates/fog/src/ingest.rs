@@ -8,6 +8,7 @@
 //! Provided: permanent rejections are kept in the quarantine before they are answered; transient failures get no
 //! PUBACK and DISCONNECT 0x97. Not provided: the check of a vehicle's whole chain (the cloud's), plausibility of values.
 
+mod allowance;
 mod anchors;
 mod chain;
 mod clock;
@@ -297,6 +298,7 @@ pub struct Ingest {
     now: Timestamp,
     outputs: Vec<Output>,
     counters: Counters,
+    allowance: allowance::Allowance,
     sessions: session::Sessions,
     disk: durable::Disk,
     held: durable::HeldBatches,
@@ -321,6 +323,7 @@ impl Ingest {
             now: Timestamp::from_millis(0),
             outputs: Vec::new(),
             counters: Counters::default(),
+            allowance: allowance::Allowance::new(settings.spool.quarantine_bytes),
             sessions: session::Sessions::default(),
             disk: durable::Disk::new(next),
             held: durable::HeldBatches::default(),

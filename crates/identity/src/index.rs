@@ -203,4 +203,12 @@ impl Index {
             .rev()
             .find(|entry| entry.identity == *identity && entry.status(now_s) == Status::Valid)
     }
+
+    /// Another role that has a certificate in force for the id of this identity.
+    pub(crate) fn other_role(&self, identity: &Identity, now: OffsetDateTime) -> Option<&Identity> {
+        let now_s = now.unix_timestamp();
+        let in_force = |entry: &&Entry| matches!(entry.status(now_s), Status::Valid | Status::Renewed);
+        let mut others = self.entries.iter().filter(in_force).map(|entry| &entry.identity);
+        others.find(|other| other.id() == identity.id() && other.role != identity.role)
+    }
 }

@@ -106,7 +106,8 @@ impl Pki {
     }
 
     /// Issues a certificate with a new TLS key and a new signing key. `hosts` are DNS names and addresses beyond
-    /// `localhost` and the loopback addresses, which servers get anyway; `days` is 1 to 3650.
+    /// `localhost` and the loopback addresses, which servers get anyway; `days` is 1 to 3650. An id that another role has a
+    /// certificate in force for is refused: an id belongs to one role.
     pub fn issue(&self, identity: &Identity, hosts: &[String], days: u32) -> Result<Issued, Error> {
         let _lock = self.lock()?;
         let now = OffsetDateTime::now_utc();
@@ -114,6 +115,9 @@ impl Pki {
         if let Some(entry) = index.current(identity, now) {
             let serial = entry.serial.to_string();
             return Err(Error::AlreadyIssued { identity: identity.to_string(), serial });
+        }
+        if let Some(other) = index.other_role(identity, now) {
+            return Err(Error::OtherRole { identity: identity.to_string(), other: other.to_string() });
         }
         let folder = self.folder_of(identity);
         files::create_private_dir(&folder)?;

@@ -65,6 +65,10 @@ fn a_life() {
     let first = pki.issue(&fog, &[], 30).unwrap();
     pki.issue(&car, &[], 30).unwrap();
     assert!(matches!(pki.issue(&fog, &[], 30), Err(Error::AlreadyIssued { .. })));
+    assert!(
+        matches!(pki.issue(&name("client:car-1"), &[], 30), Err(Error::OtherRole { .. })),
+        "an id belongs to one role"
+    );
     assert!(matches!(pki.renew(&name("cloud:c"), 30), Err(Error::NotFound { .. })));
     assert!(matches!(pki.issue(&name("cloud:c"), &[], 0), Err(Error::Validity { days: 0 })));
     assert!(matches!(pki.issue(&name("cloud:c"), &["a b".into()], 1), Err(Error::Host { .. })));

@@ -120,6 +120,11 @@ impl Chains {
         }
     }
 
+    /// Whether any batch of this vehicle is known.
+    pub fn knows(&self, vehicle: &VehicleId) -> bool {
+        self.vehicles.contains_key(vehicle)
+    }
+
     /// The latest known batches of a vehicle, at most `count`.
     pub fn latest(&self, vehicle: &VehicleId, count: usize) -> Vec<BatchId> {
         let Some(pieces) = self.vehicles.get(vehicle) else { return Vec::new() };

@@ -289,10 +289,16 @@ impl Ingest {
         }
     }
 
-    /// A permanent rejection: kept in the quarantine, then answered with its reason code.
+    /// A permanent rejection: kept in the quarantine, then answered with its reason code. A peer that has used its share
+    /// of the quarantine gets no answer, and its session ends.
     pub(super) fn refuse(&mut self, claim: Claim, refusal: &Refusal, topic: &str, payload: &Bytes) {
         let peer = self.sessions.name(claim.session);
-        self.quarantine(refusal, &peer, topic, payload);
+        let head = quarantined(self.now, refusal, &peer, topic, payload);
+        if !self.allowance.take(self.now, &peer, head.len() as u64) {
+            let share = self.allowance.share();
+            return self.delay(claim.session, &Delay::QuarantineUsed { share, refusal: refusal.to_string() });
+        }
+        self.push_quarantine(refusal, head, None);
         let position = self.disk.quarantine_next;
         self.disk.refusals.push_back((position, Answer { claim, reason: refusal.reason() }));
         self.log(format!("rejected from {peer} on {topic}: {refusal}"));

@@ -179,8 +179,8 @@ impl Refusal {
 /// A transient failure: no PUBACK, DISCONNECT 0x97, the sender keeps its data and tries again or elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Delay {
-    /// No hello came before the batch.
-    #[error("no hello came before the batch: publish v1/<id>/hello first")]
+    /// No hello came before what a vehicle publishes.
+    #[error("no hello came before the batch or sample: publish v1/<id>/hello first")]
     NoHello,
     /// The commitment is not in the registry that this node knows.
     #[error(
@@ -224,6 +224,16 @@ pub enum Delay {
         /// Which bound was reached.
         what: &'static str,
     },
+    /// The sender has used its share of the quarantine.
+    #[error(
+        "{share} bytes of what you sent were rejected within a day, which is your share of the quarantine; the last: {refusal}"
+    )]
+    QuarantineUsed {
+        /// Bytes a day.
+        share: u64,
+        /// Why it would be rejected.
+        refusal: String,
+    },
     /// No second fog node took a copy in time.
     #[error("no second fog node holds the record within {waited_ms} ms: try again")]
     NoSecondCopy {
@@ -234,7 +244,7 @@ pub enum Delay {
 
 impl Delay {
     /// All counters of transient failures, in the order of `Delay`.
-    pub const COUNTERS: [&'static str; 8] = [
+    pub const COUNTERS: [&'static str; 9] = [
         "delayed_no_hello",
         "delayed_not_enrolled",
         "delayed_ledger_behind",
@@ -243,6 +253,7 @@ impl Delay {
         "delayed_spool_failing",
         "delayed_busy",
         "delayed_no_second_copy",
+        "delayed_quarantine_used",
     ];
 
     /// The counter of this kind.
@@ -256,6 +267,7 @@ impl Delay {
             Self::SpoolFailing { .. } => 5,
             Self::Busy { .. } => 6,
             Self::NoSecondCopy { .. } => 7,
+            Self::QuarantineUsed { .. } => 8,
         }]
     }
 }

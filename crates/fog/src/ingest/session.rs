@@ -70,6 +70,18 @@ impl Session {
             _ => None,
         }
     }
+
+    /// Whether samples may come without a signature: from a client by its certificate, from a vehicle once its key is
+    /// presented, and as long as the registry has not revoked it.
+    fn may_sample(&self) -> Result<(), Reject> {
+        match (self.peer.identity.role, &self.enrolled) {
+            (Role::Edge, None) => Err(Delay::NoHello.into()),
+            (Role::Edge, Some(Enrolled { revoked: Some(height), .. })) => {
+                Err(Refusal::Revoked { height: *height }.into())
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A batch whose signature is being checked.
@@ -143,13 +155,43 @@ impl Ingest {
             self.outputs.push(Output::Disconnect { session, reason: 0x87, why });
             return;
         };
+        match peer.identity.role {
+            Role::Client if self.is_of_a_vehicle(&vehicle) => {
+                let why =
+                    format!("{vehicle} is a vehicle's id: a client needs a certificate with one of its own");
+                self.outputs.push(Output::Disconnect { session, reason: 0x87, why });
+                return;
+            }
+            Role::Edge => self.end_clients_of(&vehicle),
+            _ => {}
+        }
         self.sessions.all.insert(session, Session { peer, vehicle, enrolled: None });
+    }
+
+    /// Whether this node knows a vehicle of that id: by a session, or by its batches.
+    fn is_of_a_vehicle(&self, id: &VehicleId) -> bool {
+        let mut sessions = self.sessions.all.values();
+        self.chains.knows(id)
+            || sessions.any(|one| one.peer.identity.role == Role::Edge && one.vehicle == *id)
+    }
+
+    /// An id belongs to one role. Where a vehicle has it, a client that has its certificate, too, would write into the
+    /// vehicle's history.
+    fn end_clients_of(&mut self, vehicle: &VehicleId) {
+        let clients = self.sessions.all.iter();
+        let clients =
+            clients.filter(|(_, one)| one.peer.identity.role == Role::Client && one.vehicle == *vehicle);
+        for session in clients.map(|(session, _)| *session).collect::<Vec<_>>() {
+            self.sessions.end(session);
+            let why = format!("{vehicle} is a vehicle's id, and the vehicle has come");
+            self.outputs.push(Output::Disconnect { session, reason: 0x87, why });
+        }
     }
 
     pub(super) fn publish(&mut self, claim: Claim, topic: &str, payload: Bytes) {
         let Some(session) = self.sessions.all.get(&claim.session) else { return };
         let taken = match session.kind(topic) {
-            Some(Kind::Sample) => self.sample(claim, &payload),
+            Some(Kind::Sample) => session.may_sample().and_then(|()| self.sample(claim, &payload)),
             Some(Kind::Batch) => self.batch(claim, &payload),
             Some(Kind::Hello) => self.hello(claim, &payload),
             None => Err(Reject::For(Refusal::ForeignTopic {

@@ -313,3 +313,68 @@ fn a_node_whose_key_does_not_serve_sends_vehicles_elsewhere() {
     let token = world.hello(session, &car());
     delay(&mut world, session, token, "delayed_not_authority", "use another fog node");
 }
+
+#[test]
+fn what_one_sends_does_not_wash_out_what_others_sent() {
+    let mut world = World::new();
+    let honest = world.connect("client:meter");
+    world.publish(honest, "v1/meter/sample", "a broken sample");
+    world.tick();
+    let share = Spool::default().quarantine_bytes / 16;
+    let rubbish = vec![b'x'; 60_000];
+    let mut session = world.connect("client:mallory");
+    let mut refused = 0;
+    while refused < 20 {
+        let token = world.publish(session, "v1/mallory/sample", rubbish.clone());
+        world.tick();
+        if !world.answers.contains_key(&token) {
+            let (ended, reason, why) = world.ended.last().unwrap();
+            assert_eq!((*ended, *reason), (session, 0x97));
+            assert!(why.contains("your share of the quarantine"), "{why}");
+            refused += 1;
+            session = world.connect("client:mallory"); // and again
+        }
+    }
+    let kept: usize = world.quarantine.iter().map(Bytes::len).sum();
+    assert!(kept as u64 <= share + 1_000, "{kept}");
+    assert_eq!(world.counter("delayed_quarantine_used"), 20);
+    let token = world.publish(honest, "v1/meter/sample", "another broken sample");
+    world.tick();
+    assert_eq!(world.answers[&token], 0x99, "others have their own share");
+}
+
+#[test]
+fn a_vehicle_sends_samples_only_while_its_key_counts() {
+    let mut world = World::new();
+    let sample = |n: u64| {
+        let time = Timestamp::from_millis(1_700_000_000_000 + n);
+        voltmesh_telemetry::vss::to_json(&voltmesh_telemetry::Sample { time, ..Default::default() })
+    };
+    let session = world.connect("edge:car");
+    let token = world.publish(session, "v1/car/sample", sample(1));
+    delay(&mut world, session, token, "delayed_no_hello", "publish v1/<id>/hello first");
+    let session = world.vehicle(&car());
+    let token = world.publish(session, "v1/car/sample", sample(1));
+    world.tick();
+    assert_eq!(world.answers.get(&token), Some(&0));
+    world.chain.act(vec![voltmesh_ledger::Action::RevokeVehicle { commitment: car().commitment() }]);
+    world.deliver(world.chain.blocks.len() - 1);
+    let token = world.publish(session, "v1/car/sample", sample(2));
+    world.tick();
+    assert_eq!((world.answers[&token], world.counter("rejected_revoked")), (0x87, 1));
+}
+
+#[test]
+fn a_client_with_the_id_of_a_vehicle_is_shut_out() {
+    let mut world = World::new();
+    let client = world.connect("client:car");
+    assert!(world.ended.is_empty(), "no vehicle of that id is known");
+    world.vehicle(&car());
+    let (ended, reason, why) = world.ended.last().unwrap();
+    assert_eq!((*ended, *reason), (client, 0x87));
+    assert!(why.contains("a vehicle's id"), "{why}");
+    let again = world.connect("client:car");
+    assert_eq!((world.ended.last().unwrap().0, world.ended.len()), (again, 2));
+    world.connect("client:bus");
+    assert_eq!(world.ended.len(), 2);
+}
