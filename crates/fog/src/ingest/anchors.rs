@@ -28,6 +28,10 @@ const RECEIPT_BYTES: usize = 512 * 1024;
 /// Numbers that are left out at the start, for anchors of an earlier process that may still be in pools.
 const SKIPPED: u64 = 2 * UNDER_WAY as u64;
 
+/// Entries of the log that name one batch and that the cloud is told of: one of each node that a vehicle has offered it to.
+/// What is beyond is not explained by the archive itself, only by the log's leaves (`voltmesh chain leaves`).
+const MAX_ENTRIES: usize = 16;
+
 /// An anchor that is not final.
 #[derive(Debug)]
 struct UnderWay {
@@ -223,6 +227,7 @@ impl Ingest {
         let Some(under) = self.ledger.under_way.remove(&sequence) else { return };
         for batch in under.batches.into_iter().rev().filter(|batch| !settled.contains(batch)) {
             self.ledger.queue.push_front(batch);
+            self.release_noticed(&batch);
         }
     }
 
@@ -249,9 +254,11 @@ impl Ingest {
         let mut receipts: BTreeMap<VehicleId, Vec<(BatchId, Bytes)>> = BTreeMap::new();
         let mut uncounted = 0u64;
         for entry in &finalized.entries {
-            let Some(held) = self.held.get(&entry.batch).filter(|held| held.evidence.is_none()) else {
+            let Some(held) = self.held.get(&entry.batch) else { continue };
+            let index = entry.inclusion.index;
+            if held.entries.contains(&index) || held.entries.len() >= MAX_ENTRIES {
                 continue;
-            };
+            }
             let proof =
                 proofs.entry(held.commitment).or_insert_with(|| finalized.state.prove(&held.commitment));
             let Some(proof) = proof.clone().filter(|proof| proof.entry.counts_at(height)) else {
@@ -266,16 +273,30 @@ impl Ingest {
                 proof,
             );
             let evidence = evidence.to_bytes();
-            self.counters.anchored_records += u64::from(held.count);
-            if !held.boot.is_foreign() {
+            let first = held.evidence.is_none();
+            self.counters.anchored_records += if first { u64::from(held.count) } else { 0 };
+            if first && !held.boot.is_foreign() {
                 receipts.entry(held.vehicle.clone()).or_default().push((entry.batch, evidence.clone()));
             }
             let stored = EvidenceEntry { batch: entry.batch, height: height.get(), evidence };
             let at = self.append(Entry::Evidence(stored).encode());
             if let Some(held) = self.held.get_mut(&entry.batch) {
-                held.evidence = Some(at);
+                held.entries.push(index);
+                match first {
+                    true => held.evidence = Some(at),
+                    false => held.further.push_back(at),
+                }
             }
             self.disk.then(Then::Forward(entry.batch));
+        }
+        for transaction in finalized.block.transactions() {
+            if let Transaction::Anchor(anchor) = transaction
+                && anchor.authority == own
+            {
+                for batch in &anchor.batches {
+                    self.release_noticed(batch);
+                }
+            }
         }
         if uncounted > 0 {
             self.log(format!(

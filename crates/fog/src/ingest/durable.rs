@@ -31,7 +31,12 @@ pub struct Held {
     /// Its entry and the entry's size.
     pub entry: (Position, u32),
     /// The entry of its evidence, once it is anchored, and its size.
+    /// What goes to the cloud, or went last.
     pub evidence: Option<(Position, u32)>,
+    /// Evidence of further entries of the log that name it: each goes to the cloud once the one before is answered.
+    pub further: VecDeque<(Position, u32)>,
+    /// The entries of the log whose evidence is, or was, among these.
+    pub entries: Vec<u64>,
     /// This node's height when it was received.
     pub height: u64,
     /// For attested batches: where the records came from.
@@ -238,7 +243,7 @@ impl Ingest {
                     }
                 }
                 Then::Anchor(batch) => self.batch_durable(batch),
-                Then::Forward(batch) => self.enqueue_forward(batch),
+                Then::Forward(batch) => self.evidence_durable(batch),
                 Then::Attest(source) => self.attest(source),
                 Then::Held(digest) => self.copy_durable(digest),
             }
@@ -344,7 +349,7 @@ impl Ingest {
         self.uplink.forget(&batch);
         self.counters.archived_batches += 1;
         self.disk.release(held.entry);
-        if let Some(evidence) = held.evidence {
+        for evidence in held.evidence.into_iter().chain(held.further) {
             self.disk.release(evidence);
         }
         self.chains.release(&held.vehicle, held.boot, held.first, self.settings.limits.remembered);

@@ -1,10 +1,10 @@
 //! After a crash: everything is rebuilt from what the spool holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use voltmesh_control::commitment;
-use voltmesh_ledger::public_key;
+use voltmesh_ledger::{AnchorEvidence, public_key};
 use voltmesh_spool::Position;
 use voltmesh_telemetry::{Digest, Record, SealedBatch, Signer, Timestamp, VehicleId};
 
@@ -66,6 +66,8 @@ impl Ingest {
                     commitment,
                     entry: at,
                     evidence: None,
+                    further: VecDeque::new(),
+                    entries: Vec::new(),
                     height: entry.height,
                     sources: entry.sources,
                 };
@@ -77,8 +79,11 @@ impl Ingest {
             Some(Entry::Evidence(entry)) => {
                 match self.held.get_mut(&entry.batch) {
                     Some(held) => {
-                        if let Some(twice) = held.evidence.replace(at) {
-                            self.disk.release(twice);
+                        let known = AnchorEvidence::from_bytes(&entry.evidence);
+                        held.entries.extend(known.map(|evidence| evidence.inclusion.index));
+                        match held.evidence {
+                            Some(_) => held.further.push_back(at),
+                            None => held.evidence = Some(at),
                         }
                     }
                     None => self.disk.release(at),

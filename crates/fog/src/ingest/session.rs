@@ -384,6 +384,8 @@ impl Ingest {
             commitment,
             entry,
             evidence: None,
+            further: VecDeque::new(),
+            entries: Vec::new(),
             height,
             sources,
         };

@@ -38,6 +38,8 @@ pub struct World {
     pub told: Vec<(Topic, Bytes)>,
     pub copies: Vec<(PublicKey, Bytes)>,
     pub archived: BTreeSet<BatchId>,
+    /// Entries of the ledger's log that the cloud was told of, by index.
+    pub told_entries: Vec<u64>,
     /// Digests of the archived records.
     pub archived_records: BTreeSet<Digest>,
     pub statements: Bytes,
@@ -111,6 +113,7 @@ impl World {
             told: Vec::new(),
             copies: Vec::new(),
             archived: BTreeSet::new(),
+            told_entries: Vec::new(),
             archived_records: BTreeSet::new(),
             statements: Bytes::new(),
             places: Vec::new(),
@@ -284,6 +287,7 @@ impl World {
             let anchor = AnchorEvidence::from_bytes(&envelope.evidence).unwrap();
             anchor.verify(&self.chain.trust(), &batch, &commitment(&signer, &envelope.opening)).unwrap();
             self.archived.insert(batch);
+            self.told_entries.push(anchor.inclusion.index);
             notices.push(notice(&sealed, &cloud_key()));
             self.give(Input::CloudAnswer { batch, reason: 0 });
         }

@@ -1,8 +1,9 @@
 //! To the cloud and back: envelopes leave in order, within a window, and are kept until the cloud's signed notice.
 //!
-//! **Invariant.** What this node puts into the log the cloud hears of from this node, once: a notice that another node's copy
-//! has brought releases a batch only when the cloud has answered this node's own envelope, too. So the archive can account
-//! for each index of the log. A batch that no anchor of this node names yet is released at once, and never anchored.
+//! **Invariant.** Of every entry of the log that names a batch the cloud hears as long as this node holds the batch, whoever
+//! put it there: one envelope for each entry, one after the other. A notice that another node's copy has brought releases a
+//! batch only when the cloud has answered these, and no anchor of this node that names it is under way. So the archive can
+//! account for each index of the log. A batch that no anchor names yet is released at once, and never anchored.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -113,6 +114,29 @@ impl Ingest {
         }
     }
 
+    /// Evidence of an entry that names this batch is durable.
+    pub(super) fn evidence_durable(&mut self, batch: BatchId) {
+        if !self.forward_further(&batch) {
+            self.enqueue_forward(batch);
+        }
+    }
+
+    /// Once an envelope is answered, the next entry of the log that names its batch has its turn. False if there is none.
+    fn forward_further(&mut self, batch: &BatchId) -> bool {
+        let durable = self.durable_below();
+        if !self.uplink.answered.contains(batch) {
+            return false;
+        }
+        let Some(held) = self.held.get_mut(batch) else { return false };
+        let Some(next) = held.further.pop_front_if(|(at, _)| *at < durable) else { return false };
+        if let Some(told) = held.evidence.replace(next) {
+            self.disk.release(told);
+        }
+        self.uplink.answered.remove(batch);
+        self.enqueue_forward(*batch);
+        true
+    }
+
     pub(super) fn forward_due(&mut self) {
         self.forward_again();
         let settings = self.settings.forward;
@@ -184,10 +208,11 @@ impl Ingest {
         }
         if reason < 0x80 {
             self.counters.forwarded += 1;
-            if self.uplink.noticed.contains(&batch) {
-                self.archived(batch);
-            } else if self.held.contains_key(&batch) {
-                self.uplink.answered.insert(batch);
+            if !self.held.contains_key(&batch) {
+                return;
+            }
+            self.uplink.answered.insert(batch);
+            if !self.forward_further(&batch) && !self.release_noticed(&batch) {
                 self.uplink.acknowledged.push_back((self.now, batch));
             }
             return;
@@ -266,10 +291,17 @@ impl Ingest {
         }
     }
 
-    /// Whether the log has or may get a leaf of this held batch that the cloud has not heard of from this node.
+    /// Whether the log has or may get an entry that names this held batch and that the cloud has not heard of from this
+    /// node.
     fn owes_envelope(&self, batch: &BatchId) -> bool {
-        let anchored = self.held.get(batch).is_some_and(|held| held.evidence.is_some());
-        !self.uplink.answered.contains(batch) && (anchored || self.is_submitted(batch))
+        let Some(held) = self.held.get(batch) else { return false };
+        let unanswered = held.evidence.is_some() && !self.uplink.answered.contains(batch);
+        unanswered || !held.further.is_empty() || self.is_submitted(batch)
+    }
+
+    /// Releases a batch that is archived by its notice and of which nothing is owed any more.
+    pub(super) fn release_noticed(&mut self, batch: &BatchId) -> bool {
+        self.uplink.noticed.contains(batch) && !self.owes_envelope(batch) && self.archived(*batch)
     }
 }
 

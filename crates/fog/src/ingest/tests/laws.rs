@@ -1,6 +1,7 @@
 //! What must hold whatever happens.
 
 use proptest::prelude::*;
+use voltmesh_ledger::Anchor;
 
 use super::*;
 
@@ -289,5 +290,68 @@ fn batch_in(entry: &Bytes) -> Option<BatchId> {
     match Entry::decode(entry)? {
         Entry::Batch(entry) => Some(SealedBatch::parse(entry.wire).ok()?.id()),
         _ => None,
+    }
+}
+
+/// An anchor of another authority that names this batch, too.
+fn anchor_of_another(world: &World, sequence: u64, batch: BatchId) -> Transaction {
+    let chain = world.chain.network.genesis().digest();
+    let other = world.chain.network.authority(1);
+    Transaction::Anchor(Anchor::sign(&chain, other, sequence, 10, vec![batch]))
+}
+
+/// A vehicle offered its batch to two nodes, and both have put it into the log: whoever holds it tells the cloud of both
+/// entries, whichever comes first.
+#[test]
+fn the_cloud_hears_of_every_entry_that_names_a_held_batch() {
+    for own_first in [true, false] {
+        let mut world = World::new();
+        world.give(Input::CloudUp);
+        let session = world.vehicle(&car());
+        let batch = car().batch(1, 0, 10, None);
+        world.send(session, &batch);
+        world.wait(200);
+        let own = world.submitted.pop().expect("an anchor");
+        let other = anchor_of_another(&world, 0, batch.id());
+        let (first, second) = if own_first { (own, other) } else { (other, own) };
+        world.submitted = vec![first];
+        world.block();
+        world.cloud(true);
+        if !own_first {
+            assert!(world.held() > 0, "its own anchor is under way");
+        }
+        world.submitted = vec![second];
+        world.block();
+        world.cloud(true);
+        world.tick();
+        assert_eq!(world.held(), 0, "own first: {own_first}");
+        let told: BTreeSet<_> = world.told_entries.iter().copied().collect();
+        let expected = if own_first { 1 } else { 2 };
+        assert_eq!(told.len(), expected, "{told:?}");
+    }
+}
+
+/// Both entries are in one block, or the second comes before the first is answered; the node dies in between, or not.
+#[test]
+fn entries_that_name_one_batch_are_told_one_after_the_other_also_after_a_crash() {
+    for crash in [false, true] {
+        let mut world = World::new();
+        let session = world.vehicle(&car());
+        let batch = car().batch(1, 0, 10, None);
+        world.send(session, &batch);
+        world.wait(200);
+        let other = anchor_of_another(&world, 0, batch.id());
+        world.submitted.push(other);
+        world.block();
+        if crash {
+            world.crash();
+        }
+        world.give(Input::CloudUp);
+        world.tick();
+        world.cloud(true);
+        assert!(world.held() > 0, "the second entry is not told yet");
+        world.cloud(true);
+        assert_eq!((world.held(), world.told_entries.len()), (0, 2));
+        assert!(world.disk.iter().all(Option::is_none), "all its evidence is released");
     }
 }
