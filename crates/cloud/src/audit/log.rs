@@ -72,6 +72,16 @@ pub(super) struct Known<'a> {
     pub leaves: Option<&'a Leaves>,
 }
 
+/// What to do next where entries are absent and the log's leaves were not given.
+fn hint(known: &Known<'_>) -> &'static str {
+    match known.leaves {
+        Some(_) => "",
+        None => {
+            "; --leaves tells whether they are further copies of what is here, as crashes of fog nodes leave them"
+        }
+    }
+}
+
 impl LogIndex {
     /// Notes that a batch, or a statement's digest, is in the log at this place.
     pub fn hold(&mut self, place: Place, id: &BatchId, report: &mut ArchiveReport) {
@@ -105,15 +115,16 @@ impl LogIndex {
         log.absent = count(&absent);
         let (here, beyond): (Vec<_>, Vec<_>) = absent.into_iter().partition(|(first, _)| *first < proven);
         if !here.is_empty() {
-            let entries = ranges_text(&here, NAMED);
+            let (entries, hint) = (ranges_text(&here, NAMED), hint(known));
             report.note(format!(
-                "log entries {entries}: anchored by the ledger's account, and not archived here"
+                "log entries {entries}: anchored by the ledger's account, and not archived here{hint}"
             ));
         }
         if let Some(head) = trust.log().filter(|_| !beyond.is_empty()) {
-            let (entries, height) = (ranges_text(&beyond, NAMED), head.height);
-            report
-                .note(format!("log entries {entries}: anchored as of block {height}, and not archived here"));
+            let (entries, height, hint) = (ranges_text(&beyond, NAMED), head.height, hint(known));
+            report.note(format!(
+                "log entries {entries}: anchored as of block {height}, and not archived here{hint}"
+            ));
         }
         log
     }

@@ -19,6 +19,8 @@ pub struct Counters {
     pub rejected: u64,
     /// Entries written to the quarantine.
     pub quarantined: u64,
+    /// Sessions of clients that were ended because a vehicle has their id.
+    pub clients_with_vehicles_ids: u64,
     /// Batches and samples that came again.
     pub duplicates: u64,
     /// Batches of which records before them were never seen here.
@@ -75,6 +77,7 @@ impl Counters {
             ("forwarded", self.forwarded),
             ("rejected", self.rejected),
             ("quarantined", self.quarantined),
+            ("clients_with_vehicles_ids", self.clients_with_vehicles_ids),
             ("duplicates", self.duplicates),
             ("gaps", self.gaps),
             ("archived_batches", self.archived_batches),

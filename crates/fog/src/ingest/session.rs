@@ -157,6 +157,7 @@ impl Ingest {
         };
         match peer.identity.role {
             Role::Client if self.is_of_a_vehicle(&vehicle) => {
+                self.counters.clients_with_vehicles_ids += 1;
                 let why =
                     format!("{vehicle} is a vehicle's id: a client needs a certificate with one of its own");
                 self.outputs.push(Output::Disconnect { session, reason: 0x87, why });
@@ -183,6 +184,7 @@ impl Ingest {
             clients.filter(|(_, one)| one.peer.identity.role == Role::Client && one.vehicle == *vehicle);
         for session in clients.map(|(session, _)| *session).collect::<Vec<_>>() {
             self.sessions.end(session);
+            self.counters.clients_with_vehicles_ids += 1;
             let why = format!("{vehicle} is a vehicle's id, and the vehicle has come");
             self.outputs.push(Output::Disconnect { session, reason: 0x87, why });
         }

@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use voltmesh_cloud::{ArchivedRow, Location, open_reader, verify_archive};
+use voltmesh_cloud::{ArchivedRow, Claims, Location, open_reader, verify_claims};
 use voltmesh_ledger::Trust;
 use voltmesh_telemetry::{Boot, RecordId, RecordNumber, Sample, Timestamp, VehicleId};
 
@@ -15,10 +14,6 @@ use crate::parallel::on_every_core;
 
 /// Rows read from the archive at a time.
 const PAGE: usize = 10_000;
-
-/// How often an archive is read again that lacks an entry of the ledger's log: a second copy, or word of a statement, may be
-/// on its way for some seconds.
-const ON_THEIR_WAY: usize = 20;
 
 /// What one vehicle should have archived, in order.
 pub type Samples = Vec<Sample>;
@@ -36,18 +31,16 @@ pub fn expected(recordings: &[Recording]) -> Result<Vec<Samples>> {
     on_every_core(recordings, read).into_iter().collect()
 }
 
-/// Compares the archive with the recordings and checks every record's evidence.
-pub async fn archive(archive: &Path, trust: &Trust, expected: &[Samples], report: &mut Report) -> Result<()> {
+/// Compares the archive with the recordings and with the ledger's log, and checks every record's evidence.
+pub async fn archive(
+    archive: &Path,
+    trust: &Trust,
+    claims: &Claims,
+    expected: &[Samples],
+    report: &mut Report,
+) -> Result<()> {
     let location = Location::existing_folder(archive)?;
-    let unreadable = "the archive cannot be read";
-    let mut found = verify_archive(&location, trust).await.context(unreadable)?;
-    for _ in 0..ON_THEIR_WAY {
-        if found.log.absent == 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        found = verify_archive(&location, trust).await.context(unreadable)?;
-    }
+    let found = verify_claims(&location, trust, claims).await.context("the archive cannot be read")?;
     report.sampled = expected.iter().map(|samples| samples.len() as u64).sum();
     report.archived = found.records;
     report.verified = found.verified;

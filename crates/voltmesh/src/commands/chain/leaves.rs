@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
@@ -24,10 +25,29 @@ pub async fn write(http: &Http, options: &args::Leaves) -> Result<()> {
     if from > until {
         bail!("the log has {until} leaves, so {from} is no index to begin from");
     }
-    // Beside the file until it is whole and checked.
     let path = &options.output;
+    write_range(http, fog, from..until, head.as_ref(), path).await?;
+    let checked = match (&head, from) {
+        (Some(head), 0) => format!("they lead to the root of block {} in the trust file", head.height),
+        (Some(_), _) => "NOT checked: only from 0 on do they lead to the root in the trust file".into(),
+        (None, _) => "NOT checked: name a trust file with --trust".into(),
+    };
+    output::line(format!("{}: leaves {from} to {until}, {checked}", path.display()));
+    Ok(())
+}
+
+/// Writes a range of leaves. From 0 on they must lead to the root in `head`, if there is one.
+pub async fn write_range(
+    http: &Http,
+    fog: SocketAddr,
+    range: Range<u64>,
+    head: Option<&LogHead>,
+    path: &Path,
+) -> Result<()> {
+    // Beside the file until it is whole and checked.
     let part = path.with_added_extension("part");
-    let written = fetch(http, fog, from..until, &part).await.and_then(|root| match &head {
+    let from = range.start;
+    let written = fetch(http, fog, range, &part).await.and_then(|root| match head {
         Some(head) if from == 0 && root != head.root => bail!(
             "these are not the log's leaves: their root is {root}, but the authorities signed {}; ask another fog node",
             head.root
@@ -37,14 +57,7 @@ pub async fn write(http: &Http, options: &args::Leaves) -> Result<()> {
     if written.is_err() {
         std::fs::remove_file(&part).ok();
     }
-    written?;
-    let checked = match (&head, from) {
-        (Some(head), 0) => format!("they lead to the root of block {} in the trust file", head.height),
-        (Some(_), _) => "NOT checked: only from 0 on do they lead to the root in the trust file".into(),
-        (None, _) => "NOT checked: name a trust file with --trust".into(),
-    };
-    output::line(format!("{}: leaves {from} to {until}, {checked}", path.display()));
-    Ok(())
+    written
 }
 
 fn trusted(path: &Path) -> Result<LogHead> {
@@ -60,7 +73,7 @@ fn trusted(path: &Path) -> Result<LogHead> {
 async fn fetch(
     http: &Http,
     fog: SocketAddr,
-    range: std::ops::Range<u64>,
+    range: Range<u64>,
     path: &Path,
 ) -> Result<voltmesh_telemetry::Digest> {
     let cannot = || format!("cannot write {}", path.display());

@@ -6,7 +6,7 @@ mod block;
 mod checkpoint;
 mod evidence;
 mod follow;
-mod leaves;
+pub mod leaves;
 mod statement;
 mod status;
 mod trust;
