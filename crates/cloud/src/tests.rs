@@ -9,6 +9,7 @@ mod extent;
 mod gone;
 mod http;
 mod lab;
+mod older;
 
 use crate::{
     Answer, Archive, Archivist, Commit, Grouping, Input, Location, Marks, Output, Question, Reader, Settings,

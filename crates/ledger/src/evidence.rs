@@ -4,7 +4,7 @@ use crate::{
     block::{Header, decode_bounded},
     certificate::{Certificate, MAX_CERTIFICATE_BYTES},
     keys::{Digest, Height, MAX_AUTHORITIES, PublicKey},
-    log_proof::{verify_finality, verify_receipts},
+    log_proof::{LogProof, verify_finality, verify_receipts},
     receipt::RootReceipt,
     registry::{Entry, RegistryProof, inclusion_size, read_inclusion, write_inclusion},
     transaction::Commitment,
@@ -90,6 +90,38 @@ pub struct AnchorEvidence {
     pub inclusion: Inclusion,
     /// The signer's entry in the registry.
     pub signer: RegistryProof,
+}
+
+/// The bytes of evidence in the parts that repeat differently: joined they are [`AnchorEvidence::to_bytes`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EvidenceParts {
+    /// Header, certificate and root receipts, the bytes of a [`crate::LogProof`]: those of one block's batches are mostly
+    /// the same.
+    pub block: bytes::Bytes,
+    /// The batch's place in the log: of each batch its own.
+    pub place: bytes::Bytes,
+    /// The signer's entry in the registry: the same until the registry changes.
+    pub signer: bytes::Bytes,
+}
+
+impl EvidenceParts {
+    /// Splits evidence; an error if it has not the form of any.
+    pub fn of(evidence: &[u8]) -> Result<Self, ProofError> {
+        let AnchorEvidence { header, certificate, receipts, inclusion, signer } =
+            AnchorEvidence::from_bytes(evidence)?;
+        let mut place = bytes::BytesMut::with_capacity(inclusion_size(&inclusion));
+        write_inclusion(&inclusion, &mut place);
+        Ok(Self {
+            block: LogProof { header, certificate, receipts }.to_bytes(),
+            place: place.freeze(),
+            signer: signer.encode(),
+        })
+    }
+
+    /// The evidence, whatever the parts are: [`AnchorEvidence::from_bytes`] judges it.
+    pub fn join(block: &[u8], place: &[u8], signer: &[u8]) -> bytes::Bytes {
+        [block, place, signer].concat().into()
+    }
 }
 
 /// What evidence has shown.

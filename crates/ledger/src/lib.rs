@@ -67,7 +67,7 @@ pub use checkpoint::{Attestation, Checkpoint, MAX_CHECKPOINT_BYTES, believe};
 pub use decree::{Decree, MAX_EPOCHS_SKIPPED, MAX_REPLACEMENT_BYTES, Replacement};
 pub use election::{Leaders, MAX_ANCESTORS, PERFECT, PROBATION, Quarantine, Roster, Standing};
 pub use error::Error;
-pub use evidence::{AnchorEvidence, Anchored, MAX_EVIDENCE_BYTES, ProofError, Stage};
+pub use evidence::{AnchorEvidence, Anchored, EvidenceParts, MAX_EVIDENCE_BYTES, ProofError, Stage};
 pub use genesis::{Genesis, MAX_CHAIN_NAME, MAX_EPOCH_LENGTH, MAX_GENESIS_BYTES, MAX_TERM_LENGTH, Operators};
 pub use handover::{EpochEnd, Handover, MAX_HANDOVER_BYTES};
 pub use justification::{Justification, Notarization};

@@ -4,7 +4,7 @@
 use super::report::{ArchiveReport, Kind};
 use crate::{
     check::causes,
-    delta::{ArchiveError, DataFile, Inspected, schema::DAY},
+    delta::{self, ArchiveError, DataFile, Inspected, schema::DAY},
 };
 use arrow::{
     array::{Array, ArrayRef, RecordBatch, cast::AsArray},
@@ -43,8 +43,11 @@ impl Columns {
             }
         };
         let mut ours = Vec::with_capacity(rows.len());
-        for rows in &rows {
-            match self.ours(rows) {
+        for rows in rows {
+            match delta::in_parts(rows)
+                .map_err(|error| vec![causes(&error)])
+                .and_then(|rows| self.ours(&rows))
+            {
                 Ok(rows) => ours.push(rows),
                 Err(wrong) => {
                     report.problem(Kind::Table, format!("{what}: {}", wrong.join("; ")));

@@ -7,10 +7,16 @@
 //! **Write amplification.** Each merge moves a row to a higher tier, so it is written once when it is committed, once for
 //! each tier (with the default `n` of 32 and 65,536 rows at most four), and once or twice when the day is over.
 
-use super::{ArchiveError, files::DataFile, schema, schema::DAY, table::Table};
+use super::{
+    ArchiveError,
+    files::{DataFile, joined},
+    schema,
+    schema::DAY,
+    table::Table,
+};
 use arrow::{
     array::{ArrayRef, Date32Array, RecordBatch},
-    compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch},
+    compute::{SortColumn, lexsort_to_indices, take_record_batch},
     datatypes::{DataType, Field, Schema},
 };
 use serde_json::Value;
@@ -77,10 +83,7 @@ fn smallest(mut files: Vec<Arc<DataFile>>) -> Vec<Arc<DataFile>> {
 }
 
 fn merge(batches: &[RecordBatch], keys: &[&str], day: i32) -> Result<RecordBatch, ArchiveError> {
-    let Some(first) = batches.first() else {
-        return Err(ArchiveError::Damaged { what: "files to merge hold no rows".into() });
-    };
-    let all = concat_batches(&first.schema(), batches).map_err(ArchiveError::store)?;
+    let all = joined(batches)?;
     let columns: Vec<_> = keys
         .iter()
         .filter_map(|key| all.column_by_name(key))

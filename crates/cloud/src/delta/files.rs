@@ -6,7 +6,7 @@
 use super::{ArchiveError, object::ObjectReader};
 use arrow::{
     array::{Array, BooleanArray, Int64Array, RecordBatch, StringArray, cast::AsArray},
-    compute::{and, kernels::cmp},
+    compute::{and, concat_batches, kernels::cmp},
     datatypes::Int64Type,
 };
 use futures::TryStreamExt;
@@ -16,7 +16,10 @@ use parquet::{
         ParquetRecordBatchStreamBuilder, ProjectionMask,
         arrow_reader::{ArrowPredicateFn, RowFilter},
     },
-    file::{metadata::RowGroupMetaData, statistics::Statistics},
+    file::{
+        metadata::{ParquetMetaData, RowGroupMetaData},
+        statistics::Statistics,
+    },
 };
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc};
@@ -194,6 +197,30 @@ pub async fn scan_file(
         builder = builder.with_row_filter(RowFilter::new(vec![Box::new(predicate)]));
     }
     builder.build().map_err(ArchiveError::store)?.try_collect().await.map_err(ArchiveError::store)
+}
+
+/// What a file's footer says of its columns.
+pub async fn metadata(
+    store: &Arc<dyn ObjectStore>,
+    file: &DataFile,
+) -> Result<Arc<ParquetMetaData>, ArchiveError> {
+    let reader = ObjectReader::new(store.clone(), file.path.clone(), file.size);
+    let builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(ArchiveError::store)?;
+    Ok(builder.metadata().clone())
+}
+
+/// All of these rows as one batch, in the first one's order of columns: files of another age may have another.
+pub fn joined(batches: &[RecordBatch]) -> Result<RecordBatch, ArchiveError> {
+    let Some(first) = batches.first() else {
+        return Err(ArchiveError::Damaged { what: "files to rewrite hold no rows".into() });
+    };
+    let schema = first.schema();
+    let ordered = batches.iter().map(|batch| {
+        let names = schema.fields().iter().map(|field| batch.schema().index_of(field.name()));
+        batch.project(&names.collect::<Result<Vec<_>, _>>()?)
+    });
+    let ordered = ordered.collect::<Result<Vec<_>, _>>().map_err(ArchiveError::store)?;
+    concat_batches(&schema, &ordered).map_err(ArchiveError::store)
 }
 
 fn roots(

@@ -19,7 +19,9 @@
 mod compact;
 mod content;
 pub mod durable;
+mod encoding;
 mod error;
+mod evidence;
 mod extent;
 mod files;
 mod inspect;
@@ -28,15 +30,18 @@ mod reader;
 mod remove;
 mod replay;
 pub mod schema;
+mod sizes;
 mod table;
 mod upkeep;
 
 pub use error::ArchiveError;
 pub use extent::Holding;
 pub(crate) use extent::{ordered_batches, ordered_quarantine};
-pub use reader::{ArchivedRow, Cursor, Page, Reader, StoredBatch, TableSize, Totals};
+pub use reader::{ArchivedRow, Cursor, Page, Reader, StoredBatch, Totals};
 pub use remove::TableChange;
+pub use sizes::{ColumnSize, TableSize};
 
+pub(crate) use evidence::in_parts;
 pub(crate) use files::{Columns, DataFile};
 pub(crate) use inspect::{Inspected, inspect};
 #[cfg(test)]
@@ -222,10 +227,12 @@ impl Archive {
             .collect();
         transactions.push(Transaction::new(SEQUENCE, long(sequence)));
         let rows = batch_rows(&commit.entries, sequence, commit.time)?;
-        self.batches.append(rows, transactions.clone(), metadata.clone()).await?;
-        (self.metadata, self.extent.batches) = (metadata.clone(), tree);
+        self.batches.append(rows, transactions, metadata.clone()).await?;
+        (self.metadata, self.extent.batches) = (metadata, tree);
         let rows = record_rows(&commit.entries, commit.time)?;
-        self.records.append(rows, transactions, metadata).await?;
+        // The watermarks stand in one log: that of batches.
+        let transactions = vec![Transaction::new(SEQUENCE, long(sequence))];
+        self.records.append(rows, transactions, json!({ "sequence": sequence })).await?;
         self.sequence = sequence;
         Ok(())
     }

@@ -2,9 +2,10 @@
 
 use super::{
     ArchiveError, Inspected, entry_of,
+    evidence::EvidenceColumns,
     files::{Columns, DataFile, Wanted},
     from_micros,
-    schema::{BATCHES, COPIES, QUARANTINE, RECORDS, long, micros},
+    schema::{long, micros},
     table::View,
 };
 use crate::{archivist::Entry, coverage::Stored};
@@ -29,17 +30,6 @@ pub struct Totals {
     pub batches: u64,
     /// Refused deliveries.
     pub quarantined: u64,
-}
-
-/// Data files of a table's latest snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct TableSize {
-    /// The table's name and folder.
-    pub table: &'static str,
-    /// Number of files.
-    pub files: u64,
-    /// Their bytes.
-    pub bytes: u64,
 }
 
 /// A row of `records`.
@@ -133,8 +123,8 @@ pub struct StoredBatch {
 pub struct Reader {
     pub(super) records: View,
     pub(super) batches: View,
-    quarantine: View,
-    copies: View,
+    pub(super) quarantine: View,
+    pub(super) copies: View,
 }
 
 impl Reader {
@@ -150,21 +140,6 @@ impl Reader {
             batches: rows(&self.batches),
             quarantined: rows(&self.quarantine),
         }
-    }
-
-    /// Data files of the latest snapshots of the tables.
-    pub fn sizes(&self) -> [TableSize; 4] {
-        let tables = [
-            (RECORDS, &self.records),
-            (BATCHES, &self.batches),
-            (QUARANTINE, &self.quarantine),
-            (COPIES, &self.copies),
-        ];
-        tables.map(|(table, view)| {
-            let files = view.files();
-            let bytes = files.iter().map(|file| file.size).sum();
-            TableSize { table, files: files.len() as u64, bytes }
-        })
     }
 
     /// Batches of a boot that hold one of the numbers `first..=last`.
@@ -382,8 +357,8 @@ pub(crate) fn stored_batches(rows: &RecordBatch) -> Result<Vec<StoredBatch>, Arc
     let (first, last, height) = (columns.long("first")?, columns.long("last")?, columns.long("height")?);
     let archived = columns.long("archived_at")?;
     let kept = columns.list("kept")?;
-    let (wire, opening, evidence) =
-        (columns.binary("wire")?, columns.binary("opening")?, columns.binary("evidence")?);
+    let (wire, opening) = (columns.binary("wire")?, columns.binary("opening")?);
+    let evidence = EvidenceColumns::of(rows)?;
     let positions = |row: usize| {
         let values = kept.value(row);
         let values = values.as_primitive_opt::<Int32Type>()?;
@@ -408,7 +383,7 @@ pub(crate) fn stored_batches(rows: &RecordBatch) -> Result<Vec<StoredBatch>, Arc
                 kept,
                 wire: Bytes::copy_from_slice(wire.value(row)),
                 opening: opening.value(row).to_vec(),
-                evidence: Bytes::copy_from_slice(evidence.value(row)),
+                evidence: evidence.whole(row),
             })
         })
         .collect()

@@ -2,13 +2,14 @@
 
 use super::{
     Archive, ArchiveError,
-    files::DataFile,
+    evidence::in_parts,
+    files::{DataFile, joined},
     schema::{DAY, day_number},
     table::Table,
 };
 use arrow::{
     array::{ArrayRef, BooleanArray, Date32Array, RecordBatch},
-    compute::{concat_batches, filter_record_batch},
+    compute::filter_record_batch,
     datatypes::{DataType, Field, Schema},
 };
 use object_store::path::Path;
@@ -55,9 +56,8 @@ impl Archive {
     pub(crate) async fn remove(&mut self, removal: &Removal) -> Result<[TableChange; 3], ArchiveError> {
         let mut copies = change(&self.copies);
         let moved = rows_of(&self.batches, &removal.moved).await?;
-        if let Some(first) = moved.first() {
-            let rows = concat_batches(&first.schema(), &moved).map_err(ArchiveError::store)?;
-            self.copies.append(rows, Vec::new(), Value::Null).await?;
+        if !moved.is_empty() {
+            self.copies.append(joined(&moved)?, Vec::new(), Value::Null).await?;
         }
         let mut records = change(&self.records);
         take_out(&mut self.records, &removal.records, json!({ "sequence": self.sequence })).await?;
@@ -126,8 +126,7 @@ async fn split(
     let damaged = |what: String| ArchiveError::Damaged { what };
     let day = day_number(&file.day).ok_or_else(|| damaged(format!("{} lies on no day", file.path)))?;
     let rows = table.view().scan_file(file, &[], &Default::default()).await?;
-    let first = rows.first().ok_or_else(|| damaged(format!("{} has no rows", file.path)))?;
-    let rows = concat_batches(&first.schema(), &rows).map_err(ArchiveError::store)?;
+    let rows = in_parts(joined(&rows)?)?;
     let mask: BooleanArray = (0..rows.num_rows()).map(|at| Some(places.contains(&at) == keep)).collect();
     let rows = filter_record_batch(&rows, &mask).map_err(ArchiveError::store)?;
     // Partition columns are in the path, not in the files.

@@ -4,7 +4,7 @@
 //! signed: volts are `millivolts / 1000` as a double, and comparing doubles is comparing integers
 //! ([`crate::verify_archive`] does so).
 
-use super::ArchiveError;
+use super::{ArchiveError, evidence::EvidenceBuilder};
 use crate::archivist::{Entry, Quarantined};
 use arrow::{
     array::{
@@ -29,6 +29,15 @@ pub const COPIES: &str = "copies";
 /// Partition column of all: the UTC day of archiving, so that a commit writes one file whatever the
 /// vehicles' clocks say, and a day's files can be compacted once it has passed.
 pub const DAY: &str = "archived_day";
+
+/// What batches of one block share of the ledger's evidence.
+pub const BLOCK: &str = "block";
+/// A batch's own place in the log; where [`BLOCK`] and [`SIGNER`] are null, all of its evidence.
+pub const EVIDENCE: &str = "evidence";
+/// The signer's entry in the ledger's registry.
+pub const SIGNER: &str = "signer";
+/// Columns that a table of before ADR 18 does not have.
+pub const ADDED: [&str; 2] = [BLOCK, SIGNER];
 
 fn timestamp(name: &str) -> Field {
     Field::new(name, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), false)
@@ -89,7 +98,9 @@ pub fn batches() -> SchemaRef {
         Field::new("kept", DataType::List(Arc::new(Field::new("element", DataType::Int32, false))), true),
         field("wire", Binary),
         field("opening", Binary),
-        field("evidence", Binary),
+        optional(BLOCK, Binary),
+        field(EVIDENCE, Binary),
+        optional(SIGNER, Binary),
         field(DAY, Date32),
     ]))
 }
@@ -278,7 +289,7 @@ pub fn batch_rows(
         ListBuilder::new(Int32Builder::new()).with_field(Field::new("element", DataType::Int32, false));
     let mut wire = BinaryBuilder::new();
     let mut opening = BinaryBuilder::new();
-    let mut evidence = BinaryBuilder::new();
+    let mut evidence = EvidenceBuilder::default();
     for entry in rows {
         let batch = &entry.batch;
         vehicle.append_value(batch.header.vehicle.as_str());
@@ -299,8 +310,9 @@ pub fn batch_rows(
         }
         wire.append_value(&batch.wire);
         opening.append_value(&batch.opening);
-        evidence.append_value(&batch.evidence);
+        evidence.append(&batch.evidence);
     }
+    let [block, evidence, signer] = evidence.finish();
     finish(
         batches(),
         vec![
@@ -319,7 +331,9 @@ pub fn batch_rows(
             Arc::new(kept.finish()),
             Arc::new(wire.finish()),
             Arc::new(opening.finish()),
-            Arc::new(evidence.finish()),
+            block,
+            evidence,
+            signer,
             days(day(archived), n),
         ],
     )

@@ -2,9 +2,11 @@
 
 use super::{
     ArchiveError, Settings,
+    encoding::{COMMITTED, MERGED, writer_properties},
+    evidence::in_parts,
     files::{DataFile, Wanted, scan_file},
     replay::{METADATA_KEY, Replay, replay},
-    schema::DAY,
+    schema::{ADDED, DAY},
     upkeep::Upkeep,
 };
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
@@ -21,11 +23,7 @@ use deltalake::{
     writer::{DeltaWriter as _, RecordBatchWriter},
 };
 use object_store::{ObjectStore, path::Path, prefix::PrefixStore};
-use parquet::{
-    basic::{Compression, Encoding, ZstdLevel},
-    file::properties::WriterProperties,
-    schema::types::ColumnPath,
-};
+use parquet::file::properties::WriterProperties;
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -65,7 +63,8 @@ pub(super) struct Table {
     pub(super) name: &'static str,
     pub(super) delta: DeltaTable,
     pub(super) view: View,
-    properties: WriterProperties,
+    /// How the files of commits are written, and those that merging and repairs make of them.
+    properties: [WriterProperties; 2],
     pub(super) upkeep: Upkeep,
 }
 
@@ -123,6 +122,7 @@ impl Table {
         let Some(mut table) = Self::load(root, base, definition, create).await? else { return Ok(None) };
         table.check_schema(&definition.schema)?;
         if create {
+            table.widen(&definition.schema).await?;
             table.adopt(definition.properties()).await?;
             table.find_replaced().await?;
         }
@@ -168,11 +168,35 @@ impl Table {
             name: definition.name,
             delta,
             view,
-            properties: writer_properties(&definition.schema)?,
+            properties: [
+                writer_properties(&definition.schema, COMMITTED)?,
+                writer_properties(&definition.schema, MERGED)?,
+            ],
             upkeep: Upkeep::new(definition.settings),
         };
         table.index()?;
         Ok(Some(table))
+    }
+
+    /// Gives a table that an older version made the columns that came later.
+    async fn widen(&mut self, schema: &SchemaRef) -> Result<(), ArchiveError> {
+        let want: StructType = schema.as_ref().try_into_kernel().map_err(ArchiveError::store)?;
+        let have = self.delta.snapshot().map_err(ArchiveError::store)?.schema();
+        let new: Vec<_> = want.fields().filter(|field| have.field(field.name()).is_none()).cloned().collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<_> = new.iter().map(|field| field.name().as_str()).collect();
+        tracing::info!(table = self.name, columns = names.join(", "), "the table gets new columns");
+        self.delta = self
+            .delta
+            .clone()
+            .add_columns()
+            .with_fields(new)
+            .with_commit_properties(bare_commit())
+            .await
+            .map_err(conflict_or_store)?;
+        Ok(())
     }
 
     /// Gives a table that an older version made today's properties.
@@ -188,16 +212,12 @@ impl Table {
             return Ok(());
         }
         tracing::info!(table = self.name, ?properties, "the table gets new properties");
-        let commit = CommitProperties::default()
-            .with_max_retries(0)
-            .with_create_checkpoint(false)
-            .with_cleanup_expired_logs(Some(false));
         self.delta = self
             .delta
             .clone()
             .set_tbl_properties()
             .with_properties(properties)
-            .with_commit_properties(commit)
+            .with_commit_properties(bare_commit())
             .await
             .map_err(conflict_or_store)?;
         Ok(())
@@ -209,7 +229,10 @@ impl Table {
         let have = self.delta.snapshot().map_err(ArchiveError::store)?.schema();
         let missing: Vec<_> = want
             .fields()
-            .filter(|field| have.field(field.name()).is_none_or(|f| f.data_type() != field.data_type()))
+            .filter(|field| match have.field(field.name()) {
+                Some(have) => have.data_type() != field.data_type(),
+                None => !ADDED.contains(&field.name().as_str()),
+            })
             .map(|field| field.name().clone())
             .collect();
         if missing.is_empty() {
@@ -263,14 +286,7 @@ impl Table {
         transactions: Vec<Transaction>,
         metadata: Value,
     ) -> Result<u64, ArchiveError> {
-        let mut adds = Vec::new();
-        if rows.num_rows() > 0 {
-            let mut writer = RecordBatchWriter::for_table(&self.delta)
-                .map_err(ArchiveError::store)?
-                .with_writer_properties(self.properties.clone());
-            writer.write(rows).await.map_err(ArchiveError::store)?;
-            adds = writer.flush().await.map_err(ArchiveError::store)?;
-        }
+        let adds = self.write(rows, &self.properties[0]).await?;
         let operation = DeltaOperation::Write {
             mode: SaveMode::Append,
             partition_by: Some(vec![DAY.to_owned()]),
@@ -291,12 +307,20 @@ impl Table {
 
     /// Writes files that [`Self::exchange`] makes part of the table.
     pub async fn write_files(&self, rows: RecordBatch) -> Result<Vec<Add>, ArchiveError> {
+        self.write(rows, &self.properties[1]).await
+    }
+
+    async fn write(
+        &self,
+        rows: RecordBatch,
+        properties: &WriterProperties,
+    ) -> Result<Vec<Add>, ArchiveError> {
         if rows.num_rows() == 0 {
             return Ok(Vec::new());
         }
         let mut writer = RecordBatchWriter::for_table(&self.delta)
             .map_err(ArchiveError::store)?
-            .with_writer_properties(self.properties.clone());
+            .with_writer_properties(properties.clone());
         writer.write(rows).await.map_err(ArchiveError::store)?;
         writer.flush().await.map_err(ArchiveError::store)
     }
@@ -331,11 +355,7 @@ impl Table {
         metadata: Value,
         now: Timestamp,
     ) -> Result<(), ArchiveError> {
-        let mut writer = RecordBatchWriter::for_table(&self.delta)
-            .map_err(ArchiveError::store)?
-            .with_writer_properties(self.properties.clone());
-        writer.write(rows).await.map_err(ArchiveError::store)?;
-        let adds = writer.flush().await.map_err(ArchiveError::store)?;
+        let adds = self.write_files(rows).await?;
         let state = self.delta.snapshot().map_err(ArchiveError::store)?;
         let mut actions: Vec<Action> = state
             .log_data()
@@ -365,11 +385,7 @@ impl Table {
         transactions: Vec<Transaction>,
         metadata: Value,
     ) -> Result<(), ArchiveError> {
-        // No retries: a version that someone else wrote may hold the same records, so the caller must look first.
-        let properties = CommitProperties::default()
-            .with_max_retries(0)
-            .with_create_checkpoint(false)
-            .with_cleanup_expired_logs(Some(false))
+        let properties = bare_commit()
             .with_application_transactions(transactions)
             .with_metadata([(METADATA_KEY.to_owned(), metadata)]);
         let state = self.delta.snapshot().map_err(ArchiveError::store)?;
@@ -386,10 +402,21 @@ impl Table {
     pub async fn read_all(&self, files: &[Arc<DataFile>]) -> Result<Vec<RecordBatch>, ArchiveError> {
         let mut found = Vec::new();
         for file in files {
-            found.extend(self.view.scan_file(file, &[], &Wanted::default()).await?);
+            for rows in self.view.scan_file(file, &[], &Wanted::default()).await? {
+                found.push(in_parts(rows)?);
+            }
         }
         Ok(found)
     }
+}
+
+/// A commit without retries, for a version that someone else wrote may hold the same records, so the caller must look
+/// first; and without the library's upkeep.
+fn bare_commit() -> CommitProperties {
+    CommitProperties::default()
+        .with_max_retries(0)
+        .with_create_checkpoint(false)
+        .with_cleanup_expired_logs(Some(false))
 }
 
 fn data_file(add: &Add) -> DataFile {
@@ -409,40 +436,4 @@ fn conflict_or_store(error: DeltaTableError) -> ArchiveError {
         } => ArchiveError::Conflict,
         other => ArchiveError::store(other),
     }
-}
-
-/// Zstandard; small counters and cell voltages as deltas, which dictionaries would double.
-fn writer_properties(schema: &SchemaRef) -> Result<WriterProperties, ArchiveError> {
-    /// Rows in a row group: 96 cells × 65,536 rows are about 25 MB decoded, and one vehicle's rows are few groups.
-    const GROUP_ROWS: usize = 65_536;
-    /// Some 8,000 batches: what a thousand vehicles send in 80 s.
-    const EVIDENCE_PAGE: usize = 8 << 20;
-    let level = ZstdLevel::try_new(3).map_err(ArchiveError::store)?;
-    let mut properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(level))
-        .set_max_row_group_row_count(Some(GROUP_ROWS));
-    for (column, leaf) in [
-        ("number", vec!["number"]),
-        ("time", vec!["time"]),
-        ("cells_mv", vec!["cells_mv", "list", "element"]),
-    ] {
-        if schema.index_of(column).is_ok() {
-            let path = ColumnPath::new(leaf.into_iter().map(str::to_owned).collect());
-            properties = properties
-                .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
-        }
-    }
-    // Batches of one block stand together and share most of their evidence; those of one vehicle the path to its entry in
-    // the registry. Both are stored once in each page.
-    let evidence = ColumnPath::from("evidence");
-    if schema.index_of("evidence").is_ok() {
-        properties = properties.set_column_data_page_size_limit(evidence, EVIDENCE_PAGE);
-    }
-    for column in ["wire", "evidence", "bytes"] {
-        if schema.index_of(column).is_ok() {
-            properties = properties.set_column_dictionary_enabled(ColumnPath::from(column), false);
-        }
-    }
-    Ok(properties.build())
 }

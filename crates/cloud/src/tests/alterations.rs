@@ -157,6 +157,34 @@ fn foreign_numbers(rows: &arrow::array::RecordBatch) -> Vec<i64> {
     (0..rows.num_rows()).filter(|at| boots.value(*at) == 0).map(|at| numbers.value(at)).collect()
 }
 
+/// Alters the first byte of a binary value.
+fn first_byte(column: &ArrayRef, at: usize) -> ArrayRef {
+    let mut bytes = column.as_binary::<i32>().value(at).to_vec();
+    bytes[0] ^= 1;
+    Arc::new(BinaryArray::from(vec![bytes.as_slice()]))
+}
+
+/// Takes bytes from where one part of the evidence ends to where the next begins, so that all of it stays what it was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn evidence_cut_elsewhere() {
+    let cut = async |lab: &mut Lab| {
+        let value = |lab: &Lab, column: &str| {
+            let found = lab.rows("batches").into_iter().find_map(|rows| {
+                let at = (0..rows.num_rows()).find(|at| third(&Row::of(&rows, *at)))?;
+                Some(rows.column_by_name(column).unwrap().as_binary::<i32>().value(at).to_vec())
+            });
+            found.unwrap()
+        };
+        let (block, place) = (value(lab, "block"), value(lab, "evidence"));
+        let (moved, rest) = place.split_at(1);
+        let longer = [block.as_slice(), moved].concat();
+        lab.set("batches", "block", third, |_, _| Arc::new(BinaryArray::from(vec![longer.as_slice()])));
+        lab.set("batches", "evidence", third, |_, _| Arc::new(BinaryArray::from(vec![rest])));
+    };
+    let report = finds(cut, &["column block says"]).await;
+    assert_eq!((report.bad_batches, report.problems.len()), (1, 1));
+}
+
 /// A test for each column of `batches`: its name, the change, and what is said of it.
 macro_rules! column {
     ($test:ident, $name:literal, $change:expr, $said:literal) => {
@@ -188,6 +216,9 @@ column!(
     |_: &ArrayRef, _| -> ArrayRef { Arc::new(BinaryArray::from(vec![&[0u8; 64][..]])) },
     "registry: "
 );
+column!(column_block, "block", first_byte, "evidence: ");
+column!(column_evidence, "evidence", first_byte, "log: ");
+column!(column_signer, "signer", first_byte, "registry: ");
 column!(
     column_sequence,
     "sequence",
@@ -250,6 +281,7 @@ async fn a_column_of_another_type_or_missing() {
         ("records", "pack_voltage_v", DataType::Float32),
         ("batches", "sequence", DataType::Utf8),
         ("batches", "previous", DataType::Binary),
+        ("batches", "wire", DataType::LargeBinary),
         ("quarantine", "digest", DataType::Binary),
     ] {
         let named = [format!("column {column} is of type")];
@@ -271,6 +303,28 @@ async fn a_column_of_another_type_or_missing() {
             lab.rewrite(table, drop);
         };
         finds(drop_column, &[named[0].as_str()]).await;
+    }
+}
+
+/// The columns that older archives lack: of another type they are a finding; without them, what is left of the evidence
+/// does not hold.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_part_of_the_evidence_missing_or_null() {
+    use arrow::array::{RecordBatch, new_null_array};
+    for column in ["block", "signer"] {
+        let drop = |rows: &RecordBatch| {
+            let keep: Vec<usize> =
+                (0..rows.num_columns()).filter(|at| rows.schema().field(*at).name() != column).collect();
+            Some(rows.project(&keep).unwrap())
+        };
+        let drop_column = async |lab: &mut Lab| {
+            lab.rewrite("batches", drop);
+        };
+        let report = finds(drop_column, &["evidence: "]).await;
+        assert_eq!((report.bad_batches, report.verified), (12, 0));
+        let null = |values: &ArrayRef, _| new_null_array(values.data_type(), 1);
+        let report = finds(async |lab| lab.set("batches", column, third, null), &["evidence: "]).await;
+        assert_eq!((report.bad_batches, report.verified), (1, 44));
     }
 }
 

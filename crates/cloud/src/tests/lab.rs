@@ -28,7 +28,11 @@ pub struct Lab {
 /// Columns of a row that a test may ask for.
 pub struct Row<'a>(&'a RecordBatch, usize);
 
-impl Row<'_> {
+impl<'a> Row<'a> {
+    pub fn of(rows: &'a RecordBatch, at: usize) -> Self {
+        Self(rows, at)
+    }
+
     pub fn text(&self, column: &str) -> &str {
         self.0.column_by_name(column).unwrap().as_string::<i32>().value(self.1)
     }

@@ -3,8 +3,8 @@
 use commonware_codec::{Copying, DecodeExt, Encode};
 use proptest::prelude::*;
 use voltmesh_ledger::{
-    Action, Anchor, AnchorEvidence, Block, Certificate, Genesis, Handover, RegistryTx, RootReceipt,
-    Transaction, Trust,
+    Action, Anchor, AnchorEvidence, Block, Certificate, EvidenceParts, Genesis, Handover, LogProof,
+    RegistryTx, RootReceipt, Transaction, Trust,
     testing::{Chain, Network, Vehicle, key},
 };
 use voltmesh_telemetry::{BatchId, Digest};
@@ -91,6 +91,19 @@ fn blocks_certificates_evidence_and_hand_overs_round_trip() {
     assert_eq!(AnchorEvidence::from_bytes(&evidence.to_bytes()).expect("encoded"), evidence);
     let handover = &chain.handovers()[0];
     assert_eq!(Handover::from_bytes(&handover.to_bytes()).expect("encoded"), *handover);
+}
+
+#[test]
+fn evidence_is_its_parts_in_a_row() {
+    let (chain, evidence) = sample_chain();
+    let bytes = evidence.to_bytes();
+    let parts = EvidenceParts::of(&bytes).expect("encoded");
+    assert_eq!(EvidenceParts::join(&parts.block, &parts.place, &parts.signer), bytes);
+    let head = LogProof::from_bytes(&parts.block).expect("a part").verify(&chain.trust()).expect("final");
+    assert_eq!((head.height, head.size), (evidence.header.height, 1));
+    for cut in [0, 1, bytes.len() / 2, bytes.len() - 1] {
+        assert!(EvidenceParts::of(&bytes[..cut]).is_err(), "{cut}");
+    }
 }
 
 #[test]

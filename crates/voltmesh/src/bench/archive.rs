@@ -67,6 +67,14 @@ impl Disk {
     }
 }
 
+/// One column's share.
+#[derive(Debug, Clone, Serialize)]
+struct Column {
+    table: &'static str,
+    column: String,
+    bytes_per_record: f64,
+}
+
 /// Memory and disk after a part of the run.
 #[derive(Debug, Clone, Serialize)]
 struct Moment {
@@ -97,6 +105,8 @@ struct Report {
     disk_mb: f64,
     /// Without what is going to be deleted: files of the latest snapshot, log and checkpoints.
     bytes_per_record: f64,
+    /// Of which in which column, the largest first; the rest is the files' headers and footers, log and checkpoints.
+    columns: Vec<Column>,
     moments: Vec<Moment>,
 }
 
@@ -174,6 +184,12 @@ fn print(report: &Report) {
         &[&format!("{} vehicles, {} Hz, {} h", report.vehicles, report.hz, report.hours), "figure"],
         &rows,
     );
+    let column = |column: &Column| {
+        vec![format!("{}.{}", column.table, column.column), format!("{:.2}", column.bytes_per_record)]
+    };
+    let rows: Vec<_> =
+        report.columns.iter().filter(|column| column.bytes_per_record >= 0.05).map(column).collect();
+    output::table(&["column", "bytes a record"], &rows);
     let rows: Vec<_> = report
         .moments
         .iter()
@@ -412,6 +428,12 @@ async fn measure(options: &BenchArchive, dir: &Path, machine: Machine) -> Result
     let disk_mb: f64 = disk.iter().map(Disk::total_mb).sum();
     let replaced: f64 = disk.iter().map(|disk| disk.replaced_mb).sum();
     let records: u64 = cars.iter().map(|car| car.next).sum();
+    let columns = cloud.archive.reader().column_sizes().await?.into_iter().map(|size| Column {
+        table: size.table,
+        column: size.column,
+        bytes_per_record: size.bytes as f64 / records.max(1) as f64,
+    });
+    let columns = columns.collect();
     let ms = |quantile| cloud.latency.value_at_quantile(quantile) as f64 / 1000.0;
     Ok(Report {
         machine,
@@ -430,6 +452,7 @@ async fn measure(options: &BenchArchive, dir: &Path, machine: Machine) -> Result
         disk,
         disk_mb,
         bytes_per_record: (disk_mb - replaced) * 1e6 / records.max(1) as f64,
+        columns,
         moments,
     })
 }
