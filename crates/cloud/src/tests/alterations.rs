@@ -310,7 +310,11 @@ async fn a_column_of_another_type_or_missing() {
 /// does not hold.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_part_of_the_evidence_missing_or_null() {
-    use arrow::array::{RecordBatch, new_null_array};
+    use arrow::{
+        array::{RecordBatch, new_null_array},
+        compute::cast,
+        datatypes::{DataType, Schema},
+    };
     for column in ["block", "signer"] {
         let drop = |rows: &RecordBatch| {
             let keep: Vec<usize> =
@@ -322,6 +326,17 @@ async fn a_part_of_the_evidence_missing_or_null() {
         };
         let report = finds(drop_column, &["evidence: "]).await;
         assert_eq!((report.bad_batches, report.verified), (12, 0));
+        let retype = |rows: &RecordBatch| {
+            let (mut fields, mut columns) = (rows.schema().fields().to_vec(), rows.columns().to_vec());
+            let at = rows.schema().index_of(column).unwrap();
+            fields[at] = Arc::new(fields[at].as_ref().clone().with_data_type(DataType::LargeBinary));
+            columns[at] = cast(&columns[at], &DataType::LargeBinary).unwrap();
+            Some(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap())
+        };
+        let other_type = async |lab: &mut Lab| {
+            lab.rewrite("batches", retype);
+        };
+        finds(other_type, &[format!("column {column} is of type").as_str()]).await;
         let null = |values: &ArrayRef, _| new_null_array(values.data_type(), 1);
         let report = finds(async |lab| lab.set("batches", column, third, null), &["evidence: "]).await;
         assert_eq!((report.bad_batches, report.verified), (1, 44));
