@@ -4,6 +4,7 @@ mod alterations;
 mod archive;
 mod audit;
 mod core;
+mod cost;
 mod exactly_once;
 mod extent;
 mod gone;

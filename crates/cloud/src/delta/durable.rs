@@ -6,7 +6,7 @@
 //! directories are fsynced into their parents.
 
 use async_trait::async_trait;
-use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, UploadPart,
@@ -88,7 +88,8 @@ impl ObjectStore for DurableFolder {
         prefix: Option<&Path>,
         offset: &Path,
     ) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list_with_offset(prefix, offset)
+        let listed = list_later(self.inner.clone(), prefix.cloned(), offset.clone());
+        futures::stream::once(listed).try_flatten().boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
@@ -147,6 +148,59 @@ fn generic(source: &io::Error) -> Error {
         store: "DurableFolder",
         source: Box::new(io::Error::new(source.kind(), source.to_string())),
     }
+}
+
+async fn list_later(
+    inner: Arc<LocalFileSystem>,
+    prefix: Option<Path>,
+    offset: Path,
+) -> Result<BoxStream<'static, Result<ObjectMeta>>> {
+    if let Some(prefix) = prefix.clone() {
+        let (folder, from) = (inner.path_to_filesystem(&prefix)?, offset.clone());
+        if let Some(found) = blocking(move || later(&folder, &prefix, &from)).await? {
+            return Ok(futures::stream::iter(found.into_iter().map(Ok)).boxed());
+        }
+    }
+    Ok(inner.list_with_offset(prefix.as_ref(), &offset))
+}
+
+/// Files of a folder without folders whose names come after that of `offset`: as the log is listed before each commit. The
+/// others cost no look at the file and no conversion of their path. `None` where this is not enough: for folders with
+/// folders, and for names that a path writes otherwise.
+fn later(folder: &FilePath, prefix: &Path, offset: &Path) -> Result<Option<Vec<ObjectMeta>>> {
+    let Some((parent, from)) =
+        offset.as_ref().rsplit_once('/').filter(|(parent, _)| *parent == prefix.as_ref())
+    else {
+        return Ok(None);
+    };
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Some(Vec::new())),
+        Err(error) => return Err(generic(&error)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| generic(&error))?;
+        let name = entry.file_name();
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.#".contains(&byte);
+        let Some(name) = name.to_str().filter(|name| name.bytes().all(plain)) else { return Ok(None) };
+        if !entry.file_type().map_err(|error| generic(&error))?.is_file() {
+            return Ok(None);
+        }
+        // Names with `#` are of files that are being written.
+        if name <= from || name.contains('#') {
+            continue;
+        }
+        let meta = match entry.metadata() {
+            Ok(meta) => meta,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(generic(&error)),
+        };
+        let location = Path::from(format!("{parent}/{name}"));
+        let last_modified = meta.modified().map_err(|error| generic(&error))?.into();
+        found.push(ObjectMeta { location, last_modified, size: meta.len(), e_tag: None, version: None });
+    }
+    Ok(Some(found))
 }
 
 fn put(path: &FilePath, payload: &PutPayload, create: bool) -> Result<()> {

@@ -72,6 +72,10 @@ use voltmesh_telemetry::{Boot, Digest, Timestamp, VehicleId};
 
 /// Application id of the sequence number; no boot's id can be it, for it has no `/`.
 pub(crate) const SEQUENCE: &str = "voltmesh";
+/// Threads for blocking work that a runtime needs for an archive: with the allocator's default of one heap a thread each
+/// keeps some hundreds of kilobytes for good, and loading a log reads all its entries at once, by one thread each if it
+/// may. A load holds one or two while others read for it.
+pub const BLOCKING_THREADS: usize = 16;
 /// Digests of quarantined deliveries remembered, so that a repeated attempt does not write them twice: 128 KiB.
 const RECENT_QUARANTINE: usize = 4096;
 

@@ -1,4 +1,10 @@
 //! One Delta table with one writer: append with watermarks, notice anyone else's commit, keep a file index.
+//!
+//! A commit is one entry of the log, created at the version after the newest one that this writer knows, and only if
+//! nobody else has written there. What the commit changes is applied to the file index at hand: the library would list and
+//! replay the log after each commit and keep what it read in memory, at a cost that grows with the commits since the last
+//! checkpoint. Its snapshot here is that of the opening; it tells columns, properties and protocol, which no commit of
+//! ours changes.
 
 use super::{
     ArchiveError, Settings,
@@ -17,16 +23,18 @@ use deltalake::{
         engine::arrow_conversion::TryIntoKernel as _,
         transaction::{CommitBuilder, CommitProperties, TransactionError},
     },
-    logstore::{StorageConfig, default_logstore},
+    logstore::{CommitOrBytes, StorageConfig, default_logstore},
     operations::create::CreateBuilder,
     protocol::{DeltaOperation, SaveMode},
+    table::state::DeltaTableState,
     writer::{DeltaWriter as _, RecordBatchWriter},
 };
-use object_store::{ObjectStore, path::Path, prefix::PrefixStore};
+use futures::TryStreamExt as _;
+use object_store::{ObjectStore, PutMode, path::Path, prefix::PrefixStore};
 use parquet::file::properties::WriterProperties;
 use serde_json::Value;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, PoisonError, RwLock},
 };
 use url::Url;
@@ -61,7 +69,10 @@ type Files = Arc<RwLock<Arc<Vec<Arc<DataFile>>>>>;
 
 pub(super) struct Table {
     pub(super) name: &'static str,
+    /// As it was when it was loaded.
     pub(super) delta: DeltaTable,
+    /// The newest version: what was loaded, and our commits since then.
+    version: u64,
     pub(super) view: View,
     /// How the files of commits are written, and those that merging and repairs make of them.
     properties: [WriterProperties; 2],
@@ -164,9 +175,10 @@ impl Table {
             return Ok(None);
         }
         let view = View { store, files: Files::default() };
-        let table = Self {
+        let mut table = Self {
             name: definition.name,
             delta,
+            version: 0,
             view,
             properties: [
                 writer_properties(&definition.schema, COMMITTED)?,
@@ -220,7 +232,7 @@ impl Table {
             .with_commit_properties(bare_commit())
             .await
             .map_err(conflict_or_store)?;
-        Ok(())
+        self.index()
     }
 
     /// A table of an older or foreign layout is refused before anything is written to it.
@@ -243,8 +255,9 @@ impl Table {
         })
     }
 
-    /// Brings the file index up to the loaded snapshot.
-    pub(super) fn index(&self) -> Result<(), ArchiveError> {
+    /// Brings version and file index up to the loaded snapshot.
+    fn index(&mut self) -> Result<(), ArchiveError> {
+        self.version = self.delta.version().unwrap_or_default();
         let state = self.delta.snapshot().map_err(ArchiveError::store)?;
         let files = state
             .log_data()
@@ -262,19 +275,29 @@ impl Table {
         self.view.clone()
     }
 
-    /// The version of the loaded snapshot.
+    /// The newest version.
     pub fn version(&self) -> u64 {
-        self.delta.version().unwrap_or_default()
+        self.version
     }
 
-    /// Watermarks and metadata of the loaded snapshot.
+    /// Watermarks and metadata of the newest version.
     pub async fn replay(&self) -> Result<Replay, ArchiveError> {
-        replay(&self.view.store, self.version()).await
+        replay(&self.view.store, self.version).await
     }
 
     /// Loads whatever is committed now.
     pub async fn reload(&mut self) -> Result<(), ArchiveError> {
-        self.delta.update_state().await.map_err(ArchiveError::store)?;
+        let log = self.delta.log_store();
+        let state = DeltaTableState::try_new(&log, None).await.map_err(ArchiveError::store)?;
+        let (name, was, found) = (self.name, self.version, state.version());
+        if found < was {
+            return Err(ArchiveError::Damaged {
+                what: format!(
+                    "table {name} was at version {was}, and is at {found}: its log was rolled back, or is listed late"
+                ),
+            });
+        }
+        self.delta.state = Some(state);
         self.find_replaced().await?;
         self.index()
     }
@@ -292,12 +315,8 @@ impl Table {
             partition_by: Some(vec![DAY.to_owned()]),
             predicate: None,
         };
-        let actions = adds.iter().cloned().map(Action::Add).collect();
-        self.commit(actions, operation, transactions, metadata).await?;
-        let mut files = self.view.files().as_ref().clone();
-        files.extend(adds.iter().map(|add| Arc::new(data_file(add))));
-        self.view.set(files);
-        Ok(self.version())
+        self.commit(&[], adds, operation, transactions, metadata).await?;
+        Ok(self.version)
     }
 
     /// The table's name.
@@ -332,19 +351,8 @@ impl Table {
         adds: Vec<Add>,
         metadata: Value,
     ) -> Result<(), ArchiveError> {
-        let state = self.delta.snapshot().map_err(ArchiveError::store)?;
-        let mut actions: Vec<Action> = state
-            .log_data()
-            .iter()
-            .filter(|file| old.iter().any(|o| o.path == file.object_store_path()))
-            .map(|file| Action::Remove(file.remove_action(true)))
-            .collect();
-        if actions.len() != old.len() {
-            return Err(ArchiveError::Conflict);
-        }
-        actions.extend(adds.into_iter().map(Action::Add));
-        self.commit(actions, DeltaOperation::Delete { predicate: None }, Vec::new(), metadata).await?;
-        self.index()
+        let (removes, operation) = (removals(old, true, None), DeltaOperation::Delete { predicate: None });
+        self.commit(&removes, adds, operation, Vec::new(), metadata).await
     }
 
     /// Replaces `old` by one file with the same rows at `now`. Readers of the old snapshot keep the old files.
@@ -355,47 +363,80 @@ impl Table {
         metadata: Value,
         now: Timestamp,
     ) -> Result<(), ArchiveError> {
-        let adds = self.write_files(rows).await?;
-        let state = self.delta.snapshot().map_err(ArchiveError::store)?;
-        let mut actions: Vec<Action> = state
-            .log_data()
-            .iter()
-            .filter(|file| old.iter().any(|o| o.path == file.object_store_path()))
-            .map(|file| {
-                let deleted = i64::try_from(now.as_millis()).ok();
-                Action::Remove(Remove { deletion_timestamp: deleted, ..file.remove_action(false) })
-            })
-            .collect();
-        assert_eq!(actions.len(), old.len(), "compaction removes exactly the files it has read");
-        actions.extend(adds.into_iter().map(|mut add| {
-            // The same rows in fewer files: nothing for a change feed.
-            add.data_change = false;
-            Action::Add(add)
-        }));
+        let mut adds = self.write_files(rows).await?;
+        // The same rows in fewer files: nothing for a change feed.
+        adds.iter_mut().for_each(|add| add.data_change = false);
+        let removes = removals(old, false, Some(now));
         let operation = DeltaOperation::Optimize { predicate: None, target_size: 0 };
-        self.commit(actions, operation, Vec::new(), metadata).await?;
+        self.commit(&removes, adds, operation, Vec::new(), metadata).await?;
         self.upkeep.replaced(now, old.iter().map(|file| file.path.clone()));
-        self.index()
+        Ok(())
     }
 
+    /// Makes the next version, and no other, of the newest one without `removes` and with `adds`.
     async fn commit(
         &mut self,
-        actions: Vec<Action>,
+        removes: &[Remove],
+        adds: Vec<Add>,
         operation: DeltaOperation,
         transactions: Vec<Transaction>,
         metadata: Value,
     ) -> Result<(), ArchiveError> {
+        let gone: BTreeSet<&str> = removes.iter().map(|remove| remove.path.as_str()).collect();
+        let mut files = self.view.files().as_ref().clone();
+        let before = files.len();
+        files.retain(|file| !gone.contains(file.path.as_ref()));
+        if before - files.len() != gone.len() {
+            return Err(ArchiveError::Conflict);
+        }
+        files.extend(adds.iter().map(|add| Arc::new(data_file(add))));
         let properties = bare_commit()
             .with_application_transactions(transactions)
             .with_metadata([(METADATA_KEY.to_owned(), metadata)]);
+        let actions = removes.iter().cloned().map(Action::Remove).chain(adds.into_iter().map(Action::Add));
         let state = self.delta.snapshot().map_err(ArchiveError::store)?;
-        let done = CommitBuilder::from(properties)
-            .with_actions(actions)
+        let prepared = CommitBuilder::from(properties)
+            .with_actions(actions.collect())
             .build(Some(state), self.delta.log_store(), operation)
+            .into_prepared_commit_future()
             .await
-            .map_err(conflict_or_store)?;
-        self.delta.state = Some(done.snapshot());
+            .map_err(ArchiveError::store)?;
+        let CommitOrBytes::LogBytes(entry) = prepared.commit_or_bytes().clone() else {
+            unreachable!("the default log store takes entries as bytes");
+        };
+        drop(prepared);
+        self.is_newest().await?;
+        let path = entry_path(self.version + 1);
+        self.view.store.put_opts(&path, entry.into(), PutMode::Create.into()).await.map_err(|error| {
+            match error {
+                // No retries: what someone else wrote may hold the same records, so the caller must look first.
+                object_store::Error::AlreadyExists { .. } => ArchiveError::Conflict,
+                other => ArchiveError::store(other),
+            }
+        })?;
+        self.version += 1;
+        self.view.set(files);
         self.checkpoint_if_due().await
+    }
+
+    /// A conflict if the log's newest entry is not that of our version. Creating the next one would notice another writer's
+    /// as well, but not once that has expired, nor that the log was rolled back.
+    async fn is_newest(&self) -> Result<(), ArchiveError> {
+        let (log, ours) = (Path::from(LOG), entry_path(self.version));
+        let before = match self.version.checked_sub(1) {
+            Some(before) => entry_path(before),
+            None => log.clone(),
+        };
+        let mut entries = self.view.store.list_with_offset(Some(&log), &before);
+        let mut found = false;
+        while let Some(entry) = entries.try_next().await.map_err(ArchiveError::store)? {
+            found |= entry.location == ours;
+            let number = entry.location.filename().and_then(|name| name.get(..20)?.parse::<u64>().ok());
+            if number.is_some_and(|number| number > self.version) {
+                return Err(ArchiveError::Conflict);
+            }
+        }
+        if found { Ok(()) } else { Err(ArchiveError::Conflict) }
     }
 
     /// All rows of `files`, complete, for compaction.
@@ -417,6 +458,38 @@ fn bare_commit() -> CommitProperties {
         .with_max_retries(0)
         .with_create_checkpoint(false)
         .with_cleanup_expired_logs(Some(false))
+}
+
+/// The log's folder within the table.
+const LOG: &str = "_delta_log";
+
+fn entry_path(version: u64) -> Path {
+    Path::from(format!("{LOG}/{version:020}.json"))
+}
+
+/// Removes of these files; at `now`, or at the time of the clock.
+fn removals(files: &[Arc<DataFile>], data_change: bool, now: Option<Timestamp>) -> Vec<Remove> {
+    let now = now.map_or_else(wall_clock_ms, Timestamp::as_millis);
+    files
+        .iter()
+        .map(|file| Remove {
+            path: file.path.to_string(),
+            data_change,
+            deletion_timestamp: i64::try_from(now).ok(),
+            extended_file_metadata: Some(true),
+            partition_values: Some(HashMap::from([(DAY.to_owned(), Some(file.day.clone()))])),
+            size: i64::try_from(file.size).ok(),
+            tags: None,
+            deletion_vector: None,
+            base_row_id: None,
+            default_row_commit_version: None,
+        })
+        .collect()
+}
+
+fn wall_clock_ms() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn data_file(add: &Add) -> DataFile {

@@ -1,8 +1,8 @@
 //! An end for what each commit leaves behind: log entries, files that merging replaced, and what the library keeps of
 //! each commit in memory.
 //!
-//! The library's snapshot holds some 40 kB of Arrow arrays for each commit that it has followed. It is loaded afresh
-//! from each checkpoint, which holds all files in one batch.
+//! The library's snapshot holds some 40 kB of Arrow arrays for each commit that it has followed, so it follows none
+//! ([`Table`]): one is loaded for each checkpoint and dropped again.
 //!
 //! An entry of the log is deleted once it is older than `log_hours` and than the latest checkpoint that is older than
 //! that, so that every version of those hours can still be read. A replaced file is deleted after `vacuum_hours`.
@@ -49,16 +49,17 @@ impl Upkeep {
 }
 
 impl Table {
-    /// Writes a checkpoint if the last one is long enough ago, and loads the snapshot from it.
+    /// Writes a checkpoint if the last one is long enough ago.
     pub(super) async fn checkpoint_if_due(&mut self) -> Result<(), ArchiveError> {
         let version = self.version();
         if version < self.upkeep.checkpoint + self.upkeep.settings.checkpoint_every.max(1) {
             return Ok(());
         }
-        checkpoints::create_checkpoint(&self.delta, None).await.map_err(ArchiveError::store)?;
         let log = self.delta.log_store();
         let state = DeltaTableState::try_new(&log, Some(version)).await.map_err(ArchiveError::store)?;
-        self.delta.state = Some(state);
+        let mut now = self.delta.clone();
+        now.state = Some(state);
+        checkpoints::create_checkpoint(&now, None).await.map_err(ArchiveError::store)?;
         self.upkeep.checkpoint = version;
         self.upkeep.log_due = true;
         Ok(())
