@@ -17,7 +17,8 @@ use commonware_cryptography::Signer as _;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use voltmesh_cloud::{
-    Answer, Archive, Archivist, Config, Input, Location, Output, Question, Reader, Token, delta::TableSize,
+    Answer, Archive, Archivist, Config, Input, Location, Output, Question, Reader, Token,
+    delta::{BLOCKING_THREADS, TableSize},
 };
 use voltmesh_consensus::harness::CpuClock;
 use voltmesh_control::{Envelope, Opening};
@@ -81,6 +82,7 @@ struct Moment {
     hours: f64,
     records: u64,
     rss_mb: f64,
+    threads: u64,
     disk_mb: f64,
     /// Of archiving in this part.
     cpu_ms_per_commit: f64,
@@ -122,7 +124,11 @@ pub fn run(options: BenchArchive) -> Result<Outcome> {
     let machine = Machine::this();
     let temporary = tempfile::Builder::new().prefix("voltmesh-bench-").tempdir()?;
     let dir = options.dir.clone().unwrap_or_else(|| temporary.path().to_owned());
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .max_blocking_threads(BLOCKING_THREADS)
+        .enable_all()
+        .build()?;
     let report = runtime.block_on(measure(&options, &dir, machine))?;
     if options.json {
         output::json(&report)?;
@@ -198,12 +204,13 @@ fn print(report: &Report) {
                 format!("{:.2}", m.hours),
                 m.records.to_string(),
                 format!("{:.1}", m.rss_mb),
+                m.threads.to_string(),
                 format!("{:.2}", m.disk_mb),
                 format!("{:.1}", m.cpu_ms_per_commit),
             ]
         })
         .collect();
-    output::table(&["hours", "records", "RSS MB", "disk MB", "CPU ms a commit"], &rows);
+    output::table(&["hours", "records", "RSS MB", "threads", "disk MB", "CPU ms a commit"], &rows);
 }
 
 /// A vehicle that samples and signs.
@@ -416,7 +423,8 @@ async fn measure(options: &BenchArchive, dir: &Path, machine: Machine) -> Result
             moments.push(Moment {
                 hours: ((period + 1) * batch_ms) as f64 / 3_600_000.0,
                 records: cars.iter().map(|car| car.next).sum(),
-                rss_mb: rss_mb()?,
+                rss_mb: own_status("VmRSS:")? / 1024.0,
+                threads: own_status("Threads:")? as u64,
                 disk_mb: disks(dir, &cloud.archive.reader().sizes())?.iter().map(Disk::total_mb).sum(),
                 cpu_ms_per_commit: (cloud.cpu() - cpu) * 1000.0 / part.max(1) as f64,
             });
@@ -465,12 +473,12 @@ fn anchor(chain: &mut Chain, batches: &[BatchId]) {
     chain.push(vec![Transaction::Anchor(anchor)]);
 }
 
-/// Resident memory of this process.
-fn rss_mb() -> Result<f64> {
+/// A figure of this process in `/proc`; of memory in kB.
+fn own_status(key: &str) -> Result<f64> {
     let status = std::fs::read_to_string("/proc/self/status").context("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    let kb: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
-    Ok(kb / 1024.0)
+    let line = status.lines().find_map(|line| line.strip_prefix(key));
+    let value = line.with_context(|| format!("no {key} in /proc/self/status"))?;
+    Ok(value.trim().trim_end_matches("kB").trim().parse()?)
 }
 
 /// What lies in the tables' folders.

@@ -1,5 +1,6 @@
-//! `voltmesh bench soak`: a site of real processes with the product's default waits, of which memory, processor time and
-//! disk are written down every ten seconds. What is flat here stays flat.
+//! `voltmesh bench soak`: a site of real processes with the product's default waits, of which memory, processor time, disk
+//! and files are written down every ten seconds, as one JSON object, and with `--output` as CSV and figures. What is flat here
+//! stays flat.
 
 use std::fs;
 use std::path::Path;
@@ -21,6 +22,8 @@ use crate::plot::{self, Axis};
 const FOGS: usize = 4;
 /// Between two samples.
 const EVERY: Duration = Duration::from_secs(10);
+/// Over so many minutes processor time is averaged in figures and CSV: the kernel counts in steps of 10 ms.
+const CPU_MINUTES: f64 = 1.0;
 /// Growth is counted from this part of the run on: before, caches fill.
 const WARM_PART: f64 = 0.5;
 
@@ -31,6 +34,7 @@ struct Use {
     /// Processor time since the start of the process, in seconds.
     cpu_s: f64,
     disk_mb: f64,
+    files: f64,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -41,13 +45,22 @@ struct Sample {
     edge: Use,
 }
 
+/// The roles, as figures and columns call them.
+const ROLES: [(&str, &str, fn(&Sample) -> Use); 3] = [
+    ("cloud", "cloud", |sample| sample.cloud),
+    ("a fog node", "fog", |sample| sample.fog),
+    ("a vehicle", "edge", |sample| sample.edge),
+];
+
 /// What one role takes, from the second half of the run.
 #[derive(Debug, Clone, Copy, Serialize)]
 struct Cost {
     rss_mb: f64,
     rss_growth_mb_per_hour: f64,
     cpu_s_per_minute: f64,
+    disk_mb: f64,
     disk_mb_per_day: f64,
+    files: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -80,7 +93,10 @@ pub fn run(options: BenchSoak) -> Result<Outcome> {
         samples,
     };
     if let Some(folder) = &options.output {
+        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         draw(folder, &report)?;
+        let path = folder.join("soak.csv");
+        fs::write(&path, csv(&report.samples)).with_context(|| path.display().to_string())?;
     }
     if options.json {
         output::json(&report)?;
@@ -96,7 +112,11 @@ pub fn run(options: BenchSoak) -> Result<Outcome> {
                     pair(cost.rss_mb, cost.rss_growth_mb_per_hour),
                 ),
                 row(&format!("{name}: processor time, s a minute"), format!("{:.2}", cost.cpu_s_per_minute)),
-                row(&format!("{name}: disk, MB a day at this pace"), format!("{:.1}", cost.disk_mb_per_day)),
+                row(
+                    &format!("{name}: disk, MB, growth a day at this pace"),
+                    pair(cost.disk_mb, cost.disk_mb_per_day),
+                ),
+                row(&format!("{name}: files"), format!("{:.0}", cost.files)),
             ]
         })
         .collect();
@@ -119,7 +139,9 @@ fn cost(samples: &[Sample], of: impl Fn(&Sample) -> Use) -> Result<Cost> {
         rss_mb: last.rss_mb,
         rss_growth_mb_per_hour: (last.rss_mb - first.rss_mb) / minutes * 60.0,
         cpu_s_per_minute: (last.cpu_s - first.cpu_s) / minutes,
+        disk_mb: last.disk_mb,
         disk_mb_per_day: (last.disk_mb - first.disk_mb) / minutes * 1440.0,
+        files: last.files,
     })
 }
 
@@ -183,49 +205,108 @@ fn mean(processes: &mut [Process], dir: &Path, data: &str) -> Result<Use> {
         let usage = usage.with_context(|| format!("{} has ended; {}", process.name, process.last_words()))?;
         sum.rss_mb += usage.rss_mb / count;
         sum.cpu_s += usage.cpu_s / count;
-        sum.disk_mb += folder_mb(&dir.join(&process.name).join(data))? / count;
+        let folder = dir.join(&process.name).join(data);
+        sum.disk_mb += folder_mb(&folder)? / count;
+        sum.files += files(&folder) as f64 / count;
     }
     Ok(sum)
 }
 
-fn draw(folder: &Path, report: &Report) -> Result<()> {
-    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    let line = |name: &str, of: fn(&Sample) -> f64| {
-        (name.to_owned(), report.samples.iter().map(|sample| (sample.minute, of(sample))).collect())
+/// Files below a folder. What goes meanwhile does not count.
+fn files(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| if entry.path().is_dir() { files(&entry.path()) } else { 1 }).sum()
+}
+
+/// Seconds of processor time a minute at each sample, over the [`CPU_MINUTES`] before it; not before so much has passed.
+fn cpu_per_minute(samples: &[Sample], of: fn(&Sample) -> Use) -> Vec<(f64, f64)> {
+    let before = |sample: &Sample| {
+        let old = samples.iter().take_while(|old| sample.minute - old.minute >= CPU_MINUTES);
+        old.last().cloned()
     };
-    let minutes = Axis { label: "minutes", log: false };
+    let rate = |sample: &Sample, old: &Sample| {
+        (sample.minute, (of(sample).cpu_s - of(old).cpu_s) / (sample.minute - old.minute))
+    };
+    samples.iter().filter_map(|sample| Some(rate(sample, &before(sample)?))).collect()
+}
+
+/// One line a sample, with a header.
+fn csv(samples: &[Sample]) -> String {
+    let columns = |role: &str| format!(",{role}_rss_mb,{role}_cpu_s_per_minute,{role}_disk_mb,{role}_files");
+    let mut text = "minute".to_owned();
+    text.extend(ROLES.iter().map(|(_, role, _)| columns(role)));
+    text.push('\n');
+    let rates = ROLES.map(|(_, _, of)| cpu_per_minute(samples, of));
+    for sample in samples {
+        text.push_str(&format!("{:.3}", sample.minute));
+        for ((_, _, of), rates) in ROLES.iter().zip(&rates) {
+            let used = of(sample);
+            let rate = rates.iter().find(|(minute, _)| *minute == sample.minute);
+            let rate = rate.map_or(String::new(), |(_, rate)| format!("{rate:.3}"));
+            text.push_str(&format!(",{:.2},{rate},{:.3},{:.1}", used.rss_mb, used.disk_mb, used.files));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn draw(folder: &Path, report: &Report) -> Result<()> {
     let who = format!("{} vehicle(s) at {} Hz", report.vehicles, report.hz);
-    plot::lines(
-        &folder.join("soak-memory.svg"),
-        &format!("Resident memory, {who}"),
-        minutes,
-        Axis { label: "MB", log: false },
-        &[
-            line("cloud", |sample| sample.cloud.rss_mb),
-            line("a fog node", |sample| sample.fog.rss_mb),
-            line("a vehicle", |sample| sample.edge.rss_mb),
-        ],
-    )?;
-    plot::lines(
-        &folder.join("soak-cpu.svg"),
-        &format!("Processor time, {who}"),
-        minutes,
-        Axis { label: "s since the start", log: false },
-        &[
-            line("cloud", |sample| sample.cloud.cpu_s),
-            line("a fog node", |sample| sample.fog.cpu_s),
-            line("a vehicle", |sample| sample.edge.cpu_s),
-        ],
-    )?;
-    plot::lines(
-        &folder.join("soak-disk.svg"),
-        &format!("Disk, {who}"),
-        minutes,
-        Axis { label: "MB", log: false },
-        &[
-            line("cloud", |sample| sample.cloud.disk_mb),
-            line("a fog node", |sample| sample.fog.disk_mb),
-            line("a vehicle", |sample| sample.edge.disk_mb),
-        ],
-    )
+    let figure = |file: &str, title: &str, unit: &str, of: &dyn Fn(fn(&Sample) -> Use) -> Vec<(f64, f64)>| {
+        let lines = ROLES.map(|(name, _, role)| (name.to_owned(), of(role)));
+        if lines.iter().all(|(_, points)| points.is_empty()) {
+            return Ok(());
+        }
+        let (x, y) = (Axis { label: "minutes", log: false }, Axis { label: unit, log: false });
+        plot::lines(&folder.join(file), &format!("{title}, {who}"), x, y, &lines)
+    };
+    let level = |role: fn(&Sample) -> Use, value: fn(Use) -> f64| -> Vec<(f64, f64)> {
+        report.samples.iter().map(|sample| (sample.minute, value(role(sample)))).collect()
+    };
+    figure("soak-memory.svg", "Resident memory", "MB", &|role| level(role, |used| used.rss_mb))?;
+    figure("soak-cpu.svg", "Processor time", "s a minute", &|role| cpu_per_minute(&report.samples, role))?;
+    figure("soak-disk.svg", "Disk", "MB", &|role| level(role, |used| used.disk_mb))?;
+    figure("soak-files.svg", "Files", "files", &|role| level(role, |used| used.files))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(minute: f64, cpu_s: f64) -> Sample {
+        let cloud = Use { rss_mb: 70.0, cpu_s, disk_mb: 1.5, files: 12.0 };
+        Sample { minute, cloud, fog: Use::default(), edge: Use::default() }
+    }
+
+    #[test]
+    fn processor_time_is_a_rate_of_the_minute_before() {
+        let samples = [sample(0.5, 1.0), sample(1.0, 2.0), sample(1.5, 4.0), sample(2.0, 5.0)];
+        assert_eq!(cpu_per_minute(&samples, |sample| sample.cloud), [(1.5, 3.0), (2.0, 3.0)]);
+        let csv = csv(&samples);
+        let lines: Vec<_> = csv.lines().collect();
+        assert!(
+            lines[0].starts_with("minute,cloud_rss_mb,cloud_cpu_s_per_minute,cloud_disk_mb,cloud_files,fog_")
+        );
+        assert!(lines[1].starts_with("0.500,70.00,,1.500,12.0,"), "{}", lines[1]);
+        assert!(lines[3].starts_with("1.500,70.00,3.000,1.500,12.0,"), "{}", lines[3]);
+    }
+
+    #[test]
+    fn figures_and_table_are_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let samples = vec![sample(0.5, 1.0), sample(1.0, 2.0), sample(1.5, 4.0), sample(2.0, 5.0)];
+        let cost = |of| cost(&samples, of).expect("long enough");
+        let report = Report {
+            machine: Machine::this(),
+            vehicles: 1,
+            hz: 1.0,
+            minutes: 2.0,
+            cloud: cost(|sample| sample.cloud),
+            fog: cost(|sample| sample.fog),
+            edge: cost(|sample| sample.edge),
+            samples: samples.clone(),
+        };
+        draw(folder.path(), &report).expect("drawn");
+        assert_eq!(files(folder.path()), 4);
+    }
 }

@@ -60,7 +60,9 @@ pub fn cloud(args: RoleArgs) -> Result<Outcome> {
     let config = voltmesh_cloud::Config::load(&path)?;
     let local = (!config.archive.contains("://")).then(|| PathBuf::from(&config.archive));
     // The archive is an object store's; the runner's own storage is not used.
-    let config_for_runner = tokio::Config::default().with_worker_threads(cores());
+    let config_for_runner = tokio::Config::default()
+        .with_worker_threads(cores())
+        .with_max_blocking_threads(voltmesh_cloud::delta::BLOCKING_THREADS);
     let run = || {
         tokio::Runner::new(config_for_runner).start(|context| voltmesh_cloud::run(context, config))?;
         Ok(Outcome::Done)
