@@ -5,6 +5,7 @@ mod attacks;
 mod committee;
 mod decrees;
 mod election;
+mod idle;
 mod operation;
 mod seeds;
 
