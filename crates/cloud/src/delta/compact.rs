@@ -2,8 +2,8 @@
 //!
 //! **Tiers.** A file belongs to the tier of its number of rows: below `n`, below `n²`, and so on, where `n` files of one
 //! tier and day are merged into one of a higher tier. A file of [`FULL_ROWS`] rows or [`LARGE`] bytes is left alone. When
-//! a day is over, its files below [`SETTLED`] rows are merged as far as those bounds allow; larger ones are left alone, since
-//! what a merge replaces stays on the disk for hours.
+//! a day is over, its files below [`SETTLED`] rows and [`SETTLED_BYTES`] are merged as far as those bounds allow; larger ones are left
+//! alone, since what a merge replaces stays on the disk for hours.
 //!
 //! **Write amplification.** Each merge moves a row to a higher tier, so it is written once when it is committed, once for
 //! each tier (with the default `n` of 32 and 65,536 rows at most four), and once or twice when the day is over.
@@ -34,6 +34,8 @@ const FULL_ROWS: u64 = 65_536;
 
 /// Files of so many rows are left alone once their day is over.
 const SETTLED: u64 = FULL_ROWS / 4;
+/// And files of so many bytes: rows of `batches` are large and few.
+const SETTLED_BYTES: u64 = LARGE / 16;
 
 /// Merges files of one day and tier into one, sorted by `keys`, if there are `threshold` of them or the day is over.
 pub(super) async fn compact(
@@ -59,8 +61,8 @@ fn next_merge(files: &[Arc<DataFile>], threshold: usize, today: i32) -> Option<(
     for file in files {
         let rows = file.rows.unwrap_or(FULL_ROWS);
         let Some(day) = schema::day_number(&file.day) else { continue };
-        let enough = if day < today { SETTLED } else { FULL_ROWS };
-        if rows < enough && file.size < LARGE {
+        let (enough, large) = if day < today { (SETTLED, SETTLED_BYTES) } else { (FULL_ROWS, LARGE) };
+        if rows < enough && file.size < large {
             // A day that is over has one tier.
             let tier = if day < today { 0 } else { rows.max(1).ilog(threshold as u64) };
             tiers.entry((day, tier)).or_default().push(file.clone());
@@ -174,6 +176,8 @@ mod tests {
         assert!(next_merge(&[full(0), full(1), file(2, "2026-06-01", 7, LARGE)], 2, today).is_none());
         let settled = |n| file(n, "2026-06-01", SETTLED, 2 << 20);
         assert!(next_merge(&[settled(0), settled(1), file(2, "2026-06-01", 7, 9_000)], 2, today).is_none());
+        let heavy = |n| file(n, "2026-06-01", 3_072, SETTLED_BYTES);
+        assert!(next_merge(&[heavy(0), heavy(1), file(2, "2026-06-01", 7, 9_000)], 2, today).is_none());
         let small: Vec<_> = (0..3).map(|n| file(n, "2026-06-02", 5, 11_000)).collect();
         assert!(next_merge(&small, 4, today).is_none());
         assert_eq!(next_merge(&small, 3, today).map(|(_, files)| files.len()), Some(3));
