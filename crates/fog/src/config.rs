@@ -116,7 +116,7 @@ pub struct Ledger {
 }
 
 /// Default of [`Ledger::history_blocks`]: four and a half hours of a chain on which nothing happens, 27 minutes at ten blocks a
-/// second. An idle node of four stays below 50 MB with it (ADR 18).
+/// second. An idle node of four stays below 50 MB with it (ADR 21).
 const HISTORY_BLOCKS: u64 = 16_384;
 
 impl Ledger {

@@ -208,7 +208,7 @@ impl Table {
             .with_commit_properties(bare_commit())
             .await
             .map_err(conflict_or_store)?;
-        Ok(())
+        self.index()
     }
 
     /// Gives a table that an older version made today's properties.
