@@ -5,12 +5,13 @@
 //!
 //! **Invariant.** A TLS session made with [`Credentials::server_config`] or [`Credentials::client_config`] is TLS 1.3,
 //! both sides hold a certificate of the same CA that is in its time and not on the revocation list, and exactly one
-//! identity is in it. A private key never exists on disk with more than mode 0600, not even for a moment.
+//! identity is in it. Between the two stand only as many intermediate CAs as the CA's own certificate allows, none of
+//! them revoked; a CA of [`Pki`] allows none. A private key never exists on disk with more than mode 0600, not even for a moment.
 //!
 //! **Provided**: [`Pki`] (a development CA in a folder: init, issue, renew, revoke, show), [`RevocationWatch`] (a changed
 //! list reaches running servers without restart), TLS configurations (a renewed certificate
 //! reaches running processes likewise), Ed25519 signing keys apart from the TLS keys.
-//! **Not provided**: intermediate CAs, OCSP, certificate signing requests, hardware keys, encrypted key files, another CA
+//! **Not provided**: issuing by intermediate CAs, OCSP, certificate signing requests, hardware keys, encrypted key files, another CA
 //! without restart. For a production CA, write the same files with your own tool; only the URI and the two key usages
 //! matter.
 //!
@@ -45,7 +46,7 @@ pub use error::Error;
 pub use files::{create_private_dir, write_private, write_public};
 pub use index::{Entry, Reason, Revoked, Status};
 pub use name::{Identity, Role};
-pub use peer::{Peer, Serial};
+pub use peer::{Peer, Serial, issuer_serials};
 pub use pki::{Issued, Pki, Target};
 pub use revocation::{ExpiredList, RevocationWatch};
 pub use tls::{Expected, server_name};

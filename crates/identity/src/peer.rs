@@ -96,3 +96,30 @@ impl Peer {
         })
     }
 }
+
+/// The numbers of the certificates that a peer shows besides its own; few, so that a long chain costs nothing.
+pub fn issuer_serials(between: &[CertificateDer<'_>]) -> Result<Vec<Serial>, Error> {
+    let serial = |certificate| parse(certificate).map(|parsed| Serial::new(parsed.raw_serial()));
+    if between.len() > MAX_BETWEEN {
+        let problem = format!("{} certificates beside its own, {MAX_BETWEEN} at most", between.len());
+        return Err(Error::Certificate { problem });
+    }
+    between.iter().map(serial).collect()
+}
+
+/// Most certificates beside its own that a peer may show: a root and three levels of issuers.
+const MAX_BETWEEN: usize = 4;
+
+/// How many intermediate CAs a CA allows below itself (RFC 5280 4.2.1.9); `None` for any number.
+pub(crate) fn path_length(ca: &CertificateDer<'_>) -> Result<Option<usize>, Error> {
+    let parsed = parse(ca)?;
+    let constraints = parsed.basic_constraints().ok().flatten();
+    Ok(constraints.and_then(|found| found.value.path_len_constraint).map(|most| most as usize))
+}
+
+fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, Error> {
+    let parsed = X509Certificate::from_der(certificate);
+    parsed
+        .map(|(_, parsed)| parsed)
+        .map_err(|error| Error::Certificate { problem: format!("one of its chain does not parse ({error})") })
+}

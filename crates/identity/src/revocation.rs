@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -38,6 +38,8 @@ struct Watch {
     ca: CertificateDer<'static>,
     expired: ExpiredList,
     generation: AtomicU64,
+    /// When the log last told that the list is past its time, in seconds since the Unix epoch.
+    expired_said_s: AtomicI64,
     state: RwLock<State>,
 }
 
@@ -71,6 +73,7 @@ impl RevocationWatch {
             ca: ca.clone().into_owned(),
             expired,
             generation: AtomicU64::new(1),
+            expired_said_s: AtomicI64::new(0),
             state: RwLock::new(State { stamp, list }),
         })))
     }
@@ -116,7 +119,10 @@ impl RevocationWatch {
     pub fn is_unusable(&self) -> bool {
         let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
         let expired = self.read().list.next_update_s.is_some_and(|next| next <= now_s);
-        if expired {
+        // At most once a minute: every handshake asks.
+        let said = &self.0.expired_said_s;
+        if expired && now_s - said.load(Ordering::Relaxed) >= 60 {
+            said.store(now_s, Ordering::Relaxed);
             tracing::warn!(path = %self.0.path.display(), "the revocation list is past its time; sign a new one with any `voltmesh pki revoke`");
         }
         expired && self.0.expired == ExpiredList::Refuse

@@ -11,7 +11,7 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use crate::{Credentials, Error, Identity, Peer, RevocationWatch, Role};
+use crate::{Credentials, Error, Identity, Peer, RevocationWatch, Role, issuer_serials, peer};
 
 /// Application protocol of both sides (RFC 7301), offered but not required: foreign clients know none.
 const ALPN: &[u8] = b"mqtt";
@@ -52,8 +52,11 @@ impl Credentials {
     /// Sessions are not resumed, since resumption would skip that check.
     pub fn server_config(&self, revoked: &RevocationWatch) -> Result<Arc<ServerConfig>, Error> {
         let provider = provider();
-        let verifier =
-            Arc::new(ClientVerifier { chain: client_verifier(&self.ca)?, revoked: revoked.clone() });
+        let verifier = Arc::new(ClientVerifier {
+            path: IssuingPath::of(&self.ca)?,
+            chain: client_verifier(&self.ca)?,
+            revoked: revoked.clone(),
+        });
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_client_cert_verifier(verifier)
@@ -73,6 +76,7 @@ impl Credentials {
     ) -> Result<Arc<ClientConfig>, Error> {
         let provider = provider();
         let verifier = Arc::new(ServerVerifier {
+            path: IssuingPath::of(&self.ca)?,
             roots: roots(&self.ca)?,
             provider: provider.clone(),
             expected,
@@ -106,6 +110,7 @@ pub(crate) fn verify(
 ) -> Result<(), rustls::Error> {
     let (own, between) = chain.split_first().ok_or(rustls::Error::NoCertificatesPresented)?;
     let now = UnixTime::now();
+    let between = IssuingPath::of(ca)?.allowed(between)?;
     match side {
         Side::Server => verify_server(own, between, &*roots(ca)?, now, &provider()),
         Side::Client => client_verifier(ca)?.verify_client_cert(own, between, now).map(drop),
@@ -141,13 +146,54 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-fn check_revocation(peer: &Peer, revoked: &RevocationWatch) -> Result<(), rustls::Error> {
+/// Which certificates may stand between the CA and a peer's.
+///
+/// TLS libraries take a trust anchor's name and key only; its path length constraint (RFC 5280 4.2.1.9) is checked here.
+/// A CA of [`crate::Pki`] has length 0: it signs every certificate itself. One without a constraint allows any path.
+#[derive(Debug)]
+struct IssuingPath {
+    ca: CertificateDer<'static>,
+    most: Option<usize>,
+}
+
+impl IssuingPath {
+    fn of(ca: &CertificateDer<'static>) -> Result<IssuingPath, rustls::Error> {
+        let most = peer::path_length(ca).map_err(other)?;
+        Ok(IssuingPath { ca: ca.clone(), most })
+    }
+
+    /// The intermediate certificates that the peer's may be verified with.
+    fn allowed<'a, 'b>(
+        &self,
+        shown: &'a [CertificateDer<'b>],
+    ) -> Result<&'a [CertificateDer<'b>], rustls::Error> {
+        let count = shown.iter().filter(|certificate| **certificate != self.ca).count();
+        match self.most {
+            // What is shown in excess does no harm if nothing is verified with it.
+            Some(0) => Ok(&[]),
+            Some(most) if count > most => {
+                let problem = format!("{count} intermediate CAs, the fleet's CA allows {most}");
+                Err(other(Error::Certificate { problem }))
+            }
+            _ => Ok(shown),
+        }
+    }
+}
+
+/// Looks up the numbers of the peer's certificate and of all that it shows besides.
+fn check_revocation(
+    peer: &Peer,
+    between: &[CertificateDer<'_>],
+    revoked: &RevocationWatch,
+) -> Result<(), rustls::Error> {
     revoked.poll();
     if revoked.is_unusable() {
         return Err(CertificateError::ExpiredRevocationList.into());
     }
-    if revoked.is_revoked(&peer.serial) {
-        tracing::warn!(peer = %peer.identity, serial = %peer.serial, "refused: the certificate is revoked");
+    let issuers = issuer_serials(between).map_err(other)?;
+    if let Some(serial) = std::iter::once(&peer.serial).chain(&issuers).find(|it| revoked.is_revoked(it)) {
+        // Whoever connects says so in its log, with a bound on the lines.
+        tracing::debug!(peer = %peer.identity, %serial, "refused: a certificate of its chain is revoked");
         return Err(CertificateError::Revoked.into());
     }
     Ok(())
@@ -160,6 +206,7 @@ fn other(error: Error) -> rustls::Error {
 /// Chain, time and usage by webpki; identity and revocation here.
 #[derive(Debug)]
 struct ClientVerifier {
+    path: IssuingPath,
     chain: Arc<dyn ClientCertVerifier>,
     revoked: RevocationWatch,
 }
@@ -175,9 +222,10 @@ impl ClientCertVerifier for ClientVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        let verified = self.chain.verify_client_cert(end_entity, intermediates, now)?;
+        let between = self.path.allowed(intermediates)?;
+        let verified = self.chain.verify_client_cert(end_entity, between, now)?;
         let peer = Peer::from_der(end_entity).map_err(other)?;
-        check_revocation(&peer, &self.revoked)?;
+        check_revocation(&peer, intermediates, &self.revoked)?;
         Ok(verified)
     }
 
@@ -207,6 +255,7 @@ impl ClientCertVerifier for ClientVerifier {
 /// The server is known by role and id in its certificate, whatever its address is.
 #[derive(Debug)]
 struct ServerVerifier {
+    path: IssuingPath,
     roots: Arc<RootCertStore>,
     provider: Arc<CryptoProvider>,
     expected: Expected,
@@ -222,7 +271,8 @@ impl ServerCertVerifier for ServerVerifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        verify_server(end_entity, intermediates, &self.roots, now, &self.provider)?;
+        let between = self.path.allowed(intermediates)?;
+        verify_server(end_entity, between, &self.roots, now, &self.provider)?;
         let peer = Peer::from_der(end_entity).map_err(other)?;
         if !self.expected.admits(&peer.identity) {
             let wanted = self.expected.id.as_deref().unwrap_or("*");
@@ -231,7 +281,7 @@ impl ServerCertVerifier for ServerVerifier {
             return Err(other(Error::Certificate { problem }));
         }
         if let Some(revoked) = &self.revoked {
-            check_revocation(&peer, revoked)?;
+            check_revocation(&peer, intermediates, revoked)?;
         }
         Ok(ServerCertVerified::assertion())
     }

@@ -248,3 +248,79 @@ fn an_expired_list_follows_the_policy() {
         assert_eq!(handshake(server, client).is_ok(), expected, "{policy:?}");
     }
 }
+
+/// A fleet whose CA allows so many levels of intermediate CAs, and a vehicle's certificate that one of them signed.
+fn through_an_intermediate(most: u8) -> (World, Credentials, Vec<u8>) {
+    let folder = tempfile::tempdir().unwrap();
+    let pki = Pki::init(&folder.path().join("pki")).unwrap();
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    let ca_key = KeyPair::from_pem(&read(&pki.ca_path().with_file_name("ca.key"))).unwrap();
+    let authority = |name: &str, most| {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(most));
+        params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::CrlSign];
+        params
+    };
+    let ca = authority("the fleet's", most);
+    write_public(&pki.ca_path(), ca.self_signed(&ca_key).unwrap().pem().as_bytes()).unwrap();
+    let ca = Issuer::new(ca, ca_key);
+    let serial = vec![0x51; 8];
+    let mut between = authority("a maker's", 0);
+    between.serial_number = Some(rcgen::SerialNumber::from_slice(&serial));
+    let between_key = KeyPair::generate().unwrap();
+    let certificate = between.signed_by(&between_key, &ca).unwrap();
+    let fog = issue(&pki, "fog:fog-1");
+    let car = issue(&pki, "edge:car-1");
+    let key = KeyPair::from_pem(&read(&car.folder().join("tls.key"))).unwrap();
+    let mut params = CertificateParams::default();
+    params.subject_alt_names = vec![SanType::URI("urn:voltmesh:edge:car-1".try_into().unwrap())];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let leaf = params.signed_by(&key, &Issuer::new(between, between_key)).unwrap();
+    let chain = format!("{}{}", leaf.pem(), certificate.pem());
+    std::fs::write(car.folder().join("tls.crt"), chain).unwrap();
+    let car = Credentials::load(car.folder()).unwrap();
+    list(&pki, &ca, 2, &[]);
+    let revoked = RevocationWatch::open(&pki.crl_path(), &fog.ca).unwrap();
+    (World { _folder: folder, pki, fog, revoked }, car, serial)
+}
+
+fn list(pki: &Pki, ca: &Issuer<'_, KeyPair>, number: u64, serials: &[&[u8]]) {
+    let now = OffsetDateTime::now_utc();
+    let revoked = |serial: &&[u8]| rcgen::RevokedCertParams {
+        serial_number: rcgen::SerialNumber::from_slice(serial),
+        revocation_time: now,
+        reason_code: None,
+        invalidity_date: None,
+    };
+    let list = rcgen::CertificateRevocationListParams {
+        this_update: now - Duration::days(1),
+        next_update: now + Duration::days(1),
+        crl_number: rcgen::SerialNumber::from(number),
+        issuing_distribution_point: None,
+        revoked_certs: serials.iter().map(revoked).collect(),
+        key_identifier_method: rcgen::KeyIdMethod::Sha256,
+    };
+    write_public(&pki.crl_path(), list.signed_by(ca).unwrap().pem().unwrap().as_bytes()).unwrap();
+}
+
+#[test]
+fn an_intermediate_ca_that_the_fleets_ca_does_not_allow() {
+    let (world, car, _) = through_an_intermediate(0);
+    let error = refused_by_server(&world, &car);
+    assert_eq!(error, Error::InvalidCertificate(CertificateError::UnknownIssuer));
+}
+
+#[test]
+fn an_intermediate_ca_that_is_allowed_until_it_is_revoked() {
+    let (world, car, serial) = through_an_intermediate(1);
+    let server = world.fog.server_config(&world.revoked).unwrap();
+    let client = || car.client_config(Expected::role(Role::Fog), None).unwrap();
+    handshake(server.clone(), client()).unwrap();
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    let key = KeyPair::from_pem(&read(&world.pki.ca_path().with_file_name("ca.key"))).unwrap();
+    let ca = Issuer::from_ca_cert_pem(&read(&world.pki.ca_path()), key).unwrap();
+    list(&world.pki, &ca, 3, &[&serial]);
+    let (there, _) = handshake(server, client()).unwrap_err();
+    assert_eq!(there, Some(Error::InvalidCertificate(CertificateError::Revoked)));
+}
