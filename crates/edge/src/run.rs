@@ -85,7 +85,7 @@ pub async fn run(context: Context, config: Config) -> Result<Summary, Error> {
         client_version: concat!("voltmesh-edge/", env!("CARGO_PKG_VERSION")).to_owned(),
     };
     let found = Found { floor: spool.floor(), end: spool.end(), bytes: spool.bytes(), cursor };
-    let (uplinks, events) = Uplinks::new(&keys.vehicle, config.fogs.clone(), tls, hello, &config.uplink);
+    let (uplinks, events) = Uplinks::new(&keys.vehicle, config.fogs.clone(), (tls, revoked), hello, &config.uplink);
     let board: Board = Arc::new(Mutex::new(Status::new(Role::Edge, keys.vehicle.as_str())));
     let twin_board: TwinBoard = Arc::default();
     let http = http::serve(config.http, board.clone(), twin_board.clone(), context.child("http")).await?;

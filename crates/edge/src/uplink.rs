@@ -11,6 +11,7 @@ use voltmesh_control::{
     Hello,
     topics::{Topic, VehicleTopic},
 };
+use voltmesh_identity::RevocationWatch;
 use voltmesh_mqtt::{Client, ClientEvent, ClientEvents, ClientOptions, ClientSettings, Outgoing, Reason};
 use voltmesh_spool::Position;
 use voltmesh_telemetry::{Timestamp, VehicleId};
@@ -60,7 +61,7 @@ impl Uplinks {
     pub fn new(
         vehicle: &VehicleId,
         fogs: Vec<String>,
-        tls: Arc<rustls::ClientConfig>,
+        (tls, revoked): (Arc<rustls::ClientConfig>, RevocationWatch),
         hello: Hello,
         rules: &Uplink,
     ) -> (Self, mpsc::Receiver<Event>) {
@@ -80,8 +81,12 @@ impl Uplinks {
             ],
             ..ClientOptions::default()
         };
-        let settings =
-            ClientSettings { options, max_undecided_bytes: UNDECIDED, ..ClientSettings::default() };
+        let settings = ClientSettings {
+            options,
+            max_undecided_bytes: UNDECIDED,
+            revoked: Some(revoked),
+            ..ClientSettings::default()
+        };
         let sessions = fogs.iter().map(|_| Session::default()).collect();
         let uplinks = Self {
             tls,

@@ -136,7 +136,8 @@ impl Fog {
         if let Some(cloud) = &config.cloud {
             let tls = credentials.client_config(Expected::role(Role::Cloud), Some(&revoked))?;
             let (fog, address, spool) = (fog.clone(), cloud.address.clone(), spool.clone());
-            let uplink = uplink::Uplink { fog, address, tls, spool, orders: ordered, inputs: inputs.clone() };
+            let (revoked, inputs) = (revoked.clone(), inputs.clone());
+            let uplink = uplink::Uplink { fog, address, tls, revoked, spool, orders: ordered, inputs };
             tokio::spawn(uplink.run());
         }
 

@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -7,11 +8,12 @@ use bytes::BytesMut;
 use tokio::io::BufReader;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
-use tokio::time::timeout;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_rustls::TlsConnector;
-use voltmesh_identity::{Peer, server_name};
+use voltmesh_identity::{Peer, RevocationWatch, server_name};
 
 use crate::pump::{Appetite, Clock, Machine, Mailbox, drive};
+use crate::standing::{Standing, unix_now_s};
 use crate::{
     ClientConnection, ClientInput, ClientOptions, ClientOutput, End, Error, Incoming, Moment, Outgoing,
     Reason, Tag, Token,
@@ -21,7 +23,7 @@ use crate::{
 const SOCKET_READ: usize = 32 << 10;
 
 /// How a client behaves.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ClientSettings {
     /// Towards the server.
     pub options: ClientOptions,
@@ -32,6 +34,10 @@ pub struct ClientSettings {
     /// Payload bytes of messages that the application has not accepted, after which the server is not read from.
     /// Default 8 MiB.
     pub max_undecided_bytes: usize,
+    /// Ends the session when the server's certificate, or one that it has shown besides, is revoked. Default none.
+    pub revoked: Option<RevocationWatch>,
+    /// How often to look for a new revocation list and for a certificate that has ended. Default 1 s.
+    pub revocation_poll: Duration,
 }
 
 impl Default for ClientSettings {
@@ -41,6 +47,8 @@ impl Default for ClientSettings {
             max_queue: 4096,
             event_queue: 64,
             max_undecided_bytes: 8 << 20,
+            revoked: None,
+            revocation_poll: Duration::from_secs(1),
         }
     }
 }
@@ -128,12 +136,11 @@ impl Client {
         let stream = BufReader::with_capacity(SOCKET_READ, stream);
         let stream = TlsConnector::from(tls).connect(server_name(), stream).await;
         let mut stream = stream.map_err(|source| Error::Tls { address: named(), source })?;
-        let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-        let server = certificate.map(Peer::from_der).transpose().ok().flatten();
-        let server = server.ok_or_else(|| Error::Tls {
-            address: named(),
-            source: std::io::Error::other("the server has shown no certificate"),
-        })?;
+        let Some(standing) = Standing::of(stream.get_ref().1.peer_certificates()) else {
+            let source = std::io::Error::other("the server has shown no certificate");
+            return Err(Error::Tls { address: named(), source });
+        };
+        let server = standing.peer.clone();
 
         let clock = Clock::start();
         let mut machine = ClientConnection::new(clock.now(), settings.options)?;
@@ -167,7 +174,10 @@ impl Client {
         side.take(outputs.into());
         tokio::spawn(async move {
             let shared = side.shared.clone();
-            drive(stream, &mut side, &shared.mailbox, &events, clock).await;
+            tokio::select! {
+                () = drive(stream, &mut side, &shared.mailbox, &events, clock) => {}
+                () = guard(&shared, &standing, settings.revoked, settings.revocation_poll) => {}
+            }
         });
         Ok((Client(shared), ClientEvents(receiver)))
     }
@@ -255,6 +265,23 @@ impl Client {
     /// Whether it has ended.
     pub fn is_closed(&self) -> bool {
         self.0.mailbox.is_closed()
+    }
+}
+
+/// Ends the connection when the server may no longer be believed; never returns.
+async fn guard(shared: &Shared, standing: &Standing, revoked: Option<RevocationWatch>, every: Duration) {
+    let Some(revoked) = revoked else { return pending().await };
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        revoked.poll();
+        if let Some(problem) = standing.problem(&revoked, unix_now_s()) {
+            let peer = &standing.peer;
+            tracing::warn!(server = %peer.identity, serial = %peer.serial, "session ended: {problem}");
+            shared.mailbox.push([Command::Disconnect(Reason::ADMINISTRATIVE_ACTION)]);
+            return pending().await;
+        }
     }
 }
 

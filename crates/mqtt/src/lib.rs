@@ -46,6 +46,7 @@ mod pump;
 mod reason;
 mod server;
 mod session;
+mod standing;
 mod topic;
 
 pub use client::{Client, ClientEvent, ClientEvents, ClientSettings};

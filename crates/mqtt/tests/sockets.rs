@@ -161,6 +161,21 @@ async fn revoked_while_connected() {
 }
 
 #[tokio::test]
+async fn a_client_leaves_a_server_that_is_revoked() {
+    let world = world(ServerSettings::default()).await;
+    let settings = ClientSettings {
+        revoked: Some(world.revoked.clone()),
+        revocation_poll: Duration::from_millis(20),
+        ..ClientSettings::default()
+    };
+    let (_client, mut events) = world.connect_with("edge:car-1", settings).await.unwrap();
+    let (_other, mut other_events) = world.connect("edge:car-2").await.unwrap();
+    world.pki.revoke(&Target::Identity(name("fog:fog-1")), Why::KeyCompromise).unwrap();
+    assert_eq!(client_end(&mut events).await, End::Here(Reason::ADMINISTRATIVE_ACTION));
+    assert!(other_events.try_next().is_none(), "one without a list cannot know");
+}
+
+#[tokio::test]
 async fn those_who_do_not_get_in() {
     let world = world(ServerSettings::default()).await;
     let address = world.server.address().to_string();

@@ -7,6 +7,7 @@ use commonware_runtime::tokio::Context;
 use rand::RngExt as _;
 use tokio::sync::mpsc;
 use voltmesh_control::topics::{FogTopic, Topic};
+use voltmesh_identity::RevocationWatch;
 use voltmesh_mqtt::{Client, ClientEvent, ClientEvents, ClientOptions, ClientSettings, Outgoing, Reason};
 use voltmesh_spool::{Position, Writer};
 use voltmesh_telemetry::{BatchId, VehicleId};
@@ -31,6 +32,8 @@ pub struct Uplink {
     pub fog: VehicleId,
     pub address: String,
     pub tls: Arc<rustls::ClientConfig>,
+    /// Ends the session when the cloud's certificate is revoked.
+    pub revoked: RevocationWatch,
     pub spool: Writer<Context>,
     pub orders: mpsc::UnboundedReceiver<Order>,
     pub inputs: mpsc::Sender<Input>,
@@ -88,7 +91,7 @@ impl Uplink {
             subscriptions: vec![self.topic(FogTopic::Notice), self.topic(FogTopic::Statement)],
             ..ClientOptions::default()
         };
-        ClientSettings { options, ..ClientSettings::default() }
+        ClientSettings { options, revoked: Some(self.revoked.clone()), ..ClientSettings::default() }
     }
 
     async fn connected(&mut self, client: &Client, mut events: ClientEvents) -> Ended {
