@@ -8,10 +8,11 @@ use crate::{
 use hdrhistogram::Histogram;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 use voltmesh_control::{Latency, Role, Status};
+use voltmesh_mqtt::ServerFigures;
 use voltmesh_telemetry::{Digest, VehicleId};
 
 /// Gaps listed; more are only counted.
@@ -20,6 +21,8 @@ pub const MAX_GAPS: usize = 10_000;
 /// Shared by the archivist's task and the HTTP interface.
 pub struct Board {
     id: String,
+    /// Of the server for fog nodes, once there is one.
+    mqtt: OnceLock<ServerFigures>,
     inner: Mutex<Inner>,
 }
 
@@ -65,7 +68,7 @@ impl Board {
             archive: histogram(),
             trust: String::new(),
         };
-        Self { id: id.to_owned(), inner: Mutex::new(inner) }
+        Self { id: id.to_owned(), mqtt: OnceLock::new(), inner: Mutex::new(inner) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -75,6 +78,11 @@ impl Board {
     /// Whether the main job is done now.
     pub fn set_ready(&self, ready: bool) {
         self.lock().ready = ready;
+    }
+
+    /// Shows the figures of the server for fog nodes, too.
+    pub fn set_mqtt(&self, figures: ServerFigures) {
+        self.mqtt.set(figures).ok();
     }
 
     /// Connected fog nodes.
@@ -204,6 +212,8 @@ impl Board {
         ] {
             status.counters.insert(name.to_owned(), value);
         }
+        let mqtt = self.mqtt.get().map(ServerFigures::snapshot).unwrap_or_default();
+        status.counters.extend(mqtt.into_iter().map(|(name, value)| (format!("mqtt_{name}"), value)));
         for (stage, count) in &inner.by_stage {
             status.counters.insert(format!("quarantined_{stage}"), *count);
         }
@@ -224,8 +234,9 @@ impl Board {
         let gauges = ["gaps", "missing", "pending", "fogs"];
         let mut text = String::new();
         for (name, value) in &status.counters {
-            let (kind, suffix) =
-                if gauges.contains(&name.as_str()) { ("gauge", "") } else { ("counter", "_total") };
+            let mqtt = name.strip_prefix("mqtt_").is_some_and(voltmesh_mqtt::Counters::is_gauge);
+            let gauge = mqtt || gauges.contains(&name.as_str());
+            let (kind, suffix) = if gauge { ("gauge", "") } else { ("counter", "_total") };
             text += &format!(
                 "# TYPE voltmesh_cloud_{name}{suffix} {kind}\nvoltmesh_cloud_{name}{suffix} {value}\n"
             );

@@ -7,6 +7,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
+use voltmesh_mqtt::Bounds;
 
 /// A configuration file with every key at its default, explained.
 pub const DEFAULTS: &str = include_str!("../cloud.toml");
@@ -58,13 +59,43 @@ pub struct Mqtt {
     pub listen: SocketAddr,
     /// Fog nodes at once, 1 to 4096 (default 256).
     pub max_sessions: usize,
+    /// Sessions of one fog node at once, 1 to 4096 (default 4); the next is refused with 0x97.
+    pub sessions_per_identity: usize,
+    /// Connections of one source address (IPv4, or IPv6 /64) at once, 1 to 1000000 (default: half of `max_sessions` + 2048).
+    pub connections_per_source: Option<usize>,
+    /// TLS handshakes that one source address may begin, per second, 1 to 1000000 (default 2000: half a core).
+    pub handshakes_per_source_s: u32,
     /// Envelopes without PUBACK per fog node, 1 to 65535 (default 256: a commit interval at 256 batches/s).
     pub receive_maximum: u16,
 }
 
 impl Default for Mqtt {
     fn default() -> Self {
-        Self { listen: loopback(8884), max_sessions: 256, receive_maximum: 256 }
+        Self {
+            listen: loopback(8884),
+            max_sessions: 256,
+            sessions_per_identity: 4,
+            connections_per_source: None,
+            handshakes_per_source_s: 2_000,
+            receive_maximum: 256,
+        }
+    }
+}
+
+impl Mqtt {
+    /// File descriptors that are never given to connections of fog nodes: a merge's 32 files and those of 16 queries with
+    /// 32 each, 256 connections of the HTTP interface, and 224 for logs, look-ups and the runtime.
+    pub const RESERVED_DESCRIPTORS: usize = 1_024;
+
+    /// Bounds of the MQTT server. What is not configured is in proportion to `max_sessions`.
+    pub fn bounds(&self) -> Bounds {
+        let bounds = Bounds::of_sessions(self.max_sessions);
+        Bounds {
+            sessions_per_identity: self.sessions_per_identity,
+            connections_per_source: self.connections_per_source.unwrap_or(bounds.connections_per_source),
+            handshakes_per_source_s: self.handshakes_per_source_s,
+            ..bounds
+        }
     }
 }
 
@@ -252,6 +283,10 @@ impl Config {
             if (min..=max).contains(&value) { Ok(()) } else { Err(ConfigError::Value { key, problem }) }
         };
         within("mqtt.max_sessions", self.mqtt.max_sessions as u64, 1, 4096)?;
+        within("mqtt.sessions_per_identity", self.mqtt.sessions_per_identity as u64, 1, 4096)?;
+        let per_source = self.mqtt.bounds().connections_per_source;
+        within("mqtt.connections_per_source", per_source as u64, 1, 1_000_000)?;
+        within("mqtt.handshakes_per_source_s", self.mqtt.handshakes_per_source_s.into(), 1, 1_000_000)?;
         within("mqtt.receive_maximum", self.mqtt.receive_maximum.into(), 1, 65_535)?;
         within("commit.interval_ms", self.commit.interval_ms, 1, 3_600_000)?;
         within("commit.few_interval_ms", self.commit.few_interval_ms(), 1, 3_600_000)?;

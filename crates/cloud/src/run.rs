@@ -4,7 +4,7 @@ use crate::{
     api::{Api, router},
     archivist::{Archivist, Commit, Input, Output, Token},
     board::{Board, fingerprint},
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, Mqtt},
     delta::{Archive, ArchiveError, Location, Reader},
     statement::{self, StatementStore, Statements},
     tls::TlsListener,
@@ -27,8 +27,8 @@ use voltmesh_control::{
 use voltmesh_identity::{Credentials, Identity, RevocationWatch, Role, write_public};
 use voltmesh_ledger::{AnchoredStatement, Trust};
 use voltmesh_mqtt::{
-    Limits, Outgoing, Policy, Reason, Server, ServerEvent, ServerEvents, ServerSettings, Session,
-    Token as Delivery,
+    Descriptors, Limits, LogLimiter, Outgoing, Policy, Reason, Server, ServerEvent, ServerEvents,
+    ServerSettings, Session, Token as Delivery,
 };
 use voltmesh_telemetry::Timestamp;
 
@@ -36,6 +36,8 @@ use voltmesh_telemetry::Timestamp;
 const PACKET_OVERHEAD: usize = 4096;
 /// Places of statements that wait to be kept: of some fog nodes that connect at once, 16 each.
 const PLACES: usize = 1_024;
+/// Between two looks at what the log has left out.
+const UNWRITTEN: Duration = Duration::from_secs(1);
 /// An archive of up to so many rows is read at the start for vehicles' latest records; in a larger one they are looked
 /// up when asked for, until their next commit.
 const WARM_ROWS: u64 = 200_000;
@@ -143,6 +145,8 @@ impl Policy for FogsOnly {
 impl Cloud {
     /// Reads what the configuration names, opens the archive and listens.
     pub async fn start(config: Config, metrics: MetricsText) -> Result<Self, Error> {
+        // First: what is opened from here on counts.
+        let bounds = Descriptors::raise().share(config.mqtt.bounds(), Mqtt::RESERVED_DESCRIPTORS)?;
         let credentials = Credentials::load(&config.credentials)?;
         let own = &credentials.own.identity;
         if own.role != Role::Cloud || own.id() != config.id {
@@ -191,11 +195,12 @@ impl Cloud {
                 receive_maximum: config.mqtt.receive_maximum,
                 ..Limits::default()
             },
-            max_sessions: config.mqtt.max_sessions,
+            bounds,
             ..ServerSettings::default()
         };
         let (server, events) =
             Server::bind(config.mqtt.listen, tls, revoked, Arc::new(FogsOnly), settings).await?;
+        board.set_mqtt(server.figures());
         board.set_ready(true);
         let statements = (statements, store, credentials.signing.clone());
         Ok(Self { config, board, archivist, archive, statements, server, events, http_address, http })
@@ -238,7 +243,9 @@ impl Cloud {
             statement: None,
             cloud_key,
             places,
+            log: LogLimiter::default(),
         };
+        let mut unwritten = tokio::time::interval(UNWRITTEN);
         tokio::pin!(stop);
         loop {
             let deadline = shell.archivist.deadline();
@@ -252,6 +259,7 @@ impl Cloud {
                 Some(input) = done.recv() => shell.handle(input),
                 Some(statement) = to_say.recv() => shell.say(statement),
                 () = sleep_until(deadline) => shell.handle(Input::Tick),
+                _ = unwritten.tick() => shell.log.due().iter().for_each(|it| tracing::warn!("{it}")),
             }
         }
         shell.board.set_ready(false);
@@ -357,6 +365,8 @@ struct Shell {
     cloud_key: ed25519_dalek::VerifyingKey,
     /// Places of statements in the ledger's log, to be kept.
     places: mpsc::Sender<AnchoredStatement>,
+    /// Lines about what fog nodes deliver.
+    log: LogLimiter<String>,
 }
 
 impl Shell {
@@ -367,7 +377,9 @@ impl Shell {
                 if identity.role == Role::Fog {
                     tracing::info!(fog = identity.id(), "fog node connected");
                 } else {
-                    tracing::warn!(%identity, "only fog nodes may connect here");
+                    if self.log.may_write(format!("{identity}: not a fog node")) {
+                        tracing::warn!(%identity, "only fog nodes may connect here");
+                    }
                     session.disconnect(Reason::NOT_AUTHORIZED);
                 }
                 self.board.set_fogs(self.server.sessions().len());
@@ -463,13 +475,19 @@ impl Shell {
             }
             Output::Reject(token, refusal) => {
                 if let Some(waiting) = self.waiting.remove(&token) {
-                    tracing::warn!(peer = %waiting.session.peer().identity, %refusal, "delivery in quarantine");
+                    let peer = &waiting.session.peer().identity;
+                    if self.log.may_write(format!("{peer}: deliveries in quarantine")) {
+                        tracing::warn!(%peer, %refusal, "delivery in quarantine");
+                    }
                     waiting.session.reject(waiting.delivery, Reason::PAYLOAD_FORMAT_INVALID);
                 }
             }
             Output::Refuse(token, why) => {
                 if let Some(waiting) = self.waiting.remove(&token) {
-                    tracing::warn!(peer = %waiting.session.peer().identity, why, "delivery held off");
+                    let peer = &waiting.session.peer().identity;
+                    if self.log.may_write(format!("{peer}: deliveries held off")) {
+                        tracing::warn!(%peer, why, "delivery held off");
+                    }
                     waiting.session.disconnect(Reason::QUOTA_EXCEEDED);
                 }
             }

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
 use voltmesh_control::{Hello, Latency, Role, Status};
 use voltmesh_identity::{Expected, RevocationWatch};
+use voltmesh_mqtt::Descriptors;
 use voltmesh_spool::{Position, Spool, Writer};
 use voltmesh_telemetry::Timestamp;
 
@@ -67,6 +68,8 @@ impl fmt::Display for Summary {
 /// # Errors
 /// What keeps it from starting, or a source that cannot go on.
 pub async fn run(context: Context, config: Config) -> Result<Summary, Error> {
+    // A spool of days keeps many files open.
+    Descriptors::raise();
     std::fs::create_dir_all(&config.data).map_err(Error::file(&config.data, "creating"))?;
     let keys = Keys::load(&config)?;
     let spool = Spool::open(context.child("spool"), spool_config(&config)).await?;
@@ -85,7 +88,8 @@ pub async fn run(context: Context, config: Config) -> Result<Summary, Error> {
         client_version: concat!("voltmesh-edge/", env!("CARGO_PKG_VERSION")).to_owned(),
     };
     let found = Found { floor: spool.floor(), end: spool.end(), bytes: spool.bytes(), cursor };
-    let (uplinks, events) = Uplinks::new(&keys.vehicle, config.fogs.clone(), (tls, revoked), hello, &config.uplink);
+    let (uplinks, events) =
+        Uplinks::new(&keys.vehicle, config.fogs.clone(), (tls, revoked), hello, &config.uplink);
     let board: Board = Arc::new(Mutex::new(Status::new(Role::Edge, keys.vehicle.as_str())));
     let twin_board: TwinBoard = Arc::default();
     let http = http::serve(config.http, board.clone(), twin_board.clone(), context.child("http")).await?;

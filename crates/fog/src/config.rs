@@ -7,6 +7,7 @@ use std::{
 
 use serde::Deserialize;
 use voltmesh_ledger::Checkpoint;
+use voltmesh_mqtt::Bounds;
 use voltmesh_stations::Mapping;
 
 use crate::Error;
@@ -194,8 +195,18 @@ fn default_notice_ms() -> u64 {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Sessions at once. Default 4096.
+    /// Sessions at once. Default 4096. A quarter of them is kept for clients that were here before, while they are away.
     pub sessions: usize,
+    /// Sessions of one certificate's identity at once, 1..=4096; the next is refused with 0x97. Default 8.
+    pub sessions_per_identity: usize,
+    /// Connections of one source address (IPv4, or IPv6 /64) at once. Default: half of `sessions` + 2048, so that 3,000
+    /// vehicles behind one address get in and leave as many places.
+    pub connections_per_source: Option<usize>,
+    /// TLS handshakes that one source address may begin, per second, 1..=1000000. Default 2000: half a core.
+    pub handshakes_per_source_s: u32,
+    /// Publishes of one identity, per second, 1..=10000000; beyond it its sessions are not read from. Default 50000: a
+    /// gateway of 5,000 vehicles at 10 Hz.
+    pub publishes_per_identity_s: u32,
     /// MQTT Receive Maximum of a session: publishes it may have unacknowledged. Default 1024.
     pub receive_maximum: u16,
     /// Largest MQTT packet, bytes: a full batch and its topic. Default 1 MiB + 4 KiB.
@@ -218,6 +229,10 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             sessions: 4_096,
+            sessions_per_identity: 8,
+            connections_per_source: None,
+            handshakes_per_source_s: 2_000,
+            publishes_per_identity_s: 50_000,
             receive_maximum: 1_024,
             packet_bytes: 1024 * 1024 + 4096,
             sample_bytes: 64 * 1024,
@@ -227,6 +242,28 @@ impl Default for Limits {
             notice_bytes: 16 * 1024 * 1024,
             workers: 0,
         }
+    }
+}
+
+impl Limits {
+    /// Bounds of the MQTT server. What is not configured is in proportion to `sessions`.
+    pub fn bounds(&self) -> Bounds {
+        let bounds = Bounds::of_sessions(self.sessions);
+        Bounds {
+            sessions_per_identity: self.sessions_per_identity,
+            connections_per_source: self.connections_per_source.unwrap_or(bounds.connections_per_source),
+            handshakes_per_source_s: self.handshakes_per_source_s,
+            publishes_per_identity_s: self.publishes_per_identity_s,
+            undecided_per_identity: bounds.undecided_per_identity.max(2 * usize::from(self.receive_maximum)),
+            ..bounds
+        }
+    }
+
+    /// File descriptors that are never given to connections of vehicles and clients: two for each file of the spool with
+    /// 4,096 entries, of which a batch has two; and 1,024 for the ledger's journals, its peers, the quarantine and the
+    /// loopback interface.
+    pub fn reserved_descriptors(&self) -> usize {
+        1_024 + 4 * self.held_batches.div_ceil(4_096)
     }
 }
 
@@ -431,6 +468,16 @@ impl Config {
         }
         within("foreign.attest_records", self.foreign.attest_records as u64, 1..=4_096)?;
         within("foreign.attest_ms", self.foreign.attest_ms, 1..=60_000)?;
+        within("ingest.sessions", self.ingest.sessions as u64, 1..=1_000_000)?;
+        within("ingest.sessions_per_identity", self.ingest.sessions_per_identity as u64, 1..=4_096)?;
+        let per_source = self.ingest.bounds().connections_per_source;
+        within("ingest.connections_per_source", per_source as u64, 1..=1_000_000)?;
+        within("ingest.handshakes_per_source_s", self.ingest.handshakes_per_source_s.into(), 1..=1_000_000)?;
+        within(
+            "ingest.publishes_per_identity_s",
+            self.ingest.publishes_per_identity_s.into(),
+            1..=10_000_000,
+        )?;
         within("ingest.receive_maximum", self.ingest.receive_maximum.into(), 1..=65_535)?;
         within("ingest.inflight_bytes", self.ingest.inflight_bytes, 2 * 1024 * 1024..=1 << 40)?;
         within("spool.capacity_bytes", self.spool.capacity_bytes, 16 << 20..=1 << 50)?;

@@ -31,7 +31,7 @@ use voltmesh_consensus::{AddressBook, Config as LedgerConfig, Handle, Node, Publ
 use voltmesh_control::{Handovers, Opening, Role as StatusRole, Status};
 use voltmesh_identity::{Credentials, Expected, RevocationWatch, Role};
 use voltmesh_ledger::{Genesis, Height, MAX_GENESIS_BYTES, private_key, public_key_from_hex, verifying_key};
-use voltmesh_mqtt::{Limits as SessionLimits, Server, ServerSettings};
+use voltmesh_mqtt::{Descriptors, Limits as SessionLimits, Server, ServerSettings};
 use voltmesh_spool::{Config as SpoolConfig, Spool, Writer};
 use voltmesh_telemetry::{Digest, Secret, Timestamp, VehicleId};
 
@@ -86,6 +86,9 @@ pub struct Addresses {
 impl Fog {
     /// Restores what is on disk and starts everything.
     pub async fn start(context: Context, config: Config) -> Result<Self, Error> {
+        // First: what is opened from here on counts.
+        let bounds =
+            Descriptors::raise().share(config.ingest.bounds(), config.ingest.reserved_descriptors())?;
         std::fs::create_dir_all(&config.data).map_err(Error::file("create", &config.data))?;
         let credentials = Credentials::load(&config.credentials)?;
         let identity = &credentials.own.identity;
@@ -147,7 +150,7 @@ impl Fog {
                 receive_maximum: config.ingest.receive_maximum,
                 ..SessionLimits::default()
             },
-            max_sessions: config.ingest.sessions,
+            bounds,
             max_undecided_bytes: usize::try_from(config.ingest.inflight_bytes).unwrap_or(usize::MAX),
             event_queue: EVENTS,
             ..ServerSettings::default()

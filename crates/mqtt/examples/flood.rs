@@ -53,8 +53,12 @@ async fn serve(connections: usize, seconds: usize, bytes: usize, window: usize) 
     let revoked = RevocationWatch::open(&pki.crl_path(), &credentials.ca).unwrap();
     let tls = credentials.server_config(&revoked).unwrap();
     let listen = "127.0.0.1:0".parse().unwrap();
-    let (server, mut events) =
-        Server::bind(listen, tls, revoked, Arc::new(Own), ServerSettings::default()).await.unwrap();
+    // One vehicle floods: what is measured is the transport, not the bounds of an identity.
+    let mut settings = ServerSettings::default();
+    settings.bounds.publishes_per_identity_s = u32::MAX;
+    settings.bounds.undecided_per_identity = usize::MAX;
+    settings.bounds.sessions_per_identity = connections;
+    let (server, mut events) = Server::bind(listen, tls, revoked, Arc::new(Own), settings).await.unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["generate", car.folder.to_str().unwrap(), &server.address().to_string()])
         .args([connections, seconds, bytes, window].map(|number| number.to_string()))

@@ -16,6 +16,17 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// Too few file descriptors are allowed. Allow more.
+    #[error(
+        "{limit} file descriptors are allowed, {least} are needed at least: raise the limit with `ulimit -n` or \
+         LimitNOFILE in the systemd unit"
+    )]
+    Descriptors {
+        /// How many are allowed.
+        limit: usize,
+        /// How many are needed.
+        least: usize,
+    },
     /// No TCP connection. Try another server, or later.
     #[error("cannot reach {address}")]
     Unreachable {

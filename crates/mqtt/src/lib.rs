@@ -8,9 +8,9 @@
 //! publish that it never decides on is never acknowledged. A peer is who its certificate says
 //! ([`voltmesh_identity::Peer`]); the client id only tells several sessions of one peer apart.
 //!
-//! **Provided**: MQTT 5 with QoS 0 and 1 both ways, flow control both ways, limits on sessions, packets, bytes in
-//! flight, time to connect and silence; topics and subscriptions decided by a [`Policy`]; revocation that ends live
-//! sessions. **Not provided**: QoS 2, retained messages, wills, sessions that outlive their connection, topic aliases,
+//! **Provided**: MQTT 5 with QoS 0 and 1 both ways, flow control both ways, limits on packets, bytes in flight, time to
+//! connect and silence of a session; [`Bounds`] of each source address and identity, so that nobody shuts others out;
+//! topics and subscriptions decided by a [`Policy`]; revocation that ends live sessions on both sides. **Not provided**: QoS 2, retained messages, wills, sessions that outlive their connection, topic aliases,
 //! shared subscriptions, forwarding between clients: this is an ingest point, not a broker. MQTT 3 clients are refused.
 //!
 //! ```
@@ -39,9 +39,18 @@
 //! assert!(matches!(&told[..], [ClientOutput::Completed(done)] if done[..] == [(7, Reason::SUCCESS)]));
 //! ```
 
+mod acceptor;
+mod account;
+mod admission;
+mod bounds;
 mod client;
 mod connection;
+mod counters;
+mod descriptors;
+mod doors;
 mod error;
+mod log_limiter;
+mod places;
 mod pump;
 mod reason;
 mod server;
@@ -49,14 +58,18 @@ mod session;
 mod standing;
 mod topic;
 
+pub use bounds::Bounds;
 pub use client::{Client, ClientEvent, ClientEvents, ClientSettings};
 pub use connection::{
-    ClientConnection, ClientInput, ClientOptions, ClientOutput, End, Incoming, Limits, Moment, Outgoing,
-    Policy, Qos, ServerConnection, ServerInput, ServerOutput, Tag, Token,
+    ClientConnection, ClientInput, ClientOptions, ClientOutput, Door, End, Incoming, Limits, Moment,
+    Outgoing, Policy, Qos, ServerConnection, ServerInput, ServerOutput, Tag, Token,
 };
+pub use counters::Counters;
+pub use descriptors::Descriptors;
 pub use error::Error;
+pub use log_limiter::{LogLimiter, Unwritten};
 pub use reason::Reason;
-pub use server::{Counters, Server, ServerEvent, ServerEvents, ServerSettings};
+pub use server::{Server, ServerEvent, ServerEvents, ServerFigures, ServerSettings};
 pub use session::{Session, SessionId};
 pub use topic::{filter_matches, is_filter, is_topic};
 pub use voltmesh_identity::{Identity, Peer, Role};

@@ -1,35 +1,33 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use rustls::CertificateError;
-use tokio::io::BufReader;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval, timeout};
-use tokio_rustls::TlsAcceptor;
-use voltmesh_identity::{Identity, Peer, RevocationWatch};
+use tokio::time::{MissedTickBehavior, interval};
+use voltmesh_identity::{Identity, RevocationWatch};
 
-use crate::pump::{Clock, Mailbox, drive};
-use crate::session::{ServerSide, Session, SessionId};
-use crate::{End, Error, Incoming, Limits, Policy, Reason, ServerConnection, Tag};
-
-/// Ciphertext is read from the socket in pieces of up to this size: 4 TLS records.
-const SOCKET_READ: usize = 64 << 10;
+use crate::acceptor::Acceptor;
+use crate::account::{self, Account};
+use crate::doors::{Doors, Subject};
+use crate::places::{Crowded, Places};
+use crate::pump::Clock;
+use crate::session::{Session, SessionId};
+use crate::standing::unix_now_s;
+use crate::{Bounds, Counters, End, Error, Incoming, Limits, Policy, Reason, Tag};
 
 /// What a server may take up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerSettings {
     /// Of each session.
     pub limits: Limits,
-    /// Sessions at once; further clients are told to try elsewhere. Default 4,096.
-    pub max_sessions: usize,
-    /// TLS handshakes at once; further connections wait in the listen queue. Default 128.
-    pub max_handshakes: usize,
-    /// Payload bytes without PUBACK in all sessions, after which none is read from. Default 256 MiB.
+    /// Of each source address, of each identity and of all together.
+    pub bounds: Bounds,
+    /// Payload bytes without PUBACK in all sessions, after which none is read from. An identity may have as many as are
+    /// free for all others; its sessions are not read from beyond. Default 256 MiB.
     pub max_undecided_bytes: usize,
     /// Events that wait for the application; sessions are not read from while it is full. Default 256.
     pub event_queue: usize,
@@ -41,8 +39,7 @@ impl Default for ServerSettings {
     fn default() -> ServerSettings {
         ServerSettings {
             limits: Limits::default(),
-            max_sessions: 4096,
-            max_handshakes: 128,
+            bounds: Bounds::default(),
             max_undecided_bytes: 256 << 20,
             event_queue: 256,
             revocation_poll: Duration::from_secs(1),
@@ -89,100 +86,45 @@ pub enum ServerEvent {
     },
 }
 
-/// Counts since the start; for `/metrics`.
-#[derive(Debug, Default)]
-pub struct Counters {
-    pub(crate) connections: Count,
-    pub(crate) sessions: Count,
-    pub(crate) refused_sessions: Count,
-    pub(crate) taken_over: Count,
-    pub(crate) publishes: Count,
-    pub(crate) bytes: Count,
-    pub(crate) refused: Count,
-    pub(crate) rejected: Count,
-    tls_no_certificate: Count,
-    tls_expired: Count,
-    tls_revoked: Count,
-    tls_unknown_issuer: Count,
-    tls_other: Count,
-    revoked_live: Count,
-    ended: Mutex<BTreeMap<Reason, u64>>,
-}
-
-/// One counter.
-#[derive(Debug, Default)]
-pub(crate) struct Count(AtomicU64);
-
-impl Count {
-    pub(crate) fn add(&self, amount: u64) {
-        self.0.fetch_add(amount, Ordering::Relaxed);
-    }
-
-    fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl Counters {
-    /// All of them by name. `ended_…` counts sessions that this side ended, by reason.
-    pub fn snapshot(&self) -> BTreeMap<String, u64> {
-        let mut all: BTreeMap<String, u64> = [
-            ("connections", &self.connections),
-            ("sessions", &self.sessions),
-            ("sessions_refused", &self.refused_sessions),
-            ("sessions_taken_over", &self.taken_over),
-            ("sessions_revoked", &self.revoked_live),
-            ("publishes", &self.publishes),
-            ("publish_bytes", &self.bytes),
-            ("publishes_refused", &self.refused),
-            ("publishes_rejected", &self.rejected),
-            ("tls_no_certificate", &self.tls_no_certificate),
-            ("tls_expired", &self.tls_expired),
-            ("tls_revoked", &self.tls_revoked),
-            ("tls_unknown_issuer", &self.tls_unknown_issuer),
-            ("tls_other", &self.tls_other),
-        ]
-        .map(|(name, count)| (name.to_owned(), count.get()))
-        .into();
-        for (reason, count) in lock(&self.ended).iter() {
-            all.insert(format!("ended_{}", reason.name().to_lowercase().replace(' ', "_")), *count);
-        }
-        all
-    }
-
-    fn count_end(&self, end: &End) {
-        if let End::Here(reason) = end {
-            *lock(&self.ended).entry(*reason).or_default() += 1;
-        }
-    }
-
-    /// Sorts a failed handshake; also the reason as text.
-    fn count_tls(&self, error: &std::io::Error) {
-        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        let count = match inner {
-            Some(rustls::Error::NoCertificatesPresented) => &self.tls_no_certificate,
-            Some(rustls::Error::InvalidCertificate(problem)) => match problem {
-                CertificateError::Expired | CertificateError::ExpiredContext { .. } => &self.tls_expired,
-                CertificateError::Revoked => &self.tls_revoked,
-                CertificateError::UnknownIssuer | CertificateError::BadSignature => &self.tls_unknown_issuer,
-                _ => &self.tls_other,
-            },
-            _ => &self.tls_other,
-        };
-        count.add(1);
-    }
-}
-
 /// What all sessions of a server share.
 pub(crate) struct Common {
     pub(crate) counters: Counters,
+    pub(crate) doors: Arc<Doors>,
+    pub(crate) bounds: Bounds,
     sessions: Mutex<BTreeMap<(Identity, String), Session>>,
-    open: AtomicUsize,
+    places: Mutex<Places>,
     undecided: AtomicUsize,
     max_undecided: usize,
 }
 
+/// A session's place; given back when it is dropped.
+pub(crate) struct Placed {
+    common: Arc<Common>,
+    id: SessionId,
+    identity: Identity,
+    client_id: String,
+    pub(crate) account: Arc<Account>,
+}
+
+impl Drop for Placed {
+    fn drop(&mut self) {
+        lock(&self.common.places).leave(self.id, &self.identity, &self.client_id);
+    }
+}
+
 impl Common {
+    /// Gives a session its place, or says which bound is reached.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        id: SessionId,
+        identity: &Identity,
+        client_id: &str,
+    ) -> Result<Placed, Crowded> {
+        let account = lock(&self.places).admit(id, identity, client_id)?;
+        let (identity, client_id) = (identity.clone(), client_id.to_owned());
+        Ok(Placed { common: self.clone(), id, identity, client_id, account })
+    }
+
     /// The same identity with the same client id replaces its former session (MQTT 5 3.1.4).
     pub(crate) fn register(&self, session: &Session) {
         let key = (session.peer().identity.clone(), session.client_id().to_owned());
@@ -210,8 +152,27 @@ impl Common {
         }
     }
 
-    pub(crate) fn is_over_budget(&self) -> bool {
-        self.undecided.load(Ordering::Relaxed) >= self.max_undecided
+    /// Whether an identity that has so many bytes undecided may have more.
+    pub(crate) fn has_room(&self, own: usize) -> bool {
+        account::has_room(own, self.undecided.load(Ordering::Relaxed), self.max_undecided)
+    }
+
+    /// Brings the figures that are read with the counters up to date.
+    fn note_figures(&self) {
+        let (connections, silent, handshakes) = self.doors.figures();
+        let (sessions, away) = lock(&self.places).figures();
+        let undecided = self.undecided.load(Ordering::Relaxed);
+        let now = [
+            ("open_connections", connections),
+            ("open_silent", silent),
+            ("open_handshakes", handshakes),
+            ("open_sessions", sessions),
+            ("identities_away", away),
+            ("undecided_bytes", undecided),
+            ("bound_undecided_bytes", self.max_undecided),
+        ];
+        let now = now.map(|(name, value)| (name, value as u64));
+        *lock(&self.counters.figures) = now.into_iter().chain(self.bounds.figures()).collect();
     }
 
     fn sessions(&self) -> Vec<Session> {
@@ -255,24 +216,19 @@ impl Server {
             TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
         let address = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
         let (events, receiver) = mpsc::channel(settings.event_queue.max(1));
+        let clock = Clock::start();
         let common = Arc::new(Common {
             counters: Counters::default(),
+            doors: Arc::new(Doors::new(settings.bounds.clone(), clock)),
             sessions: Mutex::default(),
-            open: AtomicUsize::new(0),
+            places: Mutex::new(Places::new(settings.bounds.clone())),
+            bounds: settings.bounds.clone(),
             undecided: AtomicUsize::new(0),
             max_undecided: settings.max_undecided_bytes,
         });
         let guard = tokio::spawn(guard(common.clone(), revoked.clone(), settings.revocation_poll));
-        let acceptor = Acceptor {
-            listener,
-            tls: TlsAcceptor::from(tls),
-            revoked,
-            policy,
-            settings,
-            common: common.clone(),
-            events,
-            clock: Clock::start(),
-        };
+        let acceptor =
+            Acceptor { listener, tls, revoked, policy, settings, common: common.clone(), events, clock };
         let accept = tokio::spawn(acceptor.run());
         Ok((Server { address, common, tasks: [accept, guard] }, ServerEvents(receiver)))
     }
@@ -295,9 +251,15 @@ impl Server {
         own.map(|(_, session)| session.clone()).collect()
     }
 
-    /// Counts since the start.
+    /// Counts since the start, what is so now, and the bounds in force.
     pub fn counters(&self) -> &Counters {
+        self.common.note_figures();
         &self.common.counters
+    }
+
+    /// The same for whoever does not own the server.
+    pub fn figures(&self) -> ServerFigures {
+        ServerFigures(self.common.clone())
     }
 
     /// Stops listening and tells every client that the server shuts down. Undecided publishes stay unacknowledged.
@@ -308,6 +270,18 @@ impl Server {
         for session in self.sessions() {
             session.disconnect(Reason::SERVER_SHUTTING_DOWN);
         }
+    }
+}
+
+/// Figures of a server, for its role's status. Cheap to clone.
+#[derive(Clone)]
+pub struct ServerFigures(Arc<Common>);
+
+impl ServerFigures {
+    /// [`Counters::snapshot`] as it is now.
+    pub fn snapshot(&self) -> BTreeMap<String, u64> {
+        self.0.note_figures();
+        self.0.counters.snapshot()
     }
 }
 
@@ -324,15 +298,17 @@ async fn guard(common: Arc<Common>, revoked: RevocationWatch, every: Duration) {
     loop {
         ticks.tick().await;
         revoked.poll();
-        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
+        common.doors.tell_unwritten();
+        let now_s = unix_now_s();
         for session in common.sessions() {
+            let Some(problem) = session.standing().problem(&revoked, now_s) else { continue };
             let peer = session.peer();
-            if revoked.is_revoked(&peer.serial) {
-                tracing::warn!(peer = %peer.identity, serial = %peer.serial, "session ended: the certificate was revoked");
-            } else if peer.expires_s <= now_s {
-                tracing::warn!(peer = %peer.identity, serial = %peer.serial, "session ended: the certificate has expired");
-            } else {
-                continue;
+            if common
+                .doors
+                .log
+                .may_write(Subject::Peer(peer.identity.clone(), "session ended: its certificate"))
+            {
+                tracing::warn!(peer = %peer.identity, serial = %peer.serial, "session ended: {problem}");
             }
             common.counters.revoked_live.add(1);
             session.disconnect(Reason::ADMINISTRATIVE_ACTION);
@@ -340,114 +316,6 @@ async fn guard(common: Arc<Common>, revoked: RevocationWatch, every: Duration) {
     }
 }
 
-struct Acceptor {
-    listener: TcpListener,
-    tls: TlsAcceptor,
-    revoked: RevocationWatch,
-    policy: Arc<dyn Policy>,
-    settings: ServerSettings,
-    common: Arc<Common>,
-    events: mpsc::Sender<ServerEvent>,
-    clock: Clock,
-}
-
-impl Acceptor {
-    async fn run(self) {
-        let this = Arc::new(self);
-        let handshakes = Arc::new(Semaphore::new(this.settings.max_handshakes.max(1)));
-        let mut id = 0;
-        loop {
-            let Ok(permit) = handshakes.clone().acquire_owned().await else { return };
-            match this.listener.accept().await {
-                Ok((stream, address)) => {
-                    id += 1;
-                    let (this, id) = (this.clone(), SessionId(id));
-                    tokio::spawn(async move { this.serve(stream, address, id, permit).await });
-                }
-                Err(error) => {
-                    // Such as no file descriptors left: others must close first.
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "cannot accept a connection; trying again"
-                    );
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            }
-        }
-    }
-
-    async fn serve(
-        self: Arc<Self>,
-        stream: TcpStream,
-        address: SocketAddr,
-        id: SessionId,
-        permit: tokio::sync::OwnedSemaphorePermit,
-    ) {
-        self.common.counters.connections.add(1);
-        let _ = stream.set_nodelay(true);
-        let limit = self.settings.limits.connect_timeout;
-        let stream = BufReader::with_capacity(SOCKET_READ, stream);
-        let stream = match timeout(limit, self.tls.accept(stream)).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => {
-                self.common.counters.count_tls(&error);
-                tracing::warn!(%address, %error, "TLS handshake refused");
-                return;
-            }
-            Err(_) => {
-                self.common.counters.tls_other.add(1);
-                tracing::warn!(%address, "no TLS handshake within {limit:?}");
-                return;
-            }
-        };
-        drop(permit);
-        let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-        let Some(Ok(peer)) = certificate.map(Peer::from_der) else {
-            self.common.counters.tls_other.add(1);
-            return;
-        };
-        if self.revoked.is_revoked(&peer.serial) {
-            self.common.counters.tls_revoked.add(1);
-            return;
-        }
-        let limits = self.settings.limits.clone();
-        let policy = self.policy.clone();
-        let mut machine =
-            ServerConnection::new(self.clock.now(), peer.identity.clone(), policy, limits.clone());
-        let open = Open::new(&self.common);
-        if open.count > self.settings.max_sessions {
-            self.common.counters.refused_sessions.add(1);
-            machine.refuse(Reason::SERVER_BUSY);
-        }
-        let mailbox = Arc::new(Mailbox::new());
-        let identity = peer.identity.clone();
-        let mut side = ServerSide::new(machine, id, peer, limits, self.common.clone(), mailbox.clone());
-        drive(stream, &mut side, &mailbox, &self.events, self.clock).await;
-        if let Some(end) = side.end() {
-            self.common.counters.count_end(end);
-            tracing::debug!(%address, peer = %identity, %end, "session over");
-        }
-    }
-}
-
-/// Counts a session for as long as it lives.
-struct Open<'a> {
-    common: &'a Common,
-    count: usize,
-}
-
-impl<'a> Open<'a> {
-    fn new(common: &'a Common) -> Open<'a> {
-        Open { common, count: common.open.fetch_add(1, Ordering::AcqRel) + 1 }
-    }
-}
-
-impl Drop for Open<'_> {
-    fn drop(&mut self) {
-        self.common.open.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

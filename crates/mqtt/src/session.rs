@@ -1,13 +1,15 @@
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::BytesMut;
 use voltmesh_identity::Peer;
 
+use crate::account::Account;
 use crate::pump::{Appetite, Machine, Mailbox};
-use crate::server::{Common, ServerEvent};
+use crate::server::{Common, Placed, ServerEvent, lock};
+use crate::standing::Standing;
 use crate::{
     End, Error, Limits, Moment, Outgoing, Reason, ServerConnection, ServerInput, ServerOutput, Token,
 };
@@ -22,7 +24,7 @@ pub struct Session(Arc<Shared>);
 
 struct Shared {
     id: SessionId,
-    peer: Peer,
+    standing: Standing,
     client_id: String,
     mailbox: Arc<Mailbox<Command>>,
     /// Publishes handed over and not yet sent.
@@ -45,7 +47,12 @@ impl Session {
 
     /// Who it is, from the certificate.
     pub fn peer(&self) -> &Peer {
-        &self.0.peer
+        &self.0.standing.peer
+    }
+
+    /// With all certificates that it has shown.
+    pub(crate) fn standing(&self) -> &Standing {
+        &self.0.standing
     }
 
     /// What the client calls this session, or what it was assigned.
@@ -93,7 +100,7 @@ impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
             .field("id", &self.0.id.0)
-            .field("peer", &self.0.peer.identity)
+            .field("peer", &self.peer().identity)
             .field("client_id", &self.0.client_id)
             .finish()
     }
@@ -103,38 +110,50 @@ impl fmt::Debug for Session {
 pub(crate) struct ServerSide {
     pub(crate) machine: ServerConnection,
     id: SessionId,
-    peer: Peer,
+    standing: Standing,
     common: Arc<Common>,
     limits: Limits,
     mailbox: Arc<Mailbox<Command>>,
     outbound: Arc<AtomicUsize>,
     session: Option<Session>,
+    place: Place,
+    /// What its identity has under way, once there is a session.
+    account: Arc<Account>,
     events: VecDeque<ServerEvent>,
-    /// This session's part of the common budget.
-    charged: usize,
+    /// This session's part of its identity's and the common budget: publishes and bytes.
+    charged: (usize, usize),
+    /// When it was last called.
+    now: Moment,
     ended: Option<End>,
 }
+
+/// Where the door leaves a session's place.
+pub(crate) type Place = Arc<Mutex<Option<Placed>>>;
 
 impl ServerSide {
     pub(crate) fn new(
         machine: ServerConnection,
         id: SessionId,
-        peer: Peer,
+        standing: Standing,
         limits: Limits,
         common: Arc<Common>,
         mailbox: Arc<Mailbox<Command>>,
+        place: Place,
     ) -> ServerSide {
         ServerSide {
             machine,
             id,
-            peer,
+            standing,
             common,
             limits,
             mailbox,
             outbound: Arc::new(AtomicUsize::new(0)),
             session: None,
+            place,
+            account: Arc::default(),
             events: VecDeque::new(),
-            charged: 0,
+            charged: (0, 0),
+            now: Moment::default(),
             ended: None,
         }
     }
@@ -149,22 +168,30 @@ impl ServerSide {
                 (ServerOutput::Connected { client_id, .. }, _) => {
                     let session = Session(Arc::new(Shared {
                         id: self.id,
-                        peer: self.peer.clone(),
+                        standing: self.standing.clone(),
                         client_id,
                         mailbox: self.mailbox.clone(),
                         outbound: self.outbound.clone(),
                         max_outbound: self.limits.max_outbound,
                     }));
+                    if let Some(placed) = &*lock(&self.place) {
+                        self.account = placed.account.clone();
+                    }
                     self.common.register(&session);
                     self.events.push_back(ServerEvent::Connected { session: session.clone() });
                     self.session = Some(session);
                 }
                 (ServerOutput::Publishes(items), Some(session)) => {
                     self.common.counters.publishes.add(items.len() as u64);
+                    let rate = self.common.bounds.publishes_per_identity_s;
+                    self.account.published(self.now, items.len(), rate);
                     self.common.counters.bytes.add(items.iter().map(|item| item.payload.len() as u64).sum());
                     self.events.push_back(ServerEvent::Publishes { session: session.clone(), items });
                 }
-                (ServerOutput::Refused(count), _) => self.common.counters.refused.add(count as u64),
+                (ServerOutput::Refused(count), _) => {
+                    self.common.counters.refused.add(count as u64);
+                    self.account.published(self.now, count, self.common.bounds.publishes_per_identity_s);
+                }
                 (ServerOutput::Subscribed(filter), Some(session)) => {
                     self.events.push_back(ServerEvent::Subscribed { session: session.clone(), filter });
                 }
@@ -177,15 +204,22 @@ impl ServerSide {
                         self.events
                             .push_back(ServerEvent::Ended { session: session.clone(), end: end.clone() });
                     }
+                    lock(&self.place).take();
                     self.ended = Some(end);
                 }
                 (ServerOutput::Unsubscribed(_), _) | (_, None) => {}
             }
         }
-        let (_, undecided) = self.machine.undecided();
-        let now = if self.ended.is_some() { 0 } else { undecided };
-        self.common.charge(self.charged, now);
-        self.charged = now;
+        let now = if self.ended.is_some() { (0, 0) } else { self.machine.undecided() };
+        self.charge(now);
+    }
+
+    fn charge(&mut self, now: (usize, usize)) {
+        if now != self.charged {
+            self.common.charge(self.charged.1, now.1);
+            self.account.charge(self.charged, now);
+            self.charged = now;
+        }
     }
 }
 
@@ -194,21 +228,25 @@ impl Machine for ServerSide {
     type Event = ServerEvent;
 
     fn received(&mut self, now: Moment, bytes: &[u8]) {
+        self.now = now;
         let outputs = self.machine.handle(now, ServerInput::Received(bytes));
         self.take(outputs);
     }
 
     fn closed(&mut self, now: Moment, cause: &str) {
+        self.now = now;
         let outputs = self.machine.handle(now, ServerInput::Closed(cause));
         self.take(outputs);
     }
 
     fn tick(&mut self, now: Moment) {
+        self.now = now;
         let outputs = self.machine.handle(now, ServerInput::Tick);
         self.take(outputs);
     }
 
     fn commands(&mut self, now: Moment, commands: Vec<Command>) {
+        self.now = now;
         let mut outputs = Vec::new();
         for command in commands {
             outputs.extend(match command {
@@ -226,6 +264,7 @@ impl Machine for ServerSide {
     }
 
     fn excuse(&mut self, now: Moment) {
+        self.now = now;
         self.machine.excuse(now);
     }
 
@@ -244,9 +283,15 @@ impl Machine for ServerSide {
     }
 
     fn appetite(&self) -> Appetite {
-        if self.charged >= self.limits.max_undecided_bytes {
-            Appetite::Wait
-        } else if self.common.is_over_budget() {
+        if self.charged.1 >= self.limits.max_undecided_bytes {
+            return Appetite::Wait;
+        }
+        let (undecided, bytes) = self.account.undecided();
+        if undecided >= self.common.bounds.undecided_per_identity || !self.common.has_room(bytes) {
+            self.common.counters.held_identity.add(1);
+            Appetite::Retry
+        } else if self.account.is_ahead(self.now) {
+            self.common.counters.held_rate.add(1);
             Appetite::Retry
         } else {
             Appetite::Read
@@ -265,7 +310,8 @@ impl Machine for ServerSide {
 impl Drop for ServerSide {
     /// Also when its task is dropped with the runtime.
     fn drop(&mut self) {
-        self.common.charge(self.charged, 0);
+        self.charge((0, 0));
+        lock(&self.place).take();
         self.mailbox.close();
         if let Some(session) = &self.session {
             self.common.unregister(session);

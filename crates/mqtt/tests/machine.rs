@@ -189,7 +189,7 @@ fn mqtt_3_is_told_so() {
 #[test]
 fn a_full_server_says_so() {
     let mut server = machine(Limits::default());
-    server.refuse(Reason::SERVER_BUSY);
+    server.ask_door(Box::new(|_| Err(Reason::SERVER_BUSY)));
     let outputs = server.handle(at(0), ServerInput::Received(CONNECT));
     assert_eq!(outputs, [ServerOutput::Ended(End::Here(Reason::SERVER_BUSY))]);
     let mut client = ClientConnection::new(at(0), ClientOptions::default()).unwrap();

@@ -264,11 +264,124 @@ async fn garbage_and_oversized_packets() {
 
 #[tokio::test]
 async fn a_full_server() {
-    let world = world(ServerSettings { max_sessions: 1, ..ServerSettings::default() }).await;
+    let world = world(ServerSettings { bounds: Bounds::of_sessions(1), ..ServerSettings::default() }).await;
     let (_client, _events) = world.connect("edge:car-1").await.unwrap();
     let refused = world.connect("edge:car-2").await;
     assert!(matches!(refused, Err(Error::Refused { end: End::Peer(Reason::SERVER_BUSY), .. })));
     assert_eq!(world.server.counters().snapshot()["sessions_refused"], 1);
+}
+
+#[tokio::test]
+async fn an_honest_client_gets_in_beside_silent_connections() {
+    let bounds = Bounds { max_silent: 32, ..Bounds::default() };
+    let world = world(ServerSettings { bounds, ..ServerSettings::default() }).await;
+    // 300 that say nothing, and none of them is ever closed by its client.
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        silent.push(tokio::net::TcpStream::connect(world.server.address()).await.unwrap());
+    }
+    let start = std::time::Instant::now();
+    let (_client, _events) = world.connect("edge:car-1").await.unwrap();
+    assert!(start.elapsed() < Limits::default().connect_timeout, "it waited for silent ones to time out");
+    let counts = world.server.counters().snapshot();
+    assert!(counts["open_silent"] <= 32 && counts["connections_ended_for_room"] >= 300 - 32, "{counts:?}");
+    // Those that were ended see it.
+    let mut first = silent.swap_remove(0);
+    assert_eq!(first.read(&mut [0; 8]).await.unwrap_or(0), 0);
+}
+
+#[tokio::test]
+async fn an_honest_client_gets_in_beside_handshakes_that_stand_still() {
+    let bounds = Bounds { max_handshakes: 8, handshakes_per_source: 8, ..Bounds::default() };
+    let world = world(ServerSettings { bounds, ..ServerSettings::default() }).await;
+    // TLS is done; CONNECT never comes.
+    let mut still = Vec::new();
+    for _ in 0..40 {
+        still.push(raw(&world).await);
+    }
+    let (_client, _events) = world.connect("edge:car-2").await.unwrap();
+    let counts = world.server.counters().snapshot();
+    assert!(counts["open_handshakes"] <= 8 && counts["connections_ended_for_room"] >= 32, "{counts:?}");
+}
+
+#[tokio::test]
+async fn one_certificate_and_many_sessions_leave_room_for_others() {
+    let world = world(ServerSettings::default()).await;
+    let mut held = Vec::new();
+    for number in 0..8 {
+        held.push(world.connect_with("client:mallory", named(&format!("id-{number}"))).await.unwrap());
+    }
+    for number in 8..40 {
+        let refused = world.connect_with("client:mallory", named(&format!("id-{number}"))).await;
+        assert!(matches!(refused, Err(Error::Refused { end: End::Peer(Reason::QUOTA_EXCEEDED), .. })));
+    }
+    let (_client, _events) = world.connect("edge:car-1").await.unwrap();
+    // Its own client id again takes the session over.
+    let _again = world.connect_with("client:mallory", named("id-0")).await.unwrap();
+    assert_eq!(client_end(&mut held[0].1).await, End::Peer(Reason::SESSION_TAKEN_OVER));
+    let counts = world.server.counters().snapshot();
+    assert_eq!((counts["sessions_refused_identity"], counts["open_sessions"]), (32, 9));
+}
+
+#[tokio::test]
+async fn places_are_kept_for_a_client_that_was_here() {
+    let bounds = Bounds { reserved_sessions: 1, ..Bounds::of_sessions(2) };
+    let mut world = world(ServerSettings { bounds, ..ServerSettings::default() }).await;
+    let (client, _events) = world.connect("edge:car-1").await.unwrap();
+    client.disconnect(Reason::SUCCESS);
+    world.ended().await;
+    let (_first, _first_events) = world.connect("edge:car-2").await.unwrap();
+    let refused = world.connect("edge:car-3").await;
+    assert!(matches!(refused, Err(Error::Refused { end: End::Peer(Reason::SERVER_BUSY), .. })));
+    assert_eq!(world.server.counters().snapshot()["sessions_refused_reserved"], 1);
+    world.connect("edge:car-1").await.unwrap();
+}
+
+#[tokio::test]
+async fn handshakes_past_the_rate_of_an_address_are_refused() {
+    let bounds = Bounds { handshakes_per_source_s: 1, ..Bounds::default() };
+    let world = world(ServerSettings { bounds, ..ServerSettings::default() }).await;
+    let mut refused = false;
+    for _ in 0..100 {
+        refused |= matches!(world.connect("edge:car-1").await, Err(Error::Tls { .. }));
+        if refused {
+            break;
+        }
+    }
+    assert!(refused, "100 handshakes took more than 100 s, or none was refused");
+    assert_eq!(world.server.counters().snapshot()["handshakes_refused_rate"], 1);
+}
+
+#[tokio::test]
+async fn an_identity_with_much_undecided_is_not_read_from_and_others_are() {
+    let settings = ServerSettings { max_undecided_bytes: 1 << 20, ..ServerSettings::default() };
+    let mut world = world(settings).await;
+    let big = |car: &str, tag| Outgoing::new(format!("v1/{car}/sample"), vec![b'x'; 100_000].into(), tag);
+    let mut hoarders = Vec::new();
+    for name in ["a", "b", "c"] {
+        let (client, events) = world.connect_with("edge:car-1", named(name)).await.unwrap();
+        client.publish_all((0..20).map(|tag| big("car-1", tag))).unwrap();
+        hoarders.push((client, events));
+    }
+    let mut bytes = 0;
+    // Nothing is decided: what comes stops at about half of the budget, each session one read past it at most.
+    while world.server.counters().snapshot()["publishes_held_identity"] < 10 {
+        if let Some(ServerEvent::Publishes { items, .. }) = world.events.try_next() {
+            bytes += items.iter().map(|item| item.payload.len()).sum::<usize>();
+        }
+        tokio::task::yield_now().await;
+    }
+    assert!(bytes < 1 << 20, "{bytes} of 6,000,000");
+    let (other, mut other_events) = world.connect("edge:car-2").await.unwrap();
+    other.publish(big("car-2", 7)).unwrap();
+    loop {
+        let (session, items) = world.publishes().await;
+        if session.peer().identity == name("edge:car-2") {
+            session.accept_all(items.iter().map(|item| item.token));
+            break;
+        }
+    }
+    assert_eq!(next(&mut other_events).await, ClientEvent::Completed(vec![(7, Reason::SUCCESS)]));
 }
 
 #[tokio::test]

@@ -168,8 +168,9 @@ async fn metrics(State(shared): Asked) -> Response {
 fn prometheus(status: &Status) -> String {
     let mut out = String::with_capacity(4096);
     for (name, value) in &status.counters {
+        let mqtt = name.strip_prefix("mqtt_").is_some_and(voltmesh_mqtt::Counters::is_gauge);
         let (kind, suffix) =
-            if GAUGES.contains(&name.as_str()) { ("gauge", "") } else { ("counter", "_total") };
+            if GAUGES.contains(&name.as_str()) || mqtt { ("gauge", "") } else { ("counter", "_total") };
         let _ = writeln!(out, "# TYPE voltmesh_fog_{name} {kind}\nvoltmesh_fog_{name}{suffix} {value}");
     }
     let _ = writeln!(out, "# TYPE voltmesh_fog_ready gauge\nvoltmesh_fog_ready {}", u8::from(status.ready));

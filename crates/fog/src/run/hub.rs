@@ -17,7 +17,9 @@ use voltmesh_control::{
     topics::{Topic as MqttTopic, VehicleTopic},
 };
 use voltmesh_ledger::Height;
-use voltmesh_mqtt::{Outgoing, Reason, Server, ServerEvent, ServerEvents, Session, SessionId, Token};
+use voltmesh_mqtt::{
+    LogLimiter, Outgoing, Reason, Server, ServerEvent, ServerEvents, Session, SessionId, Token,
+};
 use voltmesh_spool::{Error as SpoolError, Position, Writer};
 use voltmesh_telemetry::{Timestamp, VehicleId};
 
@@ -94,6 +96,8 @@ pub struct Hub {
     caught_up: bool,
     failures: u64,
     quarantine_dropped: u64,
+    /// Lines about sessions.
+    log: LogLimiter<String>,
 }
 
 impl Hub {
@@ -111,6 +115,7 @@ impl Hub {
             caught_up: false,
             failures: 0,
             quarantine_dropped: 0,
+            log: LogLimiter::default(),
         }
     }
 
@@ -255,7 +260,10 @@ impl Hub {
                 Output::Answer(answers) => self.answer(&answers),
                 Output::Disconnect { session, reason, why } => {
                     if let Some(session) = self.sessions.get(&session) {
-                        tracing::warn!(peer = %session.peer().identity, why, "session ended");
+                        let peer = &session.peer().identity;
+                        if self.log.may_write(format!("{peer}: sessions ended")) {
+                            tracing::warn!(%peer, why, "session ended");
+                        }
                         session.disconnect(Reason(reason));
                     }
                 }
@@ -408,6 +416,7 @@ impl Hub {
     }
 
     fn refresh(&mut self) {
+        self.log.due().iter().for_each(|unwritten| tracing::warn!("{unwritten}"));
         let mut counters = self.parts.ingest.counters().all();
         counters.extend(self.parts.ingest.gauges().into_iter().map(|(name, value)| (name.to_owned(), value)));
         counters.extend(

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 pub use client::{ClientConnection, ClientInput, ClientOptions, ClientOutput};
-pub use server::{Limits, Policy, ServerConnection, ServerInput, ServerOutput};
+pub use server::{Door, Limits, Policy, ServerConnection, ServerInput, ServerOutput};
 
 use crate::Reason;
 

@@ -29,6 +29,9 @@ pub trait Policy: Send + Sync + 'static {
     fn may_subscribe(&self, peer: &Identity, filter: &str) -> Result<(), Reason>;
 }
 
+/// Decides on a session by its client id, once, before CONNACK.
+pub type Door = Box<dyn FnMut(&str) -> Result<(), Reason> + Send>;
+
 /// What one session may take up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -116,7 +119,7 @@ pub struct ServerConnection {
     limits: Limits,
     /// While CONNECT is awaited.
     connect_by: Option<Moment>,
-    refuse: Option<Reason>,
+    door: Option<Door>,
     subscriptions: Vec<String>,
     /// The policy's last answer: most publishes repeat the topic.
     allowed: Option<Arc<str>>,
@@ -134,7 +137,7 @@ impl ServerConnection {
             policy,
             connect_by: Some(now.after(limits.connect_timeout)),
             limits,
-            refuse: None,
+            door: None,
             subscriptions: Vec::new(),
             allowed: None,
             greeting: Some(Vec::new()),
@@ -142,9 +145,9 @@ impl ServerConnection {
         }
     }
 
-    /// Answers CONNECT with this reason instead of letting the peer in.
-    pub fn refuse(&mut self, reason: Reason) {
-        self.refuse = Some(reason);
+    /// Asks the door when CONNECT has come, and answers with its reason instead of letting the peer in.
+    pub fn ask_door(&mut self, door: Door) {
+        self.door = Some(door);
     }
 
     /// Takes an input; bytes to send are then in [`ServerConnection::take_bytes`].
@@ -287,14 +290,15 @@ impl ServerConnection {
     }
 
     fn connect(&mut self, now: Moment, packet: &v5_0::Connect, outputs: &mut Vec<ServerOutput>) {
-        let refuse = match self.refuse {
-            Some(reason) => Some(reason),
+        let mut door = self.door.take();
+        let client_id = self.client_id(packet);
+        let refuse = match () {
             // MQTT 5 3.2.2.3.4 and 3.2.2.3.5: neither is offered, so neither may be asked for.
-            None if packet.will_flag() && packet.will_retain() => Some(Reason::RETAIN_NOT_SUPPORTED),
-            None if packet.will_flag() && packet.will_qos() == RawQos::ExactlyOnce => {
+            () if packet.will_flag() && packet.will_retain() => Some(Reason::RETAIN_NOT_SUPPORTED),
+            () if packet.will_flag() && packet.will_qos() == RawQos::ExactlyOnce => {
                 Some(Reason::QOS_NOT_SUPPORTED)
             }
-            None => None,
+            () => door.as_mut().and_then(|door| door(&client_id).err()),
         };
         if let Some(reason) = refuse {
             let code = ConnectReasonCode::try_from(reason.0).unwrap_or(ConnectReasonCode::UnspecifiedError);
@@ -304,7 +308,7 @@ impl ServerConnection {
             self.wire.end(End::Here(reason));
             return;
         }
-        let (connack, client_id, keep_alive) = self.connack(packet);
+        let (connack, keep_alive) = self.connack(packet, &client_id);
         let sent = connack.map(|packet| self.wire.send(now, packet));
         if !matches!(sent, Ok(Ok(()))) {
             self.wire.end(End::Here(Reason::PACKET_TOO_LARGE));
@@ -314,7 +318,19 @@ impl ServerConnection {
         outputs.push(ServerOutput::Connected { client_id, keep_alive });
     }
 
-    fn connack(&self, packet: &v5_0::Connect) -> (Result<v5_0::Connack, MqttError>, String, Duration) {
+    /// One unnamed session per peer: the next takes it over.
+    fn client_id(&self, packet: &v5_0::Connect) -> String {
+        match packet.client_id() {
+            "" => self.peer.folder(),
+            given => given.to_owned(),
+        }
+    }
+
+    fn connack(
+        &self,
+        packet: &v5_0::Connect,
+        client_id: &str,
+    ) -> (Result<v5_0::Connack, MqttError>, Duration) {
         let mut properties = Properties::new();
         let mut add = |property: Result<Property, MqttError>| properties.extend(property.ok());
         add(MaximumQos::new(1).map(Property::from));
@@ -334,18 +350,15 @@ impl ServerConnection {
         if granted != asked {
             add(ServerKeepAlive::new(granted).map(Property::from));
         }
-        let mut client_id = packet.client_id().to_owned();
-        if client_id.is_empty() {
-            // One unnamed session per peer: the next takes it over.
-            client_id = self.peer.folder();
-            add(AssignedClientIdentifier::new(&*client_id).map(Property::from));
+        if packet.client_id().is_empty() {
+            add(AssignedClientIdentifier::new(client_id).map(Property::from));
         }
         let connack = v5_0::Connack::builder()
             .session_present(false)
             .reason_code(ConnectReasonCode::Success)
             .props(properties)
             .build();
-        (connack, client_id, Duration::from_secs(granted.into()))
+        (connack, Duration::from_secs(granted.into()))
     }
 
     fn may_publish(&mut self, topic: &Arc<str>) -> Result<(), Reason> {

@@ -1,0 +1,198 @@
+//! From a TCP connection to a session.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::BufReader;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+use voltmesh_identity::RevocationWatch;
+
+use crate::admission::{Refused, Source};
+use crate::doors::{Subject, Visitor};
+use crate::pump::{Clock, Mailbox, drive};
+use crate::server::Common;
+use crate::session::{ServerSide, SessionId};
+use crate::standing::{Standing, unix_now_s};
+use crate::{Door, Policy, Reason, ServerConnection, ServerEvent, ServerSettings};
+
+/// Ciphertext is read from the socket in pieces of up to this size: 4 TLS records.
+const SOCKET_READ: usize = 64 << 10;
+
+/// What the log says of connections that were ended to make room.
+const MADE_ROOM: &str = "a connection that kept silent was ended to make room";
+
+/// What accepts connections and runs their sessions.
+pub(crate) struct Acceptor {
+    pub(crate) listener: TcpListener,
+    pub(crate) tls: Arc<rustls::ServerConfig>,
+    pub(crate) revoked: RevocationWatch,
+    pub(crate) policy: Arc<dyn Policy>,
+    pub(crate) settings: ServerSettings,
+    pub(crate) common: Arc<Common>,
+    pub(crate) events: mpsc::Sender<ServerEvent>,
+    pub(crate) clock: Clock,
+}
+
+type Stream = TlsStream<BufReader<TcpStream>>;
+
+impl Acceptor {
+    /// Accepts for ever: who comes is let in or turned away at once, and waits for nobody.
+    pub(crate) async fn run(self) {
+        let this = Arc::new(self);
+        let mut id = 0;
+        loop {
+            match this.listener.accept().await {
+                Ok((stream, address)) => {
+                    id += 1;
+                    this.common.counters.connections.add(1);
+                    let source = Source::of(address.ip());
+                    match this.common.doors.arrive(SessionId(id), source) {
+                        Ok((visitor, ended)) => {
+                            this.made_room(source, ended);
+                            let (this, id) = (this.clone(), SessionId(id));
+                            tokio::spawn(async move { this.serve(stream, address, id, visitor).await });
+                        }
+                        Err(refused) => this.refused(source, refused),
+                    }
+                }
+                Err(error) => {
+                    // Such as no file descriptors left: others must close first.
+                    if this.may_write(Source::of([0, 0, 0, 0].into()), "no connection can be accepted") {
+                        tracing::warn!(%error, "cannot accept a connection; trying again");
+                    }
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    async fn serve(self: Arc<Self>, stream: TcpStream, address: SocketAddr, id: SessionId, visitor: Visitor) {
+        let visitor = Arc::new(visitor);
+        tokio::select! {
+            biased;
+            () = visitor.ended() => {}
+            () = self.converse(stream, address, id, &visitor) => {}
+        }
+    }
+
+    async fn converse(&self, stream: TcpStream, address: SocketAddr, id: SessionId, visitor: &Arc<Visitor>) {
+        let _ = stream.set_nodelay(true);
+        let limit = self.settings.limits.connect_timeout;
+        let stream = match timeout(limit, self.handshake(stream, visitor)).await {
+            Ok(Some(stream)) => stream,
+            Ok(None) => return,
+            Err(_) => {
+                self.common.counters.tls_other.add(1);
+                if self.may_write(visitor.source, "no TLS handshake in time") {
+                    tracing::warn!(%address, "no TLS handshake within {limit:?}");
+                }
+                return;
+            }
+        };
+        let Some(standing) = Standing::of(stream.get_ref().1.peer_certificates()) else {
+            self.common.counters.tls_other.add(1);
+            return;
+        };
+        if standing.problem(&self.revoked, unix_now_s()).is_some() {
+            self.common.counters.tls_revoked.add(1);
+            return;
+        }
+        let limits = self.settings.limits.clone();
+        let identity = standing.peer.identity.clone();
+        let mut machine =
+            ServerConnection::new(self.clock.now(), identity.clone(), self.policy.clone(), limits.clone());
+        let place = Arc::new(Mutex::new(None));
+        machine.ask_door(self.door(id, &standing, visitor.clone(), place.clone()));
+        let mailbox = Arc::new(Mailbox::new());
+        let mut side =
+            ServerSide::new(machine, id, standing, limits, self.common.clone(), mailbox.clone(), place);
+        drive(stream, &mut side, &mailbox, &self.events, self.clock).await;
+        if let Some(end) = side.end() {
+            self.common.counters.count_end(end);
+            tracing::debug!(%address, peer = %identity, %end, "session over");
+        }
+    }
+
+    /// Waits for a complete ClientHello, which costs nearly nothing, and then for its turn.
+    async fn handshake(&self, stream: TcpStream, visitor: &Visitor) -> Option<Stream> {
+        // Buffers only for those who say something.
+        stream.readable().await.ok()?;
+        let stream = BufReader::with_capacity(SOCKET_READ, stream);
+        let shaken = match LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await {
+            Ok(hello) => {
+                match visitor.hello() {
+                    Ok(ended) => self.made_room(visitor.source, ended),
+                    Err(refused) => {
+                        self.refused(visitor.source, refused);
+                        return None;
+                    }
+                }
+                visitor.in_turns(hello.into_stream(self.tls.clone())).await
+            }
+            Err(error) => Err(error),
+        };
+        shaken
+            .inspect_err(|error| {
+                self.common.counters.count_tls(error);
+                if self.may_write(visitor.source, "TLS handshake refused") {
+                    tracing::warn!(source = %visitor.source, %error, "TLS handshake refused");
+                }
+            })
+            .ok()
+    }
+
+    /// Asked when CONNECT has come, with the client id.
+    fn door(
+        &self,
+        id: SessionId,
+        standing: &Standing,
+        visitor: Arc<Visitor>,
+        place: crate::session::Place,
+    ) -> Door {
+        let (common, identity) = (self.common.clone(), standing.peer.identity.clone());
+        Box::new(move |client_id| {
+            match common.admit(id, &identity, client_id) {
+                Ok(placed) => {
+                    // Ended in this very moment: there is nobody to answer.
+                    if !visitor.connected() {
+                        return Err(Reason::SERVER_BUSY);
+                    }
+                    *place.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(placed);
+                    Ok(())
+                }
+                Err(crowded) => {
+                    let why = common.counters.count_crowded(crowded);
+                    if common.doors.log.may_write(Subject::Peer(identity.clone(), why)) {
+                        tracing::warn!(peer = %identity, source = %visitor.source, "{why}");
+                    }
+                    Err(crowded.reason())
+                }
+            }
+        })
+    }
+
+    fn refused(&self, source: Source, refused: Refused) {
+        let why = self.common.counters.count_refused(refused);
+        if self.may_write(source, why) {
+            tracing::warn!(%source, "{why}");
+        }
+    }
+
+    fn made_room(&self, source: Source, ended: usize) {
+        if ended > 0 {
+            self.common.counters.made_room.add(ended as u64);
+            if self.may_write(source, MADE_ROOM) {
+                tracing::warn!(%source, "{MADE_ROOM}");
+            }
+        }
+    }
+
+    fn may_write(&self, source: Source, what: &'static str) -> bool {
+        self.common.doors.log.may_write(Subject::Source(source, what))
+    }
+}

@@ -1,0 +1,209 @@
+//! Who may connect: connections and handshakes, by source address, before anybody is known. No clock, no socket.
+
+mod pool;
+mod rates;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::session::SessionId;
+use crate::{Bounds, Moment};
+use pool::Pool;
+use rates::Rates;
+
+/// Whom a connection counts for before its handshake: an IPv4 address, or the /64 that an IPv6 network hands out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Source(IpAddr);
+
+impl Source {
+    pub(crate) fn of(address: IpAddr) -> Source {
+        match address.to_canonical() {
+            IpAddr::V4(v4) => Source(v4.into()),
+            IpAddr::V6(v6) => Source(Ipv6Addr::from(u128::from(v6) >> 64 << 64).into()),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(v4) => v4.fmt(f),
+            IpAddr::V6(v6) => write!(f, "{v6}/64"),
+        }
+    }
+}
+
+/// The bound that kept a connection out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Refused {
+    /// `connections_per_source`, all of them in use.
+    Source,
+    /// `max_connections`, all of them in use.
+    Total,
+    /// `handshakes_per_source_s`.
+    Rate,
+    /// `max_handshakes` or `handshakes_per_source`, all of them at work.
+    Busy,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// No complete ClientHello yet.
+    Silent,
+    /// Between ClientHello and CONNECT; since when the server has waited for the client, if it does.
+    Handshake { waits: Option<Moment> },
+    /// Past CONNECT.
+    Session,
+}
+
+#[derive(Debug)]
+struct Connection {
+    source: Source,
+    since: Moment,
+    stage: Stage,
+}
+
+/// All connections of a server.
+///
+/// Never more than the bounds; a connection that is ended to make room is one that does nothing, the oldest of the source
+/// that has most of these. A source with fewer of them than another loses none.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    bounds: Bounds,
+    connections: HashMap<SessionId, Connection>,
+    /// Connections and, among them, handshakes.
+    sources: HashMap<Source, (usize, usize)>,
+    handshakes: usize,
+    silent: Pool,
+    /// Handshakes in which the server waits for the client.
+    waiting: Pool,
+    rates: Rates,
+}
+
+impl Admission {
+    pub(crate) fn new(bounds: Bounds) -> Admission {
+        Admission {
+            rates: Rates::new(bounds.handshakes_per_source_s, bounds.remembered_sources),
+            bounds,
+            connections: HashMap::new(),
+            sources: HashMap::new(),
+            handshakes: 0,
+            silent: Pool::default(),
+            waiting: Pool::default(),
+        }
+    }
+
+    /// A connection has come. Also which ones to end for it.
+    pub(crate) fn arrive(
+        &mut self,
+        now: Moment,
+        id: SessionId,
+        source: Source,
+    ) -> Result<Vec<SessionId>, Refused> {
+        let mut ended = Vec::new();
+        let own = self.sources.get(&source).map_or(0, |(connections, _)| *connections);
+        if own >= self.bounds.connections_per_source {
+            let idle = self.silent.oldest_of(source).or_else(|| self.waiting.oldest_of(source));
+            ended.push(idle.ok_or(Refused::Source)?);
+        } else if self.connections.len() >= self.bounds.max_connections {
+            let idle = self.silent.oldest_of_most().or_else(|| self.waiting.oldest_of_most());
+            ended.push(idle.ok_or(Refused::Total)?);
+        }
+        ended.iter().for_each(|ended| self.leave(*ended));
+        if self.silent.len() >= self.bounds.max_silent {
+            let idle = self.silent.oldest_of_most();
+            idle.inspect(|idle| self.leave(*idle));
+            ended.extend(idle);
+        }
+        self.sources.entry(source).or_default().0 += 1;
+        self.silent.insert(source, now, id);
+        self.connections.insert(id, Connection { source, since: now, stage: Stage::Silent });
+        Ok(ended)
+    }
+
+    /// Its ClientHello is complete: it may begin its handshake, or must go. Also which one to end for it.
+    pub(crate) fn hello(&mut self, now: Moment, id: SessionId) -> Result<Option<SessionId>, Refused> {
+        // Ended meanwhile.
+        let Some(connection) = self.connections.get(&id) else { return Err(Refused::Busy) };
+        let source = connection.source;
+        let own = self.sources.get(&source).map_or(0, |(_, handshakes)| *handshakes);
+        let victim = if own >= self.bounds.handshakes_per_source {
+            Some(self.waiting.oldest_of(source).ok_or(Refused::Busy)?)
+        } else if self.handshakes >= self.bounds.max_handshakes {
+            Some(self.waiting.oldest_of_most().ok_or(Refused::Busy)?)
+        } else {
+            None
+        };
+        if !self.rates.take(now, source) {
+            return Err(Refused::Rate);
+        }
+        victim.inspect(|victim| self.leave(*victim));
+        self.stage(id, Stage::Handshake { waits: None });
+        Ok(victim)
+    }
+
+    /// The server waits for the client since now, or no longer.
+    pub(crate) fn waits(&mut self, id: SessionId, since: Option<Moment>) {
+        if self.connections.get(&id).is_some_and(|it| matches!(it.stage, Stage::Handshake { .. })) {
+            self.stage(id, Stage::Handshake { waits: since });
+        }
+    }
+
+    /// Its CONNECT has come: nothing takes its place from it any more. False if it was ended before.
+    pub(crate) fn connected(&mut self, id: SessionId) -> bool {
+        self.stage(id, Stage::Session)
+    }
+
+    /// It is gone.
+    pub(crate) fn leave(&mut self, id: SessionId) {
+        self.unplace(id);
+        let Some(gone) = self.connections.remove(&id) else { return };
+        if let Some(own) = self.sources.get_mut(&gone.source) {
+            own.0 -= 1;
+            if own.0 == 0 {
+                self.sources.remove(&gone.source);
+            }
+        }
+    }
+
+    /// Connections, those that are silent, and handshakes.
+    pub(crate) fn figures(&self) -> (usize, usize, usize) {
+        (self.connections.len(), self.silent.len(), self.handshakes)
+    }
+
+    fn stage(&mut self, id: SessionId, stage: Stage) -> bool {
+        self.unplace(id);
+        let Some(connection) = self.connections.get_mut(&id) else { return false };
+        connection.stage = stage;
+        if let Stage::Handshake { waits } = stage {
+            self.handshakes += 1;
+            self.sources.entry(connection.source).or_default().1 += 1;
+            if let Some(since) = waits {
+                self.waiting.insert(connection.source, since, id);
+            }
+        }
+        true
+    }
+
+    /// Takes it out of the place that its stage has given it.
+    fn unplace(&mut self, id: SessionId) {
+        let Some(connection) = self.connections.get(&id) else { return };
+        match connection.stage {
+            Stage::Silent => self.silent.remove(connection.source, connection.since, id),
+            Stage::Handshake { waits } => {
+                self.handshakes -= 1;
+                if let Some(own) = self.sources.get_mut(&connection.source) {
+                    own.1 -= 1;
+                }
+                if let Some(since) = waits {
+                    self.waiting.remove(connection.source, since, id);
+                }
+            }
+            Stage::Session => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

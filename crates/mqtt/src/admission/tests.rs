@@ -1,0 +1,191 @@
+use std::collections::{BTreeMap, HashSet};
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn at(millis: u64) -> Moment {
+    Moment::from_millis(millis)
+}
+
+fn source(number: u8) -> Source {
+    Source::of(IpAddr::from([10, 0, 0, number]))
+}
+
+fn small() -> Bounds {
+    Bounds {
+        max_connections: 12,
+        connections_per_source: 6,
+        max_silent: 5,
+        max_handshakes: 4,
+        handshakes_per_source: 3,
+        handshakes_per_source_s: 1_000_000,
+        ..Bounds::default()
+    }
+}
+
+/// What is known of each connection from outside.
+#[derive(Default)]
+struct Model {
+    /// Source, stage (0 silent, 1 at work, 2 waiting, 3 session) and since when it waits.
+    open: BTreeMap<SessionId, (u8, u8, u64)>,
+}
+
+impl Model {
+    fn count(&self, keep: impl Fn(&(u8, u8, u64)) -> bool) -> usize {
+        self.open.values().filter(|it| keep(it)).count()
+    }
+
+    /// One that was ended did nothing, was the oldest such of its source, and no other source had more of them unless the
+    /// newcomer's own share was used up.
+    fn ended(&mut self, id: SessionId, by: u8) {
+        let (source, stage, since) = self.open.remove(&id).expect("an open connection");
+        assert!(stage == 0 || stage == 2, "one that is at work or in was ended");
+        let oldest = self.open.values().filter(|it| it.0 == source && it.1 == stage).map(|it| it.2).min();
+        assert!(oldest.is_none_or(|oldest| since <= oldest));
+        if source != by {
+            let own = 1 + self.count(|it| it.0 == source && it.1 == stage);
+            let others = self.count(|it| it.0 == by && it.1 == stage);
+            assert!(own >= others, "{by} took a place from {source}, which had fewer");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn bounds_hold_and_only_idle_connections_make_room(steps in prop::collection::vec((0u8..6, 0u8..4, any::<prop::sample::Index>()), 1..300)) {
+        let bounds = small();
+        let mut admission = Admission::new(bounds.clone());
+        let mut model = Model::default();
+        let mut next = 0;
+        for (tick, (what, by, which)) in steps.into_iter().enumerate() {
+            let now = tick as u64;
+            let ids: Vec<_> = model.open.keys().copied().collect();
+            let picked = (!ids.is_empty()).then(|| *which.get(&ids));
+            match (what, picked) {
+                (0 | 1, _) => {
+                    next += 1;
+                    let full = model.count(|it| it.0 == by) >= bounds.connections_per_source
+                        || model.open.len() >= bounds.max_connections;
+                    match admission.arrive(at(now), SessionId(next), source(by)) {
+                        Ok(ended) => {
+                            ended.into_iter().for_each(|id| model.ended(id, by));
+                            model.open.insert(SessionId(next), (by, 0, now));
+                        }
+                        Err(refused) => {
+                            prop_assert!(full, "{refused:?} with room");
+                            let idle = |it: &(u8, u8, u64)| it.1 == 0 || it.1 == 2;
+                            let own = refused == Refused::Source;
+                            prop_assert_eq!(model.count(|it| idle(it) && (!own || it.0 == by)), 0);
+                        }
+                    }
+                }
+                (2, Some(id)) if model.open[&id].1 == 0 => {
+                    let by = model.open[&id].0;
+                    match admission.hello(at(now), id) {
+                        Ok(ended) => {
+                            ended.into_iter().for_each(|id| model.ended(id, by));
+                            model.open.insert(id, (by, 1, now));
+                        }
+                        Err(refused) => {
+                            prop_assert_eq!(refused, Refused::Busy);
+                            admission.leave(id);
+                            model.open.remove(&id);
+                        }
+                    }
+                }
+                (3, Some(id)) if (1..3).contains(&model.open[&id].1) => {
+                    let waits = model.open[&id].1 == 1;
+                    admission.waits(id, waits.then_some(at(now)));
+                    model.open.insert(id, (model.open[&id].0, if waits { 2 } else { 1 }, now));
+                }
+                (4, Some(id)) if model.open[&id].1 == 1 => {
+                    prop_assert!(admission.connected(id));
+                    model.open.insert(id, (model.open[&id].0, 3, now));
+                }
+                (5, Some(id)) => {
+                    admission.leave(id);
+                    model.open.remove(&id);
+                }
+                _ => {}
+            }
+            let (connections, silent, handshakes) = admission.figures();
+            prop_assert_eq!(connections, model.open.len());
+            prop_assert_eq!(silent, model.count(|it| it.1 == 0));
+            prop_assert_eq!(handshakes, model.count(|it| it.1 == 1 || it.1 == 2));
+            prop_assert!(connections <= bounds.max_connections && silent <= bounds.max_silent);
+            prop_assert!(handshakes <= bounds.max_handshakes);
+            for by in 0..4 {
+                prop_assert!(model.count(|it| it.0 == by) <= bounds.connections_per_source);
+                let own = model.count(|it| it.0 == by && (it.1 == 1 || it.1 == 2));
+                prop_assert!(own <= bounds.handshakes_per_source);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_oldest_silent_connection_makes_room_and_the_newest_has_time() {
+    let bounds = Bounds::default();
+    let mut admission = Admission::new(bounds.clone());
+    let mut ended = HashSet::new();
+    for id in 0..10_000 {
+        ended.extend(admission.arrive(at(id), SessionId(id), source(1)).unwrap());
+    }
+    let gone = 10_000 - bounds.max_silent as u64;
+    assert_eq!(ended, (0..gone).map(SessionId).collect());
+    // An honest client of the same address has as much time as there are places.
+    admission.arrive(at(10_000), SessionId(10_000), source(1)).unwrap();
+    for id in 10_001..10_001 + bounds.max_silent as u64 - 1 {
+        let ended = admission.arrive(at(id), SessionId(id), source(1)).unwrap();
+        assert!(!ended.contains(&SessionId(10_000)));
+    }
+    assert!(admission.hello(at(20_000), SessionId(10_000)).is_ok());
+}
+
+#[test]
+fn a_source_with_one_silent_connection_loses_it_to_no_flood() {
+    let mut admission = Admission::new(Bounds::default());
+    admission.arrive(at(0), SessionId(0), source(9)).unwrap();
+    for id in 1..10_000 {
+        let ended = admission.arrive(at(id), SessionId(id), source(id as u8 % 5)).unwrap();
+        assert!(!ended.contains(&SessionId(0)));
+    }
+    assert!(admission.hello(at(10_000), SessionId(0)).is_ok() && admission.connected(SessionId(0)));
+}
+
+#[test]
+fn handshakes_of_a_source_have_a_rate_and_others_have_theirs() {
+    let bounds = Bounds { handshakes_per_source_s: 100, ..Bounds::default() };
+    let mut admission = Admission::new(bounds);
+    let let_in = |admission: &mut Admission, now: u64, id: u64, by: u8| {
+        admission.arrive(at(now), SessionId(id), source(by)).unwrap();
+        let begun = admission.hello(at(now), SessionId(id));
+        admission.leave(SessionId(id));
+        begun.is_ok()
+    };
+    let begun = (0..10_000).filter(|id| let_in(&mut admission, id / 2, *id, 1)).count();
+    assert_eq!(begun, 100 + 499, "a second's worth, and then a hundred a second for 5 s");
+    assert!(let_in(&mut admission, 5_000, 10_001, 2));
+}
+
+#[test]
+fn sources_whose_rate_is_remembered_are_bounded() {
+    let mut rates = Rates::new(10, 100);
+    for number in 0..10_000u32 {
+        assert!(rates.take(at(u64::from(number) / 100), Source::of(IpAddr::V4(number.into()))));
+        assert!(rates.len() <= 100);
+    }
+    rates.take(at(10_000), source(1));
+    assert_eq!(rates.len(), 1, "full buckets are not kept");
+}
+
+#[test]
+fn a_source_is_an_ipv4_address_or_an_ipv6_network() {
+    let of = |text: &str| Source::of(text.parse().unwrap());
+    assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));
+    assert_ne!(of("10.0.0.1"), of("10.0.0.2"));
+    assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));
+    assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+    assert_eq!(of("2001:db8:1:2::1").to_string(), "2001:db8:1:2::/64");
+}
