@@ -67,7 +67,7 @@ pub use delta::{
 pub use doubles::{DedupReport, DoublesReport, MAX_IDS, check_doubles, dedup};
 pub use proof::{ProveError, prove, report as twin_report};
 #[cfg(feature = "sql")]
-pub use query::{QueryError, Rows, query};
+pub use query::{QueryError, QueryLimits, Rows, query, query_within};
 pub use run::{Cloud, Error, FogsOnly, MetricsText, run};
 pub use statement::{MAX_STATEMENTS, StatementStore, read_places, read_statements};
 

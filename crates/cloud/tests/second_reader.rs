@@ -120,6 +120,102 @@ fn sql_reads_the_archive() {
     });
 }
 
+/// Every file of a folder with its content.
+#[cfg(feature = "sql")]
+fn files(folder: &std::path::Path) -> std::collections::BTreeMap<std::path::PathBuf, Vec<u8>> {
+    let mut all = std::collections::BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(files(&path));
+        } else {
+            all.insert(path.clone(), std::fs::read(&path).unwrap());
+        }
+    }
+    all
+}
+
+#[cfg(feature = "sql")]
+#[test]
+fn sql_only_reads_and_only_the_archive() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = folder.path().join("archive");
+    std::fs::create_dir(&archive).unwrap();
+    let (other, out) = (folder.path().join("other.csv"), folder.path().join("out"));
+    std::fs::write(&other, "a,b\n1,2\n").unwrap();
+    let (other, out) = (other.to_str().unwrap(), out.to_str().unwrap());
+    runtime().block_on(async {
+        fill(&Location::folder(&archive).unwrap()).await;
+        let location = Location::existing(archive.to_str().unwrap(), &Default::default()).unwrap();
+        let before = files(folder.path());
+        for sql in [
+            format!("COPY records TO '{out}.parquet' STORED AS PARQUET"),
+            format!("COPY (SELECT 1) TO '{out}.csv'"),
+            "INSERT INTO records SELECT * FROM records".to_owned(),
+            "DELETE FROM records".to_owned(),
+            "UPDATE records SET vehicle = 'x'".to_owned(),
+            "TRUNCATE TABLE records".to_owned(),
+            "DROP TABLE records".to_owned(),
+            "CREATE TABLE t AS SELECT * FROM records".to_owned(),
+            "CREATE VIEW v AS SELECT * FROM records".to_owned(),
+            "CREATE SCHEMA s".to_owned(),
+            format!("CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '{other}'"),
+            format!("CREATE EXTERNAL TABLE t STORED AS DELTATABLE LOCATION '{out}'"),
+            format!("SELECT * FROM '{other}'"),
+            format!("SELECT * FROM \"file://{other}\""),
+            format!("SELECT * FROM read_csv('{other}')"),
+            format!("SELECT * FROM read_parquet('{other}')"),
+            format!("SELECT * FROM parquet_metadata('{other}')"),
+            "SET datafusion.execution.batch_size = 1".to_owned(),
+            "RESET datafusion.execution.batch_size".to_owned(),
+            "BEGIN TRANSACTION".to_owned(),
+            "PREPARE p AS SELECT 1".to_owned(),
+            "CREATE FUNCTION f() RETURNS INT RETURN 1".to_owned(),
+            format!("EXPLAIN ANALYZE COPY records TO '{out}.json'"),
+            "EXPLAIN ANALYZE INSERT INTO records SELECT * FROM records".to_owned(),
+            "SELECT 1; DROP TABLE records".to_owned(),
+        ] {
+            let refused = voltmesh_cloud::query(&location, &sql).await;
+            assert!(matches!(refused, Err(voltmesh_cloud::QueryError::Query(_))), "{sql}: {refused:?}");
+        }
+        assert!(files(folder.path()) == before, "a statement wrote or removed a file");
+        for sql in [
+            "SELECT count(*) FROM records",
+            "WITH r AS (SELECT vehicle FROM records) SELECT * FROM r UNION SELECT 'x'",
+            "EXPLAIN SELECT * FROM batches",
+            "EXPLAIN ANALYZE SELECT * FROM batches",
+            "SHOW TABLES",
+            "DESCRIBE quarantine",
+            "SHOW COLUMNS FROM records",
+        ] {
+            voltmesh_cloud::query(&location, sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        }
+    });
+}
+
+#[cfg(feature = "sql")]
+#[test]
+fn sql_keeps_to_its_time_and_memory() {
+    use std::time::Duration;
+    use voltmesh_cloud::{QueryError, QueryLimits, query_within};
+
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        fill(&Location::folder(folder.path()).unwrap()).await;
+        let location = Location::existing(folder.path().to_str().unwrap(), &Default::default()).unwrap();
+        let endless = "SELECT count(*) FROM range(0, 10000000) a, range(0, 10000000) b, range(0, 10000000) c";
+        let limits = QueryLimits { time: Duration::from_millis(500), ..QueryLimits::default() };
+        let late = query_within(&location, endless, &limits).await;
+        assert!(matches!(late, Err(QueryError::Time { .. })), "{late:?}");
+        let small = QueryLimits { memory: 1 << 20, ..QueryLimits::default() };
+        let sort = "SELECT value FROM range(0, 3000000) ORDER BY value % 977, value LIMIT 1 OFFSET 2999999";
+        let full = query_within(&location, sort, &small).await;
+        assert!(matches!(full, Err(QueryError::Query(_))), "{full:?}");
+        let large = query_within(&location, "SELECT * FROM range(0, 10000000)", &small).await;
+        assert!(matches!(large, Err(QueryError::Answer { .. })), "{large:?}");
+    });
+}
+
 /// Two vehicles, two batches each, a commit per batch and a Delta checkpoint between.
 async fn fill(location: &Location) -> Fleet {
     let mut fleet = Fleet::new(2);

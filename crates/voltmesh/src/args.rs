@@ -691,7 +691,7 @@ table copies. What was removed, kept and left is printed. Files of the old snaps
 #[command(after_help = "Example:
   voltmesh query \"SELECT vehicle, count(*), max(time) FROM records GROUP BY vehicle\" --archive archive")]
 pub struct Query {
-    /// The statement; tables: records, batches, quarantine.
+    /// The statement, which can only read; tables: records, batches, quarantine.
     pub sql: String,
     /// The archive: a folder, or a URL such as s3://bucket/prefix (options of the store from the environment).
     #[arg(long, value_name = "FOLDER|URL", required_unless_present = "config")]
@@ -699,6 +699,12 @@ pub struct Query {
     /// The cloud's configuration, which names the archive and its store.
     #[arg(long, value_name = "FILE", conflicts_with = "archive")]
     pub config: Option<PathBuf>,
+    /// Longest time in seconds, 1 to 86400.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub timeout: u64,
+    /// Memory of operators, and as much for the answer, in MiB, 16 to 1048576.
+    #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u64).range(16..=1_048_576))]
+    pub memory: u64,
     /// One JSON object on one line.
     #[arg(long)]
     pub json: bool,

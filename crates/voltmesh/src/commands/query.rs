@@ -9,7 +9,8 @@ use crate::{Outcome, args};
 pub fn run(options: args::Query) -> Result<Outcome> {
     use crate::output;
     use anyhow::Context as _;
-    use voltmesh_cloud::{Config, Location};
+    use std::time::Duration;
+    use voltmesh_cloud::{Config, Location, QueryLimits};
 
     let location = match (&options.config, &options.archive) {
         (Some(path), _) => {
@@ -21,7 +22,12 @@ pub fn run(options: args::Query) -> Result<Outcome> {
             anyhow::bail!("say where the archive is: --archive FOLDER|URL, or --config cloud.toml")
         }
     };
-    let rows = super::block_on(async { Ok(voltmesh_cloud::query(&location, &options.sql).await?) })?;
+    let limits = QueryLimits {
+        time: Duration::from_secs(options.timeout),
+        memory: usize::try_from(options.memory << 20).unwrap_or(usize::MAX),
+    };
+    let asked = voltmesh_cloud::query_within(&location, &options.sql, &limits);
+    let rows = super::block_on(async { Ok(asked.await?) })?;
     if options.json {
         let rows: Vec<serde_json::Value> = rows
             .to_json_lines()?
