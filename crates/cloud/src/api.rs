@@ -1,6 +1,6 @@
 //! The HTTP interface. Reading only; loopback by default.
 //!
-//! Provided: a bearer token (compared in constant time) or a client certificate, if configured; bounded answers.
+//! Provided: bounded answers. Who may ask is decided in `voltmesh_http`: by a bearer token or a client certificate, if configured.
 //! Not provided: roles finer than that, rate limits, TLS for the token (put a proxy in front, or set `tls`).
 
 use crate::{
@@ -10,16 +10,15 @@ use crate::{
 };
 use axum::{
     Json, Router,
-    extract::{Path, Query, Request, State},
-    http::{HeaderValue, StatusCode, header},
-    middleware::{self, Next},
+    extract::{Path, Query, State},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use subtle::ConstantTimeEq as _;
+use voltmesh_http::{Figures, Problem};
 use voltmesh_ledger::Digest;
 use voltmesh_telemetry::{Boot, RecordId, RecordNumber, VehicleId};
 
@@ -29,6 +28,8 @@ pub const MAX_PAGE: usize = 10_000;
 pub const DEFAULT_PAGE: usize = 1_000;
 /// The interface's description.
 pub const OPENAPI: &str = include_str!("openapi.json");
+/// Where the description is, which everybody may read.
+pub const DESCRIPTION: &str = "/openapi.json";
 
 /// What the handlers need.
 #[derive(Clone)]
@@ -39,8 +40,8 @@ pub struct Api {
     pub board: Arc<Board>,
     /// The chain's identity, for proofs.
     pub chain: Digest,
-    /// Asked of every request but the description, if set.
-    pub token: Option<Arc<str>>,
+    /// Of the interface's own connections.
+    pub figures: Arc<Figures>,
     /// Further metrics of the process.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
@@ -58,47 +59,20 @@ pub fn router(api: Api) -> Router {
         .route("/v1/trust", get(trust))
         .route("/metrics", get(metrics))
         .route("/status", get(status))
-        .route_layer(middleware::from_fn_with_state(api.clone(), authorise))
-        .route("/openapi.json", get(|| async { ([(header::CONTENT_TYPE, "application/json")], OPENAPI) }))
+        .route(DESCRIPTION, get(|| async { ([(header::CONTENT_TYPE, "application/json")], OPENAPI) }))
         .with_state(api)
-}
-
-async fn authorise(State(api): State<Api>, request: Request, next: Next) -> Response {
-    let Some(token) = &api.token else { return next.run(request).await };
-    let given = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-    if given.is_some_and(|given| bool::from(given.ct_eq(token.as_bytes()))) {
-        return next.run(request).await;
-    }
-    let mut refused =
-        Problem(StatusCode::UNAUTHORIZED, "want Authorization: Bearer <token>".into()).into_response();
-    refused.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    refused
-}
-
-/// An error as `application/problem+json` (RFC 9457).
-struct Problem(StatusCode, String);
-
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let body = json!({ "status": self.0.as_u16(), "title": self.0.canonical_reason(), "detail": self.1 });
-        let content_type = [(header::CONTENT_TYPE, "application/problem+json")];
-        (self.0, content_type, body.to_string()).into_response()
-    }
 }
 
 impl From<ArchiveError> for Problem {
     fn from(error: ArchiveError) -> Self {
         tracing::error!(%error, cause = ?std::error::Error::source(&error), "the archive cannot be read");
-        Self(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
     }
 }
 
 fn vehicle_id(text: &str) -> Result<VehicleId, Problem> {
     text.parse()
-        .map_err(|error: voltmesh_telemetry::Error| Problem(StatusCode::BAD_REQUEST, error.to_string()))
+        .map_err(|error: voltmesh_telemetry::Error| Problem::new(StatusCode::BAD_REQUEST, error.to_string()))
 }
 
 async fn vehicles(State(api): State<Api>) -> Json<Value> {
@@ -109,7 +83,7 @@ async fn latest(State(api): State<Api>, Path(vehicle): Path<String>) -> Result<R
     let id = vehicle_id(&vehicle)?;
     let row = newest(&api, &vehicle, &id).await?;
     row.map(|row| Json(row).into_response())
-        .ok_or_else(|| Problem(StatusCode::NOT_FOUND, format!("no record of {vehicle} is archived")))
+        .ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, format!("no record of {vehicle} is archived")))
 }
 
 /// A vehicle's newest row: as the archivist knows it, else as the archive has it.
@@ -123,8 +97,9 @@ async fn newest(api: &Api, vehicle: &str, id: &VehicleId) -> Result<Option<Archi
 async fn twin(State(api): State<Api>, Path(vehicle): Path<String>) -> Result<Response, Problem> {
     let id = vehicle_id(&vehicle)?;
     let row = newest(&api, &vehicle, &id).await?;
-    let absent =
-        || Problem(StatusCode::NOT_FOUND, format!("no batch of {vehicle} with a twin's report is archived"));
+    let absent = || {
+        Problem::new(StatusCode::NOT_FOUND, format!("no batch of {vehicle} with a twin's report is archived"))
+    };
     let row = row.ok_or_else(absent)?;
     let record = RecordId { vehicle: id, boot: Boot::new(row.boot), number: RecordNumber::new(row.number) };
     let report = report(&api.reader, &record).await?.ok_or_else(absent)?;
@@ -164,7 +139,8 @@ fn parse_time(text: &str) -> Result<u64, Problem> {
         return Ok(ms);
     }
     let parsed = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339);
-    let wrong = || Problem(StatusCode::BAD_REQUEST, format!("{text:?} is neither milliseconds nor RFC 3339"));
+    let wrong =
+        || Problem::new(StatusCode::BAD_REQUEST, format!("{text:?} is neither milliseconds nor RFC 3339"));
     let ms = parsed.map_err(|_| wrong())?.unix_timestamp_nanos() / 1_000_000;
     u64::try_from(ms).map_err(|_| wrong())
 }
@@ -173,7 +149,7 @@ fn parse_cursor(text: &str) -> Result<Cursor, Problem> {
     let mut parts = text.split('-').map(str::parse);
     match (parts.next(), parts.next(), parts.next(), parts.next()) {
         (Some(Ok(time_ms)), Some(Ok(boot)), Some(Ok(number)), None) => Ok(Cursor { time_ms, boot, number }),
-        _ => Err(Problem(StatusCode::BAD_REQUEST, "after: want the `next` of the page before".into())),
+        _ => Err(Problem::new(StatusCode::BAD_REQUEST, "after: want the `next` of the page before")),
     }
 }
 
@@ -191,7 +167,7 @@ async fn proof(
             Ok((headers, bytes).into_response())
         }
         Err(ProveError::NotArchived(id)) => {
-            Err(Problem(StatusCode::NOT_FOUND, format!("{id} is not archived")))
+            Err(Problem::new(StatusCode::NOT_FOUND, format!("{id} is not archived")))
         }
         Err(ProveError::Archive(error)) => Err(error.into()),
     }
@@ -219,10 +195,10 @@ async fn trust(State(api): State<Api>) -> impl IntoResponse {
 }
 
 async fn metrics(State(api): State<Api>) -> impl IntoResponse {
-    let text = api.board.metrics() + &(api.metrics)();
+    let text = api.board.metrics(api.figures.snapshot()) + &(api.metrics)();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)
 }
 
 async fn status(State(api): State<Api>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], api.board.status().to_json())
+    ([(header::CONTENT_TYPE, "application/json")], api.board.status_with(api.figures.snapshot()).to_json())
 }

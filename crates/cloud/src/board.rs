@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 use voltmesh_control::{Latency, Role, Status};
+use voltmesh_http::Figures;
 use voltmesh_mqtt::ServerFigures;
 use voltmesh_telemetry::{Digest, VehicleId};
 
@@ -228,14 +229,21 @@ impl Board {
         status
     }
 
+    /// The status with further counters.
+    pub fn status_with(&self, counters: Vec<(&'static str, u64)>) -> Status {
+        let mut status = self.status();
+        status.counters.extend(counters.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        status
+    }
+
     /// The same figures for Prometheus.
-    pub fn metrics(&self) -> String {
-        let status = self.status();
-        let gauges = ["gaps", "missing", "pending", "fogs"];
+    pub fn metrics(&self, counters: Vec<(&'static str, u64)>) -> String {
+        let status = self.status_with(counters);
+        let gauges = ["gaps", "missing", "pending", "fogs"].into_iter().chain(Figures::GAUGES);
         let mut text = String::new();
         for (name, value) in &status.counters {
             let mqtt = name.strip_prefix("mqtt_").is_some_and(voltmesh_mqtt::Counters::is_gauge);
-            let gauge = mqtt || gauges.contains(&name.as_str());
+            let gauge = mqtt || gauges.clone().any(|gauge| gauge == name);
             let (kind, suffix) = if gauge { ("gauge", "") } else { ("counter", "_total") };
             text += &format!(
                 "# TYPE voltmesh_cloud_{name}{suffix} {kind}\nvoltmesh_cloud_{name}{suffix} {value}\n"

@@ -7,6 +7,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
+use voltmesh_http::{NameError, Names};
 use voltmesh_mqtt::Bounds;
 
 /// A configuration file with every key at its default, explained.
@@ -111,11 +112,40 @@ pub struct Http {
     pub token_file: Option<PathBuf>,
     /// Serve TLS 1.3 and ask for a certificate of the CA with role operator, cloud or controller (default false).
     pub tls: bool,
+    /// Further names of this interface, `host` or `host:port`, such as a proxy's (default none). It answers requests for loopback names, for
+    /// the address that is listened on, for names in its certificate, and for these.
+    pub hosts: Vec<String>,
+    /// Pages that may ask, such as `https://fleet.example` (default none but its own).
+    pub origins: Vec<String>,
+    /// Connections at once, 1 to 4096 (default 256).
+    pub max_connections: usize,
+    /// Of these, from one address, or with `tls` of one identity, 1 to 4096 (default 64). Behind a proxy, all come from its address.
+    pub max_connections_per_source: usize,
+}
+
+impl Http {
+    /// What it is called, and by whom it may be asked.
+    pub fn names(&self) -> Result<Names, ConfigError> {
+        let wrong = |error: NameError| {
+            let key = if matches!(error, NameError::Host(_)) { "http.hosts" } else { "http.origins" };
+            ConfigError::Value { key, problem: error.to_string() }
+        };
+        Names::parse(&self.hosts, &self.origins).map_err(wrong)
+    }
 }
 
 impl Default for Http {
     fn default() -> Self {
-        Self { listen: loopback(8094), token_file: None, tls: false }
+        let bounds = voltmesh_http::Settings::default();
+        Self {
+            listen: loopback(8094),
+            token_file: None,
+            tls: false,
+            hosts: Vec::new(),
+            origins: Vec::new(),
+            max_connections: bounds.connections,
+            max_connections_per_source: bounds.connections_per_source,
+        }
     }
 }
 
@@ -288,6 +318,9 @@ impl Config {
         within("mqtt.connections_per_source", per_source as u64, 1, 1_000_000)?;
         within("mqtt.handshakes_per_source_s", self.mqtt.handshakes_per_source_s.into(), 1, 1_000_000)?;
         within("mqtt.receive_maximum", self.mqtt.receive_maximum.into(), 1, 65_535)?;
+        within("http.max_connections", self.http.max_connections as u64, 1, 4096)?;
+        within("http.max_connections_per_source", self.http.max_connections_per_source as u64, 1, 4096)?;
+        self.http.names()?;
         within("commit.interval_ms", self.commit.interval_ms, 1, 3_600_000)?;
         within("commit.few_interval_ms", self.commit.few_interval_ms(), 1, 3_600_000)?;
         within("commit.few_records", self.commit.few_records as u64, 0, 1_000_000)?;
@@ -339,6 +372,9 @@ mod tests {
         for (extra, names) in [
             ("archiv = 1", "unknown field"),
             ("[http]\nlisten = '0.0.0.0:80'", "http.listen"),
+            ("[http]\nhosts = ['http://a']", "http.hosts"),
+            ("[http]\norigins = ['a']", "http.origins"),
+            ("[http]\nmax_connections = 0", "http.max_connections"),
             ("[commit]\ninterval_ms = 0", "commit.interval_ms"),
             ("[commit]\nfew_interval_ms = 4000000", "commit.few_interval_ms"),
             ("[mqtt]\nreceive_maximum = 0", "mqtt.receive_maximum"),

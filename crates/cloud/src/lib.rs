@@ -49,7 +49,6 @@ mod proof;
 mod query;
 mod run;
 mod statement;
-mod tls;
 
 pub use archivist::{
     Answer, Archivist, Commit, Counters, Entry, Gap, Grouping, Input, Marks, Output, Quarantined, Question,

@@ -1,13 +1,12 @@
 //! The outside world: sockets, clock, disk. What to do is decided in [`crate::archivist`].
 
 use crate::{
-    api::{Api, router},
+    api::{Api, DESCRIPTION, router},
     archivist::{Archivist, Commit, Input, Output, Token},
     board::{Board, fingerprint},
-    config::{Config, ConfigError, Mqtt},
+    config::{Config, ConfigError, Http, Mqtt},
     delta::{Archive, ArchiveError, Location, Reader},
     statement::{self, StatementStore, Statements},
-    tls::TlsListener,
     writer::{Surroundings, ask, write},
 };
 use bytes::Bytes;
@@ -19,11 +18,12 @@ use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
-use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle};
+use tokio::{net::TcpListener, sync::mpsc};
 use voltmesh_control::{
     ArchiveStatement, MAX_ENVELOPE_BYTES,
     topics::{self, FogTopic, Topic},
 };
+use voltmesh_http::{Asked, Figures, Rules, Settings, Tls, Token as HttpToken, TokenError};
 use voltmesh_identity::{Credentials, Identity, RevocationWatch, Role, write_public};
 use voltmesh_ledger::{AnchoredStatement, Trust};
 use voltmesh_mqtt::{
@@ -38,6 +38,8 @@ const PACKET_OVERHEAD: usize = 4096;
 const PLACES: usize = 1_024;
 /// Between two looks at what the log has left out.
 const UNWRITTEN: Duration = Duration::from_secs(1);
+/// Roles that may read the archive over TLS.
+const READERS: [Role; 3] = [Role::Operator, Role::Cloud, Role::Controller];
 /// An archive of up to so many rows is read at the start for vehicles' latest records; in a larger one they are looked
 /// up when asked for, until their next commit.
 const WARM_ROWS: u64 = 200_000;
@@ -70,6 +72,9 @@ pub enum Error {
         #[source]
         source: Box<voltmesh_ledger::Error>,
     },
+    /// The token of the HTTP interface.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// The archive.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
@@ -118,8 +123,7 @@ pub struct Cloud {
     statements: (Statements, StatementStore, ed25519_dalek::SigningKey),
     server: Server,
     events: ServerEvents,
-    http_address: SocketAddr,
-    http: JoinHandle<()>,
+    http: voltmesh_http::Server,
 }
 
 /// The topics that may be used here: fog nodes publish envelopes and hand-overs under their own name, and subscribe to
@@ -169,25 +173,11 @@ impl Cloud {
         let archivist = Archivist::new(trust, credentials.signing.clone(), grouping, &marks);
         board.update(&archivist, true);
 
-        let token = config.http.token_file.as_deref().map(read_token).transpose()?;
-        let api = Api { reader, board: board.clone(), chain, token, metrics };
-        let listener = TcpListener::bind(config.http.listen).await.map_err(|source| {
-            Error::io(format!("cannot listen on {} (http.listen)", config.http.listen), source)
-        })?;
-        let http_address = listener.local_addr().map_err(|source| Error::io("http.listen", source))?;
-        let app = router(api);
+        let figures = Figures::new();
+        let api = Api { reader, board: board.clone(), chain, figures: figures.clone(), metrics };
         let tls = credentials.server_config(&revoked)?;
-        let http = if config.http.tls {
-            let listener =
-                TlsListener::new(listener, &tls).map_err(|source| Error::io("http.tls", source))?;
-            tokio::spawn(async move {
-                axum::serve(listener, app).await.ok();
-            })
-        } else {
-            tokio::spawn(async move {
-                axum::serve(listener, app).await.ok();
-            })
-        };
+        let inside = Tls { config: tls.clone(), revoked: revoked.clone(), roles: &READERS };
+        let http = listen(&config.http, router(api), &credentials, inside, figures).await?;
 
         let settings = ServerSettings {
             limits: Limits {
@@ -203,7 +193,7 @@ impl Cloud {
         board.set_mqtt(server.figures());
         board.set_ready(true);
         let statements = (statements, store, credentials.signing.clone());
-        Ok(Self { config, board, archivist, archive, statements, server, events, http_address, http })
+        Ok(Self { config, board, archivist, archive, statements, server, events, http })
     }
 
     /// Where fog nodes connect.
@@ -213,12 +203,12 @@ impl Cloud {
 
     /// Where the HTTP interface is.
     pub fn http_address(&self) -> SocketAddr {
-        self.http_address
+        self.http.address()
     }
 
     /// Works until `stop`; a commit under way is finished first.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), Error> {
-        let Self { config, board, archivist, archive, statements, server, mut events, http, .. } = self;
+        let Self { config, board, archivist, archive, statements, server, mut events, http } = self;
         let (said, mut to_say) = mpsc::channel(1);
         let (statements, store, key) = statements;
         let cloud_key = key.verifying_key();
@@ -265,7 +255,7 @@ impl Cloud {
         shell.board.set_ready(false);
         shell.server.shutdown();
         drop(shell);
-        http.abort();
+        http.shutdown().await;
         writer.await.ok();
         Ok(())
     }
@@ -308,15 +298,25 @@ fn load_trust(config: &Config) -> Result<Trust, Error> {
     Ok(trust)
 }
 
-fn read_token(path: &Path) -> Result<Arc<str>, Error> {
-    let text =
-        std::fs::read_to_string(path).map_err(|source| Error::io(path.display().to_string(), source))?;
-    let token = text.trim();
-    if token.len() < 16 {
-        let problem = format!("{} has {} characters, want at least 16", path.display(), token.len());
-        return Err(ConfigError::Value { key: "http.token_file", problem }.into());
-    }
-    Ok(token.into())
+/// Opens the HTTP interface.
+async fn listen(
+    config: &Http,
+    app: axum::Router,
+    credentials: &Credentials,
+    tls: Tls,
+    figures: Arc<Figures>,
+) -> Result<voltmesh_http::Server, Error> {
+    let names = config.names()?.with_certificate(&credentials.names()?);
+    let token = config.token_file.as_deref().map(HttpToken::read).transpose()?;
+    let rules = Rules::new(names).with_token(token, Asked::Everywhere { but: &[DESCRIPTION] });
+    let settings = Settings {
+        connections: config.max_connections,
+        connections_per_source: config.max_connections_per_source,
+        ..Settings::default()
+    };
+    let cannot = |source| Error::io(format!("cannot listen on {} (http.listen)", config.listen), source);
+    let listener = TcpListener::bind(config.listen).await.map_err(cannot)?;
+    voltmesh_http::serve(listener, app, rules, settings, config.tls.then_some(tls), figures).map_err(cannot)
 }
 
 /// This process's clock and executor, and its board.

@@ -6,10 +6,13 @@ use crate::sources::{
     CanConfig, Candump, CandumpConfig, Cursor, LiveCan, Pace, Replay, ReplayConfig, Sim, SimConfig, Source,
 };
 use crate::twin::TwinConfig;
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use voltmesh_http::{NameError, Names};
 use voltmesh_telemetry::{Boot, VehicleId};
 
 /// A configuration file with every key at its default, explained.
@@ -37,9 +40,9 @@ pub struct Config {
     pub secret: PathBuf,
     /// Fog nodes, host:port.
     pub fogs: Vec<String>,
-    /// `/metrics` and `/status`; loopback only.
-    #[serde(default = "http")]
-    pub http: SocketAddr,
+    /// `/metrics`, `/status` and `/twin`; loopback only.
+    #[serde(default)]
+    pub http: Http,
     /// Whether it never booted before.
     #[serde(default)]
     pub new_vehicle: bool,
@@ -62,8 +65,72 @@ pub struct Config {
     pub source: SourceConfig,
 }
 
-fn http() -> SocketAddr {
-    ([127, 0, 0, 1], 9200).into()
+/// The interface for people and monitoring: an address, or a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http {
+    /// Where it listens. Default 127.0.0.1:9200.
+    pub listen: SocketAddr,
+    /// Further names of it, `host` or `host:port`. Default none but loopback names.
+    pub hosts: Vec<String>,
+    /// Pages that may ask, such as `https://fleet.example`. Default none but its own.
+    pub origins: Vec<String>,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { listen: ([127, 0, 0, 1], 9200).into(), hosts: Vec::new(), origins: Vec::new() }
+    }
+}
+
+impl Http {
+    /// What it is called, and by whom it may be asked.
+    pub(crate) fn names(&self) -> Result<Names, Error> {
+        Names::parse(&self.hosts, &self.origins).map_err(|error| {
+            let key = if matches!(error, NameError::Host(_)) { "http.hosts" } else { "http.origins" };
+            Error::config(key, error.to_string())
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Http {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AddressOrTable;
+
+        impl<'de> Visitor<'de> for AddressOrTable {
+            type Value = Http;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an address, such as \"127.0.0.1:9200\", or a table")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Http, E> {
+                let listen = text.parse().map_err(|_| E::invalid_value(Unexpected::Str(text), &self))?;
+                Ok(Http { listen, ..Http::default() })
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<Http, M::Error> {
+                #[derive(Deserialize)]
+                #[serde(default, deny_unknown_fields)]
+                struct Table {
+                    listen: SocketAddr,
+                    hosts: Vec<String>,
+                    origins: Vec<String>,
+                }
+
+                impl Default for Table {
+                    fn default() -> Self {
+                        let Http { listen, hosts, origins } = Http::default();
+                        Self { listen, hosts, origins }
+                    }
+                }
+
+                let Table { listen, hosts, origins } = Table::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Http { listen, hosts, origins })
+            }
+        }
+
+        deserializer.deserialize_any(AddressOrTable)
+    }
 }
 
 /// How samples become batches.
@@ -168,7 +235,7 @@ pub enum Kind {
 
 impl<'de> Deserialize<'de> for SourceConfig {
     /// By hand: serde cannot refuse unknown keys in a tagged and flattened table.
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         use serde::de::Error as _;
         let mut table = toml::Table::deserialize(deserializer)?;
         let kind = table.remove("kind").ok_or_else(|| D::Error::missing_field("kind"))?;
@@ -283,10 +350,11 @@ impl Config {
             }
             Err(Error::config(key, format!("{value} is outside {} to {}", range.start(), range.end())))
         };
-        if !self.http.ip().is_loopback() {
+        self.http.names()?;
+        if !self.http.listen.ip().is_loopback() {
             return Err(Error::config(
                 "http",
-                format!("{} is not loopback: it asks for no certificate", self.http),
+                format!("{} is not loopback: it asks for no certificate", self.http.listen),
             ));
         }
         if let Some(fog) =

@@ -1,15 +1,17 @@
 //! `/status`, `/twin` and `/metrics` on loopback.
 
 use crate::Error;
+use crate::config::Http;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use commonware_runtime::Metrics;
 use std::fmt::Write as _;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use voltmesh_control::Status;
+use voltmesh_http::{Figures, Problem, Rules, Server, Settings};
 
 /// The newest status, written by the agent's loop and read by requests.
 pub(crate) type Board = Arc<Mutex<Status>>;
@@ -17,33 +19,52 @@ pub(crate) type Board = Arc<Mutex<Status>>;
 /// What the twin says, if there is one.
 pub(crate) type TwinBoard = Arc<Mutex<Option<serde_json::Value>>>;
 
-/// Listens and answers until the runtime ends. Returns the address, whose port is a real one.
+/// Listens and answers until the server is dropped. Its address' port is a real one.
 pub(crate) async fn serve<E: Metrics>(
-    address: SocketAddr,
+    config: &Http,
     board: Board,
     twin: TwinBoard,
     context: E,
-) -> Result<SocketAddr, Error> {
+) -> Result<Server, Error> {
+    let address = config.listen;
     let refuse = |e: std::io::Error| Error::config("http", format!("cannot listen on {address}: {e}"));
+    let rules = Rules::new(config.names()?);
     let listener = tokio::net::TcpListener::bind(address).await.map_err(refuse)?;
-    let bound = listener.local_addr().map_err(refuse)?;
-    let metrics_board = board.clone();
+    let figures = Figures::new();
+    let shown = Shown { board, figures: figures.clone() };
+    let metrics_shown = shown.clone();
     let context = Arc::new(context);
     let metrics = move || {
-        let text = format!("{}{}", metrics(&read(&metrics_board)), context.encode());
+        let text = format!("{}{}", metrics(&metrics_shown.status()), context.encode());
         async move { ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text) }
     };
     let router = axum::Router::new()
         .route("/metrics", get(metrics))
         .route("/twin", get(move || said(twin.clone())))
         .route("/status", get(status))
-        .with_state(board);
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    Ok(bound)
+        .with_state(shown);
+    voltmesh_http::serve(listener, router, rules, Settings::default(), None, figures).map_err(refuse)
 }
 
-async fn status(State(board): State<Board>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, "application/json")], read(&board).to_json())
+/// What `/status` and `/metrics` show.
+#[derive(Clone)]
+struct Shown {
+    board: Board,
+    figures: Arc<Figures>,
+}
+
+impl Shown {
+    fn status(&self) -> Status {
+        let mut status = self.board.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        status
+            .counters
+            .extend(self.figures.snapshot().into_iter().map(|(name, value)| (name.to_owned(), value)));
+        status
+    }
+}
+
+async fn status(State(shown): State<Shown>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], shown.status().to_json())
 }
 
 async fn said(twin: TwinBoard) -> axum::response::Response {
@@ -51,13 +72,9 @@ async fn said(twin: TwinBoard) -> axum::response::Response {
     match value {
         Some(value) => ([(CONTENT_TYPE, "application/json")], value.to_string()).into_response(),
         None => {
-            (axum::http::StatusCode::NOT_FOUND, "the twin is switched off (twin.enabled)").into_response()
+            Problem::new(StatusCode::NOT_FOUND, "the twin is switched off (twin.enabled)").into_response()
         }
     }
-}
-
-fn read(board: &Board) -> Status {
-    board.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 /// Counters that may fall.
@@ -67,8 +84,11 @@ const GAUGES: [&str; 3] = ["held", "spool_bytes", "boot"];
 fn metrics(status: &Status) -> String {
     let mut text = String::new();
     for (name, value) in &status.counters {
-        let (kind, suffix) =
-            if GAUGES.contains(&name.as_str()) { ("gauge", "") } else { ("counter", "_total") };
+        let (kind, suffix) = if GAUGES.into_iter().chain(Figures::GAUGES).any(|gauge| gauge == name) {
+            ("gauge", "")
+        } else {
+            ("counter", "_total")
+        };
         let _ = writeln!(text, "# TYPE voltmesh_edge_{name} {kind}\nvoltmesh_edge_{name}{suffix} {value}");
     }
     for (name, latency) in &status.latencies {

@@ -92,8 +92,8 @@ pub async fn run(context: Context, config: Config) -> Result<Summary, Error> {
         Uplinks::new(&keys.vehicle, config.fogs.clone(), (tls, revoked), hello, &config.uplink);
     let board: Board = Arc::new(Mutex::new(Status::new(Role::Edge, keys.vehicle.as_str())));
     let twin_board: TwinBoard = Arc::default();
-    let http = http::serve(config.http, board.clone(), twin_board.clone(), context.child("http")).await?;
-    tracing::info!(vehicle = %keys.vehicle, %boot, %http, waiting = found.bytes, "edge started");
+    let http = http::serve(&config.http, board.clone(), twin_board.clone(), context.child("http")).await?;
+    tracing::info!(vehicle = %keys.vehicle, %boot, http = %http.address(), waiting = found.bytes, "edge started");
 
     let (writer, spool_task) = spool.start(context.child("writer"));
     let agent = Agent::new(config.rules(keys.vehicle, boot, rand::random()), keys.agent, found);
@@ -122,6 +122,7 @@ pub async fn run(context: Context, config: Config) -> Result<Summary, Error> {
     let ended = shell.go(events).await;
     shell.uplinks.close();
     shell.feed.stop();
+    http.shutdown().await;
     let closed = shell.writer.close().await;
     let _ = spool_task.await;
     let status = shell.status();

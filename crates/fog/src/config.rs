@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde::Deserialize;
+use voltmesh_http::Names;
 use voltmesh_ledger::Checkpoint;
 use voltmesh_mqtt::Bounds;
 use voltmesh_stations::Mapping;
@@ -32,6 +33,9 @@ pub struct Config {
     /// Addresses to listen on.
     #[serde(default)]
     pub listen: Listen,
+    /// Who may use the loopback interface.
+    #[serde(default)]
+    pub http: Http,
     /// The ledger and its authorities.
     pub ledger: Ledger,
     /// Where batches go. Without it, batches wait in the spool.
@@ -68,6 +72,26 @@ impl Default for Listen {
             p2p: ([0, 0, 0, 0], 7000).into(),
             http: ([127, 0, 0, 1], 9100).into(),
         }
+    }
+}
+
+/// Who may use the loopback interface.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// Further names of it, `host` or `host:port`. Default: none but loopback names and the address that is listened on.
+    pub hosts: Vec<String>,
+    /// Pages that may ask, such as `https://fleet.example`. Default: none but its own.
+    pub origins: Vec<String>,
+    /// A file with a token of at least 16 characters that requests which change something must carry as `Authorization: Bearer …`.
+    /// Default: none; registry transactions and decrees carry their own signatures.
+    pub token_file: Option<PathBuf>,
+}
+
+impl Http {
+    /// What it is called, and by whom it may be asked.
+    pub(crate) fn names(&self) -> Result<Names, Error> {
+        Names::parse(&self.hosts, &self.origins).map_err(|error| Error::Config { what: error.to_string() })
     }
 }
 
@@ -426,8 +450,8 @@ impl Config {
         for path in [&mut config.data, &mut config.credentials, &mut config.crl, &mut config.ledger.genesis] {
             *path = base.join(&*path);
         }
-        if let Some(opening) = &mut config.foreign.opening {
-            *opening = base.join(&*opening);
+        for path in config.foreign.opening.iter_mut().chain(&mut config.http.token_file) {
+            *path = base.join(&*path);
         }
         if let Some(stations) = &mut config.stations {
             for path in [&mut stations.model, &mut stations.feed].into_iter().chain(&mut stations.places) {
@@ -447,6 +471,7 @@ impl Config {
                 what: format!("{key} = {value} is outside {}..={}", range.start(), range.end()),
             })
         };
+        self.http.names()?;
         if !self.listen.http.ip().is_loopback() {
             return Err(Error::Config {
                 what: format!(
@@ -581,5 +606,7 @@ mod tests {
         assert!(refuse(&format!("{base}colour = 1")).contains("colour"));
         assert!(refuse(&format!("{base}block_ms = 1")).contains("ledger.block_ms = 1 is outside 20..=60000"));
         assert!(refuse(&format!("{base}[listen]\nhttp = '0.0.0.0:80'")).contains("not loopback"));
+        assert!(refuse(&format!("{base}[http]\nhosts = ['a/b']")).contains("http.hosts"));
+        assert!(refuse(&format!("{base}[http]\norigins = ['a']")).contains("http.origins"));
     }
 }

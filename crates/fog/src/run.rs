@@ -29,6 +29,7 @@ use serde::Deserialize;
 use tokio::sync::{Semaphore, mpsc};
 use voltmesh_consensus::{AddressBook, Config as LedgerConfig, Handle, Node, PublicKey, network, sockets};
 use voltmesh_control::{Handovers, Opening, Role as StatusRole, Status};
+use voltmesh_http::Figures;
 use voltmesh_identity::{Credentials, Expected, RevocationWatch, Role};
 use voltmesh_ledger::{Genesis, Height, MAX_GENESIS_BYTES, private_key, public_key_from_hex, verifying_key};
 use voltmesh_mqtt::{Descriptors, Limits as SessionLimits, Server, ServerSettings};
@@ -71,6 +72,7 @@ pub struct Fog {
     hub: tokio::task::JoinHandle<()>,
     node: Node,
     spools: [Writer<Context>; 2],
+    http: voltmesh_http::Server,
     addresses: Addresses,
 }
 
@@ -173,10 +175,11 @@ impl Fog {
             replay: tokio::sync::Mutex::default(),
             statements: statements.subscribe(),
             stations,
+            figures: Figures::new(),
         };
-        let http = http::serve(config.listen.http, shared).await?;
-        let addresses = Addresses { mqtt: server.address(), http };
-        tracing::info!(fog = %fog, mqtt = %addresses.mqtt, %http, held = ingest.gauges()[1].1, "fog node started");
+        let http = http::serve(config.listen.http, &config.http, shared).await?;
+        let addresses = Addresses { mqtt: server.address(), http: http.address() };
+        tracing::info!(fog = %fog, mqtt = %addresses.mqtt, http = %addresses.http, held = ingest.gauges()[1].1, "fog node started");
 
         let workers = match config.ingest.workers {
             0 => std::thread::available_parallelism().map_or(2, usize::from),
@@ -207,7 +210,7 @@ impl Fog {
             finality,
         });
         let hub = tokio::spawn(hub.run());
-        Ok(Self { context, hub, node, spools: [spool, quarantine], addresses })
+        Ok(Self { context, hub, node, spools: [spool, quarantine], http, addresses })
     }
 
     /// Where it listens.
@@ -237,6 +240,7 @@ impl Fog {
 
     /// Stops: what is appended is synced, what is unacknowledged stays so.
     pub async fn stop(self) -> Result<(), Error> {
+        self.http.shutdown().await;
         self.hub.abort();
         let _ = self.hub.await;
         for spool in &self.spools {

@@ -12,7 +12,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
 use crate::renewal::RenewalWatch;
-use crate::{Error, Peer, files, tls};
+use crate::{Error, Peer, files, peer, tls};
 
 /// A participant's own certificate and keys, read from its folder.
 pub struct Credentials {
@@ -34,6 +34,13 @@ impl Credentials {
         let (own, ca) = (renewal.own(), renewal.ca.clone());
         let signing = read_signing_key(&folder.join("sign.key"))?;
         Ok(Credentials { own, ca, signing, renewal, folder: folder.to_path_buf() })
+    }
+
+    /// DNS names and addresses in the certificate, as it was read: what its holder is called beside its identity.
+    pub fn names(&self) -> Result<Vec<String>, Error> {
+        let path = self.folder.join("tls.crt");
+        let chain = read_certificates(&path)?;
+        peer::names(&chain[0]).map_err(|error| Error::content(&path, "a Voltmesh certificate", error))
     }
 
     /// Where they were read from.

@@ -23,7 +23,12 @@ pub struct Http {
     answers: reqwest::Client,
     /// Without a limit on the whole answer, which never ends.
     events: reqwest::Client,
+    /// For what changes something.
+    token: Option<String>,
 }
+
+/// Environment variable that names a file with the bearer token of a fog node's `http.token_file`.
+const TOKEN_FILE: &str = "VOLTMESH_TOKEN_FILE";
 
 /// The interface answered, with a refusal.
 #[derive(Debug)]
@@ -54,9 +59,15 @@ impl Http {
     pub fn new() -> Result<Self> {
         let builder = || reqwest::Client::builder().no_proxy().connect_timeout(TIMEOUT);
         let made = "cannot make an HTTP client";
+        let token = std::env::var_os(TOKEN_FILE).map(|path| {
+            let text = std::fs::read_to_string(&path);
+            text.map(|text| text.trim().to_owned())
+                .with_context(|| format!("{} (of {TOKEN_FILE}) cannot be read", path.display()))
+        });
         Ok(Http {
             answers: builder().timeout(TIMEOUT).build().context(made)?,
             events: builder().read_timeout(SILENCE).build().context(made)?,
+            token: token.transpose()?,
         })
     }
 
@@ -91,10 +102,15 @@ impl Http {
         Ok(Events { url, response, read: Vec::new() })
     }
 
-    /// `POST http://address/path` with a body of bytes.
+    /// `POST http://address/path` with a body of bytes, and with the token of [`TOKEN_FILE`] if there is one.
     pub async fn post(&self, address: SocketAddr, path: &str, body: Vec<u8>) -> Result<Vec<u8>> {
         let url = format!("http://{address}{path}");
-        answer(&url, self.answers.post(&url).body(body).send().await).await
+        let mut request =
+            self.answers.post(&url).header("content-type", "application/octet-stream").body(body);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        answer(&url, request.send().await).await
     }
 }
 
@@ -159,7 +175,7 @@ async fn bounded(url: &str, response: reqwest::Result<reqwest::Response>, limit:
     Ok(body)
 }
 
-/// What a refusal says: our interfaces answer `{"error": "…"}`.
+/// What a refusal says: our interfaces answer with a problem whose `detail` is also its `error`.
 fn reason(body: &[u8]) -> String {
     let json: Option<serde_json::Value> = serde_json::from_slice(body).ok();
     match json.as_ref().and_then(|json| json["error"].as_str()) {

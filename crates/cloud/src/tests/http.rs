@@ -63,7 +63,7 @@ async fn connect(
 /// Status, headers and body of a GET.
 async fn get(address: std::net::SocketAddr, path: &str, header: &str) -> (u16, String, Vec<u8>) {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{header}\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{header}\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
@@ -184,6 +184,20 @@ async fn envelopes_in_records_and_proofs_out() {
     }
     let status = voltmesh_control::Status::from_json(&get(cloud.http, "/status", "").await.2).unwrap();
     assert_eq!((status.ready, status.counter("gaps"), status.counter("archived_records")), (true, 1, 10));
+
+    // Neither another name nor another site's page gets anything.
+    for (header, want) in [
+        ("Origin: http://evil.example\r\n", 403),
+        ("Sec-Fetch-Site: cross-site\r\n", 403),
+        ("Host: evil.example\r\n", 400),
+    ] {
+        let (status, head, body) = get(cloud.http, "/v1/vehicles", header).await;
+        assert!(status == want && head.contains("application/problem+json"), "{header}: {head}");
+        let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert!(problem["detail"].is_string() && problem["status"] == want, "{problem}");
+    }
+    let status = voltmesh_control::Status::from_json(&get(cloud.http, "/status", "").await.2).unwrap();
+    assert_eq!((status.counter("http_refused_origin"), status.counter("http_refused_host")), (2, 1));
 
     // Only fog nodes may come in.
     let (_edge, mut events) = connect(&pki, "urn:voltmesh:edge:ev-0", &cloud, Vec::new()).await;

@@ -69,3 +69,16 @@ fn wrong_values_are_refused_with_the_key() {
     refused(|t| format!("{t}\n[spool]\nkeep_until = \"never\""), "unknown variant `never`");
     refused(|t| t.replace("crl = \"crl\"", ""), "missing field `crl`");
 }
+
+#[test]
+fn the_interface_is_an_address_or_a_table() {
+    let read_http = |line: &str| parse(&format!("{line}\n{MINIMAL}")).unwrap().http;
+    let plain = read_http("http = '127.0.0.1:9201'");
+    assert_eq!((plain.listen.port(), plain.hosts.len()), (9201, 0));
+    let table = read_http("http = { hosts = ['car.example'], origins = ['https://fleet.example'] }");
+    assert_eq!((table.listen.port(), &table.hosts[..]), (9200, &["car.example".to_owned()][..]));
+    refused(|t| format!("http = 'nowhere'\n{t}"), "an address");
+    refused(|t| format!("http = {{ host = ['a'] }}\n{t}"), "unknown field");
+    refused(|t| format!("http = {{ hosts = ['a b'] }}\n{t}"), "http.hosts");
+    refused(|t| format!("http = {{ origins = ['fleet.example'] }}\n{t}"), "http.origins");
+}

@@ -1,7 +1,8 @@
 //! The loopback interface: figures for people and monitoring, and the ledger for the command line.
 //!
-//! Provided: loopback only, bodies bounded, followers, checkpoints under way and costly questions bounded. Not provided: authentication; a
-//! registry transaction and a decree carry their own signatures.
+//! Provided: loopback only; followers, checkpoints under way and costly questions bounded; what `voltmesh_http` refuses for all roles; a token
+//! for what changes something, if configured. Not provided: authentication of readers. A registry transaction and a decree carry their own
+//! signatures.
 
 mod chain;
 mod checkpoint;
@@ -20,7 +21,7 @@ use std::{
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, State},
+    extract::State,
     http::{StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -31,11 +32,12 @@ use serde_json::json;
 use tokio::sync::{Semaphore, watch};
 use voltmesh_consensus::{Handle, SubmitError};
 use voltmesh_control::{Opening, Status, commitment};
+use voltmesh_http::{Figures, Problem, Rules, Server, Settings, Token};
 use voltmesh_ledger::{Genesis, RegistryTx, Transaction, Trust};
 use voltmesh_telemetry::VehicleId;
 
 use super::stations::Service;
-use crate::{Error, answers::Names, ingest::newest_statement};
+use crate::{Error, answers::Names, config, ingest::newest_statement};
 
 /// Largest registry transaction: 256 actions of 65 bytes and 16 signatures, with room.
 const MAX_TX_BYTES: usize = 64 * 1024;
@@ -95,6 +97,8 @@ pub struct Shared {
     pub statements: watch::Receiver<Bytes>,
     /// Forecasts of charging stations, if the node is to make any.
     pub stations: Option<Arc<Service>>,
+    /// Of this interface's own connections.
+    pub figures: Arc<Figures>,
 }
 
 impl Shared {
@@ -102,11 +106,19 @@ impl Shared {
     pub const FOLLOWERS: usize = 16;
 }
 
-/// Listens and serves until the runtime stops. Returns the address.
-pub async fn serve(address: SocketAddr, shared: Shared) -> Result<SocketAddr, Error> {
+/// Bodies of requests that change something: transactions and decrees are bytes.
+const BODY_TYPES: [&str; 2] = ["application/json", "application/octet-stream"];
+
+/// Listens and serves until the server is dropped.
+pub async fn serve(address: SocketAddr, access: &config::Http, shared: Shared) -> Result<Server, Error> {
+    let token = access.token_file.as_deref().map(Token::read).transpose();
+    let token = token.map_err(|error| Error::Config { what: format!("http.token_file: {error}") })?;
+    let rules =
+        Rules::new(access.names()?).with_token(token, voltmesh_http::Asked::Changes).with_types(&BODY_TYPES);
+    let settings = Settings { body_bytes: MAX_TX_BYTES, ..Settings::default() };
     let listening = |source| Error::Listen { what: "HTTP", address, source };
     let listener = tokio::net::TcpListener::bind(address).await.map_err(listening)?;
-    let address = listener.local_addr().map_err(listening)?;
+    let figures = shared.figures.clone();
     let charging = stations::router(shared.stations.clone());
     let app = Router::new()
         .route("/status", get(status))
@@ -126,21 +138,18 @@ pub async fn serve(address: SocketAddr, shared: Shared) -> Result<SocketAddr, Er
         .route("/chain/trust", get(chain_trust))
         .route("/chain/opening", get(chain_opening))
         .route("/archive/statement", get(archive_statement))
-        .layer(DefaultBodyLimit::max(MAX_TX_BYTES))
         .with_state(Arc::new(shared))
         .merge(charging);
-    tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, app).await {
-            tracing::error!(%error, "the HTTP interface has ended");
-        }
-    });
-    Ok(address)
+    voltmesh_http::serve(listener, app, rules, settings, None, figures).map_err(listening)
 }
 
 type Asked = State<Arc<Shared>>;
 
 fn board(shared: &Shared) -> Status {
     let mut status = shared.board.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    status
+        .counters
+        .extend(shared.figures.snapshot().into_iter().map(|(name, value)| (name.to_owned(), value)));
     if let Some(stations) = &shared.stations {
         stations::report(stations, &mut status);
     }
@@ -151,7 +160,7 @@ fn board(shared: &Shared) -> Status {
 }
 
 fn refuse(status: StatusCode, why: impl std::fmt::Display) -> Response {
-    (status, Json(json!({ "error": why.to_string() }))).into_response()
+    Problem::new(status, why).into_response()
 }
 
 async fn status(State(shared): Asked) -> Json<Status> {
@@ -169,8 +178,8 @@ fn prometheus(status: &Status) -> String {
     let mut out = String::with_capacity(4096);
     for (name, value) in &status.counters {
         let mqtt = name.strip_prefix("mqtt_").is_some_and(voltmesh_mqtt::Counters::is_gauge);
-        let (kind, suffix) =
-            if GAUGES.contains(&name.as_str()) || mqtt { ("gauge", "") } else { ("counter", "_total") };
+        let gauge = mqtt || GAUGES.into_iter().chain(Figures::GAUGES).any(|gauge| gauge == name);
+        let (kind, suffix) = if gauge { ("gauge", "") } else { ("counter", "_total") };
         let _ = writeln!(out, "# TYPE voltmesh_fog_{name} {kind}\nvoltmesh_fog_{name}{suffix} {value}");
     }
     let _ = writeln!(out, "# TYPE voltmesh_fog_ready gauge\nvoltmesh_fog_ready {}", u8::from(status.ready));

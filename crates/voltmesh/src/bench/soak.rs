@@ -295,7 +295,7 @@ mod tests {
     fn figures_and_table_are_written() {
         let folder = tempfile::tempdir().expect("a folder");
         let samples = vec![sample(0.5, 1.0), sample(1.0, 2.0), sample(1.5, 4.0), sample(2.0, 5.0)];
-        let cost = |of| cost(&samples, of).expect("long enough");
+        let cost = |of: fn(&Sample) -> Use| cost(&samples, of).expect("long enough");
         let report = Report {
             machine: Machine::this(),
             vehicles: 1,
