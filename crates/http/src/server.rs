@@ -154,8 +154,8 @@ impl Acceptor {
             }
             this.shared.figures.set_connections(this.connections.len());
         }
-        let Self { listener, .. } = &*this;
-        tracing::debug!(address = ?listener.local_addr(), "HTTP stops");
+        // Who has yet to show a certificate has no request under way.
+        this.door.send_away_if(|()| true);
         let all = async { while tasks.join_next().await.is_some() {} };
         timeout(this.shared.settings.shutdown + Duration::from_millis(500), all).await.ok();
     }

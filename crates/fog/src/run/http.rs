@@ -111,10 +111,7 @@ const BODY_TYPES: [&str; 2] = ["application/json", "application/octet-stream"];
 
 /// Listens and serves until the server is dropped.
 pub async fn serve(address: SocketAddr, access: &config::Http, shared: Shared) -> Result<Server, Error> {
-    let token = access.token_file.as_deref().map(Token::read).transpose();
-    let token = token.map_err(|error| Error::Config { what: format!("http.token_file: {error}") })?;
-    let rules =
-        Rules::new(access.names()?).with_token(token, voltmesh_http::Asked::Changes).with_types(&BODY_TYPES);
+    let rules = rules(access)?;
     let settings = Settings { body_bytes: MAX_TX_BYTES, ..Settings::default() };
     let listening = |source| Error::Listen { what: "HTTP", address, source };
     let listener = tokio::net::TcpListener::bind(address).await.map_err(listening)?;
@@ -141,6 +138,14 @@ pub async fn serve(address: SocketAddr, access: &config::Http, shared: Shared) -
         .with_state(Arc::new(shared))
         .merge(charging);
     voltmesh_http::serve(listener, app, rules, settings, None, figures).map_err(listening)
+}
+
+/// Who may ask.
+fn rules(access: &config::Http) -> Result<Rules, Error> {
+    let token = access.token_file.as_deref().map(Token::read).transpose();
+    let token = token.map_err(|error| Error::Config { what: format!("http.token_file: {error}") })?;
+    let rules = Rules::new(access.names()?).with_token(token, voltmesh_http::Asked::Changes);
+    Ok(rules.with_types(&BODY_TYPES))
 }
 
 type Asked = State<Arc<Shared>>;

@@ -91,6 +91,17 @@ async fn silent_handshakes_and_other_roles_keep_nobody_out() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_handshake_holds_up_no_shutdown() {
+    let hour = Duration::from_secs(3600);
+    let site = Site::start(Settings { handshake: hour, shutdown: hour, ..Settings::default() }).await;
+    let mut silent = connect(site.server.address()).await;
+    // One that came after it is through: it has been taken in.
+    site.connect("operator:op-1").await.unwrap();
+    timeout(PATIENCE, site.server.shutdown()).await.expect("it stops");
+    assert!(ends(&mut silent).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_certificate_takes_no_place_of_another() {
     let site =
         Site::start(Settings { connections: 8, connections_per_source: 4, ..Settings::default() }).await;

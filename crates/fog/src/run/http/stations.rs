@@ -168,12 +168,20 @@ mod tests {
     use crate::stations::feed::Snapshot;
     use crate::stations::testing::{self, END};
 
-    /// Serves routes on a port of the system's choice.
+    /// Serves routes as a node does, on a port of the system's choice.
     async fn serve(router: Router) -> String {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        format!("http://{address}")
+        let access = config::Http::default();
+        let (rules, figures) = (super::super::rules(&access).unwrap(), voltmesh_http::Figures::new());
+        let server =
+            voltmesh_http::serve(listener, router, rules, Default::default(), None, figures).unwrap();
+        let base = format!("http://{}", server.address());
+        // Until the test's runtime ends.
+        tokio::spawn(async move {
+            std::future::pending::<()>().await;
+            drop(server);
+        });
+        base
     }
 
     async fn get(url: &str) -> (u16, Value) {
@@ -182,7 +190,8 @@ mod tests {
     }
 
     async fn post(url: &str) -> Value {
-        let response = reqwest::Client::new().post(url).send().await.unwrap();
+        let request = reqwest::Client::new().post(url).header("content-type", "application/json");
+        let response = request.send().await.unwrap();
         serde_json::from_slice(&response.bytes().await.unwrap()).unwrap()
     }
 
@@ -282,6 +291,32 @@ mod tests {
             assert!(text.contains(line), "{line}: {text}");
         }
         following.abort();
+    }
+
+    #[tokio::test]
+    async fn a_page_of_another_site_reserves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let service = Arc::new(Service::open(&write(&folder, None)).unwrap());
+        let base = serve(router(Some(service.clone()))).await;
+        let snapshot =
+            Snapshot { at: END, readings: vec![("A/1".into(), "Available".into())], said: vec![END] };
+        service.take(&snapshot, 1.0);
+        let json = ("content-type", "application/json");
+        for (headers, status) in [
+            (&[json, ("host", "rebound.evil.example")][..], 421),
+            (&[json, ("origin", "http://evil.example")], 403),
+            (&[json, ("sec-fetch-site", "cross-site")], 403),
+            (&[("content-type", "text/plain")], 415),
+            (&[], 415),
+        ] {
+            let mut request = reqwest::Client::new().post(format!("{base}{ASK}"));
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            assert_eq!(request.send().await.unwrap().status().as_u16(), status, "{headers:?}");
+        }
+        assert!(service.figures().contains(&("stations_reservations", 0)), "{:?}", service.figures());
+        assert!(post(&format!("{base}{ASK}")).await["reservation"].is_object());
     }
 
     #[tokio::test]
