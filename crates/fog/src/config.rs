@@ -223,7 +223,7 @@ pub struct Limits {
     pub sessions: usize,
     /// Sessions of one certificate's identity at once, 1..=4096; the next is refused with 0x97. Default 8.
     pub sessions_per_identity: usize,
-    /// Connections of one source address (IPv4, or IPv6 /64) at once. Default: half of `sessions` + 2048, so that 3,000
+    /// Connections of one source address (IPv4, or IPv6 /64) at once. Default: half of `sessions` + 2560, so that 3,000
     /// vehicles behind one address get in and leave as many places.
     pub connections_per_source: Option<usize>,
     /// TLS handshakes that one source address may begin, per second, 1..=1000000. Default 2000: half a core.

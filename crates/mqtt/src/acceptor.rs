@@ -41,7 +41,7 @@ pub(crate) struct Acceptor {
 type Stream = TlsStream<BufReader<TcpStream>>;
 
 impl Acceptor {
-    /// Accepts for ever: who comes is let in or turned away at once, and waits for nobody.
+    /// Accepts for ever: who comes is let in or turned away within 20 ms, and waits for nobody's handshake.
     pub(crate) async fn run(self) {
         let this = Arc::new(self);
         let mut id = 0;
@@ -51,7 +51,7 @@ impl Acceptor {
                     id += 1;
                     this.common.counters.connections.add(1);
                     let source = Source::of(address.ip());
-                    match this.common.doors.arrive(SessionId(id), source) {
+                    match this.common.doors.arrive(SessionId(id), source).await {
                         Ok((visitor, ended)) => {
                             this.made_room(source, ended);
                             let (this, id) = (this.clone(), SessionId(id));

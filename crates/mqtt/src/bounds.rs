@@ -20,18 +20,20 @@ pub struct Bounds {
     pub reserved_sessions: usize,
     /// Identities remembered after their last session. Default 16,384, four times the sessions: 2 MiB.
     pub remembered_identities: usize,
-    /// Connections at once, in whatever state. Default 6,144: 4,096 sessions, 1,024 silent, 256 handshakes, 768 that end.
+    /// Connections at once, in whatever state. Default 6,656: 4,096 sessions, 1,024 silent, 1,024 handshakes, 512 that end.
     pub max_connections: usize,
-    /// Connections of one source address at once. Default 3,072, half of all: 3,000 vehicles behind one address (network
+    /// Connections of one source address at once. Default 3,328, half of all: 3,000 vehicles behind one address (network
     /// address translation of a mobile operator or a depot), and as many places for everybody else.
     pub connections_per_source: usize,
     /// Connections from which no complete ClientHello has come; at the bound the oldest one of the source that has most
-    /// of them is ended. Default 1,024: at 10,000 new connections a second one stays for 100 ms, a round trip.
+    /// of them is ended. Default 1,024: at 10,000 new connections a second one stays for 100 ms, and a ClientHello follows the
+    /// connection at once.
     pub max_silent: usize,
     /// Connections between ClientHello and CONNECT; at the bound the one that has kept the server waiting longest ends,
-    /// of the source that has most of them. Default 256: 2,000 a second that take 100 ms each, some 25 MiB.
+    /// of the source that has most of them. Default 1,024: at 2,000 a second one stays for half a
+    /// second, two round trips of a bad mobile network; some 30 KiB each.
     pub max_handshakes: usize,
-    /// The same of one source address. Default 192: three quarters.
+    /// The same of one source address. Default 768: three quarters.
     pub handshakes_per_source: usize,
     /// Handshakes that one source address may begin, per second. Default 2,000: at 0.25 ms of processor time each that is
     /// half a core, and 3,000 vehicles behind one address are back in 2 s.
@@ -56,8 +58,8 @@ impl Bounds {
     /// For so many sessions at once: the other bounds in the proportions of the default.
     pub fn of_sessions(max_sessions: usize) -> Bounds {
         let max_sessions = max_sessions.max(1);
-        let (max_silent, max_handshakes) = (1024, 256);
-        let max_connections = max_sessions + max_silent + max_handshakes + 768;
+        let (max_silent, max_handshakes) = (1024, 1024);
+        let max_connections = max_sessions + max_silent + max_handshakes + 512;
         Bounds {
             max_sessions,
             sessions_per_identity: 8,
@@ -120,7 +122,7 @@ mod tests {
 
     #[test]
     fn bounds_fit_into_the_descriptors_that_are_left() {
-        for connections in [1, 16, 100, 512, 3000, 6143, 6144, 100_000] {
+        for connections in [1, 16, 100, 512, 3000, 6655, 6656, 100_000] {
             let bounds = Bounds::default().within(connections);
             let places = bounds.max_silent + bounds.max_handshakes + bounds.max_sessions;
             assert!(places <= connections.max(4), "{connections}: {bounds:?}");
@@ -128,6 +130,6 @@ mod tests {
             assert!(bounds.reserved_sessions < bounds.max_sessions, "{connections}: {bounds:?}");
             assert!(bounds.connections_per_source <= bounds.max_connections, "{connections}: {bounds:?}");
         }
-        assert_eq!(Bounds::default().within(6144), Bounds::default());
+        assert_eq!(Bounds::default().within(6656), Bounds::default());
     }
 }

@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::sleep;
 use voltmesh_identity::Identity;
 
-use crate::admission::{Admission, Refused, Source};
+use crate::admission::{Admission, Arrival, Refused, Source};
 use crate::pump::Clock;
 use crate::session::SessionId;
 use crate::{Bounds, LogLimiter};
@@ -59,17 +60,32 @@ impl Doors {
     }
 
     /// A connection has come; also how many were ended for it.
-    pub(crate) fn arrive(
+    pub(crate) async fn arrive(
         self: &Arc<Self>,
         id: SessionId,
         source: Source,
     ) -> Result<(Visitor, usize), Refused> {
+        loop {
+            let at = match self.try_arrive(id, source) {
+                (Arrival::In(ended), end) => {
+                    return Ok((Visitor { doors: self.clone(), id, source, end }, ended.len()));
+                }
+                (Arrival::Refused(refused), _) => return Err(refused),
+                (Arrival::Later(at), _) => at,
+            };
+            sleep(at.since(self.clock.now())).await;
+        }
+    }
+
+    fn try_arrive(&self, id: SessionId, source: Source) -> (Arrival, Arc<Notify>) {
         let end = Arc::new(Notify::new());
         let mut state = self.lock();
-        let ended = state.admission.arrive(self.clock.now(), id, source)?;
-        ended.iter().for_each(|ended| state.end(*ended));
-        state.ends.insert(id, end.clone());
-        Ok((Visitor { doors: self.clone(), id, source, end }, ended.len()))
+        let arrival = state.admission.arrive(self.clock.now(), id, source);
+        if let Arrival::In(ended) = &arrival {
+            ended.iter().for_each(|ended| state.end(*ended));
+            state.ends.insert(id, end.clone());
+        }
+        (arrival, end)
     }
 
     /// Lines of the log that were left out, as far as they are due.

@@ -42,12 +42,12 @@ impl Pool {
         }
     }
 
-    pub(super) fn oldest_of(&self, source: Source) -> Option<SessionId> {
-        self.of.get(&source)?.first().map(|(_, id)| *id)
+    pub(super) fn oldest_of(&self, source: Source) -> Option<(Moment, SessionId)> {
+        self.of.get(&source)?.first().copied()
     }
 
     /// The oldest of the source that has most.
-    pub(super) fn oldest_of_most(&self) -> Option<SessionId> {
+    pub(super) fn oldest_of_most(&self) -> Option<(Moment, SessionId)> {
         self.sizes.last().and_then(|(_, source)| self.oldest_of(*source))
     }
 }

@@ -12,6 +12,13 @@ fn source(number: u8) -> Source {
     Source::of(IpAddr::from([10, 0, 0, number]))
 }
 
+fn arrive(admission: &mut Admission, now: u64, id: u64, by: u8) -> Vec<SessionId> {
+    match admission.arrive(at(now), SessionId(id), source(by)) {
+        Arrival::In(ended) => ended,
+        other => panic!("{other:?}"),
+    }
+}
+
 fn small() -> Bounds {
     Bounds {
         max_connections: 12,
@@ -59,7 +66,7 @@ proptest! {
         let mut model = Model::default();
         let mut next = 0;
         for (tick, (what, by, which)) in steps.into_iter().enumerate() {
-            let now = tick as u64;
+            let now = tick as u64 * 20;
             let ids: Vec<_> = model.open.keys().copied().collect();
             let picked = (!ids.is_empty()).then(|| *which.get(&ids));
             match (what, picked) {
@@ -68,11 +75,12 @@ proptest! {
                     let full = model.count(|it| it.0 == by) >= bounds.connections_per_source
                         || model.open.len() >= bounds.max_connections;
                     match admission.arrive(at(now), SessionId(next), source(by)) {
-                        Ok(ended) => {
+                        Arrival::In(ended) => {
                             ended.into_iter().for_each(|id| model.ended(id, by));
                             model.open.insert(SessionId(next), (by, 0, now));
                         }
-                        Err(refused) => {
+                        Arrival::Later(_) => prop_assert!(false, "each has had its time"),
+                        Arrival::Refused(refused) => {
                             prop_assert!(full, "{refused:?} with room");
                             let idle = |it: &(u8, u8, u64)| it.1 == 0 || it.1 == 2;
                             let own = refused == Refused::Source;
@@ -130,14 +138,14 @@ fn the_oldest_silent_connection_makes_room_and_the_newest_has_time() {
     let mut admission = Admission::new(bounds.clone());
     let mut ended = HashSet::new();
     for id in 0..10_000 {
-        ended.extend(admission.arrive(at(id), SessionId(id), source(1)).unwrap());
+        ended.extend(arrive(&mut admission, id, id, 1));
     }
     let gone = 10_000 - bounds.max_silent as u64;
     assert_eq!(ended, (0..gone).map(SessionId).collect());
     // An honest client of the same address has as much time as there are places.
-    admission.arrive(at(10_000), SessionId(10_000), source(1)).unwrap();
+    arrive(&mut admission, 10_000, 10_000, 1);
     for id in 10_001..10_001 + bounds.max_silent as u64 - 1 {
-        let ended = admission.arrive(at(id), SessionId(id), source(1)).unwrap();
+        let ended = arrive(&mut admission, id, id, 1);
         assert!(!ended.contains(&SessionId(10_000)));
     }
     assert!(admission.hello(at(20_000), SessionId(10_000)).is_ok());
@@ -146,9 +154,9 @@ fn the_oldest_silent_connection_makes_room_and_the_newest_has_time() {
 #[test]
 fn a_source_with_one_silent_connection_loses_it_to_no_flood() {
     let mut admission = Admission::new(Bounds::default());
-    admission.arrive(at(0), SessionId(0), source(9)).unwrap();
+    arrive(&mut admission, 0, 0, 9);
     for id in 1..10_000 {
-        let ended = admission.arrive(at(id), SessionId(id), source(id as u8 % 5)).unwrap();
+        let ended = arrive(&mut admission, id, id, id as u8 % 5);
         assert!(!ended.contains(&SessionId(0)));
     }
     assert!(admission.hello(at(10_000), SessionId(0)).is_ok() && admission.connected(SessionId(0)));
@@ -159,7 +167,7 @@ fn handshakes_of_a_source_have_a_rate_and_others_have_theirs() {
     let bounds = Bounds { handshakes_per_source_s: 100, ..Bounds::default() };
     let mut admission = Admission::new(bounds);
     let let_in = |admission: &mut Admission, now: u64, id: u64, by: u8| {
-        admission.arrive(at(now), SessionId(id), source(by)).unwrap();
+        arrive(admission, now, id, by);
         let begun = admission.hello(at(now), SessionId(id));
         admission.leave(SessionId(id));
         begun.is_ok()
@@ -188,4 +196,15 @@ fn a_source_is_an_ipv4_address_or_an_ipv6_network() {
     assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));
     assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
     assert_eq!(of("2001:db8:1:2::1").to_string(), "2001:db8:1:2::/64");
+}
+
+#[test]
+fn a_burst_waits_until_those_before_it_have_had_time_to_speak() {
+    let mut admission = Admission::new(Bounds { max_silent: 2, ..Bounds::default() });
+    arrive(&mut admission, 0, 0, 1);
+    arrive(&mut admission, 5, 1, 1);
+    assert_eq!(admission.arrive(at(6), SessionId(2), source(1)), Arrival::Later(at(20)));
+    assert_eq!(arrive(&mut admission, 20, 2, 1), [SessionId(0)]);
+    assert!(admission.hello(at(21), SessionId(1)).is_ok());
+    assert_eq!(arrive(&mut admission, 22, 3, 1), []);
 }
