@@ -62,7 +62,8 @@ pub struct Mqtt {
     pub max_sessions: usize,
     /// Sessions of one fog node at once, 1 to 4096 (default 4); the next is refused with 0x97.
     pub sessions_per_identity: usize,
-    /// Connections of one source address (IPv4, or IPv6 /64) at once, 1 to 1000000 (default: half of `max_sessions` + 2560).
+    /// Connections of one source address (IPv4, or IPv6 /64) at once, 1 to 1000000 (default: two
+    /// thirds of `max_sessions` + 13824).
     pub connections_per_source: Option<usize>,
     /// TLS handshakes that one source address may begin, per second, 1 to 1000000 (default 2000: half a core).
     pub handshakes_per_source_s: u32,

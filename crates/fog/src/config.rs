@@ -223,8 +223,8 @@ pub struct Limits {
     pub sessions: usize,
     /// Sessions of one certificate's identity at once, 1..=4096; the next is refused with 0x97. Default 8.
     pub sessions_per_identity: usize,
-    /// Connections of one source address (IPv4, or IPv6 /64) at once. Default: half of `sessions` + 2560, so that 3,000
-    /// vehicles behind one address get in and leave as many places.
+    /// Connections of one source address (IPv4, or IPv6 /64) at once. Default: two thirds of `sessions` + 13,824, so that
+    /// all vehicles may be behind one address, and a third is left to the others.
     pub connections_per_source: Option<usize>,
     /// TLS handshakes that one source address may begin, per second, 1..=1000000. Default 2000: half a core.
     pub handshakes_per_source_s: u32,

@@ -76,7 +76,31 @@ impl Acceptor {
         tokio::select! {
             biased;
             () = visitor.ended() => {}
-            () = self.converse(stream, address, id, &visitor) => {}
+            () = async {
+                if self.speaks(&stream, address, &visitor).await {
+                    // On the heap: a connection that says nothing takes no space for what would follow.
+                    Box::pin(self.converse(stream, address, id, &visitor)).await;
+                }
+            } => {}
+        }
+    }
+
+    /// Waits until a client says something.
+    async fn speaks(&self, stream: &TcpStream, address: SocketAddr, visitor: &Visitor) -> bool {
+        match timeout(self.settings.limits.connect_timeout, stream.readable()).await {
+            Ok(readable) => readable.is_ok(),
+            Err(_) => {
+                self.too_slow(address, visitor);
+                false
+            }
+        }
+    }
+
+    fn too_slow(&self, address: SocketAddr, visitor: &Visitor) {
+        self.common.counters.tls_other.add(1);
+        if self.may_write(visitor.source, "no TLS handshake in time") {
+            let limit = self.settings.limits.connect_timeout;
+            tracing::warn!(%address, "no TLS handshake within {limit:?}");
         }
     }
 
@@ -86,13 +110,7 @@ impl Acceptor {
         let stream = match timeout(limit, self.handshake(stream, visitor)).await {
             Ok(Some(stream)) => stream,
             Ok(None) => return,
-            Err(_) => {
-                self.common.counters.tls_other.add(1);
-                if self.may_write(visitor.source, "no TLS handshake in time") {
-                    tracing::warn!(%address, "no TLS handshake within {limit:?}");
-                }
-                return;
-            }
+            Err(_) => return self.too_slow(address, visitor),
         };
         let Some(standing) = Standing::of(stream.get_ref().1.peer_certificates()) else {
             self.common.counters.tls_other.add(1);
@@ -120,8 +138,6 @@ impl Acceptor {
 
     /// Waits for a complete ClientHello, which costs nearly nothing, and then for its turn.
     async fn handshake(&self, stream: TcpStream, visitor: &Visitor) -> Option<Stream> {
-        // Buffers only for those who say something.
-        stream.readable().await.ok()?;
         let stream = BufReader::with_capacity(SOCKET_READ, stream);
         let shaken = match LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await {
             Ok(hello) => {

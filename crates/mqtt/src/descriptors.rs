@@ -74,7 +74,7 @@ mod tests {
             let kept = limit - bounds.max_connections;
             assert!(kept >= 2048.min(limit / 2), "{limit}: {bounds:?}");
         }
-        let all = Descriptors::of(6656 + 2048).share(Bounds::default(), 2048).unwrap();
+        let all = Descriptors::of(17_920 + 2048).share(Bounds::default(), 2048).unwrap();
         assert_eq!(all, Bounds::default());
         let refused = Descriptors::of(255).share(Bounds::default(), 2048).unwrap_err();
         assert!(refused.to_string().contains("ulimit -n"), "{refused}");

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
@@ -212,8 +212,7 @@ impl Server {
         policy: Arc<dyn Policy>,
         settings: ServerSettings,
     ) -> Result<(Server, ServerEvents), Error> {
-        let listener =
-            TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
+        let listener = listen(address).map_err(|source| Error::Listen { address, source })?;
         let address = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
         let (events, receiver) = mpsc::channel(settings.event_queue.max(1));
         let clock = Clock::start();
@@ -289,6 +288,17 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.shutdown();
     }
+}
+
+/// Connections that wait to be accepted; the kernel's own bound (`net.core.somaxconn`) is 4,096, too. Past it a client's SYN
+/// is lost, and it tries again after a second.
+const BACKLOG: u32 = 4096;
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Ends sessions whose certificate is revoked or has ended since they began.

@@ -18,6 +18,10 @@ impl Pool {
         self.len
     }
 
+    pub(super) fn len_of(&self, source: Source) -> usize {
+        self.of.get(&source).map_or(0, BTreeSet::len)
+    }
+
     pub(super) fn insert(&mut self, source: Source, since: Moment, id: SessionId) {
         let own = self.of.entry(source).or_default();
         let before = own.len();

@@ -25,6 +25,7 @@ fn small() -> Bounds {
         connections_per_source: 6,
         max_silent: 5,
         max_handshakes: 4,
+        max_handshakes_at_work: 3,
         handshakes_per_source: 3,
         handshakes_per_source_s: 1_000_000,
         ..Bounds::default()
@@ -123,6 +124,7 @@ proptest! {
             prop_assert_eq!(handshakes, model.count(|it| it.1 == 1 || it.1 == 2));
             prop_assert!(connections <= bounds.max_connections && silent <= bounds.max_silent);
             prop_assert!(handshakes <= bounds.max_handshakes);
+            prop_assert!(model.count(|it| it.1 == 2) + 4 >= handshakes);
             for by in 0..4 {
                 prop_assert!(model.count(|it| it.0 == by) <= bounds.connections_per_source);
                 let own = model.count(|it| it.0 == by && (it.1 == 1 || it.1 == 2));
@@ -134,7 +136,7 @@ proptest! {
 
 #[test]
 fn the_oldest_silent_connection_makes_room_and_the_newest_has_time() {
-    let bounds = Bounds::default();
+    let bounds = Bounds { max_silent: 1_024, ..Bounds::default() };
     let mut admission = Admission::new(bounds.clone());
     let mut ended = HashSet::new();
     for id in 0..10_000 {
@@ -153,7 +155,7 @@ fn the_oldest_silent_connection_makes_room_and_the_newest_has_time() {
 
 #[test]
 fn a_source_with_one_silent_connection_loses_it_to_no_flood() {
-    let mut admission = Admission::new(Bounds::default());
+    let mut admission = Admission::new(Bounds { max_silent: 1_024, ..Bounds::default() });
     arrive(&mut admission, 0, 0, 9);
     for id in 1..10_000 {
         let ended = arrive(&mut admission, id, id, id as u8 % 5);
@@ -207,4 +209,17 @@ fn a_burst_waits_until_those_before_it_have_had_time_to_speak() {
     assert_eq!(arrive(&mut admission, 20, 2, 1), [SessionId(0)]);
     assert!(admission.hello(at(21), SessionId(1)).is_ok());
     assert_eq!(arrive(&mut admission, 22, 3, 1), []);
+}
+
+#[test]
+fn handshakes_that_wait_for_the_processor_are_few_and_others_keep_theirs() {
+    let mut admission = Admission::new(Bounds { max_handshakes_at_work: 8, ..Bounds::default() });
+    let mut hello = |id: u64, by: u8| {
+        arrive(&mut admission, 0, id, by);
+        admission.hello(at(0), SessionId(id))
+    };
+    let begun = (0..20).filter(|id| hello(*id, 1).is_ok()).count();
+    assert_eq!(begun, 6, "three quarters");
+    assert!(hello(20, 2).is_ok() && hello(21, 3).is_ok());
+    assert_eq!(hello(22, 4), Err(Refused::Busy));
 }
