@@ -56,7 +56,9 @@ where
 {
     let settings = &shared.settings;
     let stream = TokioIo::new(Paced::new(stream, settings.stalled, report.clone()));
+    let asked = AtomicBool::new(false);
     let service = service_fn(|request| {
+        asked.store(true, Ordering::Relaxed);
         let (shared, report) = (shared.clone(), report.clone());
         async move { Ok::<_, std::convert::Infallible>(answer(request, shared, ends, report).await) }
     });
@@ -78,6 +80,8 @@ where
     };
     if let Err(error) = ended {
         let kind = match () {
+            // Whoever has asked and keeps its connection for a while does nothing wrong.
+            () if error.is_timeout() && asked.load(Ordering::Relaxed) => return,
             () if error.is_timeout() => Kind::Timeouts,
             () if error.is_parse() => Kind::Malformed,
             // It went away.

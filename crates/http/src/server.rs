@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::StatusCode;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -17,7 +16,7 @@ use voltmesh_identity::{Identity, Peer, RevocationWatch, Role};
 use crate::connection::{self, Ends, Shared};
 use crate::figures::Kind;
 use crate::gate::{Gate, Report, Seat};
-use crate::{Figures, Problem, Refusal, Rules, Settings};
+use crate::{Figures, Refusal, Rules, Settings};
 
 /// Mutual TLS.
 #[derive(Clone)]
@@ -87,9 +86,7 @@ pub fn serve(
     let secure = tls.is_some();
     figures.set_bounds(settings.connections, settings.connections_per_source);
     // Innermost limits win: a route may ask for less or more.
-    let router = router
-        .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path") })
-        .layer(DefaultBodyLimit::max(settings.body_bytes));
+    let router = router.layer(DefaultBodyLimit::max(settings.body_bytes));
     let acceptor = Acceptor {
         listener,
         open: Arc::new(Semaphore::new(settings.descriptors())),

@@ -295,7 +295,7 @@ pub async fn ask_bytes(address: SocketAddr, ask: Ask) -> (u16, Vec<u8>) {
     };
     let length = body.len();
     let head = format!(
-        "{method} {path} HTTP/1.1\r\nhost: fog\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/octet-stream\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
     );
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(&[head.as_bytes(), &body].concat()).await.unwrap();
