@@ -45,8 +45,14 @@ struct Sample {
     edge: Use,
 }
 
+/// What one role uses, out of a sample.
+type OfRole = fn(&Sample) -> Use;
+
+/// Points of a line: minute, value.
+type Points = Vec<(f64, f64)>;
+
 /// The roles, as figures and columns call them.
-const ROLES: [(&str, &str, fn(&Sample) -> Use); 3] = [
+const ROLES: [(&str, &str, OfRole); 3] = [
     ("cloud", "cloud", |sample| sample.cloud),
     ("a fog node", "fog", |sample| sample.fog),
     ("a vehicle", "edge", |sample| sample.edge),
@@ -219,7 +225,7 @@ fn files(folder: &Path) -> u64 {
 }
 
 /// Seconds of processor time a minute at each sample, over the [`CPU_MINUTES`] before it; not before so much has passed.
-fn cpu_per_minute(samples: &[Sample], of: fn(&Sample) -> Use) -> Vec<(f64, f64)> {
+fn cpu_per_minute(samples: &[Sample], of: OfRole) -> Points {
     let before = |sample: &Sample| {
         let old = samples.iter().take_while(|old| sample.minute - old.minute >= CPU_MINUTES);
         old.last().cloned()
@@ -252,7 +258,7 @@ fn csv(samples: &[Sample]) -> String {
 
 fn draw(folder: &Path, report: &Report) -> Result<()> {
     let who = format!("{} vehicle(s) at {} Hz", report.vehicles, report.hz);
-    let figure = |file: &str, title: &str, unit: &str, of: &dyn Fn(fn(&Sample) -> Use) -> Vec<(f64, f64)>| {
+    let figure = |file: &str, title: &str, unit: &str, of: &dyn Fn(OfRole) -> Points| {
         let lines = ROLES.map(|(name, _, role)| (name.to_owned(), of(role)));
         if lines.iter().all(|(_, points)| points.is_empty()) {
             return Ok(());
@@ -260,7 +266,7 @@ fn draw(folder: &Path, report: &Report) -> Result<()> {
         let (x, y) = (Axis { label: "minutes", log: false }, Axis { label: unit, log: false });
         plot::lines(&folder.join(file), &format!("{title}, {who}"), x, y, &lines)
     };
-    let level = |role: fn(&Sample) -> Use, value: fn(Use) -> f64| -> Vec<(f64, f64)> {
+    let level = |role: OfRole, value: fn(Use) -> f64| -> Points {
         report.samples.iter().map(|sample| (sample.minute, value(role(sample)))).collect()
     };
     figure("soak-memory.svg", "Resident memory", "MB", &|role| level(role, |used| used.rss_mb))?;
@@ -295,7 +301,7 @@ mod tests {
     fn figures_and_table_are_written() {
         let folder = tempfile::tempdir().expect("a folder");
         let samples = vec![sample(0.5, 1.0), sample(1.0, 2.0), sample(1.5, 4.0), sample(2.0, 5.0)];
-        let cost = |of: fn(&Sample) -> Use| cost(&samples, of).expect("long enough");
+        let cost = |of: OfRole| cost(&samples, of).expect("long enough");
         let report = Report {
             machine: Machine::this(),
             vehicles: 1,
