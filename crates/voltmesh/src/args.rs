@@ -140,8 +140,8 @@ pub struct Demo {
     /// Where the run's files go; kept afterwards (default: a temporary folder that is removed).
     #[arg(long, value_name = "FOLDER")]
     pub dir: Option<PathBuf>,
-    /// Longest time, after the last fault, in which no record comes further before the run has failed; at least as long
-    /// as the faults took.
+    /// Longest time, after the last fault, in which no record comes further before the run has failed; at least as long as
+    /// the run took until then, and a minute more.
     #[arg(long, default_value = "120s", value_parser = parse_duration)]
     pub patience: Duration,
     /// One JSON object on one line, the last of stdout.

@@ -137,7 +137,7 @@ impl Run {
         let start = Instant::now();
         let mut faults: std::collections::VecDeque<Fault> = self.options.fault.0.clone().into();
         let mut tick = tokio::time::interval(TICK);
-        let mut progress = Progress::new(self.patience());
+        let mut progress = Progress::new(self.options.patience);
         let mut tampered = None;
         loop {
             tick.tick().await;
@@ -161,7 +161,7 @@ impl Run {
             ensure!(
                 !late,
                 "nothing more is archived for {:?}, and not everything is; {}",
-                progress.patience,
+                progress.patience(),
                 self.diagnosis()
             );
         }
@@ -173,13 +173,6 @@ impl Run {
             None => self.tamper().await?,
         };
         self.conclude(&expected, elapsed, tampered).await
-    }
-
-    /// How long nothing may happen before the run has failed. What is offered again comes after twice the time each time:
-    /// after faults it may take as long again as they lasted.
-    fn patience(&self) -> Duration {
-        let faults = self.options.fault.0.last().map_or(Duration::ZERO, |fault| fault.at);
-        self.options.patience.max(faults)
     }
 
     /// Asks every process for its status; notices those that have ended.
@@ -396,13 +389,24 @@ impl Run {
 /// Whether a run still gets on.
 struct Progress {
     patience: Duration,
+    begun: Instant,
     since: Instant,
     reached: u64,
 }
 
+/// From an offer of a batch to its notice: a commit that holds little waits 30 s.
+const ANSWER: Duration = Duration::from_secs(60);
+
 impl Progress {
     fn new(patience: Duration) -> Self {
-        Progress { patience, since: Instant::now(), reached: 0 }
+        let now = Instant::now();
+        Progress { patience, begun: now, since: now, reached: 0 }
+    }
+
+    /// How long nothing may happen before the run has failed. A vehicle whose notice was lost offers its batch again after
+    /// twice the time each time: the next offer may take as long again as all before it.
+    fn patience(&self) -> Duration {
+        self.patience.max(self.since.duration_since(self.begun) + ANSWER)
     }
 
     /// Whether a record came further within the time that is waited for one; faults to come are waited for.
@@ -412,7 +416,7 @@ impl Progress {
             self.since = Instant::now();
             self.reached = self.reached.max(reached);
         }
-        self.since.elapsed() < self.patience
+        self.since.elapsed() < self.patience()
     }
 }
 
