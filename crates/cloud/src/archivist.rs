@@ -111,11 +111,16 @@ impl Archivist {
             Input::Answered { question, answer } => self.answered(now, question, answer, &mut out),
             Input::Tick => {}
         }
-        while let Some(waiting) = self.line.next(&self.room) {
-            self.unpack(now, waiting, &mut out);
+        loop {
+            while self.open.records < self.grouping.max_records
+                && let Some(waiting) = self.line.next(&self.room)
+            {
+                self.unpack(now, waiting, &mut out);
+            }
+            if !self.close_group(now, &mut out) {
+                return out;
+            }
         }
-        self.close_group(now, &mut out);
-        out
     }
 
     /// Whether more deliveries are to be handed in now. If not, leave them where they are until an input has made room:
@@ -350,22 +355,25 @@ impl Archivist {
         self.asked.first_key_value().map(|(_, asked)| asked.commits)
     }
 
-    fn close_group(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+    /// Commits what is open if it is due; false if it is not, or another commit is under way.
+    fn close_group(&mut self, now: Timestamp, out: &mut Vec<Output>) -> bool {
         if self.line.len() > 0 && !self.open.is_empty() {
             self.open.fill(); // what it holds takes the room that others wait for
         }
         if self.committing.is_some() || !self.open.is_due(now, &self.grouping) {
-            return;
+            return false;
         }
         let group = std::mem::take(&mut self.open);
         if group.entries.is_empty() && group.copies.is_empty() && group.quarantine.is_empty() {
-            return self.answer(now, group.members, out);
+            self.answer(now, group.members, out);
+            return true;
         }
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         let marks = self.holdings.marks_of(&group.entries);
         out.push(Output::Commit(group.commit(ticket, now, marks)));
         self.committing = Some((ticket, group));
+        true
     }
 
     fn committed(&mut self, now: Timestamp, ticket: u64, out: &mut Vec<Output>) {

@@ -25,7 +25,7 @@ pub struct Grouping {
     pub few_interval_ms: u64,
     /// Fewer records than these are few (default 0: none are).
     pub few_records: usize,
-    /// A commit does not wait once it holds so many records (default 50,000).
+    /// A commit does not wait once it holds so many records, and holds at most one batch more (default 50,000).
     pub max_records: usize,
     /// Or so many deliveries of one fog node (default 128: half of its window).
     pub max_deliveries: usize,

@@ -430,3 +430,23 @@ fn beyond_the_bound_of_what_waits_packed_a_fog_node_is_held_off() {
     }
     assert_eq!(core.counters().batches, 8);
 }
+
+#[test]
+fn a_commit_holds_one_batch_more_than_its_records_at_most() {
+    let mut fleet = Fleet::new(2);
+    let batches: Vec<_> = (0..2).flat_map(|vehicle| fleet.boot(vehicle, 1, &[10; 20])).collect();
+    let grouping = Grouping { max_records: 35, ..Grouping::default() };
+    let mut core = Archivist::new(fleet.trust(), cloud_key(), grouping, &Marks::default());
+    let (mut out, mut sizes) = (Vec::new(), Vec::new());
+    for (n, batch) in batches.iter().enumerate() {
+        let envelope = envelope(0, n as u64, fleet.envelope(0, batch));
+        out.extend(core.handle(at(0), envelope));
+    }
+    while core.pending() > 0 {
+        let [commit] = &commits(&out)[..] else { panic!("{out:?}") };
+        sizes.push(commit.entries.iter().map(|entry| entry.kept_records().count()).sum::<usize>());
+        let ticket = commit.ticket;
+        out = core.handle(at(1), Input::Committed { ticket });
+    }
+    assert_eq!(sizes, [40; 10], "at once, without waiting for more");
+}
