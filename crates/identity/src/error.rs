@@ -54,16 +54,6 @@ pub enum Error {
         /// Which one.
         serial: String,
     },
-    /// `issue` for an id that another role has. Its records would be another participant's.
-    #[error(
-        "the id of {identity} is {other}'s: an id belongs to one role; choose another id, or `revoke` {other} first"
-    )]
-    OtherRole {
-        /// For whom.
-        identity: String,
-        /// Who has the id.
-        other: String,
-    },
     /// `renew` or `revoke` of something that was never issued or is revoked already. See `voltmesh pki show`.
     #[error("no certificate in force for {target}; `voltmesh pki show` lists what there is")]
     NotFound {

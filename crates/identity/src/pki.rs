@@ -106,8 +106,9 @@ impl Pki {
     }
 
     /// Issues a certificate with a new TLS key and a new signing key. `hosts` are DNS names and addresses beyond
-    /// `localhost` and the loopback addresses, which servers get anyway; `days` is 1 to 3650. An id that another role has a
-    /// certificate in force for is refused: an id belongs to one role.
+    /// `localhost` and the loopback addresses, which servers get anyway; `days` is 1 to 3650. Warns in the log if another
+    /// role has a certificate in force for the same id ([`Self::other_role`]): fog nodes shut a client out whose id is a
+    /// vehicle's.
     pub fn issue(&self, identity: &Identity, hosts: &[String], days: u32) -> Result<Issued, Error> {
         let _lock = self.lock()?;
         let now = OffsetDateTime::now_utc();
@@ -117,12 +118,20 @@ impl Pki {
             return Err(Error::AlreadyIssued { identity: identity.to_string(), serial });
         }
         if let Some(other) = index.other_role(identity, now) {
-            return Err(Error::OtherRole { identity: identity.to_string(), other: other.to_string() });
+            tracing::warn!(
+                "the id of {identity} is {other}'s as well: an id belongs to one role, and fog nodes shut a client out whose id is a vehicle's"
+            );
         }
         let folder = self.folder_of(identity);
         files::create_private_dir(&folder)?;
         credentials::write_signing_key(&folder, &credentials::new_signing_key())?;
         self.certify(index, identity, hosts.to_vec(), days, now)
+    }
+
+    /// Another role that has a certificate in force for the id of this identity.
+    pub fn other_role(&self, identity: &Identity) -> Result<Option<Identity>, Error> {
+        let index = Index::read(&self.path("index.toml"))?;
+        Ok(index.other_role(identity, OffsetDateTime::now_utc()).cloned())
     }
 
     /// Issues a certificate with a new TLS key for an identity that has one in force. The signing key stays, and the

@@ -65,10 +65,12 @@ fn a_life() {
     let first = pki.issue(&fog, &[], 30).unwrap();
     pki.issue(&car, &[], 30).unwrap();
     assert!(matches!(pki.issue(&fog, &[], 30), Err(Error::AlreadyIssued { .. })));
-    assert!(
-        matches!(pki.issue(&name("client:car-1"), &[], 30), Err(Error::OtherRole { .. })),
+    assert_eq!(
+        pki.other_role(&name("client:car-1")).unwrap(),
+        Some(car.clone()),
         "an id belongs to one role"
     );
+    assert_eq!(pki.other_role(&car).unwrap(), None);
     assert!(matches!(pki.renew(&name("cloud:c"), 30), Err(Error::NotFound { .. })));
     assert!(matches!(pki.issue(&name("cloud:c"), &[], 0), Err(Error::Validity { days: 0 })));
     assert!(matches!(pki.issue(&name("cloud:c"), &["a b".into()], 1), Err(Error::Host { .. })));
