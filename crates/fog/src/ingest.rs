@@ -286,6 +286,13 @@ pub enum Output {
     KeepStatements(Bytes),
     /// Say this in the log.
     Log(String),
+    /// Say this in the log, if not too much was said of this peer lately: one that sends rubbish would fill it.
+    LogRejection {
+        /// Who was rejected.
+        peer: String,
+        /// What for.
+        text: String,
+    },
 }
 
 /// The core of a fog node.

@@ -306,7 +306,8 @@ impl Ingest {
         self.push_quarantine(refusal, head, None);
         let position = self.disk.quarantine_next;
         self.disk.refusals.push_back((position, Answer { claim, reason: refusal.reason() }));
-        self.log(format!("rejected from {peer} on {topic}: {refusal}"));
+        let text = format!("rejected from {peer} on {topic}: {refusal}");
+        self.outputs.push(Output::LogRejection { peer, text });
     }
 
     /// Keeps what was rejected, with the reason.

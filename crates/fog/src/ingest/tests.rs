@@ -168,7 +168,7 @@ impl World {
                 }
                 Output::KeepStatements(bytes) => self.statements = bytes,
                 Output::AnchoredToCloud(bytes) => self.places.push(bytes),
-                Output::TrustToCloud(_) | Output::Log(_) => {}
+                Output::TrustToCloud(_) | Output::Log(_) | Output::LogRejection { .. } => {}
             }
         }
     }

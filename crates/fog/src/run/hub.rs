@@ -295,6 +295,11 @@ impl Hub {
                 }
                 Output::KeepStatements(bytes) => drop(self.parts.statements.send_replace(bytes)),
                 Output::Log(text) => tracing::warn!("{text}"),
+                Output::LogRejection { peer, text } => {
+                    if self.log.may_write(format!("publishes of {peer} that were rejected")) {
+                        tracing::warn!("{text}");
+                    }
+                }
             }
         }
     }

@@ -501,7 +501,7 @@ impl Fog {
             }
             // Its cloud makes no statements yet.
             Output::KeepStatements(_) | Output::AnchoredToCloud(_) => {}
-            Output::Log(text) => {
+            Output::Log(text) | Output::LogRejection { text, .. } => {
                 tracing::debug!(place = %self.setup.place, text, "fog");
                 self.setup.checker.note("log", text.as_bytes());
             }
