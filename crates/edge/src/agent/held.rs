@@ -37,7 +37,8 @@ pub struct Held {
     pub spooled: Timestamp,
     /// How far it has come.
     pub stage: Stage,
-    /// How often it was sent.
+    /// How often it was sent and acknowledged. What a lost connection has swallowed does not count: a vehicle that loses
+    /// many in a short time would wait an hour for its notice.
     pub offers: u32,
     /// Through which fog node last.
     pub via: Option<FogIndex>,
@@ -164,9 +165,7 @@ impl Window {
             return None;
         }
         self.queue.pop_first();
-        let again = held.offers > 0;
-        held.offers += 1;
-        held.via = Some(fog);
+        let again = held.via.replace(fog).is_some();
         let at = now.plus_millis(rules.offer_again(held.offers));
         self.in_flight.insert(position, fog);
         self.in_flight_bytes += held.bytes;
@@ -185,7 +184,9 @@ impl Window {
     /// A PUBACK has come; sets when to offer the batch again.
     pub fn answered(&mut self, position: Position, again_at: impl Fn(u32) -> Timestamp) -> Option<Held> {
         self.in_flight.remove(&position)?;
-        let held = self.held.get(&position)?.clone();
+        let held = self.held.get_mut(&position)?;
+        held.offers += 1;
+        let held = held.clone();
         self.in_flight_bytes -= held.bytes;
         self.set_again(position, again_at(held.offers));
         Some(held)
@@ -257,5 +258,48 @@ impl Window {
     /// Whether nothing is kept, here or in the spool below `durable`.
     pub fn is_empty(&self, durable: Position) -> bool {
         self.held.is_empty() && self.loaded >= durable
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lost_connections_swallow_does_not_make_the_next_offer_later() {
+        let rules = Rules::new("car".parse().unwrap(), Boot::new(1), vec!["a".into(), "b".into()]);
+        let base = rules.offer_again_after_ms;
+        let start = Timestamp::from_millis(1_780_300_000_000);
+        let mut window = Window::new(Position(0), 8);
+        window.offer(
+            start,
+            Held {
+                position: Position(0),
+                id: BatchId::from([7; 32]),
+                boot: Boot::new(1),
+                first: RecordNumber::new(0),
+                count: 10,
+                bytes: 100,
+                spooled: start,
+                stage: Stage::Spooled,
+                offers: 0,
+                via: None,
+                again: None,
+            },
+        );
+        for lost in 0..20 {
+            let fog = FogIndex(lost % 2);
+            assert_eq!(window.next_to_send(start, fog, &rules), Some((Position(0), lost > 0)));
+            window.requeue(fog);
+        }
+        let mut now = start;
+        for waits in [base, 2 * base, 4 * base] {
+            assert!(window.next_to_send(now, FogIndex(0), &rules).is_some());
+            window.answered(Position(0), |offers| now.plus_millis(rules.offer_again(offers))).unwrap();
+            assert_eq!(window.next_again(), Some(now.plus_millis(waits)), "acknowledged, without a notice");
+            now = now.plus_millis(waits);
+            assert_eq!(window.due(now), [Position(0)]);
+            window.queue(Position(0));
+        }
     }
 }
