@@ -1,3 +1,5 @@
+//! The host that a request names: a name or an address with a port, written one way.
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;

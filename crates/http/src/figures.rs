@@ -1,3 +1,5 @@
+//! Counters of the server: connections and refusals by reason, with a line of log for each reason at intervals.
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,3 +1,5 @@
+//! A connection that ends when its peer takes nothing of what is sent for too long.
+
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;

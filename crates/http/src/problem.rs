@@ -1,3 +1,5 @@
+//! Answers to what is refused: `application/problem+json` (RFC 9457).
+
 use axum::body::{Body, to_bytes};
 use axum::http::header::{self, HeaderName};
 use axum::http::{HeaderValue, StatusCode};

@@ -1,3 +1,5 @@
+//! The server: accepts connections within their bounds, and ends them.
+
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;

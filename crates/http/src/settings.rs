@@ -1,3 +1,5 @@
+//! Bounds of the server, each with its default and arithmetic.
+
 use std::time::Duration;
 
 /// Bounds of a server. Each holds for loopback, too: other programs of the machine are strangers as well.

@@ -241,13 +241,13 @@ impl Ingest {
         if !finalized.replayed {
             self.block_time(finalized.header.time);
         }
-        let own = self.authority.clone();
-        for transaction in finalized.block.transactions() {
-            if let Transaction::Anchor(anchor) = transaction
-                && anchor.authority == own
-            {
-                self.requeue(anchor.sequence, &anchor.batches);
-            }
+        let anchors = finalized.block.transactions().iter().filter_map(|transaction| match transaction {
+            Transaction::Anchor(anchor) if anchor.authority == self.authority => Some(anchor),
+            _ => None,
+        });
+        let own: Vec<_> = anchors.collect();
+        for anchor in &own {
+            self.requeue(anchor.sequence, &anchor.batches);
         }
         self.statements_final(finalized);
         let mut proofs: BTreeMap<Digest, Option<RegistryProof>> = BTreeMap::new();
@@ -289,14 +289,8 @@ impl Ingest {
             }
             self.disk.then(Then::Forward(entry.batch));
         }
-        for transaction in finalized.block.transactions() {
-            if let Transaction::Anchor(anchor) = transaction
-                && anchor.authority == own
-            {
-                for batch in &anchor.batches {
-                    self.release_noticed(batch);
-                }
-            }
+        for batch in own.iter().flat_map(|anchor| &anchor.batches) {
+            self.release_noticed(batch);
         }
         if uncounted > 0 {
             self.log(format!(

@@ -293,14 +293,20 @@ mod tests {
         following.abort();
     }
 
-    #[tokio::test]
-    async fn a_page_of_another_site_reserves_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let service = Arc::new(Service::open(&write(&folder, None)).unwrap());
+    /// A service that has heard of one EVSE, and where it answers.
+    async fn with_one_reading(folder: &tempfile::TempDir) -> (Arc<Service>, String) {
+        let service = Arc::new(Service::open(&write(folder, None)).unwrap());
         let base = serve(router(Some(service.clone()))).await;
         let snapshot =
             Snapshot { at: END, readings: vec![("A/1".into(), "Available".into())], said: vec![END] };
         service.take(&snapshot, 1.0);
+        (service, base)
+    }
+
+    #[tokio::test]
+    async fn a_page_of_another_site_reserves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (service, base) = with_one_reading(&folder).await;
         let json = ("content-type", "application/json");
         for (headers, status) in [
             (&[json, ("host", "rebound.evil.example")][..], 421),
@@ -322,11 +328,7 @@ mod tests {
     #[tokio::test]
     async fn a_stale_feed_forecasts_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let service = Arc::new(Service::open(&write(&folder, None)).unwrap());
-        let base = serve(router(Some(service.clone()))).await;
-        let snapshot =
-            Snapshot { at: END, readings: vec![("A/1".into(), "Available".into())], said: vec![END] };
-        service.take(&snapshot, 1.0);
+        let (service, base) = with_one_reading(&folder).await;
         service.pass(3_601);
         for path in ["/stations/forecast?evse=A/1", "/stations/forecast", ASK] {
             let (status, body) = get(&format!("{base}{path}")).await;
