@@ -1,8 +1,8 @@
 //! Files beside the archives that are written whole: snapshots, hand-overs, the epoch until which this node must not vote.
 //!
 //! Invariants: a file is either whole, by the SHA-256 at its end, or refused; a file is never changed in place, so an older
-//! one stays good while a newer one is written. A file that is shorter than it says was being written when the process
-//! ended; one whose SHA-256 is wrong is damaged.
+//! one stays good while a newer one is written. A file whose magic bytes are not all there was being written when the process
+//! ended, since they are written last; one that begins with them and whose SHA-256 is wrong is damaged.
 
 use crate::error::StartError;
 use bytes::Bytes;
@@ -16,6 +16,11 @@ use voltmesh_ledger::{
 
 /// What each file begins with.
 const MAGIC: &[u8; 8] = b"VMVAULT1";
+
+/// Whether a file's first eight bytes are some of [`MAGIC`] and else 0: the write that ends it was not done.
+fn is_begun(found: &[u8]) -> bool {
+    found != MAGIC && found.iter().zip(MAGIC).all(|(byte, magic)| *byte == 0 || byte == magic)
+}
 
 /// Before the content: magic and the content's length.
 const HEAD: u64 = 16;
@@ -99,16 +104,23 @@ impl<E: Storage> Vault<E> {
         Ok(numbers)
     }
 
-    /// Writes a file and waits until it is durable.
+    /// Writes a file and waits until it is durable. The magic bytes are written last, when all that follows them is
+    /// durable: whatever part of a write a power cut leaves, a file that begins with them is whole.
     async fn write(&self, partition: &str, number: u64, content: &[u8]) -> Result<(), Error> {
-        let (blob, _) = self.storage.open(partition, &name(number)).await?;
-        blob.resize(0).await?;
+        let (blob, size) = self.storage.open(partition, &name(number)).await?;
+        if size > 0 {
+            // The magic bytes of an older file must not stand before new content.
+            blob.resize(0).await?;
+            blob.sync().await?;
+        }
         let mut file = Vec::with_capacity(content.len() + (HEAD + TAIL) as usize);
-        file.extend_from_slice(MAGIC);
+        file.extend_from_slice(&[0; MAGIC.len()]);
         file.extend_from_slice(&(content.len() as u64).to_be_bytes());
         file.extend_from_slice(content);
         file.extend_from_slice(Sha256::hash(&[content]).as_ref());
         blob.write_at(0, file, WriteOptions::default()).await?;
+        blob.sync().await?;
+        blob.write_at(0, MAGIC.to_vec(), WriteOptions::default()).await?;
         blob.sync().await
     }
 
@@ -121,7 +133,7 @@ impl<E: Storage> Vault<E> {
             blob.read_at(0, HEAD as usize, ReadOptions::default()).await?.coalesce().freeze().into();
         let (magic, len) = head.split_at(8);
         let len = u64::from_be_bytes(len.try_into().unwrap_or_default());
-        if head.iter().all(|byte| *byte == 0) {
+        if is_begun(magic) {
             return Err(Unreadable::Incomplete);
         }
         if magic != MAGIC || len > max {
@@ -309,5 +321,47 @@ impl Read for Stored {
         let certificate = Option::<Certificate>::read(buf)?;
         let attestations = Vec::read_cfg(buf, &((0..=MAX_AUTHORITIES).into(), ()))?;
         Ok(Self { snapshot, certificate, attestations })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use commonware_runtime::{Runner as _, Supervisor as _, deterministic};
+
+    /// Reads file 17 after `change` was made to its bytes.
+    fn read_after(change: impl FnOnce(&mut Vec<u8>) + Send + 'static) -> Result<Bytes, Unreadable> {
+        deterministic::Runner::default().start(|context| async move {
+            let vault = Vault::new(context.child("vault"), "node");
+            let partition = vault.handovers();
+            vault.write(&partition, 17, b"an older and longer content").await.expect("written");
+            vault.write(&partition, 17, b"content").await.expect("written again");
+            let (blob, size) = context.open(&partition, &name(17)).await.expect("opened");
+            let bytes = blob.read_at(0, size as usize, ReadOptions::default()).await.expect("read");
+            let mut bytes = bytes.coalesce().as_ref().to_vec();
+            change(&mut bytes);
+            blob.resize(0).await.expect("emptied");
+            blob.write_at(0, bytes, WriteOptions::default()).await.expect("written by hand");
+            blob.sync().await.expect("durable");
+            drop(blob); // a file is opened once at a time
+            vault.read(&partition, 17, 1024).await
+        })
+    }
+
+    #[test]
+    fn a_file_is_whole_or_begun_or_damaged() {
+        assert_eq!(read_after(|_| ()).expect("whole").as_ref(), b"content");
+        // Some bytes of the last write are not on the disk, and any of those before it may be torn.
+        for missing in [&[0usize] as &[usize], &[7], &[1, 2, 3], &[0, 1, 2, 3, 4, 5, 6, 7]] {
+            let torn = read_after(move |bytes| {
+                missing.iter().for_each(|index| bytes[*index] = 0);
+                bytes[20] ^= 1;
+            });
+            assert!(matches!(torn, Err(Unreadable::Incomplete)), "{missing:?}: {torn:?}");
+        }
+        for flipped in [0, 20, 30] {
+            let damaged = read_after(move |bytes| bytes[flipped] ^= 0x20);
+            assert!(matches!(damaged, Err(Unreadable::Damaged(_))), "byte {flipped}: {damaged:?}");
+        }
     }
 }
