@@ -96,6 +96,10 @@ const FAULTY_PERCENT: u64 = 60;
 /// connection given up after 10 s, an offer again after 8 s, then 16 s and 32 s, a change of authorities, and a request
 /// of 30 s to the store that began before.
 const SETTLE: Duration = Duration::from_secs(240);
+/// Least batches that fill a commit while vehicles are fast. Two vehicles at 1,000 Hz sign up to 2,700 batches of 8
+/// records in a run of 18 s; with two commits a second they are archived in 84 s, within [`SETTLE`]. With one batch a
+/// commit it would take 22 minutes, which says nothing about the product.
+const FAST_COMMIT_BATCHES: usize = 16;
 
 impl Scenario {
     /// The scenario of a seed.
@@ -146,8 +150,23 @@ impl Scenario {
         scenario.archive.compact_files = pick(&mut rng, [2, 4, 16, 64]) as usize;
         scenario.archive.checkpoint_every = pick(&mut rng, [3, 7, 20, 100]);
         if rng.random_range(0..4u32) == 0 {
-            scenario.grouping.max_records = pick(&mut rng, [1, 8, 40, 200]) as usize;
+            let least = if class == Class::Fast { FAST_COMMIT_BATCHES * scenario.batch_records } else { 1 };
+            scenario.grouping.max_records = least.max(pick(&mut rng, [1, 8, 40, 200]) as usize);
         }
         scenario
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commits_keep_up_with_fast_vehicles() {
+        for seed in 0..1_000 {
+            let scenario = Scenario::draw(seed, 300, Some(Class::Fast));
+            let (most, batch) = (scenario.grouping.max_records, scenario.batch_records);
+            assert!(most >= FAST_COMMIT_BATCHES * batch, "seed {seed}: {most} records, batches of {batch}");
+        }
     }
 }

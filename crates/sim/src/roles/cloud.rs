@@ -277,6 +277,8 @@ impl Cloud {
                 self.setup.checker.problem(problem);
             }
         }
+        let now = timestamp(&self.context).as_millis();
+        tracing::trace!(now, entries = commit.entries.len(), "commit");
         // The core has one commit under way at most, and the channel holds one.
         let sent = self.commits.try_send(commit);
         assert!(sent.is_ok(), "the archive's writer takes one commit at a time");

@@ -336,6 +336,7 @@ impl Vehicle {
             ClientOutput::Completed(done) => {
                 for (tag, reason) in done.into_iter().filter(|(tag, _)| *tag != HELLO) {
                     let position = Position(tag - 1);
+                    self.trace("answered", fog, position);
                     self.input(Input::Answered { fog, position, code: reason.0 }).await;
                 }
             }
@@ -409,6 +410,11 @@ impl Vehicle {
         }
     }
 
+    fn trace(&self, what: &str, fog: FogIndex, position: Position) {
+        let (now, vehicle) = (timestamp(&self.context).as_millis(), &self.setup.vehicle);
+        tracing::trace!(now, %vehicle, fog = fog.0, position = position.0, "{what}");
+    }
+
     async fn stored(&self, position: Position) -> Option<Stored> {
         let bytes = self.spool.read(position).await.ok().flatten()?;
         entry::decode(position, &bytes).ok()
@@ -442,6 +448,7 @@ impl Vehicle {
 
     async fn send(&mut self, fog: FogIndex, position: Position, duplicate: bool) {
         let Some(stored) = self.stored(position).await else { return };
+        self.trace("sent", fog, position);
         let topic = Topic::Vehicle(self.setup.vehicle.clone(), VehicleTopic::Batch).to_string();
         let mut item = Outgoing::new(topic, stored.batch.wire().clone(), position.0 + 1);
         item.duplicate = duplicate;

@@ -356,6 +356,7 @@ impl Fog {
     async fn heard(&mut self, id: u64, output: ServerOutput) {
         match output {
             ServerOutput::Publishes(items) => {
+                self.trace("publishes", items.len());
                 for item in items {
                     self.next += 1;
                     let (token, topic) = (self.next, item.topic);
@@ -376,6 +377,7 @@ impl Fog {
         let header = finalized.block.header();
         let batches = finalized.entries.iter().map(|entry| entry.batch);
         let digest = commonware_cryptography::Digestible::digest(&*finalized.block);
+        self.trace("final", finalized.entries.len());
         self.setup.checker.finalised(self.setup.place, header.height.get(), digest, batches);
         self.input(Input::Finalized(Box::new(finalized))).await;
     }
@@ -471,9 +473,13 @@ impl Fog {
                     }
                 }
             }
-            Output::Answer(answers) => answers.into_iter().for_each(|answer| self.answer(answer)),
+            Output::Answer(answers) => {
+                self.trace("answers", answers.len());
+                answers.into_iter().for_each(|answer| self.answer(answer));
+            }
             Output::Disconnect { session, reason, why } => {
                 self.setup.checker.note("disconnect", why.as_bytes());
+                tracing::trace!(place = %self.setup.place, why, "disconnected");
                 self.order(session.0, ToServer::Disconnect(Reason(reason)));
             }
             Output::Work(job) => return Some(Input::Done(job.run())),
@@ -544,6 +550,11 @@ impl Fog {
         }
     }
 
+    fn trace(&self, what: &str, count: usize) {
+        let (now, place) = (timestamp(&self.context).as_millis(), self.setup.place);
+        tracing::trace!(now, %place, count, "{what}");
+    }
+
     async fn forward(&mut self, batch: BatchId, entry: Position, evidence: Position) {
         let (entry, evidence) = (self.load(entry).await, self.load(evidence).await);
         let fog = self.setup.settings.fog.clone();
@@ -554,6 +565,7 @@ impl Fog {
         };
         self.next += 1;
         self.forwarded.insert(self.next, batch);
+        self.trace("forwarded", self.forwarded.len());
         let topic = ControlTopic::Fog(fog.to_string(), FogTopic::Envelope).to_string();
         self.to_cloud(Outgoing::new(topic, payload, self.next));
     }
