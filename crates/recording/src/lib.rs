@@ -1,0 +1,18 @@
+//! Files and buses to rows of readings: CAN logs by DBC files, tables of any spelling, clocks and units.
+//!
+//! The invariant: a value that comes out is what the file says, in the unit that its name states, or it is unknown with
+//! its cause ([`Unknown`]). What is not read is counted by reason ([`Skipped`]), never dropped without a trace.
+//!
+//! Deliberately absent: what a row means for a battery (crate `battery`), and how it is signed (crate `telemetry`).
+
+mod error;
+mod quantity;
+mod reading;
+mod row;
+mod skipped;
+
+pub use error::Error;
+pub use quantity::Quantity;
+pub use reading::{Reading, Unknown};
+pub use row::{Row, Stamp};
+pub use skipped::Skipped;
