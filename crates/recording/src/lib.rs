@@ -5,6 +5,7 @@
 //!
 //! Deliberately absent: what a row means for a battery (crate `battery`), and how it is signed (crate `telemetry`).
 
+pub mod can;
 mod error;
 mod quantity;
 mod reading;

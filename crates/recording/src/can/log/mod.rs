@@ -1,0 +1,265 @@
+//! Logs of frames in the forms that tools write, recognised by their content.
+
+mod asc;
+mod blf;
+mod candump;
+mod columns;
+mod crtd;
+mod lines;
+mod text;
+mod trc;
+
+use super::Frame;
+use crate::{Error, Skipped};
+use lines::{Input, Line, Lines};
+use std::collections::BTreeSet;
+use std::io::BufRead;
+use std::path::Path;
+
+/// What a line of a log is.
+enum Parsed {
+    /// A frame.
+    Frame(Frame),
+    /// Head, tail or an empty line of the format.
+    Nothing,
+    /// No frame, and why.
+    Skip(&'static str),
+}
+
+/// A form of text.
+enum Text {
+    Candump(candump::Candump),
+    Asc(asc::Asc),
+    Trc(trc::Trc),
+    Columns(columns::Columns),
+    Crtd,
+    Ixxat,
+}
+
+enum Source {
+    Text(Lines, Text),
+    Blf(blf::Blf),
+}
+
+/// A log of frames, read once from its beginning to its end.
+pub struct Log {
+    place: String,
+    source: Source,
+    skipped: Skipped,
+    warnings: BTreeSet<&'static str>,
+    timed: bool,
+    ended: bool,
+}
+
+/// Forms that are recognised and refused: the bytes they begin with, their name, and the remedy.
+const REFUSED: [(&[u8], &str, &str); 9] = [
+    (b"MDF     ", "an MDF file", "convert it to ASC with python-can or asammdf"),
+    (b"UnFinMF ", "an unfinished MDF file", "convert it to ASC with asammdf"),
+    (b"SQLite format 3\0", "an SQLite file", "convert it with `python -m can.logconvert log.db log.asc`"),
+    (b"PK\x03\x04", "a zip archive", "unpack it"),
+    (b"\x28\xb5\x2f\xfd", "a zstd archive", "unpack it"),
+    (b"\xfd7zXZ\0", "an xz archive", "unpack it"),
+    (b"\xff\xfe", "UTF-16 text", "convert it with `iconv -f UTF-16 -t UTF-8`"),
+    (b"\x0a\x0d\x0d\x0a", "a pcapng file", "convert it with `tshark` or record with `candump -L`"),
+    (b"\xd4\xc3\xb2\xa1", "a pcap file", "convert it with `tshark` or record with `candump -L`"),
+];
+
+impl Log {
+    /// Opens a file, plain or gzip.
+    ///
+    /// # Errors
+    /// [`Error::File`]; [`Error::Format`] for a format that is not known or not read, with the remedy.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        Self::recognize(lines::open(path)?, path.display().to_string())
+    }
+
+    /// The same from any input; `place` names it in errors.
+    ///
+    /// # Errors
+    /// See [`Log::open`].
+    pub fn new(input: impl BufRead + Send + 'static, place: &str) -> Result<Self, Error> {
+        let input = lines::unpacked(Box::new(input)).map_err(Error::file(Path::new(place), "reading"))?;
+        Self::recognize(input, place.to_owned())
+    }
+
+    fn recognize(input: Input, place: String) -> Result<Self, Error> {
+        let (head, input) =
+            lines::peek(input, lines::HEAD).map_err(Error::file(Path::new(&place), "reading"))?;
+        if let Some((_, name, remedy)) = REFUSED.iter().find(|(magic, ..)| head.starts_with(magic)) {
+            return Err(Error::format(place, format!("this is {name}, which is not read: {remedy}")));
+        }
+        let mut warnings = BTreeSet::new();
+        let (source, timed) = if head.starts_with(b"LOGG") {
+            (Source::Blf(blf::Blf::open(input, &place)?), true)
+        } else {
+            let text = recognize_text(&head).ok_or_else(|| {
+                let known = "candump, Vector ASC and BLF, PEAK TRC, IXXAT trace, SavvyCAN or GVRET CSV, OVMS CRTD, \
+                             python-can CSV, tab-separated frames";
+                Error::format(&place, format!("no frame of a known format in the first 64 KiB; known are: {known}"))
+            })?;
+            let timed = !matches!(&text, Text::Candump(candump) if candump.untimed);
+            (Source::Text(Lines::new(input, &head), text), timed)
+        };
+        if !timed {
+            warnings.insert("the log states no times: record with `candump -L` or `candump -ta`");
+        }
+        Ok(Self { place, source, skipped: Skipped::default(), warnings, timed, ended: false })
+    }
+
+    /// The next frame; `None` at the end. After an error there is no further frame.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the file cannot be read on, as at the end of an archive that was cut.
+    #[expect(clippy::should_implement_trait, reason = "a result of an option is what callers ask with `?`")]
+    pub fn next(&mut self) -> Result<Option<Frame>, Error> {
+        if self.ended {
+            return Ok(None);
+        }
+        let next = match &mut self.source {
+            Source::Blf(blf) => blf.next(&mut self.skipped),
+            Source::Text(lines, text) => {
+                next_of_text(lines, text, &self.place, &mut self.skipped, &mut self.warnings)
+            }
+        };
+        match next {
+            Ok(Some(frame)) => return Ok(Some(frame)),
+            Ok(None) => self.ended = true,
+            Err(error) => {
+                self.ended = true;
+                return Err(Error::file(Path::new(&self.place), "reading")(error));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Name of the format.
+    #[must_use]
+    pub const fn format(&self) -> &'static str {
+        match &self.source {
+            Source::Blf(_) => "Vector BLF",
+            Source::Text(_, text) => match text {
+                Text::Candump(_) => "candump",
+                Text::Asc(_) => "Vector ASC",
+                Text::Trc(_) => "PEAK TRC",
+                Text::Columns(columns) => columns.name(),
+                Text::Crtd => "OVMS CRTD",
+                Text::Ixxat => "IXXAT trace",
+            },
+        }
+    }
+
+    /// Whether the log states times. Without, all frames have `Stamp::Relative(0)`.
+    #[must_use]
+    pub const fn timed(&self) -> bool {
+        self.timed
+    }
+
+    /// Number of the line that was read last, from 1; of objects in a BLF file.
+    #[must_use]
+    pub const fn line(&self) -> u64 {
+        match &self.source {
+            Source::Text(lines, _) => lines.number,
+            Source::Blf(blf) => blf.objects,
+        }
+    }
+
+    /// What was left out so far.
+    #[must_use]
+    pub const fn skipped(&self) -> &Skipped {
+        &self.skipped
+    }
+
+    /// What a user should know so far, one sentence each.
+    pub fn warnings(&self) -> impl Iterator<Item = &'static str> {
+        self.warnings.iter().copied()
+    }
+}
+
+fn next_of_text(
+    lines: &mut Lines,
+    text: &mut Text,
+    place: &str,
+    skipped: &mut Skipped,
+    warnings: &mut BTreeSet<&'static str>,
+) -> std::io::Result<Option<Frame>> {
+    loop {
+        let number = lines.number + 1;
+        let at = || format!("{place}:{number}");
+        let Some(line) = lines.next()? else {
+            if let Some(warning) = text.warning() {
+                warnings.insert(warning);
+            }
+            return Ok(None);
+        };
+        let Line::Whole(line) = line else {
+            skipped.count("a line longer than 16 KiB", at);
+            continue;
+        };
+        match text.parse(line) {
+            Parsed::Frame(frame) => {
+                if number < 1024
+                    && let Some(warning) = text.warning()
+                {
+                    warnings.insert(warning);
+                }
+                return Ok(Some(frame));
+            }
+            Parsed::Nothing => {}
+            Parsed::Skip(_) if std::str::from_utf8(line).is_err() => skipped.count("not UTF-8 text", at),
+            Parsed::Skip(reason) => skipped.count(reason, at),
+        }
+    }
+}
+
+impl Text {
+    fn parse(&mut self, line: &[u8]) -> Parsed {
+        match self {
+            Self::Candump(candump) => candump.parse(line),
+            Self::Asc(asc) => asc.parse(line),
+            Self::Trc(trc) => trc.parse(line),
+            Self::Columns(columns) => columns.parse(line),
+            Self::Crtd => crtd::parse(line),
+            Self::Ixxat => trc::parse_ixxat(line),
+        }
+    }
+
+    /// What a user should know about this log's times.
+    const fn warning(&self) -> Option<&'static str> {
+        match self {
+            Self::Candump(candump) => candump.warning(),
+            Self::Asc(asc) => asc.warning(),
+            Self::Trc(trc) => trc.warning(),
+            _ => None,
+        }
+    }
+}
+
+/// The form of the first line that only one form can have.
+fn recognize_text(head: &[u8]) -> Option<Text> {
+    let lines = || head.split(|b| matches!(b, b'\n' | b'\r')).filter(|line| !line.trim_ascii().is_empty());
+    for line in lines() {
+        let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+        if asc::begins(line) {
+            return Some(Text::Asc(asc::Asc::default()));
+        }
+        if trc::begins(line) {
+            return Some(Text::Trc(trc::Trc::default()));
+        }
+        if line.starts_with(b"@ TEXT @") {
+            return Some(Text::Ixxat);
+        }
+        if let Some(columns) = columns::Columns::begins(line) {
+            return Some(Text::Columns(columns));
+        }
+        if crtd::begins(line) {
+            return Some(Text::Crtd);
+        }
+        if matches!(candump::Candump::default().parse(line), Parsed::Frame(_)) {
+            return Some(Text::Candump(candump::Candump::of_head(lines())));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests;
