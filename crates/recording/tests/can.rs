@@ -1,0 +1,164 @@
+//! Logs and DBC files of the shared cases, and all shared DBC files and logs, if they are there.
+
+use std::path::PathBuf;
+use voltmesh_recording::can::{Dbc, Decoder, Log, Signals};
+use voltmesh_recording::{Error, Row};
+
+fn shared(folder: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared").join(folder);
+    if !path.exists() {
+        println!("skipped: there is no {}", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+const PACK: &str = "voltage = 'PackVoltage'\ncurrent = 'PackCurrent'\n";
+
+/// A row at every frame of the first wanted message that comes last in a second.
+fn rows(log: &str, dbc: &str, signals: &str) -> Option<Result<Vec<Row>, Error>> {
+    let folder = shared("cases/vehicle")?;
+    let dbc = Dbc::parse(&std::fs::read(folder.join(dbc)).unwrap(), dbc).unwrap();
+    let signals: Signals = toml::from_str(signals).unwrap();
+    let mut decoder = match Decoder::new(&dbc, &signals) {
+        Ok(decoder) => decoder,
+        Err(error) => return Some(Err(error)),
+    };
+    let mut log = Log::open(&folder.join(log)).unwrap();
+    let mut rows = Vec::new();
+    while let Some(frame) = log.next().unwrap() {
+        decoder.frame(&frame);
+        rows.extend(decoder.row(frame.time));
+    }
+    Some(Ok(rows))
+}
+
+/// Voltage, current and the rest of the last row.
+#[track_caller]
+fn check(log: &str, dbc: &str, more: &str, count: usize, volts: f64, amperes: f64) -> Option<Row> {
+    let rows = rows(log, dbc, &format!("{PACK}{more}"))?.unwrap();
+    let last = rows.last().unwrap().clone();
+    assert_eq!(rows.len(), count, "{log}");
+    let near = |reading: Result<f64, _>, wanted: f64| reading.is_ok_and(|v| (v - wanted).abs() < 1e-9);
+    assert!(near(last.pack_voltage, volts) && near(last.pack_current, amperes), "{log}: {last:?}");
+    Some(last)
+}
+
+#[track_caller]
+fn cells(row: Option<Row>, wanted: &[f64]) {
+    let Some(row) = row else { return };
+    assert_eq!(row.cells.len(), wanted.len());
+    for (cell, wanted) in row.cells.iter().zip(wanted) {
+        assert!(cell.is_ok_and(|v| (v - wanted).abs() < 1e-9), "{:?}", row.cells);
+    }
+}
+
+#[track_caller]
+fn refused(log: &str, dbc: &str, signals: &str, words: &[&str]) {
+    let Some(result) = rows(log, dbc, signals) else { return };
+    let error = result.unwrap_err().to_string();
+    assert!(words.iter().all(|word| error.contains(word)), "{error}");
+}
+
+#[test]
+fn meaning_of_signals() {
+    check("can-float.log", "can-float.dbc", "", 4, 355.25, -12.5);
+    if let Some(row) = check("can-float-soc.log", "can-float-soc.dbc", "soc = 'SoC'", 4, 355.0, -5.0) {
+        assert!((row.soc.unwrap() - 43.1).abs() < 1e-5);
+    }
+    cells(
+        check("can-extmux.log", "can-extmux.dbc", "cells = ['Cell{:02}']\ncell_count = 3", 24, 111.0, -5.0),
+        &[3.701, 3.702, 3.703],
+    );
+    cells(
+        check("can-millivolt.log", "can-millivolt.dbc", "cells = ['CellVoltage_{:03}']", 8, 11.106, -25.0),
+        &[3.701, 3.702, 3.703],
+    );
+    let mut signals = "cells = ['Cell_{}']\ncell_count = 4";
+    cells(
+        check("can-zerobased.log", "can-zerobased.dbc", signals, 8, 147.0, -5.0),
+        &[3.6, 3.701, 3.702, 3.703],
+    );
+    signals = "cells = ['Cell_{}']\ncell_count = 3";
+    cells(check("can-zerobased.log", "can-zerobased.dbc", signals, 8, 147.0, -5.0), &[3.6, 3.701, 3.702]);
+    check("can-j1939.log", "can-j1939.dbc", "", 4, 355.25, -12.5);
+    if let Some(row) =
+        check("can-cell-missing.log", "can-cell-missing.dbc", "cells = ['Cell{:02}']", 8, 11.1, -5.0)
+    {
+        assert!(row.cells[0].is_ok() && row.cells[1].is_ok() && row.cells[2].is_err());
+    }
+    let soc = "soc = { signal = 'SoC', unit = '0.1%' }";
+    if let Some(row) = check("can-soc-scale.log", "can-soc-scale.dbc", soc, 4, 355.0, -5.0) {
+        assert!((row.soc.unwrap() - 43.1).abs() < 1e-9);
+    }
+    refused("can-soc-scale.log", "can-soc-scale.dbc", "soc = 'SoC'", &["%+1", "Pack.SoC"]);
+    refused(
+        "can-duplicate.log",
+        "can-duplicate.dbc",
+        "voltage = 'Voltage'",
+        &["Charger.Voltage", "Battery.Voltage"],
+    );
+    let battery = rows("can-duplicate.log", "can-duplicate.dbc", "voltage = 'Battery.Voltage'");
+    if let Some(rows) = battery {
+        assert!((rows.unwrap().last().unwrap().pack_voltage.unwrap() - 355.2).abs() < 1e-9);
+    }
+}
+
+#[test]
+fn unknown_values() {
+    let signals = format!("{PACK}soc = 'SoC'\ntemperatures = ['TempC']");
+    if let Some(rows) = rows("can-sna.log", "can-sna.dbc", &signals) {
+        let rows = rows.unwrap();
+        let row = &rows[0];
+        assert!(row.pack_voltage.is_err() && row.pack_current.is_err() && row.soc.is_err());
+        assert!(
+            row.temperatures[0].is_err() && rows[1].pack_voltage.is_ok() && rows[1].temperatures[0].is_ok()
+        );
+    }
+    if let Some(rows) = rows("can-asleep.log", "can-plain.dbc", PACK) {
+        assert!(rows.unwrap().len() < 8);
+    }
+}
+
+#[test]
+fn logs_and_dbc_files() {
+    for log in [
+        "log-L",
+        "log-L-direction",
+        "log-screen",
+        "log-ta",
+        "log-nonutf8",
+        "time-short-fraction",
+        "time-relative",
+    ] {
+        check(&format!("{log}.log"), "can-plain.dbc", "", 4, 355.2, -12.5);
+    }
+    for log in ["log-gvret.csv", "log-vector.asc", "log-ovms.crtd"] {
+        check(log, "can-plain.dbc", "", 4, 355.2, -12.5);
+    }
+    check("log-mixed-kinds.log", "can-plain.dbc", "", 7, 355.2, -12.5);
+    for dbc in ["val-two-lines", "noreceiver", "unknown-section", "cp1252", "tabs-crlf", "nosize", "range"] {
+        check("log-L.log", &format!("dbc-{dbc}.dbc"), "", 4, 355.2, -12.5);
+    }
+}
+
+#[test]
+fn all_shared_files_are_read() {
+    let Some(folder) = shared("data/can") else { return };
+    for file in std::fs::read_dir(folder.join("dbc")).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let dbc = Dbc::parse(&std::fs::read(&path).unwrap(), &name);
+        println!("{name}: {:?}", dbc.as_ref().map(|d| (d.messages.len(), d.warnings.first())));
+        assert!(dbc.is_ok() || name.contains("invalid"), "{name}");
+    }
+    for file in std::fs::read_dir(folder.join("logs")).unwrap() {
+        let mut log = Log::open(&file.unwrap().path()).unwrap();
+        let mut frames = 0;
+        while log.next().unwrap().is_some() {
+            frames += 1;
+        }
+        println!("{} {frames} {:?}", log.format(), log.skipped());
+        assert!(frames > 1000 && log.skipped().total() < 30);
+    }
+}
