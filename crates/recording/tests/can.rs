@@ -1,5 +1,7 @@
 //! Logs and DBC files of the shared cases, and all shared DBC files and logs, if they are there.
 
+#![allow(clippy::print_stdout, clippy::unwrap_used)]
+
 use std::path::PathBuf;
 use voltmesh_recording::can::{Dbc, Decoder, Log, Signals};
 use voltmesh_recording::{Error, Row};
@@ -160,5 +162,26 @@ fn all_shared_files_are_read() {
         }
         println!("{} {frames} {:?}", log.format(), log.skipped());
         assert!(frames > 1000 && log.skipped().total() < 30);
+    }
+}
+
+#[test]
+fn decoding_equals_cantools() {
+    let Some(folder) = shared("data/can/dbc") else { return };
+    // Cargo builds examples together with tests, beside them.
+    let example = std::env::current_exe().unwrap().parent().unwrap().join("../examples/can_decode");
+    if !example.exists() {
+        println!("skipped: the example can_decode is not built");
+        return;
+    }
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cantools_compare.py");
+    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    match std::process::Command::new(python).arg(script).arg(example).arg(folder).output() {
+        Err(error) => println!("skipped: python3 does not start: {error}"),
+        Ok(output) => {
+            println!("{}", String::from_utf8_lossy(&output.stdout));
+            let code = output.status.code();
+            assert!(matches!(code, Some(0 | 77)), "{}", String::from_utf8_lossy(&output.stderr));
+        }
     }
 }

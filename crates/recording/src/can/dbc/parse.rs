@@ -292,6 +292,8 @@ impl Reader {
         } else {
             return Err(format!("signal {name} is of no message"));
         };
+        // Some files spell the multiplexer with a small letter.
+        let indicator = if indicator == Some("m") { Some("M") } else { indicator };
         let selects = indicator.is_some_and(|i| i.ends_with('M'));
         let selected = indicator.map(|i| i.trim_end_matches('M')).filter(|i| !i.is_empty());
         if let Some(selected) = selected {
@@ -480,9 +482,15 @@ impl Reader {
                 explicit.entry((*message, signal)).or_default().push(Selection { selector, ranges });
             }
         }
-        for (message, signal, value) in std::mem::take(&mut self.simple) {
-            if let Some(selections) = explicit.remove(&(message, signal)) {
-                self.dbc.messages[message].signals[signal].selections = selections;
+        let simple = std::mem::take(&mut self.simple);
+        let known: Vec<bool> = simple.iter().map(|(m, s, _)| explicit.contains_key(&(*m, *s))).collect();
+        // A selector may be selected by these statements only.
+        for ((message, signal), selections) in explicit {
+            let signal = &mut self.dbc.messages[message].signals[signal];
+            (signal.multiplexed, signal.selections) = (true, selections);
+        }
+        for ((message, signal, value), known) in simple.into_iter().zip(known) {
+            if known {
                 continue;
             }
             let message = &mut self.dbc.messages[message];

@@ -5,6 +5,7 @@ use super::Parsed;
 use super::text::{byte, hex, nanos, stamp, word};
 
 /// Time, bus and kind of record, and the rest.
+#[expect(clippy::type_complexity, reason = "four parts of a line, taken apart at once")]
 fn record(line: &[u8]) -> Option<(i64, &[u8], &[u8], &[u8])> {
     let (time, rest) = word(line);
     let (kind, rest) = word(rest);
