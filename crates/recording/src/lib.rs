@@ -6,11 +6,14 @@
 //! Deliberately absent: what a row means for a battery (crate `battery`), and how it is signed (crate `telemetry`).
 
 pub mod can;
+pub mod clock;
 mod error;
 mod quantity;
 mod reading;
 mod row;
 mod skipped;
+pub mod table;
+pub mod unit;
 
 pub use error::Error;
 pub use quantity::Quantity;

@@ -1,0 +1,5 @@
+//! Tables of any spelling: CSV and its kin, Parquet, XLSX.
+
+mod mapping;
+
+pub use mapping::Mapping;
