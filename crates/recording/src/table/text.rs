@@ -1,0 +1,276 @@
+//! Files of text to lines: plain or gzip, UTF-8, UTF-16 or Windows-1252.
+
+use crate::Error;
+use encoding_rs::{Decoder, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+/// Longest line that is read: 1 MB. A longer one is counted and passed over.
+pub const MAX_LINE: usize = 1 << 20;
+/// The encoding is told from so many bytes.
+const SNIFFED: usize = 64 << 10;
+/// Bytes that are read at once.
+const CHUNK: usize = 256 << 10;
+
+/// A line, or why it is not read.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// Its bytes without its end.
+    Text(&'a [u8]),
+    /// It is longer than [`MAX_LINE`].
+    TooLong,
+}
+
+/// Lines of a file.
+pub struct Lines {
+    source: Box<dyn Read + Send>,
+    path: PathBuf,
+    encoding: &'static str,
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    at_end: bool,
+    number: u64,
+}
+
+/// Opens a file and unpacks it if it begins with gzip's mark.
+pub(crate) fn open(path: &Path) -> Result<Box<dyn Read + Send>, Error> {
+    let mut file = File::open(path).map_err(Error::file(path, "opening"))?;
+    let head = fill(&mut file, 2).map_err(Error::file(path, "reading"))?;
+    let zipped = head == [0x1f, 0x8b];
+    let whole = io::Cursor::new(head).chain(file);
+    if zipped {
+        return Ok(Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(CHUNK, whole))));
+    }
+    Ok(Box::new(whole))
+}
+
+/// Up to `wanted` bytes of the beginning.
+pub(crate) fn fill(from: &mut impl Read, wanted: usize) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    from.take(wanted as u64).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+impl Lines {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// [`Error::File`], and [`Error::Format`] for what is no text.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        Self::read(open(path)?, path)
+    }
+
+    /// Lines of what `source` gives; `path` is for messages.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn read(mut source: Box<dyn Read + Send>, path: &Path) -> Result<Self, Error> {
+        let head = fill(&mut source, SNIFFED).map_err(Error::file(path, "reading"))?;
+        let wide = match head.as_slice() {
+            [0xff, 0xfe, ..] => Some(UTF_16LE),
+            [0xfe, 0xff, ..] => Some(UTF_16BE),
+            head => wide_without_mark(head),
+        };
+        if wide.is_none() && memchr::memchr(0, &head).is_some() {
+            return Err(Error::format(path.display(), "this is no text: it holds bytes of value 0"));
+        }
+        let encoding = match wide {
+            Some(wide) => wide.name(),
+            None if is_utf8(&head) => "UTF-8",
+            None => WINDOWS_1252.name(),
+        };
+        let skip = if head.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        let whole = io::Cursor::new(head[skip..].to_vec()).chain(source);
+        let source: Box<dyn Read + Send> = match wide {
+            Some(wide) => Box::new(Transcoded {
+                from: whole,
+                decoder: wide.new_decoder(),
+                text: Vec::new(),
+                done: false,
+            }),
+            None => Box::new(whole),
+        };
+        let path = path.to_owned();
+        let buffer = vec![0; CHUNK];
+        Ok(Self { source, path, encoding, buffer, start: 0, end: 0, at_end: false, number: 0 })
+    }
+
+    /// The encoding that was told from the beginning.
+    #[must_use]
+    pub const fn encoding(&self) -> &'static str {
+        self.encoding
+    }
+
+    /// The number of the last line, from 1.
+    #[must_use]
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The next line; `None` at the end.
+    ///
+    /// # Errors
+    /// [`Error::File`]
+    pub fn next(&mut self) -> Result<Option<Line<'_>>, Error> {
+        let mut searched = 0;
+        let mut too_long = false;
+        loop {
+            let open = &self.buffer[self.start..self.end];
+            if let Some(at) = memchr::memchr(b'\n', &open[searched..]) {
+                let (from, to) = (self.start, self.start + searched + at);
+                self.start = to + 1;
+                self.number += 1;
+                return Ok(Some(if too_long || to - from > MAX_LINE {
+                    Line::TooLong
+                } else {
+                    Line::Text(without_return(&self.buffer[from..to]))
+                }));
+            }
+            if self.at_end {
+                if self.start == self.end && !too_long {
+                    return Ok(None);
+                }
+                let (from, to) = (self.start, self.end);
+                self.start = to;
+                self.number += 1;
+                return Ok(Some(if too_long || to - from > MAX_LINE {
+                    Line::TooLong
+                } else {
+                    Line::Text(without_return(&self.buffer[from..to]))
+                }));
+            }
+            searched = self.end - self.start;
+            if searched > MAX_LINE {
+                (too_long, searched) = (true, 0);
+                (self.start, self.end) = (0, 0);
+            }
+            self.refill()?;
+        }
+    }
+
+    fn refill(&mut self) -> Result<(), Error> {
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        if self.buffer.len() - self.end < CHUNK / 2 {
+            self.buffer.resize(self.buffer.len() + CHUNK, 0);
+        }
+        loop {
+            match self.source.read(&mut self.buffer[self.end..]) {
+                Ok(read) => {
+                    self.end += read;
+                    self.at_end = read == 0;
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Error::file(&self.path, "reading")(error)),
+            }
+        }
+    }
+}
+
+/// UTF-8, else Windows-1252.
+#[must_use]
+pub fn decode(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned()),
+    }
+}
+
+fn without_return(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// Whether it is UTF-8, but for a character that is cut off at the end.
+fn is_utf8(head: &[u8]) -> bool {
+    match std::str::from_utf8(head) {
+        Ok(_) => true,
+        Err(error) => error.error_len().is_none(),
+    }
+}
+
+/// UTF-16 by its bytes of value 0: every second byte of text in Latin letters and digits.
+fn wide_without_mark(head: &[u8]) -> Option<&'static encoding_rs::Encoding> {
+    let zeros = |odd: usize| head.iter().skip(odd).step_by(2).filter(|byte| **byte == 0).count();
+    let half = head.len() / 2;
+    let (even, odd) = (zeros(0), zeros(1));
+    match half {
+        0..4 => None,
+        _ if odd * 10 > half * 7 && even * 10 < half => Some(UTF_16LE),
+        _ if even * 10 > half * 7 && odd * 10 < half => Some(UTF_16BE),
+        _ => None,
+    }
+}
+
+/// UTF-16 as UTF-8.
+struct Transcoded<R> {
+    from: R,
+    decoder: Decoder,
+    text: Vec<u8>,
+    done: bool,
+}
+
+impl<R: Read> Read for Transcoded<R> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        while self.text.is_empty() && !self.done {
+            let mut raw = [0; 8192];
+            let read = self.from.read(&mut raw)?;
+            self.done = read == 0;
+            // Three bytes of UTF-8 for two of UTF-16, and what the decoder holds back.
+            self.text.resize(4 * 8192, 0);
+            let (_, _, written, _) = self.decoder.decode_to_utf8(&raw[..read], &mut self.text, self.done);
+            self.text.truncate(written);
+        }
+        let taken = to.len().min(self.text.len());
+        to[..taken].copy_from_slice(&self.text[..taken]);
+        self.text.drain(..taken);
+        Ok(taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(bytes: Vec<u8>) -> Vec<String> {
+        let mut lines = Lines::read(Box::new(io::Cursor::new(bytes)), Path::new("a")).expect("text");
+        let mut all = Vec::new();
+        while let Some(line) = lines.next().expect("memory is read") {
+            all.push(match line {
+                Line::Text(text) => decode(text).into_owned(),
+                Line::TooLong => "…".into(),
+            });
+        }
+        all
+    }
+
+    #[test]
+    fn encodings() {
+        let text = "Zeit;Temp [°C]\r\n0;25\n1;26";
+        let expected = ["Zeit;Temp [°C]", "0;25", "1;26"];
+        let latin: Vec<u8> = text.chars().map(|c| c as u8).collect();
+        let wide = |mark: bool, order: fn(u16) -> [u8; 2]| -> Vec<u8> {
+            mark.then_some(0xfeff).into_iter().chain(text.encode_utf16()).flat_map(order).collect()
+        };
+        assert_eq!(lines(text.into()), expected);
+        assert_eq!(lines([b"\xef\xbb\xbf", text.as_bytes()].concat()), expected);
+        assert_eq!(lines(latin), expected);
+        for mark in [true, false] {
+            assert_eq!(lines(wide(mark, u16::to_le_bytes)), expected);
+            assert_eq!(lines(wide(mark, u16::to_be_bytes)), expected);
+        }
+    }
+
+    #[test]
+    fn long_lines_are_passed_over() {
+        let long = vec![b'x'; 3 * MAX_LINE];
+        assert_eq!(lines([b"a\n", long.as_slice(), b"\nb"].concat()), ["a", "…", "b"]);
+        let fits = vec![b'x'; MAX_LINE];
+        assert_eq!(lines([fits.as_slice(), b"\nb\n"].concat())[1], "b");
+    }
+}
