@@ -7,8 +7,14 @@ mod header;
 mod mapping;
 mod number;
 mod options;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod presets;
+mod source;
 mod text;
+mod time;
+#[cfg(feature = "xlsx")]
+mod xlsx;
 
 pub use mapping::Mapping;
 pub use options::{Columns, Level, Options, Sign, Units};

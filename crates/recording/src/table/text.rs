@@ -33,6 +33,8 @@ pub struct Lines {
     end: usize,
     at_end: bool,
     number: u64,
+    /// Where the last line stands in the buffer.
+    last: (usize, usize),
 }
 
 /// Opens a file and unpacks it if it begins with gzip's mark.
@@ -95,7 +97,7 @@ impl Lines {
         };
         let path = path.to_owned();
         let buffer = vec![0; CHUNK];
-        Ok(Self { source, path, encoding, buffer, start: 0, end: 0, at_end: false, number: 0 })
+        Ok(Self { source, path, encoding, buffer, start: 0, end: 0, at_end: false, number: 0, last: (0, 0) })
     }
 
     /// The encoding that was told from the beginning.
@@ -115,32 +117,34 @@ impl Lines {
     /// # Errors
     /// [`Error::File`]
     pub fn next(&mut self) -> Result<Option<Line<'_>>, Error> {
+        Ok(match self.advance()? {
+            None => None,
+            Some(false) => Some(Line::TooLong),
+            Some(true) => Some(Line::Text(self.line())),
+        })
+    }
+
+    /// The last line without its end.
+    pub(crate) fn line(&self) -> &[u8] {
+        without_return(&self.buffer[self.last.0..self.last.1])
+    }
+
+    /// Goes to the next line: `None` at the end, false if it is too long.
+    pub(crate) fn advance(&mut self) -> Result<Option<bool>, Error> {
         let mut searched = 0;
         let mut too_long = false;
         loop {
             let open = &self.buffer[self.start..self.end];
-            if let Some(at) = memchr::memchr(b'\n', &open[searched..]) {
-                let (from, to) = (self.start, self.start + searched + at);
-                self.start = to + 1;
-                self.number += 1;
-                return Ok(Some(if too_long || to - from > MAX_LINE {
-                    Line::TooLong
-                } else {
-                    Line::Text(without_return(&self.buffer[from..to]))
-                }));
+            let found = memchr::memchr(b'\n', &open[searched..]).map(|at| self.start + searched + at);
+            if found.is_none() && self.at_end && self.start == self.end && !too_long {
+                return Ok(None);
             }
-            if self.at_end {
-                if self.start == self.end && !too_long {
-                    return Ok(None);
-                }
-                let (from, to) = (self.start, self.end);
-                self.start = to;
+            if found.is_some() || self.at_end {
+                let to = found.unwrap_or(self.end);
+                self.last = (self.start, to);
+                self.start = if found.is_some() { to + 1 } else { to };
                 self.number += 1;
-                return Ok(Some(if too_long || to - from > MAX_LINE {
-                    Line::TooLong
-                } else {
-                    Line::Text(without_return(&self.buffer[from..to]))
-                }));
+                return Ok(Some(!too_long && self.last.1 - self.last.0 <= MAX_LINE));
             }
             searched = self.end - self.start;
             if searched > MAX_LINE {

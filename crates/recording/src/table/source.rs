@@ -1,0 +1,220 @@
+//! Rows of cells of a file, of whatever kind.
+
+use super::cell::{Cell, Kept};
+use super::dialect::{self, Dialect, HEAD_LINES, Ranges};
+use super::header::Name;
+use super::number::Decimal;
+use super::options::Options;
+use super::text::{self, Lines};
+use crate::{Error, Skipped};
+use std::collections::VecDeque;
+use std::path::Path;
+
+/// The first lines of a text are kept up to so many bytes.
+const HEAD_BYTES: usize = 2 << 20;
+
+/// A file with its header and the first rows.
+pub(crate) struct Opened {
+    pub source: Source,
+    pub names: Vec<Name>,
+    /// The first rows, which the source gives again.
+    pub sample: Vec<Vec<Kept>>,
+    pub decimal: Decimal,
+    pub grouped: bool,
+    /// What kind of file it is, for a person.
+    pub kind: String,
+    pub warnings: Vec<String>,
+}
+
+/// Rows of cells.
+pub(crate) enum Source {
+    Text(Box<TextSource>),
+    Kept(KeptSource),
+    #[cfg(feature = "parquet")]
+    Parquet(Box<super::parquet::ParquetSource>),
+}
+
+impl Source {
+    /// Goes to the next row; false at the end. Rows that are none are counted.
+    pub fn advance(&mut self, skipped: &mut Skipped) -> Result<bool, Error> {
+        match self {
+            Self::Text(source) => source.advance(skipped),
+            Self::Kept(source) => {
+                source.next += 1;
+                Ok(source.next <= source.rows.len())
+            }
+            #[cfg(feature = "parquet")]
+            Self::Parquet(source) => source.advance(),
+        }
+    }
+
+    /// A cell of the row.
+    #[inline]
+    pub fn cell(&self, index: usize) -> Cell<'_> {
+        match self {
+            Self::Text(source) => source.cell(index),
+            Self::Kept(source) => {
+                let row = source.next.checked_sub(1).and_then(|row| source.rows.get(row));
+                row.and_then(|row| row.get(index)).map_or(Cell::Empty, Kept::as_cell)
+            }
+            #[cfg(feature = "parquet")]
+            Self::Parquet(source) => source.cell(index),
+        }
+    }
+
+    /// Where the row stands.
+    pub fn place(&self) -> String {
+        match self {
+            Self::Text(source) => format!("line {}", source.number),
+            Self::Kept(source) => format!("row {}", source.first_row + source.next),
+            #[cfg(feature = "parquet")]
+            Self::Parquet(source) => format!("row {}", source.number()),
+        }
+    }
+}
+
+/// Rows that are in memory.
+pub(crate) struct KeptSource {
+    pub rows: Vec<Vec<Kept>>,
+    /// Rows that came before the first one, header included.
+    pub first_row: usize,
+    /// The row to come.
+    pub next: usize,
+}
+
+/// Rows of a text.
+pub(crate) struct TextSource {
+    lines: Lines,
+    /// First lines that were read ahead, and the one that is the row now.
+    head: VecDeque<Vec<u8>>,
+    from_head: Option<Vec<u8>>,
+    separator: u8,
+    width: usize,
+    ranges: Ranges,
+    number: u64,
+}
+
+impl TextSource {
+    fn advance(&mut self, skipped: &mut Skipped) -> Result<bool, Error> {
+        loop {
+            self.number += 1;
+            self.from_head = self.head.pop_front();
+            let line = match &self.from_head {
+                Some(line) => line.as_slice(),
+                None => match self.lines.advance()? {
+                    None => return Ok(false),
+                    Some(true) => self.lines.line(),
+                    Some(false) => {
+                        let number = self.number;
+                        skipped.count("the line is longer than 1 MB", || format!("line {number}"));
+                        continue;
+                    }
+                },
+            };
+            if line.first().is_none_or(|first| *first == b'#') {
+                continue;
+            }
+            dialect::split(line, self.separator, &mut self.ranges);
+            if self.ranges.len() > self.width {
+                let filled = dialect::filled(&self.ranges);
+                if filled > self.width {
+                    let number = self.number;
+                    let reason = "the row has more cells than the header has names";
+                    skipped.count(reason, || format!("line {number}"));
+                    continue;
+                }
+            }
+            if dialect::filled(&self.ranges) > 0 {
+                return Ok(true);
+            }
+        }
+    }
+
+    #[inline]
+    fn cell(&self, index: usize) -> Cell<'_> {
+        let line = self.from_head.as_deref().unwrap_or_else(|| self.lines.line());
+        match self.ranges.get(index) {
+            Some((from, to)) if to > from => Cell::Text(&line[*from as usize..*to as usize]),
+            _ => Cell::Empty,
+        }
+    }
+}
+
+/// Opens a file by what it begins with.
+pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, Error> {
+    let mut reader = text::open(path)?;
+    let head = text::fill(&mut reader, 4).map_err(Error::file(path, "reading"))?;
+    match head.as_slice() {
+        b"PAR1" => parquet(path),
+        b"PK\x03\x04" => xlsx(path, options),
+        [0xd0, 0xcf, 0x11, 0xe0] => Err(Error::format(
+            path.display(),
+            "this is an Excel file of the old kind (xls): save it as XLSX or CSV",
+        )),
+        _ => {
+            let whole = std::io::Read::chain(std::io::Cursor::new(head), reader);
+            from_lines(Lines::read(Box::new(whole), path)?, options, &path.display().to_string())
+        }
+    }
+}
+
+#[cfg(feature = "parquet")]
+fn parquet(path: &Path) -> Result<Opened, Error> {
+    super::parquet::open(path)
+}
+
+#[cfg(not(feature = "parquet"))]
+fn parquet(path: &Path) -> Result<Opened, Error> {
+    Err(Error::format(path.display(), "this is a Parquet file, which this build does not read"))
+}
+
+#[cfg(feature = "xlsx")]
+fn xlsx(path: &Path, options: &Options) -> Result<Opened, Error> {
+    super::xlsx::open(path, options)
+}
+
+#[cfg(not(feature = "xlsx"))]
+fn xlsx(path: &Path, _: &Options) -> Result<Opened, Error> {
+    Err(Error::format(path.display(), "this is an XLSX file, which this build does not read"))
+}
+
+/// A text by its lines.
+pub(crate) fn from_lines(mut lines: Lines, options: &Options, place: &str) -> Result<Opened, Error> {
+    let (mut head, mut bytes) = (Vec::new(), 0);
+    while head.len() < HEAD_LINES && bytes < HEAD_BYTES {
+        match lines.advance()? {
+            None => break,
+            Some(true) => head.push(lines.line().to_vec()),
+            // Its place is kept, so that numbers of lines are right.
+            Some(false) => head.push(Vec::new()),
+        }
+        bytes += head.last().map_or(0, Vec::len);
+    }
+    if head.iter().all(|line| line.iter().all(u8::is_ascii_whitespace)) {
+        return Err(Error::format(place, "the file is empty"));
+    }
+    let Dialect { separator, before, names, decimal, grouped, warnings } =
+        dialect::find(&head, options, place)?;
+    let mut ranges = Ranges::new();
+    let mut sample = Vec::new();
+    for line in head.iter().skip(before).filter(|line| line.first().is_some_and(|first| *first != b'#')) {
+        dialect::split(line, separator, &mut ranges);
+        if dialect::filled(&ranges) <= names.len() {
+            let kept = |range: &(u32, u32)| match dialect::cell(line, *range) {
+                [] => Kept::Empty,
+                text => Kept::Text(text.into()),
+            };
+            sample.push(ranges.iter().map(kept).collect());
+        }
+    }
+    let separated = match separator {
+        b'\t' => "tabs".to_owned(),
+        other => format!("{:?}", char::from(other)),
+    };
+    let kind =
+        format!("text in {}, separated by {separated}, decimal sign {:?}", lines.encoding(), decimal.sign());
+    let width = names.len();
+    let head = head.split_off(before.min(head.len())).into();
+    let source = TextSource { lines, head, from_head: None, separator, width, ranges, number: before as u64 };
+    Ok(Opened { source: Source::Text(Box::new(source)), names, sample, decimal, grouped, kind, warnings })
+}
