@@ -9,12 +9,17 @@ mod number;
 mod options;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod plan;
 mod presets;
+mod reader;
 mod source;
 mod text;
 mod time;
+mod value;
 #[cfg(feature = "xlsx")]
 mod xlsx;
 
 pub use mapping::Mapping;
 pub use options::{Columns, Level, Options, Sign, Units};
+pub use plan::Found;
+pub use reader::Table;

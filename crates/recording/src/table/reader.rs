@@ -1,0 +1,235 @@
+//! Rows of readings of a table.
+
+use super::cell::Cell;
+use super::number::Decimal;
+use super::options::{Level, Options};
+use super::plan::{Found, Input, Plan};
+use super::source::{self, Opened, Source};
+use super::text::{self, Lines};
+use super::value::{self, Direction};
+use crate::{Error, Quantity, Reading, Row, Skipped, Unknown};
+use std::io::Read;
+use std::path::Path;
+
+/// Why a row without a readable time is skipped.
+const NO_TIME: &str = "its time cannot be read";
+
+/// A table that is being read.
+///
+/// ```
+/// # use voltmesh_recording::table::{Options, Table};
+/// let text = "Zeit;Spannung;Strom\n0;355,2;-12,5\n1;355,1;-13,0\n";
+/// let mut table = Table::read(Box::new(text.as_bytes()), "trip.csv", &Options::default())?;
+/// let row = table.next()?.expect("a row");
+/// assert_eq!((row.pack_voltage, row.pack_current), (Ok(355.2), Ok(-12.5)));
+/// # Ok::<(), voltmesh_recording::Error>(())
+/// ```
+pub struct Table {
+    source: Source,
+    plan: Plan,
+    decimal: Decimal,
+    grouped: bool,
+    place: String,
+    format: String,
+    skipped: Skipped,
+    rows: u64,
+    /// Rows with a voltage, and with a current.
+    known: (u64, u64),
+    /// Cells that are no numbers, by column: the count and the first.
+    unread: Vec<(String, u64, String)>,
+    ended: bool,
+}
+
+impl Table {
+    /// Opens a file and finds out how it is written.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for what is no table, [`Error::Mapping`] where a column is missing or ambiguous.
+    pub fn open(path: &Path, options: &Options) -> Result<Self, Error> {
+        let opened = source::open(path, options)?;
+        Self::new(opened, options, path.display().to_string())
+    }
+
+    /// Reads a text that `from` gives; `place` is its name in messages.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn read(from: Box<dyn Read + Send>, place: &str, options: &Options) -> Result<Self, Error> {
+        let opened = source::from_lines(Lines::read(from, Path::new(place))?, options, place)?;
+        Self::new(opened, options, place.to_owned())
+    }
+
+    fn new(opened: Opened, options: &Options, place: String) -> Result<Self, Error> {
+        let Opened { source, names, sample, decimal, grouped, kind, mut warnings } = opened;
+        if sample.is_empty() {
+            let problem = "no row has as many cells as the header: if decimals are written with a comma, the columns \
+                           must be separated by another sign, or the file has no rows";
+            return Err(Error::format(place, problem));
+        }
+        let input = Input { names: &names, sample: &sample, options, decimal, grouped, place: &place };
+        let mut plan = Plan::find(&input)?;
+        warnings.append(&mut plan.warnings);
+        plan.warnings = warnings;
+        let name = plan.preset.map_or("table", |preset| preset.name);
+        let format = format!("{name} ({kind})");
+        Ok(Self {
+            source,
+            plan,
+            decimal,
+            grouped,
+            place,
+            format,
+            skipped: Skipped::default(),
+            rows: 0,
+            known: (0, 0),
+            unread: Vec::new(),
+            ended: false,
+        })
+    }
+
+    /// The next row; `None` at the end.
+    ///
+    /// # Errors
+    /// [`Error::File`]; at the end [`Error::Format`] if no row, no voltage or no current could be read at all.
+    #[allow(clippy::should_implement_trait, reason = "a row can fail")]
+    pub fn next(&mut self) -> Result<Option<Row>, Error> {
+        while !self.ended && self.source.advance(&mut self.skipped)? {
+            let Some(time) = self.plan.time.read(self.source.cell(self.plan.time_index)) else {
+                self.skipped.count(NO_TIME, || self.source.place());
+                continue;
+            };
+            let mut row = Row::unknown(time, 0, 0);
+            for index in 0..self.plan.single.len() {
+                let reading = self.reading(|plan| &plan.single[index]);
+                match self.plan.single[index].quantity {
+                    Quantity::PackVoltage => row.pack_voltage = reading,
+                    Quantity::PackCurrent => row.pack_current = self.signed(reading),
+                    Quantity::Soc => row.soc = reading,
+                    Quantity::Contactor => row.contactor = reading,
+                    Quantity::Charging => row.charging = reading,
+                    Quantity::Insulation => row.insulation = reading,
+                    Quantity::Ambient => row.ambient = reading,
+                    Quantity::Coolant => row.coolant = reading,
+                    Quantity::Speed => row.speed = reading,
+                    Quantity::Time | Quantity::Cells | Quantity::Temperatures => {}
+                }
+            }
+            row.cells.reserve_exact(self.plan.cells.len());
+            for index in 0..self.plan.cells.len() {
+                let reading = self.reading(|plan| &plan.cells[index]);
+                row.cells.push(reading);
+            }
+            row.temperatures.reserve_exact(self.plan.temperatures.len());
+            for index in 0..self.plan.temperatures.len() {
+                let reading = self.reading(|plan| &plan.temperatures[index]);
+                row.temperatures.push(reading);
+            }
+            self.rows += 1;
+            self.known.0 += u64::from(row.pack_voltage.is_ok() || row.cells.iter().any(Result::is_ok));
+            self.known.1 += u64::from(row.pack_current.is_ok());
+            return Ok(Some(row));
+        }
+        let first = !std::mem::replace(&mut self.ended, true);
+        if first { self.check_end().map(|()| None) } else { Ok(None) }
+    }
+
+    fn reading(&mut self, column: impl Fn(&Plan) -> &Found) -> Reading {
+        let found = column(&self.plan);
+        let cell = self.source.cell(found.index);
+        let (reading, unread) = value::reading(cell, found, self.decimal, self.grouped);
+        if unread {
+            let shown = match cell {
+                Cell::Text(text) => text::decode(text).chars().take(40).collect(),
+                _ => "a date".to_owned(),
+            };
+            let name = found.source.clone();
+            match self.unread.iter_mut().find(|(column, ..)| *column == name) {
+                Some((_, count, _)) => *count += 1,
+                None => self.unread.push((name, 1, format!("{shown:?} in {}", self.source.place()))),
+            }
+        }
+        reading
+    }
+
+    /// A current with the sign that the column of the state gives it.
+    fn signed(&self, reading: Reading) -> Reading {
+        let (Some(state), Ok(value)) = (self.plan.state, reading) else { return reading };
+        match self.source.cell(state.index) {
+            Cell::Text(text) => Direction::apply(Direction::parse(text), value),
+            _ if value == 0.0 => Ok(0.0),
+            _ => Err(Unknown::NotAvailable),
+        }
+    }
+
+    fn check_end(&self) -> Result<(), Error> {
+        let problem = if self.rows == 0 {
+            "no row is usable"
+        } else if self.known.0 == 0 {
+            "no row has a voltage that can be read"
+        } else if self.known.1 == 0 {
+            "no row has a current that can be read"
+        } else {
+            return Ok(());
+        };
+        let reasons: Vec<String> = self
+            .skipped
+            .iter()
+            .map(|(reason, count, first)| format!("{count} rows: {reason} (first {first})"))
+            .chain(self.unread.iter().map(|(column, count, first)| {
+                format!("{count} cells of column {column:?} are no numbers (first {first})")
+            }))
+            .take(5)
+            .collect();
+        Err(Error::format(&self.place, format!("{problem}: {}", reasons.join("; "))))
+    }
+
+    /// What the file was taken for, like `Arbin (text in UTF-8, separated by ',', decimal sign '.')`.
+    #[must_use]
+    pub fn format(&self) -> &str {
+        &self.format
+    }
+
+    /// Whether it speaks of a cell or of a pack.
+    #[must_use]
+    pub const fn level(&self) -> Level {
+        self.plan.level
+    }
+
+    /// Rows that were not read, by reason.
+    #[must_use]
+    pub const fn skipped(&self) -> &Skipped {
+        &self.skipped
+    }
+
+    /// What was assumed, and what was found while reading, as sentences for a person.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let unread = self.unread.iter().map(|(column, count, first)| {
+            format!("{count} cells of column {column:?} are no numbers, and unknown (first {first})")
+        });
+        self.plan.warnings.iter().cloned().chain(unread).collect()
+    }
+
+    /// What makes the values doubtful (a sign, a unit, the order of cells), each with its remedy.
+    #[must_use]
+    pub fn doubts(&self) -> &[String] {
+        &self.plan.doubts
+    }
+
+    /// The column of time, and what it was taken for.
+    #[must_use]
+    pub fn time(&self) -> (&str, &str) {
+        (&self.plan.time_name, &self.plan.time.said)
+    }
+
+    /// Which column was found for each quantity but time.
+    pub fn mapping(&self) -> impl Iterator<Item = &Found> {
+        self.plan.single.iter().chain(&self.plan.cells).chain(&self.plan.temperatures)
+    }
+
+    /// Columns that are not read.
+    #[must_use]
+    pub fn unused_columns(&self) -> &[String] {
+        &self.plan.unused
+    }
+}
