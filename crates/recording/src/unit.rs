@@ -88,7 +88,7 @@ pub fn parse(text: &str) -> Option<(Dimension, Conversion)> {
     if let Some((dimension, factor)) = exact {
         return Some((dimension, Conversion::scale(factor)));
     }
-    let lower = text.to_lowercase().replace('\u{b5}', "u").replace('\u{3bc}', "u");
+    let lower = text.to_lowercase().replace(['\u{b5}', '\u{3bc}'], "u");
     let lower = lower.replace('\u{2126}', "ω");
     let (dimension, factor) = match lower.as_str() {
         "v" | "volt" | "volts" => (Voltage, 1.0),

@@ -81,7 +81,7 @@ fn trimmed(line: &[u8], mut from: usize, mut to: usize) -> (u32, u32) {
     (from as u32, to as u32)
 }
 
-pub(crate) fn cell<'a>(line: &'a [u8], range: (u32, u32)) -> &'a [u8] {
+pub(crate) fn cell(line: &[u8], range: (u32, u32)) -> &[u8] {
     &line[range.0 as usize..range.1 as usize]
 }
 

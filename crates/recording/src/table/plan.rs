@@ -130,6 +130,10 @@ impl Input<'_> {
                 [] => {}
                 [index] => return Ok(Some(*index)),
                 [index, ..] if !is_needed(quantity) => return Ok(Some(*index)),
+                // `t` beside `T`: the time is written small.
+                several if several.iter().filter(|index| self.names[**index].text == *key).count() == 1 => {
+                    return Ok(several.iter().copied().find(|index| self.names[*index].text == *key));
+                }
                 [first, ..] => {
                     let problem = format!(
                         "{} columns can be the {quantity} ({:?} and others): map one (--map {quantity}=#{})",

@@ -13,6 +13,8 @@ use std::path::Path;
 
 /// Why a row without a readable time is skipped.
 const NO_TIME: &str = "its time cannot be read";
+/// Why a number is no reading.
+const IMPOSSIBLE: &str = "are impossible in the unit that was taken (kelvin, a fraction, a dead sensor?)";
 
 /// A table that is being read.
 ///
@@ -35,8 +37,8 @@ pub struct Table {
     rows: u64,
     /// Rows with a voltage, and with a current.
     known: (u64, u64),
-    /// Cells that are no numbers, by column: the count and the first.
-    unread: Vec<(String, u64, String)>,
+    /// Cells that are no numbers, or impossible, by column: why, the count, and the first.
+    unread: Vec<(String, &'static str, u64, String)>,
     ended: bool,
 }
 
@@ -140,12 +142,20 @@ impl Table {
         if unread {
             let shown = match cell {
                 Cell::Text(text) => text::decode(text).chars().take(40).collect(),
-                _ => "a date".to_owned(),
+                Cell::Number(value) => value.to_string(),
+                Cell::Empty | Cell::Date(..) => "a date".to_owned(),
             };
-            let name = found.source.clone();
-            match self.unread.iter_mut().find(|(column, ..)| *column == name) {
-                Some((_, count, _)) => *count += 1,
-                None => self.unread.push((name, 1, format!("{shown:?} in {}", self.source.place()))),
+            let why = match reading {
+                Err(Unknown::OutOfRange) => IMPOSSIBLE,
+                _ => "are no numbers",
+            };
+            match self.unread.iter_mut().find(|(column, other, ..)| *column == found.source && *other == why)
+            {
+                Some((_, _, count, _)) => *count += 1,
+                None => {
+                    let first = format!("{shown:?} in {}", self.source.place());
+                    self.unread.push((found.source.clone(), why, 1, first));
+                }
             }
         }
         reading
@@ -175,8 +185,8 @@ impl Table {
             .skipped
             .iter()
             .map(|(reason, count, first)| format!("{count} rows: {reason} (first {first})"))
-            .chain(self.unread.iter().map(|(column, count, first)| {
-                format!("{count} cells of column {column:?} are no numbers (first {first})")
+            .chain(self.unread.iter().map(|(column, why, count, first)| {
+                format!("{count} cells of column {column:?} {why} (first {first})")
             }))
             .take(5)
             .collect();
@@ -204,8 +214,8 @@ impl Table {
     /// What was assumed, and what was found while reading, as sentences for a person.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let unread = self.unread.iter().map(|(column, count, first)| {
-            format!("{count} cells of column {column:?} are no numbers, and unknown (first {first})")
+        let unread = self.unread.iter().map(|(column, why, count, first)| {
+            format!("{count} cells of column {column:?} {why}, and unknown (first {first})")
         });
         self.plan.warnings.iter().cloned().chain(unread).collect()
     }

@@ -14,17 +14,8 @@ const SNIFFED: usize = 64 << 10;
 /// Bytes that are read at once.
 const CHUNK: usize = 256 << 10;
 
-/// A line, or why it is not read.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Line<'a> {
-    /// Its bytes without its end.
-    Text(&'a [u8]),
-    /// It is longer than [`MAX_LINE`].
-    TooLong,
-}
-
 /// Lines of a file.
-pub struct Lines {
+pub(crate) struct Lines {
     source: Box<dyn Read + Send>,
     path: PathBuf,
     encoding: &'static str,
@@ -32,7 +23,6 @@ pub struct Lines {
     start: usize,
     end: usize,
     at_end: bool,
-    number: u64,
     /// Where the last line stands in the buffer.
     last: (usize, usize),
 }
@@ -57,18 +47,10 @@ pub(crate) fn fill(from: &mut impl Read, wanted: usize) -> io::Result<Vec<u8>> {
 }
 
 impl Lines {
-    /// Opens a file.
-    ///
-    /// # Errors
-    /// [`Error::File`], and [`Error::Format`] for what is no text.
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        Self::read(open(path)?, path)
-    }
-
     /// Lines of what `source` gives; `path` is for messages.
     ///
     /// # Errors
-    /// As [`Self::open`].
+    /// [`Error::File`], and [`Error::Format`] for what is no text.
     pub fn read(mut source: Box<dyn Read + Send>, path: &Path) -> Result<Self, Error> {
         let head = fill(&mut source, SNIFFED).map_err(Error::file(path, "reading"))?;
         let wide = match head.as_slice() {
@@ -97,31 +79,13 @@ impl Lines {
         };
         let path = path.to_owned();
         let buffer = vec![0; CHUNK];
-        Ok(Self { source, path, encoding, buffer, start: 0, end: 0, at_end: false, number: 0, last: (0, 0) })
+        Ok(Self { source, path, encoding, buffer, start: 0, end: 0, at_end: false, last: (0, 0) })
     }
 
     /// The encoding that was told from the beginning.
     #[must_use]
     pub const fn encoding(&self) -> &'static str {
         self.encoding
-    }
-
-    /// The number of the last line, from 1.
-    #[must_use]
-    pub const fn number(&self) -> u64 {
-        self.number
-    }
-
-    /// The next line; `None` at the end.
-    ///
-    /// # Errors
-    /// [`Error::File`]
-    pub fn next(&mut self) -> Result<Option<Line<'_>>, Error> {
-        Ok(match self.advance()? {
-            None => None,
-            Some(false) => Some(Line::TooLong),
-            Some(true) => Some(Line::Text(self.line())),
-        })
     }
 
     /// The last line without its end.
@@ -143,7 +107,6 @@ impl Lines {
                 let to = found.unwrap_or(self.end);
                 self.last = (self.start, to);
                 self.start = if found.is_some() { to + 1 } else { to };
-                self.number += 1;
                 return Ok(Some(!too_long && self.last.1 - self.last.0 <= MAX_LINE));
             }
             searched = self.end - self.start;
@@ -244,11 +207,8 @@ mod tests {
     fn lines(bytes: Vec<u8>) -> Vec<String> {
         let mut lines = Lines::read(Box::new(io::Cursor::new(bytes)), Path::new("a")).expect("text");
         let mut all = Vec::new();
-        while let Some(line) = lines.next().expect("memory is read") {
-            all.push(match line {
-                Line::Text(text) => decode(text).into_owned(),
-                Line::TooLong => "…".into(),
-            });
+        while let Some(whole) = lines.advance().expect("memory is read") {
+            all.push(if whole { decode(lines.line()).into_owned() } else { "…".into() });
         }
         all
     }

@@ -8,7 +8,8 @@ use crate::{Quantity, Reading, Unknown};
 /// Temperatures of a sensor that works, in °C: beyond them the unit or the sensor is wrong.
 const TEMPERATURES: std::ops::RangeInclusive<f64> = -80.0..=200.0;
 
-/// A cell's reading; the second value is true if its text is no number and does not say that there is none.
+/// A cell's reading; the second value is true if that has to be said: its text is no number and does not say that there
+/// is none, or its number is impossible.
 pub(crate) fn reading(cell: Cell<'_>, found: &Found, decimal: Decimal, grouped: bool) -> (Reading, bool) {
     let value = match cell {
         Cell::Empty => return (Err(Unknown::NotSent), false),
@@ -33,7 +34,7 @@ pub(crate) fn reading(cell: Cell<'_>, found: &Found, decimal: Decimal, grouped: 
     };
     match possible && value.is_finite() {
         true => (Ok(value), false),
-        false => (Err(Unknown::OutOfRange), false),
+        false => (Err(Unknown::OutOfRange), true),
     }
 }
 
