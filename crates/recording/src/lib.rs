@@ -10,6 +10,7 @@ pub mod clock;
 mod error;
 mod quantity;
 mod reading;
+pub mod report;
 mod row;
 mod skipped;
 pub mod table;

@@ -1,4 +1,5 @@
 //! Tables that fail elsewhere, tables that others measured, and tables in every spelling.
+#![allow(clippy::print_stdout, reason = "says what is skipped")]
 
 use proptest::prelude::*;
 use std::io::Cursor;
@@ -402,4 +403,25 @@ proptest! {
             prop_assert!((found.pack_current.expect("a current") - amperes).abs() < 1e-3, "{found:?} {amperes}");
         }
     }
+}
+
+#[test]
+fn a_table_is_reported() {
+    use voltmesh_recording::clock::{Clock, ClockConfig};
+    use voltmesh_recording::report::{Battery, Moment, Reporter, Verdict};
+    let text = "time_s,voltage_v,current_a\n0,3.7,-1\n1,3.69,-1\n2,3.69,-1\n0,3.68,-1\n1,3.67,-1\nend\n";
+    let mut table = Table::read(Box::new(text.as_bytes()), "a", &Options::default()).expect("a table");
+    let mut clock = Clock::new(ClockConfig { needs_date: false, ..ClockConfig::new(0) });
+    let mut reporter = Reporter::new(Battery { is_cell: true, ..Battery::default() });
+    let mut placed = Vec::new();
+    while let Some(row) = table.next().expect("a row") {
+        clock.push(row.time, row, &mut placed).expect("no date is needed");
+    }
+    clock.flush(&mut placed);
+    placed.iter().for_each(|row| reporter.row(row.segment, row.time, &row.item));
+    let report = reporter.finish(table.said(clock.said()));
+    assert_eq!((report.samples, report.segments.len(), report.verdict), (5, 2, Verdict::Usable));
+    assert_eq!(report.segments[1].start, Moment::Seconds(3.0));
+    assert_eq!(report.skipped["its time cannot be read"], 1);
+    assert_eq!(report.quantities["pack_voltage_v"].source, "voltage_v");
 }

@@ -12,6 +12,7 @@ mod parquet;
 mod plan;
 mod presets;
 mod reader;
+mod said;
 mod source;
 mod text;
 mod time;

@@ -1,0 +1,501 @@
+//! What a recording holds, and whether it is plausible.
+//!
+//! A [`Reporter`] is given each row with its final time; its [`Report`] says per quantity what was read, and per doubt
+//! the reason with its remedy. A single value beyond a limit among more than 1,000 is a warning, not a doubt: sensors
+//! glitch.
+
+use crate::{Quantity, Reading, Row, Skipped, Stamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Temperatures of a battery that is in use, in °C.
+const TEMPERATURES_C: (f64, f64) = (-45.0, 120.0);
+/// Most current of a cell, and of a pack, in A.
+const MAX_CURRENT_A: (f64, f64) = (1000.0, 5000.0);
+/// Limits of a cell's voltage whatever it is made of, in V; half cells come near 0.
+const ANY_CELL_V: (f64, f64) = (-1.0, 6.0);
+/// Rows after which a voltage that never changes while the current does is doubted.
+const CONSTANT_ROWS: u64 = 60;
+
+/// Chemistry of a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Chemistry {
+    /// Lithium iron phosphate.
+    Lfp,
+    /// Lithium nickel manganese cobalt oxide.
+    Nmc,
+    /// Lithium nickel cobalt aluminium oxide.
+    Nca,
+    /// Lithium cobalt oxide.
+    Lco,
+    /// Lithium titanate.
+    Lto,
+}
+
+impl Chemistry {
+    /// Least and most voltage of a cell, in V.
+    #[must_use]
+    pub const fn limits_v(self) -> (f64, f64) {
+        match self {
+            Self::Lfp => (2.0, 3.8),
+            Self::Nmc | Self::Nca | Self::Lco => (2.5, 4.35),
+            Self::Lto => (1.5, 2.9),
+        }
+    }
+}
+
+/// What is stated of the battery that was recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Battery {
+    /// Default: not stated, and voltages are hardly judged.
+    pub chemistry: Option<Chemistry>,
+    /// Cells in series. Default: not stated.
+    pub cells_in_series: Option<u32>,
+    /// Whether the pack's voltage is that of one cell.
+    pub is_cell: bool,
+}
+
+/// Whether a recording can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// All that was read is plausible.
+    Usable,
+    /// Something that was read is not plausible: see the reasons.
+    Doubtful,
+    /// No voltage or no current was read.
+    Unread,
+}
+
+/// A moment: a date if the recording states one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Moment {
+    /// RFC 3339, UTC.
+    Date(String),
+    /// Seconds since the recording's time 0.
+    Seconds(f64),
+}
+
+impl From<Stamp> for Moment {
+    fn from(stamp: Stamp) -> Self {
+        match stamp {
+            Stamp::Unix(ns) => {
+                let date = chrono::DateTime::from_timestamp_nanos(ns);
+                Self::Date(date.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))
+            }
+            Stamp::Relative(ns) => Self::Seconds(ns as f64 / 1e9),
+        }
+    }
+}
+
+/// A run of rows whose times never decrease.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Segment {
+    /// Of its first row.
+    pub start: Moment,
+    /// Of its last row.
+    pub end: Moment,
+    /// Its rows.
+    pub samples: u64,
+}
+
+/// Values of one row: one, or one for each cell or sensor. `None` is unknown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Values {
+    /// Of a quantity of one value.
+    One(Option<f64>),
+    /// Of cells and temperatures.
+    Many(Vec<Option<f64>>),
+}
+
+/// What was read of a quantity, in the unit that is stated.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QuantityReport {
+    /// Columns or signals.
+    pub source: String,
+    /// Unit of the values here.
+    pub unit: String,
+    /// Known values.
+    pub n: u64,
+    /// Unknown values.
+    pub unknown: u64,
+    /// Least.
+    pub min: Option<f64>,
+    /// Most.
+    pub max: Option<f64>,
+    /// Of the first row.
+    pub first: Values,
+    /// Of the last row.
+    pub last: Values,
+}
+
+/// What a recording holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// What the file was taken for.
+    pub format: String,
+    /// What was said of the clock.
+    pub clock: Vec<String>,
+    /// In the order of reading.
+    pub segments: Vec<Segment>,
+    /// By name: `pack_voltage_v`, `pack_current_a`, `soc_pct`, `cells_mv`, `temperatures_c`, …
+    pub quantities: BTreeMap<String, QuantityReport>,
+    /// Rows that were read.
+    pub samples: u64,
+    /// Rows that were not, by reason.
+    pub skipped: BTreeMap<String, u64>,
+    /// What was assumed.
+    pub warnings: Vec<String>,
+    /// Columns or signals that were not read.
+    pub unused: Vec<String>,
+    /// Whether the verdict is [`Verdict::Usable`].
+    pub usable: bool,
+    /// Whether it can be used.
+    pub verdict: Verdict,
+    /// Of the verdict, each with its remedy.
+    pub reasons: Vec<String>,
+}
+
+/// What the reader of a recording says of it, beside its rows.
+#[derive(Clone, Debug, Default)]
+pub struct Said {
+    /// See [`Report::format`].
+    pub format: String,
+    /// See [`Report::clock`].
+    pub clock: Vec<String>,
+    /// Column or signal of each quantity.
+    pub sources: Vec<(Quantity, String)>,
+    /// See [`Report::skipped`].
+    pub skipped: Skipped,
+    /// See [`Report::warnings`].
+    pub warnings: Vec<String>,
+    /// What makes values doubtful.
+    pub doubts: Vec<String>,
+    /// See [`Report::unused`].
+    pub unused: Vec<String>,
+}
+
+/// Quantities of a report: name, factor from the base unit, unit, and which it is.
+const REPORTED: [(&str, f64, &str, Quantity); 9] = [
+    ("pack_voltage_v", 1.0, "V", Quantity::PackVoltage),
+    ("pack_current_a", 1.0, "A", Quantity::PackCurrent),
+    ("soc_pct", 1.0, "%", Quantity::Soc),
+    ("cells_mv", 1000.0, "mV", Quantity::Cells),
+    ("temperatures_c", 1.0, "°C", Quantity::Temperatures),
+    ("insulation_ohm", 1.0, "Ω", Quantity::Insulation),
+    ("ambient_c", 1.0, "°C", Quantity::Ambient),
+    ("coolant_c", 1.0, "°C", Quantity::Coolant),
+    ("speed_kmh", 1.0, "km/h", Quantity::Speed),
+];
+
+/// Counts of one quantity.
+#[derive(Clone, Debug)]
+struct Tally {
+    n: u64,
+    unknown: u64,
+    min: f64,
+    max: f64,
+    /// Values beyond the limits.
+    beyond: u64,
+    limits: (f64, f64),
+}
+
+impl Tally {
+    fn take(&mut self, reading: Reading) {
+        match reading {
+            Ok(value) => {
+                self.n += 1;
+                self.min = self.min.min(value);
+                self.max = self.max.max(value);
+                self.beyond += u64::from(value < self.limits.0 || value > self.limits.1);
+            }
+            Err(_) => self.unknown += 1,
+        }
+    }
+}
+
+/// Reads rows for a report.
+#[derive(Debug)]
+pub struct Reporter {
+    battery: Battery,
+    tallies: Vec<Tally>,
+    first: Option<Row>,
+    last: Option<Row>,
+    segments: Vec<(u32, Stamp, Stamp, u64)>,
+    samples: u64,
+    /// Rows whose cells are all known with the pack's voltage, and those of them whose sum is another.
+    sums: (u64, u64),
+}
+
+impl Reporter {
+    /// A reporter before the first row.
+    #[must_use]
+    pub fn new(battery: Battery) -> Self {
+        let tallies = REPORTED
+            .iter()
+            .map(|(_, _, _, quantity)| Tally {
+                n: 0,
+                unknown: 0,
+                min: f64::INFINITY,
+                max: f64::NEG_INFINITY,
+                beyond: 0,
+                limits: limits(*quantity, battery),
+            })
+            .collect();
+        Self { battery, tallies, first: None, last: None, segments: Vec::new(), samples: 0, sums: (0, 0) }
+    }
+
+    /// Takes a row with the segment and the time that the clock gave it.
+    pub fn row(&mut self, segment: u32, time: Stamp, row: &Row) {
+        self.samples += 1;
+        match self.segments.last_mut() {
+            Some((number, _, end, samples)) if *number == segment => {
+                *end = time;
+                *samples += 1;
+            }
+            _ => self.segments.push((segment, time, time, 1)),
+        }
+        for (tally, (_, _, _, quantity)) in self.tallies.iter_mut().zip(REPORTED) {
+            match quantity {
+                Quantity::Cells => row.cells.iter().for_each(|reading| tally.take(*reading)),
+                Quantity::Temperatures => row.temperatures.iter().for_each(|reading| tally.take(*reading)),
+                single => row.single(single).into_iter().for_each(|reading| tally.take(reading)),
+            }
+        }
+        let sum: Option<f64> = row.cells.iter().map(|reading| reading.ok()).sum();
+        if let (Some(sum), Ok(pack), false) = (sum, row.pack_voltage, row.cells.is_empty()) {
+            self.sums.0 += 1;
+            self.sums.1 += u64::from((sum - pack).abs() > 0.05 * pack.abs());
+        }
+        if self.first.is_none() {
+            self.first = Some(row.clone());
+        }
+        match &mut self.last {
+            Some(last) => last.clone_from(row),
+            None => self.last = Some(row.clone()),
+        }
+    }
+
+    /// The report.
+    #[must_use]
+    pub fn finish(self, said: Said) -> Report {
+        let mut reasons = said.doubts.clone();
+        let mut warnings = said.warnings.clone();
+        let mut quantities = BTreeMap::new();
+        for (tally, (name, factor, unit, quantity)) in self.tallies.iter().zip(REPORTED) {
+            let sources: Vec<&str> = said
+                .sources
+                .iter()
+                .filter(|(of, _)| *of == quantity)
+                .map(|(_, source)| source.as_str())
+                .collect();
+            if tally.n == 0 && (tally.unknown == 0 || sources.is_empty()) {
+                continue;
+            }
+            self.judge(tally, name, quantity, &mut reasons, &mut warnings);
+            let values = |row: &Option<Row>| match row {
+                Some(row) => values(row, quantity, factor),
+                None => Values::One(None),
+            };
+            let known = |value: f64| (tally.n > 0).then_some(value * factor);
+            let report = QuantityReport {
+                source: sources.join(", "),
+                unit: unit.to_owned(),
+                n: tally.n,
+                unknown: tally.unknown,
+                min: known(tally.min),
+                max: known(tally.max),
+                first: values(&self.first),
+                last: values(&self.last),
+            };
+            quantities.insert(name.to_owned(), report);
+        }
+        self.judge_together(&mut reasons);
+        let unread = self.tallies[1].n == 0 || (self.tallies[0].n == 0 && self.tallies[3].n == 0);
+        if unread {
+            reasons.insert(0, "no voltage or no current was read: map them (--map pack_voltage=NAME)".into());
+        }
+        let verdict = match (unread, reasons.is_empty()) {
+            (true, _) => Verdict::Unread,
+            (false, true) => Verdict::Usable,
+            (false, false) => Verdict::Doubtful,
+        };
+        let segment = |(_, start, end, samples): &(u32, Stamp, Stamp, u64)| Segment {
+            start: (*start).into(),
+            end: (*end).into(),
+            samples: *samples,
+        };
+        Report {
+            format: said.format,
+            clock: said.clock,
+            segments: self.segments.iter().map(segment).collect(),
+            quantities,
+            samples: self.samples,
+            skipped: said.skipped.iter().map(|(reason, count, _)| (reason.to_owned(), count)).collect(),
+            warnings,
+            unused: said.unused,
+            usable: verdict == Verdict::Usable,
+            verdict,
+            reasons,
+        }
+    }
+
+    /// Judges a quantity alone.
+    fn judge(
+        &self,
+        tally: &Tally,
+        name: &str,
+        quantity: Quantity,
+        reasons: &mut Vec<String>,
+        warnings: &mut Vec<String>,
+    ) {
+        if tally.beyond == 0 {
+            return;
+        }
+        let (least, most) = tally.limits;
+        let unit = quantity.base_unit();
+        let stated = match (quantity, self.battery.chemistry) {
+            (Quantity::PackVoltage | Quantity::Cells, Some(chemistry)) => format!(" of {chemistry:?}"),
+            _ => String::new(),
+        };
+        let text = format!(
+            "{name}: {} of {} values are beyond {least} to {most} {unit}{stated} (least {}, most {}): check the column, \
+             its unit (--map {quantity}=NAME*FACTOR), and the stated battery",
+            tally.beyond, tally.n, tally.min, tally.max
+        );
+        let glitch = tally.beyond * 1000 < tally.n;
+        if glitch { warnings.push(text) } else { reasons.push(text) }
+    }
+
+    /// Judges quantities by one another.
+    fn judge_together(&self, reasons: &mut Vec<String>) {
+        let (rows, wrong) = self.sums;
+        if wrong * 1000 > rows {
+            reasons.push(format!(
+                "the cells' sum is not the pack's voltage within 5 % in {wrong} of {rows} rows: check the units, and \
+                 that all cells are mapped (--map cells=NAME*)"
+            ));
+        }
+        let (voltage, current) = (&self.tallies[0], &self.tallies[1]);
+        let constant = |tally: &Tally| tally.n >= CONSTANT_ROWS && tally.min == tally.max;
+        if constant(voltage) && current.max - current.min > 1.0 {
+            reasons.push(format!(
+                "the voltage is {} in all rows while the current changes: the sensor is stuck or clipped, or the column \
+                 is another's (--map pack_voltage=NAME)",
+                voltage.min
+            ));
+        }
+        if let (Some(stated), Some(first)) = (self.battery.cells_in_series, &self.first)
+            && first.cells.len() > 1
+            && first.cells.len() != stated as usize
+        {
+            reasons.push(format!(
+                "{} cells are read, and {stated} in series are stated: map all cells (--map cells=NAME*)",
+                first.cells.len()
+            ));
+        }
+    }
+}
+
+/// Limits of a quantity's values, in base units.
+fn limits(quantity: Quantity, battery: Battery) -> (f64, f64) {
+    let cell = battery.chemistry.map_or(ANY_CELL_V, Chemistry::limits_v);
+    let anything = (f64::NEG_INFINITY, f64::INFINITY);
+    match quantity {
+        Quantity::PackVoltage if battery.is_cell => cell,
+        Quantity::PackVoltage => match battery.cells_in_series {
+            Some(cells) => (cell.0 * f64::from(cells), cell.1 * f64::from(cells)),
+            None => (-1.0, 2000.0),
+        },
+        Quantity::Cells => cell,
+        Quantity::PackCurrent => {
+            let most = if battery.is_cell { MAX_CURRENT_A.0 } else { MAX_CURRENT_A.1 };
+            (-most, most)
+        }
+        Quantity::Soc => (0.0, 100.0),
+        Quantity::Temperatures | Quantity::Ambient | Quantity::Coolant => TEMPERATURES_C,
+        Quantity::Insulation => (0.0, f64::INFINITY),
+        Quantity::Speed => (-100.0, 400.0),
+        Quantity::Time | Quantity::Contactor | Quantity::Charging => anything,
+    }
+}
+
+fn values(row: &Row, quantity: Quantity, factor: f64) -> Values {
+    // A tenth of a microvolt is beyond any sensor, and 3701 mV should not be 3701.0000000000005.
+    let scaled = |reading: &Reading| {
+        reading.ok().map(|value| if factor == 1.0 { value } else { (value * factor * 1e4).round() / 1e4 })
+    };
+    match quantity {
+        Quantity::Cells => Values::Many(row.cells.iter().map(scaled).collect()),
+        Quantity::Temperatures => Values::Many(row.temperatures.iter().map(scaled).collect()),
+        single => Values::One(row.single(single).and_then(|reading| scaled(&reading))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Unknown;
+
+    fn row(time: i64, volts: f64, amperes: f64, cells: &[f64]) -> Row {
+        Row {
+            pack_voltage: Ok(volts),
+            pack_current: Ok(amperes),
+            cells: cells.iter().map(|volts| Ok(*volts)).collect(),
+            ..Row::unknown(Stamp::Unix(time * 1_000_000_000), 0, 0)
+        }
+    }
+
+    fn report(rows: &[Row], battery: Battery) -> Report {
+        let mut reporter = Reporter::new(battery);
+        for row in rows {
+            reporter.row(0, row.time, row);
+        }
+        let sources = vec![(Quantity::PackVoltage, "u".into()), (Quantity::Cells, "c1".into())];
+        reporter.finish(Said { sources, ..Said::default() })
+    }
+
+    #[track_caller]
+    fn check(rows: &[Row], battery: Battery, verdict: Verdict, reason: &str) {
+        let report = report(rows, battery);
+        assert_eq!(report.verdict, verdict, "{:?}", report.reasons);
+        assert!(report.reasons.join(" ").contains(reason), "{:?}", report.reasons);
+        assert_eq!(report.usable, verdict == Verdict::Usable);
+    }
+
+    #[test]
+    fn verdicts() {
+        let lfp = Battery { chemistry: Some(Chemistry::Lfp), cells_in_series: Some(3), is_cell: false };
+        let cell = Battery { chemistry: Some(Chemistry::Nmc), cells_in_series: None, is_cell: true };
+        let any = Battery::default();
+        check(&[row(0, 9.9, -1.0, &[3.3; 3])], lfp, Verdict::Usable, "");
+        check(&[row(0, 9.9, -1.0, &[3.3, 3.3, 33.0])], lfp, Verdict::Doubtful, "cells_mv");
+        check(&[row(0, 12.6, -1.0, &[])], lfp, Verdict::Doubtful, "of Lfp");
+        check(&[row(0, 11.0, -1.0, &[3.3; 3])], lfp, Verdict::Doubtful, "cells' sum");
+        check(&[row(0, 6.6, -1.0, &[3.3; 2])], lfp, Verdict::Doubtful, "3 in series");
+        check(&[row(0, 3700.0, -1.0, &[])], cell, Verdict::Doubtful, "pack_voltage_v");
+        check(&[row(0, 3.7, 9e4, &[])], cell, Verdict::Doubtful, "pack_current_a");
+        check(&[row(0, 3.7, -1.0, &[])], cell, Verdict::Usable, "");
+        check(&[], any, Verdict::Unread, "no voltage");
+        let stuck: Vec<Row> = (0..100).map(|n| row(n, 655.35, n as f64, &[])).collect();
+        check(&stuck, any, Verdict::Doubtful, "stuck");
+    }
+
+    #[test]
+    fn the_report_is_json() {
+        let mut second = row(1, 11.1, 2.0, &[3.701, 3.702, 3.703]);
+        second.cells[1] = Err(Unknown::NotSent);
+        let report = report(&[row(0, 11.1, -1.0, &[3.701; 3]), second], Battery::default());
+        let json = serde_json::to_value(&report).expect("JSON");
+        assert_eq!(json["segments"][0]["start"], "1970-01-01T00:00:00Z");
+        assert_eq!(json["segments"][0]["samples"], 2);
+        assert_eq!(json["quantities"]["cells_mv"]["last"], serde_json::json!([3701.0, null, 3703.0]));
+        assert_eq!(json["quantities"]["pack_voltage_v"]["first"], 11.1);
+        assert_eq!(json["quantities"]["pack_current_a"]["min"], -1.0);
+        assert_eq!(json["verdict"], "usable");
+        assert_eq!(serde_json::from_value::<Report>(json).expect("a report"), report);
+    }
+}
