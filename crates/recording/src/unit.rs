@@ -23,7 +23,11 @@ impl Conversion {
 
     /// The value in the base unit.
     #[must_use]
+    #[inline]
     pub fn apply(self, value: f64) -> f64 {
+        if self.factor == 1.0 {
+            return value + self.offset;
+        }
         // Division by a power of ten is exact to the last digit where multiplication by 0.001 is not.
         let inverse = (1.0 / self.factor).round();
         if self.factor.abs() < 1.0 && inverse.abs() <= 1e9 && 1.0 / inverse == self.factor {

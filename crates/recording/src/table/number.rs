@@ -24,12 +24,49 @@ impl Decimal {
 /// `grouped`: where other cells prove that the comma is no decimal sign.
 #[must_use]
 pub fn parse(text: &[u8], decimal: Decimal, grouped: bool) -> Option<f64> {
+    if let Some(value) = short(text, decimal.sign() as u8) {
+        return Some(value);
+    }
     if decimal == Decimal::Point
         && let Some(value) = plain(text)
     {
         return Some(value);
     }
     spelled(text, decimal, grouped)
+}
+
+/// Powers of ten that a float holds exactly.
+const TENS: [f64; 16] =
+    [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+
+/// A number of at most 15 digits without exponent: both whole numbers are exact, so their quotient is rounded once, as
+/// the standard library's parser does (W. Clinger, "How to read floating point numbers accurately").
+#[inline]
+fn short(text: &[u8], point: u8) -> Option<f64> {
+    let (negative, rest) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        rest => (false, rest),
+    };
+    if rest.is_empty() || rest.len() > 16 {
+        return None;
+    }
+    let (mut digits, mut count, mut after) = (0_u64, 0, None);
+    for &byte in rest {
+        let digit = byte.wrapping_sub(b'0');
+        if digit <= 9 {
+            digits = digits * 10 + u64::from(digit);
+            count += 1;
+        } else if byte == point && after.is_none() {
+            after = Some(count);
+        } else {
+            return None;
+        }
+    }
+    if count == 0 || count > 15 {
+        return None;
+    }
+    let value = digits as f64 / TENS[count - after.unwrap_or(count)];
+    Some(if negative { -value } else { value })
 }
 
 fn plain(text: &[u8]) -> Option<f64> {
@@ -173,6 +210,21 @@ mod tests {
         check("NaN", Point, None);
         check("1.2.3", Point, None);
         check("\u{2212}5", Point, Some(-5.0));
+    }
+
+    #[test]
+    fn short_numbers_are_those_of_the_standard_library() {
+        let mut seed = 7_u64;
+        for digits in 1..=15 {
+            for point in 0..=digits {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let mut text = format!("{:015}", seed % 1_000_000_000_000_000)[..digits].to_owned();
+                text.insert(point, '.');
+                assert_eq!(short(text.as_bytes(), b'.'), text.parse().ok(), "{text}");
+            }
+        }
+        assert_eq!(short(b"-0.5", b'.'), Some(-0.5));
+        assert_eq!(short(b".", b'.'), None);
     }
 
     #[test]

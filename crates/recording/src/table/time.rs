@@ -232,21 +232,30 @@ fn exact(text: &[u8], decimal: Decimal, unit_ns: f64) -> Option<i64> {
         [b'-', rest @ ..] => (true, rest),
         rest => (false, rest),
     };
-    let (mut value, mut scale, mut fraction) = (0_i128, 1_i128, false);
-    if digits.is_empty() || digits.len() > 28 {
+    if digits.is_empty() || digits.len() > 20 {
         return None;
     }
+    let (mut whole, mut rest, mut scale, mut fraction) = (0_u64, 0_u64, 1_u64, false);
     for &byte in digits {
-        match byte {
-            b'0'..=b'9' => {
-                value = value * 10 + i128::from(byte - b'0');
-                scale *= if fraction { 10 } else { 1 };
+        let digit = byte.wrapping_sub(b'0');
+        if digit <= 9 && !fraction {
+            whole = whole.checked_mul(10)?.checked_add(u64::from(digit))?;
+        } else if digit <= 9 {
+            // Nine digits of a fraction are enough for ns of a second; a longer one is left to floats.
+            rest = rest * 10 + u64::from(digit);
+            scale *= 10;
+            if scale > 1_000_000_000 {
+                return None;
             }
-            _ if byte == decimal.sign() as u8 && !fraction => fraction = true,
-            _ => return None,
+        } else if byte == decimal.sign() as u8 && !fraction {
+            fraction = true;
+        } else {
+            return None;
         }
     }
-    let ns = i64::try_from(value.checked_mul(unit_ns as i128)?.checked_add(scale / 2)? / scale).ok()?;
+    let unit = unit_ns as u64;
+    let part = if rest == 0 { 0 } else { rest.checked_mul(unit)?.checked_add(scale / 2)? / scale };
+    let ns = i64::try_from(whole.checked_mul(unit)?.checked_add(part)?).ok()?;
     Some(if negative { -ns } else { ns })
 }
 

@@ -10,6 +10,7 @@ const TEMPERATURES: std::ops::RangeInclusive<f64> = -80.0..=200.0;
 
 /// A cell's reading; the second value is true if that has to be said: its text is no number and does not say that there
 /// is none, or its number is impossible.
+#[inline]
 pub(crate) fn reading(cell: Cell<'_>, found: &Found, decimal: Decimal, grouped: bool) -> (Reading, bool) {
     let value = match cell {
         Cell::Empty => return (Err(Unknown::NotSent), false),
