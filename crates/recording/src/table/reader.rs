@@ -135,28 +135,13 @@ impl Table {
         if first { self.check_end().map(|()| None) } else { Ok(None) }
     }
 
+    #[inline]
     fn reading(&mut self, column: impl Fn(&Plan) -> &Found) -> Reading {
         let found = column(&self.plan);
         let cell = self.source.cell(found.index);
         let (reading, unread) = value::reading(cell, found, self.decimal, self.grouped);
         if unread {
-            let shown = match cell {
-                Cell::Text(text) => text::decode(text).chars().take(40).collect(),
-                Cell::Number(value) => value.to_string(),
-                Cell::Empty | Cell::Date(..) => "a date".to_owned(),
-            };
-            let why = match reading {
-                Err(Unknown::OutOfRange) => IMPOSSIBLE,
-                _ => "are no numbers",
-            };
-            match self.unread.iter_mut().find(|(column, other, ..)| *column == found.source && *other == why)
-            {
-                Some((_, _, count, _)) => *count += 1,
-                None => {
-                    let first = format!("{shown:?} in {}", self.source.place());
-                    self.unread.push((found.source.clone(), why, 1, first));
-                }
-            }
+            note(&mut self.unread, reading, cell, found, || self.source.place());
         }
         reading
     }
@@ -242,4 +227,31 @@ impl Table {
     pub fn unused_columns(&self) -> &[String] {
         &self.plan.unused
     }
+}
+
+/// Counts a cell that is no number, or impossible.
+#[cold]
+fn note(
+    unread: &mut Vec<(String, &'static str, u64, String)>,
+    reading: Reading,
+    cell: Cell<'_>,
+    found: &Found,
+    place: impl FnOnce() -> String,
+) {
+    let why = match reading {
+        Err(Unknown::OutOfRange) => IMPOSSIBLE,
+        _ => "are no numbers",
+    };
+    if let Some((_, _, count, _)) =
+        unread.iter_mut().find(|(column, other, ..)| *column == found.source && *other == why)
+    {
+        *count += 1;
+        return;
+    }
+    let shown = match cell {
+        Cell::Text(text) => text::decode(text).chars().take(40).collect(),
+        Cell::Number(value) => value.to_string(),
+        Cell::Empty | Cell::Date(..) => "a date".to_owned(),
+    };
+    unread.push((found.source.clone(), why, 1, format!("{shown:?} in {}", place())));
 }

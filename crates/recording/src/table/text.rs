@@ -89,8 +89,9 @@ impl Lines {
     }
 
     /// The last line without its end.
+    #[inline]
     pub(crate) fn line(&self) -> &[u8] {
-        without_return(&self.buffer[self.last.0..self.last.1])
+        &self.buffer[self.last.0..self.last.1]
     }
 
     /// Goes to the next line: `None` at the end, false if it is too long.
@@ -107,6 +108,9 @@ impl Lines {
                 let to = found.unwrap_or(self.end);
                 self.last = (self.start, to);
                 self.start = if found.is_some() { to + 1 } else { to };
+                if to > self.last.0 && self.buffer[to - 1] == b'\r' {
+                    self.last.1 -= 1;
+                }
                 return Ok(Some(!too_long && self.last.1 - self.last.0 <= MAX_LINE));
             }
             searched = self.end - self.start;
@@ -147,10 +151,6 @@ pub fn decode(bytes: &[u8]) -> Cow<'_, str> {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => Cow::Owned(WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned()),
     }
-}
-
-fn without_return(line: &[u8]) -> &[u8] {
-    line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 /// Whether it is UTF-8, but for a character that is cut off at the end.
