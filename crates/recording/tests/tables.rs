@@ -101,6 +101,70 @@ fn spellings() {
 }
 
 #[test]
+fn formats_of_testers_and_loggers() {
+    let known = |text: &str, format: &str, expected: Ends| {
+        let latin: Vec<u8> = text.chars().map(|c| c as u8).collect();
+        let (rows, table) = read(latin, &Options::default()).expect(format);
+        assert!(table.format().starts_with(format), "{}", table.format());
+        assert_eq!(ends(&rows), expected, "{format}");
+    };
+    known(
+        "Record ID\tStep Type\tTime(h:min:s.ms)\tTotal Time\tVoltage(V)\tCurrent(mA)\n\
+         1\tRest\t00:00:00.000\t00:00:00\t3.7\t0\n2\tCC DChg\t00:00:00.000\t00:00:10\t3.6\t-1500\n",
+        "Neware",
+        (2, [0.0, 3.7, 0.0], [10.0, 3.6, -1.5]),
+    );
+    known(
+        "~Resultfile from Basytec Battery Test System\r\n~Name of Test: x\r\n~\r\n\
+         ~Time[h]\tDataSet\tt-Step[h]\tLine\tCommand\tU[V]\tI[A]\tAh[Ah]\tT1[°C]\r\n\
+         0.0\t1\t0\t1\tPause\t3.7\t0\t0\t25\r\n0.5\t2\t0\t1\tDischarge\t3.6\t-1.5\t0\t25.5\r\n",
+        "Basytec",
+        (2, [0.0, 3.7, 0.0], [1800.0, 3.6, -1.5]),
+    );
+    known(
+        "[Summary]\nNovonix UHPC\n[End Summary]\n\n[Data]\n\
+         Date and Time,Cycle Number,Run Time (h),Step Time (h),Current (A),Potential (V),Temperature (°C)\n\
+         2023-05-16 06:59:50,0,0.0,0.0,0,3.7,25\n2023-05-16 07:29:50,0,0.5,0.5,-0.1,3.6,25\n",
+        "Novonix",
+        (2, [0.0, 3.7, 0.0], [1800.0, 3.6, -0.1]),
+    );
+    known(
+        "Record\tTestTime\tStepTime\tCurrent/mA\tVoltage/V\tSysTime\n\
+         1\t00:00:00\t00:00:00\t0\t3.7\t2023-05-16 06:59:50\n2\t00:00:30\t00:00:30\t-150\t3.6\t2023-05-16 07:00:20\n",
+        "LANDT",
+        (2, [0.0, 3.7, 0.0], [30.0, 3.6, -0.15]),
+    );
+    known(
+        "Circuit;7\nStep;Status;Prog Time;Step Time;Voltage;Current;AhAccu;Temp1\n;;;;[V];[A];[Ah];[°C]\n\
+         1;PAU;00:00:00;00:00:00;3,7;0;0;25,1\n2;DCH;00:00:10;00:00:10;3,6;-1,5;0;25,2\n",
+        "Digatron",
+        (2, [0.0, 3.7, 0.0], [10.0, 3.6, -1.5]),
+    );
+    known(
+        "utc,soc,power,speed,voltage,current,is_charging,batt_temp,ext_temp\n\
+         1684220390,80,12,50,355.2,34,false,25,20\n1684220391,80,12,50,355.1,-3,1,25,20\n",
+        "ABRP",
+        (2, [1_684_220_390.0, 355.2, -34.0], [1_684_220_391.0, 355.1, 3.0]),
+    );
+    known(
+        "timestamp;socDisplay;socBMS;dcBatteryVoltage;dcBatteryCurrent;auxBatteryVoltage\n\
+         1684220390;80;78,5;355,2;-34,5;14,1\n1684220391;80;78,5;355,1;-34,5;14,1\n",
+        "EVNotify",
+        (2, [1_684_220_390.0, 355.2, -34.5], [1_684_220_391.0, 355.1, -34.5]),
+    );
+    known(
+        "Nb header lines : 3\r\n\r\nmode\ttime/s\tEwe/V\t<I>/mA\r\n1\t0,000\t3,70000\t-1,5000\r\n1\t1,000\t3,69000\t-1,5000\r\n",
+        "BioLogic",
+        (2, [0.0, 3.7, -0.0015], [1.0, 3.69, -0.0015]),
+    );
+    refused(
+        "date,battery_level,usable_battery_level,power,charger_voltage\n2023-05-16 06:59:50,80,79,12,\n",
+        &Options::default(),
+        "--map pack_voltage=NAME",
+    );
+}
+
+#[test]
 fn a_wrong_decimal_sign_is_never_silent() {
     let any = Options::default();
     refused("t,u,i\n0,0,355,2,-12,5\n1,0,355,1,-12,5\n", &any, "decimals are written with a comma");
