@@ -29,6 +29,7 @@ pub(crate) struct Opened {
 /// Rows of cells.
 pub(crate) enum Source {
     Text(Box<TextSource>),
+    #[cfg_attr(not(feature = "xlsx"), allow(dead_code, reason = "only sheets are held in memory"))]
     Kept(KeptSource),
     #[cfg(feature = "parquet")]
     Parquet(Box<super::parquet::ParquetSource>),
