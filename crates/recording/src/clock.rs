@@ -5,12 +5,12 @@
 //! 1. A date before 1990 or more than one day after now is no date: the row is skipped.
 //! 2. A stamp at most [`REORDERED_NS`] before the last one is of a row that was written late: it is kept under the
 //!    last one's time, and counted.
-//! 3. A stamp further back, or more than [`MAX_STEP_NS`] ahead, waits for the next one. If the next one goes on from
-//!    the old line, the waiting stamp was wrong: its row is skipped. If the next one goes on from the waiting stamp,
-//!    both are kept in a new segment: the clock was set or began anew, or the recording paused. If it does neither,
-//!    the waiting row is skipped and the next one waits.
+//! 3. A stamp further back, or more than [`PAUSE_NS`] and ten steps ahead, waits for the next one. If the next one goes
+//!    on from the old line, the waiting stamp was wrong: its row is skipped. If the next one goes on from the waiting
+//!    stamp, both are kept: the recording paused or, in a new segment, the clock was set, began anew, or went on after
+//!    more than [`MAX_STEP_NS`]. If it does neither, the waiting row is skipped and the next one waits.
 //! 4. The first stamp is no line yet: it waits for the second, and both for a third if the second does not follow.
-//! 5. A stamp that still waits at the end is skipped, unless it is the first.
+//! 5. A stamp that still waits at the end is skipped, unless it is the first, or the second of two within a day.
 //! 6. Dates are kept as stated in each segment. A clock without a date is placed by `start`, the Unix time of its 0; where
 //!    it begins anew, its segment is placed [`RESTART_NS`] after the last row. Without `start` it stays relative, or is
 //!    refused where a date is needed.
@@ -24,6 +24,10 @@ use std::collections::VecDeque;
 pub const REORDERED_NS: i64 = 100_000_000;
 /// A step ahead up to which a line goes on without a question: 24 h.
 pub const MAX_STEP_NS: i64 = 86_400 * 1_000_000_000;
+/// A step ahead up to which a stamp is believed without asking the next one: 60 s, or ten times the step before.
+pub const PAUSE_NS: i64 = 60 * 1_000_000_000;
+/// Why a row is skipped whose stamp no other one confirms.
+const OUT_OF_LINE: &str = "its stamp is out of line with those around it";
 /// Between the last row of a relative clock and its restart: 1 s.
 pub const RESTART_NS: i64 = 1_000_000_000;
 /// 1990-01-01, before which no recording of a battery is dated.
@@ -91,6 +95,8 @@ pub struct Clock<T> {
     config: ClockConfig,
     /// Stated time of the last row that was kept.
     last: Option<i64>,
+    /// Between the last two rows that were kept.
+    step: i64,
     /// Final time of the last row that was kept, without `start`.
     last_out: i64,
     /// Rows that wait, at most two.
@@ -113,6 +119,7 @@ impl<T> Clock<T> {
         Self {
             config,
             last: None,
+            step: 0,
             last_out: 0,
             waiting: VecDeque::new(),
             relative: None,
@@ -159,38 +166,61 @@ impl<T> Clock<T> {
     /// A row while a line exists.
     fn follow(&mut self, last: i64, time: i64, item: T, number: u64, out: &mut Vec<Placed<T>>) {
         if let Some((stamp, row, place)) = self.waiting.pop_front() {
-            if goes_on(last, time) {
-                self.skip("its stamp is out of line with those around it", place);
-                self.keep(time, item, out);
-            } else if goes_on(stamp, time) || (stamp > last && time > stamp) {
+            if stamp > last && time >= stamp.saturating_sub(REORDERED_NS) {
+                // The line went on from the waiting stamp: a pause, or a gap.
+                if stamp.saturating_sub(last) > MAX_STEP_NS {
+                    self.segment(last, stamp);
+                }
+                self.keep(stamp, row, out);
+                return self.follow(stamp, time, item, number, out);
+            }
+            if !goes_on(last, time) && goes_on(stamp, time) {
                 self.segment(last, stamp);
                 self.keep(stamp, row, out);
-                if goes_on(stamp, time) {
-                    self.keep(time, item, out);
-                } else {
-                    self.waiting.push_back((time, item, number));
-                }
-            } else {
-                self.skip("its stamp is out of line with those around it", place);
-                self.waiting.push_back((time, item, number));
+                return self.follow(stamp, time, item, number, out);
             }
-        } else if goes_on(last, time) {
+            self.skip(OUT_OF_LINE, place);
+        }
+        let step = time.saturating_sub(last);
+        if (-REORDERED_NS..=self.believed_step()).contains(&step) {
             self.keep(time, item, out);
         } else {
             self.waiting.push_back((time, item, number));
         }
     }
 
+    /// The longest step ahead that is believed at once.
+    fn believed_step(&self) -> i64 {
+        self.step.saturating_mul(10).clamp(PAUSE_NS, MAX_STEP_NS)
+    }
+
     /// A row before there is a line.
     fn begin(&mut self, time: i64, item: T, out: &mut Vec<Placed<T>>) {
         self.waiting.push_back((time, item, self.given));
-        let follows = |a: usize, b: usize| goes_on(self.waiting[a].0, self.waiting[b].0);
+        let step = |a: usize, b: usize| self.waiting[b].0.saturating_sub(self.waiting[a].0);
+        let follows = |a: usize, b: usize| (-REORDERED_NS..=PAUSE_NS).contains(&step(a, b));
+        let slowly = |a: usize, b: usize| goes_on(self.waiting[a].0, self.waiting[b].0);
         let bad = match self.waiting.len() {
             0 | 1 => return,
             2 if follows(0, 1) => None,
             2 => return,
+            // A step within ten of the next one.
+            _ if slowly(0, 1) && slowly(1, 2) && step(0, 1) <= step(1, 2).saturating_mul(10) => None,
             _ if follows(1, 2) => Some(0),
             _ if follows(0, 2) => Some(1),
+            // Rows that come seldom.
+            _ if slowly(0, 1) && slowly(1, 2) => None,
+            _ if slowly(1, 2) => Some(0),
+            _ if slowly(0, 2) => Some(1),
+            _ if slowly(0, 1) => {
+                let last = self.waiting[1].0;
+                let third = self.waiting.pop_back();
+                self.release(out);
+                if let Some((time, item, number)) = third {
+                    self.follow(last, time, item, number, out);
+                }
+                return;
+            }
             // Rows days apart: each is a line of its own.
             _ if self.waiting[0].0 < self.waiting[1].0 && self.waiting[1].0 < self.waiting[2].0 => {
                 let first = self.waiting[0].0;
@@ -214,7 +244,7 @@ impl<T> Clock<T> {
 
     fn drop_waiting(&mut self, index: usize) {
         if let Some((_, _, place)) = self.waiting.remove(index) {
-            self.skip("its stamp is out of line with those around it", place);
+            self.skip(OUT_OF_LINE, place);
         }
     }
 
@@ -253,6 +283,7 @@ impl<T> Clock<T> {
         let late = self.last.is_some_and(|last| time < last);
         self.reordered += u64::from(late);
         let time = self.last.map_or(time, |last| last.max(time));
+        self.step = self.last.map_or(self.step, |last| time.saturating_sub(last));
         self.last = Some(time);
         self.last_out = time.saturating_add(self.shift);
         self.kept += 1;
@@ -272,8 +303,8 @@ impl<T> Clock<T> {
     /// Ends the recording: decides about the rows that wait.
     pub fn flush(&mut self, out: &mut Vec<Placed<T>>) {
         if self.last.is_none() {
-            // A recording of one row, or of two of which the second does not follow.
-            while self.waiting.len() > 1 {
+            // A recording of one row, or of two of which the second may not follow.
+            while self.waiting.len() > 1 && !goes_on(self.waiting[0].0, self.waiting[1].0) {
                 self.drop_waiting(1);
             }
             self.release(out);
@@ -290,6 +321,12 @@ impl<T> Clock<T> {
             self.last = None;
             self.new_file = true;
         }
+    }
+
+    /// Whether the recording states no date.
+    #[must_use]
+    pub fn is_relative(&self) -> bool {
+        self.relative == Some(true)
     }
 
     /// Why each segment began.
@@ -352,128 +389,4 @@ pub fn order<F>(mut files: Vec<(F, Stamp)>) -> Vec<F> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const S: i64 = 1_000_000_000;
-    const NOW: i64 = 1_790_000_000 * S;
-
-    fn run(stamps: &[Stamp], config: ClockConfig) -> (Vec<Placed<usize>>, Clock<usize>) {
-        let (mut clock, mut out) = (Clock::new(config), Vec::new());
-        for (index, stamp) in stamps.iter().enumerate() {
-            clock.push(*stamp, index, &mut out).expect("a date is there");
-        }
-        clock.flush(&mut out);
-        (out, clock)
-    }
-
-    fn unix(seconds: impl IntoIterator<Item = i64>) -> Vec<Stamp> {
-        seconds.into_iter().map(|s| Stamp::Unix(s * S)).collect()
-    }
-
-    /// Rows kept, segments, rows skipped.
-    #[track_caller]
-    fn check(stamps: &[Stamp], expected: (usize, usize, u64)) {
-        let config = ClockConfig { needs_date: false, ..ClockConfig::new(NOW) };
-        let (out, clock) = run(stamps, config);
-        assert_eq!((out.len(), clock.segments().len(), clock.skipped().total()), expected);
-    }
-
-    #[test]
-    fn rules() {
-        let t = 1_700_000_000;
-        check(&[], (0, 0, 0));
-        check(&unix([t]), (1, 1, 0));
-        check(&unix(t..t + 10), (10, 1, 0));
-        // The clock is set back: 10 rows before, 50 after.
-        check(&unix((t + 3600..t + 3610).chain(t + 10..t + 60)), (60, 2, 0));
-        // One wrong stamp: ahead, back, first, last.
-        check(&unix([t, t + 1, t + 900_000, t + 3, t + 4]), (4, 1, 1));
-        check(&unix([t, t + 1, t - 900_000, t + 3, t + 4]), (4, 1, 1));
-        check(&unix([t + 900_000, t + 1, t + 2, t + 3]), (3, 1, 1));
-        check(&unix([t, t + 900_000, t + 2, t + 3]), (3, 1, 1));
-        check(&unix([t, t + 1, t + 2, t + 900_000]), (3, 1, 1));
-        // Implausible dates: 1970, and beyond tomorrow.
-        check(&unix([5, t, t + 1, 4_000_000_000]), (2, 1, 2));
-        // A pause of three days.
-        check(&unix([t, t + 1, t + 300_000, t + 300_001]), (4, 2, 0));
-        // One row in two days.
-        check(&unix((0..5).map(|n| t + n * 172_800)), (4, 4, 1));
-        // Restart of a relative clock.
-        let relative: Vec<_> = (0..30).chain(0..30).map(|s| Stamp::Relative(s * S)).collect();
-        check(&relative, (60, 2, 0));
-        check(&[-3, -2, -1, 0, 1].map(|s| Stamp::Relative(s * S)), (5, 1, 0));
-    }
-
-    #[test]
-    fn a_relative_clock_is_placed_or_refused() {
-        let stamps: Vec<_> = (0..3).chain(0..2).map(|s| Stamp::Relative(s * S)).collect();
-        let mut clock = Clock::new(ClockConfig::new(NOW));
-        let error = clock.push(stamps[0], 0, &mut Vec::new()).expect_err("no date").to_string();
-        assert!(error.contains("give start_ms"), "{error}");
-        let config = ClockConfig { start_ns: Some(1_700_000_000 * S), ..ClockConfig::new(NOW) };
-        let (out, _) = run(&stamps, config);
-        let times: Vec<_> = out.iter().map(|row| row.time).collect();
-        assert_eq!(times, unix([0, 1, 2, 3, 4].map(|s| 1_700_000_000 + s)));
-    }
-
-    #[test]
-    fn files_are_ordered_by_their_first_stamps() {
-        let [a, b] = [Stamp::Unix(2), Stamp::Unix(1)];
-        assert_eq!(order(vec![("a", a), ("b", b)]), ["b", "a"]);
-        assert_eq!(order(vec![("a", a), ("b", Stamp::Relative(1))]), ["a", "b"]);
-        let (mut clock, mut out) =
-            (Clock::new(ClockConfig { needs_date: false, ..ClockConfig::new(NOW) }), Vec::new());
-        for _ in 0..2 {
-            for second in 0..3 {
-                clock.push(Stamp::Relative(second * S), second, &mut out).expect("taken");
-            }
-            clock.next_file(&mut out);
-        }
-        assert_eq!((out.len(), clock.segments().len()), (6, 2));
-        assert_eq!(out[3].time, Stamp::Relative(3 * S));
-    }
-
-    proptest! {
-        #[test]
-        fn every_row_is_accounted_for(
-            stamps in proptest::collection::vec(
-                prop_oneof![Just(0i64), -5i64..5, -100_000i64..100_000, any::<i32>().prop_map(i64::from)], 0..60,
-            ),
-            relative in any::<bool>(),
-        ) {
-            let mut now = 1_700_000_000;
-            let stamps: Vec<_> = stamps
-                .into_iter()
-                .map(|step| {
-                    now += step;
-                    if relative { Stamp::Relative(now.saturating_mul(S)) } else { Stamp::Unix(now.saturating_mul(S)) }
-                })
-                .collect();
-            let config = ClockConfig { needs_date: false, ..ClockConfig::new(NOW) };
-            let (out, clock) = run(&stamps, config);
-            prop_assert_eq!(stamps.len() as u64, out.len() as u64 + clock.skipped().total());
-            prop_assert_eq!(clock.counts(), (stamps.len() as u64, out.len() as u64));
-            for pair in out.windows(2) {
-                prop_assert!(pair[0].item < pair[1].item);
-                prop_assert!(pair[0].segment < pair[1].segment || pair[0].time <= pair[1].time);
-            }
-        }
-
-        #[test]
-        fn one_corrupt_stamp_loses_one_row(
-            rows in 4usize..50, step in 1i64..3600, at in any::<proptest::sample::Index>(), wrong in any::<i64>(),
-        ) {
-            let mut stamps: Vec<_> =
-                (0..rows as i64).map(|n| Stamp::Unix((1_700_000_000 + n * step) * S)).collect();
-            let at = at.index(rows);
-            let near = matches!(stamps[at], Stamp::Unix(t) if (t - wrong / 10).abs() < 90_000 * S * rows as i64);
-            stamps[at] = Stamp::Unix(wrong / 10);
-            prop_assume!(!near);
-            let (out, clock) = run(&stamps, ClockConfig::new(NOW));
-            prop_assert_eq!(out.len(), rows - 1);
-            prop_assert_eq!(clock.segments().len(), 1);
-        }
-    }
-}
+mod tests;

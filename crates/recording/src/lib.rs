@@ -5,19 +5,25 @@
 //!
 //! Deliberately absent: what a row means for a battery (crate `battery`), and how it is signed (crate `telemetry`).
 
+mod battery;
 pub mod can;
 pub mod clock;
 mod error;
+mod options;
 mod quantity;
 mod reading;
+mod recording;
 pub mod report;
 mod row;
 mod skipped;
 pub mod table;
 pub mod unit;
 
+pub use battery::{Battery, Chemistry};
 pub use error::Error;
+pub use options::Options;
 pub use quantity::Quantity;
 pub use reading::{Reading, Unknown};
+pub use recording::{Recording, is_usable};
 pub use row::{Row, Stamp};
 pub use skipped::Skipped;

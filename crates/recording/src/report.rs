@@ -4,57 +4,13 @@
 //! the reason with its remedy. A single value beyond a limit among more than 1,000 is a warning, not a doubt: sensors
 //! glitch.
 
-use crate::{Quantity, Reading, Row, Skipped, Stamp};
+use crate::battery::limits;
+use crate::{Battery, Quantity, Reading, Row, Skipped, Stamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Temperatures of a battery that is in use, in °C.
-const TEMPERATURES_C: (f64, f64) = (-45.0, 120.0);
-/// Most current of a cell, and of a pack, in A.
-const MAX_CURRENT_A: (f64, f64) = (1000.0, 5000.0);
-/// Limits of a cell's voltage whatever it is made of, in V; half cells come near 0.
-const ANY_CELL_V: (f64, f64) = (-1.0, 6.0);
 /// Rows after which a voltage that never changes while the current does is doubted.
 const CONSTANT_ROWS: u64 = 60;
-
-/// Chemistry of a cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Chemistry {
-    /// Lithium iron phosphate.
-    Lfp,
-    /// Lithium nickel manganese cobalt oxide.
-    Nmc,
-    /// Lithium nickel cobalt aluminium oxide.
-    Nca,
-    /// Lithium cobalt oxide.
-    Lco,
-    /// Lithium titanate.
-    Lto,
-}
-
-impl Chemistry {
-    /// Least and most voltage of a cell, in V.
-    #[must_use]
-    pub const fn limits_v(self) -> (f64, f64) {
-        match self {
-            Self::Lfp => (2.0, 3.8),
-            Self::Nmc | Self::Nca | Self::Lco => (2.5, 4.35),
-            Self::Lto => (1.5, 2.9),
-        }
-    }
-}
-
-/// What is stated of the battery that was recorded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Battery {
-    /// Default: not stated, and voltages are hardly judged.
-    pub chemistry: Option<Chemistry>,
-    /// Cells in series. Default: not stated.
-    pub cells_in_series: Option<u32>,
-    /// Whether the pack's voltage is that of one cell.
-    pub is_cell: bool,
-}
 
 /// Whether a recording can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -248,6 +204,14 @@ impl Reporter {
         Self { battery, tallies, first: None, last: None, segments: Vec::new(), samples: 0, sums: (0, 0) }
     }
 
+    /// States whether the pack's voltage is that of one cell; before the first row.
+    pub fn set_cell(&mut self, is_cell: bool) {
+        self.battery.is_cell = is_cell;
+        for (tally, (_, _, _, quantity)) in self.tallies.iter_mut().zip(REPORTED) {
+            tally.limits = limits(quantity, self.battery);
+        }
+    }
+
     /// Takes a row with the segment and the time that the clock gave it.
     pub fn row(&mut self, segment: u32, time: Stamp, row: &Row) {
         self.samples += 1;
@@ -279,9 +243,9 @@ impl Reporter {
         }
     }
 
-    /// The report.
+    /// The report on the rows so far.
     #[must_use]
-    pub fn finish(self, said: Said) -> Report {
+    pub fn finish(&self, said: Said) -> Report {
         let mut reasons = said.doubts.clone();
         let mut warnings = said.warnings.clone();
         let mut quantities = BTreeMap::new();
@@ -380,6 +344,16 @@ impl Reporter {
             ));
         }
         let (voltage, current) = (&self.tallies[0], &self.tallies[1]);
+        for (tally, name) in [(voltage, "pack_voltage_v"), (current, "pack_current_a")] {
+            let is_summed = name == "pack_voltage_v" && self.tallies[3].n > 0;
+            if tally.n > 0 && tally.unknown > tally.n && !is_summed {
+                reasons.push(format!(
+                    "{name} is unknown in {} of {} rows: check the column or signal, its range and the DBC file",
+                    tally.unknown,
+                    tally.unknown + tally.n
+                ));
+            }
+        }
         let constant = |tally: &Tally| tally.n >= CONSTANT_ROWS && tally.min == tally.max;
         if constant(voltage) && current.max - current.min > 1.0 {
             reasons.push(format!(
@@ -400,29 +374,6 @@ impl Reporter {
     }
 }
 
-/// Limits of a quantity's values, in base units.
-fn limits(quantity: Quantity, battery: Battery) -> (f64, f64) {
-    let cell = battery.chemistry.map_or(ANY_CELL_V, Chemistry::limits_v);
-    let anything = (f64::NEG_INFINITY, f64::INFINITY);
-    match quantity {
-        Quantity::PackVoltage if battery.is_cell => cell,
-        Quantity::PackVoltage => match battery.cells_in_series {
-            Some(cells) => (cell.0 * f64::from(cells), cell.1 * f64::from(cells)),
-            None => (-1.0, 2000.0),
-        },
-        Quantity::Cells => cell,
-        Quantity::PackCurrent => {
-            let most = if battery.is_cell { MAX_CURRENT_A.0 } else { MAX_CURRENT_A.1 };
-            (-most, most)
-        }
-        Quantity::Soc => (0.0, 100.0),
-        Quantity::Temperatures | Quantity::Ambient | Quantity::Coolant => TEMPERATURES_C,
-        Quantity::Insulation => (0.0, f64::INFINITY),
-        Quantity::Speed => (-100.0, 400.0),
-        Quantity::Time | Quantity::Contactor | Quantity::Charging => anything,
-    }
-}
-
 fn values(row: &Row, quantity: Quantity, factor: f64) -> Values {
     // A tenth of a microvolt is beyond any sensor, and 3701 mV should not be 3701.0000000000005.
     let scaled = |reading: &Reading| {
@@ -436,66 +387,4 @@ fn values(row: &Row, quantity: Quantity, factor: f64) -> Values {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Unknown;
-
-    fn row(time: i64, volts: f64, amperes: f64, cells: &[f64]) -> Row {
-        Row {
-            pack_voltage: Ok(volts),
-            pack_current: Ok(amperes),
-            cells: cells.iter().map(|volts| Ok(*volts)).collect(),
-            ..Row::unknown(Stamp::Unix(time * 1_000_000_000), 0, 0)
-        }
-    }
-
-    fn report(rows: &[Row], battery: Battery) -> Report {
-        let mut reporter = Reporter::new(battery);
-        for row in rows {
-            reporter.row(0, row.time, row);
-        }
-        let sources = vec![(Quantity::PackVoltage, "u".into()), (Quantity::Cells, "c1".into())];
-        reporter.finish(Said { sources, ..Said::default() })
-    }
-
-    #[track_caller]
-    fn check(rows: &[Row], battery: Battery, verdict: Verdict, reason: &str) {
-        let report = report(rows, battery);
-        assert_eq!(report.verdict, verdict, "{:?}", report.reasons);
-        assert!(report.reasons.join(" ").contains(reason), "{:?}", report.reasons);
-        assert_eq!(report.usable, verdict == Verdict::Usable);
-    }
-
-    #[test]
-    fn verdicts() {
-        let lfp = Battery { chemistry: Some(Chemistry::Lfp), cells_in_series: Some(3), is_cell: false };
-        let cell = Battery { chemistry: Some(Chemistry::Nmc), cells_in_series: None, is_cell: true };
-        let any = Battery::default();
-        check(&[row(0, 9.9, -1.0, &[3.3; 3])], lfp, Verdict::Usable, "");
-        check(&[row(0, 9.9, -1.0, &[3.3, 3.3, 33.0])], lfp, Verdict::Doubtful, "cells_mv");
-        check(&[row(0, 12.6, -1.0, &[])], lfp, Verdict::Doubtful, "of Lfp");
-        check(&[row(0, 11.0, -1.0, &[3.3; 3])], lfp, Verdict::Doubtful, "cells' sum");
-        check(&[row(0, 6.6, -1.0, &[3.3; 2])], lfp, Verdict::Doubtful, "3 in series");
-        check(&[row(0, 3700.0, -1.0, &[])], cell, Verdict::Doubtful, "pack_voltage_v");
-        check(&[row(0, 3.7, 9e4, &[])], cell, Verdict::Doubtful, "pack_current_a");
-        check(&[row(0, 3.7, -1.0, &[])], cell, Verdict::Usable, "");
-        check(&[], any, Verdict::Unread, "no voltage");
-        let stuck: Vec<Row> = (0..100).map(|n| row(n, 655.35, n as f64, &[])).collect();
-        check(&stuck, any, Verdict::Doubtful, "stuck");
-    }
-
-    #[test]
-    fn the_report_is_json() {
-        let mut second = row(1, 11.1, 2.0, &[3.701, 3.702, 3.703]);
-        second.cells[1] = Err(Unknown::NotSent);
-        let report = report(&[row(0, 11.1, -1.0, &[3.701; 3]), second], Battery::default());
-        let json = serde_json::to_value(&report).expect("JSON");
-        assert_eq!(json["segments"][0]["start"], "1970-01-01T00:00:00Z");
-        assert_eq!(json["segments"][0]["samples"], 2);
-        assert_eq!(json["quantities"]["cells_mv"]["last"], serde_json::json!([3701.0, null, 3703.0]));
-        assert_eq!(json["quantities"]["pack_voltage_v"]["first"], 11.1);
-        assert_eq!(json["quantities"]["pack_current_a"]["min"], -1.0);
-        assert_eq!(json["verdict"], "usable");
-        assert_eq!(serde_json::from_value::<Report>(json).expect("a report"), report);
-    }
-}
+mod tests;

@@ -471,8 +471,9 @@ proptest! {
 
 #[test]
 fn a_table_is_reported() {
+    use voltmesh_recording::Battery;
     use voltmesh_recording::clock::{Clock, ClockConfig};
-    use voltmesh_recording::report::{Battery, Moment, Reporter, Verdict};
+    use voltmesh_recording::report::{Moment, Reporter, Verdict};
     let text = "time_s,voltage_v,current_a\n0,3.7,-1\n1,3.69,-1\n2,3.69,-1\n0,3.68,-1\n1,3.67,-1\nend\n";
     let mut table = Table::read(Box::new(text.as_bytes()), "a", &Options::default()).expect("a table");
     let mut clock = Clock::new(ClockConfig { needs_date: false, ..ClockConfig::new(0) });

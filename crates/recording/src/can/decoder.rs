@@ -1,44 +1,41 @@
 //! Frames to rows, by a DBC file and the names of signals in it.
 
-use super::dbc::{Dbc, Message, units};
-use super::signals::{Corrected, Signals, Wanted};
+use super::dbc::{Dbc, Message};
+use super::signals::Signals;
 use super::{Bus, Frame};
+use crate::unit::Conversion;
 use crate::{Error, Quantity, Reading, Row, Stamp, Unknown};
 use std::collections::{BTreeMap, HashMap};
 
-/// Age above which a value is stale if its message has no cycle time, in ms.
-const MAX_AGE_MS: u64 = 10_000;
-/// Least age limit by a cycle time, in ms.
-const MIN_AGE_MS: f64 = 2000.0;
 /// Most 29-bit identifiers that are counted apart; frames of further ones are not looked at.
 const MAX_IDS: usize = 1 << 16;
-/// Most cells or temperatures.
-const MAX_VALUES: usize = 1024;
 /// An identifier that no frame had yet.
 const NEW: u32 = u32::MAX;
 
 /// A wanted signal.
-struct Item {
-    quantity: Quantity,
+pub(super) struct Item {
+    pub(super) quantity: Quantity,
     /// Place among cells or temperatures; 0 otherwise.
-    place: usize,
-    message: usize,
-    signal: usize,
+    pub(super) place: usize,
+    pub(super) message: usize,
+    pub(super) signal: usize,
     /// Signal that gives a number to be added to `place`: its place in the message, first number, step.
-    index: Option<(usize, i64, i64)>,
-    /// From raw values to the base unit, instead of from the file's physical ones.
-    corrected: bool,
-    factor: f64,
-    offset: f64,
-    max_age_ns: u64,
+    pub(super) index: Option<(usize, i64, i64)>,
+    /// Factor and offset instead of the file's.
+    pub(super) own: Option<(f64, f64)>,
+    /// From the physical value to the base unit.
+    pub(super) conversion: Conversion,
+    /// Unit of the physical value.
+    pub(super) unit: String,
+    pub(super) max_age_ns: u64,
 }
 
 /// The last reading of a quantity.
 #[derive(Clone, Copy)]
-struct Value {
-    reading: Reading,
-    seen: Option<Stamp>,
-    max_age_ns: u64,
+pub(super) struct Value {
+    pub(super) reading: Reading,
+    pub(super) seen: Option<Stamp>,
+    pub(super) max_age_ns: u64,
 }
 
 /// Frames of one identifier.
@@ -54,16 +51,18 @@ struct Slot {
 
 /// Keeps the newest reading of every wanted signal.
 pub struct Decoder {
-    messages: Vec<Message>,
-    items: Vec<Item>,
+    pub(super) messages: Vec<Message>,
+    pub(super) items: Vec<Item>,
     seen: Vec<bool>,
-    values: BTreeMap<Quantity, Vec<Value>>,
+    pub(super) values: BTreeMap<Quantity, Vec<Value>>,
     slots: Vec<Slot>,
     standard: Vec<u32>,
     extended: HashMap<u32, u32>,
     discharge_positive: bool,
     sums_cells: bool,
-    warnings: Vec<String>,
+    /// Whether a wanted message came on two buses.
+    mixed: bool,
+    pub(super) warnings: Vec<String>,
 }
 
 /// Frames of one identifier, counted.
@@ -96,6 +95,7 @@ impl Decoder {
             extended: HashMap::new(),
             discharge_positive: signals.discharge_positive,
             sums_cells: signals.voltage.is_none(),
+            mixed: false,
             warnings: Vec::new(),
         };
         let single = [
@@ -130,183 +130,6 @@ impl Decoder {
         Ok(decoder)
     }
 
-    /// The one signal of this name: message and signal by their places.
-    fn find(&self, name: &str) -> Result<(usize, usize), Error> {
-        let all = self.messages.iter().enumerate();
-        let mut found: Vec<(usize, usize)> = all
-            .flat_map(|(m, message)| {
-                message.signals.iter().enumerate().map(move |(s, signal)| (m, s, message, signal))
-            })
-            .filter(|(.., message, signal)| {
-                signal.name == name
-                    || name.split_once('.').is_some_and(|(m, s)| message.name == m && signal.name == s)
-            })
-            .map(|(m, s, ..)| (m, s))
-            .collect();
-        match found.pop() {
-            None => Err(Error::mapping("signals", format!("the DBC file has no signal {name:?}"))),
-            Some(only) if found.is_empty() => Ok(only),
-            Some(last) => {
-                found.push(last);
-                let names: Vec<String> = found.iter().take(8).map(|at| self.full_name(*at)).collect();
-                let problem =
-                    format!("the DBC file has {name:?} more than once: name one of {}", names.join(", "));
-                Err(Error::mapping("signals", problem))
-            }
-        }
-    }
-
-    fn full_name(&self, (message, signal): (usize, usize)) -> String {
-        let message = &self.messages[message];
-        format!("{}.{}", message.name, message.signals[signal].name)
-    }
-
-    fn has(&self, name: &str) -> bool {
-        let bare = name.split_once('.').map_or(name, |(_, signal)| signal);
-        self.messages.iter().any(|m| m.signals.iter().any(|s| s.name == bare))
-    }
-
-    fn expand(&self, wanted: &[Wanted], count: usize, quantity: Quantity) -> Result<Vec<Corrected>, Error> {
-        let mut all = Vec::new();
-        for wanted in wanted {
-            let corrected = wanted.corrected();
-            let parts = corrected
-                .signal
-                .split_once('{')
-                .and_then(|(before, rest)| Some((before, rest.split_once('}')?)));
-            let Some((before, (format, after))) = parts else {
-                all.push(corrected);
-                continue;
-            };
-            let width = match format.strip_prefix(':') {
-                None if format.is_empty() => 0,
-                Some(digits) => digits.parse().ok().filter(|w| *w <= 9).ok_or_else(|| {
-                    Error::mapping(
-                        "signals",
-                        format!("{:?} is no pattern: write {{}} or {{:02}}", corrected.signal),
-                    )
-                })?,
-                None => {
-                    return Err(Error::mapping("signals", format!("{:?} is no pattern", corrected.signal)));
-                }
-            };
-            let name = |n: usize| format!("{before}{n:0width$}{after}");
-            let first = usize::from(!self.has(&name(0)));
-            let there = (first..first + MAX_VALUES).take_while(|n| self.has(&name(*n))).count();
-            let count = if count == 0 { there } else { count };
-            if count == 0 || count > there {
-                let problem = format!(
-                    "{:?} asks for {count} of {quantity}, and the DBC file has {there} from {} on",
-                    corrected.signal,
-                    name(first)
-                );
-                return Err(Error::mapping("signals", problem));
-            }
-            all.extend((first..first + count).map(|n| Corrected { signal: name(n), ..corrected.clone() }));
-        }
-        if all.len() > MAX_VALUES {
-            return Err(Error::mapping("signals", format!("at most {MAX_VALUES} of {quantity} can be read")));
-        }
-        Ok(all)
-    }
-
-    fn add(&mut self, quantity: Quantity, place: usize, wanted: &Corrected) -> Result<(), Error> {
-        let (message, signal) = self.find(&wanted.signal)?;
-        let (definition, owner) = (&self.messages[message].signals[signal], &self.messages[message]);
-        let name = self.full_name((message, signal));
-        if definition.multiplexed && definition.selections.is_empty() {
-            return Err(Error::mapping(
-                "signals",
-                format!("{name} is multiplexed, and the DBC file does not say by what"),
-            ));
-        }
-        let corrected = wanted.factor.is_some() || wanted.offset.is_some();
-        let factor = wanted.factor.unwrap_or(definition.factor);
-        let offset = wanted.offset.unwrap_or(definition.offset);
-        if factor == 0.0 || !factor.is_finite() || !offset.is_finite() {
-            return Err(Error::mapping(
-                "signals",
-                format!("{name} has the factor {factor} and the offset {offset}: give others"),
-            ));
-        }
-        let unit = wanted.unit.as_deref().unwrap_or(&definition.unit);
-        // A step in the unit and a factor may mean the same step twice.
-        let twice =
-            wanted.unit.is_none() && factor != 1.0 && unit.trim().starts_with(|c: char| c.is_ascii_digit());
-        let scale = if unit.trim().is_empty() {
-            self.warnings.push(format!(
-                "{name} has no unit in the DBC file and is taken as in {:?}",
-                quantity.base_unit()
-            ));
-            plausible(quantity, definition, factor, offset).then_some((1.0, 0.0))
-        } else {
-            units::scale(unit, quantity).filter(|_| !twice)
-        };
-        let (unit_factor, unit_offset) = scale.ok_or_else(|| {
-            let problem = format!(
-                "the unit {unit:?} of {name} is not understood for {quantity}: give `unit`, as {{ signal = {:?}, unit = {:?} }}",
-                wanted.signal,
-                quantity.base_unit()
-            );
-            Error::mapping("signals", problem)
-        })?;
-        let cycle = definition.cycle_ms.or(owner.cycle_ms).map(|ms| (5.0 * ms).max(MIN_AGE_MS) as u64);
-        let max_age_ns = wanted.max_age_ms.or(cycle).unwrap_or(MAX_AGE_MS).saturating_mul(1_000_000);
-        let (factor, offset) = if corrected {
-            (factor * unit_factor, offset * unit_factor + unit_offset)
-        } else {
-            (unit_factor, unit_offset)
-        };
-        self.items.push(Item {
-            quantity,
-            place,
-            message,
-            signal,
-            index: None,
-            corrected,
-            factor,
-            offset,
-            max_age_ns,
-        });
-        self.make_room(quantity, place + 1, max_age_ns);
-        Ok(())
-    }
-
-    fn make_room(&mut self, quantity: Quantity, count: usize, max_age_ns: u64) {
-        let values = self.values.entry(quantity).or_default();
-        let none = Value { reading: Err(Unknown::NotSent), seen: None, max_age_ns };
-        values.resize(values.len().max(count), none);
-        values[count - 1].max_age_ns = max_age_ns;
-    }
-
-    fn add_indexed(&mut self, signals: &Signals) -> Result<(), Error> {
-        let Some(indexed) = &signals.indexed_cells else { return Ok(()) };
-        if signals.cell_count == 0 || signals.cell_count > MAX_VALUES || !signals.cells.is_empty() {
-            return Err(Error::mapping(
-                "signals.indexed_cells",
-                "they need cell_count, and no cells beside them",
-            ));
-        }
-        let (message, index) = self.find(&indexed.index)?;
-        for (place, wanted) in indexed.values.iter().enumerate() {
-            self.add(Quantity::Cells, place, &wanted.corrected())?;
-            let Some(item) = self.items.last_mut() else { continue };
-            if item.message != message {
-                return Err(Error::mapping(
-                    "signals.indexed_cells",
-                    "index and values are in different messages",
-                ));
-            }
-            item.index = Some((index, indexed.first, indexed.step));
-        }
-        let age = self.items.last().map_or(0, |item| item.max_age_ns);
-        for count in 1..=signals.cell_count {
-            self.make_room(Quantity::Cells, count, age);
-        }
-        self.values.entry(Quantity::Cells).or_default().truncate(signals.cell_count);
-        Ok(())
-    }
-
     /// Takes a frame in; true if a wanted signal is in it.
     pub fn frame(&mut self, frame: &Frame) -> bool {
         let Some(slot) = self.slot(frame) else { return false };
@@ -319,6 +142,7 @@ impl Decoder {
             slot.bus = frame.bus;
         } else if slot.bus != frame.bus {
             slot.other_bus = slot.other_bus.or(frame.bus);
+            self.mixed |= slot.other_bus.is_some();
         }
         let mut used = false;
         let data = frame.data();
@@ -407,6 +231,19 @@ impl Decoder {
         })
     }
 
+    /// Forgets all readings: the clock was set, and their age is not known any more.
+    pub fn restart(&mut self) {
+        for value in self.values.values_mut().flatten() {
+            (value.reading, value.seen) = (Err(Unknown::NotSent), None);
+        }
+    }
+
+    /// Each wanted signal as quantity, `Message.Signal` and unit, in the order of the configuration.
+    pub fn sources(&self) -> impl Iterator<Item = (Quantity, String, &str)> {
+        let name = |item: &Item| self.full_name((item.message, item.signal));
+        self.items.iter().map(move |item| (item.quantity, name(item), item.unit.as_str()))
+    }
+
     /// Wanted signals that no frame had, as `Message.Signal`.
     #[must_use]
     pub fn never_seen(&self) -> Vec<String> {
@@ -423,6 +260,12 @@ impl Decoder {
     /// caller must ask which bus is meant.
     pub fn on_two_buses(&self) -> impl Iterator<Item = (u32, Option<Bus>, Bus)> {
         self.slots.iter().filter_map(|slot| Some((slot.id, slot.bus, slot.other_bus?)))
+    }
+
+    /// Whether there are such messages.
+    #[must_use]
+    pub const fn is_on_two_buses(&self) -> bool {
+        self.mixed
     }
 
     /// What a user should know, one sentence each.
@@ -453,27 +296,13 @@ impl Item {
                     _ => Ok(raw),
                 }
             }
-            Ok(_) if self.corrected => Ok(signal.raw(data)?.as_f64() * self.factor + self.offset),
-            Ok(value) => Ok(value * self.factor + self.offset),
+            Ok(value) => Ok(self.conversion.apply(match self.own {
+                Some((factor, offset)) => signal.raw(data)?.as_f64() * factor + offset,
+                None => value,
+            })),
             Err(cause) => Err(cause),
         };
         Some((place, reading.and_then(|v| if v.is_finite() { Ok(v) } else { Err(Unknown::OutOfRange) })))
-    }
-}
-
-/// Whether the greatest value that a signal without unit can have fits its quantity's base unit.
-fn plausible(quantity: Quantity, signal: &super::dbc::Signal, factor: f64, offset: f64) -> bool {
-    let greatest = match signal.range {
-        Some((least, greatest)) if factor == signal.factor => greatest.abs().max(least.abs()),
-        _ => (2f64.powi(signal.size.min(63) as i32) * factor).abs() + offset.abs(),
-    };
-    match quantity {
-        Quantity::Cells => (2.0..=66.0).contains(&greatest),
-        Quantity::PackVoltage => (12.0..=10_000.0).contains(&greatest),
-        Quantity::PackCurrent => greatest <= 33_000.0,
-        Quantity::Soc => (50.0..=1000.0).contains(&greatest),
-        Quantity::Temperatures | Quantity::Ambient | Quantity::Coolant => greatest <= 1000.0,
-        _ => true,
     }
 }
 

@@ -3,11 +3,16 @@
 pub mod dbc;
 mod decoder;
 pub mod frame;
+mod guess;
 pub mod log;
+mod sampler;
 pub mod signals;
+mod wanted;
 
 pub use dbc::Dbc;
 pub use decoder::{Counted, Decoder};
 pub use frame::{Bus, Direction, Frame, Kind};
+pub use guess::{Guess, guess};
 pub use log::Log;
+pub use sampler::Sampler;
 pub use signals::Signals;

@@ -85,7 +85,8 @@ fn stands_behind(name: &str, unit: &str, separator: &str) -> bool {
             names(&["time"])
         }
         "s" | "a" | "v" if separator == " " => names(&["time", "current", "voltage"]),
-        "1" | "w" | "m" | "ka" | "sek" | "deg c" => false,
+        // Words and abbreviations more often than units.
+        "1" | "w" | "m" | "ka" | "sek" | "deg c" | "cv" | "dv" | "ca" | "da" | "na" | "nv" => false,
         _ => unit::parse(unit).is_some(),
     }
 }

@@ -13,6 +13,7 @@ mod plan;
 mod presets;
 mod reader;
 mod said;
+mod sign;
 mod source;
 mod text;
 mod time;
@@ -21,6 +22,7 @@ mod value;
 mod xlsx;
 
 pub use mapping::Mapping;
+pub(crate) use mapping::fits;
 pub use options::{Columns, Level, Options, Sign, Units};
 pub use plan::Found;
 pub use reader::Table;

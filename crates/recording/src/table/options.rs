@@ -2,7 +2,7 @@
 
 use super::Mapping;
 use crate::Quantity;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Whether a table speaks of a cell or of a pack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -45,7 +45,7 @@ impl From<Vec<Mapping>> for Options {
 }
 
 /// Sign of the current in the file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sign {
     /// Positive charges.
@@ -57,7 +57,7 @@ pub enum Sign {
 
 /// Factors that bring a column to seconds, volts, amperes, degrees Celsius, and percent. A factor of 1 leaves it to the
 /// unit in the header.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Units {
     /// Seconds per unit of time. Default 1.
@@ -92,37 +92,55 @@ impl Default for Units {
 }
 
 /// The table `[source.columns]` of a configuration: names of columns, and how the file is written.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Columns {
     /// Between cells. Default: found out.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub separator: Option<char>,
     /// Time.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
     /// Voltage of the pack, or of the cell.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub voltage: Option<String>,
     /// Current.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub current: Option<String>,
     /// Voltages of the pack's cells; `*` stands for any text, `{}` for a number.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cells: Vec<String>,
     /// Temperatures, as for cells.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub temperatures: Vec<String>,
     /// State of charge.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub soc: Option<String>,
     /// Units of the file.
+    #[serde(skip_serializing_if = "is_default")]
     pub units: Units,
     /// Sign of the current.
+    #[serde(skip_serializing_if = "is_default")]
     pub current_sign: Sign,
     /// See [`Options::skip_lines`].
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub skip_lines: Option<usize>,
     /// See [`Options::decimal`].
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub decimal: Option<char>,
     /// See [`Options::time_format`].
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub time_format: Option<String>,
     /// See [`Options::time_zone`].
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
     /// See [`Options::state`].
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl From<&Columns> for Options {

@@ -4,9 +4,10 @@ use super::cell::{Cell, Kept};
 use super::header::Name;
 use super::number::Decimal;
 use super::options::{Level, Options};
-use super::presets::{self, Preset, SignRule};
+use super::presets::{self, Preset};
+use super::sign::{check_sign, millivolts, sign};
 use super::time::{Given, Remarks, TimeColumn};
-use super::{Mapping, mapping, value};
+use super::{Mapping, mapping};
 use crate::unit::{self, Conversion};
 use crate::{Error, Quantity};
 
@@ -44,6 +45,7 @@ pub(crate) struct Plan {
     pub cells: Vec<Found>,
     pub temperatures: Vec<Found>,
     pub state: Option<State>,
+    pub state_name: Option<String>,
     pub unused: Vec<String>,
     pub warnings: Vec<String>,
     pub doubts: Vec<String>,
@@ -60,11 +62,11 @@ pub(crate) struct Input<'a> {
 }
 
 impl Input<'_> {
-    fn mapping(&self, quantity: Quantity) -> Option<&Mapping> {
+    pub(super) fn mapping(&self, quantity: Quantity) -> Option<&Mapping> {
         self.options.mappings.iter().find(|mapping| mapping.quantity == quantity)
     }
 
-    fn cell(&self, row: &'_ [Kept], index: usize) -> Option<f64> {
+    pub(super) fn cell(&self, row: &'_ [Kept], index: usize) -> Option<f64> {
         match row.get(index).map_or(Cell::Empty, Kept::as_cell) {
             Cell::Number(value) => Some(value),
             Cell::Text(text) => super::number::parse(text, self.decimal, self.grouped),
@@ -73,18 +75,18 @@ impl Input<'_> {
     }
 
     /// Numbers of a column's first rows.
-    fn numbers(&self, index: usize) -> impl Iterator<Item = f64> + '_ {
+    pub(super) fn numbers(&self, index: usize) -> impl Iterator<Item = f64> + '_ {
         self.sample.iter().filter_map(move |row| self.cell(row, index))
     }
 
-    fn error(&self, problem: impl std::fmt::Display) -> Error {
+    pub(super) fn error(&self, problem: impl std::fmt::Display) -> Error {
         let names: Vec<&str> = self.names.iter().map(|name| name.text.as_str()).collect();
         let shown: String = names.join(", ").chars().take(1500).collect();
         Error::mapping(self.place, format!("{problem}; the columns are: {shown}"))
     }
 
     /// Columns that a user's name means.
-    fn named(&self, wanted: &str) -> Vec<usize> {
+    pub(super) fn named(&self, wanted: &str) -> Vec<usize> {
         if let Some(number) = wanted.strip_prefix('#').and_then(|digits| digits.parse::<usize>().ok())
             && (1..=self.names.len()).contains(&number)
         {
@@ -104,7 +106,7 @@ impl Input<'_> {
     }
 
     /// The column that is mapped to a quantity of one column.
-    fn mapped(&self, mapping: &Mapping) -> Result<usize, Error> {
+    pub(super) fn mapped(&self, mapping: &Mapping) -> Result<usize, Error> {
         match self.named(&mapping.name).as_slice() {
             [] => Err(self.error(format!("there is no column {:?}", mapping.name))),
             [index] => Ok(*index),
@@ -249,6 +251,7 @@ impl Plan {
             .filter(|index| !taken.contains(index) && !input.names[*index].text.is_empty())
             .map(|index| input.names[index].text.clone())
             .collect();
+        let state_name = state.map(|state| input.names[state.index].text.clone());
         let time_name = input.names[time_index].text.clone();
         Ok(Self {
             preset,
@@ -260,6 +263,7 @@ impl Plan {
             cells,
             temperatures,
             state,
+            state_name,
             unused,
             warnings,
             doubts,
@@ -377,111 +381,6 @@ fn several(
 fn in_order(input: &Input<'_>, indices: &mut [usize]) {
     if indices.iter().all(|index| input.names[*index].number().is_some()) {
         indices.sort_by_key(|index| (input.names[*index].number(), *index));
-    }
-}
-
-/// A voltage without a unit that no volt can be.
-fn millivolts(input: &Input<'_>, found: &mut Found, warnings: &mut Vec<String>, doubts: &mut Vec<String>) {
-    if input.names[found.index].unit.is_some()
-        || found.conversion != Conversion::BASE
-        || found.unit == "as mapped"
-    {
-        return;
-    }
-    let mut values: Vec<f64> = input.numbers(found.index).collect();
-    values.sort_by(f64::total_cmp);
-    let middle = values.get(values.len() / 2).copied().unwrap_or(0.0);
-    if (1500.0..=5000.0).contains(&middle) {
-        found.conversion = Conversion::scale(1e-3);
-        found.unit = "mV".into();
-        let said = format!("column {:?} states no unit and holds about {middle}: taken for mV", found.source);
-        warnings.push(said.clone());
-        if found.quantity == Quantity::PackVoltage {
-            doubts.push(format!("{said}; a current in mA would have to be mapped"));
-        }
-    }
-}
-
-/// Turns the sign of a current by the format's convention, and finds the column that states it.
-fn sign(
-    input: &Input<'_>,
-    preset: Option<&Preset>,
-    current: &mut Found,
-    taken: &mut Vec<usize>,
-    warnings: &mut Vec<String>,
-    doubts: &mut Vec<String>,
-) -> Result<Option<State>, Error> {
-    let mapped = input.mapping(Quantity::PackCurrent);
-    let rule = preset.map_or(SignRule::Unknown, |preset| preset.sign);
-    if rule == SignRule::Discharge && mapped.is_none() {
-        current.conversion.factor = -current.conversion.factor;
-        let name = preset.map_or("", |preset| preset.name);
-        warnings.push(format!("{name} states a discharge as positive: its sign is turned"));
-    }
-    if let Some(name) = &input.options.state {
-        let index = input.mapped(&Mapping::new(Quantity::PackCurrent, name.clone()))?;
-        taken.push(index);
-        return Ok(Some(State { index }));
-    }
-    let negative = input.numbers(current.index).any(|value| value < 0.0);
-    if input.options.only_mapped || negative || current.conversion.factor < 0.0 {
-        return Ok(None);
-    }
-    let states = |index: usize| {
-        let words = input.sample.iter().filter_map(|row| match row.get(index).map(Kept::as_cell) {
-            Some(Cell::Text(text)) => Some(value::Direction::parse(text)),
-            _ => None,
-        });
-        words.fold((0, 0), |(known, all), word| (known + usize::from(word.is_some()), all + 1))
-    };
-    let found = (0..input.names.len()).find(|index| {
-        let (known, all) = states(*index);
-        presets::is_state(&input.names[*index].key) && known > 0 && known * 2 >= all
-    });
-    if let Some(index) = found {
-        taken.push(index);
-        warnings.push(format!(
-            "the current is a magnitude: column {:?} states charge or discharge",
-            input.names[index].text
-        ));
-        return Ok(Some(State { index }));
-    }
-    if rule == SignRule::Magnitude && input.numbers(current.index).any(|value| value > 0.0) {
-        doubts.push(format!(
-            "the current is a magnitude and no column states charge or discharge: it is read as a charge; state \
-             --map 'pack_current={}*-1' for a discharge",
-            current.source
-        ));
-    }
-    Ok(None)
-}
-
-/// Whether the voltage falls when the current rises: then a positive current discharges.
-fn check_sign(input: &Input<'_>, voltage: &Found, current: &Found, doubts: &mut Vec<String>) {
-    let pairs: Vec<(f64, f64)> = input
-        .sample
-        .iter()
-        .filter_map(|row| {
-            let value = |found: &Found| Some(found.conversion.apply(input.cell(row, found.index)?));
-            Some((value(voltage)?, value(current)?))
-        })
-        .collect();
-    let (mut both, mut volts, mut amperes, mut steps) = (0.0, 0.0, 0.0, 0);
-    let most = pairs.iter().fold(0.0, |most: f64, (_, i)| most.max(i.abs()));
-    for pair in pairs.windows(2) {
-        let (u, i) = (pair[1].0 - pair[0].0, pair[1].1 - pair[0].1);
-        both += u * i;
-        volts += u * u;
-        amperes += i * i;
-        steps += usize::from(i.abs() > 0.1 * most);
-    }
-    let correlation = both / (volts * amperes).sqrt();
-    if steps >= 5 && correlation < -0.5 {
-        doubts.push(format!(
-            "the voltage falls where the current rises: a positive current seems to discharge; state \
-             --map 'pack_current={}*-1'",
-            current.source
-        ));
     }
 }
 

@@ -184,6 +184,18 @@ impl Table {
         &self.format
     }
 
+    /// Its name in messages.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// The column that states charge or discharge, if the current is a magnitude.
+    #[must_use]
+    pub fn state(&self) -> Option<&str> {
+        self.plan.state_name.as_deref()
+    }
+
     /// Whether it speaks of a cell or of a pack.
     #[must_use]
     pub const fn level(&self) -> Level {

@@ -3,7 +3,6 @@
 mod decode;
 mod parse;
 mod text;
-pub mod units;
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Quantity, Unknown};
+use crate::Unknown;
 use proptest::prelude::*;
 
 fn parse(text: &str) -> Dbc {
@@ -87,31 +87,6 @@ fn floats_and_short_frames() {
     assert_eq!(signal.read(&355.25f32.to_le_bytes(), false), Some(Ok(355.25)));
     assert_eq!(signal.read(&f32::NAN.to_le_bytes(), false), Some(Err(Unknown::NotAvailable)));
     assert_eq!(signal.read(&[0; 3], false), None);
-}
-
-#[test]
-fn units() {
-    for (unit, quantity, expected) in [
-        ("mV", Quantity::Cells, Some((1e-3, 0.0))),
-        ("V/cell", Quantity::Cells, Some((1.0, 0.0))),
-        ("V/cell", Quantity::PackVoltage, None),
-        ("Unit_Volt", Quantity::PackVoltage, Some((1.0, 0.0))),
-        ("millivolt", Quantity::PackVoltage, Some((1e-3, 0.0))),
-        ("MV", Quantity::PackVoltage, None),
-        ("0.1 A", Quantity::PackCurrent, Some((0.1, 0.0))),
-        ("kW", Quantity::PackCurrent, None),
-        ("%", Quantity::Soc, Some((1.0, 0.0))),
-        ("0.1%", Quantity::Soc, Some((0.1, 0.0))),
-        ("%+1", Quantity::Soc, None),
-        ("", Quantity::Soc, None),
-        ("°C", Quantity::Ambient, Some((1.0, 0.0))),
-        ("K", Quantity::Ambient, Some((1.0, -273.15))),
-        ("kOhm", Quantity::Insulation, Some((1e3, 0.0))),
-        ("MΩ", Quantity::Insulation, Some((1e6, 0.0))),
-        ("mph", Quantity::Speed, Some((1.609_344, 0.0))),
-    ] {
-        assert_eq!(units::scale(unit, quantity), expected, "{unit} for {quantity}");
-    }
 }
 
 fn pack(signal: &Signal, bits: u64, data: &mut [u8; 64]) {

@@ -73,6 +73,25 @@ impl Log {
         Self::recognize(lines::open(path)?, path.display().to_string())
     }
 
+    /// The log in a file; `None` for a file without frames of a known format, which may be a table.
+    ///
+    /// # Errors
+    /// [`Error::File`]; [`Error::Format`] for a kind of log that is known and not read, with the remedy.
+    pub fn find(path: &Path) -> Result<Option<Self>, Error> {
+        let place = path.display().to_string();
+        let (head, input) =
+            lines::peek(lines::open(path)?, lines::HEAD).map_err(Error::file(path, "reading"))?;
+        // Sheets of XLSX are archives, and tables may be in UTF-16.
+        let of_tables = [b"PK\x03\x04".as_slice(), b"\xff\xfe", b"\xfe\xff", b"PAR1"];
+        let refused = REFUSED.iter().any(|(magic, ..)| head.starts_with(magic));
+        if of_tables.iter().any(|magic| head.starts_with(magic))
+            || !(refused || head.starts_with(b"LOGG") || recognize_text(&head).is_some())
+        {
+            return Ok(None);
+        }
+        Self::recognize(input, place).map(Some)
+    }
+
     /// The same from any input; `place` names it in errors.
     ///
     /// # Errors

@@ -1,0 +1,79 @@
+//! What statements of a DBC file say of messages and signals that stand elsewhere in it.
+
+use super::super::{Selection, Signal};
+use super::{INDEPENDENT, MAX_WARNINGS, Multiplexed, Reader};
+use std::collections::HashMap;
+
+impl Reader {
+    pub(super) fn finish(&mut self) {
+        self.select();
+        let default = |name: &str| self.attributes.get(name).and_then(|a| a.default.clone());
+        let (format, cycle) = (default("VFrameFormat"), default("GenMsgCycleTime"));
+        let words = self.attributes.get("VFrameFormat").map(|a| a.words.as_slice()).unwrap_or_default();
+        for (message, key) in self.dbc.messages.iter_mut().zip(&self.keys) {
+            let format = self.frame_formats.get(key).or(format.as_ref());
+            let format = format.map(|f| f.parse::<usize>().ok().and_then(|i| words.get(i)).unwrap_or(f));
+            message.j1939 = message.extended && format.is_some_and(|f| f == "J1939PG");
+            let cycle = self.cycles.get(key).copied().or_else(|| cycle.as_ref()?.parse().ok());
+            message.cycle_ms = cycle.filter(|ms| *ms > 0.0 && ms.is_finite());
+        }
+        for (key, signal, long) in std::mem::take(&mut self.long_names) {
+            let Some(message) = self.by_key.get(&key).map(|m| &mut self.dbc.messages[*m]) else { continue };
+            match signal {
+                None => message.name = long,
+                Some(name) => {
+                    if let Some(signal) = message.signals.iter_mut().find(|s| s.name == name) {
+                        signal.name = long;
+                    }
+                }
+            }
+        }
+        let mut keys = std::mem::take(&mut self.keys).into_iter();
+        self.dbc.messages.retain(|_| keys.next() != Some(INDEPENDENT));
+    }
+
+    /// Finds the selectors: those that `SG_MUL_VAL_` names, else the only one of the message.
+    fn select(&mut self) {
+        let mut explicit: HashMap<(usize, usize), Vec<Selection>> = HashMap::new();
+        for Multiplexed { id, name, selector, ranges } in std::mem::take(&mut self.multiplexed) {
+            let Some(message) = self.by_key.get(&id) else { continue };
+            let signals = &self.dbc.messages[*message].signals;
+            let find = |name: &str| signals.iter().position(|s| s.name == name);
+            if let (Some(signal), Some(selector)) = (find(&name), find(&selector)) {
+                explicit.entry((*message, signal)).or_default().push(Selection { selector, ranges });
+            }
+        }
+        let simple = std::mem::take(&mut self.simple);
+        let known: Vec<bool> = simple.iter().map(|(m, s, _)| explicit.contains_key(&(*m, *s))).collect();
+        // A selector may be selected by these statements only.
+        for ((message, signal), selections) in explicit {
+            let signal = &mut self.dbc.messages[message].signals[signal];
+            (signal.multiplexed, signal.selections) = (true, selections);
+        }
+        for ((message, signal, value), known) in simple.into_iter().zip(known) {
+            if known {
+                continue;
+            }
+            let message = &mut self.dbc.messages[message];
+            let plain = |s: &Signal| s.selects && !s.multiplexed;
+            let mut selectors = (0..message.signals.len()).filter(|i| plain(&message.signals[*i]));
+            match (selectors.next(), selectors.next()) {
+                (Some(selector), None) => {
+                    message.signals[signal]
+                        .selections
+                        .push(Selection { selector, ranges: vec![(value, value)] });
+                }
+                (found, _) => {
+                    let why = if found.is_some() { "more than one multiplexer" } else { "no multiplexer" };
+                    let text = format!(
+                        "{}.{} is never read: its message has {why}",
+                        message.name, message.signals[signal].name
+                    );
+                    if self.dbc.warnings.len() < MAX_WARNINGS {
+                        self.dbc.warnings.push(text);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Files of a recording to placed rows, whatever kind of file they are.
+
+mod bus;
+mod open;
+
+use crate::clock::{Clock, ClockConfig, Placed};
+use crate::report::{Report, Reporter, Said};
+use crate::table::{Columns, Level, Table};
+use crate::{Error, Options, Quantity, Row, Skipped};
+use bus::Bus;
+use std::collections::{BTreeSet, VecDeque};
+use std::path::PathBuf;
+
+/// Most unused columns or identifiers that are named.
+const MAX_UNUSED: usize = 200;
+
+/// A recording of one or several files, read once from its beginning to its end.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("trip.csv");
+/// std::fs::write(&path, "time_s,voltage_v,current_a\n0,3.70,-1.5\n1,3.69,-1.5\n")?;
+/// let now_ms = 1_790_000_000_000;
+/// let options = voltmesh_recording::Options::new(now_ms);
+/// let mut recording = voltmesh_recording::Recording::open(&[path], &options)?;
+/// while let Some(placed) = recording.next()? {
+///     assert_eq!(placed.item.pack_current, Ok(-1.5));
+/// }
+/// let report = recording.report();
+/// assert_eq!((report.samples, report.usable), (2, true));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Recording {
+    options: Options,
+    /// In the order of time.
+    files: Vec<PathBuf>,
+    /// The file to come.
+    next: usize,
+    source: Source,
+    ready: VecDeque<Placed<Row>>,
+    reporter: Reporter,
+    /// What the files that have ended said.
+    said: Said,
+    level: Level,
+    ended: bool,
+}
+
+enum Source {
+    Tables(Box<Tables>),
+    Bus(Box<Bus>),
+}
+
+/// Tables, one after the other.
+struct Tables {
+    clock: Clock<Row>,
+    table: Option<Table>,
+    /// The columns of the last table that has ended.
+    columns: Option<Columns>,
+    out: Vec<Placed<Row>>,
+}
+
+impl Recording {
+    /// The next row; `None` at the end.
+    ///
+    /// # Errors
+    /// [`Error::File`]; [`Error::Format`] if a file cannot be read on, and at the end if no row is usable, with what was
+    /// never there; [`Error::Mapping`] if a wanted message came on two buses.
+    #[expect(clippy::should_implement_trait, reason = "a row can fail")]
+    pub fn next(&mut self) -> Result<Option<Placed<Row>>, Error> {
+        let next = self.advance();
+        self.ended |= next.is_err();
+        let placed = next?;
+        if let Some(placed) = &placed {
+            self.reporter.row(placed.segment, placed.time, &placed.item);
+        }
+        Ok(placed)
+    }
+
+    fn advance(&mut self) -> Result<Option<Placed<Row>>, Error> {
+        loop {
+            if let Some(row) = self.ready.pop_front() {
+                return Ok(Some(row));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            let more = match &mut self.source {
+                Source::Tables(tables) => tables.step(&mut self.ready)?,
+                Source::Bus(bus) => bus.step(&mut self.ready)?,
+            };
+            if !more && !self.open_next()? {
+                self.ended = true;
+                match &mut self.source {
+                    Source::Tables(tables) => tables.end(&mut self.ready),
+                    Source::Bus(bus) => bus.end(&mut self.ready)?,
+                }
+            }
+        }
+    }
+
+    /// Ends the open file and opens the one to come; false if there is none.
+    fn open_next(&mut self) -> Result<bool, Error> {
+        let several = self.files.len() > 1;
+        match &mut self.source {
+            Source::Tables(tables) => {
+                if let Some(table) = tables.table.take() {
+                    tables.columns = Some(table.columns(&self.options.of_tables()));
+                    merge(&mut self.said, table.said(Vec::new()), several.then(|| table.place()));
+                }
+            }
+            Source::Bus(bus) => bus.close(&mut self.said, several),
+        }
+        let Some(path) = self.files.get(self.next) else { return Ok(false) };
+        let first = self.next == 0;
+        self.next += 1;
+        match &mut self.source {
+            Source::Tables(tables) => {
+                if !first {
+                    tables.clock.next_file(&mut tables.out);
+                    self.ready.extend(tables.out.drain(..));
+                }
+                let table = Table::open(path, &self.options.of_tables())?;
+                if first {
+                    self.level = table.level();
+                    self.reporter.set_cell(table.level() == Level::Cell);
+                } else if table.level() != self.level {
+                    let problem = "it speaks of a cell where the files before speak of a pack, or the other way: read them apart";
+                    return Err(Error::format(path.display(), problem));
+                }
+                tables.table = Some(table);
+            }
+            Source::Bus(bus) => bus.open(path, first, &mut self.ready)?,
+        }
+        Ok(true)
+    }
+
+    /// Files in the order in which they are read.
+    #[must_use]
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// Whether the voltage is a cell's or a pack's.
+    #[must_use]
+    pub const fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Rows or frames that were left out so far.
+    #[must_use]
+    pub fn skipped(&self) -> Skipped {
+        self.whole().skipped
+    }
+
+    /// Wanted signals of a bus that no frame had so far.
+    #[must_use]
+    pub fn never_seen(&self) -> Vec<String> {
+        match &self.source {
+            Source::Tables(_) => Vec::new(),
+            Source::Bus(bus) => bus.decoder().never_seen(),
+        }
+    }
+
+    /// What was read so far; of the whole recording after its last row.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        self.reporter.finish(self.whole())
+    }
+
+    /// What is said of all files, with the one that is open.
+    fn whole(&self) -> Said {
+        let mut said = self.said.clone();
+        match &self.source {
+            Source::Tables(tables) => {
+                if let Some(table) = &tables.table {
+                    let several = self.files.len() > 1;
+                    merge(&mut said, table.said(Vec::new()), several.then(|| table.place()));
+                }
+                said.skipped.merge(tables.clock.skipped());
+                let clock = tables.clock.said();
+                said.warnings.extend(clock.iter().cloned());
+                said.clock.extend(clock);
+            }
+            Source::Bus(bus) => bus.say(&mut said),
+        }
+        said.unused.truncate(MAX_UNUSED);
+        said
+    }
+
+    /// The part of a vehicle's configuration that reads these files so, as TOML.
+    #[must_use]
+    pub fn configuration(&self) -> String {
+        match &self.source {
+            Source::Tables(tables) => {
+                let options = self.options.of_tables();
+                let open = tables.table.as_ref().map(|table| table.columns(&options));
+                open::configuration_of_tables(self, open.or_else(|| tables.columns.clone()))
+            }
+            Source::Bus(bus) => open::configuration_of_bus(self, bus),
+        }
+    }
+}
+
+impl Tables {
+    /// Reads a row; false at the end of the table.
+    fn step(&mut self, ready: &mut VecDeque<Placed<Row>>) -> Result<bool, Error> {
+        let Some(table) = &mut self.table else { return Ok(false) };
+        let Some(row) = table.next()? else { return Ok(false) };
+        self.clock.push(row.time, row, &mut self.out)?;
+        ready.extend(self.out.drain(..));
+        Ok(true)
+    }
+
+    fn end(&mut self, ready: &mut VecDeque<Placed<Row>>) {
+        self.clock.flush(&mut self.out);
+        ready.extend(self.out.drain(..));
+    }
+}
+
+fn clock<T>(options: &Options) -> Clock<T> {
+    let ns = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1_000_000);
+    Clock::new(ClockConfig {
+        now_ns: ns(options.now_ms),
+        start_ns: options.start_ms.map(ns),
+        needs_date: options.needs_date,
+    })
+}
+
+/// Adds what a file said, with its name where there are several.
+fn merge(whole: &mut Said, file: Said, name: Option<&str>) {
+    let named = |text: String| match name {
+        Some(name) => format!("{name}: {text}"),
+        None => text,
+    };
+    if whole.format.is_empty() {
+        whole.format = file.format;
+    } else if whole.format != file.format {
+        whole.warnings.push(format!("the files are of several forms: {}, {}", whole.format, file.format));
+    }
+    whole.clock.extend(file.clock.into_iter().map(named));
+    for source in file.sources {
+        if !whole.sources.contains(&source) {
+            whole.sources.push(source);
+        }
+    }
+    whole.skipped.merge(&file.skipped);
+    whole.warnings.extend(file.warnings.into_iter().map(named));
+    whole.doubts.extend(file.doubts.into_iter().map(named));
+    let known: BTreeSet<String> = whole.unused.iter().cloned().collect();
+    whole.unused.extend(file.unused.into_iter().filter(|name| !known.contains(name)));
+}
+
+/// Whether a row can be used: its voltage and its current are known.
+#[must_use]
+pub fn is_usable(row: &Row) -> bool {
+    row.single(Quantity::PackCurrent).is_some_and(|reading| reading.is_ok())
+        && (row.pack_voltage.is_ok() || (!row.cells.is_empty() && row.cells.iter().all(Result::is_ok)))
+}

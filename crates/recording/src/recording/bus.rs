@@ -1,0 +1,158 @@
+//! Logs of a bus, one after the other.
+
+use super::is_usable;
+use crate::can::{self, Decoder, Frame, Log, Sampler, Signals};
+use crate::clock::{Clock, Placed};
+use crate::report::Said;
+use crate::{Error, Row, Skipped};
+use std::collections::VecDeque;
+use std::path::Path;
+
+/// Identifiers that are named as not used.
+const MAX_NAMED: usize = 20;
+
+/// Logs of a bus.
+pub(super) struct Bus {
+    pub clock: Clock<Frame>,
+    pub sampler: Sampler,
+    pub signals: Signals,
+    pub log: Option<Log>,
+    pub interface: Option<can::Bus>,
+    /// What was assumed, and what is doubtful, before the first frame.
+    pub warnings: Vec<String>,
+    pub doubts: Vec<String>,
+    pub needs_start: bool,
+    pub usable: u64,
+    pub others: u64,
+    pub out: Vec<Placed<Frame>>,
+    pub place: String,
+}
+
+impl Bus {
+    pub fn decoder(&self) -> &Decoder {
+        self.sampler.decoder()
+    }
+
+    /// Reads a frame; false at the end of the log.
+    pub fn step(&mut self, ready: &mut VecDeque<Placed<Row>>) -> Result<bool, Error> {
+        let Some(log) = &mut self.log else { return Ok(false) };
+        let Some(frame) = log.next()? else { return Ok(false) };
+        if self.interface.is_some() && frame.bus != self.interface {
+            self.others += 1;
+            return Ok(true);
+        }
+        if frame.has_data() {
+            self.clock.push(frame.time, frame, &mut self.out)?;
+            self.sample(ready)?;
+        }
+        Ok(true)
+    }
+
+    /// Gives the placed frames to the sampler.
+    fn sample(&mut self, ready: &mut VecDeque<Placed<Row>>) -> Result<(), Error> {
+        for placed in self.out.drain(..) {
+            let Some(row) = self.sampler.take(placed) else { continue };
+            self.usable += u64::from(is_usable(&row.item));
+            ready.push_back(row);
+        }
+        if self.sampler.decoder().is_on_two_buses() { Err(self.two_buses()) } else { Ok(()) }
+    }
+
+    fn two_buses(&self) -> Error {
+        let (id, one, other) = self.decoder().on_two_buses().next().unwrap_or((0, None, can::Bus::default()));
+        let one = one.map_or_else(|| "one without a name".to_owned(), |bus| bus.to_string());
+        let problem = format!(
+            "the wanted message {id:X} comes on two buses ({one}, {other}), which may be two devices: choose one \
+             (interface = \"{other}\" under [source])"
+        );
+        Error::mapping(&self.place, problem)
+    }
+
+    /// Opens the next log.
+    pub fn open(&mut self, path: &Path, first: bool, ready: &mut VecDeque<Placed<Row>>) -> Result<(), Error> {
+        if !first {
+            self.clock.next_file(&mut self.out);
+            self.sample(ready)?;
+        }
+        self.place = path.display().to_string();
+        self.log = Some(super::open::log(path)?);
+        Ok(())
+    }
+
+    /// Ends the open log.
+    pub fn close(&mut self, said: &mut Said, several: bool) {
+        let Some(log) = self.log.take() else { return };
+        let format = log.format().to_owned();
+        let warnings = log.warnings().map(str::to_owned).collect();
+        let file = Said { format, warnings, skipped: log.skipped().clone(), ..Said::default() };
+        super::merge(said, file, several.then_some(self.place.as_str()));
+    }
+
+    /// Ends the recording.
+    pub fn end(&mut self, ready: &mut VecDeque<Placed<Row>>) -> Result<(), Error> {
+        self.clock.flush(&mut self.out);
+        self.sample(ready)?;
+        if let Some(row) = self.sampler.end() {
+            self.usable += u64::from(is_usable(&row.item));
+            ready.push_back(row);
+        }
+        if self.usable > 0 {
+            return Ok(());
+        }
+        let never = self.decoder().never_seen();
+        let (frames, ids) = self.decoder().counted().fold((0, 0), |(n, ids), c| (n + c.frames, ids + 1));
+        let why = match never.as_slice() {
+            [] => "voltage and current are never known at the same time".to_owned(),
+            some => format!("never seen: {}", some.join(", ")),
+        };
+        let mut skipped = Skipped::default();
+        skipped.merge(self.clock.skipped());
+        let skipped = match skipped.total() {
+            0 => String::new(),
+            count => format!("; {count} frames were left out for their stamps"),
+        };
+        let problem = format!(
+            "no sample is usable: {why} ({frames} frames of {ids} identifiers were read{skipped}): check the signals, the \
+             DBC file and the interface"
+        );
+        Err(Error::format(&self.place, problem))
+    }
+
+    /// What is to be said of all logs.
+    pub fn say(&self, said: &mut Said) {
+        if let Some(log) = &self.log {
+            said.format = log.format().to_owned();
+            said.skipped.merge(log.skipped());
+        }
+        said.skipped.merge(self.clock.skipped());
+        let clock = self.clock.said();
+        said.warnings.extend(self.warnings.iter().cloned());
+        said.warnings.extend(self.decoder().warnings().iter().cloned());
+        said.warnings.extend(clock.iter().cloned());
+        said.clock.extend(clock);
+        let never = self.decoder().never_seen();
+        if !never.is_empty() {
+            said.warnings.push(format!("never seen: {}", never.join(", ")));
+        }
+        if self.others > 0 {
+            said.warnings.push(format!("{} frames of other interfaces are not read", self.others));
+        }
+        said.doubts.extend(self.doubts.iter().cloned());
+        if self.needs_start && self.clock.is_relative() {
+            said.doubts.push(
+                "the log states no date: give start_ms, the Unix time of its time 0 in milliseconds".into(),
+            );
+        }
+        for (quantity, source, unit) in self.decoder().sources() {
+            let unit = if unit.is_empty() { String::new() } else { format!(" [{unit}]") };
+            said.sources.push((quantity, format!("{source}{unit}")));
+        }
+        let mut unused: Vec<_> = self.decoder().counted().filter(|counted| counted.used == 0).collect();
+        unused.sort_by_key(|counted| std::cmp::Reverse(counted.frames));
+        let named = unused.iter().take(MAX_NAMED);
+        said.unused.extend(named.map(|counted| format!("{:X} ({} frames)", counted.id, counted.frames)));
+        if unused.len() > MAX_NAMED {
+            said.unused.push(format!("{} further identifiers", unused.len() - MAX_NAMED));
+        }
+    }
+}

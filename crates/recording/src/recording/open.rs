@@ -1,0 +1,293 @@
+//! What files are, in which order they come, and the configuration that reads them.
+
+use super::bus::Bus;
+use super::{Recording, Source, Tables, clock};
+use crate::can::{self, Dbc, Decoder, Log, Sampler, Signals, guess};
+use crate::report::{Reporter, Said};
+use crate::table::{Columns, Level, Table};
+use crate::{Error, Options, Quantity, Stamp};
+use serde::Serialize;
+use std::collections::{BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
+
+/// Largest DBC file that is read: 16 MB.
+const MAX_DBC: u64 = 16 << 20;
+/// Rows or frames of a file's beginning among which its first date is looked for.
+const FIRST: usize = 100;
+/// Frames of each log by whose identifiers signals are guessed.
+const GUESSED_FROM: usize = 200_000;
+/// 1990-01-01: a date before it is none.
+const FIRST_DATE_NS: i64 = 631_152_000 * 1_000_000_000;
+
+/// Kind of a file.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Table,
+    Bus,
+}
+
+impl Recording {
+    /// Opens files by their content, in the order of their times. Files may be gzip.
+    ///
+    /// # Errors
+    /// [`Error::File`]; [`Error::Format`] for a file that is neither a log of a bus nor a table, and for a log without
+    /// times; [`Error::Mapping`] for a column or signal that is not there or ambiguous.
+    pub fn open(paths: &[PathBuf], options: &Options) -> Result<Self, Error> {
+        for (at, mapping) in options.mappings.iter().enumerate() {
+            let several = matches!(mapping.quantity, Quantity::Cells | Quantity::Temperatures);
+            if !several && options.mappings[..at].iter().any(|other| other.quantity == mapping.quantity) {
+                let problem = format!("{} is mapped twice: leave one out", mapping.quantity);
+                return Err(Error::mapping("--map", problem));
+            }
+        }
+        let mut files = Vec::new();
+        let mut first_kind = None;
+        for path in paths {
+            let (kind, first) = examine(path, options, first_kind)?;
+            first_kind = Some(kind);
+            files.push((path.clone(), first));
+        }
+        let Some(kind) = first_kind else { return Err(Error::mapping("files", "no file is named")) };
+        let files = crate::clock::order(files);
+        let mut said = Said::default();
+        if files != paths {
+            said.warnings.push(
+                "the files are read in the order of their times, which is another than the given one".into(),
+            );
+        }
+        let source = match kind {
+            Kind::Table => {
+                if options.dbc.is_some() {
+                    said.warnings.push("the files are tables: the DBC file is not used".into());
+                }
+                Source::Tables(Box::new(Tables {
+                    clock: clock(options),
+                    table: None,
+                    columns: None,
+                    out: Vec::new(),
+                }))
+            }
+            Kind::Bus => Source::Bus(Box::new(bus(&files, options)?)),
+        };
+        let mut recording = Self {
+            options: options.clone(),
+            files,
+            next: 0,
+            source,
+            ready: VecDeque::new(),
+            reporter: Reporter::new(options.battery),
+            said,
+            level: Level::Pack,
+            ended: false,
+        };
+        recording.open_next()?;
+        Ok(recording)
+    }
+}
+
+/// A log that states times.
+pub(super) fn log(path: &Path) -> Result<Log, Error> {
+    let log =
+        Log::find(path)?.ok_or_else(|| Error::format(path.display(), "this is no log of frames any more"))?;
+    if !log.timed() {
+        let problem = "the log states no times: record with `candump -L` or `candump -ta`";
+        return Err(Error::format(path.display(), problem));
+    }
+    Ok(log)
+}
+
+/// The kind of a file, and its first time.
+fn examine(path: &Path, options: &Options, wanted: Option<Kind>) -> Result<(Kind, Stamp), Error> {
+    let mut first = None;
+    let mut see = |stamp: Stamp| {
+        let is_date = matches!(stamp, Stamp::Unix(ns) if ns >= FIRST_DATE_NS);
+        if first.is_none() || (is_date && !matches!(first, Some(Stamp::Unix(ns)) if ns >= FIRST_DATE_NS)) {
+            first = Some(stamp);
+        }
+        is_date
+    };
+    let kind = if Log::find(path)?.is_some() { Kind::Bus } else { Kind::Table };
+    if wanted.is_some_and(|wanted| wanted != kind) {
+        let problem =
+            "it is of another kind than the files before it (a log of a bus, or a table): read them apart";
+        return Err(Error::format(path.display(), problem));
+    }
+    if kind == Kind::Bus {
+        let mut log = log(path)?;
+        for _ in 0..FIRST {
+            match log.next()? {
+                Some(frame) if see(frame.time) => break,
+                Some(_) => {}
+                None => break,
+            }
+        }
+        return Ok((kind, first.unwrap_or(Stamp::Relative(0))));
+    }
+    let mut table = Table::open(path, &options.of_tables()).map_err(|error| match error {
+        Error::Format { place, problem } => Error::Format {
+            place,
+            problem: format!("neither a log of frames in a known format nor a table: {problem}"),
+        },
+        other => other,
+    })?;
+    for _ in 0..FIRST {
+        // What makes the table unusable is said when it is read.
+        match table.next() {
+            Ok(Some(row)) if see(row.time) => break,
+            Ok(Some(_)) => {}
+            Ok(None) | Err(_) => break,
+        }
+    }
+    Ok((kind, first.unwrap_or(Stamp::Relative(0))))
+}
+
+/// Reads a DBC file.
+///
+/// # Errors
+/// [`Error::File`]; [`Error::Format`] if it is none, or larger than 16 MB.
+pub fn dbc(path: &Path) -> Result<Dbc, Error> {
+    let size = std::fs::metadata(path).map_err(Error::file(path, "opening"))?.len();
+    if size > MAX_DBC {
+        return Err(Error::format(path.display(), "a DBC file of more than 16 MB is not read"));
+    }
+    let bytes = std::fs::read(path).map_err(Error::file(path, "reading"))?;
+    Dbc::parse(&bytes, &path.display().to_string())
+}
+
+fn bus(files: &[PathBuf], options: &Options) -> Result<Bus, Error> {
+    let Some(path) = &options.dbc else {
+        let place = files.first().map(|path| path.display().to_string()).unwrap_or_default();
+        return Err(Error::mapping(
+            place,
+            "this is a log of a bus: a DBC file says what its frames mean (--dbc FILE)",
+        ));
+    };
+    let dbc = dbc(path)?;
+    let place = path.display().to_string();
+    let mut warnings: Vec<String> =
+        dbc.warnings.iter().take(5).map(|text| format!("{place}: {text}")).collect();
+    if dbc.warnings.len() > 5 {
+        warnings.push(format!("{place}: {} further remarks", dbc.warnings.len() - 5));
+    }
+    let mut doubts = Vec::new();
+    let needed = [Quantity::PackCurrent, Quantity::PackVoltage];
+    let mapped = |quantity: Quantity| {
+        options.mappings.iter().any(|mapping| {
+            mapping.quantity == quantity
+                || (quantity == Quantity::PackVoltage && mapping.quantity == Quantity::Cells)
+        })
+    };
+    let mut signals = match &options.signals {
+        Some(signals) => signals.clone(),
+        None if needed.into_iter().all(mapped) => Signals::default(),
+        None => {
+            let guess = guessed(&dbc, files, options)?;
+            let unsure = |text: &&String| {
+                !options.mappings.iter().any(|mapping| text.starts_with(&format!("{} ", mapping.quantity)))
+            };
+            doubts.extend(guess.ambiguous.iter().filter(unsure).cloned());
+            warnings
+                .push("the signals are guessed by their names and units in the DBC file: check them".into());
+            guess.signals
+        }
+    };
+    signals.map(&options.mappings)?;
+    if signals.current.is_none() {
+        let problem = "no signal is the current: name it (--map pack_current=MESSAGE.SIGNAL)";
+        return Err(Error::mapping(place, problem));
+    }
+    if signals.voltage.is_none() && signals.cells.is_empty() && signals.indexed_cells.is_none() {
+        let problem = "no signal is the voltage of the pack or of its cells: name it (--map pack_voltage=MESSAGE.SIGNAL)";
+        return Err(Error::mapping(place, problem));
+    }
+    let decoder = Decoder::new(&dbc, &signals).map_err(|error| match error {
+        Error::Mapping { problem, .. } => Error::Mapping { place, problem },
+        other => other,
+    })?;
+    Ok(Bus {
+        clock: clock(options),
+        sampler: Sampler::new(decoder, options.period_ms),
+        signals,
+        log: None,
+        interface: options.interface.as_ref().map(|name| can::Bus::new(name.as_bytes())),
+        warnings,
+        doubts,
+        needs_start: options.start_ms.is_none(),
+        usable: 0,
+        others: 0,
+        out: Vec::new(),
+        place: String::new(),
+    })
+}
+
+/// Guesses signals among the messages that are in the logs.
+fn guessed(dbc: &Dbc, files: &[PathBuf], options: &Options) -> Result<can::Guess, Error> {
+    let interface = options.interface.as_ref().map(|name| can::Bus::new(name.as_bytes()));
+    let mut seen = BTreeSet::new();
+    for path in files {
+        let mut log = log(path)?;
+        for _ in 0..GUESSED_FROM {
+            let Some(frame) = log.next()? else { break };
+            if frame.has_data() && (interface.is_none() || frame.bus == interface) {
+                seen.insert((frame.id, frame.extended));
+            }
+        }
+    }
+    Ok(guess(dbc, |message| seen.iter().any(|(id, extended)| message.has_id(*id, *extended))))
+}
+
+/// `[source]` of a vehicle's configuration.
+#[derive(Serialize)]
+struct Written<'a> {
+    kind: &'static str,
+    files: &'a [PathBuf],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dbc: Option<&'a Path>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interface: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    level: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signals: Option<Signals>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    columns: Option<Columns>,
+}
+
+#[derive(Serialize)]
+struct File<'a> {
+    source: Written<'a>,
+}
+
+fn written(source: Written<'_>) -> String {
+    toml::to_string(&File { source })
+        .unwrap_or_else(|error| format!("# this cannot be written as TOML: {error}\n"))
+}
+
+pub(super) fn configuration_of_bus(recording: &Recording, bus: &Bus) -> String {
+    let options = &recording.options;
+    written(Written {
+        kind: "candump",
+        files: &recording.files,
+        dbc: options.dbc.as_deref(),
+        interface: options.interface.as_deref(),
+        level: None,
+        start_ms: options.start_ms,
+        signals: Some(bus.decoder().configured(&bus.signals)),
+        columns: None,
+    })
+}
+
+pub(super) fn configuration_of_tables(recording: &Recording, columns: Option<Columns>) -> String {
+    written(Written {
+        kind: "replay",
+        files: &recording.files,
+        dbc: None,
+        interface: None,
+        level: (recording.level == Level::Cell).then_some("cell"),
+        start_ms: recording.options.start_ms,
+        signals: None,
+        columns,
+    })
+}

@@ -1,0 +1,61 @@
+use super::*;
+use crate::{Chemistry, Unknown};
+
+fn row(time: i64, volts: f64, amperes: f64, cells: &[f64]) -> Row {
+    Row {
+        pack_voltage: Ok(volts),
+        pack_current: Ok(amperes),
+        cells: cells.iter().map(|volts| Ok(*volts)).collect(),
+        ..Row::unknown(Stamp::Unix(time * 1_000_000_000), 0, 0)
+    }
+}
+
+fn report(rows: &[Row], battery: Battery) -> Report {
+    let mut reporter = Reporter::new(battery);
+    for row in rows {
+        reporter.row(0, row.time, row);
+    }
+    let sources = vec![(Quantity::PackVoltage, "u".into()), (Quantity::Cells, "c1".into())];
+    reporter.finish(Said { sources, ..Said::default() })
+}
+
+#[track_caller]
+fn check(rows: &[Row], battery: Battery, verdict: Verdict, reason: &str) {
+    let report = report(rows, battery);
+    assert_eq!(report.verdict, verdict, "{:?}", report.reasons);
+    assert!(report.reasons.join(" ").contains(reason), "{:?}", report.reasons);
+    assert_eq!(report.usable, verdict == Verdict::Usable);
+}
+
+#[test]
+fn verdicts() {
+    let lfp = Battery { chemistry: Some(Chemistry::Lfp), cells_in_series: Some(3), is_cell: false };
+    let cell = Battery { chemistry: Some(Chemistry::Nmc), cells_in_series: None, is_cell: true };
+    let any = Battery::default();
+    check(&[row(0, 9.9, -1.0, &[3.3; 3])], lfp, Verdict::Usable, "");
+    check(&[row(0, 9.9, -1.0, &[3.3, 3.3, 33.0])], lfp, Verdict::Doubtful, "cells_mv");
+    check(&[row(0, 12.6, -1.0, &[])], lfp, Verdict::Doubtful, "of Lfp");
+    check(&[row(0, 11.0, -1.0, &[3.3; 3])], lfp, Verdict::Doubtful, "cells' sum");
+    check(&[row(0, 6.6, -1.0, &[3.3; 2])], lfp, Verdict::Doubtful, "3 in series");
+    check(&[row(0, 3700.0, -1.0, &[])], cell, Verdict::Doubtful, "pack_voltage_v");
+    check(&[row(0, 3.7, 9e4, &[])], cell, Verdict::Doubtful, "pack_current_a");
+    check(&[row(0, 3.7, -1.0, &[])], cell, Verdict::Usable, "");
+    check(&[], any, Verdict::Unread, "no voltage");
+    let stuck: Vec<Row> = (0..100).map(|n| row(n, 655.35, n as f64, &[])).collect();
+    check(&stuck, any, Verdict::Doubtful, "stuck");
+}
+
+#[test]
+fn the_report_is_json() {
+    let mut second = row(1, 11.1, 2.0, &[3.701, 3.702, 3.703]);
+    second.cells[1] = Err(Unknown::NotSent);
+    let report = report(&[row(0, 11.1, -1.0, &[3.701; 3]), second], Battery::default());
+    let json = serde_json::to_value(&report).expect("JSON");
+    assert_eq!(json["segments"][0]["start"], "1970-01-01T00:00:00Z");
+    assert_eq!(json["segments"][0]["samples"], 2);
+    assert_eq!(json["quantities"]["cells_mv"]["last"], serde_json::json!([3701.0, null, 3703.0]));
+    assert_eq!(json["quantities"]["pack_voltage_v"]["first"], 11.1);
+    assert_eq!(json["quantities"]["pack_current_a"]["min"], -1.0);
+    assert_eq!(json["verdict"], "usable");
+    assert_eq!(serde_json::from_value::<Report>(json).expect("a report"), report);
+}

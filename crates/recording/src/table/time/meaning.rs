@@ -1,0 +1,176 @@
+//! What the cells of a column of time mean: as the user states, else as the first of them tell.
+
+use super::super::cell::Cell;
+use super::super::date::{self, Order};
+use super::super::{Mapping, number, presets, text};
+use super::{EPOCH_S, EXCEL_DAYS, Given, Kind, Remarks};
+use crate::{Error, Quantity, unit};
+
+/// The meaning that the user states.
+pub(super) fn stated(format: &str, given: &Given<'_>) -> Result<(Kind, String), Error> {
+    let number = |seconds: f64, unix| Kind::Number { unit_ns: seconds * 1e9, offset_ns: 0, unix };
+    let kind = match format {
+        "epoch_s" | "epoch" | "unix" => number(1.0, true),
+        "epoch_ms" => number(1e-3, true),
+        "epoch_us" => number(1e-6, true),
+        "epoch_ns" => number(1e-9, true),
+        "excel" => Kind::Excel,
+        "iso" | "iso8601" => Kind::Date(None),
+        format if format.contains('%') => Kind::Format(format.to_owned()),
+        format => match unit::convert(Quantity::Time, format) {
+            Some(conversion) => number(conversion.factor, false),
+            None => {
+                let problem = format!(
+                    "time_format {format:?} is none: write epoch_s, epoch_ms, s, ms, excel, or a format such as \
+                     %d/%m/%Y %H:%M:%S"
+                );
+                return Err(Error::mapping(given.place, problem));
+            }
+        },
+    };
+    Ok((kind, format!("{format}, as stated")))
+}
+
+/// The meaning that the first cells tell.
+pub(super) fn told(given: &Given<'_>, remarks: &mut Remarks) -> Result<(Kind, String), Error> {
+    let (mut numbers, mut clocks, mut dates, mut typed) = (Vec::new(), 0, Vec::new(), 0);
+    for cell in &given.cells {
+        match cell.as_cell() {
+            Cell::Number(value) => numbers.push(value),
+            Cell::Date(..) => typed += 1,
+            Cell::Text(text) => {
+                if let Some(value) = number::parse(text, given.decimal, given.grouped) {
+                    numbers.push(value);
+                } else if let Some(dated) = date::date(text, None) {
+                    dates.push(dated);
+                } else if date::date(text, Some(Order::MonthFirst)).is_some() {
+                    // Only the other order makes it a date.
+                    dates.extend(date::date(text, Some(Order::MonthFirst)));
+                } else if date::time_of_day(text).is_some() {
+                    clocks += 1;
+                }
+            }
+            Cell::Empty => {}
+        }
+    }
+    let most = [numbers.len(), clocks, dates.len(), typed].into_iter().max().unwrap_or(0);
+    if most == 0 {
+        let shown = given.cells.iter().find_map(|cell| match cell.as_cell() {
+            Cell::Text(text) => Some(text::decode(text).chars().take(40).collect::<String>()),
+            _ => None,
+        });
+        let problem = format!(
+            "the times of column {:?} cannot be read (the first is {:?}): state time_format, or map another column \
+             (--map time=NAME)",
+            given.name.text,
+            shown.unwrap_or_default()
+        );
+        return Err(Error::mapping(given.place, problem));
+    }
+    if numbers.len() == most {
+        return numeric(&numbers, given, remarks);
+    }
+    if clocks == most {
+        return Ok((Kind::OfDay, "hh:mm:ss".into()));
+    }
+    if typed == most {
+        return Ok((Kind::Date(None), "dates".into()));
+    }
+    order_of(&dates, given)
+}
+
+fn order_of(dates: &[date::Dated], given: &Given<'_>) -> Result<(Kind, String), Error> {
+    if !dates.iter().any(|dated| dated.slashed) {
+        return Ok((Kind::Date(None), "dates".into()));
+    }
+    let proves = |order| dates.iter().any(|dated| dated.proves == Some(order));
+    match (proves(Order::DayFirst), proves(Order::MonthFirst)) {
+        (true, false) => Ok((Kind::Date(Some(Order::DayFirst)), "dates, day first".into())),
+        (false, true) => Ok((Kind::Date(Some(Order::MonthFirst)), "dates, month first".into())),
+        _ => Err(Error::mapping(
+            given.place,
+            format!(
+                "the dates of column {:?} can be read with the day or the month first: state time_format, such as \
+                 %d/%m/%Y %H:%M:%S or %m/%d/%Y %H:%M:%S",
+                given.name.text
+            ),
+        )),
+    }
+}
+
+fn numeric(values: &[f64], given: &Given<'_>, remarks: &mut Remarks) -> Result<(Kind, String), Error> {
+    let name = given.name;
+    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let within = |scale: f64| EPOCH_S.contains(&(least / scale)) && EPOCH_S.contains(&(most / scale));
+    let epoch =
+        [(1.0, "s"), (1e3, "ms"), (1e6, "µs"), (1e9, "ns")].into_iter().find(|(scale, _)| within(*scale));
+    let mapped = given.mapping.and_then(Mapping::conversion);
+    let header = name.unit.as_deref().and_then(|unit| unit::convert(Quantity::Time, unit));
+    if let (None, None, Some(unit)) = (mapped, header, &name.unit) {
+        let problem = format!(
+            "the unit {unit:?} of column {:?} is no known unit of time: state it (--map 'time={}*SECONDS')",
+            name.text, name.text
+        );
+        return Err(Error::mapping(given.place, problem));
+    }
+    if let (Some((scale, unit)), false) = (epoch, presets::is_elapsed(&name.key)) {
+        if let Some(factor) = mapped.or(header).map(|conversion| conversion.factor)
+            && (factor * scale - 1.0).abs() > 1e-9
+        {
+            remarks.warnings.push(format!(
+                "the numbers of {:?} are Unix times in {unit}: the stated unit is not applied",
+                name.text
+            ));
+        }
+        let offset_ns = mapped.map_or(0, |conversion| (conversion.offset * 1e9) as i64);
+        let kind = Kind::Number { unit_ns: 1e9 / scale, offset_ns, unix: true };
+        return Ok((kind, format!("Unix times in {unit}")));
+    }
+    let dated = ["date", "datum"].iter().any(|word| name.key.contains(word));
+    if dated && mapped.is_none() && EXCEL_DAYS.contains(&least) && EXCEL_DAYS.contains(&most) {
+        return Ok((Kind::Excel, "serial dates of Excel".into()));
+    }
+    let conversion = mapped.or(header);
+    if mapped.is_none() {
+        let seconds = header.map_or(1.0, |conversion| conversion.factor);
+        suspicious_steps(values, seconds, header.is_some(), given, remarks)?;
+    }
+    if conversion.is_none() && given.mapping.is_none() {
+        remarks.warnings.push(format!("column {:?} states no unit: taken for seconds", name.text));
+    }
+    let conversion = conversion.unwrap_or(unit::Conversion::BASE);
+    let unit_ns = (conversion.factor * 1e9 * 1e3).round() / 1e3;
+    let kind = Kind::Number { unit_ns, offset_ns: (conversion.offset * 1e9).round() as i64, unix: false };
+    Ok((kind, "a relative clock".into()))
+}
+
+/// Steps of exactly 100, 200, 500, 1000, … are milliseconds more often than seconds.
+fn suspicious_steps(
+    values: &[f64],
+    seconds: f64,
+    stated: bool,
+    given: &Given<'_>,
+    remarks: &mut Remarks,
+) -> Result<(), Error> {
+    const TYPICAL_MS: [f64; 8] = [100.0, 200.0, 250.0, 500.0, 1000.0, 2000.0, 5000.0, 10_000.0];
+    let steps: Vec<f64> =
+        values.windows(2).map(|pair| pair[1] - pair[0]).filter(|step| *step != 0.0).collect();
+    let near = |step: &f64| TYPICAL_MS.iter().any(|typical| (step - typical).abs() <= 0.1 * typical);
+    let whole = steps.iter().all(|step| step.fract() == 0.0);
+    let typical = steps.iter().filter(|step| near(step)).count();
+    if steps.len() < 2 || seconds != 1.0 || !whole || typical * 10 < steps.len() * 8 {
+        return Ok(());
+    }
+    let name = &given.name.text;
+    let problem = format!(
+        "the steps of {name:?} are about {}: seconds or milliseconds? State --map 'time={name}*0.001' for \
+         milliseconds, or time_format = \"s\"",
+        steps[0]
+    );
+    if stated {
+        remarks.doubts.push(problem);
+        return Ok(());
+    }
+    Err(Error::mapping(given.place, problem))
+}
