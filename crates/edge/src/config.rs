@@ -3,7 +3,8 @@
 use crate::Error;
 use crate::agent::{KeepUntil, Rules};
 use crate::sources::{
-    CanConfig, Candump, CandumpConfig, Cursor, LiveCan, Pace, Replay, ReplayConfig, Sim, SimConfig, Source,
+    CanConfig, CandumpConfig, Cursor, LiveCan, Pace, Recorded, ReplayConfig, Sim, SimConfig, Source, inspect,
+    stated,
 };
 use crate::twin::TwinConfig;
 use serde::de::value::MapAccessDeserializer;
@@ -13,6 +14,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use voltmesh_http::{NameError, Names};
+use voltmesh_recording::report::Report;
+use voltmesh_recording::{Battery, Options};
 use voltmesh_telemetry::{Boot, VehicleId};
 
 /// A configuration file with every key at its default, explained.
@@ -63,6 +66,9 @@ pub struct Config {
     pub twin: TwinConfig,
     /// Where samples come from.
     pub source: SourceConfig,
+    /// The battery as far as `[twin]` states it: defaults say nothing.
+    #[serde(skip)]
+    pub stated: Battery,
 }
 
 /// The interface for people and monitoring: an address, or a table.
@@ -263,11 +269,24 @@ impl SourceConfig {
     /// [`Error::Config`], [`Error::File`] or [`Error::Source`].
     pub fn open(&self, found: Cursor, now_ms: u64) -> Result<Box<dyn Source>, Error> {
         Ok(match &self.kind {
-            Kind::Replay(config) => Box::new(Replay::open(config.clone(), found, now_ms)?),
-            Kind::Candump(config) => Box::new(Candump::open(config.clone(), found)?),
+            Kind::Replay(config) => Box::new(Recorded::tables(config.clone(), found, now_ms)?),
+            Kind::Candump(config) => Box::new(Recorded::logs(config.clone(), found, now_ms)?),
             Kind::Can(config) => Box::new(LiveCan::open(config.clone())?),
             Kind::Sim(config) => Box::new(Sim::open(config.clone(), found, now_ms)?),
         })
+    }
+
+    /// Reads recorded files once and says what they hold; `None` for a source that is no recording.
+    ///
+    /// # Errors
+    /// [`Error::Recording`] if they cannot be read so.
+    pub fn inspect(&self, battery: Battery, now_ms: u64) -> Result<Option<Report>, Error> {
+        let (files, options) = match &self.kind {
+            Kind::Replay(config) => (&config.files, config.options(now_ms)),
+            Kind::Candump(config) => (&config.files, config.options(now_ms)),
+            Kind::Can(_) | Kind::Sim(_) => return Ok(None),
+        };
+        inspect(files, &Options { battery, ..options }).map(Some)
     }
 
     /// How fast recorded time passes.
@@ -339,6 +358,13 @@ impl Config {
         for path in own.into_iter().chain(&mut config.twin.params).chain(config.source.paths()) {
             *path = base.join(&*path);
         }
+        let twin: Option<toml::Value> =
+            toml::from_str::<toml::Table>(text).ok().and_then(|mut t| t.remove("twin"));
+        let states = |key: &str| twin.as_ref().is_some_and(|twin| twin.get(key).is_some());
+        config.stated = stated(
+            states("chemistry").then_some(config.twin.chemistry),
+            states("series").then_some(u32::try_from(config.twin.series).unwrap_or(u32::MAX)),
+        );
         config.check()?;
         Ok(config)
     }
@@ -376,6 +402,16 @@ impl Config {
         within("uplink.back_off_max_ms", self.uplink.back_off_max_ms, 10..=3_600_000)?;
         self.twin.check()?;
         self.source.check()
+    }
+
+    /// Reads recorded files once and refuses what is doubtful for the battery that the file states.
+    ///
+    /// # Errors
+    /// [`Error::Recording`], [`Error::Doubtful`].
+    pub fn check_source(&self, now_ms: u64) -> Result<(), Error> {
+        let report = self.source.inspect(self.stated, now_ms)?;
+        let Some(report) = report.filter(|report| !report.usable) else { return Ok(()) };
+        Err(Error::Doubtful(report.reasons.join("; ")))
     }
 
     /// What the agent goes by.

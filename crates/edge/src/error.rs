@@ -32,6 +32,12 @@ pub enum Error {
         /// What is wrong, and what to do.
         problem: String,
     },
+    /// Recorded files or a DBC file are not what the configuration says: correct it, or the files.
+    #[error(transparent)]
+    Recording(#[from] voltmesh_recording::Error),
+    /// What was recorded is not plausible: correct the configuration, or accept it with `--accept-doubtful`.
+    #[error("source: {0}; `voltmesh inspect` shows what is read; --accept-doubtful takes it as it is")]
+    Doubtful(String),
     /// The spool cannot be opened.
     #[error("spool")]
     Spool(#[from] voltmesh_spool::Error),
@@ -56,6 +62,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the source gives no usable sample.
+    #[must_use]
+    pub const fn is_of_source(&self) -> bool {
+        matches!(self, Self::Source { .. } | Self::Recording(_) | Self::Doubtful(_))
+    }
+
     pub(crate) fn file(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::File { path, action, source }

@@ -43,6 +43,8 @@ const REFRESH: Duration = Duration::from_millis(100);
 pub struct Summary {
     /// Counters and latencies, as `/status` gave them last.
     pub status: Status,
+    /// What the source read, skipped by reason, and never saw, if it has ended.
+    pub source: Vec<String>,
 }
 
 impl fmt::Display for Summary {
@@ -58,7 +60,8 @@ impl fmt::Display for Summary {
             count("anchored"),
             count("archived"),
             count("held")
-        )
+        )?;
+        self.source.iter().try_for_each(|line| write!(f, "\n  source: {line}"))
     }
 }
 
@@ -130,7 +133,7 @@ pub async fn run(context: Context, config: Config) -> Result<Summary, Error> {
     closed?;
     match shell.source_failed {
         Some(error) => Err(error),
-        None => Ok(Summary { status }),
+        None => Ok(Summary { status, source: shell.feed.said() }),
     }
 }
 
@@ -373,6 +376,8 @@ struct Feed {
     skipped: Arc<AtomicU64>,
     /// Whether samples wait longer than they should.
     behind: Arc<AtomicBool>,
+    /// What the source said at its end.
+    said: Arc<Mutex<Vec<String>>>,
 }
 
 impl Feed {
@@ -385,7 +390,9 @@ impl Feed {
             refused: Arc::default(),
             skipped: Arc::default(),
             behind: Arc::default(),
+            said: Arc::default(),
         };
+        let said = feed.said.clone();
         let (stopped, refused, skipped) = (feed.stopped.clone(), feed.refused.clone(), feed.skipped.clone());
         let behind = feed.behind.clone();
         let work = move || {
@@ -396,7 +403,12 @@ impl Feed {
                 let item = match next {
                     Ok(Next::Sample(sampled)) => Ok(sampled),
                     Ok(Next::Nothing) => continue,
-                    Ok(Next::End) => return,
+                    Ok(Next::End) => {
+                        let lines = source.said();
+                        tracing::info!(read = lines.join("; "), "the source has ended");
+                        *said.lock().unwrap_or_else(PoisonError::into_inner) = lines;
+                        return;
+                    }
                     Err(error) => Err(error),
                 };
                 if live && item.is_ok() {
@@ -421,6 +433,10 @@ impl Feed {
         let spawned = std::thread::Builder::new().name("source".into()).spawn(work);
         spawned.map_err(|e| Error::source("thread", e.to_string()))?;
         Ok(feed)
+    }
+
+    fn said(&self) -> Vec<String> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn stop(&mut self) {

@@ -2,6 +2,7 @@
 
 use crate::Quantity;
 use serde::{Deserialize, Serialize};
+use std::str::FromStr;
 
 /// Temperatures of a battery that is in use, in °C.
 const TEMPERATURES_C: (f64, f64) = (-45.0, 120.0);
@@ -35,6 +36,16 @@ impl Chemistry {
             Self::Nmc | Self::Nca | Self::Lco => (2.5, 4.35),
             Self::Lto => (1.5, 2.9),
         }
+    }
+}
+
+impl FromStr for Chemistry {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let all = [Self::Lfp, Self::Nmc, Self::Nca, Self::Lco, Self::Lto];
+        let found = all.into_iter().find(|chemistry| format!("{chemistry:?}").eq_ignore_ascii_case(name));
+        found.ok_or_else(|| format!("{name:?} is no chemistry; there are lfp, nmc, nca, lco, lto"))
     }
 }
 

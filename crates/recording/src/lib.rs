@@ -24,6 +24,6 @@ pub use error::Error;
 pub use options::Options;
 pub use quantity::Quantity;
 pub use reading::{Reading, Unknown};
-pub use recording::{Recording, is_usable};
+pub use recording::{Recording, dbc, is_usable};
 pub use row::{Row, Stamp};
 pub use skipped::Skipped;

@@ -3,6 +3,8 @@
 mod bus;
 mod open;
 
+pub use open::dbc;
+
 use crate::clock::{Clock, ClockConfig, Placed};
 use crate::report::{Report, Reporter, Said};
 use crate::table::{Columns, Level, Table};

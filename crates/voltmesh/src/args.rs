@@ -1,6 +1,7 @@
 //! What the command line accepts. Help is for people: every command has an example.
 
 mod bench;
+mod inspect;
 mod stations;
 mod twin;
 
@@ -10,6 +11,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 pub use self::bench::*;
+pub use self::inspect::*;
 pub use self::stations::*;
 pub use self::twin::*;
 use crate::demo::fault::{Schedule, parse_duration};
@@ -32,8 +34,10 @@ pub struct Cli {
 pub enum Command {
     /// Runs the whole system on this machine and checks it from the outside.
     Demo(Demo),
+    /// Shows what would be read of recordings, and whether it is plausible, before anything is signed.
+    Inspect(Inspect),
     /// Runs a vehicle's agent.
-    Edge(RoleArgs),
+    Edge(EdgeRole),
     /// Runs a fog node: ingest and authority of the ledger.
     Fog(FogRole),
     /// Runs the cloud: archive, interface, proofs.
@@ -78,6 +82,22 @@ pub struct RoleArgs {
     /// Prints a configuration with every default, explained, and exits.
     #[arg(long)]
     pub defaults: bool,
+}
+
+/// A vehicle's configuration, and what is for one start only.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  voltmesh edge --config edge.toml
+  voltmesh edge --config edge.toml --accept-doubtful
+
+Exit code 2: the recordings give no usable sample, or are doubtful (`voltmesh inspect` shows why).")]
+pub struct EdgeRole {
+    /// As for every role.
+    #[command(flatten)]
+    pub role: RoleArgs,
+    /// Takes recordings although what they hold is not plausible.
+    #[arg(long)]
+    pub accept_doubtful: bool,
 }
 
 /// A fog node's configuration, and what is for one start only.
@@ -129,6 +149,9 @@ pub struct Demo {
     /// Recordings to replay instead of the drive cycles that are built in; vehicle i takes file i, round robin.
     #[arg(long, num_args = 1.., value_name = "FILE")]
     pub data: Vec<PathBuf>,
+    /// Takes recordings of --data although what they hold is not plausible.
+    #[arg(long)]
+    pub accept_doubtful: bool,
     /// What goes wrong: KIND:TARGET@TIME, comma-separated. Kinds: kill, restart, partition, heal, pause (the process
     /// stands still), resume, wipe (a fog node's disk and key), tamper. Targets: fog-N, edge-N, cloud, archive.
     #[arg(long, default_value = "", hide_default_value = true)]
@@ -785,7 +808,11 @@ mod documents {
     /// Every `voltmesh …` line in the documents parses, so that what they show can be typed.
     #[test]
     fn shown_commands_parse() {
-        let documents = [include_str!("../../../README.md"), include_str!("../../../docs/operate.md")];
+        let documents = [
+            include_str!("../../../README.md"),
+            include_str!("../../../docs/operate.md"),
+            include_str!("../../../docs/sources.md"),
+        ];
         let commands: Vec<&str> = documents
             .iter()
             .flat_map(|text| text.lines())

@@ -12,6 +12,9 @@ use crate::output;
 /// Exit code of a role that its disk has stopped.
 pub const EXIT: u8 = 4;
 
+/// Exit code of a vehicle whose recordings give no usable sample, or are doubtful.
+pub const EXIT_UNREAD: u8 = 2;
+
 /// Bytes that must be writable: a journal's page and its index, with room to say so.
 const PROBE: usize = 64 << 10;
 
@@ -90,7 +93,16 @@ pub fn guard<T>(folder: &Path, role: impl FnOnce() -> anyhow::Result<T>) -> anyh
 
 /// The exit code of an error.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
-    if error.chain().any(|cause| cause.is::<Unwritable>()) { EXIT } else { 1 }
+    let of_source = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<voltmesh_edge::Error>().is_some_and(voltmesh_edge::Error::is_of_source)
+    };
+    if error.chain().any(|cause| cause.is::<Unwritable>()) {
+        EXIT
+    } else if error.chain().any(of_source) {
+        EXIT_UNREAD
+    } else {
+        1
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! What the one binary does: arguments, logging, exit codes; the commands; and the demo and benchmarks, which run the
 //! roles as processes from the outside. A library so that tests can deploy a system as the demo does.
 //!
-//! Exit codes: 0 done, 1 failed, 2 the command line is wrong, 3 a check found something wrong (a proof, an archive, a
+//! Exit codes: 0 done, 1 failed, 2 the command line is wrong or
+//! recordings give no usable sample, 3 a check found something wrong (a proof, an archive, a
 //! demo, a simulated seed), 4 a role's disk is full, read-only or not there.
 
 pub mod args;
@@ -27,6 +28,8 @@ pub enum Outcome {
     Done,
     /// The command worked, and what it checked is wrong.
     Wrong,
+    /// Recordings could not be read.
+    Unread,
 }
 
 /// The whole program.
@@ -44,6 +47,7 @@ pub fn main() -> ExitCode {
     match run(cli.command) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Wrong) => ExitCode::from(3),
+        Ok(Outcome::Unread) => ExitCode::from(2),
         Err(error) => {
             output::error(&error);
             ExitCode::from(disk::exit_code(&error))
@@ -54,6 +58,7 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<Outcome> {
     match command {
         Command::Demo(options) => demo::run(options),
+        Command::Inspect(options) => commands::inspect::run(options),
         Command::Edge(args) => commands::roles::edge(args),
         Command::Fog(args) => commands::roles::fog(args),
         Command::Cloud(args) => commands::roles::cloud(args),

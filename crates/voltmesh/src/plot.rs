@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 /// Width and height in pixels.
-const SIZE: (u32, u32) = (880, 520);
+pub const SIZE: (u32, u32) = (880, 520);
 
 /// Colours that people with any kind of colour vision tell apart (Okabe and Ito 2008), darkest first.
 const COLOURS: [RGBColor; 6] = [
@@ -37,6 +37,26 @@ pub type Line = (String, Vec<(f64, f64)>);
 
 /// Draws lines with a mark at each point (if they are few).
 pub fn lines(path: &Path, title: &str, x: Axis<'_>, y: Axis<'_>, lines: &[Line]) -> Result<()> {
+    let drawn = chart(title, x, y, lines, range).with_context(|| path.display().to_string())?;
+    write(path, &drawn)
+}
+
+/// Lines whose axes span their values, as the text of an SVG file.
+pub fn traces(title: &str, x: Axis<'_>, y: Axis<'_>, lines: &[Line]) -> Result<String> {
+    chart(title, x, y, lines, |values, _| {
+        let (low, high) = extent(values);
+        let room = ((high - low) * 0.05).max(high.abs().max(1.0) * 1e-3);
+        low - room..high + room
+    })
+}
+
+fn chart(
+    title: &str,
+    x: Axis<'_>,
+    y: Axis<'_>,
+    lines: &[Line],
+    range: impl Fn(&mut dyn Iterator<Item = f64>, bool) -> std::ops::Range<f64>,
+) -> Result<String> {
     let lines: Vec<Line> = lines
         .iter()
         .map(|(name, points)| {
@@ -45,10 +65,10 @@ pub fn lines(path: &Path, title: &str, x: Axis<'_>, y: Axis<'_>, lines: &[Line])
         })
         .collect();
     let all = || lines.iter().flat_map(|(_, points)| points.iter().copied());
-    ensure!(all().next().is_some(), "nothing to draw in {}", path.display());
-    let across = range(all().map(|point| point.0), x.log);
-    let up = range(all().map(|point| point.1), y.log);
-    draw(path, |root| {
+    ensure!(all().next().is_some(), "nothing to draw");
+    let across = range(&mut all().map(|point| point.0), x.log);
+    let up = range(&mut all().map(|point| point.1), y.log);
+    picture(|root| {
         let mut chart = ChartBuilder::on(root)
             .caption(title, ("sans-serif", 20))
             .margin(16)
@@ -96,7 +116,7 @@ pub fn bars(path: &Path, title: &str, y: Axis<'_>, bars: &[(String, f64)]) -> Re
         .filter_map(|(name, value)| Some((name.as_str(), *value, place(*value, y.log)?)))
         .collect();
     ensure!(!placed.is_empty(), "nothing to draw in {}", path.display());
-    let mut up = range(placed.iter().map(|bar| bar.2), y.log);
+    let mut up = range(&mut placed.iter().map(|bar| bar.2), y.log);
     if y.log && placed.iter().any(|bar| bar.2 < up.start + 0.3) {
         // Even the smallest bar is to be seen.
         up.start -= 1.0;
@@ -175,14 +195,23 @@ pub fn matrix(path: &Path, title: &str, names: &[String], counts: &[u64]) -> Res
 type Root<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 fn draw(path: &Path, paint: impl FnOnce(&Root<'_>) -> Result<(), Box<dyn std::error::Error>>) -> Result<()> {
+    let drawn = picture(paint).with_context(|| path.display().to_string())?;
+    write(path, &drawn)
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).map_err(|error| anyhow!("{}: {error}", path.display()))
+}
+
+fn picture(paint: impl FnOnce(&Root<'_>) -> Result<(), Box<dyn std::error::Error>>) -> Result<String> {
     let mut text = String::new();
     {
         let root = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
         let painted = root.fill(&WHITE).map_err(Into::into).and_then(|()| paint(&root));
-        painted.map_err(|error| anyhow!("{}: {error}", path.display()))?;
-        root.present().map_err(|error| anyhow!("{}: {error}", path.display()))?;
+        painted.map_err(|error| anyhow!("{error}"))?;
+        root.present().map_err(|error| anyhow!("{error}"))?;
     }
-    std::fs::write(path, text).map_err(|error| anyhow!("{}: {error}", path.display()))
+    Ok(text)
 }
 
 /// Where a value is on its axis.
@@ -192,14 +221,18 @@ fn place(value: f64, log: bool) -> Option<f64> {
 }
 
 /// All values with some room; logarithmic axes begin and end at powers of ten, others begin at 0.
-fn range(values: impl Iterator<Item = f64>, log: bool) -> std::ops::Range<f64> {
-    let (low, high) = values
-        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+fn range(values: &mut dyn Iterator<Item = f64>, log: bool) -> std::ops::Range<f64> {
+    let (low, high) = extent(values);
     if log {
         low.floor()..high.ceil().max(low.floor() + 1.0)
     } else {
         low.min(0.0)..if high > 0.0 { high * 1.08 } else { 1.0 }
     }
+}
+
+/// The least and the greatest value.
+fn extent(values: &mut dyn Iterator<Item = f64>) -> (f64, f64) {
+    values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
 }
 
 /// The corner with the fewest points.

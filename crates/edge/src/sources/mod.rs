@@ -3,25 +3,21 @@
 //! A source is an iterator with a resumable place: [`Cursor`]. What a source did before a place is not needed to go on
 //! after it.
 
-mod can;
-mod candump;
-mod columns;
-mod dbc;
-mod lines;
+mod live;
 mod pacer;
 mod pack;
-mod replay;
+mod recorded;
+mod sample;
 mod sim;
 
-pub use can::{CanConfig, LiveCan};
-pub use candump::{Candump, CandumpConfig};
-pub use columns::{Columns, Sign, Units};
-pub use dbc::{Decoder, Signals};
+pub use live::{CanConfig, LiveCan};
 pub use pacer::{Pace, Pacer};
-pub use pack::{Level, PackLayout};
-pub use replay::{Replay, ReplayConfig};
+pub use pack::PackLayout;
+pub use recorded::{CandumpConfig, Recorded, ReplayConfig, inspect, stated};
 pub use sim::{Sim, SimConfig};
 pub use voltmesh_battery::drive::Schedule as Cycle;
+pub use voltmesh_recording::can::Signals;
+pub use voltmesh_recording::table::{Columns, Level};
 
 use crate::Error;
 use bytes::BufMut;
@@ -77,7 +73,7 @@ pub trait Source: Send {
     /// [`Next::Nothing`].
     ///
     /// # Errors
-    /// [`Error::Source`] or [`Error::File`]: the source cannot go on.
+    /// [`Error::Source`], [`Error::Recording`] or [`Error::File`]: the source cannot go on.
     fn poll(&mut self) -> Result<Next, Error>;
 
     /// The next sample, waiting for it.
@@ -102,6 +98,11 @@ pub trait Source: Send {
     /// Rows or frames that could not be used.
     fn skipped(&self) -> u64 {
         0
+    }
+
+    /// What was read, what was skipped by reason, and what never came: one sentence each.
+    fn said(&self) -> Vec<String> {
+        Vec::new()
     }
 }
 

@@ -2,16 +2,6 @@
 
 use serde::Deserialize;
 
-/// What a file's voltage and current belong to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Level {
-    /// A whole pack.
-    Pack,
-    /// One cell, from which a pack is made.
-    Cell,
-}
-
 /// A pack of equal cells in series and parallel. It is made up and declared as such: each group of parallel cells gets
 /// its own constant offset, at most `spread_mv` to either side, from `seed`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

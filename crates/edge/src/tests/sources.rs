@@ -87,7 +87,7 @@ fn battery_data_format_needs_no_mapping() {
     let folder = tempfile::tempdir().unwrap();
     let file = write(folder.path(), "cell.csv", BDF);
     let config = ReplayConfig { start_ms: Some(5_000), ..ReplayConfig::new(vec![file]) };
-    let open = |cursor| Box::new(Replay::open(config.clone(), cursor, 0).unwrap()) as Box<dyn Source>;
+    let open = |cursor| Box::new(Recorded::tables(config.clone(), cursor, 0).unwrap()) as Box<dyn Source>;
     let mut source = open(Cursor::default());
     let whole = all(&mut *source);
     assert_eq!(source.skipped(), 2, "rows without a number are counted");
@@ -105,7 +105,7 @@ fn a_cell_becomes_a_declared_pack() {
     let folder = tempfile::tempdir().unwrap();
     let pack = PackLayout { series: 12, parallel: 3, spread_mv: 5, seed: 4 };
     let config = ReplayConfig { pack, ..ReplayConfig::new(vec![write(folder.path(), "cell.csv", BDF)]) };
-    let first = Replay::open(config, Cursor::default(), 0).unwrap().next().unwrap().unwrap().sample;
+    let first = Recorded::tables(config, Cursor::default(), 0).unwrap().next().unwrap().unwrap().sample;
     assert_eq!(first.cells.len(), 12);
     assert!(first.cells.iter().all(|c| c.get().abs_diff(3700) <= 5));
     assert!(first.cells.iter().any(|c| *c != first.cells[0]));
@@ -169,12 +169,12 @@ fn a_lower_rate_leaves_rows_between_out() {
     let file = write(folder.path(), "c.csv", &format!("time_s,voltage_v,current_a\n{rows}"));
     let mut config = ReplayConfig { rate_hz: Some(1.0), start_ms: Some(0), ..ReplayConfig::new(vec![file]) };
     config.columns = Some(Columns {
-        time: "time_s".into(),
-        voltage: "voltage_v".into(),
-        current: "current_a".into(),
+        time: Some("time_s".into()),
+        voltage: Some("voltage_v".into()),
+        current: Some("current_a".into()),
         ..Columns::default()
     });
-    let open = |cursor| Box::new(Replay::open(config.clone(), cursor, 0).unwrap()) as Box<dyn Source>;
+    let open = |cursor| Box::new(Recorded::tables(config.clone(), cursor, 0).unwrap()) as Box<dyn Source>;
     let whole = all(&mut *open(Cursor::default()));
     let times: Vec<u64> = whole.iter().map(|s| s.sample.time.as_millis()).collect();
     assert_eq!(times, (0..10).map(|i| i * 1000).collect::<Vec<_>>());
@@ -214,43 +214,79 @@ const LOG: &str = "(1700000000.000000) can0 100#A00FFF9CC8010000\n\
 #[test]
 fn candump_with_a_dbc() {
     let folder = tempfile::tempdir().unwrap();
-    let signals = Signals {
-        voltage: Some("PackVoltage".into()),
-        current: "PackCurrent".into(),
-        cells: vec!["Cell{:02}".into()],
-        cell_count: 3,
-        soc: Some("SoC".into()),
-        contactor: Some("Closed".into()),
-        ..Signals::default()
-    };
+    let signals = toml::from_str(
+        "voltage = 'PackVoltage'\ncurrent = 'PackCurrent'\ncells = ['Cell{:02}']\ncell_count = 3\nsoc = 'SoC'\n\
+         contactor = 'Closed'",
+    )
+    .unwrap();
     let config = CandumpConfig {
         files: vec![write(folder.path(), "drive.log", LOG)],
         dbc: write(folder.path(), "bms.dbc", DBC),
         signals,
         interface: Some("can0".into()),
         period_ms: 1000,
+        start_ms: None,
     };
-    let open = |cursor| Box::new(Candump::open(config.clone(), cursor).unwrap()) as Box<dyn Source>;
+    let open = |cursor| {
+        Box::new(Recorded::logs(config.clone(), cursor, 1_790_000_000_000).unwrap()) as Box<dyn Source>
+    };
     let mut source = open(Cursor::default());
     let whole = all(&mut *source);
     assert_eq!(source.skipped(), 1);
-    assert_eq!(whole.len(), 2, "one a second, once every cell is known");
-    let sample = &whole[0].sample;
-    assert_eq!(sample.time.as_millis(), 1_700_000_001_000);
+    assert_eq!(whole.len(), 3, "one for each second");
+    let sample = &whole[1].sample;
+    assert_eq!(sample.time.as_millis(), 1_700_000_001_500, "the last wanted frame of the second");
     assert_eq!(sample.pack_voltage.get(), 400_100);
     assert_eq!(sample.pack_current.get(), 10_000);
     assert_eq!(sample.cells.iter().map(|c| c.get()).collect::<Vec<_>>(), vec![3700, 3701, 3702]);
     assert_eq!((sample.soc.get(), sample.contactor), (10_000, Contactor::Open));
     let mut rest = open(whole[0].cursor);
     assert_eq!(rest.next().unwrap().as_ref(), Some(&whole[1]), "values before the place are known after it");
+    assert!(source.said().iter().any(|line| line.contains("3 samples")), "{:?}", source.said());
+}
 
-    let mut decoder = Decoder::new(DBC, &config.signals, "bms.dbc").unwrap();
-    assert!(decoder.frame(0x100, false, &[0xa0, 0x0f, 0xff, 0x9c, 0xc8, 1]));
-    assert!(!decoder.frame(0x100, true, &[0; 8]), "an extended id is another message");
-    assert!(!decoder.frame(0x100, false, &[]), "a short frame has no signals");
-    let wrong = Signals { current: "Amps".into(), ..Signals::default() };
-    let error = Decoder::new(DBC, &wrong, "bms.dbc").err().unwrap().to_string();
-    assert!(error.contains("no signal \"Amps\""), "{error}");
+/// What cannot be a sample of the present format is counted by reason, and a recording without any is refused.
+#[test]
+fn unknown_values_are_never_made_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |name: &str, text: &str, repeat: u64| {
+        let config = ReplayConfig { repeat, ..ReplayConfig::new(vec![write(folder.path(), name, text)]) };
+        Recorded::tables(config, Cursor::default(), 1_790_000_000_000).unwrap()
+    };
+    let mut dead = open("a", "t,u,i,cell_1,cell_2\n0,7.4,1,3.7,\n1,7.4,1,3.7,3.7\n", 1);
+    assert_eq!(all(&mut dead).len(), 1);
+    assert!(dead.said().iter().any(|line| line.contains("cell 2 is unknown")), "{:?}", dead.said());
+    let mut none = open("b", "t,u,i,cell_1,cell_2\n0,7.4,1,3.7,\n1,7.4,1,3.7,\n", 0);
+    let error = none.next().unwrap_err();
+    assert!(error.is_of_source() && error.to_string().contains("no row is usable"), "{error}");
+    assert_eq!(none.next().unwrap(), None, "it does not begin again");
+    let mut warm = open("c", "t,u,i,T1,T2\n0,370,1,20,21\n1,370,1,,21\n100,370,1,,21\n101,370,1,,21\n", 1);
+    let temperatures: Vec<usize> = all(&mut warm).iter().map(|s| s.sample.temperatures.len()).collect();
+    assert_eq!(
+        temperatures,
+        [2, 2, 0, 0],
+        "a silent sensor keeps its value for a minute, and no other takes its place"
+    );
+}
+
+/// A recording that states dates keeps them; one that does not begins where it is told.
+#[test]
+fn dates_are_those_of_the_recording() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = |text: &str| {
+        let config = ReplayConfig {
+            start_ms: Some(1_700_000_000_000),
+            ..ReplayConfig::new(vec![write(folder.path(), "a.csv", text)])
+        };
+        let mut source = Recorded::tables(config, Cursor::default(), 1_790_000_000_000).unwrap();
+        source.next().unwrap().unwrap().sample.time.as_millis()
+    };
+    assert_eq!(first("ts,u,i\n1684220390,355,1\n1684220391,355,1\n"), 1_684_220_390_000);
+    assert_eq!(
+        first("ts,u,i\n2023-05-16 06:59:50.3Z,355,1\n2023-05-16 06:59:51.3Z,355,1\n"),
+        1_684_220_390_300
+    );
+    assert_eq!(first("t,u,i\n0,355,1\n1,355,1\n"), 1_700_000_000_000);
 }
 
 #[test]
@@ -275,7 +311,7 @@ fn real_recordings() {
     }
     let open = |file: &str, cursor| {
         let config = ReplayConfig { start_ms: Some(0), ..ReplayConfig::new(vec![data.join(file)]) };
-        Box::new(Replay::open(config, cursor, 0).unwrap()) as Box<dyn Source>
+        Box::new(Recorded::tables(config, cursor, 0).unwrap()) as Box<dyn Source>
     };
     let trip = "bmw_i3_trips/TripA02.csv.gz";
     let whole = all(&mut *open(trip, Cursor::default()));
@@ -301,20 +337,14 @@ proptest! {
         let path = folder.path().join("x.csv");
         std::fs::write(&path, [b"time_s,voltage_v,current_a\n".as_slice(), &bytes].concat()).unwrap();
         let config = ReplayConfig { columns: Some(Columns {
-            time: "time_s".into(), voltage: "voltage_v".into(), current: "current_a".into(), ..Columns::default()
+            time: Some("time_s".into()),
+            voltage: Some("voltage_v".into()),
+            current: Some("current_a".into()),
+            ..Columns::default()
         }), ..ReplayConfig::new(vec![path]) };
-        let mut source = Replay::open(config, Cursor::default(), 0).unwrap();
+        let mut source = Recorded::tables(config, Cursor::default(), 0).unwrap();
         while let Ok(Some(sampled)) = source.next() {
             prop_assert!(sampled.sample.check().is_ok() || sampled.sample.time > voltmesh_telemetry::Timestamp::MAX);
         }
-    }
-
-    #[test]
-    fn any_frame_is_decoded(id in 0u32..0x300, extended: bool, data in prop::collection::vec(any::<u8>(), 0..10)) {
-        let signals = Signals { current: "PackCurrent".into(), soc: Some("SoC".into()), ..Signals::default() };
-        let mut decoder = Decoder::new(DBC, &signals, "x").unwrap();
-        decoder.frame(id, extended, &data);
-        decoder.frame(0x100, false, &data);
-        let _ = decoder.sample(voltmesh_telemetry::Timestamp::default());
     }
 }

@@ -34,6 +34,8 @@ pub struct Table {
     place: String,
     format: String,
     skipped: Skipped,
+    /// Whether the pack's voltage is the sum of its cells: no column has it.
+    sums_cells: bool,
     rows: u64,
     /// Rows with a voltage, and with a current.
     known: (u64, u64),
@@ -72,6 +74,12 @@ impl Table {
         let mut plan = Plan::find(&input)?;
         warnings.append(&mut plan.warnings);
         plan.warnings = warnings;
+        let sums_cells = plan.level == Level::Pack
+            && !plan.cells.is_empty()
+            && plan.single.iter().all(|found| found.quantity != Quantity::PackVoltage);
+        if sums_cells {
+            plan.warnings.push("no column is the pack's voltage: it is the sum of the cells".into());
+        }
         let name = plan.preset.map_or("table", |preset| preset.name);
         let format = format!("{name} ({kind})");
         Ok(Self {
@@ -82,6 +90,7 @@ impl Table {
             place,
             format,
             skipped: Skipped::default(),
+            sums_cells,
             rows: 0,
             known: (0, 0),
             unread: Vec::new(),
@@ -125,6 +134,9 @@ impl Table {
             for index in 0..self.plan.temperatures.len() {
                 let reading = self.reading(|plan| &plan.temperatures[index]);
                 row.temperatures.push(reading);
+            }
+            if self.sums_cells {
+                row.pack_voltage = row.cells.iter().copied().sum();
             }
             self.rows += 1;
             self.known.0 += u64::from(row.pack_voltage.is_ok() || row.cells.iter().any(Result::is_ok));

@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod chain;
+pub mod inspect;
 pub mod pki;
 pub mod prove;
 pub mod query;

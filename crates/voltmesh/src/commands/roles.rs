@@ -1,19 +1,24 @@
 //! `voltmesh edge | fog | cloud`: one role, one process, one runner.
 
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use commonware_runtime::{Runner as _, tokio};
 use voltmesh_consensus::StartError;
 
 use super::chain::read_checkpoint;
-use crate::args::{FogRole, RoleArgs};
+use crate::args::{EdgeRole, FogRole, RoleArgs};
 use crate::{Outcome, disk, output};
 
 /// Runs a vehicle's agent.
-pub fn edge(args: RoleArgs) -> Result<Outcome> {
-    let Some(path) = file(&args, voltmesh_edge::config::DEFAULTS) else { return Ok(Outcome::Done) };
+pub fn edge(args: EdgeRole) -> Result<Outcome> {
+    let Some(path) = file(&args.role, voltmesh_edge::config::DEFAULTS) else { return Ok(Outcome::Done) };
     let config = voltmesh_edge::Config::load(&path)?;
+    if !args.accept_doubtful {
+        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64);
+        config.check_source(now_ms)?;
+    }
     // An edge shares a small computer: one worker thread is enough for a pack at 10 Hz.
     let data = config.data.clone();
     disk::guard(&data, || {

@@ -10,11 +10,14 @@ mod view;
 mod watch;
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use voltmesh_cloud::Claims;
+use voltmesh_edge::config::SourceConfig;
+use voltmesh_edge::sources::ReplayConfig;
 use voltmesh_ledger::{Action, Trust};
+use voltmesh_recording::Battery;
 
 use crate::commands::chain::leaves;
 use crate::deploy::process::Process;
@@ -420,6 +423,20 @@ impl Progress {
     }
 }
 
+/// Refuses a recording that cannot be read, or is doubtful, before anything starts.
+fn plausible(file: &Path) -> Result<()> {
+    let kind = voltmesh_edge::config::Kind::Replay(ReplayConfig::new(vec![file.to_path_buf()]));
+    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64);
+    let report = SourceConfig { kind, speed: 1.0 }.inspect(Battery::default(), now_ms)?;
+    match report.filter(|report| !report.usable) {
+        None => Ok(()),
+        Some(report) => {
+            let doubts = format!("{}: {}", file.display(), report.reasons.join("; "));
+            Err(voltmesh_edge::Error::Doubtful(doubts).into())
+        }
+    }
+}
+
 /// What each vehicle replays.
 fn recordings(options: &args::Demo) -> Result<Vec<Recording>> {
     let pace = match options.speed {
@@ -433,6 +450,9 @@ fn recordings(options: &args::Demo) -> Result<Vec<Recording>> {
         .iter()
         .map(|file| file.canonicalize().with_context(|| format!("cannot find {}", file.display())))
         .collect::<Result<Vec<_>>>()?;
+    if !options.accept_doubtful {
+        files.iter().try_for_each(|file| plausible(file))?;
+    }
     Ok((1..=usize::from(options.vehicles))
         .map(|n| Recording {
             file: (!files.is_empty()).then(|| files[(n - 1) % files.len()].clone()),

@@ -1,12 +1,14 @@
 //! A live bus by SocketCAN (Linux).
 
-use super::{Cursor, Decoder, LIVE_WAIT_MS, Next, Sampled, Signals, Source, candump, fingerprint};
+use super::sample::Sampler;
+use super::{Cursor, LIVE_WAIT_MS, Level, Next, PackLayout, Sampled, Source, fingerprint, recorded};
 use crate::Error;
 use serde::Deserialize;
 use socketcan::{CanAnyFrame, CanFdSocket, EmbeddedFrame as _, Frame as _, Socket as _};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use voltmesh_telemetry::Timestamp;
+use voltmesh_recording::can::{Decoder, Frame, Kind, Signals};
+use voltmesh_recording::{Stamp, dbc};
 
 /// A live bus.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -19,7 +21,7 @@ pub struct CanConfig {
     /// Which signals.
     pub signals: Signals,
     /// A sample every so many milliseconds. Default 1,000.
-    #[serde(default = "candump::second")]
+    #[serde(default = "recorded::second")]
     pub period_ms: u64,
 }
 
@@ -27,9 +29,12 @@ pub struct CanConfig {
 pub struct LiveCan {
     config: CanConfig,
     decoder: Decoder,
+    sampler: Sampler,
     socket: CanFdSocket,
     cursor: Cursor,
     next_ms: u64,
+    /// Whether a wanted signal came since the last sample: old values get no new time.
+    fresh: bool,
     skipped: u64,
 }
 
@@ -37,10 +42,10 @@ impl LiveCan {
     /// Opens the interface.
     ///
     /// # Errors
-    /// [`Error::Config`], [`Error::File`] or [`Error::Source`].
+    /// [`Error::Config`], [`Error::Recording`] or [`Error::Source`].
     pub fn open(config: CanConfig) -> Result<Self, Error> {
-        candump::check_period(config.period_ms)?;
-        let decoder = Decoder::open(&config.dbc, &config.signals)?;
+        recorded::check_period(config.period_ms)?;
+        let decoder = Decoder::new(&dbc(&config.dbc)?, &config.signals)?;
         let socket = CanFdSocket::open(&config.interface).map_err(|e| {
             let problem =
                 format!("cannot be opened: {e}; bring it up with `ip link set {} up`", config.interface);
@@ -49,18 +54,21 @@ impl LiveCan {
         let source = fingerprint(&["can", &config.interface]);
         Ok(Self {
             decoder,
+            sampler: Sampler::new(Level::Pack, PackLayout::default()),
             socket,
             cursor: Cursor { source, ..Cursor::default() },
             next_ms: 0,
+            fresh: false,
             skipped: 0,
             config,
         })
     }
 
     fn due(&mut self, now: u64) -> bool {
-        let due = now >= self.next_ms;
+        let due = self.fresh && now >= self.next_ms;
         if due {
             self.next_ms = (now / self.config.period_ms + 1) * self.config.period_ms;
+            self.fresh = false;
         }
         due
     }
@@ -68,14 +76,18 @@ impl LiveCan {
 
 impl Source for LiveCan {
     fn poll(&mut self) -> Result<Next, Error> {
-        match self.socket.read_frame_timeout(Duration::from_millis(LIVE_WAIT_MS.min(self.config.period_ms))) {
+        let read =
+            self.socket.read_frame_timeout(Duration::from_millis(LIVE_WAIT_MS.min(self.config.period_ms)));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
+        let time = Stamp::Unix(i64::try_from(now).unwrap_or(i64::MAX).saturating_mul(1_000_000));
+        match read {
             Ok(frame @ (CanAnyFrame::Normal(_) | CanAnyFrame::Fd(_))) => {
-                self.decoder.frame(frame.raw_id(), frame.is_extended(), frame.data());
+                let mut taken = Frame::new(time, frame.raw_id(), frame.is_extended()).with_data(frame.data());
+                taken.kind = if matches!(frame, CanAnyFrame::Fd(_)) { Kind::Fd } else { Kind::Data };
+                self.fresh |= self.decoder.frame(&taken);
             }
             Ok(_) => self.skipped += 1,
-            Err(e) if matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {
-                return Ok(Next::Nothing); // a silent bus gives no samples: old values would look new
-            }
+            Err(e) if matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {}
             Err(error) => {
                 // The bus may come back: an ended source would end the vehicle's recording.
                 tracing::warn!(%error, interface = self.config.interface, "the bus cannot be read; trying again");
@@ -87,11 +99,11 @@ impl Source for LiveCan {
                 return Ok(Next::Nothing);
             }
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
         if !self.due(now) {
             return Ok(Next::Nothing);
         }
-        let Some(sample) = self.decoder.sample(Timestamp::from_millis(now)) else { return Ok(Next::Nothing) };
+        let Some(row) = self.decoder.row(time) else { return Ok(Next::Nothing) };
+        let Some(sample) = self.sampler.sample(&row, now) else { return Ok(Next::Nothing) };
         self.cursor.done += 1;
         Ok(Next::Sample(Sampled { sample, cursor: self.cursor }))
     }
@@ -101,6 +113,18 @@ impl Source for LiveCan {
     }
 
     fn skipped(&self) -> u64 {
-        self.skipped
+        self.skipped + self.sampler.skipped_total()
+    }
+
+    fn said(&self) -> Vec<String> {
+        let mut said = vec![format!("{} samples taken", self.cursor.done)];
+        said.extend(
+            self.sampler.skipped().iter().map(|(reason, count)| format!("{count} rows skipped: {reason}")),
+        );
+        let never = self.decoder.never_seen();
+        if !never.is_empty() {
+            said.push(format!("never seen: {}", never.join(", ")));
+        }
+        said
     }
 }
