@@ -30,7 +30,7 @@ struct Answer {
     code: String,
     #[serde(default)]
     message: String,
-    /// Seconds from the origin to each place, the origin first; null where no road leads.
+    /// Seconds from the origin to each place, the origin first; null where it found no way, for instance from one side of a one-way road.
     #[serde(default)]
     durations: Vec<Vec<Option<f64>>>,
     /// The same in metres.
@@ -58,7 +58,7 @@ impl Osrm {
         Ok(Self { base: parsed.as_str().trim_end_matches('/').to_owned(), client })
     }
 
-    /// Kilometres and minutes from one place to others, in their order; `None` where no road leads.
+    /// Kilometres and minutes from one place to others, in their order; `None` where the server does not say: a caller estimates.
     ///
     /// # Errors
     /// No answer in time, a refusal, or an answer that is none.

@@ -4,8 +4,8 @@ use std::io::Read;
 
 use crate::Error;
 use crate::error::cut;
-use crate::history::parse_time;
 use crate::table::column;
+use crate::times::parse_time;
 
 /// Most columns.
 const MAX_COLUMNS: usize = 32;

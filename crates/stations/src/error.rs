@@ -42,6 +42,24 @@ pub enum Error {
         /// What the reader says.
         source: serde_json::Error,
     },
+    /// A document of no kind that is read.
+    #[error("{what} is not understood: it is {known}")]
+    Unknown {
+        /// Which document.
+        what: &'static str,
+        /// What it is not.
+        known: &'static str,
+    },
+    /// A history of which no status says that a plug is free: every forecast from it would be that none ever is.
+    #[error(
+        "no status of the history means free: it has {words}; say what they mean, for example --meaning '{example}=free'"
+    )]
+    NothingFree {
+        /// Words and how often they occur.
+        words: String,
+        /// The most frequent word that is not understood, or any.
+        example: String,
+    },
     /// More of something than we take.
     #[error("{what}: {found}, at most {limit}")]
     TooMuch {

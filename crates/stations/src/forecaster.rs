@@ -11,6 +11,7 @@ pub use train::{Held, School, probabilities, train_ours};
 
 use crate::calibrate::Calibration;
 use crate::features::{Layout, NONE, Tracker};
+use crate::ids::Ids;
 use crate::models::{Kind, Model as _, Trained};
 use crate::samples::Seen;
 use crate::{Labels, Mapping, Places};
@@ -90,7 +91,8 @@ impl Forecaster {
 
     /// An EVSE's index.
     pub fn evse(&self, id: &str) -> Option<usize> {
-        self.tracker.ids.iter().position(|known| **known == *id)
+        let exact = self.tracker.ids.iter().position(|known| **known == *id);
+        exact.or_else(|| Ids::new(self.tracker.ids.iter().map(|id| &**id)).find(id))
     }
 
     /// The training period, seconds since 1970.
@@ -127,8 +129,13 @@ impl Forecaster {
         if self.tracker.at.is_some_and(|last| at <= last) {
             return false;
         }
-        let index: std::collections::BTreeMap<&str, usize> =
+        let mut index: std::collections::BTreeMap<&str, usize> =
             self.tracker.ids.iter().enumerate().map(|(i, id)| (&**id, i)).collect();
+        if readings.iter().any(|(id, _)| !index.contains_key(&**id)) {
+            // Known by another spelling, or not at all.
+            let ids = Ids::new(self.tracker.ids.iter().map(|id| &**id));
+            index.extend(readings.iter().filter_map(|(id, _)| Some((id.as_str(), ids.find(id)?))));
+        }
         let new: Vec<std::sync::Arc<str>> = readings
             .iter()
             .filter(|(id, _)| !index.contains_key(&**id))
@@ -224,18 +231,20 @@ impl Forecaster {
         f64::from(self.labels().usable(usual)).clamp(0.0, 1.0)
     }
 
-    /// Share of the last three days, exponentially forgotten, in which it was out of order or unknown, 0..=1.
+    /// Share of the last three days, exponentially forgotten, in which it was out of order or unknown, 0..=1. A status whose word is
+    /// not understood is neither.
     pub fn faulty(&self, evse: usize) -> f64 {
         let Some(state) = self.tracker.evses.get(evse) else { return 0.0 };
         let classes = self.layout.classes;
         let (Some(shares), Some(weight)) = (state.shares.chunks(classes).last(), state.weights.last()) else {
             return 0.0;
         };
-        let bad = shares
-            .iter()
-            .zip(self.labels().meanings())
-            .filter(|(_, meaning)| matches!(meaning, crate::Meaning::OutOfOrder | crate::Meaning::Unknown));
-        f64::from(bad.map(|(share, _)| share).sum::<f32>() / weight.max(1.0)).clamp(0.0, 1.0)
+        let labels = self.labels();
+        let bad = shares.iter().zip(labels.meanings()).enumerate().filter(|(label, (_, meaning))| {
+            matches!(meaning, crate::Meaning::OutOfOrder | crate::Meaning::Unknown)
+                && labels.understood(*label)
+        });
+        f64::from(bad.map(|(_, (share, _))| share).sum::<f32>() / weight.max(1.0)).clamp(0.0, 1.0)
     }
 
     /// Age of an EVSE's newest observation in seconds; `None` if it was never observed.

@@ -5,8 +5,8 @@
 //! EVSE a row of features; [`models`] learn from such rows, and a [`Forecaster`] is a model with all it needs to be asked.
 //! [`evaluate`] scores several of them on the same rows; [`recommend`] turns forecasts into advice.
 //!
-//! **Invariants.** Nothing is filled in where nothing was observed for more than one sampling interval. A reading that is
-//! too old is unknown, not free. A forecast made at a time depends on nothing later. Nothing from outside makes it panic.
+//! **Invariants.** Nothing is filled in where nothing was observed for longer than a file's kind allows. A reading that is
+//! too old is unknown, not free. A word that is not understood is neither free nor out of order, nor a plug. A forecast made at a time depends on nothing later. Nothing from outside makes it panic.
 //!
 //! **Not here:** a clock, a file, a socket: a caller opens files and asks networks.
 //!
@@ -34,6 +34,7 @@ pub mod features;
 pub mod feeds;
 pub mod forecaster;
 pub mod history;
+pub mod ids;
 pub mod models;
 mod network;
 pub mod place;
@@ -41,12 +42,15 @@ mod random;
 pub mod recommend;
 pub mod samples;
 mod status;
-mod table;
+pub mod table;
+pub mod times;
+pub mod words;
 
 pub use covariates::Covariates;
 pub use error::Error;
 pub use forecaster::Forecaster;
-pub use history::{Builder, History, Oddities, parse_time};
+pub use history::{Builder, History, Oddities};
 pub use network::Network;
-pub use place::{Place, Places, Plug, Position, read_places};
+pub use place::{Place, PlaceList, Places, Plug, Position, read_places};
 pub use status::{Labels, Mapping, Meaning};
+pub use times::parse_time;

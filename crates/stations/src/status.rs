@@ -1,11 +1,13 @@
 //! The names a network gives its statuses, learnt from its history, and what each of them means to a driver.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::words::{self, plain};
 
 /// What a status means to somebody who wants to charge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -29,37 +31,39 @@ impl Meaning {
         matches!(self, Self::Free | Self::PartlyFree)
     }
 
-    /// What the usual names mean: Belib's nine, IRVE's `etat_pdc` and `occupation_pdc`, OCPI 2.2.1 `Status`, OCPP 1.6
-    /// and the Irish network's five. `None` for any other name.
+    /// What the usual names mean, in the vocabularies of [`crate::words`]. `None` for any other name: it is not understood.
     pub fn of_usual_name(name: &str) -> Option<Self> {
-        let plain: String =
-            name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
-        Some(match plain.as_str() {
-            "available" | "disponible" | "libre" | "free" | "preparing" => Self::Free,
-            "part" | "partial" | "partlyfree" => Self::PartlyFree,
-            "occ" | "occupied" | "occupe" | "occupéencharge" | "busy" | "charging" | "reserved"
-            | "réservé" | "reserve" | "occupé" | "encharge" | "blocked" | "finishing" | "suspendedev"
-            | "suspendedevse" | "inuse" => Self::Busy,
-            "oos"
-            | "outoforder"
-            | "inoperative"
-            | "planned"
-            | "removed"
-            | "enmaintenance"
-            | "supprimé"
-            | "supprime"
-            | "encoursdemiseenservice"
-            | "encoursmes"
-            | "miseenserviceplanifiée"
-            | "mesplanifiee"
-            | "nonimplémenté"
-            | "nonimplemente"
-            | "horsservice"
-            | "faulted"
-            | "unavailable" => Self::OutOfOrder,
-            // Belib's static rows: in service, which says nothing of being free.
-            "ooc" | "unknown" | "inconnu" | "offline" | "enservice" => Self::Unknown,
-            _ => return None,
+        words::meaning(name)
+    }
+
+    /// What a name means: as a mapping says, or as is usual. `None` where neither knows it.
+    pub fn of_name(name: &str, mapping: &Mapping) -> Option<Self> {
+        mapped(name, mapping).or_else(|| Self::of_usual_name(name))
+    }
+}
+
+/// What a mapping says of a name, whatever its case and separators.
+fn mapped(name: &str, mapping: &Mapping) -> Option<Meaning> {
+    if mapping.is_empty() {
+        return None;
+    }
+    mapping.get(name).copied().or_else(|| {
+        let plain = plain(name);
+        mapping
+            .iter()
+            .find(|(known, _)| words::plain(known) == plain && !plain.is_empty())
+            .map(|(_, meaning)| *meaning)
+    })
+}
+
+impl fmt::Display for Meaning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Free => "free",
+            Self::PartlyFree => "partly-free",
+            Self::Busy => "busy",
+            Self::OutOfOrder => "out-of-order",
+            Self::Unknown => "unknown",
         })
     }
 }
@@ -98,8 +102,7 @@ impl Labels {
         let mut labels = Self { names: Vec::new(), meanings: Vec::new() };
         for name in names {
             if labels.index(&name).is_none() {
-                let usual = || Meaning::of_usual_name(&name).unwrap_or(Meaning::Unknown);
-                labels.meanings.push(mapping.get(&name).copied().unwrap_or_else(usual));
+                labels.meanings.push(Meaning::of_name(&name, mapping).unwrap_or(Meaning::Unknown));
                 labels.names.push(name);
             }
         }
@@ -126,16 +129,25 @@ impl Labels {
         &self.meanings
     }
 
-    /// A name's index.
+    /// A name's index, whatever its case and separators.
     pub fn index(&self, name: &str) -> Option<usize> {
-        self.names.iter().position(|known| known == name)
+        self.names.iter().position(|known| known == name).or_else(|| {
+            let plain = Some(plain(name)).filter(|plain| !plain.is_empty())?;
+            self.names.iter().position(|known| words::plain(known) == plain)
+        })
+    }
+
+    /// Whether an index is that of a name that is understood: one that is not counts as unknown, and as neither free nor out of order.
+    pub fn understood(&self, index: usize) -> bool {
+        self.meanings.get(index).is_some_and(|meaning| *meaning != Meaning::Unknown)
+            || self.names.get(index).is_some_and(|name| Meaning::of_usual_name(name).is_some())
     }
 
     /// The index of a name, or of the first status that means the same: how a live feed's word, or one that came up after
     /// the training, is understood by a model that never saw it. `None` if nothing here means that.
     pub fn understand(&self, name: &str, mapping: &Mapping) -> Option<usize> {
         self.index(name).or_else(|| {
-            let meaning = mapping.get(name).copied().or_else(|| Meaning::of_usual_name(name))?;
+            let meaning = Meaning::of_name(name, mapping)?;
             self.meanings.iter().position(|known| *known == meaning)
         })
     }
@@ -162,6 +174,15 @@ mod tests {
         check("OOC", Some(Meaning::Unknown));
         check("Part", Some(Meaning::PartlyFree));
         check("x", None);
+    }
+
+    #[test]
+    fn a_name_has_one_label_whatever_its_case() {
+        let mapping = Mapping::from([("out of the way".to_owned(), Meaning::Busy)]);
+        let names = ["AVAILABLE", "available", "Out-Of-The-Way", "OUT_OF_THE_WAY"].map(str::to_owned);
+        let labels = Labels::new(names, &mapping);
+        assert_eq!(labels.meanings(), [Meaning::Free, Meaning::Busy]);
+        assert_eq!((labels.index("Available"), labels.index("??")), (Some(0), None));
     }
 
     #[test]

@@ -13,6 +13,9 @@ const UNTIL: usize = 6 * DAY;
 
 const HORIZONS: [u32; 2] = [30, 120];
 
+/// 2018-10-25T00:00:00Z.
+const START: i64 = 1_540_425_600;
+
 /// Eight EVSEs of four chargers, busy in the day or in the night, with some irregularity; from `changed` on, anything.
 fn history(days: usize, changed: usize, seed: u64) -> History {
     let mut builder = Builder::default();
@@ -36,7 +39,7 @@ fn history(days: usize, changed: usize, seed: u64) -> History {
                 "Available"
             };
             builder
-                .push(slot as i64 * 1800, &format!("S{}*{}", evse / 2, evse % 2), status)
+                .push(START + slot as i64 * 1800, &format!("S{}*{}", evse / 2, evse % 2), status)
                 .expect("made right");
         }
     }
@@ -182,8 +185,8 @@ fn too_little_to_learn_from_is_said() {
 fn covariates_are_learnt_with_and_may_be_missing() {
     let history = history(8, usize::MAX, 1);
     let mut text = "timestamp,rain\n".to_owned();
-    for day in 1..9 {
-        text += &format!("1970-01-0{day}T06:00:00Z,{}\n", day % 3);
+    for day in 25..32 {
+        text += &format!("2018-10-{day}T06:00:00Z,{}\n", day % 3);
     }
     let table = Covariates::read_csv(text.as_bytes()).unwrap();
     let school = School::new(&history, &places(), &table, 0..UNTIL, &HORIZONS, &Held::Last).unwrap();

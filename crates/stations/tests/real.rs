@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 use voltmesh_stations::evaluate::score_models;
-use voltmesh_stations::feeds::{read_belib, read_irve, read_ocpi};
+use voltmesh_stations::feeds;
 use voltmesh_stations::forecaster::{Held, School};
-use voltmesh_stations::{Covariates, Forecaster, History, Mapping, Meaning, read_places};
+use voltmesh_stations::{Builder, Covariates, Forecaster, History, Mapping, Meaning, PlaceList, read_places};
 
 /// The folder of the real data, or `None`, with a word about it.
 fn data() -> Option<PathBuf> {
@@ -51,38 +51,62 @@ fn ten_days_of_the_irish_network() {
 }
 
 #[test]
-fn belib_rows_have_meanings_and_years_old_ones_are_stale() {
+fn belib_rows_have_meanings_and_places() {
     let Some(folder) = data() else { return };
     let path = folder.join("paris_belib_small/belib_realtime_and_static_sample_may2024.csv.gz");
-    let readings = read_belib(open(&path)).unwrap();
-    let live = readings.iter().filter(|reading| reading.at.is_some()).count();
-    assert_eq!((readings.len(), live), (1919, 10));
-    let now = readings.iter().filter_map(|reading| reading.at).max().unwrap();
-    // Of the live rows only the newest is younger than a week; the oldest, said to be free, is two years old.
-    let stale =
-        readings.iter().filter(|reading| reading.status_at(now, 7 * 86_400).is_none()).collect::<Vec<_>>();
-    assert!(stale.len() >= 4, "{stale:?}");
-    assert!(stale.iter().any(|reading| reading.status == "Disponible"), "{stale:?}");
-    for reading in &readings {
-        assert!(Meaning::of_usual_name(&reading.status).is_some(), "{}", reading.status);
-    }
+    let mut builder = Builder::default();
+    builder.read(open(&path)).unwrap();
+    let history = builder.build(&Mapping::new()).unwrap();
+    let report = history.report();
+    // The static rows have no time, and say nothing of being free.
+    assert_eq!((report.rows(), report.usable()), (1919, 10), "{report:?}");
+    assert!(report.words.iter().all(|word| word.meaning.is_some()), "{:?}", report.words);
+    let list = PlaceList::read(open(&path)).unwrap();
+    assert!(list.report.unknown_plugs.is_empty() && list.report.no_position.rows == 0, "{:?}", list.report);
+    assert!(list.places.len() > 1900 && list.places.values().filter(|p| !p.plugs.is_empty()).count() > 1900);
 }
 
 #[test]
-fn the_schemas_examples_are_read() {
+fn what_operators_publish_is_read() {
     let Some(folder) = data() else { return };
-    let folder = folder.join("schemas");
-    let irve = read_irve(open(&folder.join("irve_exemple-valide-dynamique.csv"))).unwrap();
-    assert_eq!((irve.len(), &*irve[0].status, irve[0].at), (2, "libre", Some(1_666_096_549)));
-    for (name, evses) in
-        [("ocpi_location_example.json", 2), ("ocpi_location_example_parking_garage_opening_hours.json", 1)]
-    {
-        let readings = read_ocpi(&std::fs::read(folder.join(name)).unwrap()).unwrap();
-        assert!(readings.len() >= evses, "{name}: {readings:?}");
+    let published = |name: &str| {
+        let mut bytes = Vec::new();
+        open(&folder.join(name)).read_to_end(&mut bytes).unwrap();
+        bytes
+    };
+    let check = |name: &str, format: &str, evses: usize| {
+        let (found, readings) = feeds::read(&published(name)).unwrap();
+        assert_eq!((found, readings.len()), (format, evses), "{name}");
         for reading in &readings {
-            assert!(reading.place.position.is_some() && !reading.place.plugs.is_empty(), "{reading:?}");
+            assert!(Meaning::of_usual_name(&reading.status).is_some(), "{name}: {}", reading.status);
         }
-    }
+    };
+    check("schemas/ocpi_location_example.json", "OCPI", 2);
+    check("schemas/ocpi_location_example_parking_garage_opening_hours.json", "OCPI", 1);
+    check("schemas/endolla_barcelona_status_2025-07-22.json.gz", "GELFS", 1_398);
+    check("feeds/oicp_swiss_realtime.json.gz", "OICP", 551);
+    check("feeds/datex2_enbw_realtime.json", "DATEX II", 20);
+    let places = |name: &str, format: &str, evses: usize| {
+        let list = PlaceList::read(&published(name)[..]).unwrap();
+        assert_eq!((list.report.format, list.places.len()), (format, evses), "{name}");
+        assert!(list.report.unknown_plugs.is_empty(), "{name}: {:?}", list.report);
+        for (id, place) in &list.places {
+            assert!(place.position.is_some() && !place.plugs.is_empty(), "{name}, {id}: {place:?}");
+        }
+        list
+    };
+    places("schemas/ocpi_location_example.json", "OCPI", 2);
+    places("schemas/irve_exemple-valide-statique.csv", "CSV of places", 2);
+    let swiss = places("feeds/oicp_swiss_static.json.gz", "OICP", 551);
+    assert!(swiss.places.values().all(|place| place.power_kw.is_some_and(|kw| (1.0..=400.0).contains(&kw))));
+    let enbw = places("feeds/datex2_enbw_static.json.gz", "DATEX II", 57);
+    // 0.66386555 and 19 % of value-added tax.
+    let of = &enbw.places["DE*EBW*E914082*2"];
+    assert_eq!((of.price_kwh, of.power_kw), (Some(0.79), Some(150.0)));
+    // The live statuses are of the same EVSEs.
+    let (_, live) = feeds::read(&published("feeds/datex2_enbw_realtime.json")).unwrap();
+    let (_, joined) = enbw.join(live.iter().map(|reading| &*reading.evse));
+    assert_eq!(joined.found, joined.evses);
 }
 
 /// Four days to learn from, one to be scored on: what ours and the baselines are worth against each other.

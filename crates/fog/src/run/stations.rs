@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::Semaphore;
 use voltmesh_control::Latency;
 use voltmesh_stations::recommend::{Request, Roads};
-use voltmesh_stations::{Forecaster, Places, read_places};
+use voltmesh_stations::{Forecaster, PlaceList, Places};
 
 use super::latency::Histogram;
 use crate::osrm::Osrm;
@@ -62,6 +62,7 @@ struct Counted {
     rows: Rows,
     feed_errors: u64,
     osrm_failures: u64,
+    drives_unmeasured: u64,
     refused_stale: u64,
     forecast: Histogram,
     recommend: Histogram,
@@ -87,7 +88,14 @@ impl Service {
         };
         let model = Forecaster::read(&bytes).map_err(of_stations(&config.model))?;
         let places = match &config.places {
-            Some(path) => read_places(&read(path, MAX_PLACES)?[..]).map_err(of_stations(path))?,
+            Some(path) => {
+                let list = PlaceList::read(&read(path, MAX_PLACES)?[..]).map_err(of_stations(path))?;
+                let (places, joined) = list.join(model.tracker().ids.iter().map(|id| &**id));
+                for line in list.report.lines().iter().chain(&joined.line()) {
+                    tracing::warn!(places = %path.display(), "{line}");
+                }
+                places
+            }
             None => Places::new(),
         };
         if places.len() > MAX_EVSES {
@@ -218,7 +226,13 @@ impl Service {
         match osrm.table(request.position, &to).await {
             Ok(measured) => {
                 roads.measured = found.into_iter().map(|(id, _)| id).zip(measured).collect();
-                Ok((roads, "measured by the routing service".to_owned()))
+                let mut said = "measured by the routing service".to_owned();
+                if roads.unmeasured() > 0 {
+                    let (unmeasured, all) = (roads.unmeasured(), roads.measured.len());
+                    self.counted().drives_unmeasured += unmeasured as u64;
+                    said += &format!(", but for {unmeasured} of {all} drives: {estimated}");
+                }
+                Ok((roads, said))
             }
             Err(error) => {
                 self.counted().osrm_failures += 1;
@@ -241,6 +255,7 @@ impl Service {
         figures.extend([
             ("stations_feed_errors", counted.feed_errors),
             ("stations_osrm_failures", counted.osrm_failures),
+            ("stations_drives_unmeasured", counted.drives_unmeasured),
             ("stations_refused_stale", counted.refused_stale),
         ]);
         figures
@@ -368,17 +383,24 @@ impl Follower {
         }
         if bytes.is_empty() {
             self.quiet += 1;
-            return Ok(Step { snapshots: self.settled().into_iter().collect(), idle: true });
+            let settled = self.settled();
+            // What settles comes before what holds.
+            let held = if settled.is_none() && self.quiet > SETTLED { self.feed.hold(clock()) } else { None };
+            return Ok(Step { snapshots: settled.or(held).into_iter().collect(), idle: true });
         }
         self.quiet = 0;
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let snapshots = self.feed.take(since.as_secs() as i64, &bytes);
+        let snapshots = self.feed.take(clock(), &bytes);
         Ok(Step { snapshots, idle: false })
     }
 
     fn settled(&mut self) -> Option<Snapshot> {
         (self.quiet == SETTLED).then(|| self.feed.settle()).flatten()
     }
+}
+
+/// This node's clock, in seconds since 1970.
+fn clock() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64
 }
 
 /// A file that grows, or is replaced by another.

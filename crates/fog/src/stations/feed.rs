@@ -1,13 +1,21 @@
-//! From the bytes of a growing CSV `timestamp,evse_id,status` to snapshots of the network, one a slot of the model's grid.
+//! From the bytes of a feed to snapshots of the network, one a slot of the model's grid: a growing table `timestamp,evse_id,status`
+//! in any of its usual column names, or documents of JSON as networks publish them, told by the content.
 //!
 //! A slot is complete when a row of a later one comes, or when its feed has been quiet ([`Feed::settle`]). A snapshot has every
 //! EVSE's newest reading that is not too old at the newest time in the feed: rows may be whole snapshots, changes only, or each
-//! with the time at which its charger said so. Rows that cannot be used are skipped, each counted with its reason.
+//! with the time at which its charger said so. Where rows hardly ever repeat a status they are changes only: a status holds for a
+//! week then, and slots follow this node's clock. A document says what is so now, and since when. Rows that cannot be used are
+//! skipped, each counted with its reason.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use voltmesh_stations::feeds::{Reading as Published, believed};
+use voltmesh_stations::history::shape::CHANGES_HOLD_S;
+use voltmesh_stations::table::{Columns, separator};
 use voltmesh_stations::{Labels, Mapping, parse_time};
+
+use super::document::{self, Buffer};
 
 /// Longest line, in bytes: a time, two hundred characters of id and as many of status, with room.
 pub const MAX_LINE: usize = 1024;
@@ -22,8 +30,14 @@ pub const MAX_EVSES: usize = 50_000;
 /// Most different statuses that are remembered, 100 bytes each; a network has ten.
 const MAX_STATUSES: usize = 256;
 
-/// A row so far ahead of this node's clock, in seconds, is not believed: it would make all that follow too old.
-const AHEAD_S: i64 = 86_400;
+/// So many rows that follow a row of the same EVSE tell whether the feed is one of changes only.
+const PAIRS: u64 = 6;
+
+/// Of them, one in so many may repeat the status before: reconnections.
+const REPEATS: u64 = 4;
+
+/// Longest silence of a feed of changes, in seconds: a network in which nothing changes for a day has no feed any more.
+const SILENT_S: i64 = 86_400;
 
 /// Which grid of time the model has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,11 +61,11 @@ impl Grid {
 pub struct Rows {
     /// Rows read, headers apart.
     pub rows: u64,
-    /// No CSV of three columns, no time, no EVSE id or no status.
+    /// No row of the table's columns, no time, no EVSE id or no status; a document that is none of the kinds that are read.
     pub malformed: u64,
     /// Longer than [`MAX_LINE`].
     pub too_long: u64,
-    /// More than a day ahead of this node's clock.
+    /// More than [`voltmesh_stations::feeds::AHEAD_S`] ahead of this node's clock, or before 2000: not believed.
     pub ahead: u64,
     /// Older than a reading of the same EVSE, or too old to be believed.
     pub late: u64,
@@ -97,8 +111,22 @@ pub struct Snapshot {
 #[derive(Debug, Clone)]
 struct Reading {
     at: i64,
+    /// When its charger said so, where that is another time than `at`.
+    said: i64,
     /// `None`: a status that nothing here knows.
     status: Option<Arc<str>>,
+}
+
+/// What the feed is, as its beginning says.
+#[derive(Debug, Default)]
+enum Content {
+    /// Its beginning has not come.
+    #[default]
+    Unknown,
+    /// A table.
+    Table { columns: Columns, separator: char },
+    /// Documents of JSON.
+    Json(Buffer),
 }
 
 /// Takes bytes, gives snapshots.
@@ -112,8 +140,7 @@ pub struct Feed {
     rest: Vec<u8>,
     /// Within a line that is too long.
     skipping: bool,
-    /// Positions of time, id and status, once the header has been read.
-    columns: Option<[usize; 3]>,
+    content: Content,
     readings: BTreeMap<Arc<str>, Reading>,
     statuses: BTreeMap<Arc<str>, bool>,
     /// The slot that rows are being collected for.
@@ -122,6 +149,9 @@ pub struct Feed {
     newest: i64,
     /// Whether the slot has rows that no snapshot has shown.
     fresh: bool,
+    /// Rows that follow a row of the same EVSE, and those of them that repeat its status.
+    pairs: u64,
+    repeats: u64,
     rows: Rows,
 }
 
@@ -135,12 +165,14 @@ impl Feed {
             mapping,
             rest: Vec::new(),
             skipping: false,
-            columns: None,
+            content: Content::Unknown,
             readings: BTreeMap::new(),
             statuses: BTreeMap::new(),
             slot: None,
             newest: i64::MIN,
             fresh: false,
+            pairs: 0,
+            repeats: 0,
             rows: Rows::default(),
         }
     }
@@ -154,13 +186,31 @@ impl Feed {
     pub fn restart(&mut self) {
         self.rest.clear();
         self.skipping = false;
-        self.columns = None;
+        self.content = Content::Unknown;
         self.rows.restarts += 1;
     }
 
     /// Takes what was appended; `now` is this node's clock in seconds since 1970. Returns the slots that are complete.
     pub fn take(&mut self, now: i64, mut bytes: &[u8]) -> Vec<Snapshot> {
         let mut complete = Vec::new();
+        if matches!(self.content, Content::Unknown)
+            && self.rest.is_empty()
+            && !self.skipping
+            && document::is_json(bytes) == Some(true)
+        {
+            self.content = Content::Json(Buffer::default());
+        }
+        if let Content::Json(buffer) = &mut self.content {
+            match buffer.take(bytes) {
+                Some(found) => {
+                    self.rows.rows += found.strange;
+                    self.rows.malformed += found.strange;
+                    complete.extend(found.readings.iter().filter_map(|reading| self.published(now, reading)));
+                }
+                None => self.too_long(),
+            }
+            return complete;
+        }
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
             let (line, after) = (&bytes[..end], &bytes[end + 1..]);
             bytes = after;
@@ -193,7 +243,50 @@ impl Feed {
 
     /// Nothing has been appended for a while: the slot is as complete as it gets.
     pub fn settle(&mut self) -> Option<Snapshot> {
+        if let Content::Json(buffer) = &mut self.content
+            && buffer.clear()
+        {
+            // What is there is no document, and will be none.
+            self.rows.rows += 1;
+            self.rows.malformed += 1;
+        }
         std::mem::take(&mut self.fresh).then(|| self.snapshot()).flatten()
+    }
+
+    /// The slot of this node's clock, where a feed of changes has been silent since an earlier one: its statuses hold.
+    pub fn hold(&mut self, now: i64) -> Option<Snapshot> {
+        let (slot, silent_s) = (self.grid.slot(now), now.saturating_sub(self.newest));
+        if !self.changes_only() || self.slot.is_none_or(|before| slot <= before) || silent_s > SILENT_S {
+            return None;
+        }
+        self.slot = Some(slot);
+        self.snapshot()
+    }
+
+    /// Whether rows hardly ever repeat a status.
+    fn changes_only(&self) -> bool {
+        self.pairs >= PAIRS && self.repeats * REPEATS <= self.pairs
+    }
+
+    /// How long a reading counts, in seconds.
+    fn counts_s(&self) -> i64 {
+        if self.changes_only() { self.max_age_s.max(CHANGES_HOLD_S) } else { self.max_age_s }
+    }
+
+    /// Takes a status of a document: it is so now, and has been since the time that it states.
+    fn published(&mut self, now: i64, reading: &Published) -> Option<Snapshot> {
+        self.rows.rows += 1;
+        let said = reading.at.unwrap_or(now);
+        if !believed(said, now) {
+            self.rows.ahead += 1;
+        } else if now.saturating_sub(said) > self.max_age_s.max(CHANGES_HOLD_S) {
+            self.rows.late += 1;
+        } else if reading.evse.is_empty() || reading.evse.len() > MAX_ID {
+            self.rows.malformed += 1;
+        } else {
+            return self.row((now, said), &reading.evse, &reading.status);
+        }
+        None
     }
 
     fn too_long(&mut self) {
@@ -206,38 +299,42 @@ impl Feed {
         if line.is_empty() {
             return None;
         }
-        let fields = fields(line);
-        let Some([time, id, status]) = self.columns else {
-            let column =
-                |name: &str| fields.iter().position(|field| field.trim_start_matches('\u{feff}') == name);
-            self.columns = match (column("timestamp"), column("evse_id"), column("status")) {
-                (Some(time), Some(id), Some(status)) => Some([time, id, status]),
+        let Content::Table { columns, separator } = &self.content else {
+            let separator = char::from(separator(&String::from_utf8_lossy(line)));
+            match Columns::of(fields(line, separator).iter().map(String::as_str)) {
+                Some(columns @ (Columns::Statuses { .. } | Columns::Irve { .. })) => {
+                    self.content = Content::Table { columns, separator };
+                }
                 _ => {
                     // Wait for a header; nothing else says what is what.
                     self.rows.rows += 1;
                     self.rows.malformed += 1;
-                    None
                 }
-            };
+            }
             return None;
         };
+        let fields = fields(line, *separator);
         self.rows.rows += 1;
-        let field = |at: usize| fields.get(at).map(String::as_str).filter(|field| !field.is_empty());
-        let (Some((at, _)), Some(id), Some(status)) =
-            (field(time).and_then(parse_time), field(id).filter(|id| id.len() <= MAX_ID), field(status))
+        let row = columns.status_of(&fields);
+        let Some((Some((at, _)), id, status)) = row.map(|(at, id, status)| (parse_time(at), id, status))
         else {
             self.rows.malformed += 1;
             return None;
         };
-        self.row(now, at, id, status)
-    }
-
-    fn row(&mut self, now: i64, at: i64, id: &str, status: &str) -> Option<Snapshot> {
-        if at > now.saturating_add(AHEAD_S) {
+        if id.is_empty() || id.len() > MAX_ID || status.is_empty() {
+            self.rows.malformed += 1;
+            return None;
+        }
+        if !believed(at, now) {
             self.rows.ahead += 1;
             return None;
         }
-        if self.slot.is_some() && self.newest.saturating_sub(at) > self.max_age_s {
+        self.row((at, at), id, status)
+    }
+
+    /// Takes a status that is so at a time and has been said at another.
+    fn row(&mut self, (at, said): (i64, i64), id: &str, status: &str) -> Option<Snapshot> {
+        if self.slot.is_some() && self.newest.saturating_sub(at) > self.counts_s() {
             self.rows.late += 1;
             return None;
         }
@@ -259,9 +356,15 @@ impl Feed {
         self.fresh = true;
         let status = self.status(status);
         match self.readings.get_mut(id) {
-            Some(known) => *known = Reading { at, status },
+            Some(known) => {
+                if known.at < at {
+                    self.pairs += 1;
+                    self.repeats += u64::from(known.status == status);
+                }
+                *known = Reading { at, said, status };
+            }
             None => {
-                self.readings.insert(id.into(), Reading { at, status });
+                self.readings.insert(id.into(), Reading { at, said, status });
             }
         }
         complete
@@ -285,12 +388,12 @@ impl Feed {
     fn snapshot(&self) -> Option<Snapshot> {
         let at = self.slot?;
         let mut snapshot = Snapshot { at, readings: Vec::new(), said: Vec::new() };
-        for (id, Reading { at, status }) in &self.readings {
+        for (id, Reading { at, said, status }) in &self.readings {
             if let Some(status) = status
-                && self.newest.saturating_sub(*at) <= self.max_age_s
+                && self.newest.saturating_sub(*at) <= self.counts_s()
             {
                 snapshot.readings.push((id.to_string(), status.to_string()));
-                snapshot.said.push(*at);
+                snapshot.said.push(*said);
             }
         }
         Some(snapshot)
@@ -298,13 +401,14 @@ impl Feed {
 }
 
 /// The fields of one line, trimmed; none if it is no CSV.
-fn fields(line: &[u8]) -> Vec<String> {
+fn fields(line: &[u8], separator: char) -> Vec<String> {
     let Ok(text) = std::str::from_utf8(line) else { return Vec::new() };
     let trimmed = |field: &str| field.trim().to_owned();
     if !text.contains('"') {
-        return text.split(',').map(trimmed).collect();
+        return text.split(separator).map(trimmed).collect();
     }
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(line);
+    let mut builder = csv::ReaderBuilder::new();
+    let mut reader = builder.delimiter(separator as u8).has_headers(false).flexible(true).from_reader(line);
     let mut record = csv::StringRecord::new();
     match reader.read_record(&mut record) {
         Ok(true) => record.iter().map(trimmed).collect(),
@@ -426,6 +530,62 @@ mod tests {
         assert_eq!((feed.rows().restarts, feed.rows().malformed), (1, 0));
     }
 
+    #[test]
+    fn a_clock_that_is_ahead_costs_its_own_row() {
+        let mut feed = feed();
+        let ids = ["a", "b", "c"];
+        let snap = |minutes: i64| rows(&ids.map(|id| (minutes, id, "Available")));
+        let mut found = feed.take(TEN, snap(0).as_bytes());
+        found.extend(feed.take(TEN, b"2025-03-01T12:00:00Z,b,Available\n"));
+        found.extend(feed.take(TEN + 900, snap(15).strip_prefix(HEADER).expect("a header").as_bytes()));
+        found.extend(feed.settle());
+        let expected = ["0: a=Available b=Available c=Available", "15: a=Available b=Available c=Available"];
+        assert_eq!(found.iter().map(text).collect::<Vec<_>>(), expected);
+        assert_eq!(feed.rows(), Rows { rows: 7, ahead: 1, ..Rows::default() });
+    }
+
+    #[test]
+    fn a_feed_of_changes_only_keeps_its_statuses() {
+        let mut feed = feed();
+        let mut input = vec![(-120, "a", "Available"), (-120, "b", "Available")];
+        input.extend((-7..=0).map(|n| (n * 15, "a", if n % 2 == 0 { "Occ" } else { "Available" })));
+        feed.take(TEN, rows(&input).as_bytes());
+        assert_eq!(feed.settle().as_ref().map(text), Some("0: a=Occ b=Available".to_owned()));
+        // Nothing changes: the statuses hold, but not for ever.
+        assert_eq!(feed.hold(TEN + 800), None);
+        assert_eq!(feed.hold(TEN + 3 * 3600).as_ref().map(text), Some("180: a=Occ b=Available".to_owned()));
+        assert_eq!(feed.hold(TEN + 86_401), None);
+    }
+
+    #[test]
+    fn documents_are_read_as_they_come() {
+        let evse = |id: &str, status: &str, at: &str| {
+            format!(r#"{{"uid":"1","evse_id":"{id}","status":"{status}","last_updated":"2025-{at}Z"}}"#)
+        };
+        let evses = [
+            evse("a", "AVAILABLE", "03-01T09:59:00"),
+            evse("b", "CHARGING", "02-27T10:00:00"),
+            evse("c", "AVAILABLE", "03-01T12:00:00"),
+            evse("d", "AVAILABLE", "01-01T10:00:00"),
+        ];
+        let document = format!("{{\"data\":[{{\"id\":\"L\",\n\"evses\":[{}]}}]}}\n", evses.join(","));
+        for size in [1, 50, 10_000] {
+            let mut feed = feed();
+            for piece in document.as_bytes().chunks(size) {
+                assert_eq!(feed.take(TEN, piece), []);
+            }
+            let snapshot = feed.settle().unwrap();
+            assert_eq!(
+                (text(&snapshot), &snapshot.said[..]),
+                ("0: a=AVAILABLE b=CHARGING".to_owned(), &[TEN - 60, TEN - 172_800][..])
+            );
+            assert_eq!(feed.rows(), Rows { rows: 4, ahead: 1, late: 1, ..Rows::default() });
+        }
+        let mut feed = feed();
+        feed.take(TEN, b"{\"a\":1}\n{\"b\":");
+        assert_eq!((feed.settle(), feed.rows().malformed), (None, 2));
+    }
+
     proptest::proptest! {
         #[test]
         fn nothing_makes_it_panic(pieces: Vec<Vec<u8>>, at: i64) {
@@ -433,6 +593,7 @@ mod tests {
             feed.take(0, HEADER.as_bytes());
             for piece in pieces {
                 feed.take(at, &piece);
+                feed.hold(at);
             }
             feed.settle();
         }

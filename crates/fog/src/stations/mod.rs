@@ -6,6 +6,7 @@
 //! Provided: nothing is said before the first snapshot, or when the newest is too old; memory is bounded by
 //! [`feed::MAX_EVSES`]. Not provided: the model's covariates, which no feed has, are unknown to it here.
 
+mod document;
 pub mod feed;
 
 #[cfg(test)]
@@ -19,6 +20,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use voltmesh_stations::ids::Ids;
 use voltmesh_stations::recommend::{
     Circumstances, Excluded, Outlook, Recommended, Recommender, Request, RequestError, Reservations, Roads,
     beside,
@@ -141,6 +143,8 @@ pub struct Reservation {
 struct Known {
     model: Forecaster,
     index: BTreeMap<Arc<str>, usize>,
+    /// The same in any spelling.
+    ids: Ids,
     /// When each EVSE's newest reading was said, seconds since 1970.
     said: Vec<Option<i64>>,
     /// Made when first asked for after a snapshot.
@@ -189,6 +193,7 @@ impl Adviser {
         let mut known = Known {
             model,
             index: BTreeMap::new(),
+            ids: Ids::default(),
             said: Vec::new(),
             forecasts: OnceLock::new(),
             snapshots: 0,
@@ -225,7 +230,7 @@ impl Adviser {
         let new: Vec<Arc<str>> = snapshot
             .readings
             .iter()
-            .filter(|(id, _)| !known.index.contains_key(id.as_str()))
+            .filter(|(id, _)| known.ids.find(id).is_none())
             .map(|(id, _)| id.as_str().into())
             .collect();
         if !new.is_empty() {
@@ -234,8 +239,7 @@ impl Adviser {
             self.desk().recommender = recommender(&known.model, &self.places);
         }
         for ((id, _), said) in snapshot.readings.iter().zip(&snapshot.said) {
-            if let Some(said_before) = known.index.get(id.as_str()).and_then(|evse| known.said.get_mut(*evse))
-            {
+            if let Some(said_before) = known.ids.find(id).and_then(|evse| known.said.get_mut(evse)) {
                 *said_before = Some(*said);
             }
         }
@@ -255,7 +259,7 @@ impl Adviser {
     pub fn forecast(&self, now: i64, evse: &str, minutes: Option<u32>) -> Result<Forecast, Refusal> {
         let known = self.known();
         let at = self.fresh(&known, now)?;
-        let index = *known.index.get(evse).ok_or_else(|| Refusal::NoEvse(evse.chars().take(80).collect()))?;
+        let index = known.ids.find(evse).ok_or_else(|| Refusal::NoEvse(evse.chars().take(80).collect()))?;
         let horizons = known.horizons(minutes)?;
         let forecast = match known.forecasts.get() {
             Some(all) => all.get(index).cloned().flatten(),
@@ -399,6 +403,7 @@ impl Known {
     fn count(&mut self, figures: &Figures) {
         let ids = &self.model.tracker().ids;
         self.index = ids.iter().cloned().enumerate().map(|(index, id)| (id, index)).collect();
+        self.ids = Ids::new(ids.iter().map(|id| &**id));
         self.said.resize(ids.len(), None);
         figures.evses.store(ids.len() as u64, Relaxed);
         // Small integers take fewer bytes than in memory: some tenth too little.

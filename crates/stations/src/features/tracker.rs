@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::Clock;
 use super::habits::{Habits, watch};
+use crate::ids::Ids;
 use crate::{History, Labels, Network, Places};
 
 /// No label.
@@ -113,8 +114,8 @@ impl Tracker {
 
     /// Adds EVSEs that were not known: they begin with the habits of their kind.
     pub fn meet(&mut self, evses: &[Arc<str>], places: &Places) {
-        let known: std::collections::BTreeSet<Arc<str>> = self.ids.iter().cloned().collect();
-        let new = evses.iter().filter(|evse| !known.contains(*evse)).cloned().collect::<Vec<_>>();
+        let known = Ids::new(self.ids.iter().map(|id| &**id));
+        let new = evses.iter().filter(|evse| known.find(evse).is_none()).cloned().collect::<Vec<_>>();
         if new.is_empty() && !self.ids.is_empty() {
             return;
         }

@@ -1,24 +1,26 @@
-//! What networks publish live: Belib's rows, IRVE dynamic tables, OCPI 2.2.1 locations.
+//! What networks publish as JSON: OCPI 2.1.1, 2.2.1 and 2.3.0 locations and tariffs, OICP, DATEX II (AFIR), Open Charge Map, and
+//! Barcelona's port statuses, told apart by their content.
 //!
-//! All become [`Reading`]s. A reading whose own time is too old is one of a charger that nobody hears any more:
-//! [`Reading::status_at`] calls it unknown.
+//! All become [`Reading`]s and [`Listed`] places. An entry that lacks what a reading needs is left out by itself; the rest counts.
 
-mod belib;
-mod irve;
+mod datex;
+mod field;
+mod gelfs;
+mod ocm;
 mod ocpi;
+mod oicp;
 
-pub use belib::read_belib;
-pub use irve::read_irve;
-pub use ocpi::read_ocpi;
+use serde_json::Value;
 
-use time::OffsetDateTime;
-use time::macros::format_description;
-
-use crate::history::parse_time;
+use crate::Error;
 use crate::place::Place;
 
-/// Largest feed that is read, in bytes: France's whole IRVE dynamic table has about 20 MB.
+/// Largest document that is read, in bytes: France's whole IRVE dynamic table has about 20 MB, Hubject's EVSE data 100.
 pub const MAX_FEED_BYTES: usize = 128 * 1024 * 1024;
+
+/// How far ahead of this node's clock a time may lie and be believed, in seconds: clocks that are kept differ by seconds, and five
+/// minutes are less than any status that is waited for.
+pub const AHEAD_S: i64 = 300;
 
 /// What one EVSE's status is said to be.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,32 +29,52 @@ pub struct Reading {
     pub evse: String,
     /// The status in the feed's words.
     pub status: String,
-    /// When the charger said so, in seconds since 1970; `None` if the feed does not say.
+    /// When that was said, in seconds since 1970; `None` if the feed does not say.
     pub at: Option<i64>,
-    /// What the feed says about the place besides.
+}
+
+/// What a document says about an EVSE's place.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Listed {
+    /// The EVSE; empty where it has no id.
+    pub evse: String,
+    /// What is said.
     pub place: Place,
+    /// Connector types that are not understood.
+    pub unknown_plugs: Vec<String>,
 }
 
-impl Reading {
-    /// The status to believe at `now` (seconds since 1970): `None`, which is unknown, if it was said more than `max_age_s`
-    /// ago, or not before tomorrow.
-    pub fn status_at(&self, now: i64, max_age_s: i64) -> Option<&str> {
-        /// Clocks of chargers are off by time zones, but not by more than a day.
-        const AHEAD_S: i64 = 86_400;
-        let fresh = self.at.is_none_or(|at| (-AHEAD_S..=max_age_s).contains(&now.saturating_sub(at)));
-        fresh.then_some(&*self.status)
-    }
+/// Whether a time that a feed states is believed at `now`, both in seconds since 1970.
+pub fn believed(at: i64, now: i64) -> bool {
+    at <= now.saturating_add(AHEAD_S) && crate::times::PLAUSIBLE_S.contains(&at)
 }
 
-/// RFC 3339, or with an offset without colon (`+0000`, as the IRVE examples have).
-fn time_of(text: &str) -> Option<i64> {
-    if let Some((at, _)) = parse_time(text) {
-        return Some(at);
+/// What a document is and the statuses that it tells; `None` if it is none of these.
+pub fn of_value(value: &Value) -> Option<(&'static str, Vec<Reading>)> {
+    [ocpi::readings, oicp::readings, datex::readings, ocm::readings, gelfs::readings]
+        .iter()
+        .find_map(|read| read(value))
+}
+
+/// What a document is and the places that it lists; `None` if it is none of these.
+pub fn places_of(value: &Value) -> Option<(&'static str, Vec<Listed>)> {
+    [ocpi::places, oicp::places, datex::places, ocm::places].iter().find_map(|read| read(value))
+}
+
+/// What a document of bytes is and the statuses that it tells.
+///
+/// # Errors
+/// More than [`MAX_FEED_BYTES`], no JSON, or none of the kinds that are read.
+pub fn read(bytes: &[u8]) -> Result<(&'static str, Vec<Reading>), Error> {
+    const WHAT: &str = "the feed";
+    if bytes.len() > MAX_FEED_BYTES {
+        let (found, limit) = (bytes.len() as u64, MAX_FEED_BYTES as u64);
+        return Err(Error::TooMuch { what: "bytes of a feed", found, limit });
     }
-    let format = format_description!(
-        "[year]-[month]-[day]T[hour]:[minute]:[second][offset_hour sign:mandatory][offset_minute]"
-    );
-    OffsetDateTime::parse(text, format).ok().map(OffsetDateTime::unix_timestamp)
+    let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+    let value = serde_json::from_slice(text).map_err(|source| Error::Json { what: WHAT, source })?;
+    let known = "neither OCPI, OICP, DATEX II, Open Charge Map nor GELFS";
+    of_value(&value).ok_or(Error::Unknown { what: WHAT, known })
 }
 
 #[cfg(test)]
@@ -60,22 +82,73 @@ mod tests {
     use super::*;
 
     #[test]
-    fn old_readings_are_unknown() {
-        let check = |at: Option<i64>, expected: Option<&str>| {
-            let reading = Reading { evse: "a".into(), status: "libre".into(), at, place: Place::default() };
-            assert_eq!(reading.status_at(1_000_000, 3600), expected, "{at:?}");
-        };
-        check(None, Some("libre"));
-        check(Some(999_000), Some("libre"));
-        check(Some(1_000_060), Some("libre"));
-        check(Some(900_000), None);
-        check(Some(2_000_000), None);
-        check(Some(i64::MIN), None);
+    fn a_time_ahead_of_the_clock_is_not_believed() {
+        let now = 1_740_997_800;
+        let check = |at: i64, expected: bool| assert_eq!(believed(at, now), expected, "{at}");
+        check(now, true);
+        check(now + AHEAD_S, true);
+        check(now + AHEAD_S + 1, false);
+        check(now + 7200, false);
+        check(now - 86_400 * 365, true);
+        check(0, false);
+        check(i64::MIN, false);
+        check(i64::MAX, false);
+    }
+
+    fn check(text: &str, format: &str, expected: &[(&str, &str, Option<i64>)]) {
+        let (found, readings) = read(text.as_bytes()).unwrap();
+        let readings: Vec<_> = readings.iter().map(|r| (&*r.evse, &*r.status, r.at)).collect();
+        assert_eq!((found, &readings[..]), (format, expected), "{text}");
     }
 
     #[test]
-    fn offsets_may_lack_their_colon() {
-        assert_eq!(time_of("2022-10-18T12:35:49+0000"), time_of("2022-10-18T14:35:49+02:00"));
-        assert_eq!(time_of("yesterday"), None);
+    fn statuses_are_read_from_each_format() {
+        let at = Some(1_740_997_800);
+        let time = "2025-03-03T10:30:00Z";
+        let evse = |more: &str| format!(r#"{{"uid":"1","status":"CHARGING","last_updated":"{time}"{more}}}"#);
+        let location = |evses: &str| format!(r#"{{"id":"L","evses":[{evses}]}}"#);
+        let named = evse(r#","evse_id":"DE*AB1*E1""#);
+        check(&location(&named), "OCPI", &[("DE*AB1*E1", "CHARGING", at)]);
+        check(&format!("[{}]", location(&evse(""))), "OCPI", &[("L/1", "CHARGING", at)]);
+        check(
+            &format!(r#"{{"data":[{}],"status_code":1000}}"#, location(&evse(""))),
+            "OCPI",
+            &[("L/1", "CHARGING", at)],
+        );
+        // An EVSE without a status is left out by itself.
+        check(&location(&format!(r#"{{"uid":"2"}},{}"#, evse(""))), "OCPI", &[("L/1", "CHARGING", at)]);
+        let oicp =
+            r#"{"EVSEStatuses":[{"EVSEStatusRecord":[{"EvseID":"CH*REPE1","EVSEStatus":"Available"}]}]}"#;
+        check(oicp, "OICP", &[("CH*REPE1", "Available", None)]);
+        let hubject = r#"{"EvseStatuses":{"OperatorEvseStatus":[{"EvseStatusRecord":[{"EvseID":"CH*REPE1","EvseStatus":"OutOfService"}]}]}}"#;
+        check(hubject, "OICP", &[("CH*REPE1", "OutOfService", None)]);
+        let datex = format!(
+            r#"{{"messageContainer":{{"payload":[{{"aegiEnergyInfrastructureStatusPublication":{{"energyInfrastructureSiteStatus":[
+            {{"reference":{{"idG":"S"}},"lastUpdated":"{time}","energyInfrastructureStationStatus":[{{"reference":{{"idG":"T"}},"refillPointStatus":
+            [{{"aegiRefillPointStatus":{{"reference":{{"idG":"DE*AB1*E1"}},"lastUpdated":"{time}","status":{{"value":"occupied"}}}}}}]}}]}}]}}}}]}}}}"#
+        );
+        check(&datex, "DATEX II", &[("DE*AB1*E1", "occupied", at)]);
+        let poi = format!(
+            r#"[{{"ID":7,"AddressInfo":{{"Latitude":50,"Longitude":8}},"DateLastStatusUpdate":"{time}","StatusTypeID":50,
+            "Connections":[{{"ID":1,"StatusType":{{"Title":"Currently In Use (Automated Status)"}}}},{{"ID":2,"StatusTypeID":100}},{{"ID":3}}]}}]"#
+        );
+        let statuses = ["Currently In Use (Automated Status)", "Not Operational", "Operational"];
+        check(
+            &poi,
+            "Open Charge Map",
+            &[("ocm/7/1", statuses[0], at), ("ocm/7/2", statuses[1], at), ("ocm/7/3", statuses[2], at)],
+        );
+        let gelfs = format!(
+            r#"{{"gelfs_version":"0.96","locations":[{{"id":"3","stations":[{{"id":"1","ports":[{{"id":"2","port_status":[{{"status":"AVAILABLE"}}],"last_updated":"{time}"}}]}}]}}]}}"#
+        );
+        check(&gelfs, "GELFS", &[("3/1/2", "AVAILABLE", at)]);
+    }
+
+    #[test]
+    fn other_documents_are_refused() {
+        for text in ["{}", "[1]", "[]", r#"{"a":1}"#, r#"{"data":{}}"#] {
+            assert!(matches!(read(text.as_bytes()), Err(Error::Unknown { .. })), "{text}");
+        }
+        assert!(matches!(read(b"<xml/>"), Err(Error::Json { .. })));
     }
 }

@@ -1,171 +1,159 @@
-//! OCPI 2.2.1 Locations (part II, section 8): a location, a list of them, or a response whose `data` is either.
+//! OCPI Locations, Tariffs and EVSEs of versions 2.1.1, 2.2.1 and 2.3.0: an object, a list, or a response whose `data` is either.
 
-use serde::Deserialize;
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
-use super::{MAX_FEED_BYTES, Reading, time_of};
-use crate::Error;
-use crate::place::{Place, Plug, Position};
+use super::field::{connector, list, number, position, text, time};
+use super::{Listed, Reading};
+use crate::place::Place;
 
-const WHAT: &str = "the OCPI location";
+const FORMAT: &str = "OCPI";
 
-#[derive(Deserialize)]
-struct Location {
-    id: String,
-    #[serde(default)]
-    address: Option<String>,
-    #[serde(default)]
-    city: Option<String>,
-    coordinates: Option<Coordinates>,
-    #[serde(default)]
-    operator: Option<Operator>,
-    #[serde(default)]
-    evses: Vec<Evse>,
-}
-
-/// Strings, by section 8.4.13; some write numbers.
-#[derive(Deserialize)]
-struct Coordinates {
-    latitude: Value,
-    longitude: Value,
-}
-
-#[derive(Deserialize)]
-struct Operator {
-    name: String,
-}
-
-#[derive(Deserialize)]
-struct Evse {
-    uid: String,
-    #[serde(default)]
-    evse_id: Option<String>,
-    status: String,
-    last_updated: Option<String>,
-    #[serde(default)]
-    coordinates: Option<Coordinates>,
-    #[serde(default)]
-    connectors: Vec<Connector>,
-}
-
-#[derive(Deserialize)]
-struct Connector {
-    standard: String,
-    #[serde(default)]
-    power_type: String,
-    #[serde(default)]
-    max_voltage: f64,
-    #[serde(default)]
-    max_amperage: f64,
-    #[serde(default)]
-    max_electric_power: Option<f64>,
-}
-
-impl Connector {
-    /// Section 8.3.3: `max_electric_power` in W if given, otherwise voltage × current; `max_voltage` of AC is line to neutral,
-    /// which three phases take three times.
-    fn power_kw(&self) -> Option<f64> {
-        let phases = match &*self.power_type {
-            "AC_3_PHASE" => 3.0,
-            "AC_2_PHASE" | "AC_2_PHASE_SPLIT" => 2.0,
-            _ => 1.0,
-        };
-        let watts = self.max_electric_power.unwrap_or(self.max_voltage * self.max_amperage * phases);
-        (watts > 0.0 && watts.is_finite()).then_some(watts / 1000.0)
+/// The objects of a document: itself, its list, or those of its `data`.
+fn objects(value: &Value) -> &[Value] {
+    match value {
+        Value::Array(all) => all,
+        Value::Object(object) => match object.get("data") {
+            Some(Value::Array(all)) => all,
+            Some(one @ Value::Object(_)) => std::slice::from_ref(one),
+            _ => std::slice::from_ref(value),
+        },
+        _ => &[],
     }
 }
 
-fn position(coordinates: &Coordinates) -> Option<Position> {
-    let degrees = |value: &Value| value.as_f64().or_else(|| value.as_str()?.trim().parse().ok());
-    Position::new(degrees(&coordinates.latitude)?, degrees(&coordinates.longitude)?)
+/// Locations have EVSEs, and 2.1.1's may have none but still coordinates.
+fn is_location(value: &Value) -> bool {
+    text(value, "id").is_some() && value.get("evses").is_some_and(Value::is_array)
 }
 
-/// Reads the EVSEs of all locations. `evse_id` names one, or the location and `uid` where it has none.
-///
-/// # Errors
-/// More than [`MAX_FEED_BYTES`], or not OCPI.
-pub fn read_ocpi(bytes: &[u8]) -> Result<Vec<Reading>, Error> {
-    if bytes.len() > MAX_FEED_BYTES {
-        return Err(Error::TooMuch {
-            what: "bytes of OCPI",
-            found: bytes.len() as u64,
-            limit: MAX_FEED_BYTES as u64,
-        });
-    }
-    let json = |source| Error::Json { what: WHAT, source };
-    let mut value: Value = serde_json::from_slice(bytes).map_err(json)?;
-    if let Some(data) = value.get_mut("data").filter(|data| !data.is_null()) {
-        value = data.take();
-    }
-    let locations: Vec<Location> = match value {
-        Value::Array(_) => serde_json::from_value(value).map_err(json)?,
-        one => vec![serde_json::from_value(one).map_err(json)?],
+fn is_evse(value: &Value) -> bool {
+    text(value, "uid").is_some() && (value.get("status").is_some() || value.get("connectors").is_some())
+}
+
+fn is_tariff(value: &Value) -> bool {
+    text(value, "currency").is_some() && value.get("elements").is_some_and(Value::is_array)
+}
+
+/// The EVSEs of all locations, or those that stand alone, each with its location.
+fn evses(value: &Value) -> Option<Vec<(Option<&Value>, &Value)>> {
+    let objects = objects(value);
+    objects.iter().any(|one| is_location(one) || is_evse(one)).then(|| {
+        let mut found = Vec::new();
+        for one in objects {
+            if is_location(one) {
+                found.extend(list(one, "evses").iter().map(|evse| (Some(one), evse)));
+            } else if is_evse(one) {
+                found.push((None, one));
+            }
+        }
+        found
+    })
+}
+
+/// `evse_id` names one, or the location and `uid` where it has none.
+fn id(location: Option<&Value>, evse: &Value) -> Option<String> {
+    text(evse, "evse_id").or_else(|| match location.and_then(|location| text(location, "id")) {
+        Some(location) => Some(format!("{location}/{}", text(evse, "uid")?)),
+        None => text(evse, "uid"),
+    })
+}
+
+pub(super) fn readings(value: &Value) -> Option<(&'static str, Vec<Reading>)> {
+    let read = |(location, evse): (Option<&Value>, &Value)| {
+        let at = time(evse, "last_updated").or_else(|| time(location?, "last_updated"));
+        Some(Reading { evse: id(location, evse)?, status: text(evse, "status")?, at })
     };
-    Ok(locations
-        .iter()
-        .flat_map(|location| location.evses.iter().map(|evse| reading(location, evse)))
-        .collect())
+    Some((FORMAT, evses(value)?.into_iter().filter_map(read).collect()))
 }
 
-fn reading(location: &Location, evse: &Evse) -> Reading {
-    let address: Vec<&str> =
-        [&location.address, &location.city].into_iter().flatten().map(|s| &**s).collect();
-    let powers = evse.connectors.iter().filter_map(Connector::power_kw);
-    let coordinates = evse.coordinates.as_ref().or(location.coordinates.as_ref());
-    let mut plugs: Vec<Plug> = evse.connectors.iter().filter_map(|c| Plug::of_name(&c.standard)).collect();
-    plugs.sort_unstable();
-    plugs.dedup();
-    let place = Place {
-        station: Some(location.id.clone()),
-        connector: None,
-        plugs,
-        position: coordinates.and_then(position),
-        power_kw: powers.reduce(f64::max),
-        price_kwh: None,
-        operator: location.operator.as_ref().map(|operator| operator.name.clone()),
-        address: (!address.is_empty()).then(|| address.join(", ")),
+pub(super) fn places(value: &Value) -> Option<(&'static str, Vec<Listed>)> {
+    let all = objects(value);
+    let prices = prices(all);
+    let found: Vec<Listed> =
+        evses(value)?.into_iter().map(|(location, evse)| listed(location, evse, &prices)).collect();
+    Some((FORMAT, found))
+}
+
+/// Energy prices per kWh of tariffs beside the locations, by id: of the first element without restrictions.
+fn prices(all: &[Value]) -> BTreeMap<String, f64> {
+    let price = |tariff: &Value| {
+        let always = |element: &&Value| element.get("restrictions").is_none_or(Value::is_null);
+        let element = list(tariff, "elements").iter().find(always)?;
+        let of_energy = |component: &&Value| text(component, "type").as_deref() == Some("ENERGY");
+        number(list(element, "price_components").iter().find(of_energy)?, "price")
     };
-    let evse_id = evse.evse_id.clone().unwrap_or_else(|| format!("{}/{}", location.id, evse.uid));
-    let at = evse.last_updated.as_deref().and_then(time_of);
-    Reading { evse: evse_id, status: evse.status.clone(), at, place }
+    all.iter().filter(|one| is_tariff(one)).filter_map(|one| Some((text(one, "id")?, price(one)?))).collect()
+}
+
+fn listed(location: Option<&Value>, evse: &Value, prices: &BTreeMap<String, f64>) -> Listed {
+    let of_location = |name: &str| location.and_then(|location| text(location, name));
+    let coordinates = |value: &Value| position(value.get("coordinates")?, "latitude", "longitude");
+    let address: Vec<String> = ["address", "city"].iter().filter_map(|name| of_location(name)).collect();
+    let connectors = list(evse, "connectors");
+    let tariffs = |connector: &Value| -> Vec<String> {
+        let many = list(connector, "tariff_ids").iter().filter_map(|id| id.as_str().map(str::to_owned));
+        many.chain(text(connector, "tariff_id")).collect()
+    };
+    let mut listed = Listed {
+        evse: id(location, evse).unwrap_or_default(),
+        place: Place {
+            station: of_location("id"),
+            position: coordinates(evse).or_else(|| coordinates(location?)),
+            power_kw: connectors.iter().filter_map(power_kw).reduce(f64::max),
+            price_kwh: connectors
+                .iter()
+                .flat_map(tariffs)
+                .filter_map(|id| prices.get(&id).copied())
+                .reduce(f64::max),
+            operator: location.and_then(|location| text(location.get("operator")?, "name")),
+            address: (!address.is_empty()).then(|| address.join(", ")),
+            ..Place::default()
+        },
+        unknown_plugs: Vec::new(),
+    };
+    for standard in connectors.iter().filter_map(|one| text(one, "standard")) {
+        connector(&mut listed, &standard);
+    }
+    listed
+}
+
+/// Section 8.3.3: `max_electric_power` in W if given, otherwise voltage × current, in 2.1.1 by other names; the voltage of AC is line
+/// to neutral, which three phases take three times.
+fn power_kw(connector: &Value) -> Option<f64> {
+    let phases = match text(connector, "power_type").as_deref() {
+        Some("AC_3_PHASE") => 3.0,
+        Some("AC_2_PHASE" | "AC_2_PHASE_SPLIT") => 2.0,
+        _ => 1.0,
+    };
+    let either = |a: &str, b: &str| number(connector, a).or_else(|| number(connector, b));
+    let product = || Some(either("max_voltage", "voltage")? * either("max_amperage", "amperage")? * phases);
+    let watts = number(connector, "max_electric_power").or_else(product)?;
+    (watts > 0.0 && watts.is_finite()).then_some(watts / 1000.0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const LOCATION: &str = r#"{"id": "L", "address": "Quay 1", "city": "Cork", "country": "IRL",
-        "coordinates": {"latitude": "51.9", "longitude": "-8.5"}, "operator": {"name": "Op"},
-        "evses": [{"uid": "1", "evse_id": "IE*OP*E1", "status": "CHARGING", "last_updated": "2024-05-01T00:00:00Z",
-            "connectors": [{"id": "1", "standard": "IEC_62196_T2", "format": "SOCKET", "power_type": "AC_3_PHASE",
-                "max_voltage": 230, "max_amperage": 32, "last_updated": "2024-05-01T00:00:00Z"}]},
-            {"uid": "2", "status": "AVAILABLE", "last_updated": "2024-05-01T00:00:00Z"}]}"#;
-
     #[test]
-    fn a_location_has_readings_with_places() {
-        let readings = read_ocpi(LOCATION.as_bytes()).unwrap();
-        let place = &readings[0].place;
+    fn a_location_lists_its_evses() {
+        let text = r#"[{"id":"L","address":"Street 1","city":"Town","coordinates":{"latitude":"50.5","longitude":8.25},
+            "operator":{"name":"Op"},"evses":[{"uid":"1","status":"AVAILABLE","connectors":[
+            {"standard":"IEC_62196_T2","power_type":"AC_3_PHASE","voltage":230,"amperage":32},
+            {"standard":"IEC_62196_T2_COMBO","power_type":"DC","max_voltage":400,"max_amperage":500,"max_electric_power":150000,"tariff_ids":["T"]},
+            {"standard":"BROOMSTICK"}]}]},
+            {"id":"T","currency":"EUR","elements":[{"price_components":[{"type":"FLAT","price":1},{"type":"ENERGY","price":0.45}]}]}]"#;
+        let (_, listed) = places(&serde_json::from_str(text).unwrap()).unwrap();
+        let [one] = &listed[..] else { panic!("{listed:?}") };
+        use crate::{Plug, Position};
+        assert_eq!((&*one.evse, &one.place.plugs[..]), ("L/1", &[Plug::Ccs, Plug::Type2][..]));
+        assert_eq!((one.place.power_kw, one.place.price_kwh), (Some(150.0), Some(0.45)));
+        assert_eq!(one.place.position, Position::new(50.5, 8.25));
         assert_eq!(
-            (&*readings[0].evse, &*readings[0].status, &*readings[1].evse),
-            ("IE*OP*E1", "CHARGING", "L/2")
+            (&one.unknown_plugs[..], one.place.address.as_deref()),
+            (&["BROOMSTICK".to_owned()][..], Some("Street 1, Town"))
         );
-        assert_eq!((place.plugs.clone(), place.power_kw), (vec![Plug::Type2], Some(22.08)));
-        assert_eq!(place.position, Position::new(51.9, -8.5));
-        assert_eq!(place.address.as_deref(), Some("Quay 1, Cork"));
-    }
-
-    #[test]
-    fn a_response_wraps_locations() {
-        let direct = read_ocpi(LOCATION.as_bytes()).unwrap();
-        let wrapped =
-            format!(r#"{{"data": [{LOCATION}], "status_code": 1000, "timestamp": "2024-05-01T00:00:00Z"}}"#);
-        assert_eq!(read_ocpi(wrapped.as_bytes()).unwrap(), direct);
-    }
-
-    #[test]
-    fn what_is_not_ocpi_is_an_error() {
-        for text in ["", "[1]", "{}", r#"{"data": "x"}"#] {
-            assert!(matches!(read_ocpi(text.as_bytes()), Err(Error::Json { .. })), "{text}");
-        }
     }
 }

@@ -51,7 +51,7 @@ impl<'a> School<'a> {
     /// Prepares: `train` are slots, horizons are in minutes.
     ///
     /// # Errors
-    /// A horizon shorter than the sampling interval, or too few slots.
+    /// A horizon shorter than the sampling interval, too few slots, or no status that means free.
     pub fn new(
         history: &'a History,
         places: &Places,
@@ -60,6 +60,9 @@ impl<'a> School<'a> {
         horizons_min: &[u32],
         held: &Held,
     ) -> Result<Self, Error> {
+        if !history.labels().meanings().iter().any(|meaning| meaning.usable()) {
+            return Err(nothing_free(history));
+        }
         let mut horizons_min = horizons_min.to_vec();
         horizons_min.sort_unstable();
         horizons_min.dedup();
@@ -206,6 +209,17 @@ impl<'a> School<'a> {
             }
         }
         Calibration::learn(&told, classes)
+    }
+}
+
+/// What a history calls its statuses, none of which means free.
+fn nothing_free(history: &History) -> Error {
+    let words = &history.report().words;
+    let named = |word: &crate::history::Word| format!("`{}` ({} rows)", word.word, word.rows);
+    let strange = words.iter().find(|word| word.meaning.is_none()).or(words.first());
+    Error::NothingFree {
+        words: words.iter().map(named).collect::<Vec<_>>().join(", "),
+        example: strange.map_or_else(String::new, |word| word.word.clone()),
     }
 }
 

@@ -253,7 +253,9 @@ mod tests {
             let hour = slot % 48 / 2;
             let office = if slot < days * 48 { (8..18).contains(&hour) } else { after(slot) };
             for (evse, busy) in [("day", office), ("night", !office)] {
-                builder.push(slot * 1800, evse, if busy { "Occ" } else { "Available" }).unwrap();
+                builder
+                    .push(1_540_425_600 + slot * 1800, evse, if busy { "Occ" } else { "Available" })
+                    .unwrap();
             }
         }
         builder.build(&Mapping::new()).unwrap()

@@ -7,7 +7,7 @@ use crate::Position;
 /// How many stations were left out, each by the first reason that holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Excluded {
-    /// Too far for the charge that is left, or no road leads there.
+    /// Too far for the charge that is left.
     pub unreachable: usize,
     /// No plug fits.
     pub plug: usize,
@@ -51,6 +51,8 @@ pub struct Recommended {
     pub drive_km: f64,
     /// Minutes of drive.
     pub drive_min: f64,
+    /// Whether both are estimated since a routing service that was asked did not say.
+    pub drive_unmeasured: bool,
     /// P(at least one of the EVSEs can be used on arrival).
     pub p_free: f64,
     /// Expected wait in minutes.

@@ -111,8 +111,20 @@ pub struct Roads {
     pub detour_factor: f64,
     /// Mean speed in km/h, default 45.
     pub speed_kmh: f64,
-    /// Kilometres and minutes to a station from where the driver is, by its id; `None`: no road leads there.
+    /// Kilometres and minutes to a station from where the driver is, by its id; `None` where the router was asked and said nothing:
+    /// a measurement is missing then, not a road.
     pub measured: BTreeMap<String, Option<(f64, f64)>>,
+}
+
+/// A drive to a station.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Drive {
+    /// Kilometres of road.
+    pub km: f64,
+    /// Minutes.
+    pub min: f64,
+    /// Whether a router was asked and did not say: km and minutes are estimated instead.
+    pub unmeasured: bool,
 }
 
 impl Default for Roads {
@@ -129,13 +141,21 @@ impl Roads {
         (km, km / self.speed_kmh.max(1.0) * 60.0)
     }
 
-    /// Kilometres and minutes to a station; `None` if no road leads there.
-    pub fn to(&self, from: Position, station: &Station) -> Option<(f64, f64)> {
+    /// The drive to a station: as measured, or estimated where that is missing.
+    pub fn to(&self, from: Position, station: &Station) -> Drive {
         let sane = |(km, min): &(f64, f64)| [*km, *min].iter().all(|x| x.is_finite() && *x >= 0.0);
-        match self.measured.get(&station.id) {
-            Some(None) => None,
-            Some(Some(measured)) if sane(measured) => Some(*measured),
-            _ => Some(self.between(from, station.position)),
+        let said = self.measured.get(&station.id);
+        match said.copied().flatten().filter(sane) {
+            Some((km, min)) => Drive { km, min, unmeasured: false },
+            None => {
+                let (km, min) = self.between(from, station.position);
+                Drive { km, min, unmeasured: said.is_some() }
+            }
         }
+    }
+
+    /// How many stations a router was asked about and said nothing of.
+    pub fn unmeasured(&self) -> usize {
+        self.measured.values().filter(|measured| measured.is_none()).count()
     }
 }

@@ -51,6 +51,8 @@ pub struct Candidate {
     pub drive_km: f64,
     /// Minutes of drive.
     pub drive_min: f64,
+    /// Whether both are estimated since a router that was asked did not say.
+    pub unmeasured: bool,
     /// What fits.
     pub options: Vec<Usable>,
 }
@@ -105,10 +107,8 @@ impl Recommender {
             if avoid.contains(&station) {
                 continue;
             }
-            let Some((drive_km, drive_min)) = roads.to(request.position, known) else {
-                excluded.unreachable += 1;
-                continue;
-            };
+            let drive = roads.to(request.position, known);
+            let (drive_km, drive_min, unmeasured) = (drive.km, drive.min, drive.unmeasured);
             if request.soc_after(drive_km) < request.reserve_soc {
                 excluded.unreachable += 1;
                 continue;
@@ -120,7 +120,7 @@ impl Recommender {
                 Ok(_) if request.arrive_within_min.is_some_and(|most| drive_min > most) => {
                     excluded.too_late += 1
                 }
-                Ok(options) => found.push(Candidate { station, drive_km, drive_min, options }),
+                Ok(options) => found.push(Candidate { station, drive_km, drive_min, unmeasured, options }),
             }
         }
         let id = |candidate: &Candidate| &self.stations.list()[candidate.station].id;
@@ -220,6 +220,7 @@ impl Recommender {
                 operator: place.operator.clone(),
                 drive_km: candidate.drive_km,
                 drive_min: candidate.drive_min,
+                drive_unmeasured: candidate.unmeasured,
                 p_free: odds.p_free,
                 wait_min,
                 charge_min: slowest.charge_min,

@@ -81,7 +81,8 @@ impl Stations {
         }
         let mut stations = Self {
             list: Vec::new(),
-            plugs_known: places.iter().any(|place| !place.plugs.is_empty()),
+            // A text that is not understood is no plug, and none of the request's either.
+            plugs_known: places.iter().any(|place| !place.plugs.is_empty() || place.connector.is_some()),
             ids,
             places,
             unplaced: 0,
@@ -171,12 +172,11 @@ impl Stations {
         let rated = place.power_kw.filter(|kw| kw.is_finite() && *kw > 0.0);
         let mut best: Option<Usable> = None;
         for plug in plugs.iter().filter(|plug| request.plugs.contains(plug)) {
-            let (typical_kw, vehicle_kw) = match plug {
-                Plug::Ccs | Plug::Chademo => (50.0, request.max_dc_kw),
-                Plug::Type2 | Plug::Type3 => (22.0, request.max_ac_kw),
-                Plug::Domestic => (3.0, request.max_ac_kw),
+            let (plug_kw, vehicle_kw) = match plug.alternating_kw() {
+                Some(most_kw) => (most_kw, request.max_ac_kw),
+                None => (f64::INFINITY, request.max_dc_kw),
             };
-            let power_kw = rated.unwrap_or(typical_kw).min(vehicle_kw);
+            let power_kw = rated.unwrap_or(plug.typical_kw()).min(plug_kw).min(vehicle_kw);
             if power_kw > best.as_ref().map_or(0.0, |best| best.power_kw) {
                 best = Some(Usable { evse, charger, plug: *plug, power_kw, power_known: rated.is_some() });
             }

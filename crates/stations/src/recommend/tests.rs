@@ -130,11 +130,11 @@ fn a_request_leaves_out_what_does_not_suit_it() {
 }
 
 #[test]
-fn measured_roads_count_and_where_none_leads_nobody_is_sent() {
+fn measured_roads_count_and_what_is_not_measured_is_estimated_and_marked() {
     let outlook = Said { usable: vec![0.9; EVSES], faulty: 0.0 };
     let places = network();
     let mut recommender = Recommender::new(places.keys().map(String::as_str), &places);
-    let mut check = |measured: [Option<(f64, f64)>; 2], expected: &[&str]| {
+    let mut check = |measured: [Option<(f64, f64)>; 2], expected: &[(&str, bool)]| {
         let roads = Roads {
             measured: BTreeMap::from([("near".to_owned(), measured[0]), ("pair-1".to_owned(), measured[1])]),
             ..Roads::default()
@@ -147,11 +147,18 @@ fn measured_roads_count_and_where_none_leads_nobody_is_sent() {
             reservations: &reservations,
             avoid: &[],
         };
-        assert_eq!(order(&recommender.rank(&request(), here).unwrap()), expected);
+        let ranking = recommender.rank(&request(), here).unwrap();
+        let found: Vec<_> =
+            ranking.stations.iter().map(|entry| (&*entry.station, entry.drive_unmeasured)).collect();
+        assert_eq!(found, expected);
+        for entry in &ranking.stations {
+            assert_eq!(entry.why.contains("estimated"), entry.drive_unmeasured, "{}", entry.why);
+        }
     };
-    check([Some((9.0, 30.0)), Some((5.0, 8.0))], &["pair-1", "near"]);
-    check([None, Some((5.0, 8.0))], &["pair-1"]);
-    check([Some((f64::NAN, -1.0)), None], &["near"]);
+    check([Some((9.0, 30.0)), Some((5.0, 8.0))], &[("pair-1", false), ("near", false)]);
+    check([None, Some((50.0, 80.0))], &[("near", true)]);
+    check([None, None], &[("pair-1", true), ("near", true)]);
+    check([Some((f64::NAN, -1.0)), Some((5.0, 8.0))], &[("pair-1", false), ("near", true)]);
 }
 
 #[test]
@@ -162,6 +169,11 @@ fn without_any_known_plug_all_are_taken_to_fit() {
     assert_eq!(rank(&places, &request(), &outlook, &Reservations::default()).stations.len(), 3);
     places.get_mut("slow").unwrap().plugs.push(Plug::Ccs);
     assert_eq!(order(&rank(&places, &request(), &outlook, &Reservations::default())), ["slow"]);
+    // A text that is not understood is no plug: neither any, nor the one that was asked for.
+    for place in places.values_mut() {
+        (place.plugs, place.connector) = (Vec::new(), Some("Broomstick".to_owned()));
+    }
+    assert!(rank(&places, &request(), &outlook, &Reservations::default()).stations.is_empty());
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use super::Request;
 use super::answer::Recommended;
 use super::stations::Usable;
-use crate::Plug;
 
 /// A status older than this is mentioned, in s.
 const OLD_S: i64 = 1800;
@@ -17,6 +16,9 @@ pub(super) fn why(request: &Request, entry: &Recommended, option: Option<&Usable
         percent(entry.p_free),
         minutes(entry.drive_min)
     );
+    if entry.drive_unmeasured {
+        text += " (estimated: the routing service did not measure this drive)";
+    }
     if entry.wait_min >= 1.0 {
         text += &format!(" (expected wait {})", minutes(entry.wait_min));
     }
@@ -32,7 +34,7 @@ pub(super) fn why(request: &Request, entry: &Recommended, option: Option<&Usable
         }
     };
     if let Some(option) = option.filter(|option| !option.power_known) {
-        text += &format!(", as is usual for {}", name(option.plug));
+        text += &format!(", as is usual for {}", option.plug.words());
     }
     let faulty = 1.0 - entry.reliability;
     if faulty >= 0.005 {
@@ -60,15 +62,5 @@ fn minutes(minutes: f64) -> String {
         ..=1.5 => "a minute".to_owned(),
         ..=120.0 => format!("{minutes:.0} minutes"),
         _ => format!("{:.1} hours", minutes / 60.0),
-    }
-}
-
-fn name(plug: Plug) -> &'static str {
-    match plug {
-        Plug::Ccs => "CCS",
-        Plug::Chademo => "CHAdeMO",
-        Plug::Type2 => "type 2",
-        Plug::Domestic => "household sockets",
-        Plug::Type3 => "type 3",
     }
 }

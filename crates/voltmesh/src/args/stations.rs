@@ -11,6 +11,8 @@ pub use self::recommend::{StationsRecommend, StationsReplay};
 /// `voltmesh stations …`
 #[derive(Debug, Subcommand)]
 pub enum Stations {
+    /// Says what would be read of histories and lists of places: kind, interval, words, and what could not be used.
+    Inspect(StationsInspect),
     /// Scores forecasts on a real history, in temporal order: trained before, scored after, one horizon between.
     Evaluate(StationsEvaluate),
     /// Trains a model and writes it to a file.
@@ -27,7 +29,7 @@ pub enum Stations {
 #[derive(Debug, Args)]
 pub struct StationsInput {
     /// The list of places: CSV with evse_id and as much of station_id, connector_type, latitude, longitude, power_kw,
-    /// price_kwh, operator, address as there is.
+    /// price_kwh, operator, address as there is; IRVE, BNetzA; OCPI, OICP, DATEX II or Open Charge Map as JSON.
     #[arg(long, value_name = "FILE")]
     pub evse: Option<PathBuf>,
     /// Traffic, weather, prices: CSV with timestamp and columns of numbers, each known from its time on.
@@ -38,13 +40,32 @@ pub struct StationsInput {
     pub meaning: Vec<String>,
 }
 
+/// Options of `voltmesh stations inspect`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  voltmesh stations inspect november.csv.gz evse.csv
+
+Exit code 3 where most rows of a file could not be used.")]
+pub struct StationsInspect {
+    /// Histories, feeds or lists of places.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// What a status means, where its name does not tell: NAME=free, partly-free, busy, out-of-order or unknown.
+    #[arg(long, value_name = "NAME=MEANING")]
+    pub meaning: Vec<String>,
+    /// One JSON object on one line, the last of stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Options of `voltmesh stations evaluate`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   voltmesh stations evaluate --train november_1.csv.gz --test november_2.csv.gz --evse evse.csv
   voltmesh stations evaluate --train all.csv.gz --train-until 2018-11-08T00:00:00Z --models ours,markov --json
 
-A history is CSV, CSV.GZ or Parquet with the columns timestamp (RFC 3339), evse_id and status. Models: the baselines
+A history is a table (CSV, Parquet) or JSON of statuses or sessions, told by its content: see `voltmesh stations inspect`.
+Exit code 3 where most of its rows could not be used. Models: the baselines
 majority, persistence, climatology and markov; ann, knn, lr, rf and svm of ENERGETIC D5.3; boosting; ours.")]
 pub struct StationsEvaluate {
     /// The history to learn from.
@@ -88,7 +109,7 @@ pub struct StationsEvaluate {
 #[command(after_help = "Example:
   voltmesh stations train --train november.csv.gz --evse evse.csv -o network.model")]
 pub struct StationsTrain {
-    /// The history to learn from: CSV, CSV.GZ or Parquet.
+    /// The history to learn from: CSV, Parquet or JSON of statuses or sessions. Where most rows cannot be used, no model is written.
     #[arg(long, value_name = "FILE")]
     pub train: PathBuf,
     /// Learns only from what is older than this (RFC 3339). Default: everything.

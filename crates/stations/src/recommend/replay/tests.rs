@@ -16,7 +16,7 @@ fn network() -> (History, Places) {
     for slot in 0..3 * 288 {
         for id in places.keys() {
             let taken = id.ends_with("flips") && slot % 3 == 2;
-            builder.push(slot * 300, id, if taken { "Occ" } else { "Available" }).unwrap();
+            builder.push(1_540_425_600 + slot * 300, id, if taken { "Occ" } else { "Available" }).unwrap();
         }
     }
     (builder.build(&Mapping::new()).unwrap(), places)

@@ -11,7 +11,7 @@ use voltmesh_stations::models::{Baseline, Kind};
 use voltmesh_stations::{Builder, Forecaster, History};
 
 use super::{bar, figures, input, show};
-use crate::{args, output};
+use crate::{Outcome, args, output};
 
 /// So many forecasts are timed, each alone.
 const TIMED: usize = 20_000;
@@ -94,12 +94,15 @@ struct Split {
 }
 
 /// Runs the command.
-pub fn run(options: &args::StationsEvaluate) -> Result<()> {
+pub fn run(options: &args::StationsEvaluate) -> Result<Outcome> {
     let kinds = kinds(&options.models)?;
     ensure!(!options.horizons.is_empty(), "no horizon is given; --horizons 15,60 for example");
     let split = read(options)?;
     let (history, until) = (&split.history, split.until);
-    let (places, covariates) = (input::places(&options.input)?, input::covariates(&options.input)?);
+    let mut odd = input::Odd::default();
+    odd.history(history);
+    let places = input::places(&options.input, history.evses().iter().map(|id| &**id), &mut odd)?;
+    let covariates = input::covariates(&options.input)?;
     describe(&split);
     let school = School::new(history, &places, &covariates, 0..until, &options.horizons, &split.held)?;
     output::note(&format!("{} rows of {} features to learn from", school.rows(), school.layout().width()));
@@ -164,10 +167,11 @@ pub fn run(options: &args::StationsEvaluate) -> Result<()> {
         } else {
             serde_json::json!({ "models": evaluated })
         };
-        return output::json(&object);
+        output::json(&object)?;
+        return Ok(odd.outcome());
     }
     print(&evaluated, &random);
-    Ok(())
+    Ok(odd.outcome())
 }
 
 fn split_json(line: &Lookup) -> serde_json::Value {
@@ -290,15 +294,18 @@ fn kinds(names: &[String]) -> Result<Vec<Kind>> {
 fn read(options: &args::StationsEvaluate) -> Result<Split> {
     let mut builder = Builder::default();
     input::add(&mut builder, &options.train)?;
-    let trained = builder.last();
     if let Some(validate) = &options.validate {
         input::add(&mut builder, validate)?;
     }
-    let last = builder.last();
     if let Some(test) = &options.test {
         input::add(&mut builder, test)?;
     }
     let history = builder.build(&input::mapping(&options.input.meaning)?)?;
+    // Of each file, the last time that is believed.
+    let end =
+        |file: usize| history.report().sources.get(file).and_then(|source| source.span).map(|span| span.1);
+    let trained = end(0);
+    let last = if options.validate.is_some() { end(1) } else { trained };
     let after =
         |at: Option<i64>| at.map_or(0, |at| history.slot(at).map_or(history.slots(), |slot| slot + 1));
     let until = match &options.train_until {

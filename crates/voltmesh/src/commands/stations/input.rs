@@ -1,17 +1,20 @@
 //! What the commands read: histories of any format, places, covariates, models.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail, ensure};
-use arrow::array::{Array, AsArray as _};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, TimeUnit, TimestampSecondType};
+use anyhow::{Context as _, Result, bail};
+use arrow::array::{Array as _, ArrayRef, AsArray as _};
+use arrow::compute::{can_cast_types, cast};
+use arrow::datatypes::{DataType, TimeUnit};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use voltmesh_stations::{Builder, Covariates, Forecaster, History, Mapping, Places, parse_time, read_places};
+use voltmesh_stations::place::Joined;
+use voltmesh_stations::table::Columns;
+use voltmesh_stations::{Builder, Covariates, Forecaster, History, Mapping, PlaceList, Places, parse_time};
 
 use super::super::{open_gzipped, read_limited};
-use crate::args;
+use crate::{Outcome, args, output};
 
 /// Bytes of a history at most, decompressed: 200 million rows of 60 bytes, as many as are taken, and room.
 const MAX_HISTORY: u64 = 16 << 30;
@@ -46,65 +49,121 @@ pub fn add(builder: &mut Builder, path: &Path) -> Result<()> {
     let added = if magic[..got] == *PARQUET {
         add_parquet(builder, path)
     } else {
-        builder.read_csv(open_gzipped(path, MAX_HISTORY)?).map_err(Into::into)
+        builder.read(open_gzipped(path, MAX_HISTORY)?).map_err(Into::into)
     };
     added.with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Columns `timestamp` (a timestamp, or RFC 3339 text), `evse_id` and `status` of a Parquet file.
+/// A Parquet file with the columns of a history: times are timestamps, numbers since 1970, or text.
 fn add_parquet(builder: &mut Builder, path: &Path) -> Result<()> {
     let file = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
+    let names: Vec<String> = file.schema().fields().iter().map(|field| field.name().clone()).collect();
+    let Some(columns) = Columns::of(names.iter().map(String::as_str)) else {
+        bail!("the history has no columns `timestamp`, `evse_id` and `status`; it has {}", names.join(", "))
+    };
+    builder.source("Parquet")?;
+    let mut number = 0;
     for batch in file.build()? {
         let batch = batch?;
-        let column = |name: &str| {
-            batch.column_by_name(name).with_context(|| {
-                let known: Vec<_> = batch.schema().fields().iter().map(|f| f.name().clone()).collect();
-                format!("the history has no column `{name}`; it has {}", known.join(", "))
-            })
-        };
-        let text = |name: &str| -> Result<_> { Ok(cast(column(name)?, &DataType::Utf8)?) };
-        let (evses, statuses) = (text("evse_id")?, text("status")?);
-        let (evses, statuses) = (evses.as_string::<i32>(), statuses.as_string::<i32>());
-        let times = column("timestamp")?;
-        let seconds = match times.data_type() {
-            DataType::Timestamp(..) => {
-                let zone =
-                    |t: &DataType| if let DataType::Timestamp(_, zone) = t { zone.clone() } else { None };
-                Some(cast(times, &DataType::Timestamp(TimeUnit::Second, zone(times.data_type())))?)
-            }
-            _ => None,
-        };
-        let words = if seconds.is_none() { Some(cast(times, &DataType::Utf8)?) } else { None };
+        let texts = batch.columns().iter().map(as_text).collect::<Result<Vec<_>>>()?;
         for row in 0..batch.num_rows() {
-            ensure!(
-                evses.is_valid(row) && statuses.is_valid(row) && times.is_valid(row),
-                "row {row} of a batch has no timestamp, evse_id or status"
-            );
-            let at = match (&seconds, &words) {
-                (Some(seconds), _) => seconds.as_primitive::<TimestampSecondType>().value(row),
-                (None, Some(words)) => {
-                    let text = words.as_string::<i32>().value(row);
-                    parse_time(text).with_context(|| format!("`{text}` is no RFC 3339 time"))?.0
-                }
-                (None, None) => unreachable!("one of both was cast"),
+            number += 1;
+            let text = |column: &Option<ArrayRef>| {
+                let column = column.as_ref().filter(|column| column.is_valid(row));
+                column
+                    .map_or_else(String::new, |column| column.as_string::<i32>().value(row).trim().to_owned())
             };
-            builder.push(at, evses.value(row), statuses.value(row))?;
+            let fields: Vec<String> = texts.iter().map(text).collect();
+            builder.row(columns, &fields, number)?;
         }
     }
     Ok(())
+}
+
+/// A column as text, a timestamp in seconds since 1970; `None` if it has no text.
+fn as_text(column: &ArrayRef) -> Result<Option<ArrayRef>> {
+    let column = match column.data_type() {
+        DataType::Timestamp(_, zone) => {
+            let seconds = cast(column, &DataType::Timestamp(TimeUnit::Second, zone.clone()))?;
+            cast(&seconds, &DataType::Int64)?
+        }
+        _ => column.clone(),
+    };
+    if !can_cast_types(column.data_type(), &DataType::Utf8) {
+        return Ok(None);
+    }
+    Ok(Some(cast(&column, &DataType::Utf8)?))
 }
 
 /// One history of its own.
 pub fn history(path: &Path, mapping: &Mapping) -> Result<History> {
     let mut builder = Builder::default();
     add(&mut builder, path)?;
-    Ok(builder.build(mapping)?)
+    builder.build(mapping).with_context(|| format!("cannot use {}", path.display()))
 }
 
-/// The places, or none.
-pub fn places(input: &args::StationsInput) -> Result<Places> {
+/// What was odd, printed as it is found, and whether most of a file could not be used.
+#[derive(Default)]
+pub struct Odd {
+    mostly_unusable: bool,
+}
+
+impl Odd {
+    /// Says what was odd about a history.
+    pub fn history(&mut self, history: &History) {
+        let report = history.report();
+        report.lines().iter().for_each(|line| output::note(line));
+        if report.mostly_unusable() {
+            self.mostly_unusable = true;
+            let (usable, rows) = (report.usable(), report.rows());
+            output::note(&format!(
+                "only {usable} of {rows} rows could be used: most of the history tells nothing"
+            ));
+        }
+    }
+
+    /// Says what was odd about a list of places.
+    pub fn places(&mut self, list: &PlaceList, joined: Joined) {
+        list.report.lines().iter().chain(&joined.line()).for_each(|line| output::note(line));
+        if list.report.mostly_unusable() {
+            self.mostly_unusable = true;
+            output::note("most of the list of places could not be used");
+        }
+    }
+
+    /// Whether most of a file could not be used.
+    pub fn mostly_unusable(&self) -> bool {
+        self.mostly_unusable
+    }
+
+    /// Exit code 3 where most of a file could not be used.
+    pub fn outcome(&self) -> Outcome {
+        if self.mostly_unusable { Outcome::Wrong } else { Outcome::Done }
+    }
+}
+
+/// The list of places.
+pub fn list(path: &Path) -> Result<PlaceList> {
+    PlaceList::read(open_gzipped(path, MAX_TABLE)?).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// The places by the ids of a network, or none; what is odd is said.
+pub fn places<'a>(
+    input: &args::StationsInput,
+    evses: impl IntoIterator<Item = &'a str>,
+    odd: &mut Odd,
+) -> Result<Places> {
     let Some(path) = &input.evse else { return Ok(Places::new()) };
-    read_places(open_gzipped(path, MAX_TABLE)?).with_context(|| format!("cannot read {}", path.display()))
+    let list = list(path)?;
+    let distinct: BTreeSet<&str> = evses.into_iter().collect();
+    let (places, joined) = list.join(distinct);
+    odd.places(&list, joined);
+    Ok(places)
+}
+
+/// The EVSEs that a model knows, and those of a history.
+pub fn ids<'a>(model: &'a Forecaster, history: Option<&'a History>) -> impl Iterator<Item = &'a str> {
+    model.tracker().ids.iter().chain(history.into_iter().flat_map(History::evses)).map(|id| &**id)
 }
 
 /// The covariates, or none.

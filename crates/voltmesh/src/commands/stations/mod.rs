@@ -3,6 +3,7 @@
 mod evaluate;
 mod figures;
 mod input;
+mod inspect;
 mod predict;
 mod recommend;
 mod replay;
@@ -16,13 +17,13 @@ use crate::{Outcome, args};
 /// Runs the command.
 pub fn run(command: args::Stations) -> Result<Outcome> {
     match command {
-        args::Stations::Evaluate(options) => evaluate::run(&options)?,
-        args::Stations::Train(options) => train::run(&options)?,
-        args::Stations::Predict(options) => predict::run(&options)?,
-        args::Stations::Recommend(options) => recommend::run(&options)?,
-        args::Stations::Replay(options) => replay::run(&options)?,
+        args::Stations::Inspect(options) => inspect::run(&options),
+        args::Stations::Evaluate(options) => evaluate::run(&options),
+        args::Stations::Train(options) => train::run(&options),
+        args::Stations::Predict(options) => predict::run(&options),
+        args::Stations::Recommend(options) => recommend::run(&options),
+        args::Stations::Replay(options) => replay::run(&options),
     }
-    Ok(Outcome::Done)
 }
 
 /// Steps of a bar that shows a share.

@@ -4,17 +4,20 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Map, Value, json};
 
 use super::input;
-use crate::{args, output};
+use crate::{Outcome, args, output};
 
 /// Forecasts.
-pub fn run(options: &args::StationsPredict) -> Result<()> {
+pub fn run(options: &args::StationsPredict) -> Result<Outcome> {
     let mut model = input::model(&options.model)?;
     let mapping = input::mapping(&options.input.meaning)?;
-    let (places, covariates) = (input::places(&options.input)?, input::covariates(&options.input)?);
+    let covariates = input::covariates(&options.input)?;
+    let mut odd = input::Odd::default();
+    let history = options.history.as_deref().map(|path| input::history(path, &mapping)).transpose()?;
+    history.iter().for_each(|history| odd.history(history));
+    let places = input::places(&options.input, input::ids(&model, history.as_ref()), &mut odd)?;
     let until = options.at.as_deref().map(input::seconds).transpose()?;
-    if let Some(path) = &options.history {
-        let history = input::history(path, &mapping)?;
-        let slots = input::catch_up(&mut model, &history, &covariates, &places, &mapping, until);
+    if let Some((path, history)) = options.history.as_ref().zip(history.as_ref()) {
+        let slots = input::catch_up(&mut model, history, &covariates, &places, &mapping, until);
         if slots == 0 {
             output::note(&format!("nothing in {} is later than what the model has seen", path.display()));
         }
@@ -72,9 +75,10 @@ pub fn run(options: &args::StationsPredict) -> Result<()> {
     }
     if options.json {
         let object = json!({ "at": output::rfc3339(at), "model": model.name(), "forecasts": objects });
-        return output::json(&object);
+        output::json(&object)?;
+        return Ok(odd.outcome());
     }
     output::note(&format!("forecasts of {} at {}", model.name(), output::rfc3339(at)));
     output::table(&["EVSE", "now", "min", "usable", "statuses"], &rows);
-    Ok(())
+    Ok(odd.outcome())
 }

@@ -12,21 +12,24 @@ use voltmesh_stations::{Places, Position};
 
 use super::super::block_on;
 use super::input;
-use crate::{args, output};
+use crate::{Outcome, args, output};
 
 /// How long a router may take.
 const OSRM_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Ranks stations.
-pub fn run(options: &args::StationsRecommend) -> Result<()> {
+pub fn run(options: &args::StationsRecommend) -> Result<Outcome> {
     let mut model = input::model(&options.model)?;
     let mapping = input::mapping(&options.input.meaning)?;
-    let (places, covariates) = (input::places(&options.input)?, input::covariates(&options.input)?);
+    let covariates = input::covariates(&options.input)?;
+    let mut odd = input::Odd::default();
+    let history = options.history.as_deref().map(|path| input::history(path, &mapping)).transpose()?;
+    history.iter().for_each(|history| odd.history(history));
+    let places = input::places(&options.input, input::ids(&model, history.as_ref()), &mut odd)?;
     let listed: Vec<_> = places.keys().map(|id| id.as_str().into()).collect();
     model.meet(&listed, &places);
-    if let Some(path) = &options.history {
-        let history = input::history(path, &mapping)?;
-        if input::catch_up(&mut model, &history, &covariates, &places, &mapping, None) == 0 {
+    if let Some((path, history)) = options.history.as_ref().zip(history.as_ref()) {
+        if input::catch_up(&mut model, history, &covariates, &places, &mapping, None) == 0 {
             output::note(&format!("nothing in {} is later than what the model has seen", path.display()));
         }
     }
@@ -46,12 +49,11 @@ pub fn run(options: &args::StationsRecommend) -> Result<()> {
     let ranking = recommender.rank(&request, here)?;
     if options.json {
         let (stations, excluded) = (&ranking.stations, &ranking.excluded);
-        return output::json(
-            &json!({ "at": output::rfc3339(now), "stations": stations, "excluded": excluded }),
-        );
+        output::json(&json!({ "at": output::rfc3339(now), "stations": stations, "excluded": excluded }))?;
+        return Ok(odd.outcome());
     }
     print(&ranking, now);
-    Ok(())
+    Ok(odd.outcome())
 }
 
 /// What a model knows of places, and what a list says now.
@@ -72,6 +74,12 @@ fn roads(options: &args::StationsRecommend, recommender: &Recommender, request: 
     let osrm = Osrm::new(url, OSRM_TIMEOUT)?;
     let measured = block_on(async { Ok(osrm.table(request.position, &to).await?) })?;
     roads.measured = candidates.iter().map(|candidate| station(candidate).id.clone()).zip(measured).collect();
+    if roads.unmeasured() > 0 {
+        let (unmeasured, all) = (roads.unmeasured(), roads.measured.len());
+        output::note(&format!(
+            "the routing service did not measure {unmeasured} of {all} drives; they are estimated"
+        ));
+    }
     Ok(roads)
 }
 

@@ -2,23 +2,27 @@
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
+use voltmesh_stations::ids::Ids;
 use voltmesh_stations::recommend::Outlook;
 use voltmesh_stations::recommend::replay::{Outlooks, Policy, Setting, replay};
 use voltmesh_stations::{Forecaster, History, Mapping};
 
 use super::recommend::merged;
 use super::{bar, input, show};
-use crate::{args, output};
+use crate::{Outcome, args, output};
 
 /// Unless told otherwise, drivers start so long after the history begins, in s: a day says at which hours they come.
 const LEAD_S: i64 = 86_400;
 
 /// Replays.
-pub fn run(options: &args::StationsReplay) -> Result<()> {
+pub fn run(options: &args::StationsReplay) -> Result<Outcome> {
     let mut model = input::model(&options.model)?;
     let mapping = input::mapping(&options.input.meaning)?;
-    let (places, covariates) = (input::places(&options.input)?, input::covariates(&options.input)?);
+    let covariates = input::covariates(&options.input)?;
     let history = input::history(&options.history, &mapping)?;
+    let mut odd = input::Odd::default();
+    odd.history(&history);
+    let places = input::places(&options.input, input::ids(&model, Some(&history)), &mut odd)?;
     let trained = model.trained().1;
     let from = match &options.from {
         Some(text) => input::slot(&history, text)?,
@@ -41,9 +45,8 @@ pub fn run(options: &args::StationsReplay) -> Result<()> {
     );
     input::catch_up(&mut model, &history, &covariates, &places, &mapping, Some(at - history.step_s()));
     let places = merged(&model.tracker().places, places);
-    let known: std::collections::BTreeMap<&str, usize> =
-        model.tracker().ids.iter().enumerate().map(|(index, id)| (&**id, index)).collect();
-    let index = history.evses().iter().map(|id| known.get(&**id).copied()).collect();
+    let known = Ids::new(model.tracker().ids.iter().map(|id| &**id));
+    let index = history.evses().iter().map(|id| known.find(id)).collect();
     let setting = Setting {
         drivers_per_hour: options.drivers_per_hour,
         seed: options.seed,
@@ -67,7 +70,7 @@ pub fn run(options: &args::StationsReplay) -> Result<()> {
     );
     if options.json {
         let (fewer, longer) = (found.fewer_wasted(), found.longer_min());
-        return output::json(&json!({
+        output::json(&json!({
             "from": output::rfc3339(at),
             "until": output::rfc3339(history.time(history.slots())),
             "seed": options.seed,
@@ -77,7 +80,8 @@ pub fn run(options: &args::StationsReplay) -> Result<()> {
             "policies": found.policies,
             "fewer_wasted": fewer,
             "longer_min": longer,
-        }));
+        }))?;
+        return Ok(odd.outcome());
     }
     let header =
         ["policy", "drivers", "wasted first", "wasted", "wait min", "drive min", "detour min", "gave up"];
@@ -105,7 +109,7 @@ pub fn run(options: &args::StationsReplay) -> Result<()> {
             fewer * 100.0
         ));
     }
-    Ok(())
+    Ok(odd.outcome())
 }
 
 /// A model that is led through a history.

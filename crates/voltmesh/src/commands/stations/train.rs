@@ -7,13 +7,20 @@ use voltmesh_stations::forecaster::{Held, School};
 use voltmesh_stations::models::Kind;
 
 use super::{bar, input, show};
-use crate::{args, output};
+use crate::{Outcome, args, output};
 
 /// Trains and writes the file.
-pub fn run(options: &args::StationsTrain) -> Result<()> {
+pub fn run(options: &args::StationsTrain) -> Result<Outcome> {
     let kind: Kind = options.model.parse()?;
     let history = input::history(&options.train, &input::mapping(&options.input.meaning)?)?;
-    let (places, covariates) = (input::places(&options.input)?, input::covariates(&options.input)?);
+    let mut odd = input::Odd::default();
+    odd.history(&history);
+    let places = input::places(&options.input, history.evses().iter().map(|id| &**id), &mut odd)?;
+    let covariates = input::covariates(&options.input)?;
+    if odd.mostly_unusable() {
+        output::note("no model is written: what it had learnt from would not be this network");
+        return Ok(odd.outcome());
+    }
     let until = match &options.train_until {
         Some(text) => input::slot(&history, text)?,
         None => history.slots(),
@@ -29,7 +36,7 @@ pub fn run(options: &args::StationsTrain) -> Result<()> {
         .with_context(|| format!("cannot write {}", options.output.display()))?;
     let (from, to) = model.trained();
     if options.json {
-        return output::json(&serde_json::json!({
+        output::json(&serde_json::json!({
             "name": model.name(),
             "train_s": train_s,
             "rows": school.rows(),
@@ -40,7 +47,9 @@ pub fn run(options: &args::StationsTrain) -> Result<()> {
             "trained_from": output::rfc3339(from),
             "trained_until": output::rfc3339(to),
             "model_bytes": bytes.len(),
-        }));
+            "odd": history.report(),
+        }))?;
+        return Ok(odd.outcome());
     }
     output::line(format!(
         "{}: {} EVSEs, {} labels, trained on {} rows of {} features from {} to {} in {train_s:.1} s; {} bytes in {}",
@@ -54,5 +63,5 @@ pub fn run(options: &args::StationsTrain) -> Result<()> {
         bytes.len(),
         options.output.display(),
     ));
-    Ok(())
+    Ok(odd.outcome())
 }

@@ -1,0 +1,83 @@
+//! Fields of JSON documents, whatever publishers write into them.
+
+use serde_json::Value;
+
+use super::Listed;
+use crate::parse_time;
+use crate::place::Position;
+use crate::words;
+
+/// A text that is not empty, or a number as text.
+pub(super) fn text(value: &Value, name: &str) -> Option<String> {
+    match value.get(name)? {
+        Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// A finite number, also one that is written as text.
+pub(super) fn number(value: &Value, name: &str) -> Option<f64> {
+    let number = match value.get(name)? {
+        Value::String(text) => text.trim().parse().ok(),
+        other => other.as_f64(),
+    };
+    number.filter(|number: &f64| number.is_finite())
+}
+
+/// A time in seconds since 1970.
+pub(super) fn time(value: &Value, name: &str) -> Option<i64> {
+    parse_time(&text(value, name)?).map(|(at, _)| at)
+}
+
+/// The elements of a list; none where there is no list.
+pub(super) fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
+    value.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// A position of two fields.
+pub(super) fn position(value: &Value, latitude: &str, longitude: &str) -> Option<Position> {
+    let (latitude, longitude) = (number(value, latitude)?, number(value, longitude)?);
+    Position::new(latitude, longitude).filter(|_| (latitude, longitude) != (0.0, 0.0))
+}
+
+/// Adds what a connector's type names to a place.
+pub(super) fn connector(listed: &mut Listed, name: &str) {
+    let found = words::plugs(name);
+    listed.place.plugs.extend(found.plugs);
+    listed.place.plugs.sort_unstable();
+    listed.place.plugs.dedup();
+    listed.unknown_plugs.extend(found.not_understood);
+    let known = listed.place.connector.get_or_insert_with(String::new);
+    if !known.split("; ").any(|known| known == name) {
+        if !known.is_empty() {
+            known.push_str("; ");
+        }
+        known.push_str(name);
+    }
+}
+
+/// Calls `visit` with every object of a document that has a field of that name.
+pub(super) fn each<'a>(value: &'a Value, name: &str, visit: &mut impl FnMut(&'a Value)) {
+    match value {
+        Value::Array(all) => all.iter().for_each(|one| each(one, name, visit)),
+        Value::Object(object) => {
+            if object.contains_key(name) {
+                visit(value);
+            }
+            object.values().for_each(|one| each(one, name, visit));
+        }
+        _ => {}
+    }
+}
+
+/// The first object of a document with a field of that name.
+pub(super) fn first<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
+    match value {
+        Value::Array(all) => all.iter().find_map(|one| first(one, name)),
+        Value::Object(object) => {
+            object.get(name).or_else(|| object.values().find_map(|one| first(one, name)))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,104 @@
+//! OICP 2.3 (Hubject, and the Swiss platform in the same form): EVSE status records and EVSE data records.
+
+use serde_json::Value;
+
+use super::field::{connector, each, list, number, position, text};
+use super::{Listed, Reading};
+use crate::place::{Place, Position};
+
+const FORMAT: &str = "OICP";
+
+/// Status records have no times: they are of when they were asked for.
+pub(super) fn readings(value: &Value) -> Option<(&'static str, Vec<Reading>)> {
+    let mut found = Vec::new();
+    let mut any = false;
+    each(value, "EvseID", &mut |record| {
+        if let Some(status) = text(record, "EVSEStatus").or_else(|| text(record, "EvseStatus")) {
+            any = true;
+            found.extend(text(record, "EvseID").map(|evse| Reading { evse, status, at: None }));
+        }
+    });
+    any.then_some((FORMAT, found))
+}
+
+pub(super) fn places(value: &Value) -> Option<(&'static str, Vec<Listed>)> {
+    let mut found = Vec::new();
+    // The operator stands around its records.
+    each(value, "EVSEDataRecord", &mut |operator| records(operator, "EVSEDataRecord", &mut found));
+    each(value, "EvseDataRecord", &mut |operator| records(operator, "EvseDataRecord", &mut found));
+    if found.is_empty() {
+        each(value, "Plugs", &mut |record| found.push(listed(record, None)));
+    }
+    (!found.is_empty()).then_some((FORMAT, found))
+}
+
+fn records(operator: &Value, name: &str, found: &mut Vec<Listed>) {
+    let named = text(operator, "OperatorName");
+    found.extend(list(operator, name).iter().map(|record| listed(record, named.clone())));
+}
+
+fn listed(record: &Value, operator: Option<String>) -> Listed {
+    let address = record.get("Address");
+    let part = |name: &str| address.and_then(|address| text(address, name));
+    let street = match (part("Street"), part("HouseNum")) {
+        (Some(street), Some(number)) => Some(format!("{street} {number}")),
+        (street, _) => street,
+    };
+    let parts: Vec<String> = street.into_iter().chain(part("City")).collect();
+    let evse = text(record, "EvseID").unwrap_or_default();
+    let station = text(record, "ChargingStationId").or_else(|| text(record, "ChargingStationID"));
+    let facilities = list(record, "ChargingFacilities").iter();
+    let power = facilities.filter_map(|one| number(one, "power").or_else(|| number(one, "Power")));
+    let mut listed = Listed {
+        place: Place {
+            // Some write the EVSE's id there.
+            station: station.filter(|station| *station != evse),
+            position: record.get("GeoCoordinates").and_then(coordinates),
+            power_kw: power.reduce(f64::max).filter(|kw| *kw > 0.0),
+            operator: operator.or_else(|| text(record, "OperatorName")),
+            address: (!parts.is_empty()).then(|| parts.join(", ")),
+            ..Place::default()
+        },
+        evse,
+        unknown_plugs: Vec::new(),
+    };
+    for plug in list(record, "Plugs").iter().filter_map(Value::as_str) {
+        connector(&mut listed, plug);
+    }
+    listed
+}
+
+/// `Google` is one text, `DecimalDegree` two fields.
+fn coordinates(value: &Value) -> Option<Position> {
+    if let Some(both) = text(value, "Google") {
+        let (latitude, longitude) = both.split_once([' ', ','])?;
+        let degrees = |text: &str| text.trim().parse().ok();
+        return Position::new(degrees(latitude)?, degrees(longitude)?);
+    }
+    position(value.get("DecimalDegree")?, "Latitude", "Longitude")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Plug;
+
+    #[test]
+    fn a_data_record_lists_its_evse() {
+        let text = r#"{"EVSEData":[{"OperatorName":"Op","EVSEDataRecord":[{"EvseID":"CH*REPE1","Plugs":["Type 2 Outlet","Broomstick"],
+            "GeoCoordinates":{"Google":"46.5 9.75"},"ChargingFacilities":[{"power":"22","powertype":"AC_3_PHASE"}],
+            "Address":{"Street":"Via","HouseNum":"5","City":"Silvaplana"},"ChargingStationId":"CH*REPE1"}]}]}"#;
+        let (_, listed) = places(&serde_json::from_str(text).unwrap()).unwrap();
+        let [one] = &listed[..] else { panic!("{listed:?}") };
+        assert_eq!(
+            (&*one.evse, &one.place.plugs[..], one.place.power_kw),
+            ("CH*REPE1", &[Plug::Type2][..], Some(22.0))
+        );
+        assert_eq!((one.place.position, &one.place.station), (Position::new(46.5, 9.75), &None));
+        assert_eq!(
+            (one.place.address.as_deref(), one.place.operator.as_deref()),
+            (Some("Via 5, Silvaplana"), Some("Op"))
+        );
+        assert_eq!(one.unknown_plugs, ["Broomstick"]);
+    }
+}

@@ -1,0 +1,135 @@
+//! The columns of a list of places, in the names that registers and networks use.
+
+use crate::Plug;
+use crate::words::plain;
+
+const EVSES: &[&str] = &[
+    "evseid",
+    "evse",
+    "idpdc",
+    "idpdcitinerance",
+    "chargingpointid",
+    "chargepointid",
+    "ladepunktid",
+    "idpdclocal",
+];
+const STATIONS: &[&str] = &[
+    "stationid",
+    "station",
+    "idstationitinerance",
+    "idstationlocal",
+    "locationid",
+    "chargingstationid",
+    "siteid",
+];
+const CONNECTORS: &[&str] = &[
+    "connectortype",
+    "connectortypes",
+    "connector",
+    "connectors",
+    "plug",
+    "plugs",
+    "plugtype",
+    "plugtypes",
+    "standard",
+    "steckertypen",
+    "steckertyp",
+    "typeprise",
+];
+const LATITUDES: &[&str] = &["latitude", "lat", "breitengrad", "consolidatedlatitude"];
+const LONGITUDES: &[&str] =
+    &["longitude", "lon", "lng", "long", "langengrad", "laengengrad", "consolidatedlongitude"];
+const POSITIONS: &[&str] = &["coordonneesxy", "coordinates", "geopoint", "geopoint2d", "geocoordinates"];
+const POWERS: &[&str] = &[
+    "powerkw",
+    "power",
+    "maxpowerkw",
+    "maxpower",
+    "ratedpowerkw",
+    "puissancenominale",
+    "nennleistungkw",
+    "ladeleistungkw",
+    "leistungkw",
+    "powerw",
+    "maxelectricpower",
+];
+const PRICES: &[&str] = &["pricekwh", "price", "priceperkwh", "energyprice"];
+const OPERATORS: &[&str] = &["operator", "operatorname", "nomoperateur", "betreiber"];
+const ADDRESSES: &[&str] = &["address", "adressestation", "adresse", "street", "strasse"];
+
+/// Columns of yes and no, one a plug, as IRVE has them.
+const SOCKETS: [(&str, Plug); 5] = [
+    ("prisetype2", Plug::Type2),
+    ("prisetypecomboccs", Plug::Ccs),
+    ("prisetypechademo", Plug::Chademo),
+    ("prisetypeef", Plug::Domestic),
+    ("prisetype3", Plug::Type3),
+];
+
+/// Charging points of one row at most, as BNetzA's register has them.
+const POINTS: usize = 6;
+
+/// One charging point of a row.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Point {
+    pub(super) evse: usize,
+    pub(super) connector: Option<usize>,
+    pub(super) power: Option<usize>,
+}
+
+/// Where everything stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Columns {
+    pub(super) points: Vec<Point>,
+    /// Further columns with an id, for rows that have none in the first, as Belib has them.
+    pub(super) other_ids: Vec<usize>,
+    pub(super) station: Option<usize>,
+    pub(super) latitude: Option<usize>,
+    pub(super) longitude: Option<usize>,
+    pub(super) position: Option<usize>,
+    pub(super) price: Option<usize>,
+    pub(super) operator: Option<usize>,
+    pub(super) address: Option<usize>,
+    pub(super) sockets: Vec<(usize, Plug)>,
+    /// The column's name says watts.
+    pub(super) in_watts: bool,
+}
+
+impl Columns {
+    /// The columns of a header; `None` if it has no EVSE ids.
+    pub(super) fn of<'a>(header: impl IntoIterator<Item = &'a str>) -> Option<Self> {
+        let header: Vec<String> = header.into_iter().map(plain).collect();
+        let find =
+            |names: &[&str]| names.iter().find_map(|name| header.iter().position(|known| known == name));
+        let mut points = Vec::new();
+        if let Some(evse) = find(EVSES) {
+            points.push(Point { evse, connector: find(CONNECTORS), power: find(POWERS) });
+        } else {
+            for n in 1..=POINTS {
+                if let Some(evse) = find(&[&format!("evseid{n}")]) {
+                    let connector = find(&[&format!("steckertypen{n}")]);
+                    let power = find(&[&format!("p{n}kw"), &format!("nennleistungstecker{n}")]);
+                    points.push(Point { evse, connector, power });
+                }
+            }
+        }
+        let first = points.first()?;
+        let in_watts = first.power.is_some_and(|at| matches!(&*header[at], "powerw" | "maxelectricpower"));
+        Some(Self {
+            other_ids: ["idpdclocal", "idpdcitinerance"]
+                .iter()
+                .filter_map(|name| find(&[name]).filter(|at| *at != first.evse))
+                .collect(),
+            station: find(STATIONS),
+            latitude: find(LATITUDES),
+            longitude: find(LONGITUDES),
+            position: find(POSITIONS),
+            price: find(PRICES),
+            operator: find(OPERATORS),
+            address: find(ADDRESSES),
+            sockets: SOCKETS.iter().filter_map(|(name, plug)| Some((find(&[name])?, *plug))).collect(),
+            in_watts,
+            points,
+        })
+    }
+}

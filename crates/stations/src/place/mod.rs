@@ -1,0 +1,155 @@
+//! Where an EVSE stands, what it offers, and who runs it: as far as a list of places says so.
+
+mod columns;
+mod list;
+mod report;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use list::{PlaceList, read_places};
+pub use report::{Joined, PlacesReport};
+
+use crate::words;
+
+/// Mean radius of the Earth in kilometres (IUGG 1980).
+const EARTH_KM: f64 = 6371.0088;
+
+/// A position in degrees (WGS 84).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    /// Degrees north, −90..=90.
+    pub latitude: f64,
+    /// Degrees east, −180..=180.
+    pub longitude: f64,
+}
+
+impl Position {
+    /// A position, if it is one on Earth.
+    pub fn new(latitude: f64, longitude: f64) -> Option<Self> {
+        let there = latitude.abs() <= 90.0 && longitude.abs() <= 180.0;
+        there.then_some(Self { latitude, longitude })
+    }
+
+    /// Great-circle distance in kilometres (haversine formula).
+    pub fn distance_km(self, other: Self) -> f64 {
+        let half = |degrees: f64| (degrees.to_radians() / 2.0).sin().powi(2);
+        let across = self.latitude.to_radians().cos() * other.latitude.to_radians().cos();
+        let h = half(other.latitude - self.latitude) + across * half(other.longitude - self.longitude);
+        2.0 * EARTH_KM * h.clamp(0.0, 1.0).sqrt().asin()
+    }
+}
+
+/// What a vehicle can plug into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Plug {
+    /// IEC 62196-3 configuration FF (CCS Combo 2), direct current.
+    Ccs,
+    /// CHAdeMO, direct current.
+    Chademo,
+    /// IEC 62196-2 type 2, alternating current.
+    Type2,
+    /// Household sockets (CEE 7 and kin).
+    Domestic,
+    /// IEC 62196-2 type 3.
+    Type3,
+    /// IEC 62196-2 type 1 (SAE J1772), alternating current.
+    Type1,
+    /// IEC 62196-3 configuration EE (CCS Combo 1), direct current.
+    Ccs1,
+    /// Tesla's own, SAE J3400 (NACS) among them.
+    Tesla,
+    /// GB/T 20234 and ChaoJi.
+    Gbt,
+    /// Industrial sockets (IEC 60309), alternating current.
+    Industrial,
+    /// Megawatt Charging System, direct current.
+    Megawatt,
+}
+
+impl Plug {
+    /// The plug that a connector type names, in the vocabularies of [`crate::words`]. `None` for any other name: it is not
+    /// understood, and no plug.
+    pub fn of_name(name: &str) -> Option<Self> {
+        words::plug(name)
+    }
+
+    /// Most power that is had from such a plug in kW, where its EVSE's is not known.
+    pub(crate) fn typical_kw(self) -> f64 {
+        match self {
+            Self::Ccs | Self::Ccs1 | Self::Chademo | Self::Tesla | Self::Gbt => 50.0,
+            Self::Type2 | Self::Type3 => 22.0,
+            Self::Industrial => 11.0,
+            Self::Type1 => 7.0,
+            Self::Domestic => 3.0,
+            Self::Megawatt => 1_000.0,
+        }
+    }
+
+    /// Most power that such a plug carries as alternating current, in kW: an EVSE's power may be that of its other plugs. `None` for
+    /// direct current.
+    pub(crate) fn alternating_kw(self) -> Option<f64> {
+        match self {
+            Self::Type2 | Self::Type3 | Self::Industrial => Some(44.0),
+            Self::Type1 => Some(19.2),
+            Self::Domestic => Some(3.7),
+            Self::Ccs | Self::Ccs1 | Self::Chademo | Self::Tesla | Self::Gbt | Self::Megawatt => None,
+        }
+    }
+
+    /// Its name in a sentence.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Ccs => "CCS",
+            Self::Ccs1 => "CCS Combo 1",
+            Self::Chademo => "CHAdeMO",
+            Self::Type1 => "type 1",
+            Self::Type2 => "type 2",
+            Self::Type3 => "type 3",
+            Self::Domestic => "household sockets",
+            Self::Industrial => "industrial sockets",
+            Self::Tesla => "Tesla",
+            Self::Gbt => "GB/T",
+            Self::Megawatt => "MCS",
+        }
+    }
+}
+
+/// What is known of one EVSE.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Place {
+    /// The charger or station it belongs to; connectors of one charger are coupled.
+    pub station: Option<String>,
+    /// Its connector type as the network calls it.
+    pub connector: Option<String>,
+    /// What one can plug in.
+    pub plugs: Vec<Plug>,
+    /// Where it is.
+    pub position: Option<Position>,
+    /// Rated power in kW.
+    pub power_kw: Option<f64>,
+    /// Price in the network's currency per kWh.
+    pub price_kwh: Option<f64>,
+    /// Who runs it.
+    pub operator: Option<String>,
+    /// Street and town.
+    pub address: Option<String>,
+}
+
+/// Places by EVSE id.
+pub type Places = BTreeMap<String, Place>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dublin_to_cork_is_220_km() {
+        let dublin = Position { latitude: 53.3498, longitude: -6.2603 };
+        let cork = Position { latitude: 51.8985, longitude: -8.4756 };
+        assert!((dublin.distance_km(cork) - 219.3).abs() < 1.0, "{}", dublin.distance_km(cork));
+        assert_eq!(dublin.distance_km(dublin), 0.0);
+    }
+}

@@ -1,0 +1,163 @@
+//! `voltmesh stations inspect`
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+use voltmesh_stations::history::Report;
+use voltmesh_stations::{Builder, Error, History, Mapping, PlaceList};
+
+use super::input;
+use crate::{Outcome, args, output};
+
+/// Says what would be read of each file.
+pub fn run(options: &args::StationsInspect) -> Result<Outcome> {
+    let mapping = input::mapping(&options.meaning)?;
+    let (mut objects, mut wrong) = (Vec::new(), false);
+    for path in &options.files {
+        let found = Found::of(path, &mapping)?;
+        wrong |= found.mostly_unusable();
+        if options.json {
+            objects.push(found.object(path));
+        } else {
+            found.print(path);
+        }
+    }
+    if options.json {
+        output::json(&json!({ "files": objects }))?;
+    }
+    Ok(if wrong { Outcome::Wrong } else { Outcome::Done })
+}
+
+/// What a file is: a history, a list of places, or both as OCPI locations are.
+struct Found {
+    history: Option<(Report, Result<History, Error>)>,
+    places: Option<PlaceList>,
+}
+
+impl Found {
+    fn of(path: &Path, mapping: &Mapping) -> Result<Self> {
+        let mut builder = Builder::default();
+        let added = input::add(&mut builder, path);
+        let history =
+            added.is_ok().then(|| builder.inspect(mapping)).filter(|(report, _)| report.usable() > 0);
+        let list = input::list(path).ok().filter(|list| list.report.evses > 0);
+        // A table of statuses has EVSE ids too; a list of places says something about them.
+        let says = |list: &PlaceList| {
+            list.places
+                .values()
+                .any(|place| place.position.is_some() || !place.plugs.is_empty() || place.power_kw.is_some())
+        };
+        let places = list.filter(|list| history.is_none() || says(list));
+        if history.is_none() && places.is_none() {
+            match added {
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    let mut builder = Builder::default();
+                    input::add(&mut builder, path)?;
+                    let (report, _) = builder.inspect(mapping);
+                    let why = report.lines().join("; ");
+                    bail!("{} is neither a history nor a list of places: {why}", path.display());
+                }
+            }
+        }
+        Ok(Self { history, places })
+    }
+
+    fn mostly_unusable(&self) -> bool {
+        self.history.as_ref().is_some_and(|(report, _)| report.mostly_unusable())
+            || self.places.as_ref().is_some_and(|list| list.report.mostly_unusable())
+    }
+
+    fn object(&self, path: &Path) -> Value {
+        let time = |at: i64| output::rfc3339(at);
+        let history = self.history.as_ref().map(|(report, built)| {
+            let grid = built.as_ref().ok().map(|history| {
+                json!({
+                    "evses": history.evses().len(),
+                    "interval_s": history.step_s(),
+                    "slots": history.slots(),
+                    "from": time(history.time(0)),
+                    "until": time(history.time(history.slots())),
+                    "oddities": history.oddities(),
+                })
+            });
+            let error = built.as_ref().err().map(ToString::to_string);
+            json!({
+                "rows": report.rows(),
+                "usable": report.usable(),
+                "files": report.sources,
+                "words": report.words,
+                "history": grid,
+                "error": error,
+            })
+        });
+        let places = self.places.as_ref().map(|list| &list.report);
+        json!({ "file": path, "history": history, "places": places })
+    }
+
+    fn print(&self, path: &Path) {
+        if let Some((report, built)) = &self.history {
+            for source in &report.sources {
+                let kind = source
+                    .shape
+                    .map_or_else(|| "nothing that can be used".to_owned(), |shape| shape.to_string());
+                let span = source.span.map_or_else(String::new, |(from, to)| {
+                    format!(", {} to {}", output::rfc3339(from), output::rfc3339(to))
+                });
+                output::line(format!(
+                    "{}: {}, {kind}; {} of {} rows usable, {} EVSEs{span}",
+                    path.display(),
+                    source.format,
+                    report.usable(),
+                    source.rows,
+                    source.evses
+                ));
+            }
+            match built {
+                Ok(history) => {
+                    let odd = history.oddities();
+                    output::line(format!(
+                        "  read as one status every {} s in {} slots; {} duplicates, {} reversed, {} off the grid, {} slots empty",
+                        history.step_s(),
+                        history.slots(),
+                        odd.duplicates,
+                        odd.reversed,
+                        odd.off_grid,
+                        odd.empty_slots
+                    ));
+                }
+                Err(error) => output::line(format!("  not a history by itself: {error}")),
+            }
+            let words: Vec<Vec<String>> = report
+                .words
+                .iter()
+                .map(|word| {
+                    let meaning = word
+                        .meaning
+                        .map_or_else(|| "not understood".to_owned(), |meaning| meaning.to_string());
+                    vec![word.word.clone(), meaning, word.rows.to_string()]
+                })
+                .collect();
+            output::table(&["status", "means", "rows"], &words);
+            report.lines().iter().for_each(|line| output::line(format!("  {line}")));
+        }
+        if let Some(list) = &self.places {
+            let report = &list.report;
+            let with = |known: fn(&voltmesh_stations::Place) -> bool| {
+                list.places.values().filter(|p| known(p)).count()
+            };
+            output::line(format!(
+                "{}: {}; {} EVSEs, {} with a position, {} with plugs, {} with a power, {} with a price",
+                path.display(),
+                report.format,
+                report.evses,
+                with(|place| place.position.is_some()),
+                with(|place| !place.plugs.is_empty()),
+                with(|place| place.power_kw.is_some()),
+                with(|place| place.price_kwh.is_some()),
+            ));
+            report.lines().iter().for_each(|line| output::line(format!("  {line}")));
+        }
+    }
+}
