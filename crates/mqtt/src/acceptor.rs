@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
-use voltmesh_identity::RevocationWatch;
+use voltmesh_identity::{Identity, RevocationWatch};
 
 use crate::admission::{Refused, Source};
 use crate::doors::{Subject, Visitor};
@@ -18,7 +18,7 @@ use crate::pump::{Clock, Mailbox, drive};
 use crate::server::Common;
 use crate::session::{ServerSide, SessionId};
 use crate::standing::{Standing, unix_now_s};
-use crate::{Door, Policy, Reason, ServerConnection, ServerEvent, ServerSettings};
+use crate::{Door, End, Policy, Reason, ServerConnection, ServerEvent, ServerSettings};
 
 /// Ciphertext is read from the socket in pieces of up to this size: 4 TLS records.
 const SOCKET_READ: usize = 64 << 10;
@@ -36,6 +36,8 @@ pub(crate) struct Acceptor {
     pub(crate) common: Arc<Common>,
     pub(crate) events: mpsc::Sender<ServerEvent>,
     pub(crate) clock: Clock,
+    /// When the server started, seconds since the Unix epoch.
+    pub(crate) started_s: i64,
 }
 
 type Stream = TlsStream<BufReader<TcpStream>>;
@@ -125,6 +127,8 @@ impl Acceptor {
         let mut machine =
             ServerConnection::new(self.clock.now(), identity.clone(), self.policy.clone(), limits.clone());
         let place = Arc::new(Mutex::new(None));
+        // Of this server and this connection alone: a client may come back with the id that an earlier process gave it.
+        machine.assign(format!("{}-{:x}-{}", identity.folder(), self.started_s, id.0));
         machine.ask_door(self.door(id, &standing, visitor.clone(), place.clone()));
         let mailbox = Arc::new(Mailbox::new());
         let mut side =
@@ -132,7 +136,28 @@ impl Acceptor {
         drive(stream, &mut side, &mailbox, &self.events, self.clock).await;
         if let Some(end) = side.end() {
             self.common.counters.count_end(end);
+            self.say(end, &identity, visitor.source);
             tracing::debug!(%address, peer = %identity, %end, "session over");
+        }
+    }
+
+    /// Says that a client was turned away for what it sent: not every client tells its people, and MQTT 3.1.1 cannot tell the
+    /// client. What the application ended, it says itself.
+    fn say(&self, end: &End, identity: &Identity, source: Source) {
+        let End::Here(reason) = end else { return };
+        let said = matches!(
+            *reason,
+            Reason::SERVER_SHUTTING_DOWN
+                | Reason::SESSION_TAKEN_OVER
+                | Reason::KEEP_ALIVE_TIMEOUT
+                | Reason::QUOTA_EXCEEDED
+                | Reason::SERVER_BUSY
+                | Reason::ADMINISTRATIVE_ACTION
+                | Reason::NOT_AUTHORIZED
+        );
+        let subject = Subject::Peer(identity.clone(), "session ended for what the client sent");
+        if !said && self.common.doors.log.may_write(subject) {
+            tracing::warn!(peer = %identity, %source, "session ended for what the client sent: {reason}");
         }
     }
 

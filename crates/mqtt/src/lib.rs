@@ -1,4 +1,4 @@
-//! MQTT 5 over mutual TLS: a server whose PUBACK waits for the application, and a client.
+//! MQTT over mutual TLS: a server of MQTT 5 and 3.1.1 whose PUBACK waits for the application, and a client of MQTT 5.
 //!
 //! Two layers. [`ServerConnection`] and [`ClientConnection`] are state machines without clock, socket or entropy: bytes
 //! and commands in, events and bytes out; a simulator runs them over its own links. [`Server`] and [`Client`] run them
@@ -8,10 +8,11 @@
 //! publish that it never decides on is never acknowledged. A peer is who its certificate says
 //! ([`voltmesh_identity::Peer`]); the client id only tells several sessions of one peer apart.
 //!
-//! **Provided**: MQTT 5 with QoS 0 and 1 both ways, flow control both ways, limits on packets, bytes in flight, time to
-//! connect and silence of a session; [`Bounds`] of each source address and identity, so that nobody shuts others out;
-//! topics and subscriptions decided by a [`Policy`]; revocation that ends live sessions on both sides. **Not provided**: QoS 2, retained messages, wills, sessions that outlive their connection, topic aliases,
-//! shared subscriptions, forwarding between clients: this is an ingest point, not a broker. MQTT 3 clients are refused.
+//! **Provided**: MQTT 5 and 3.1.1 on one port, QoS 0 and 1 both ways, flow control both ways, limits on packets, bytes in
+//! flight, time to connect and silence of a session; [`Bounds`] of each source address and identity, so that nobody shuts
+//! others out; topics, subscriptions and wills decided by a [`Policy`]; reason strings; revocation that ends live sessions
+//! on both sides. **Not provided**: QoS 2, retained messages, sessions that outlive their connection, topic aliases,
+//! shared subscriptions, forwarding between clients: this is an ingest point, not a broker. MQTT 3.1 clients are told so.
 //!
 //! ```
 //! use std::time::Duration;
@@ -62,13 +63,13 @@ pub use bounds::Bounds;
 pub use client::{Client, ClientEvent, ClientEvents, ClientSettings};
 pub use connection::{
     ClientConnection, ClientInput, ClientOptions, ClientOutput, Door, End, Incoming, Limits, Moment,
-    Outgoing, Policy, Qos, ServerConnection, ServerInput, ServerOutput, Tag, Token,
+    Outgoing, Policy, Qos, ServerConnection, ServerInput, ServerOutput, Tag, Token, Version,
 };
 pub use counters::Counters;
 pub use descriptors::Descriptors;
 pub use error::Error;
 pub use log_limiter::{LogLimiter, Unwritten};
-pub use reason::Reason;
+pub use reason::{Reason, Refusal};
 pub use server::{Server, ServerEvent, ServerEvents, ServerFigures, ServerSettings};
 pub use session::{Session, SessionId};
 pub use topic::{filter_matches, is_filter, is_topic};

@@ -35,8 +35,10 @@ reasons! {
     PROTOCOL_ERROR = 0x82, "protocol error";
     /// The receiver's own rules forbid it.
     IMPLEMENTATION_SPECIFIC = 0x83, "implementation specific error";
-    /// Not MQTT 5.
+    /// Neither MQTT 5 nor 3.1.1.
     UNSUPPORTED_VERSION = 0x84, "unsupported protocol version";
+    /// A client id that cannot be used.
+    CLIENT_IDENTIFIER_NOT_VALID = 0x85, "client identifier not valid";
     /// The peer may not do this.
     NOT_AUTHORIZED = 0x87, "not authorized";
     /// The server is not ready.
@@ -45,6 +47,8 @@ reasons! {
     SERVER_BUSY = 0x89, "server busy";
     /// The server stops.
     SERVER_SHUTTING_DOWN = 0x8b, "server shutting down";
+    /// Authentication beyond the certificate is not offered.
+    BAD_AUTHENTICATION_METHOD = 0x8c, "bad authentication method";
     /// One and a half times the keep-alive passed in silence.
     KEEP_ALIVE_TIMEOUT = 0x8d, "keep alive timeout";
     /// The same identity and client id connected again.
@@ -97,5 +101,33 @@ impl fmt::Display for Reason {
 impl fmt::Debug for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// A reason with what it is about, for the peer's eyes. MQTT 5 carries both, MQTT 3.1.1 neither.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The reason code.
+    pub reason: Reason,
+    /// What, where and the remedy, as the reason string of MQTT 5; cut at 512 bytes. Empty: the code says enough.
+    pub why: String,
+}
+
+impl Refusal {
+    /// With a text.
+    pub fn new(reason: Reason, why: impl Into<String>) -> Refusal {
+        Refusal { reason, why: why.into() }
+    }
+}
+
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Refusal {
+        Refusal { reason, why: String::new() }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.why.is_empty() { self.reason.fmt(f) } else { write!(f, "{}: {}", self.reason, self.why) }
     }
 }

@@ -226,8 +226,17 @@ impl Server {
             max_undecided: settings.max_undecided_bytes,
         });
         let guard = tokio::spawn(guard(common.clone(), revoked.clone(), settings.revocation_poll));
-        let acceptor =
-            Acceptor { listener, tls, revoked, policy, settings, common: common.clone(), events, clock };
+        let acceptor = Acceptor {
+            listener,
+            tls,
+            revoked,
+            policy,
+            settings,
+            common: common.clone(),
+            events,
+            clock,
+            started_s: unix_now_s(),
+        };
         let accept = tokio::spawn(acceptor.run());
         Ok((Server { address, common, tasks: [accept, guard] }, ServerEvents(receiver)))
     }

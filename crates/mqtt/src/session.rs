@@ -11,7 +11,8 @@ use crate::pump::{Appetite, Machine, Mailbox};
 use crate::server::{Common, Placed, ServerEvent, lock};
 use crate::standing::Standing;
 use crate::{
-    End, Error, Limits, Moment, Outgoing, Reason, ServerConnection, ServerInput, ServerOutput, Token,
+    End, Error, Limits, Moment, Outgoing, Reason, Refusal, ServerConnection, ServerInput, ServerOutput,
+    Token, Version,
 };
 
 /// Tells the sessions of one server apart; never reused.
@@ -26,6 +27,7 @@ struct Shared {
     id: SessionId,
     standing: Standing,
     client_id: String,
+    version: Version,
     mailbox: Arc<Mailbox<Command>>,
     /// Publishes handed over and not yet sent.
     outbound: Arc<AtomicUsize>,
@@ -34,9 +36,9 @@ struct Shared {
 
 pub(crate) enum Command {
     Accept(Token),
-    Reject(Token, Reason),
+    Reject(Token, Refusal),
     Publish(Outgoing),
-    Disconnect(Reason),
+    Disconnect(Refusal),
 }
 
 impl Session {
@@ -60,6 +62,11 @@ impl Session {
         &self.0.client_id
     }
 
+    /// What the client speaks.
+    pub fn version(&self) -> Version {
+        self.0.version
+    }
+
     /// The publish is durable: acknowledge it. Any order; acknowledgements leave in few writes.
     pub fn accept(&self, token: Token) {
         self.0.mailbox.push([Command::Accept(token)]);
@@ -70,10 +77,11 @@ impl Session {
         self.0.mailbox.push(tokens.into_iter().map(Command::Accept));
     }
 
-    /// The publish will never be taken: acknowledge it with this reason. MQTT 5 counts that as delivered, so for a
-    /// failure that may pass, [`Session::disconnect`] with [`Reason::QUOTA_EXCEEDED`] instead.
-    pub fn reject(&self, token: Token, reason: Reason) {
-        self.0.mailbox.push([Command::Reject(token, reason)]);
+    /// The publish will never be taken, and is kept elsewhere: acknowledge it with this reason. MQTT 5 counts that as
+    /// delivered, and MQTT 3.1.1 is told nothing else, so for a failure that may pass, [`Session::disconnect`] with
+    /// [`Reason::QUOTA_EXCEEDED`] instead.
+    pub fn reject(&self, token: Token, refusal: impl Into<Refusal>) {
+        self.0.mailbox.push([Command::Reject(token, refusal.into())]);
     }
 
     /// Sends to the client. [`ServerEvent::Completed`] tells what became of it.
@@ -85,9 +93,10 @@ impl Session {
         if self.0.mailbox.push([Command::Publish(item)]) { Ok(()) } else { Err(Error::Closed) }
     }
 
-    /// Ends the session, telling the client why. Publishes without decision stay unacknowledged.
-    pub fn disconnect(&self, reason: Reason) {
-        self.0.mailbox.push([Command::Disconnect(reason)]);
+    /// Ends the session, telling the client why; an MQTT 3.1.1 client only sees the connection closed. Publishes without
+    /// decision stay unacknowledged.
+    pub fn disconnect(&self, refusal: impl Into<Refusal>) {
+        self.0.mailbox.push([Command::Disconnect(refusal.into())]);
     }
 
     /// Whether it has ended.
@@ -102,6 +111,7 @@ impl fmt::Debug for Session {
             .field("id", &self.0.id.0)
             .field("peer", &self.peer().identity)
             .field("client_id", &self.0.client_id)
+            .field("version", &self.0.version)
             .finish()
     }
 }
@@ -165,11 +175,15 @@ impl ServerSide {
     fn take(&mut self, outputs: Vec<ServerOutput>) {
         for output in outputs {
             match (output, &self.session) {
-                (ServerOutput::Connected { client_id, .. }, _) => {
+                (ServerOutput::Connected { client_id, version, .. }, _) => {
+                    if version == Version::V3_1_1 {
+                        self.common.counters.sessions_3_1_1.add(1);
+                    }
                     let session = Session(Arc::new(Shared {
                         id: self.id,
                         standing: self.standing.clone(),
                         client_id,
+                        version,
                         mailbox: self.mailbox.clone(),
                         outbound: self.outbound.clone(),
                         max_outbound: self.limits.max_outbound,
@@ -183,6 +197,8 @@ impl ServerSide {
                 }
                 (ServerOutput::Publishes(items), Some(session)) => {
                     self.common.counters.publishes.add(items.len() as u64);
+                    let wills = items.iter().filter(|item| item.will).count();
+                    self.common.counters.wills.add(wills as u64);
                     let rate = self.common.bounds.publishes_per_identity_s;
                     self.account.published(self.now, items.len(), rate);
                     self.common.counters.bytes.add(items.iter().map(|item| item.payload.len() as u64).sum());
@@ -251,12 +267,15 @@ impl Machine for ServerSide {
         for command in commands {
             outputs.extend(match command {
                 Command::Accept(token) => self.machine.handle(now, ServerInput::Accept(token)),
-                Command::Reject(token, reason) => {
+                Command::Reject(token, refusal) => {
                     self.common.counters.rejected.add(1);
-                    self.machine.handle(now, ServerInput::Reject(token, reason))
+                    if self.session.as_ref().is_some_and(|session| session.version() == Version::V3_1_1) {
+                        self.common.counters.rejected_untold.add(1);
+                    }
+                    self.machine.handle(now, ServerInput::Reject(token, refusal))
                 }
                 Command::Publish(item) => self.machine.handle(now, ServerInput::Publish(item)),
-                Command::Disconnect(reason) => self.machine.handle(now, ServerInput::Disconnect(reason)),
+                Command::Disconnect(refusal) => self.machine.handle(now, ServerInput::Disconnect(refusal)),
             });
         }
         self.outbound.store(self.machine.outbound().0, Ordering::Release);
@@ -269,7 +288,7 @@ impl Machine for ServerSide {
     }
 
     fn orphaned(&mut self, now: Moment) {
-        let outputs = self.machine.handle(now, ServerInput::Disconnect(Reason::SERVER_SHUTTING_DOWN));
+        let outputs = self.machine.handle(now, ServerInput::Disconnect(Reason::SERVER_SHUTTING_DOWN.into()));
         self.take(outputs);
         self.events.clear();
     }
@@ -283,7 +302,7 @@ impl Machine for ServerSide {
     }
 
     fn appetite(&self) -> Appetite {
-        if self.charged.1 >= self.limits.max_undecided_bytes {
+        if self.charged.1 >= self.limits.max_undecided_bytes || self.machine.is_full() {
             return Appetite::Wait;
         }
         let (undecided, bytes) = self.account.undecided();

@@ -7,7 +7,7 @@ use mqtt_protocol_core::mqtt::packet::{GenericPacket, Property, Qos as RawQos, S
 use mqtt_protocol_core::mqtt::result_code::ConnectReasonCode;
 
 use super::wire::{Packet, Taken, Wire, reason_of};
-use super::{End, Incoming, Moment, Outgoing, Tag, Token};
+use super::{End, Incoming, Moment, Outgoing, Tag, Token, Version};
 use crate::{Error, Reason, is_filter};
 
 /// What a client asks of a server.
@@ -114,7 +114,7 @@ impl ClientConnection {
                 return Err(invalid(format!("{filter:?} is not a topic filter")));
             }
         }
-        let mut wire = Wire::new(options.max_packet, options.receive_maximum.max(1));
+        let mut wire = Wire::new(Version::V5, options.max_packet, options.receive_maximum.max(1));
         wire.set_ping(now, Some(options.ping_every), options.ping_timeout);
         let connect = v5_0::Connect::builder()
             .client_id(&*options.client_id)
@@ -237,10 +237,10 @@ impl ClientConnection {
                     completed.extend(self.wire.take_puback(&packet));
                 }
                 Ok(GenericPacket::V5_0Publish(packet)) if self.connected => {
-                    match self.wire.take_publish(packet) {
+                    match self.wire.take_publish(&packet) {
                         Taken::Fresh(item) => messages.push(item),
                         Taken::Repeated => {}
-                        Taken::Broken(reason) => self.wire.disconnect(now, reason),
+                        Taken::Broken(refusal) => self.wire.disconnect(now, refusal),
                     }
                 }
                 Ok(packet) => self.other(now, packet, outputs),

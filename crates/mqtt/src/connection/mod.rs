@@ -1,9 +1,11 @@
-//! MQTT 5 sessions as state machines. The packets are those of `mqtt-protocol-core`; what is decided here is what an
+//! MQTT sessions as state machines, of version 5 on both sides and of 3.1.1 on the server's. The packets are those of `mqtt-protocol-core`; what is decided here is what an
 //! ingest point does with them.
 
 mod client;
 mod greeting;
+mod packets;
 mod server;
+mod strict;
 mod wire;
 
 use std::fmt;
@@ -44,6 +46,24 @@ impl Moment {
     /// Time since an earlier moment; zero if that is later.
     pub fn since(self, earlier: Moment) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// The protocol that a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Version {
+    /// MQTT 3.1.1, level 4: acknowledgements carry no reason, and a server can only close.
+    V3_1_1,
+    /// MQTT 5, level 5.
+    V5,
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Version::V3_1_1 => "MQTT 3.1.1",
+            Version::V5 => "MQTT 5",
+        })
     }
 }
 
@@ -93,6 +113,9 @@ pub struct Incoming {
     pub qos: Qos,
     /// The sender says it may have sent this before.
     pub duplicate: bool,
+    /// It was left in CONNECT, and is published because the session ends without the client's word. Its token is of no
+    /// use: nobody is there to be answered.
+    pub will: bool,
 }
 
 /// A publish to send.

@@ -1,23 +1,19 @@
+mod connect;
+mod subscriptions;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use mqtt_protocol_core::mqtt::common::Cursor;
 use mqtt_protocol_core::mqtt::connection::role;
-use mqtt_protocol_core::mqtt::packet::{
-    AssignedClientIdentifier, GenericPacket, MaximumQos, Properties, Property, Qos as RawQos,
-    RetainAvailable, ServerKeepAlive, SessionExpiryInterval, SharedSubscriptionAvailable,
-    SubscriptionIdentifierAvailable, v5_0,
-};
-use mqtt_protocol_core::mqtt::result_code::{
-    ConnectReasonCode, MqttError, SubackReasonCode, UnsubackReasonCode,
-};
+use mqtt_protocol_core::mqtt::packet::{GenericPacket, Property, v5_0};
 use voltmesh_identity::Identity;
 
-use super::greeting;
-use super::wire::{Packet, Taken, Wire, reason_of};
-use super::{End, Incoming, Moment, Outgoing, Tag, Token};
-use crate::{Reason, filter_matches, is_filter};
+use super::greeting::{self, Frame, Will};
+use super::wire::{Packet, Publish, Taken, Wire, reason_of};
+use super::{End, Incoming, Moment, Outgoing, Qos, Tag, Token, Version, strict};
+use crate::{Reason, Refusal};
 
 /// What each peer may do. The identity is the certificate's.
 pub trait Policy: Send + Sync + 'static {
@@ -27,6 +23,14 @@ pub trait Policy: Send + Sync + 'static {
 
     /// May this peer subscribe with this filter? Decide on the filter's text: a wildcard may match what others are sent.
     fn may_subscribe(&self, peer: &Identity, filter: &str) -> Result<(), Reason>;
+
+    /// May this peer leave this will? It is asked in CONNECT, and a refusal is CONNACK's: a will that is let in is
+    /// published like any other message once the session ends without the client's word. By default, what may be published
+    /// may be left.
+    fn may_leave_will(&self, peer: &Identity, topic: &str, _payload: &[u8]) -> Result<(), Refusal> {
+        self.may_publish(peer, topic)
+            .map_err(|reason| Refusal::new(reason, format!("{} may not publish the will's topic", peer)))
+    }
 }
 
 /// Decides on a session by its client id, once, before CONNACK.
@@ -37,7 +41,8 @@ pub type Door = Box<dyn FnMut(&str) -> Result<(), Reason> + Send>;
 pub struct Limits {
     /// Largest packet accepted, in bytes; checked before any of it is buffered. Default 1 MiB + 4 KiB: one batch.
     pub max_packet: u32,
-    /// QoS 1 publishes without PUBACK, 1 to 65,535. Default 2,048: 50 ms at 40,000/s.
+    /// QoS 1 publishes without PUBACK, 1 to 65,535. Default 2,048: 50 ms at 40,000/s. An MQTT 3.1.1 client cannot be told:
+    /// it is not read from while it has as many, which one read of 256 KiB may exceed.
     pub receive_maximum: u16,
     /// Payload bytes without PUBACK after which the session is not read from. Default 8 MiB.
     pub max_undecided_bytes: usize,
@@ -45,6 +50,9 @@ pub struct Limits {
     pub connect_timeout: Duration,
     /// Longest keep-alive granted; who asks for more, or for none, is told this. Default 60 s.
     pub max_keep_alive: Duration,
+    /// Longest silence of an MQTT 3.1.1 session, which cannot be told another keep-alive than it asked for, not even none.
+    /// Default 1 h.
+    pub max_silence: Duration,
     /// Subscriptions of one session. Default 16.
     pub max_subscriptions: usize,
     /// Publishes queued for the peer beyond its window. Default 1,024.
@@ -61,6 +69,7 @@ impl Default for Limits {
             max_undecided_bytes: 8 << 20,
             connect_timeout: Duration::from_secs(5),
             max_keep_alive: Duration::from_secs(60),
+            max_silence: Duration::from_secs(3600),
             max_subscriptions: 16,
             max_outbound: 1024,
             max_outbound_bytes: 4 << 20,
@@ -79,12 +88,13 @@ pub enum ServerInput<'a> {
     Tick,
     /// The application has made the publish durable: PUBACK with success.
     Accept(Token),
-    /// The application will never take this publish: PUBACK with this reason. For a transient failure, disconnect.
-    Reject(Token, Reason),
+    /// The application will never take this publish, and keeps it elsewhere: PUBACK with this reason. MQTT 3.1.1 has only
+    /// PUBACK. For a transient failure, disconnect.
+    Reject(Token, Refusal),
     /// Send to the peer, if it has subscribed.
     Publish(Outgoing),
     /// End it.
-    Disconnect(Reason),
+    Disconnect(Refusal),
 }
 
 /// All that a server's side asks for or tells.
@@ -96,10 +106,13 @@ pub enum ServerOutput {
         client_id: String,
         /// As in force.
         keep_alive: Duration,
+        /// What it speaks.
+        version: Version,
     },
-    /// Publishes that the policy allows, in order; all those of one input together.
+    /// Publishes that the policy allows, in order; all those of one input together. A will comes last, before the end.
     Publishes(Vec<Incoming>),
-    /// The policy refused this many publishes; their PUBACKs say so.
+    /// The policy refused this many publishes; their PUBACKs say so. Of MQTT 3.1.1, which cannot be told, the connection
+    /// ends. So are wills of peers that are no longer let in.
     Refused(usize),
     /// The peer will now get what matches this filter.
     Subscribed(String),
@@ -120,7 +133,13 @@ pub struct ServerConnection {
     /// While CONNECT is awaited.
     connect_by: Option<Moment>,
     door: Option<Door>,
-    subscriptions: Vec<String>,
+    /// For a peer that names no client id.
+    assigned: String,
+    will: Option<Will>,
+    /// As CONNECT asked for; zero forbids another in DISCONNECT.
+    session_expiry: u32,
+    /// Filters with the QoS that was granted.
+    subscriptions: Vec<(String, Qos)>,
     /// The policy's last answer: most publishes repeat the topic.
     allowed: Option<Arc<str>>,
     /// What came before CONNECT was complete.
@@ -132,17 +151,27 @@ impl ServerConnection {
     /// For a transport on which the peer has proven its identity.
     pub fn new(now: Moment, peer: Identity, policy: Arc<dyn Policy>, limits: Limits) -> ServerConnection {
         ServerConnection {
-            wire: Wire::new(limits.max_packet, limits.receive_maximum.max(1)),
+            // The version is known with CONNECT.
+            wire: Wire::new(Version::V5, limits.max_packet, limits.receive_maximum.max(1)),
+            assigned: peer.folder(),
             peer,
             policy,
             connect_by: Some(now.after(limits.connect_timeout)),
             limits,
             door: None,
+            will: None,
+            session_expiry: 0,
             subscriptions: Vec::new(),
             allowed: None,
             greeting: Some(Vec::new()),
             told_end: false,
         }
+    }
+
+    /// The client id for a peer that names none; unlike that of any other session of the peer (MQTT-3.2.2-16). Default: the
+    /// peer's name.
+    pub fn assign(&mut self, client_id: String) {
+        self.assigned = client_id;
     }
 
     /// Asks the door when CONNECT has come, and answers with its reason instead of letting the peer in.
@@ -166,15 +195,37 @@ impl ServerConnection {
                 }
             }
             ServerInput::Accept(token) => self.wire.decide(now, token, Reason::SUCCESS),
-            ServerInput::Reject(token, reason) => self.wire.decide(now, token, reason),
+            ServerInput::Reject(token, refusal) => self.wire.decide(now, token, refusal),
             ServerInput::Publish(item) => self.publish(now, item, &mut outputs),
-            ServerInput::Disconnect(reason) => self.wire.disconnect(now, reason),
+            ServerInput::Disconnect(refusal) => self.wire.disconnect(now, refusal),
         }
-        if let (Some(end), false) = (self.wire.ended(), self.told_end) {
-            outputs.push(ServerOutput::Ended(end.clone()));
+        if let (Some(end), false) = (self.wire.ended().cloned(), self.told_end) {
+            self.publish_will(&end, &mut outputs);
+            outputs.push(ServerOutput::Ended(end));
             self.told_end = true;
         }
         outputs
+    }
+
+    /// What the peer left in CONNECT, unless it took it back by DISCONNECT (MQTT-3.1.2-8, MQTT-3.14.4-3). Sessions end with
+    /// their connections, so a delay that was asked for has passed (MQTT 5 3.1.3.2.2).
+    fn publish_will(&mut self, end: &End, outputs: &mut Vec<ServerOutput>) {
+        let Some(will) = self.will.take() else { return };
+        match end {
+            End::Peer(Reason::SUCCESS) => {}
+            // Its certificate no longer counts, or it may not be here.
+            End::Here(Reason::ADMINISTRATIVE_ACTION | Reason::NOT_AUTHORIZED) => {
+                outputs.push(ServerOutput::Refused(1));
+            }
+            _ => outputs.push(ServerOutput::Publishes(vec![Incoming {
+                token: Token::from_bits(0),
+                topic: will.topic.as_str().into(),
+                payload: will.payload.clone(),
+                qos: will.delivered_as(),
+                duplicate: false,
+                will: true,
+            }])),
+        }
     }
 
     /// When [`ServerInput::Tick`] is due.
@@ -205,14 +256,15 @@ impl ServerConnection {
         self.wire.undecided()
     }
 
+    /// Whether the peer has as many publishes without PUBACK as it may, and cannot know.
+    pub fn is_full(&self) -> bool {
+        self.wire.version() == Version::V3_1_1
+            && self.undecided().0 >= usize::from(self.limits.receive_maximum)
+    }
+
     /// Publishes queued for the peer beyond its window, and their payload bytes.
     pub fn outbound(&self) -> (usize, usize) {
         self.wire.waiting()
-    }
-
-    /// Whether the peer has subscribed to what this topic is under.
-    pub fn is_subscribed(&self, topic: &str) -> bool {
-        self.subscriptions.iter().any(|filter| filter_matches(filter, topic))
     }
 
     fn receive(&mut self, now: Moment, bytes: &[u8], outputs: &mut Vec<ServerOutput>) {
@@ -226,139 +278,117 @@ impl ServerConnection {
             self.wire.end(End::Here(Reason::PROTOCOL_ERROR));
             return;
         }
-        if greeting::is_complete(greeting, self.limits.max_packet) {
-            let mut bytes = std::mem::take(greeting);
-            self.greeting = None;
-            greeting::disarm(&mut bytes);
-            self.process(now, &bytes, outputs);
+        match greeting::frame(greeting, self.limits.max_packet) {
+            Frame::Unfinished => {}
+            Frame::TooLarge => self.wire.end(End::Here(Reason::PACKET_TOO_LARGE)),
+            Frame::Malformed => self.wire.end(End::Here(Reason::MALFORMED_PACKET)),
+            Frame::Whole(size) => {
+                let bytes = std::mem::take(greeting);
+                self.greeting = None;
+                let (packet, rest) = bytes.split_at(size);
+                self.connect(now, packet, outputs);
+                self.process(now, rest, outputs);
+            }
         }
     }
 
     fn process(&mut self, now: Moment, bytes: &[u8], outputs: &mut Vec<ServerOutput>) {
         let mut cursor = Cursor::new(bytes);
-        let mut publishes = Vec::new();
-        let mut refused = 0;
-        let mut completed = Vec::new();
+        let mut heard = Heard::default();
         while let Some(found) = self.wire.receive(now, &mut cursor) {
             match found {
-                Ok(GenericPacket::V5_0Connect(packet)) if self.connect_by.is_some() => {
-                    self.connect(now, &packet, outputs);
-                }
-                Ok(_) if self.connect_by.is_some() => self.wire.end(End::Here(Reason::PROTOCOL_ERROR)),
-                Ok(GenericPacket::V5_0Publish(packet)) => match self.wire.take_publish(packet) {
-                    Taken::Fresh(item) => match self.may_publish(&item.topic) {
-                        Ok(()) => publishes.push(item),
-                        Err(reason) => {
-                            refused += 1;
-                            self.wire.decide(now, item.token, reason);
-                        }
-                    },
-                    Taken::Repeated => {}
-                    Taken::Broken(reason) => self.wire.disconnect(now, reason),
+                Ok(GenericPacket::V5_0Publish(packet)) => match strict::publish(&packet) {
+                    Ok(()) => self.take_publish(now, &packet, &mut heard),
+                    Err(refusal) => self.wire.disconnect(now, refusal),
                 },
+                Ok(GenericPacket::V3_1_1Publish(packet)) => self.take_publish(now, &packet, &mut heard),
                 Ok(GenericPacket::V5_0Puback(packet)) => {
-                    completed.extend(self.wire.take_puback(&packet));
-                    self.wire.flow(now, &mut completed);
+                    heard.completed.extend(self.wire.take_puback(&packet));
+                    self.wire.flow(now, &mut heard.completed);
+                }
+                Ok(GenericPacket::V3_1_1Puback(packet)) => {
+                    heard.completed.extend(self.wire.acknowledged(packet.packet_id(), Reason::SUCCESS));
+                    self.wire.flow(now, &mut heard.completed);
                 }
                 Ok(packet) => self.other(now, packet, outputs),
-                Err(error) => self.fail(now, error),
+                Err(error) => self.wire.disconnect(now, reason_of(error)),
             }
         }
         // Those before a packet that broke the connection are whole; the peer will send them again, too.
-        if !publishes.is_empty() {
-            outputs.push(ServerOutput::Publishes(publishes));
+        if !heard.publishes.is_empty() {
+            outputs.push(ServerOutput::Publishes(heard.publishes));
         }
-        if refused > 0 {
-            outputs.push(ServerOutput::Refused(refused));
+        if heard.refused > 0 {
+            outputs.push(ServerOutput::Refused(heard.refused));
         }
-        if !completed.is_empty() {
-            outputs.push(ServerOutput::Completed(completed));
+        if !heard.completed.is_empty() {
+            outputs.push(ServerOutput::Completed(heard.completed));
+        }
+    }
+
+    fn take_publish<'a>(&mut self, now: Moment, packet: impl Into<Publish<'a>>, heard: &mut Heard) {
+        match self.wire.take_publish(packet) {
+            Taken::Fresh(item) => match self.may_publish(&item.topic) {
+                Ok(()) => heard.publishes.push(item),
+                Err(reason) => {
+                    heard.refused += 1;
+                    let why = format!("{} may not publish to this topic", self.peer);
+                    let refusal = Refusal::new(reason, why);
+                    match self.wire.version() {
+                        // Nobody keeps it, so an acknowledgement would say what is not so (3.1.1: MQTT-3.3.5-2).
+                        Version::V3_1_1 => self.wire.disconnect(now, refusal),
+                        Version::V5 => self.wire.decide(now, item.token, refusal),
+                    }
+                }
+            },
+            Taken::Repeated => {}
+            Taken::Broken(refusal) => self.wire.disconnect(now, refusal),
         }
     }
 
     fn other(&mut self, now: Moment, packet: Packet, outputs: &mut Vec<ServerOutput>) {
         match packet {
-            GenericPacket::V5_0Subscribe(packet) => self.subscribe(now, &packet, outputs),
-            GenericPacket::V5_0Unsubscribe(packet) => self.unsubscribe(now, &packet, outputs),
-            GenericPacket::V5_0Pingreq(_) => {}
-            GenericPacket::V5_0Disconnect(packet) => {
-                let reason = packet.reason_code().map_or(Reason::SUCCESS, |code| Reason(code as u8));
-                self.wire.end(End::Peer(reason));
+            GenericPacket::V5_0Subscribe(packet) => {
+                // MQTT 5 3.2.2.3.12: not offered, so not to be asked for.
+                if packet.props().iter().any(|p| matches!(p, Property::SubscriptionIdentifier(_))) {
+                    let why = "SUBSCRIBE: subscription identifiers are not offered";
+                    let refusal = Refusal::new(Reason::SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED, why);
+                    return self.wire.disconnect(now, refusal);
+                }
+                self.subscribe(now, packet.packet_id(), packet.entries(), outputs);
+            }
+            GenericPacket::V3_1_1Subscribe(packet) => {
+                self.subscribe(now, packet.packet_id(), packet.entries(), outputs);
+            }
+            GenericPacket::V5_0Unsubscribe(packet) => {
+                let filters = packet.entries().iter().map(|filter| filter.as_str().to_owned()).collect();
+                self.unsubscribe(now, packet.packet_id(), filters, outputs);
+            }
+            GenericPacket::V3_1_1Unsubscribe(packet) => {
+                let filters = packet.entries().iter().map(|filter| filter.as_str().to_owned()).collect();
+                self.unsubscribe(now, packet.packet_id(), filters, outputs);
+            }
+            GenericPacket::V5_0Pingreq(_) | GenericPacket::V3_1_1Pingreq(_) => {}
+            GenericPacket::V5_0Disconnect(packet) => self.disconnected(now, &packet),
+            GenericPacket::V3_1_1Disconnect(_) => self.wire.end(End::Peer(Reason::SUCCESS)),
+            GenericPacket::V5_0Auth(_) => {
+                let why = "AUTH: no authentication was agreed on in CONNECT";
+                self.wire.disconnect(now, Refusal::new(Reason::PROTOCOL_ERROR, why));
             }
             _ => self.wire.disconnect(now, Reason::PROTOCOL_ERROR),
         }
     }
 
-    fn connect(&mut self, now: Moment, packet: &v5_0::Connect, outputs: &mut Vec<ServerOutput>) {
-        let mut door = self.door.take();
-        let client_id = self.client_id(packet);
-        let refuse = match () {
-            // MQTT 5 3.2.2.3.4 and 3.2.2.3.5: neither is offered, so neither may be asked for.
-            () if packet.will_flag() && packet.will_retain() => Some(Reason::RETAIN_NOT_SUPPORTED),
-            () if packet.will_flag() && packet.will_qos() == RawQos::ExactlyOnce => {
-                Some(Reason::QOS_NOT_SUPPORTED)
-            }
-            () => door.as_mut().and_then(|door| door(&client_id).err()),
-        };
-        if let Some(reason) = refuse {
-            let code = ConnectReasonCode::try_from(reason.0).unwrap_or(ConnectReasonCode::UnspecifiedError);
-            if let Ok(packet) = v5_0::Connack::builder().session_present(false).reason_code(code).build() {
-                let _ = self.wire.send(now, packet);
-            }
-            self.wire.end(End::Here(reason));
-            return;
+    fn disconnected(&mut self, now: Moment, packet: &v5_0::Disconnect) {
+        let mut properties = packet.props().iter().flatten();
+        let lasting =
+            properties.any(|p| matches!(p, Property::SessionExpiryInterval(time) if time.val() != 0));
+        if lasting && self.session_expiry == 0 {
+            let why = "DISCONNECT: a session expiry interval though CONNECT had none";
+            return self.wire.disconnect(now, Refusal::new(Reason::PROTOCOL_ERROR, why));
         }
-        let (connack, keep_alive) = self.connack(packet, &client_id);
-        let sent = connack.map(|packet| self.wire.send(now, packet));
-        if !matches!(sent, Ok(Ok(()))) {
-            self.wire.end(End::Here(Reason::PACKET_TOO_LARGE));
-            return;
-        }
-        self.connect_by = None;
-        outputs.push(ServerOutput::Connected { client_id, keep_alive });
-    }
-
-    /// One unnamed session per peer: the next takes it over.
-    fn client_id(&self, packet: &v5_0::Connect) -> String {
-        match packet.client_id() {
-            "" => self.peer.folder(),
-            given => given.to_owned(),
-        }
-    }
-
-    fn connack(
-        &self,
-        packet: &v5_0::Connect,
-        client_id: &str,
-    ) -> (Result<v5_0::Connack, MqttError>, Duration) {
-        let mut properties = Properties::new();
-        let mut add = |property: Result<Property, MqttError>| properties.extend(property.ok());
-        add(MaximumQos::new(1).map(Property::from));
-        add(RetainAvailable::new(0).map(Property::from));
-        add(SharedSubscriptionAvailable::new(0).map(Property::from));
-        add(SubscriptionIdentifierAvailable::new(0).map(Property::from));
-        let lasting = packet
-            .props()
-            .iter()
-            .any(|p| matches!(p, Property::SessionExpiryInterval(time) if time.val() != 0));
-        if lasting {
-            add(SessionExpiryInterval::new(0).map(Property::from));
-        }
-        let max = self.limits.max_keep_alive.as_secs().clamp(1, u16::MAX.into()) as u16;
-        let asked = packet.keep_alive();
-        let granted = if asked == 0 || asked > max { max } else { asked };
-        if granted != asked {
-            add(ServerKeepAlive::new(granted).map(Property::from));
-        }
-        if packet.client_id().is_empty() {
-            add(AssignedClientIdentifier::new(client_id).map(Property::from));
-        }
-        let connack = v5_0::Connack::builder()
-            .session_present(false)
-            .reason_code(ConnectReasonCode::Success)
-            .props(properties)
-            .build();
-        (connack, Duration::from_secs(granted.into()))
+        let reason = packet.reason_code().map_or(Reason::SUCCESS, |code| Reason(code as u8));
+        self.wire.end(End::Peer(reason));
     }
 
     fn may_publish(&mut self, topic: &Arc<str>) -> Result<(), Reason> {
@@ -369,94 +399,12 @@ impl ServerConnection {
         self.allowed = Some(topic.clone());
         Ok(())
     }
+}
 
-    fn subscribe(&mut self, now: Moment, packet: &v5_0::Subscribe, outputs: &mut Vec<ServerOutput>) {
-        if packet.props().iter().any(|p| matches!(p, Property::SubscriptionIdentifier(_))) {
-            self.wire.disconnect(now, Reason::SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED);
-            return;
-        }
-        let mut codes = Vec::new();
-        for entry in packet.entries() {
-            let filter = entry.topic_filter();
-            let code = match self.may_subscribe(filter) {
-                Ok(()) => {
-                    if !self.subscriptions.iter().any(|known| known == filter) {
-                        self.subscriptions.push(filter.to_owned());
-                    }
-                    outputs.push(ServerOutput::Subscribed(filter.to_owned()));
-                    match entry.sub_opts().qos() {
-                        RawQos::AtMostOnce => SubackReasonCode::GrantedQos0,
-                        _ => SubackReasonCode::GrantedQos1,
-                    }
-                }
-                Err(reason) => {
-                    SubackReasonCode::try_from(reason.0).unwrap_or(SubackReasonCode::UnspecifiedError)
-                }
-            };
-            codes.push(code);
-        }
-        let suback = v5_0::Suback::builder().packet_id(packet.packet_id()).reason_codes(codes).build();
-        if !matches!(suback.map(|suback| self.wire.send(now, suback)), Ok(Ok(()))) {
-            self.wire.disconnect(now, Reason::PROTOCOL_ERROR);
-        }
-    }
-
-    fn may_subscribe(&self, filter: &str) -> Result<(), Reason> {
-        if filter.starts_with("$share/") {
-            return Err(Reason::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED);
-        }
-        if !is_filter(filter) {
-            return Err(Reason::TOPIC_FILTER_INVALID);
-        }
-        let known = self.subscriptions.iter().any(|known| known == filter);
-        if !known && self.subscriptions.len() >= self.limits.max_subscriptions {
-            return Err(Reason::QUOTA_EXCEEDED);
-        }
-        self.policy.may_subscribe(&self.peer, filter)
-    }
-
-    fn unsubscribe(&mut self, now: Moment, packet: &v5_0::Unsubscribe, outputs: &mut Vec<ServerOutput>) {
-        let mut codes = Vec::new();
-        for filter in packet.entries() {
-            let place = self.subscriptions.iter().position(|known| known == filter.as_str());
-            codes.push(match place {
-                Some(place) => {
-                    outputs.push(ServerOutput::Unsubscribed(self.subscriptions.remove(place)));
-                    UnsubackReasonCode::Success
-                }
-                None => UnsubackReasonCode::NoSubscriptionExisted,
-            });
-        }
-        let unsuback = v5_0::Unsuback::builder().packet_id(packet.packet_id()).reason_codes(codes).build();
-        if !matches!(unsuback.map(|unsuback| self.wire.send(now, unsuback)), Ok(Ok(()))) {
-            self.wire.disconnect(now, Reason::PROTOCOL_ERROR);
-        }
-    }
-
-    fn publish(&mut self, now: Moment, item: Outgoing, outputs: &mut Vec<ServerOutput>) {
-        let mut done = Vec::new();
-        let (count, bytes) = self.wire.waiting();
-        if !self.is_subscribed(&item.topic) {
-            done.push((item.tag, Reason::NO_MATCHING_SUBSCRIBERS));
-        } else if count >= self.limits.max_outbound
-            || bytes + item.payload.len() > self.limits.max_outbound_bytes
-        {
-            done.push((item.tag, Reason::QUOTA_EXCEEDED));
-        } else {
-            self.wire.enqueue(item);
-            self.wire.flow(now, &mut done);
-        }
-        if !done.is_empty() {
-            outputs.push(ServerOutput::Completed(done));
-        }
-    }
-
-    fn fail(&mut self, now: Moment, error: MqttError) {
-        if error == MqttError::UnsupportedProtocolVersion {
-            // An MQTT 3 client reads only its own CONNACK: return code 1, unacceptable protocol version.
-            self.wire.clear_output();
-            self.wire.raw(&[0x20, 0x02, 0x00, 0x01]);
-        }
-        self.wire.disconnect(now, reason_of(error));
-    }
+/// What one input brought.
+#[derive(Default)]
+struct Heard {
+    publishes: Vec<Incoming>,
+    refused: usize,
+    completed: Vec<(Tag, Reason)>,
 }

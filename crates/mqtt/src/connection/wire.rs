@@ -7,18 +7,27 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use mqtt_protocol_core::mqtt::connection::role::RoleType;
 use mqtt_protocol_core::mqtt::connection::{ConnectionOptions, GenericConnection, GenericEvent, TimerKind};
-use mqtt_protocol_core::mqtt::packet::{GenericPacket, GenericPacketTrait, Qos as RawQos, v5_0};
-use mqtt_protocol_core::mqtt::result_code::{DisconnectReasonCode, MqttError, PubackReasonCode};
-use mqtt_protocol_core::mqtt::{ArcPayload, Version, common::Cursor};
+use mqtt_protocol_core::mqtt::packet::{GenericPacket, GenericPacketTrait, Qos as RawQos, v3_1_1, v5_0};
+use mqtt_protocol_core::mqtt::result_code::MqttError;
+use mqtt_protocol_core::mqtt::{ArcPayload, Version as RawVersion, common::Cursor};
 
-use super::{End, Incoming, Moment, Outgoing, Qos, Tag, Token};
-use crate::{Reason, is_topic};
+use super::{End, Incoming, Moment, Outgoing, Qos, Tag, Token, Version, packets, strict};
+use crate::{Reason, Refusal, is_topic};
 
 pub(super) type Packet = GenericPacket<u16>;
+
+/// QoS 1 publishes on their way to an MQTT 3.1.1 client, which cannot state a window: what common clients keep for
+/// themselves is 20.
+const WINDOW_3_1_1: usize = 64;
 
 /// The library's state of one connection, with what it leaves to its user.
 pub(super) struct Wire<R: RoleType> {
     inner: GenericConnection<R, u16>,
+    version: Version,
+    /// Whether the peer is to be sent reason strings.
+    explain: bool,
+    /// The next byte begins a packet.
+    at_start: bool,
     out: BytesMut,
     timers: [Option<Moment>; 3],
     /// What they were last set to.
@@ -41,18 +50,61 @@ pub(super) enum Taken {
     Fresh(Incoming),
     /// The same packet again while the first is undecided.
     Repeated,
-    Broken(Reason),
+    Broken(Refusal),
+}
+
+/// What both versions say in a PUBLISH.
+pub(super) struct Publish<'a> {
+    topic: &'a str,
+    qos: RawQos,
+    retain: bool,
+    duplicate: bool,
+    packet_id: u16,
+    payload: &'a ArcPayload,
+}
+
+impl<'a> From<&'a v5_0::GenericPublish<u16>> for Publish<'a> {
+    fn from(packet: &'a v5_0::GenericPublish<u16>) -> Self {
+        Publish {
+            topic: packet.topic_name(),
+            qos: packet.qos(),
+            retain: packet.retain(),
+            duplicate: packet.dup(),
+            packet_id: packet.packet_id().unwrap_or(0),
+            payload: packet.payload(),
+        }
+    }
+}
+
+impl<'a> From<&'a v3_1_1::GenericPublish<u16>> for Publish<'a> {
+    fn from(packet: &'a v3_1_1::GenericPublish<u16>) -> Self {
+        Publish {
+            topic: packet.topic_name(),
+            qos: packet.qos(),
+            retain: packet.retain(),
+            duplicate: packet.dup(),
+            packet_id: packet.packet_id().unwrap_or(0),
+            payload: packet.payload(),
+        }
+    }
 }
 
 impl<R: RoleType> Wire<R> {
-    pub(super) fn new(max_packet: u32, receive_maximum: u16) -> Wire<R> {
-        let options =
-            ConnectionOptions::new().maximum_packet_size_recv(max_packet).receive_maximum(receive_maximum);
-        let mut inner = GenericConnection::with_options(Version::V5_0, options);
+    pub(super) fn new(version: Version, max_packet: u32, receive_maximum: u16) -> Wire<R> {
+        let options = ConnectionOptions::new().maximum_packet_size_recv(max_packet);
+        let (raw, options) = match version {
+            // A client cannot know of a bound on its publishes: past it, it is not read from.
+            Version::V3_1_1 => (RawVersion::V3_1_1, options),
+            Version::V5 => (RawVersion::V5_0, options.receive_maximum(receive_maximum)),
+        };
+        let mut inner = GenericConnection::with_options(raw, options);
         inner.set_auto_pub_response(false);
         inner.set_auto_ping_response(true);
         Wire {
             inner,
+            version,
+            explain: false,
+            at_start: true,
             out: BytesMut::new(),
             timers: [None; 3],
             intervals: [Duration::ZERO; 3],
@@ -67,6 +119,15 @@ impl<R: RoleType> Wire<R> {
         }
     }
 
+    pub(super) fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Whether the peer is sent reason strings; not until it is known to want them.
+    pub(super) fn explain(&mut self, explain: bool) {
+        self.explain = explain;
+    }
+
     /// Feeds bytes up to the end of one packet; `None` when they are used up.
     pub(super) fn receive(
         &mut self,
@@ -74,7 +135,16 @@ impl<R: RoleType> Wire<R> {
         cursor: &mut Cursor<&[u8]>,
     ) -> Option<Result<Packet, MqttError>> {
         while self.ended.is_none() && (cursor.position() as usize) < cursor.get_ref().len() {
+            if self.at_start {
+                let first = cursor.get_ref().get(cursor.position() as usize);
+                if first.is_some_and(|first| !strict::may_begin(*first)) {
+                    cursor.set_position(cursor.get_ref().len() as u64);
+                    return Some(Err(MqttError::MalformedPacket));
+                }
+            }
             let events = self.inner.recv(cursor);
+            // Each packet makes an event; bytes of an unfinished one make none.
+            self.at_start = !events.is_empty();
             if let Some(found) = self.apply(now, events) {
                 return Some(found);
             }
@@ -159,17 +229,24 @@ impl<R: RoleType> Wire<R> {
         self.inner.set_pingresp_recv_timeout(timeout.as_millis() as u64);
     }
 
-    /// Ends the connection from this side, with DISCONNECT if it is open.
-    pub(super) fn disconnect(&mut self, now: Moment, reason: Reason) {
+    /// Ends the connection from this side, with DISCONNECT if it is open and the version has one.
+    pub(super) fn disconnect(&mut self, now: Moment, refusal: impl Into<Refusal>) {
         if self.ended.is_some() {
             return;
         }
-        let code = DisconnectReasonCode::try_from(reason.0).unwrap_or(DisconnectReasonCode::UnspecifiedError);
-        if let Ok(packet) = v5_0::Disconnect::builder().reason_code(code).build() {
+        let refusal = refusal.into();
+        if self.version == Version::V5 {
             // Before CONNACK there is nothing to send; closing says enough.
-            let _ = self.send(now, packet);
+            self.send_explained(now, |explain| packets::disconnect(&refusal, explain));
         }
-        self.end(End::Here(reason));
+        self.end(End::Here(refusal.reason));
+    }
+
+    /// Sends a packet with its reason string, or without if that makes it larger than the peer takes (MQTT-3.4.2-2,
+    /// MQTT-3.9.2-1, MQTT-3.14.2-3). False if neither can be sent.
+    pub(super) fn send_explained(&mut self, now: Moment, packet: impl Fn(bool) -> Option<Packet>) -> bool {
+        let explained = self.explain && packet(true).is_some_and(|packet| self.send(now, packet).is_ok());
+        explained || packet(false).is_some_and(|packet| self.send(now, packet).is_ok())
     }
 
     pub(super) fn end(&mut self, end: End) {
@@ -184,10 +261,6 @@ impl<R: RoleType> Wire<R> {
 
     pub(super) fn raw(&mut self, bytes: &[u8]) {
         self.out.extend_from_slice(bytes);
-    }
-
-    pub(super) fn clear_output(&mut self) {
-        self.out.clear();
     }
 
     pub(super) fn output(&mut self) -> &mut BytesMut {
@@ -211,47 +284,60 @@ impl<R: RoleType> Wire<R> {
     }
 
     /// Takes a PUBLISH that the library has let through.
-    pub(super) fn take_publish(&mut self, packet: v5_0::GenericPublish<u16>) -> Taken {
-        let qos = match packet.qos() {
+    pub(super) fn take_publish<'a>(&mut self, packet: impl Into<Publish<'a>>) -> Taken {
+        let Publish { topic, qos, retain, duplicate, packet_id, payload } = packet.into();
+        let broken = |reason, why: &str| Taken::Broken(Refusal::new(reason, why));
+        let qos = match qos {
             RawQos::AtMostOnce => Qos::AtMostOnce,
             RawQos::AtLeastOnce => Qos::AtLeastOnce,
-            RawQos::ExactlyOnce => return Taken::Broken(Reason::QOS_NOT_SUPPORTED),
+            RawQos::ExactlyOnce => {
+                return broken(Reason::QOS_NOT_SUPPORTED, "QoS 2 is not offered: publish with QoS 1 or 0");
+            }
         };
-        if packet.retain() {
-            return Taken::Broken(Reason::RETAIN_NOT_SUPPORTED);
+        // MQTT 3.1.1 cannot be told that nothing is retained. The message is taken; there is nobody to retain it for.
+        if retain && self.version == Version::V5 {
+            return broken(Reason::RETAIN_NOT_SUPPORTED, "nothing is retained: publish without RETAIN");
         }
-        let topic = packet.topic_name();
-        if *self.last_topic != *topic {
+        if duplicate && qos == Qos::AtMostOnce {
+            return broken(Reason::MALFORMED_PACKET, "PUBLISH: DUP with QoS 0");
+        }
+        if topic.is_empty() || *self.last_topic != *topic {
+            if topic.contains('\0') {
+                return broken(Reason::MALFORMED_PACKET, "PUBLISH: a topic with U+0000");
+            }
             if !is_topic(topic) {
-                return Taken::Broken(Reason::TOPIC_NAME_INVALID);
+                return broken(Reason::TOPIC_NAME_INVALID, "PUBLISH: a topic is not empty and has no + or #");
             }
             self.last_topic = topic.into();
         }
-        let packet_id = packet.packet_id().unwrap_or(0);
         self.sequence += 1;
         if qos == Qos::AtLeastOnce {
             if packet_id == 0 {
-                return Taken::Broken(Reason::MALFORMED_PACKET);
+                return broken(Reason::MALFORMED_PACKET, "PUBLISH: packet identifier 0");
             }
             if self.undecided.contains_key(&packet_id) {
                 // MQTT 5 2.2.1: an id in use may come again only as a repetition of the same message.
-                return if packet.dup() { Taken::Repeated } else { Taken::Broken(Reason::PROTOCOL_ERROR) };
+                return match duplicate {
+                    true => Taken::Repeated,
+                    false => broken(Reason::PROTOCOL_ERROR, "PUBLISH: a packet identifier that is in use"),
+                };
             }
-            let size = packet.payload().len();
+            let size = payload.len();
             self.undecided.insert(packet_id, (self.sequence, size));
             self.undecided_bytes += size;
         }
         Taken::Fresh(Incoming {
             token: Token { sequence: self.sequence, packet_id },
             topic: self.last_topic.clone(),
-            payload: payload(packet.payload()),
+            payload: shared(payload),
             qos,
-            duplicate: packet.dup(),
+            duplicate,
+            will: false,
         })
     }
 
     /// Acknowledges a publish. A token that is unknown or decided already changes nothing.
-    pub(super) fn decide(&mut self, now: Moment, token: Token, reason: Reason) {
+    pub(super) fn decide(&mut self, now: Moment, token: Token, refusal: impl Into<Refusal>) {
         let known =
             self.undecided.get(&token.packet_id).is_some_and(|(sequence, _)| *sequence == token.sequence);
         if !known || self.ended.is_some() {
@@ -260,15 +346,8 @@ impl<R: RoleType> Wire<R> {
         if let Some((_, size)) = self.undecided.remove(&token.packet_id) {
             self.undecided_bytes -= size;
         }
-        let code =
-            PubackReasonCode::try_from(reason.0).unwrap_or(PubackReasonCode::ImplementationSpecificError);
-        let mut packet = v5_0::GenericPuback::<u16>::builder().packet_id(token.packet_id);
-        if code != PubackReasonCode::Success {
-            packet = packet.reason_code(code);
-        }
-        if let Ok(packet) = packet.build() {
-            let _ = self.send(now, packet);
-        }
+        let (version, refusal) = (self.version, refusal.into());
+        self.send_explained(now, |explain| packets::puback(version, token.packet_id, &refusal, explain));
     }
 
     /// Queues a publish; [`Wire::flow`] sends it when the peer's window allows.
@@ -282,9 +361,11 @@ impl<R: RoleType> Wire<R> {
         while self.ended.is_none() {
             let Some(item) = self.waiting.front() else { return };
             let vacancy = self.inner.get_receive_maximum_vacancy_for_send().unwrap_or(u16::MAX);
-            if item.qos == Qos::AtLeastOnce
-                && (vacancy == 0 || self.unacknowledged.len() >= usize::from(u16::MAX) - 64)
-            {
+            let window = match self.version {
+                Version::V3_1_1 => WINDOW_3_1_1,
+                Version::V5 => usize::from(u16::MAX) - 64,
+            };
+            if item.qos == Qos::AtLeastOnce && (vacancy == 0 || self.unacknowledged.len() >= window) {
                 return;
             }
             let Some(item) = self.waiting.pop_front() else { return };
@@ -300,23 +381,16 @@ impl<R: RoleType> Wire<R> {
 
     /// True when an acknowledgement is to follow.
     fn publish(&mut self, now: Moment, item: Outgoing) -> Result<bool, Reason> {
-        let mut packet = v5_0::GenericPublish::<u16>::builder()
-            .topic_name(&*item.topic)
-            .map_err(|_| Reason::TOPIC_NAME_INVALID)?
-            .payload(&item.payload[..]);
         let mut id = None;
         if item.qos == Qos::AtLeastOnce {
-            let fresh = self.inner.acquire_packet_id().map_err(|_| Reason::QUOTA_EXCEEDED)?;
-            id = Some(fresh);
-            packet = packet.qos(RawQos::AtLeastOnce).packet_id(fresh).dup(item.duplicate);
+            id = Some(self.inner.acquire_packet_id().map_err(|_| Reason::QUOTA_EXCEEDED)?);
         }
-        let sent = match packet.build() {
-            Ok(packet) => self.send(now, packet).map_err(|error| match error {
+        let sent = packets::publish(self.version, &item, id).and_then(|packet| {
+            self.send(now, packet).map_err(|error| match error {
                 MqttError::PacketTooLarge => Reason::PACKET_TOO_LARGE,
                 _ => Reason::UNSPECIFIED,
-            }),
-            Err(_) => Err(Reason::TOPIC_NAME_INVALID),
-        };
+            })
+        });
         match (sent, id) {
             (Ok(()), Some(id)) => {
                 self.unacknowledged.insert(id, item.tag);
@@ -335,7 +409,12 @@ impl<R: RoleType> Wire<R> {
     /// Takes a PUBACK that the library has let through.
     pub(super) fn take_puback(&mut self, packet: &v5_0::GenericPuback<u16>) -> Option<(Tag, Reason)> {
         let reason = packet.reason_code().map_or(Reason::SUCCESS, |code| Reason(code as u8));
-        self.unacknowledged.remove(&packet.packet_id()).map(|tag| (tag, reason))
+        self.acknowledged(packet.packet_id(), reason)
+    }
+
+    /// The peer has answered a publish.
+    pub(super) fn acknowledged(&mut self, packet_id: u16, reason: Reason) -> Option<(Tag, Reason)> {
+        self.unacknowledged.remove(&packet_id).map(|tag| (tag, reason))
     }
 
     pub(super) fn acquire_packet_id(&mut self) -> Option<u16> {
@@ -367,6 +446,6 @@ impl AsRef<[u8]> for Shared {
     }
 }
 
-fn payload(payload: &ArcPayload) -> Bytes {
+fn shared(payload: &ArcPayload) -> Bytes {
     if payload.is_empty() { Bytes::new() } else { Bytes::from_owner(Shared(payload.clone())) }
 }

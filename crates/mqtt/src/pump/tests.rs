@@ -67,7 +67,7 @@ impl Machine for Moody {
     }
 
     fn orphaned(&mut self, now: Moment) {
-        self.input(now, ServerInput::Disconnect(Reason::SERVER_SHUTTING_DOWN));
+        self.input(now, ServerInput::Disconnect(Reason::SERVER_SHUTTING_DOWN.into()));
         self.events.clear();
     }
 
