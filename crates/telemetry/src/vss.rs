@@ -2,8 +2,10 @@
 //!
 //! One object per sample: full VSS paths as keys, volts, amperes (positive charges), percent and degrees Celsius as values,
 //! and a `timestamp` in RFC 3339 or milliseconds since the Unix epoch. Values are rounded to millivolts, milliamps and
-//! hundredths. VSS knows a contactor only as connected or not, a charger as cable and charging or not.
+//! hundredths; what is out of range then is refused. Booleans may be 0 and 1. Keys that are not read here are ignored, unless
+//! they differ from one that is in capitals or separators alone: that is refused. VSS knows a contactor only as connected or not, a charger as cable and charging or not.
 
+mod forms;
 mod read;
 mod write;
 
@@ -34,9 +36,6 @@ pub const IS_CHARGING: &str = "Vehicle.Powertrain.TractionBattery.Charging.IsCha
 /// Whether a cable is plugged in.
 pub const IS_CABLE_CONNECTED: &str =
     "Vehicle.Powertrain.TractionBattery.Charging.ChargingPort.AnyPosition.IsChargingCableConnected";
-
-/// Root of all VSS paths: other signals below it are ignored, other keys refused.
-const ROOT: &str = "Vehicle.";
 
 #[cfg(test)]
 mod tests;

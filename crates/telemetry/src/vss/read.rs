@@ -104,8 +104,10 @@ impl<'de> Visitor<'de> for Object<'_> {
                 IS_POWER_CONNECTED => set(&mut map, &mut fields.connected, Bool),
                 IS_CHARGING => set(&mut map, &mut fields.charging, Bool),
                 IS_CABLE_CONNECTED => set(&mut map, &mut fields.cable, Bool),
-                key if key.starts_with(ROOT) => map.next_value::<IgnoredAny>().map(drop),
-                _ => Err(de::Error::custom("is no VSS path (Vehicle.…) and not \"timestamp\"")),
+                key => match forms::misspelled(key) {
+                    Some(meant) => Err(de::Error::custom(format!("is not read; it is spelled {meant}"))),
+                    None => map.next_value::<IgnoredAny>().map(drop),
+                },
             };
             if let Err(error) = done {
                 *self.problem = Some(field_error(&key, error.to_string()));
@@ -227,7 +229,27 @@ impl<'de> DeserializeSeed<'de> for Bool {
     type Value = bool;
 
     fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        serde::Deserialize::deserialize(deserializer)
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Visitor<'_> for Bool {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("true, false, 0 or 1")
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<bool, E> {
+        Ok(value)
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<bool, E> {
+        match value {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(E::custom(format!("{value} is not true, false, 0 or 1"))),
+        }
     }
 }
 
@@ -267,6 +289,7 @@ impl Visitor<'_> for Time {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Timestamp, E> {
+        let text = &*forms::time(text).map_err(|why| E::custom(format!("{text:.40?} {why}")))?;
         let time = OffsetDateTime::parse(text, &Rfc3339)
             .map_err(|error| E::custom(format!("{:.40?} is not RFC 3339: {error}", text)))?;
         let ms = time.unix_timestamp_nanos().div_euclid(1_000_000);

@@ -57,7 +57,15 @@ fn optional_fields() {
     check("", Ok(()));
     check(r#","Vehicle.Speed":[{"any":"thing"}]"#, Ok(()));
     check(&format!(r#","{ROOTED}.Temperature.Average":21.5"#), Ok(()));
-    check(r#","speed":1"#, Err("speed: is no VSS path"));
+    check(r#","vin":"XX0000000000000XX","speed":1"#, Ok(()));
+    check(
+        r#","vehicle/powertrain/tractionbattery/stateofcharge/current":50"#,
+        Err("is not read; it is spelled Vehicle.Powertrain.TractionBattery.StateOfCharge.Current"),
+    );
+    // What rounds into the range is in it.
+    check(&format!(r#","{ROOTED}.StateOfCharge.Current":100.004"#), Ok(()));
+    check(&format!(r#","{ROOTED}.StateOfCharge.Current":-0.004"#), Ok(()));
+    check(&format!(r#","{ROOTED}.StateOfCharge.Current":100.006"#), Err("100.006 is out of range"));
     check(&format!(r#","{ROOTED}.CurrentVoltage":1"#), Err("CurrentVoltage: is there twice"));
     check(
         &format!(r#","{ROOTED}.StateOfCharge.Current":101"#),
@@ -65,7 +73,12 @@ fn optional_fields() {
     );
     check(&format!(r#","{ROOTED}.CellVoltage.CellVoltages":[66]"#), Err("CellVoltages: 66 is out of range"));
     check(&format!(r#","{ROOTED}.CellVoltage.CellVoltages":["3.7"]"#), Err("expected a number"));
-    check(&format!(r#","{ROOTED}.IsPowerConnected":1"#), Err("IsPowerConnected: invalid type"));
+    check(&format!(r#","{ROOTED}.IsPowerConnected":1,"{ROOTED}.Charging.IsCharging":0"#), Ok(()));
+    check(
+        &format!(r#","{ROOTED}.IsPowerConnected":2"#),
+        Err("IsPowerConnected: 2 is not true, false, 0 or 1"),
+    );
+    check(&format!(r#","{ROOTED}.IsPowerConnected":"yes""#), Err("IsPowerConnected: invalid type"));
     check(&format!(r#","{ROOTED}.CellVoltage.CellVoltages":[{}1]"#, "1,".repeat(512)), Err("more than 512"));
     check(
         &format!(
@@ -106,7 +119,13 @@ fn times_agree() {
     assert_eq!(with("1767600000250"), Ok(1_767_600_000_250));
     assert_eq!(with("1.76760000025e12"), Ok(1_767_600_000_250));
     assert_eq!(with("\"2026-01-05T08:00:00.25Z\""), Ok(1_767_600_000_250));
-    assert_eq!(with("\"2026-01-05T09:00:00.250+01:00\""), Ok(1_767_600_000_250));
+    for time in
+        ["2026-01-05T09:00:00.250+01:00", "2026-01-05T09:00:00.250+0100", "2026-01-05T09:00:00.250+01"]
+    {
+        assert_eq!(with(&format!("\"{time}\"")), Ok(1_767_600_000_250), "{time}");
+    }
+    let error = with("\"2026-01-05T08:00:00.250\"").unwrap_err().to_string();
+    assert!(error.contains("has no offset from UTC: add Z"), "{error}");
 }
 
 proptest! {
