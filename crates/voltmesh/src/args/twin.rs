@@ -72,11 +72,17 @@ pub struct TwinFit {
 /// Options of `voltmesh twin import`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Example:
-  voltmesh twin import --bpx lfp_18650_cell.json -o cell.toml")]
+  voltmesh twin import --bpx lfp_18650_cell.json -o cell.toml
+
+What the file leaves open, and what it says twice and differently, is remarked on. A file that contradicts itself (voltages
+beyond its own cut-offs, or that fall with charge) is refused.")]
 pub struct TwinImport {
     /// A file in the Battery Parameter eXchange format.
     #[arg(long, value_name = "FILE")]
     pub bpx: PathBuf,
+    /// Active material of the positive electrode (default: what the voltages say, where they can).
+    #[arg(long)]
+    pub chemistry: Option<ChemistryArg>,
     /// Where the parameters go.
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,

@@ -11,8 +11,8 @@ use crate::{Outcome, output};
 /// Runs the command.
 pub fn run(options: &TwinImport) -> Result<Outcome> {
     let text = read_text(&options.bpx, MAX_PARAMS)?;
-    let imported =
-        bpx::import(&text).with_context(|| format!("{} cannot be imported", options.bpx.display()))?;
+    let imported = bpx::import(&text, options.chemistry.map(Into::into))
+        .with_context(|| format!("{} cannot be imported", options.bpx.display()))?;
     Cell::new(imported.params.clone())?;
     let toml = toml::to_string(&imported.params).context("the parameters cannot be written down")?;
     std::fs::write(&options.output, toml)
