@@ -132,6 +132,7 @@ pub fn import(text: &str, chemistry: Option<Chemistry>) -> Result<Imported, Erro
             1e3 * most
         ));
     }
+    let curve = entropic(&negative, &positive, &ocv)?;
     let params = CellParams {
         name: title,
         chemistry: ocv.chemistry,
@@ -140,8 +141,8 @@ pub fn import(text: &str, chemistry: Option<Chemistry>) -> Result<Imported, Erro
         hysteresis: Hysteresis { max_v: ocv.hysteresis_v(), ..Hysteresis::default() },
         thermal: thermal(&cell, capacity_ah, &mut remarks)?,
         residual: None,
-        model_error: model_error(&ocv),
-        ocv: entropic(&negative, &positive, ocv)?,
+        model_error: model_error(&curve, &ocv.half_gap_v, ocv.hysteresis_v()),
+        ocv: curve,
     };
     params.check()?;
     remarks.extend([
@@ -151,7 +152,7 @@ pub fn import(text: &str, chemistry: Option<Chemistry>) -> Result<Imported, Erro
     Ok(Imported { params, remarks })
 }
 
-fn entropic(negative: &Electrode, positive: &Electrode, ocv: OpenCircuit) -> Result<Ocv, Error> {
+fn entropic(negative: &Electrode, positive: &Electrode, ocv: &OpenCircuit) -> Result<Ocv, Error> {
     let entropic_soc: Vec<f64> = (0..=20).map(|step| f64::from(step) / 20.0).collect();
     let mut entropic_mv_per_k = Vec::with_capacity(entropic_soc.len());
     for soc in &entropic_soc {
@@ -163,7 +164,7 @@ fn entropic(negative: &Electrode, positive: &Electrode, ocv: OpenCircuit) -> Res
         }
         entropic_mv_per_k.push(value);
     }
-    Ok(Ocv { soc: ocv.soc, voltage_v: ocv.voltage_v, entropic_soc, entropic_mv_per_k })
+    Ok(Ocv { soc: ocv.soc.clone(), voltage_v: ocv.voltage_v.clone(), entropic_soc, entropic_mv_per_k })
 }
 
 fn impedance(
@@ -228,38 +229,18 @@ fn thermal(cell: &Section<'_>, capacity_ah: f64, remarks: &mut Vec<String>) -> R
     })
 }
 
-/// Where the curve is measured by others on another cell of the kind, it lies so far off along the charge.
-const SHIFTED: f64 = 0.015;
+/// Standard deviation of where the curves of a cell lie along the charge, beside those of another one of its kind that was
+/// measured: balances of electrodes, and what counts as empty, differ.
+const SHIFT: f64 = 0.02;
 
 /// Part of the model's error that every charge has, in V: at −20, 0 and 25 °C, when nearly empty, low and half full.
 const BASE_V: [[f64; 3]; 3] = [[0.2, 0.1, 0.08], [0.1, 0.05, 0.03], [0.06, 0.025, 0.015]];
-const BASE_SOC: [f64; 3] = [0.05, 0.2, 0.5];
 
-/// Every so many nodes of the curve there is one of the model's error: 2 % of charge.
-const ERROR_EVERY: usize = 4;
-
-/// What is assumed of the model's error: nothing in the file tells. Steep parts of the curve are uncertain by how far it
-/// may be shifted, and where the directions differ otherwise than the one number for hysteresis says, by that.
-fn model_error(ocv: &OpenCircuit) -> ModelError {
-    let nodes: Vec<usize> = (0..=open_circuit::STEPS).step_by(ERROR_EVERY).collect();
-    let base = |row: &[f64; 3], soc: f64| {
-        let above = BASE_SOC.partition_point(|node| *node < soc).clamp(1, 2);
-        let share = (soc - BASE_SOC[above - 1]) / (BASE_SOC[above] - BASE_SOC[above - 1]);
-        row[above - 1] + (row[above] - row[above - 1]) * share.clamp(0.0, 1.0)
-    };
-    let row = |row: &[f64; 3]| -> Vec<f64> {
-        let at = |node: &usize| {
-            let other_v = (ocv.half_gap_v[*node] - ocv.hysteresis_v()).abs();
-            let error_v = base(row, ocv.soc[*node]).hypot(SHIFTED * ocv.slope_v(*node)).hypot(other_v);
-            error_v.min(1.0)
-        };
-        nodes.iter().map(at).collect()
-    };
-    ModelError {
-        temp_c: vec![-20.0, 0.0, 25.0],
-        soc: nodes.iter().map(|node| ocv.soc[*node]).collect(),
-        voltage_v: BASE_V.iter().map(row).collect(),
-    }
+/// What is assumed of the model's error: nothing in the file tells. Where the directions differ otherwise than the one
+/// number for hysteresis says, that is an error, too.
+fn model_error(curve: &Ocv, half_gap_v: &[f64], hysteresis_v: f64) -> ModelError {
+    let nearest = |soc: f64| (soc * (half_gap_v.len() - 1) as f64).round() as usize;
+    ModelError::assumed(curve, &BASE_V, SHIFT, |soc| (half_gap_v[nearest(soc)] - hysteresis_v).abs())
 }
 
 #[cfg(test)]

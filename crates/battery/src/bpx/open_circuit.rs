@@ -46,12 +46,6 @@ impl OpenCircuit {
         (self.half_gap_v.iter().sum::<f64>() / self.half_gap_v.len() as f64).min(0.5)
     }
 
-    /// dOCV/dSoC at a node in V.
-    pub fn slope_v(&self, node: usize) -> f64 {
-        let (below, above) = (node.saturating_sub(1), (node + 1).min(STEPS));
-        (self.voltage_v[above] - self.voltage_v[below]) / (self.soc[above] - self.soc[below])
-    }
-
     /// Of two electrodes whose potentials are of `reference_k`; `stated` is the chemistry that someone states.
     pub fn of(
         negative: &Electrode,

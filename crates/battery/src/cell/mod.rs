@@ -3,6 +3,7 @@
 //! [`CellParams`] is what is known, [`Cell`] what computes with it, [`CellState`] how it is now. A step is exact for a
 //! constant current and temperature, so its length does not matter.
 
+mod assumed;
 mod params;
 mod presets;
 mod residual;

@@ -131,6 +131,14 @@ pub struct ModelError {
     pub soc: Vec<f64>,
     /// For each temperature at each node, in V.
     pub voltage_v: Vec<Vec<f64>>,
+    /// By how much the curves of this very cell may lie elsewhere along the charge, as a standard deviation of SoC. 0, the
+    /// default, for parameters that were fitted to the cell.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub soc_shift: f64,
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 fn check(holds: bool, what: impl Fn() -> String) -> Result<(), Error> {
@@ -219,7 +227,8 @@ impl CellParams {
             within("residual.clip_v", *clip_v, (0.0, 0.1))?;
         }
         axis("model_error.temp_c", &self.model_error.temp_c, 1)?;
-        let ModelError { temp_c, soc, voltage_v } = &self.model_error;
+        let ModelError { temp_c, soc, voltage_v, soc_shift } = &self.model_error;
+        within("model_error.soc_shift", *soc_shift, (0.0, 0.5))?;
         axis("model_error.soc", soc, 1)?;
         check(voltage_v.len() == temp_c.len(), || {
             format!("model_error.voltage_v has {} rows for {} temperatures", voltage_v.len(), temp_c.len())

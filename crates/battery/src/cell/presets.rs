@@ -70,7 +70,29 @@ impl CellParams {
                 temp_c: vec![-20.0, 0.0, 25.0],
                 soc: vec![0.05, 0.15, 0.4],
                 voltage_v: vec![vec![0.08, 0.05, 0.03], vec![0.05, 0.02, 0.012], vec![0.03, 0.012, 0.006]],
+                soc_shift: 0.0,
             },
         }
     }
+
+    /// The same, as the model of a cell of that chemistry of which nobody has measured anything: with what such cells
+    /// differ by from the typical one.
+    #[must_use]
+    pub fn typical(chemistry: Chemistry, capacity_ah: f64) -> Self {
+        let mut params = Self::generic(chemistry, capacity_ah);
+        params.name = format!("typical {chemistry:?} {capacity_ah} Ah").to_lowercase();
+        let shift = if chemistry == Chemistry::Lfp { FLAT_SHIFT } else { TYPICAL_SHIFT };
+        params.model_error = ModelError::assumed(&params.ocv, &TYPICAL_V, shift, |_| 0.0);
+        params
+    }
 }
+
+/// What resistance and voltage of cells of one chemistry differ by, in V: at −20, 0 and 25 °C, when nearly empty, low and half
+/// full. Makers' resistances differ by half and more, most in the cold.
+const TYPICAL_V: [[f64; 3]; 3] = [[0.3, 0.2, 0.15], [0.15, 0.08, 0.06], [0.06, 0.03, 0.02]];
+
+/// What their curves are shifted by along the charge: blends and balances of electrodes differ.
+const TYPICAL_SHIFT: f64 = 0.03;
+
+/// The same where the curve is flat, and its few steps lie at other charges from maker to maker.
+const FLAT_SHIFT: f64 = 0.05;

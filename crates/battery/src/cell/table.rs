@@ -177,7 +177,7 @@ impl Cell {
     /// What the model leaves unexplained there, as a standard deviation in V.
     #[must_use]
     pub fn model_error_v(&self, soc: f64, temp_c: f64) -> f64 {
-        let ModelError { temp_c: temps, soc: nodes, voltage_v } = &self.params.model_error;
+        let ModelError { temp_c: temps, soc: nodes, voltage_v, .. } = &self.params.model_error;
         let [(cold, colder), (warm, warmer)] = between(temps, temp_c);
         let [(low, lower), (high, higher)] = between(nodes, soc);
         let row = |row: &Vec<f64>| row[low] * lower + row[high] * higher;

@@ -2,7 +2,6 @@
 
 use super::Noise;
 use crate::{
-    Cell,
     cell::{Climate, Local},
     units::HOUR_S,
 };
@@ -40,6 +39,13 @@ pub(super) struct Innovation {
 }
 
 impl Innovation {
+    /// Logarithm of the likelihood of a voltage that is wrong by no more than the model's error: without what
+    /// [`Noise::voltage_sd_v`] adds for errors that last.
+    pub fn look(&self, noise: &Noise) -> f64 {
+        let variance = self.variance - noise.voltage_sd_v.powi(2) + noise.error_sd_v.powi(2);
+        -0.5 * (self.voltage_v * self.voltage_v / variance + variance.ln())
+    }
+
     pub fn log_likelihood(&self) -> f64 {
         -0.5 * (self.voltage_v * self.voltage_v / self.variance + self.variance.ln())
     }
@@ -77,6 +83,18 @@ impl Filter {
         root[(OFFSET, OFFSET)] = offset_sd_a;
         root[(ERROR, ERROR)] = error_sd_v;
         Self { mean: Vector::new(soc, 0.0, 0.0, 0.0, 0.0), root }
+    }
+
+    /// One distribution with the mean and covariance of a mixture of two; `share` is this one's part.
+    pub fn merged(&self, share: f64, other: &Self) -> Self {
+        let mean = self.mean * share + other.mean * (1.0 - share);
+        let mut columns = SMatrix::<f64, STATES, { 2 * STATES + 2 }>::zeros();
+        for (at, (of, share)) in [(self, share), (other, 1.0 - share)].into_iter().enumerate() {
+            let part = share.max(0.0).sqrt();
+            columns.fixed_view_mut::<STATES, STATES>(0, at * STATES).copy_from(&(of.root * part));
+            columns.set_column(2 * STATES + at, &((of.mean - mean) * part));
+        }
+        Self { mean, root: root(&columns) }
     }
 
     pub fn soc(&self) -> f64 {
@@ -126,7 +144,8 @@ impl Filter {
         let mut columns = SMatrix::<f64, STATES, { 2 * STATES }>::zeros();
         columns.fixed_view_mut::<STATES, STATES>(0, 0).copy_from(&(transition * self.root));
         let drift = [
-            noise.soc_per_sqrt_h * (dt_s / HOUR_S).sqrt(),
+            (noise.soc_per_sqrt_h * (dt_s / HOUR_S).sqrt())
+                .hypot(noise.soc_per_sqrt_soc * (per_a * current_a).abs().sqrt()),
             noise.branch_a * (1.0 - transition[(1, 1)].powi(2)).sqrt(),
             noise.branch_a * (1.0 - transition[(2, 2)].powi(2)).sqrt(),
             noise.offset_a_per_sqrt_h * (dt_s / HOUR_S).sqrt(),
@@ -187,19 +206,4 @@ impl Filter {
         self.mean[SOC] = self.mean[SOC].clamp(-BEYOND, 1.0 + BEYOND);
         innovation
     }
-}
-
-/// SoC at which a cell that has rested until now would show this voltage under this current.
-pub(super) fn soc_from_voltage(
-    cell: &Cell,
-    climate: &Climate<'_>,
-    current_a: f64,
-    voltage_v: f64,
-    temp_c: f64,
-) -> f64 {
-    let mut soc = cell.soc_at_rest(voltage_v, temp_c);
-    for _ in 0..8 {
-        soc = cell.soc_at_rest(voltage_v - climate.instant_v(soc, current_a), temp_c);
-    }
-    soc
 }

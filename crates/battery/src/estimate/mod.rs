@@ -1,27 +1,30 @@
 //! What state a cell is in, from what its sensors say.
 //!
-//! The first voltage, of a cell that is taken to have rested, says where the charge is. A claim that agrees with it is
-//! believed, and then two filters run side by side: the current sensor is right too; it has an offset. Each is as probable
-//! as it foresaw the voltages (multiple-model estimation: Bar-Shalom, Li, Kirubarajan 2001, 11.6.2); what is said is their
-//! mixture. A claim that the voltage refutes is dropped. Version of the method: [`VERSION`].
+//! The first voltage, of a cell that is taken to have rested, says where the charge is, as far as the curve lets it; a claim
+//! is a prior that this voltage can overrule ([`prior`]). Where a claim stands, two filters run for it: the current sensor is
+//! right too; it has an offset. What the voltage says by itself is followed beside them, by several filters where it is too
+//! wide for one. Each is as probable as it foresaw the voltages (multiple-model estimation: Bar-Shalom, Li, Kirubarajan 2001,
+//! 11.6.2); what is said is their mixture. Version of the method: [`VERSION`].
 
 mod evaluate;
 mod filter;
 mod noise;
 pub mod power;
+mod prior;
 mod slow;
 
 pub use evaluate::{Evaluation, FileScore, Options, Trace, evaluate};
 pub use noise::Noise;
 pub use slow::Ageing;
 
-use crate::{Cell, Health, Sample, cell::Climate};
+use crate::{Cell, Health, Sample, cell::Climate, units::HOUR_S};
 use filter::Filter;
+use prior::{First, Part};
 use slow::{Seen, Slow};
 use std::sync::Arc;
 
 /// Name and version of the method, which goes wherever an estimate goes.
-pub const VERSION: &str = "srckf-mm/2";
+pub const VERSION: &str = "srckf-mm/3";
 
 /// Time in s after which a hypothesis can be dropped.
 const UNDECIDED_S: f64 = 1_800.0;
@@ -36,17 +39,15 @@ pub const GAP_S: f64 = 600.0;
 /// Samples that tell as much about a hypothesis as one: the errors of the model stay alike for minutes.
 const ALIKE: f64 = 200.0;
 
+/// Standard deviations within which the means of two parts are alike.
+const ALIKE_SD: f64 = 0.7;
+
+/// Share of the time for which the model's errors stay alike, after which a voltage tells parts apart once more: a part that
+/// is wrong meets one step of the curve after the other.
+const LOOK: f64 = 0.1;
+
 /// How much more probable a right sensor is than one with an offset where the claimed charge is right, as a logarithm.
 const SENSOR_TRUST: f64 = 1.0;
-
-/// Standard deviations of the charge at rest by which a claim may be off.
-const REFUTED: f64 = 4.0;
-
-/// Standard deviation of a claim.
-const CLAIM_SD: f64 = 0.003;
-
-/// What a voltage at rest is wrong by in any case, in V: it has not rested long enough, and sensors round.
-const RESTED_SD_V: f64 = 0.004;
 
 /// Offset of a current sensor in A for each Ah of the cell, one standard deviation: 0.05 A for 2.9 Ah.
 const OFFSET_PER_AH: f64 = 0.017;
@@ -66,10 +67,35 @@ pub struct Estimate {
     pub expected_v: f64,
 }
 
+/// The state of hysteresis, −1 to 1, by the course of the current: the same for all hypotheses.
+#[derive(Debug, Clone, Copy)]
+struct Memory {
+    mean: f64,
+    sd: f64,
+}
+
+impl Memory {
+    /// Nobody knows which way the cell came.
+    const UNKNOWN: Self = Self { mean: 0.0, sd: 1.0 };
+
+    /// Plett's one-state law, exact for a constant current: what was before fades with the charge that moves.
+    fn pass(&mut self, cell: &Cell, capacity_ah: f64, current_a: f64, dt_s: f64) {
+        if current_a == 0.0 {
+            return;
+        }
+        let moved = current_a * dt_s / HOUR_S / capacity_ah;
+        let kept = (-(cell.params().hysteresis.rate * moved).abs()).exp();
+        self.mean = current_a.signum() + (self.mean - current_a.signum()) * kept;
+        self.sd *= kept;
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Hypothesis {
     filter: Filter,
     log_weight: f64,
+    /// Whether it is a part of what the voltage said: such ones are merged where they have become alike.
+    part: bool,
 }
 
 /// Estimates one cell.
@@ -79,6 +105,7 @@ pub struct Estimator {
     health: Health,
     hypotheses: Vec<Hypothesis>,
     claimed_soc: Option<f64>,
+    hysteresis: Memory,
     slow: Option<Slow>,
     learns: bool,
     adapts: bool,
@@ -97,6 +124,7 @@ impl Estimator {
             health,
             hypotheses,
             claimed_soc,
+            hysteresis: Memory::UNKNOWN,
             slow: None,
             learns: true,
             adapts: false,
@@ -175,13 +203,17 @@ impl Estimator {
         let voltage = Some(sample.voltage_v).filter(|voltage| (0.5..6.0).contains(voltage));
         let cell = self.cell.clone();
         let climate = cell.at(temp_c);
-        let noise_of =
-            |filter: &Filter| Noise::at(&cell, temp_c, filter.soc(), filter.branch_a(), sample.current_a);
+        let doubt = self.hysteresis.sd;
+        let noise_of = |filter: &Filter| {
+            Noise::at(&cell, temp_c, filter.soc(), filter.branch_a(), sample.current_a)
+                .with_hysteresis(&cell, doubt)
+        };
         let gap_s = self.last.map_or(0.0, |last| sample.time_s - last.time_s);
         if gap_s > GAP_S && voltage.is_some() {
             // What flowed meanwhile is unknown: begin anew with a voltage, as if rested.
             self.hypotheses.clear();
             self.claimed_soc = None;
+            self.hysteresis = Memory::UNKNOWN;
             self.since_s = 0.0;
             if let Some(slow) = &mut self.slow {
                 slow.lost();
@@ -191,14 +223,16 @@ impl Estimator {
             let voltage_v = voltage?;
             let idle = sample.current_a.abs() <= 3.0 * OFFSET_PER_AH * self.health.capacity_ah;
             let current_a = if idle { 0.0 } else { sample.current_a };
-            let soc = filter::soc_from_voltage(&cell, &climate, current_a, voltage_v, temp_c);
-            self.start(soc, &sample, temp_c);
+            let first =
+                First { voltage_v, current_a, temp_c, hysteresis_v: self.cell.params().hysteresis.max_v };
+            self.start(&climate, &first);
         } else if let Some(last) = self.last {
             let dt_s = sample.time_s - last.time_s;
             if dt_s <= 0.0 {
                 return self.estimate(f64::NAN);
             }
             self.since_s += dt_s;
+            self.hysteresis.pass(&cell, self.health.capacity_ah, sample.current_a, dt_s);
             for hypothesis in &mut self.hypotheses {
                 let noise = noise_of(&hypothesis.filter);
                 hypothesis.filter.predict(&climate, self.health.capacity_ah, sample.current_a, dt_s, &noise);
@@ -211,20 +245,33 @@ impl Estimator {
         {
             slow.blind(sample.current_a, dt_s);
         }
+        // What hysteresis adds is known by the current's course: filters see the voltage without it.
+        let hysteresis_v = self.hysteresis.mean * cell.params().hysteresis.max_v;
         if let Some(voltage_v) = voltage {
             expected_v = 0.0;
             let weights = self.weights();
+            let parts = self.hypotheses.iter().filter(|hypothesis| hypothesis.part).count();
             for (hypothesis, weight) in self.hypotheses.iter_mut().zip(weights) {
                 let noise = noise_of(&hypothesis.filter);
                 let resistance = self.health.resistance_factor;
-                let innovation =
-                    hypothesis.filter.correct(&climate, resistance, sample.current_a, voltage_v, &noise);
-                hypothesis.log_weight += innovation.log_likelihood() / ALIKE;
+                let innovation = hypothesis.filter.correct(
+                    &climate,
+                    resistance,
+                    sample.current_a,
+                    voltage_v - hysteresis_v,
+                    &noise,
+                );
+                hypothesis.log_weight += if parts > 1 {
+                    innovation.look(&noise) * (dt_s / (LOOK * noise.error_s)).min(1.0)
+                } else {
+                    innovation.log_likelihood() / ALIKE
+                };
                 expected_v += weight * (voltage_v - innovation.voltage_v);
             }
             self.settle();
             if self.learns {
-                self.learn(&climate, &sample, temp_c, dt_s);
+                let without = Sample { voltage_v: voltage_v - hysteresis_v, ..sample };
+                self.learn(&climate, &without, temp_c, dt_s);
             }
         }
         self.last = Some(sample);
@@ -254,21 +301,25 @@ impl Estimator {
         }
     }
 
-    fn start(&mut self, from_voltage: f64, sample: &Sample, temp_c: f64) {
-        let noise = Noise::at(&self.cell, temp_c, from_voltage, [0.0; 2], sample.current_a);
-        let offset_sd_a = OFFSET_PER_AH * self.health.capacity_ah;
-        let mut add = |soc: f64, soc_sd: f64, offset_sd_a: f64, log_weight: f64| {
-            let filter = Filter::rested(soc, soc_sd, offset_sd_a, noise.error_sd_v);
-            self.hypotheses.push(Hypothesis { filter, log_weight });
+    fn start(&mut self, climate: &Climate<'_>, first: &First) {
+        let cell = self.cell.clone();
+        let belief = prior::weigh(&cell, climate, first, self.claimed_soc);
+        let wide_a = OFFSET_PER_AH * self.health.capacity_ah;
+        let doubt = self.hysteresis.sd;
+        let mut add = |of: &Part, offset_sd_a: f64, log_weight: f64, part: bool| {
+            let noise = Noise::at(&cell, first.temp_c, of.soc, [0.0; 2], first.current_a)
+                .with_hysteresis(&cell, doubt);
+            let filter = Filter::rested(of.soc, of.soc_sd, offset_sd_a, noise.error_sd_v);
+            self.hypotheses.push(Hypothesis { filter, log_weight, part });
         };
-        let rest_sd = (noise.error_sd_v + RESTED_SD_V) / self.cell.slope_v(from_voltage).max(0.1);
-        let believed = self.claimed_soc.filter(|claimed| (claimed - from_voltage).abs() <= REFUTED * rest_sd);
-        match believed {
-            Some(claimed) => {
-                add(claimed, CLAIM_SD, offset_sd_a / 50.0, SENSOR_TRUST);
-                add(claimed, CLAIM_SD, offset_sd_a, 0.0);
-            }
-            None => add(from_voltage, rest_sd, offset_sd_a, 0.0),
+        if let Some(claim) = &belief.claim {
+            // Both together are as probable as the claim.
+            let log_weight = claim.weight.ln() - (1.0 + SENSOR_TRUST.exp()).ln();
+            add(claim, wide_a / 50.0, log_weight + SENSOR_TRUST, false);
+            add(claim, wide_a, log_weight, false);
+        }
+        for part in &belief.parts {
+            add(part, wide_a, part.weight.ln(), true);
         }
     }
 
@@ -290,6 +341,23 @@ impl Estimator {
             let mut weights = weights.iter();
             self.hypotheses.retain(|_| weights.next().is_some_and(|weight| *weight >= HOPELESS));
         }
+        self.merge();
+    }
+
+    /// Makes one filter of two neighbouring parts that have become alike.
+    fn merge(&mut self) {
+        let alike = |pair: &[Hypothesis]| {
+            let (a, b) = (&pair[0], &pair[1]);
+            let apart = (a.filter.soc() - b.filter.soc()).abs();
+            a.part && b.part && apart < ALIKE_SD * a.filter.soc_sd().min(b.filter.soc_sd())
+        };
+        if let Some(at) = self.hypotheses.windows(2).position(alike) {
+            let second = self.hypotheses.remove(at + 1);
+            let first = &mut self.hypotheses[at];
+            let (one, other) = (first.log_weight.exp(), second.log_weight.exp());
+            first.filter = first.filter.merged(one / (one + other), &second.filter);
+            first.log_weight = (one + other).ln();
+        }
     }
 
     fn estimate(&self, expected_v: f64) -> Option<Estimate> {
@@ -306,6 +374,8 @@ impl Estimator {
             (mean, variance.sqrt())
         };
         let (soc, soc_sd) = mix(Filter::soc, Filter::soc_sd);
+        // No voltage tells where along the charge the curve of this very cell lies.
+        let soc_sd = soc_sd.hypot(self.cell.params().model_error.soc_shift);
         let (offset_a, offset_sd_a) = mix(Filter::offset_a, Filter::offset_sd_a);
         Some(Estimate { soc, soc_sd, offset_a, offset_sd_a, expected_v })
     }

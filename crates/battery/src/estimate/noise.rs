@@ -7,6 +7,8 @@ use crate::Cell;
 pub struct Noise {
     /// Of SoC, beyond the offset, for an hour.
     pub soc_per_sqrt_h: f64,
+    /// Of SoC for a whole charge that moves: the capacity that it is counted by is not known better.
+    pub soc_per_sqrt_soc: f64,
     /// Of the branch currents about what the measured current makes of them, in A.
     pub branch_a: f64,
     /// Of the offset's own change, in A for an hour.
@@ -21,6 +23,12 @@ pub struct Noise {
 
 /// Time over which the model's error stays alike: some 5 % of charge at 1C.
 const ERROR_S: f64 = 400.0;
+
+/// The same of parameters that are not fitted to the very cell, which are wrong alike as long as it is used: hours.
+const PERSISTENT_S: f64 = 7_200.0;
+
+/// Uncertainty of SoC after a whole charge that was counted by a capacity that nobody has measured.
+const COUNTED: f64 = 0.01;
 
 /// By how much a sample a second says less than it would if the model's fast errors were independent: they stay alike for
 /// two minutes.
@@ -47,13 +55,22 @@ impl Noise {
         let load = (load_a / capacity_ah / LOADED).min(1.0);
         let model_v = cell.model_error_v(soc, temp_c) * (AT_REST + (1.0 - AT_REST) * load);
         let rate = current_a.abs() / capacity_ah;
+        let fitted = cell.params().model_error.soc_shift == 0.0;
         Self {
             soc_per_sqrt_h: 2e-4,
+            soc_per_sqrt_soc: if fitted { 0.0 } else { COUNTED },
             branch_a: BRANCH_PER_AH * capacity_ah,
             offset_a_per_sqrt_h: OFFSET_PER_AH * capacity_ah,
             error_sd_v: model_v,
-            error_s: ERROR_S,
+            error_s: if fitted { ERROR_S } else { PERSISTENT_S },
             voltage_sd_v: ALIKE * (0.8 + rate) * model_v,
         }
+    }
+
+    /// With what is not known of hysteresis, `doubt` being the standard deviation of its state.
+    #[must_use]
+    pub fn with_hysteresis(mut self, cell: &Cell, doubt: f64) -> Self {
+        self.error_sd_v = self.error_sd_v.hypot(cell.params().hysteresis.max_v * doubt);
+        self
     }
 }

@@ -77,7 +77,7 @@ pub(super) fn run_error(run: &LoggedRun, temp_c: f64, by_soc: &[(f64, f64)]) -> 
 pub(super) fn model_error(held_out: &[RunError]) -> ModelError {
     let mut runs: Vec<&RunError> = held_out.iter().collect();
     runs.sort_by(|a, b| a.temp_c.total_cmp(&b.temp_c));
-    let mut out = ModelError { temp_c: Vec::new(), soc: middles(), voltage_v: Vec::new() };
+    let mut out = ModelError { temp_c: Vec::new(), soc: middles(), voltage_v: Vec::new(), soc_shift: 0.0 };
     for group in runs.chunk_by(|a, b| b.temp_c - a.temp_c < APART_K) {
         out.temp_c.push(group.iter().map(|run| run.temp_c).sum::<f64>() / group.len() as f64);
         let bins = (0..SOC.len()).map(|bin| {
