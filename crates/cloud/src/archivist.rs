@@ -2,11 +2,12 @@
 //!
 //! Laws: nothing is archived twice; nothing unfinalised is archived; a fog node gets its PUBACK and a vehicle its
 //! notice only after the commit that holds the batch, or when the batch was archived before; what fails a check is
-//! in the quarantine table before it is rejected.
+//! in the quarantine table before it is rejected, or counted as beyond the share of whoever it is of.
 
 mod batch;
 mod group;
 mod holdings;
+mod keeping;
 mod places;
 mod room;
 mod vocabulary;
@@ -14,6 +15,7 @@ mod vocabulary;
 pub use batch::{Entry, Verified, reopen};
 pub use group::Grouping;
 pub use holdings::{Gap, Marks};
+pub use keeping::QuarantineRoom;
 pub use vocabulary::{Answer, Commit, Input, Output, Quarantined, Question, Token};
 
 use crate::check::{About, Checked, Delivery, Refusal, Stage};
@@ -41,6 +43,8 @@ pub struct Counters {
     pub duplicates: u64,
     /// Deliveries refused for good.
     pub quarantined: u64,
+    /// Of these, deliveries beyond the share of whoever they are of: refused and not kept.
+    pub quarantine_dropped: u64,
     /// Deliveries held off.
     pub refused: u64,
     /// Commits.
@@ -69,6 +73,7 @@ pub struct Archivist {
     next_question: u64,
     room: Room,
     line: Line,
+    quarantine: QuarantineRoom,
     counters: Counters,
     by_stage: BTreeMap<Stage, u64>,
     held_off: BTreeMap<Digest, u32>,
@@ -94,10 +99,16 @@ impl Archivist {
             next_question: 0,
             room: Room::new(grouping.max_pending_bytes),
             line: Line::default(),
+            quarantine: QuarantineRoom::default(),
             counters: Counters::default(),
             by_stage: BTreeMap::new(),
             held_off: BTreeMap::new(),
         }
+    }
+
+    /// The same with other room in the quarantine.
+    pub fn with_quarantine(self, quarantine: QuarantineRoom) -> Self {
+        Self { quarantine, ..self }
     }
 
     /// Takes one input and says what to do.
@@ -145,6 +156,11 @@ impl Archivist {
     /// Refused deliveries by the check that failed.
     pub fn quarantined_by_stage(&self) -> &BTreeMap<Stage, u64> {
         &self.by_stage
+    }
+
+    /// Bytes of the quarantine that are used, and their bound.
+    pub fn quarantine_bytes(&self) -> (u64, u64) {
+        (self.quarantine.used(), self.quarantine.bound())
     }
 
     /// The trust as extended by hand-overs.
@@ -201,7 +217,10 @@ impl Archivist {
         }
         match Delivery::read(&fog, &bytes) {
             Ok(delivery) => self.line.push(Waiting { token, fog, delivery, raw: bytes }),
-            Err(refusal) => self.quarantine(now, token, fog, refusal, None, bytes),
+            Err(refusal) => {
+                let refused = Quarantined::new(now, fog, None, refusal, bytes);
+                self.quarantine(now, token, refused, out);
+            }
         }
     }
 
@@ -222,7 +241,9 @@ impl Archivist {
                 self.counters.refused += 1;
                 out.push(Output::Refuse(token, "no hand-over leads to the authorities of its epoch yet"));
             }
-            Checked::Failed { refusal, about, .. } => self.quarantine(now, token, fog, refusal, about, raw),
+            Checked::Failed { refusal, about, .. } => {
+                self.quarantine(now, token, Quarantined::new(now, fog, about, refusal, raw), out);
+            }
         }
     }
 
@@ -239,34 +260,31 @@ impl Archivist {
         *tries <= HELD_OFF_TRIES
     }
 
-    fn quarantine(
-        &mut self,
-        now: Timestamp,
-        token: Token,
-        fog: String,
-        refusal: Refusal,
-        about: Option<About>,
-        bytes: Bytes,
-    ) {
-        self.keep(now, Some(token), fog, refusal, about, bytes);
+    /// Quarantines a delivery whose author is not known: what its fog node has brought counts as its own.
+    fn quarantine(&mut self, now: Timestamp, token: Token, refused: Quarantined, out: &mut Vec<Output>) {
+        let whose = format!("fog {}", refused.fog);
+        self.keep(now, Some(token), &whose, refused, out);
     }
 
-    /// Puts what is refused into the open group's quarantine.
+    /// Puts what is refused into the open group's quarantine, if there is room for what is of `whose`.
     fn keep(
         &mut self,
         now: Timestamp,
         token: Option<Token>,
-        fog: String,
-        refusal: Refusal,
-        about: Option<About>,
-        bytes: Bytes,
+        whose: &str,
+        mut refused: Quarantined,
+        out: &mut Vec<Output>,
     ) {
         self.counters.quarantined += 1;
-        *self.by_stage.entry(refusal.stage).or_default() += 1;
-        self.room.take_anonymous(bytes.len());
-        let digest = Digest::of(&bytes);
-        let row = Quarantined { received: now, fog, about, refusal, digest, bytes };
-        self.open.keep_refused(now, token, row);
+        *self.by_stage.entry(refused.refusal.stage).or_default() += 1;
+        if !self.quarantine.take(now, whose, refused.bytes.len()) {
+            self.counters.quarantine_dropped += 1;
+            refused.refusal.reason += "; not kept here, since what is kept of its sender has its share";
+            out.extend(token.map(|token| Output::Reject(token, refused.refusal)));
+            return;
+        }
+        self.room.take_anonymous(refused.bytes.len());
+        self.open.keep_refused(now, token, refused);
         if self.room.is_half_used() {
             self.open.fill();
         }
@@ -276,27 +294,27 @@ impl Archivist {
     fn admit(&mut self, now: Timestamp, member: Member, answer: Option<&Answer>, out: &mut Vec<Output>) {
         match self.holdings.admit(&member.batch, answer) {
             Finding::New { kept, collisions } => {
-                self.keep_collisions(now, &member, &collisions);
+                self.keep_collisions(now, &member, &collisions, out);
                 self.holdings.hold_place(&member.batch);
                 self.open.append(now, member, kept);
             }
             Finding::Known { collisions } => {
-                self.keep_collisions(now, &member, &collisions);
+                self.keep_collisions(now, &member, &collisions, out);
                 self.repeat(now, member, out);
             }
-            Finding::Wrong(refusal) => self.expel(now, member, refusal),
+            Finding::Wrong(refusal) => self.expel(now, member, refusal, out),
             Finding::Unclear(about) => self.ask(member, about, out),
             Finding::Contradiction(_) if self.hold_off(&member.raw) => {
                 self.forget(&member);
                 self.counters.refused += 1;
                 out.push(Output::Refuse(member.token, "the archive's tables contradict their watermarks"));
             }
-            Finding::Contradiction(refusal) => self.expel(now, member, refusal),
+            Finding::Contradiction(refusal) => self.expel(now, member, refusal, out),
         }
     }
 
     /// Quarantines records whose number is held with other content: they were acknowledged, and are not the same.
-    fn keep_collisions(&mut self, now: Timestamp, member: &Member, positions: &[u32]) {
+    fn keep_collisions(&mut self, now: Timestamp, member: &Member, positions: &[u32], out: &mut Vec<Output>) {
         for position in positions {
             let Some(record) = member.batch.records.get(*position as usize) else { continue };
             let (vehicle, number) = (&member.batch.header.vehicle, record.number.get());
@@ -306,7 +324,9 @@ impl Archivist {
             );
             let refusal = Refusal { stage: Stage::Fork, reason };
             let about = About { first: number, count: 1, ..member.batch.about() };
-            self.keep(now, None, member.fog.clone(), refusal, Some(about), record.to_canonical().into());
+            let bytes = record.to_canonical().into();
+            let refused = Quarantined::new(now, member.fog.clone(), Some(about), refusal, bytes);
+            self.keep(now, None, vehicle.as_str(), refused, out);
         }
     }
 
@@ -323,10 +343,12 @@ impl Archivist {
         }
     }
 
-    fn expel(&mut self, now: Timestamp, member: Member, refusal: Refusal) {
-        let about = Some(member.batch.about());
+    /// Quarantines a delivery whose batch is signed: it counts as its vehicle's.
+    fn expel(&mut self, now: Timestamp, member: Member, refusal: Refusal, out: &mut Vec<Output>) {
         self.forget(&member);
-        self.quarantine(now, member.token, member.fog, refusal, about, member.raw);
+        let Member { token, fog, batch, raw } = member;
+        let refused = Quarantined::new(now, fog, Some(batch.about()), refusal, raw);
+        self.keep(now, Some(token), batch.header.vehicle.as_str(), refused, out);
     }
 
     fn ask(&mut self, member: Member, about: Question, out: &mut Vec<Output>) {
@@ -406,6 +428,7 @@ impl Archivist {
                 } else {
                     // A record of a member, which is judged again below.
                     self.room.give_back_anonymous(row.bytes.len());
+                    self.quarantine.give_back(row.bytes.len());
                 }
             }
             for member in group.members {

@@ -38,6 +38,7 @@ struct Inner {
     gap_count: usize,
     missing: u64,
     pending: u64,
+    quarantine_bytes: (u64, u64),
     fogs: u64,
     vehicles: (usize, BTreeSet<VehicleId>),
     latest: BTreeMap<String, ArchivedRow>,
@@ -62,6 +63,7 @@ impl Board {
             gap_count: 0,
             missing: 0,
             pending: 0,
+            quarantine_bytes: (0, 0),
             fogs: 0,
             vehicles: Default::default(),
             latest: BTreeMap::new(),
@@ -105,6 +107,7 @@ impl Board {
         }
         inner.counters = archivist.counters();
         inner.pending = archivist.pending() as u64;
+        inner.quarantine_bytes = archivist.quarantine_bytes();
         inner.by_stage.clone_from(archivist.quarantined_by_stage());
         if let Some(mut gaps) = listed {
             inner.gap_count = gaps.len();
@@ -196,13 +199,24 @@ impl Board {
         let inner = self.lock();
         let mut status = Status::new(Role::Cloud, self.id.clone());
         status.ready = inner.ready;
-        let Counters { records, batches, duplicates, quarantined, refused, commits, retries } =
-            inner.counters;
+        let Counters {
+            records,
+            batches,
+            duplicates,
+            quarantined,
+            quarantine_dropped,
+            refused,
+            commits,
+            retries,
+        } = inner.counters;
         for (name, value) in [
             ("archived_records", records),
             ("batches", batches),
             ("duplicates", duplicates),
             ("quarantined", quarantined),
+            ("quarantine_dropped", quarantine_dropped),
+            ("quarantine_bytes", inner.quarantine_bytes.0),
+            ("quarantine_bytes_bound", inner.quarantine_bytes.1),
             ("gaps", inner.gap_count as u64),
             ("missing", inner.missing),
             ("refused", refused),
@@ -239,7 +253,9 @@ impl Board {
     /// The same figures for Prometheus.
     pub fn metrics(&self, counters: Vec<(&'static str, u64)>) -> String {
         let status = self.status_with(counters);
-        let gauges = ["gaps", "missing", "pending", "fogs"].into_iter().chain(Figures::GAUGES);
+        let gauges = ["gaps", "missing", "pending", "fogs", "quarantine_bytes", "quarantine_bytes_bound"]
+            .into_iter()
+            .chain(Figures::GAUGES);
         let mut text = String::new();
         for (name, value) in &status.counters {
             let mqtt = name.strip_prefix("mqtt_").is_some_and(voltmesh_mqtt::Counters::is_gauge);

@@ -1,6 +1,9 @@
 //! The cloud's configuration. Every default is stated; unknown keys are refused.
 
-use crate::{archivist::Grouping, delta::Settings};
+use crate::{
+    archivist::{Grouping, QuarantineRoom},
+    delta::Settings,
+};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -8,6 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use voltmesh_http::{NameError, Names};
+use voltmesh_identity::ExpiredList;
 use voltmesh_mqtt::Bounds;
 
 /// A configuration file with every key at its default, explained.
@@ -24,6 +28,9 @@ pub struct Config {
     pub credentials: PathBuf,
     /// The CA's revocation list; a changed file is taken over without restart.
     pub revocations: PathBuf,
+    /// What to do when that list is past its time (default `warn`: it goes on to count, and the log says so).
+    #[serde(default)]
+    pub expired_crl: ExpiredList,
     /// Whom to believe: the ledger's trust file.
     pub trust: PathBuf,
     /// Hand-overs learned from fog nodes are kept here (default none: they are learned again after a restart).
@@ -43,6 +50,9 @@ pub struct Config {
     /// How batches become commits.
     #[serde(default)]
     pub commit: CommitConfig,
+    /// What is kept of refused deliveries.
+    #[serde(default)]
+    pub quarantine: QuarantineConfig,
     /// What the archive says of itself.
     #[serde(default)]
     pub statement: StatementConfig,
@@ -227,6 +237,22 @@ impl CommitConfig {
     }
 }
 
+/// Quarantine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QuarantineConfig {
+    /// Bytes of refused deliveries that are kept, 16 MiB to 1 TiB (default 1 GiB). Nothing leaves the quarantine. One fog node,
+    /// or one vehicle whose signature holds, may use a sixteenth of what is left at once, and a sixteenth a day; what goes
+    /// beyond is refused, counted, and not kept here.
+    pub max_bytes: u64,
+}
+
+impl Default for QuarantineConfig {
+    fn default() -> Self {
+        Self { max_bytes: QuarantineRoom::DEFAULT_BYTES }
+    }
+}
+
 /// Statements of the archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -329,6 +355,7 @@ impl Config {
         within("commit.log_hours", self.commit.log_hours, 0, 876_000)?;
         within("commit.max_records", self.commit.max_records as u64, 1, 1_000_000)?;
         within("commit.max_pending_bytes", self.commit.max_pending_bytes as u64, 4 << 20, 64 << 30)?;
+        within("quarantine.max_bytes", self.quarantine.max_bytes, 16 << 20, 1 << 40)?;
         within("statement.every_s", self.statement.every_s, 1, 3_600)?;
         within("commit.checkpoint_every", self.commit.checkpoint_every, 1, 1_000_000)?;
         if !self.http.listen.ip().is_loopback() && self.http.token_file.is_none() && !self.http.tls {
@@ -380,6 +407,8 @@ mod tests {
             ("[commit]\nfew_interval_ms = 4000000", "commit.few_interval_ms"),
             ("[mqtt]\nreceive_maximum = 0", "mqtt.receive_maximum"),
             ("[statement]\nevery_s = 0", "statement.every_s"),
+            ("[quarantine]\nmax_bytes = 1", "quarantine.max_bytes"),
+            ("expired_crl = 'ignore'", "unknown variant"),
         ] {
             let error = Config::parse(&format!("{LEAST}{extra}")).unwrap_err();
             let text = format!(

@@ -2,7 +2,7 @@
 
 use crate::{
     api::{Api, DESCRIPTION, router},
-    archivist::{Archivist, Commit, Input, Output, Token},
+    archivist::{Archivist, Commit, Input, Output, QuarantineRoom, Token},
     board::{Board, fingerprint},
     config::{Config, ConfigError, Http, Mqtt},
     delta::{Archive, ArchiveError, Location, Reader},
@@ -157,7 +157,7 @@ impl Cloud {
             let folder = config.credentials.display().to_string();
             return Err(Error::Name { folder, found: own.to_string(), id: config.id.clone() });
         }
-        let revoked = RevocationWatch::open(&config.revocations, &credentials.ca)?;
+        let revoked = RevocationWatch::with_policy(&config.revocations, &credentials.ca, config.expired_crl)?;
         let trust = load_trust(&config)?;
         let chain = trust.chain();
         let board = Arc::new(Board::new(&config.id));
@@ -170,7 +170,10 @@ impl Cloud {
         let reader = archive.reader();
         board.seed_latest(reader.all_latest(WARM_ROWS).await?);
         let grouping = config.commit.grouping(config.mqtt.receive_maximum);
-        let archivist = Archivist::new(trust, credentials.signing.clone(), grouping, &marks);
+        let [.., quarantine, _] = reader.sizes();
+        let room = QuarantineRoom::new(config.quarantine.max_bytes, quarantine.bytes);
+        let archivist =
+            Archivist::new(trust, credentials.signing.clone(), grouping, &marks).with_quarantine(room);
         board.update(&archivist, true);
 
         let figures = Figures::new();
@@ -447,8 +450,19 @@ impl Shell {
 
     fn handle(&mut self, input: Input) {
         let changes_gaps = matches!(input, Input::Committed { .. } | Input::Reloaded { .. });
+        let dropped = self.archivist.counters().quarantine_dropped;
         for output in self.archivist.handle(now(), input) {
             self.perform(output);
+        }
+        let more = self.archivist.counters().quarantine_dropped - dropped;
+        if more > 0 && self.log.may_write("quarantine full".to_owned()) {
+            let (used, bound) = self.archivist.quarantine_bytes();
+            tracing::warn!(
+                more,
+                used,
+                bound,
+                "refused deliveries are not kept: their senders have used their share of quarantine.max_bytes"
+            );
         }
         self.board.update(&self.archivist, changes_gaps);
     }

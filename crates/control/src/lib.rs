@@ -32,6 +32,7 @@
 
 pub mod topics;
 
+mod allowance;
 mod envelope;
 mod error;
 mod handovers;
@@ -41,6 +42,7 @@ mod receipts;
 mod statement;
 mod status;
 
+pub use allowance::Allowance;
 pub use envelope::{Envelope, MAX_ENVELOPE_BYTES};
 pub use error::Error;
 pub use handovers::{Handovers, MAX_HANDOVERS_BYTES};

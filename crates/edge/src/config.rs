@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use voltmesh_http::{NameError, Names};
+use voltmesh_identity::ExpiredList;
 use voltmesh_recording::report::Report;
 use voltmesh_recording::{Battery, Options};
 use voltmesh_telemetry::{Boot, VehicleId};
@@ -35,6 +36,9 @@ pub struct Config {
     pub credentials: PathBuf,
     /// The CA's revocation list.
     pub crl: PathBuf,
+    /// What to do when that list is past its time. Default `warn`.
+    #[serde(default)]
+    pub expired_crl: ExpiredList,
     /// Genesis, hand-overs and the cloud's keys.
     pub trust: PathBuf,
     /// `salt` of the registry's commitment.

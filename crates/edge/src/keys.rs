@@ -4,7 +4,7 @@ use crate::agent::Credentials;
 use crate::{Config, Error};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
-use voltmesh_identity::{Credentials as TlsCredentials, Role};
+use voltmesh_identity::{Credentials as TlsCredentials, Role, read_private};
 use voltmesh_ledger::Trust;
 use voltmesh_telemetry::{Secret, VehicleId};
 
@@ -60,7 +60,7 @@ impl Keys {
         }
         let agent = Credentials {
             signing: tls.signing.clone(),
-            secret: Secret::new(hex32(&config.secret, &read(&config.secret)?)?),
+            secret: Secret::new(hex32(&config.secret, &read_private(&config.secret)?)?),
             salt: hex32(&config.opening, &opening.salt)?,
             trust,
         };

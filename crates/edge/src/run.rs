@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
 use voltmesh_control::{Hello, Latency, Role, Status};
-use voltmesh_identity::{Expected, RevocationWatch};
+use voltmesh_identity::{Expected, RevocationWatch, create_private_dir};
 use voltmesh_mqtt::Descriptors;
 use voltmesh_spool::{Position, Spool, Writer};
 use voltmesh_telemetry::Timestamp;
@@ -73,7 +73,7 @@ impl fmt::Display for Summary {
 pub async fn run(context: Context, config: Config) -> Result<Summary, Error> {
     // A spool of days keeps many files open.
     Descriptors::raise();
-    std::fs::create_dir_all(&config.data).map_err(Error::file(&config.data, "creating"))?;
+    create_private_dir(&config.data)?;
     let keys = Keys::load(&config)?;
     let spool = Spool::open(context.child("spool"), spool_config(&config)).await?;
     let newest = spool.last().await?.map(|(position, bytes)| entry::decode(position, &bytes)).transpose();
@@ -83,7 +83,7 @@ pub async fn run(context: Context, config: Config) -> Result<Summary, Error> {
     let boot = boot::next(&config.data.join("boot"), config.new_vehicle, newest_boot, context.current())?;
     let source = config.source.open(cursor, millis(context.current()))?;
 
-    let revoked = RevocationWatch::open(&config.crl, &keys.tls.ca)?;
+    let revoked = RevocationWatch::with_policy(&config.crl, &keys.tls.ca, config.expired_crl)?;
     let tls = keys.tls.client_config(Expected::role(voltmesh_identity::Role::Fog), Some(&revoked))?;
     let hello = Hello {
         opening: keys.agent.opening(),

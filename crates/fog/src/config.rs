@@ -7,6 +7,7 @@ use std::{
 
 use serde::Deserialize;
 use voltmesh_http::Names;
+use voltmesh_identity::ExpiredList;
 use voltmesh_ledger::Checkpoint;
 use voltmesh_mqtt::Bounds;
 use voltmesh_stations::Mapping;
@@ -30,6 +31,9 @@ pub struct Config {
     pub credentials: PathBuf,
     /// The revocation list of the CA; a change takes effect within a second. No default.
     pub crl: PathBuf,
+    /// What to do when that list is past its time. Default `warn`.
+    #[serde(default)]
+    pub expired_crl: ExpiredList,
     /// Addresses to listen on.
     #[serde(default)]
     pub listen: Listen,

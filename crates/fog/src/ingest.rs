@@ -8,7 +8,6 @@
 //! Provided: permanent rejections are kept in the quarantine before they are answered; transient failures get no
 //! PUBACK and DISCONNECT 0x97. Not provided: the check of a vehicle's whole chain (the cloud's), plausibility of values.
 
-mod allowance;
 mod anchors;
 mod chain;
 mod clock;
@@ -43,7 +42,7 @@ use bytes::Bytes;
 use commonware_cryptography::Signer as _;
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use voltmesh_consensus::Finalized;
-use voltmesh_control::{Opening, commitment};
+use voltmesh_control::{Allowance, Opening, commitment};
 use voltmesh_identity::Peer;
 use voltmesh_ledger::{Digest as ChainId, PrivateKey, PublicKey, State, Transaction};
 use voltmesh_spool::Position;
@@ -305,7 +304,7 @@ pub struct Ingest {
     now: Timestamp,
     outputs: Vec<Output>,
     counters: Counters,
-    allowance: allowance::Allowance,
+    allowance: Allowance,
     sessions: session::Sessions,
     disk: durable::Disk,
     held: durable::HeldBatches,
@@ -330,7 +329,7 @@ impl Ingest {
             now: Timestamp::from_millis(0),
             outputs: Vec::new(),
             counters: Counters::default(),
-            allowance: allowance::Allowance::new(settings.spool.quarantine_bytes),
+            allowance: Allowance::new(settings.spool.quarantine_bytes),
             sessions: session::Sessions::default(),
             disk: durable::Disk::new(next),
             held: durable::HeldBatches::default(),

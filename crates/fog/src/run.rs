@@ -30,7 +30,7 @@ use tokio::sync::{Semaphore, mpsc};
 use voltmesh_consensus::{AddressBook, Config as LedgerConfig, Handle, Node, PublicKey, network, sockets};
 use voltmesh_control::{Handovers, Opening, Role as StatusRole, Status};
 use voltmesh_http::Figures;
-use voltmesh_identity::{Credentials, Expected, RevocationWatch, Role};
+use voltmesh_identity::{Credentials, Expected, RevocationWatch, Role, create_private_dir};
 use voltmesh_ledger::{Genesis, Height, MAX_GENESIS_BYTES, private_key, public_key_from_hex, verifying_key};
 use voltmesh_mqtt::{Descriptors, Limits as SessionLimits, Server, ServerSettings};
 use voltmesh_spool::{Config as SpoolConfig, Spool, Writer};
@@ -91,7 +91,7 @@ impl Fog {
         // First: what is opened from here on counts.
         let bounds =
             Descriptors::raise().share(config.ingest.bounds(), config.ingest.reserved_descriptors())?;
-        std::fs::create_dir_all(&config.data).map_err(Error::file("create", &config.data))?;
+        create_private_dir(&config.data)?;
         let credentials = Credentials::load(&config.credentials)?;
         let identity = &credentials.own.identity;
         if identity.role != Role::Fog {
@@ -101,7 +101,7 @@ impl Fog {
         }
         let fog: VehicleId =
             identity.id().parse().map_err(|error| Error::config(format!("credentials: {error}")))?;
-        let revoked = RevocationWatch::open(&config.crl, &credentials.ca)?;
+        let revoked = RevocationWatch::with_policy(&config.crl, &credentials.ca, config.expired_crl)?;
         let genesis = read_genesis(&config.ledger.genesis)?;
         let settings = settings(&config, &credentials, &genesis, fog.clone())?;
 

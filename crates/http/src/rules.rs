@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method, header};
 use subtle::ConstantTimeEq as _;
+use voltmesh_identity::read_private;
 
 use crate::{Authority, Host, Refusal};
 
@@ -15,7 +16,7 @@ use crate::{Authority, Host, Refusal};
 const MIN_TOKEN: usize = 16;
 
 /// Largest file of a token, in bytes.
-const MAX_TOKEN: u64 = 4096;
+const MAX_TOKEN: usize = 4096;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -98,7 +99,7 @@ pub enum TokenError {
         path: String,
         /// Why.
         #[source]
-        source: std::io::Error,
+        source: Box<voltmesh_identity::Error>,
     },
     /// Write another one.
     #[error(
@@ -113,17 +114,14 @@ pub enum TokenError {
 }
 
 impl Token {
-    /// The first and only line of a file.
+    /// The first and only line of a file that only its owner may read.
     pub fn read(path: &Path) -> Result<Self, TokenError> {
-        let (name, read) = (path.display().to_string(), |source| TokenError::Read {
-            path: path.display().to_string(),
-            source,
-        });
-        let bytes = std::fs::metadata(path).map_err(read)?.len();
-        if bytes > MAX_TOKEN {
-            return Err(TokenError::Content { path: name, found: format!("{bytes} bytes") });
+        let name = path.display().to_string();
+        let text = read_private(path)
+            .map_err(|source| TokenError::Read { path: name.clone(), source: source.into() })?;
+        if text.len() > MAX_TOKEN {
+            return Err(TokenError::Content { path: name, found: format!("{} bytes", text.len()) });
         }
-        let text = std::fs::read_to_string(path).map_err(read)?;
         let token = text.trim();
         if token.len() < MIN_TOKEN {
             return Err(TokenError::Content { path: name, found: format!("{} characters", token.len()) });

@@ -73,9 +73,9 @@ impl Pair {
         let own = Peer::from_der(&chain[0])
             .map_err(|error| Error::content(&path, "a Voltmesh certificate", error))?;
         let path = folder.join("tls.key");
-        let pem = Zeroizing::new(files::read(&path)?);
+        let pem = files::read_private(&path)?;
         // Not the cause: it may quote the line it stumbled over.
-        let key = PrivateKeyDer::from_pem_slice(&pem)
+        let key = PrivateKeyDer::from_pem_slice(pem.as_bytes())
             .map_err(|_| Error::content(&path, "a private key (PEM)", "no key in it can be read"))?;
         let key = tls::provider()
             .key_provider
@@ -96,9 +96,9 @@ impl Pair {
     }
 }
 
-/// Reads an Ed25519 key from a PKCS#8 PEM file.
+/// Reads an Ed25519 key from a PKCS#8 PEM file that only its owner may read.
 pub fn read_signing_key(path: &Path) -> Result<SigningKey, Error> {
-    let pem = Zeroizing::new(files::read_text(path)?);
+    let pem = files::read_private(path)?;
     SigningKey::from_pkcs8_pem(&pem)
         .map_err(|error| Error::content(path, "an Ed25519 key (PKCS#8 PEM)", error))
 }

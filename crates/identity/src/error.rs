@@ -24,6 +24,28 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A secret that others may read, so that it may be in their hands. Take the right away from them; if they may have used
+    /// it, issue anew.
+    #[error(
+        "{} is a secret that others may read (mode {mode:04o}): run `chmod 600 {}`, and issue it again if they may have read it",
+        path.display(), path.display()
+    )]
+    Exposed {
+        /// Where.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// `issue` of an id that another role has, by a CA that gives an id to one role only, or its enrolment. Choose another id, or revoke first.
+    #[error(
+        "the id of {identity} is that of {other}, and an id belongs to one role: choose another id, or revoke {other} first"
+    )]
+    IdTaken {
+        /// For whom.
+        identity: String,
+        /// Who has it.
+        other: String,
+    },
     /// A file is there but holds something else. Restore it, or issue anew.
     #[error("{} is not {expected}: {problem}; restore it, or issue it again with `voltmesh pki`", path.display())]
     Content {

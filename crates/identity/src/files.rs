@@ -1,9 +1,14 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::Write;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
+use zeroize::Zeroizing;
+
 use crate::Error;
+
+/// Largest secret that is read: an RSA key of 16,384 bits in PEM has some 13 kB.
+const MAX_SECRET_BYTES: u64 = 64 << 10;
 
 /// Writes a secret: mode 0600 from the first byte, fsynced, then renamed over `path`, so that no reader ever sees a
 /// part of it or another mode.
@@ -16,10 +21,35 @@ pub fn write_public(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     write_atomic(path, bytes, 0o644)
 }
 
+/// Reads a secret (a private key, a token) that nobody but its owner may read: a file that its group or everybody may read,
+/// write or run is refused, since what it held may be in other hands.
+pub fn read_private(path: &Path) -> Result<Zeroizing<String>, Error> {
+    let file = File::open(path).map_err(Error::file("read", path))?;
+    // Of the open file, not of the name: the two may not be the same file any more.
+    let found = file.metadata().map_err(Error::file("read", path))?;
+    let mode = found.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(Error::Exposed { path: path.to_path_buf(), mode });
+    }
+    let refuse = |problem: String| Error::content(path, "a secret in a text file", problem);
+    if found.len() > MAX_SECRET_BYTES {
+        return Err(refuse(format!("{} bytes, {MAX_SECRET_BYTES} at most", found.len())));
+    }
+    // As large as the file: a buffer that grows leaves copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(found.len() as usize + 1));
+    file.take(MAX_SECRET_BYTES + 1).read_to_end(&mut bytes).map_err(Error::file("read", path))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| refuse("it is no text".to_owned()))?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
 /// Makes a folder, and its parents, that only its owner may enter: mode 0700.
 pub fn create_private_dir(path: &Path) -> Result<(), Error> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(Error::file("create", path))?;
-    // It may have existed with another mode.
+    let mode = fs::metadata(path).map_err(Error::file("look at", path))?.permissions().mode();
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    // It existed with another mode.
     fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(Error::file("protect", path))
 }
 
@@ -72,6 +102,26 @@ fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_that_others_may_read_is_refused_with_the_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = folder.path().join("sign.key");
+        write_private(&key, b"secret").unwrap();
+        for mode in 0..0o1000_u32 {
+            fs::set_permissions(&key, fs::Permissions::from_mode(mode | 0o400)).unwrap();
+            let read = read_private(&key);
+            assert_eq!(read.is_ok(), mode & 0o077 == 0, "mode {mode:03o}");
+            if let Err(error) = read {
+                assert!(error.to_string().contains("chmod 600"), "{error}");
+                assert!(error.to_string().contains("sign.key"), "{error}");
+            }
+        }
+        fs::write(&key, vec![b'a'; MAX_SECRET_BYTES as usize + 1]).unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(read_private(&key).unwrap_err().to_string().contains("at most"));
+        assert!(matches!(read_private(&folder.path().join("absent")), Err(Error::File { .. })));
+    }
 
     #[test]
     fn modes_and_replacement() {

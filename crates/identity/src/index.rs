@@ -124,11 +124,34 @@ impl Entry {
             _ => Status::Valid,
         }
     }
+
+    /// Whether it opens sessions at a time, in seconds since the Unix epoch.
+    pub(crate) fn is_in_force(&self, now_s: i64) -> bool {
+        matches!(self.status(now_s), Status::Valid | Status::Renewed)
+    }
+}
+
+/// Policy of a CA for an id for which a second role asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OneRole {
+    /// Issue, and warn in the log. The default: test fleets may need an id in two roles, and fog nodes tell them apart.
+    #[default]
+    Warn,
+    /// Refuse, while another role has a certificate in force.
+    Refuse,
+}
+
+impl OneRole {
+    fn is_default(&self) -> bool {
+        *self == OneRole::default()
+    }
 }
 
 /// `index.toml`: all that the CA has issued, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
+    pub(crate) one_role: OneRole,
     pub(crate) crl_number: u64,
     pub(crate) entries: Vec<Entry>,
 }
@@ -138,6 +161,8 @@ pub(crate) struct Index {
 struct RawIndex {
     version: u32,
     crl_number: u64,
+    #[serde(default, skip_serializing_if = "OneRole::is_default")]
+    one_role: OneRole,
     #[serde(default)]
     certificate: Vec<RawEntry>,
 }
@@ -177,7 +202,7 @@ impl Index {
             })
         });
         let entries = entries.collect::<Result<_, Error>>().map_err(|error| refuse(error.to_string()))?;
-        Ok(Index { crl_number: raw.crl_number, entries })
+        Ok(Index { one_role: raw.one_role, crl_number: raw.crl_number, entries })
     }
 
     pub(crate) fn write(&self, path: &Path) -> Result<(), Error> {
@@ -190,7 +215,12 @@ impl Index {
             renewed: entry.renewed,
             revoked: entry.revoked.clone(),
         });
-        let raw = RawIndex { version: 1, crl_number: self.crl_number, certificate: certificate.collect() };
+        let raw = RawIndex {
+            version: 1,
+            crl_number: self.crl_number,
+            one_role: self.one_role,
+            certificate: certificate.collect(),
+        };
         let text = toml::to_string(&raw).map_err(|error| Error::content(path, "the index of a CA", error))?;
         files::write_private(path, text.as_bytes())
     }
@@ -207,8 +237,8 @@ impl Index {
     /// Another role that has a certificate in force for the id of this identity.
     pub(crate) fn other_role(&self, identity: &Identity, now: OffsetDateTime) -> Option<&Identity> {
         let now_s = now.unix_timestamp();
-        let in_force = |entry: &&Entry| matches!(entry.status(now_s), Status::Valid | Status::Renewed);
-        let mut others = self.entries.iter().filter(in_force).map(|entry| &entry.identity);
+        let mut others =
+            self.entries.iter().filter(|entry| entry.is_in_force(now_s)).map(|entry| &entry.identity);
         others.find(|other| other.id() == identity.id() && other.role != identity.role)
     }
 }

@@ -6,7 +6,8 @@
 //! **Invariant.** A TLS session made with [`Credentials::server_config`] or [`Credentials::client_config`] is TLS 1.3,
 //! both sides hold a certificate of the same CA that is in its time and not on the revocation list, and exactly one
 //! identity is in it. Between the two stand only as many intermediate CAs as the CA's own certificate allows, none of
-//! them revoked; a CA of [`Pki`] allows none. A private key never exists on disk with more than mode 0600, not even for a moment.
+//! them revoked; a CA of [`Pki`] allows none. A private key never exists on disk with more than mode 0600, not even for a moment, and one that others may
+//! read is not used.
 //!
 //! **Provided**: [`Pki`] (a development CA in a folder: init, issue, renew, revoke, show), [`RevocationWatch`] (a changed
 //! list reaches running servers without restart), TLS configurations (a renewed certificate
@@ -43,8 +44,8 @@ mod tls;
 
 pub use credentials::{Credentials, read_signing_key, write_signing_key};
 pub use error::Error;
-pub use files::{create_private_dir, write_private, write_public};
-pub use index::{Entry, Reason, Revoked, Status};
+pub use files::{create_private_dir, read_private, write_private, write_public};
+pub use index::{Entry, OneRole, Reason, Revoked, Status};
 pub use name::{Identity, Role};
 pub use peer::{Peer, Serial, issuer_serials};
 pub use pki::{Issued, Pki, Target};

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
@@ -12,12 +13,12 @@ use rcgen::{
 use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
 
-use crate::index::{Entry, Index, Reason, Revoked, Status};
-use crate::{Error, Identity, Serial, credentials, files};
+use crate::index::{Entry, Index, OneRole, Reason, Revoked, Status};
+use crate::{Error, Identity, Role, Serial, credentials, files};
 
 /// How long a development CA lives.
 const CA_DAYS: i64 = 3650;
-/// How long a revocation list counts as fresh; every command that changes the index writes a new one.
+/// How long a revocation list counts as fresh; each revocation signs a new one.
 const CRL_DAYS: i64 = 365;
 /// Certificates begin this much earlier, for peers whose clock is behind.
 const BACKDATE: Duration = Duration::hours(1);
@@ -56,6 +57,11 @@ pub enum Target {
 impl Pki {
     /// Makes a CA. The folder may exist, but not hold one already.
     pub fn init(folder: &Path) -> Result<Pki, Error> {
+        Pki::init_with(folder, OneRole::Warn)
+    }
+
+    /// The same, and says what becomes of an id that two roles ask for.
+    pub fn init_with(folder: &Path, one_role: OneRole) -> Result<Pki, Error> {
         files::create_private_dir(folder)?;
         let pki = Pki { folder: folder.to_path_buf() };
         let _lock = pki.lock()?;
@@ -75,7 +81,7 @@ impl Pki {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&key)?;
         pki.write_key("ca.key", &key)?;
-        pki.sign_crl(&mut Index::default(), &Issuer::new(params, key), now)?;
+        pki.sign_crl(&mut Index { one_role, ..Index::default() }, &Issuer::new(params, key), now)?;
         // Last: a CA is there when its certificate is.
         files::write_public(&pki.path("ca.crt"), certificate.pem().as_bytes())?;
         Ok(pki)
@@ -107,8 +113,8 @@ impl Pki {
 
     /// Issues a certificate with a new TLS key and a new signing key. `hosts` are DNS names and addresses beyond
     /// `localhost` and the loopback addresses, which servers get anyway; `days` is 1 to 3650. Warns in the log if another
-    /// role has a certificate in force for the same id ([`Self::other_role`]): fog nodes shut a client out whose id is a
-    /// vehicle's.
+    /// role has a certificate in force for the same id: fog nodes shut a client out whose id is a vehicle's. A CA
+    /// of [`OneRole::Refuse`] refuses it.
     pub fn issue(&self, identity: &Identity, hosts: &[String], days: u32) -> Result<Issued, Error> {
         let _lock = self.lock()?;
         let now = OffsetDateTime::now_utc();
@@ -118,6 +124,9 @@ impl Pki {
             return Err(Error::AlreadyIssued { identity: identity.to_string(), serial });
         }
         if let Some(other) = index.other_role(identity, now) {
+            if index.one_role == OneRole::Refuse {
+                return Err(Error::IdTaken { identity: identity.to_string(), other: other.to_string() });
+            }
             tracing::warn!(
                 "the id of {identity} is {other}'s as well: an id belongs to one role, and fog nodes shut a client out whose id is a vehicle's"
             );
@@ -128,10 +137,41 @@ impl Pki {
         self.certify(index, identity, hosts.to_vec(), days, now)
     }
 
+    /// Checks that one role has certificates in force for an id, and that it is one of these: what the id says then has one
+    /// author.
+    pub fn check_one_role(&self, id: &str, roles: &[Role]) -> Result<(), Error> {
+        let now_s = OffsetDateTime::now_utc().unix_timestamp();
+        let index = Index::read(&self.path("index.toml"))?;
+        let holders: BTreeSet<Role> = index
+            .entries
+            .iter()
+            .filter(|entry| entry.identity.id() == id && entry.is_in_force(now_s))
+            .map(|entry| entry.identity.role)
+            .collect();
+        let wanted = || roles.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
+        match holders.iter().collect::<Vec<_>>()[..] {
+            [] => Err(Error::NotFound { target: format!("{}:{id}", wanted()) }),
+            [role] if roles.contains(role) => Ok(()),
+            [role] => {
+                Err(Error::IdTaken { identity: format!("{}:{id}", wanted()), other: format!("{role}:{id}") })
+            }
+            [role, other, ..] => {
+                Err(Error::IdTaken { identity: format!("{role}:{id}"), other: format!("{other}:{id}") })
+            }
+        }
+    }
+
     /// Another role that has a certificate in force for the id of this identity.
     pub fn other_role(&self, identity: &Identity) -> Result<Option<Identity>, Error> {
         let index = Index::read(&self.path("index.toml"))?;
         Ok(index.other_role(identity, OffsetDateTime::now_utc()).cloned())
+    }
+
+    /// Signs a new revocation list with the same entries, in force for another 365 days.
+    pub fn renew_crl(&self) -> Result<(), Error> {
+        let _lock = self.lock()?;
+        let mut index = Index::read(&self.path("index.toml"))?;
+        self.sign_crl(&mut index, &self.issuer()?, OffsetDateTime::now_utc())
     }
 
     /// Issues a certificate with a new TLS key for an identity that has one in force. The signing key stays, and the
@@ -268,7 +308,7 @@ impl Pki {
 
     fn issuer(&self) -> Result<Issuer<'static, KeyPair>, Error> {
         let path = self.path("ca.key");
-        let pem = Zeroizing::new(files::read_text(&path)?);
+        let pem = files::read_private(&path)?;
         let key = KeyPair::from_pem(&pem).map_err(|error| Error::content(&path, "a private key", error))?;
         let path = self.path("ca.crt");
         Issuer::from_ca_cert_pem(&files::read_text(&path)?, key)

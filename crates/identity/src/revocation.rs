@@ -15,13 +15,14 @@ use crate::{Error, Serial, files};
 const MAX_BYTES: u64 = 16 << 20;
 
 /// What to do when the revocation list is past its `nextUpdate`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ExpiredList {
     /// Go on with it and say so in the log: what it lists stays revoked, and vehicles can still deliver. The default,
-    /// since a development CA signs a list only when someone runs a command.
+    /// since a CA that is offline signs a list only when someone runs a command.
     #[default]
     Warn,
-    /// Accept no new session until there is a fresh one.
+    /// Begin no new session until there is a fresh one; those that are there go on.
     Refuse,
 }
 
@@ -123,7 +124,7 @@ impl RevocationWatch {
         let said = &self.0.expired_said_s;
         if expired && now_s - said.load(Ordering::Relaxed) >= 60 {
             said.store(now_s, Ordering::Relaxed);
-            tracing::warn!(path = %self.0.path.display(), "the revocation list is past its time; sign a new one with any `voltmesh pki revoke`");
+            tracing::warn!(path = %self.0.path.display(), "the revocation list is past its time; sign a new one with `voltmesh pki renew-crl`");
         }
         expired && self.0.expired == ExpiredList::Refuse
     }

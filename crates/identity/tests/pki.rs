@@ -59,6 +59,66 @@ fn a_folder_and_its_modes() {
 }
 
 #[test]
+fn an_id_belongs_to_one_role_where_the_ca_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let strict = Pki::init_with(&folder.path().join("strict"), OneRole::Refuse).unwrap();
+    strict.issue(&name("edge:car-1"), &[], 30).unwrap();
+    for second in ["client:car-1", "fog:car-1", "controller:car-1"] {
+        let refused = strict.issue(&name(second), &[], 30).unwrap_err();
+        assert!(matches!(&refused, Error::IdTaken { .. }), "{refused}");
+        assert!(refused.to_string().contains("edge:car-1"), "{refused}");
+        assert!(!strict.folder_of(&name(second)).exists(), "no key is left behind");
+    }
+    strict.revoke(&Target::Identity(name("edge:car-1")), Reason::Superseded).unwrap();
+    strict.issue(&name("client:car-1"), &[], 30).unwrap();
+    assert!(
+        strict.issue(&name("edge:car-1"), &[], 30).is_err(),
+        "the policy outlives every change of the index"
+    );
+
+    let (_folder, lenient) = fresh();
+    lenient.issue(&name("edge:car-1"), &[], 30).unwrap();
+    let vehicles = [Role::Edge, Role::Fog];
+    lenient.check_one_role("car-1", &vehicles).unwrap();
+    assert!(matches!(lenient.check_one_role("car-2", &vehicles), Err(Error::NotFound { .. })));
+    lenient.issue(&name("client:car-1"), &[], 30).unwrap();
+    assert!(matches!(lenient.check_one_role("car-1", &vehicles), Err(Error::IdTaken { .. })));
+    lenient.issue(&name("client:meter-1"), &[], 30).unwrap();
+    assert!(matches!(lenient.check_one_role("meter-1", &vehicles), Err(Error::IdTaken { .. })));
+}
+
+#[test]
+fn a_key_that_others_may_read_is_not_used() {
+    let (_folder, pki) = fresh();
+    let folder = pki.issue(&name("fog:fog-1"), &[], 30).unwrap().folder;
+    Credentials::load(&folder).unwrap();
+    let chmod = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    for file in ["tls.key", "sign.key"] {
+        for mode in [0o644, 0o640, 0o604, 0o660, 0o601] {
+            chmod(&folder.join(file), mode);
+            let refused = Credentials::load(&folder).unwrap_err();
+            assert!(matches!(refused, Error::Exposed { .. }), "{file} {mode:o}: {refused}");
+        }
+        chmod(&folder.join(file), 0o400);
+        Credentials::load(&folder).unwrap();
+    }
+    chmod(&pki.ca_path().with_file_name("ca.key"), 0o644);
+    assert!(matches!(pki.issue(&name("fog:fog-2"), &[], 30), Err(Error::Exposed { .. })));
+}
+
+#[test]
+fn a_list_signed_again_says_the_same_with_a_later_number() {
+    let (_folder, pki) = fresh();
+    let car = pki.issue(&name("edge:car-1"), &[], 30).unwrap();
+    let credentials = Credentials::load(&car.folder).unwrap();
+    pki.revoke(&Target::Identity(name("edge:car-1")), Reason::Superseded).unwrap();
+    let watch = watch(&pki, &credentials);
+    pki.renew_crl().unwrap();
+    assert!(watch.poll(), "it is taken over as a newer one");
+    assert!(watch.is_revoked(&car.entry.serial));
+}
+
+#[test]
 fn a_life() {
     let (_folder, pki) = fresh();
     let (fog, car) = (name("fog:fog-1"), name("edge:car-1"));

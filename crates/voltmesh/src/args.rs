@@ -176,8 +176,16 @@ pub struct Demo {
 #[derive(Debug, Subcommand)]
 pub enum Pki {
     /// Makes a development CA.
-    #[command(after_help = "Example:\n  voltmesh pki init --dir pki")]
-    Init(PkiDir),
+    #[command(after_help = "Example:\n  voltmesh pki init --one-role --dir pki")]
+    Init {
+        /// The PKI folder.
+        #[command(flatten)]
+        dir: PkiDir,
+        /// Refuses a certificate for an id that another role has, such as client:car-1 beside edge:car-1. Without it, that
+        /// is only warned of.
+        #[arg(long)]
+        one_role: bool,
+    },
     /// Issues keys and a certificate to `role:id`.
     #[command(
         after_help = "Examples:\n  voltmesh pki issue edge:car-1\n  voltmesh pki issue fog:fog-1 --host fog-1.example --host 127.0.0.1"
@@ -214,6 +222,8 @@ pub enum Pki {
         /// Who, as in `issue`.
         identity: String,
     },
+    /// Signs the revocation list anew, for a year: an older one may be past its time.
+    RenewCrl(PkiDir),
     /// Lists certificates with their validity.
     Show {
         /// The PKI folder.
@@ -452,6 +462,9 @@ pub enum Registry {
         /// The opening of its commitment: salt and public key.
         #[arg(long, value_name = "FILE")]
         opening: PathBuf,
+        /// The CA's folder: refuses an id for which a role other than vehicle or fog node, or both, have a certificate in force.
+        #[arg(long, value_name = "FOLDER")]
+        pki: Option<PathBuf>,
         /// Who signs and where it goes.
         #[command(flatten)]
         submit: Submit,

@@ -80,6 +80,76 @@ fn a_pki_is_made_used_and_its_keys_are_private() {
 }
 
 #[test]
+fn an_id_in_two_roles_is_refused_where_the_ca_says_so_and_a_list_is_signed_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    works(folder.path(), &["pki", "init", "--one-role"]);
+    works(folder.path(), &["pki", "issue", "edge:car-1"]);
+    assert!(fails(folder.path(), &["pki", "issue", "client:car-1"], 1).contains("edge:car-1"));
+    works(folder.path(), &["pki", "renew-crl"]);
+    works(folder.path(), &["pki", "init", "--dir", "lenient"]);
+    works(folder.path(), &["pki", "issue", "edge:car-1", "--dir", "lenient"]);
+    works(folder.path(), &["pki", "issue", "client:car-1", "--dir", "lenient"]);
+    let enrol = "registry enrol car-1 --opening o.toml --pki lenient --genesis g.toml --operator k";
+    let refused = fails(folder.path(), &enrol.split(' ').collect::<Vec<_>>(), 1);
+    assert!(refused.contains("one role"), "{refused}");
+}
+
+/// Each secret that a role reads at its start, open to the group: the role ends and says what to type.
+#[test]
+fn no_role_starts_with_a_key_that_others_may_read() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let run = |line: &str| works(folder.path(), &line.split(' ').collect::<Vec<_>>());
+    run("pki init");
+    for who in ["edge:car-1", "fog:fog-1", "cloud:cloud-1", "operator:op-1"] {
+        run(&format!("pki issue {who}"));
+    }
+    run(
+        "registry genesis --chain c --authority pki/fog-fog-1/sign.pub --operator pki/operator-op-1/sign.pub --threshold 1 --cloud pki/cloud-cloud-1/sign.pub -o genesis.toml --trust trust.toml",
+    );
+    run("registry opening --key pki/edge-car-1/sign.pub -o opening.toml");
+    let write = |file: &str, text: &str| std::fs::write(folder.path().join(file), text).unwrap();
+    let chmod = |file: &str, mode| {
+        std::fs::set_permissions(folder.path().join(file), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    write("secret", &"ab".repeat(32));
+    write("token", "0123456789abcdef");
+    write(
+        "edge.toml",
+        "data = 'edge'\ncredentials = 'pki/edge-car-1'\ncrl = 'pki/crl.pem'\ntrust = 'trust.toml'\nopening = 'opening.toml'\nsecret = 'secret'\nfogs = ['127.0.0.1:1']\nhttp = '127.0.0.1:0'\n[source]\nkind = 'sim'",
+    );
+    write(
+        "fog.toml",
+        "data = 'fog'\ncredentials = 'pki/fog-fog-1'\ncrl = 'pki/crl.pem'\n[listen]\nmqtt = '127.0.0.1:0'\np2p = '127.0.0.1:0'\nhttp = '127.0.0.1:0'\n[ledger]\ngenesis = 'genesis.toml'",
+    );
+    write(
+        "cloud.toml",
+        "credentials = 'pki/cloud-cloud-1'\nrevocations = 'pki/crl.pem'\ntrust = 'trust.toml'\narchive = 'archive'\n[mqtt]\nlisten = '127.0.0.1:0'\n[http]\nlisten = '127.0.0.1:0'\ntoken_file = 'token'",
+    );
+    chmod("token", 0o600);
+    chmod("secret", 0o600);
+    for (role, file) in [
+        ("edge", "pki/edge-car-1/tls.key"),
+        ("edge", "pki/edge-car-1/sign.key"),
+        ("edge", "secret"),
+        ("fog", "pki/fog-fog-1/tls.key"),
+        ("fog", "pki/fog-fog-1/sign.key"),
+        ("cloud", "pki/cloud-cloud-1/tls.key"),
+        ("cloud", "pki/cloud-cloud-1/sign.key"),
+        ("cloud", "token"),
+    ] {
+        chmod(file, 0o640);
+        let said = fails(folder.path(), &[role, "--config", &format!("{role}.toml")], 1);
+        assert!(said.contains("chmod 600") && said.contains(file), "{role}, {file}: {said}");
+        chmod(file, 0o600);
+    }
+    for made in ["edge", "fog", "archive"] {
+        let mode = std::fs::metadata(folder.path().join(made)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{made}");
+    }
+}
+
+#[test]
 fn every_role_states_its_defaults_and_refuses_what_it_does_not_know() {
     let folder = tempfile::tempdir().unwrap();
     for role in ["edge", "fog", "cloud"] {

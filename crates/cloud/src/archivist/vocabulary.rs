@@ -63,7 +63,8 @@ pub enum Output {
     },
     /// PUBACK with success.
     Accept(Token),
-    /// PUBACK with a reason code: the delivery will never be archived, and is in quarantine.
+    /// PUBACK with a reason code: the delivery will never be archived, and is in quarantine, or beyond its sender's share of
+    /// it, as the reason says then.
     Reject(Token, Refusal),
     /// No PUBACK, and disconnect: the same delivery may pass later.
     Refuse(Token, &'static str),
@@ -114,6 +115,13 @@ pub struct Quarantined {
     pub digest: Digest,
     /// The delivery as it came.
     pub bytes: Bytes,
+}
+
+impl Quarantined {
+    /// What came just now.
+    pub fn new(now: Timestamp, fog: String, about: Option<About>, refusal: Refusal, bytes: Bytes) -> Self {
+        Self { received: now, fog, about, refusal, digest: Digest::of(&bytes), bytes }
+    }
 }
 
 /// What the table must be asked.

@@ -16,6 +16,7 @@ use std::{
     fmt,
     fs::{self, File, OpenOptions},
     io::{self, ErrorKind, Write as _},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path as FilePath, PathBuf},
     sync::Arc,
 };
@@ -255,7 +256,8 @@ pub(crate) fn create_folder(folder: &FilePath) -> io::Result<()> {
     // A name alone is in the working directory, which no path of no characters opens.
     let parent = if parent.as_os_str().is_empty() { FilePath::new(".") } else { parent };
     create_folder(parent)?;
-    match fs::create_dir(folder) {
+    // What is archived says where vehicles were and how they are: for its owner only.
+    match fs::DirBuilder::new().mode(0o700).create(folder) {
         Ok(()) => File::open(parent)?.sync_all(),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),

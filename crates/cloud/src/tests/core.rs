@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    archivist::QuarantineRoom,
     coverage::{Range, Stored},
     foreign::content_of,
     testing::*,
@@ -429,6 +430,48 @@ fn beyond_the_bound_of_what_waits_packed_a_fog_node_is_held_off() {
         settle(&mut core, 5_000, out);
     }
     assert_eq!(core.counters().batches, 8);
+}
+
+/// Rubbish of one fog node, without end: it is refused, a share of it is kept, and others' is kept whatever it sends. A forked
+/// batch counts as its vehicle's, whoever brings it.
+#[test]
+fn one_fog_nodes_rubbish_leaves_room_in_the_quarantine_for_others() {
+    let mut fleet = Fleet::new(1);
+    let room = QuarantineRoom::new(1 << 20, 0);
+    let mut core = new_core(&fleet).with_quarantine(room);
+    let (mut kept, mut rejected, mut out) = (Vec::new(), 0, Vec::new());
+    let mut now = 0;
+    let mut deliver = |core: &mut Archivist, fog, token, bytes| {
+        now += 1_000;
+        out = core.handle(at(now), envelope(fog, token, bytes));
+        let mut at_once = out.iter().filter(|o| matches!(o, Output::Reject(..))).count();
+        while let Some(commit) = commits(&out).first() {
+            kept.extend(commit.quarantine.iter().map(|row| (row.fog.clone(), row.bytes.len())));
+            let ticket = commit.ticket;
+            now += 1;
+            out = core.handle(at(now), Input::Committed { ticket });
+            at_once += out.iter().filter(|o| matches!(o, Output::Reject(..))).count();
+        }
+        rejected += at_once;
+    };
+    for token in 0..500 {
+        deliver(&mut core, 0, token, Bytes::from(vec![token as u8; 1_000]));
+    }
+    let (used, bound) = core.quarantine_bytes();
+    assert!(used <= bound / 16, "{used} of {bound}");
+    assert_eq!(core.counters().quarantined, 500);
+    assert!(core.counters().quarantine_dropped > 400, "{:?}", core.counters());
+    deliver(&mut core, 1, 500, Bytes::from_static(b"rubbish of another"));
+    // Two batches under the same numbers, both signed: a fork.
+    let (one, other) = (fleet.batch(0, 1, 0, 3, None), fleet.batch(0, 1, 0, 2, None));
+    let (one, other) = (fleet.envelope(0, &one), fleet.envelope(0, &other));
+    deliver(&mut core, 0, 501, one);
+    deliver(&mut core, 0, 502, other.clone());
+    deliver(&mut core, 0, 503, Bytes::from_static(b"more rubbish"));
+    assert_eq!(core.pending(), 0);
+    assert!(kept.contains(&(fog_name(1), "rubbish of another".len())), "{kept:?}");
+    assert!(kept.contains(&(fog_name(0), other.len())), "what a vehicle signed has room of its own");
+    assert_eq!(rejected, 503, "each is answered, kept or not");
 }
 
 #[test]

@@ -213,7 +213,7 @@ async fn envelopes_in_records_and_proofs_out() {
     assert_eq!(ArchiveStatement::peek(&kept[0]), Ok(said), "what was sent is kept");
 
     // Started again, with a token: nothing is lost, and nobody reads without it.
-    std::fs::write(folder.path().join("token"), "0123456789abcdef\n").unwrap();
+    voltmesh_identity::write_private(&folder.path().join("token"), b"0123456789abcdef\n").unwrap();
     let cloud = start(folder.path(), &pki, "token_file = 'token'\n").await;
     assert_eq!(get(cloud.http, "/v1/vehicles/ev-0/latest", "").await.0, 401);
     assert_eq!(

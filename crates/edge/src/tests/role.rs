@@ -45,7 +45,7 @@ fn prepare(folder: &Path) -> Pki {
     trust.add_cloud(public_key(&cloud_key().verifying_key().to_bytes()).unwrap());
     std::fs::write(folder.join("trust.toml"), trust.to_toml()).unwrap();
     std::fs::write(folder.join("opening.toml"), format!("salt = \"{}\"\n", "ab".repeat(32))).unwrap();
-    std::fs::write(folder.join("secret"), "cd".repeat(32)).unwrap();
+    voltmesh_identity::write_private(&folder.join("secret"), "cd".repeat(32).as_bytes()).unwrap();
     pki
 }
 

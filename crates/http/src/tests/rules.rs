@@ -213,7 +213,7 @@ fn a_token_is_read_and_checked() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
     let read = |content: &str| {
-        std::fs::write(&path, content).unwrap();
+        voltmesh_identity::write_private(&path, content.as_bytes()).unwrap();
         Token::read(&path).map_err(|error| error.to_string())
     };
     assert!(read("0123456789abcdef\n").is_ok());
@@ -224,6 +224,10 @@ fn a_token_is_read_and_checked() {
     ] {
         assert!(read(content).unwrap_err().contains(words), "{content}");
     }
+    std::fs::remove_file(&path).unwrap();
+    voltmesh_identity::write_public(&path, b"0123456789abcdef").unwrap();
+    let exposed = std::error::Error::source(&Token::read(&path).unwrap_err()).unwrap().to_string();
+    assert!(exposed.contains("chmod 600"), "{exposed}");
     std::fs::remove_file(&path).unwrap();
     assert!(Token::read(&path).unwrap_err().to_string().contains("cannot be read"));
     assert_eq!(format!("{:?}", Token::new("secret")), "Token(…)");

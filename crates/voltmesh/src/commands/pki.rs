@@ -3,15 +3,16 @@
 use anyhow::Result;
 use serde_json::json;
 use time::OffsetDateTime;
-use voltmesh_identity::{Entry, Identity, Issued, Pki, Reason, Target};
+use voltmesh_identity::{Entry, Identity, Issued, OneRole, Pki, Reason, Target};
 
 use crate::{Outcome, args, output};
 
 /// Runs the command.
 pub fn run(command: args::Pki) -> Result<Outcome> {
     match command {
-        args::Pki::Init(dir) => {
-            let pki = Pki::init(&dir.dir)?;
+        args::Pki::Init { dir, one_role } => {
+            let policy = if one_role { OneRole::Refuse } else { OneRole::Warn };
+            let pki = Pki::init_with(&dir.dir, policy)?;
             output::line(format!("CA made: {}", pki.ca_path().display()));
             output::line(format!("Next: voltmesh pki issue fog:fog-1 --dir {}", dir.dir.display()));
         }
@@ -29,6 +30,11 @@ pub fn run(command: args::Pki) -> Result<Outcome> {
             }
             output::line(format!("Nodes that watch {} drop its sessions now.", pki.crl_path().display()));
             output::line("A vehicle's signing key is revoked on the ledger: voltmesh registry revoke.");
+        }
+        args::Pki::RenewCrl(dir) => {
+            let pki = Pki::open(&dir.dir)?;
+            pki.renew_crl()?;
+            output::line(format!("signed {}", pki.crl_path().display()));
         }
         args::Pki::Show { dir, json } => show(&Pki::open(&dir.dir)?.show()?, json)?,
     }

@@ -1,23 +1,21 @@
 //! `voltmesh prove`: fetches a record with everything that proves it.
 
 use anyhow::{Context as _, Result};
-use voltmesh_identity::write_public;
+use voltmesh_identity::{read_private, write_public};
 use voltmesh_ledger::Proof;
 use voltmesh_telemetry::RecordId;
 
-use super::{block_on, read_text};
+use super::block_on;
 use crate::http::Http;
 use crate::{Outcome, args, output};
-
-/// A bearer token is one short line.
-const MAX_TOKEN_BYTES: usize = 4096;
 
 /// Runs the command.
 pub fn run(options: args::Prove) -> Result<Outcome> {
     let record: RecordId = options.record.parse()?;
-    let token = options.token_file.as_deref().map(|path| read_text(path, MAX_TOKEN_BYTES)).transpose()?;
+    let token = options.token_file.as_deref().map(read_private).transpose()?;
     let url = format!("{}/v1/records/{record}/proof", options.cloud.trim_end_matches('/'));
-    let bytes = block_on(async { Http::new()?.get_url(&url, token.as_deref().map(str::trim)).await })?;
+    let bytes =
+        block_on(async { Http::new()?.get_url(&url, token.as_ref().map(|token| token.trim())).await })?;
     // What an interface hands out is checked for its form at once; whether it holds is for `verify`.
     Proof::decode(&bytes).with_context(|| format!("{url} did not answer with a proof"))?;
     write_public(&options.output, &bytes)?;

@@ -13,7 +13,7 @@ use ed25519_dalek::pkcs8::DecodePublicKey as _;
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 use voltmesh_control::Opening;
-use voltmesh_identity::{read_signing_key, write_private, write_public};
+use voltmesh_identity::{Pki, Role, read_signing_key, write_private, write_public};
 use voltmesh_ledger::{
     Action, Block, Commitment, Genesis, Height, MAX_GENESIS_BYTES, PublicKey, RegistryTx, Transaction, Trust,
     commitment, private_key, public_key, public_key_from_hex,
@@ -44,7 +44,10 @@ pub fn run(command: args::Registry) -> Result<Outcome> {
             write_opening(&path, &opening)?;
             output::line(format!("{}: keep it where only the vehicle can read it", path.display()));
         }
-        args::Registry::Enrol { vehicle, opening, submit } => {
+        args::Registry::Enrol { vehicle, opening, pki, submit } => {
+            if let Some(folder) = pki {
+                Pki::open(&folder)?.check_one_role(&vehicle, &[Role::Edge, Role::Fog])?;
+            }
             let commitment = commitment_of(&vehicle, &opening)?;
             decide(&submit, Action::EnrolVehicle { commitment }, &format!("{vehicle} is enrolled"))?;
         }

@@ -5,11 +5,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use commonware_runtime::{Runner as _, tokio};
+use rustix::fs::Mode;
 use voltmesh_consensus::StartError;
 
 use super::chain::read_checkpoint;
 use crate::args::{EdgeRole, FogRole, RoleArgs};
 use crate::{Outcome, disk, output};
+
+/// Rights that files and folders made by a role never have: those of its group and of others. What a role keeps says where
+/// vehicles were and how they are.
+const FOR_ITS_OWNER_ONLY: Mode = Mode::RWXG.union(Mode::RWXO);
 
 /// Runs a vehicle's agent.
 pub fn edge(args: EdgeRole) -> Result<Outcome> {
@@ -78,12 +83,13 @@ pub fn cloud(args: RoleArgs) -> Result<Outcome> {
     }
 }
 
-/// The configuration file, or `None` once the defaults are printed.
+/// The configuration file, or `None` once the defaults are printed. From here on the process makes private files.
 fn file(args: &RoleArgs, defaults: &str) -> Option<PathBuf> {
     if args.defaults {
         output::line(defaults.trim_end());
         return None;
     }
+    rustix::process::umask(FOR_ITS_OWNER_ONLY);
     args.config.clone()
 }
 

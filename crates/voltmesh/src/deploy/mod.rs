@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result};
 use commonware_cryptography::Signer as _;
 use rand::RngExt as _;
 use voltmesh_control::Opening;
-use voltmesh_identity::{Identity, Pki, Role, read_signing_key, write_private};
+use voltmesh_identity::{Identity, Pki, Role, create_private_dir, read_signing_key, write_private};
 use voltmesh_ledger::{Action, Genesis, PrivateKey, PublicKey, RegistryTx, Trust, commitment, private_key};
 use voltmesh_telemetry::Timestamp;
 
@@ -180,7 +180,7 @@ fn enrolment(name: &str, opening: &Opening) -> Action {
 
 fn node_dir(dir: &Path, name: &str) -> Result<PathBuf> {
     let folder = dir.join(name);
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    create_private_dir(&folder)?;
     Ok(folder)
 }
 

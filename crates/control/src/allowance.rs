@@ -1,14 +1,14 @@
 //! What each identity may put into the quarantine, so that the rubbish of one does not wash out what others sent.
 //!
-//! The quarantine drops its oldest entries when it is full. An identity may put a sixteenth of it there at once, and a
-//! sixteenth a day in the long run: alone it needs sixteen days to wash out what others sent. What goes beyond is not
-//! acknowledged.
+//! An identity may put a sixteenth of the room there at once, and a sixteenth a day in the long run. A fog node's quarantine
+//! drops its oldest entries when it is full: alone, an identity needs sixteen days to wash out what others sent. The cloud's
+//! drops nothing, and its room is what is left of it: however much is used, there is room for others.
 
 use std::collections::BTreeMap;
 
 use voltmesh_telemetry::Timestamp;
 
-/// Part of the quarantine that one identity may use at once, and a day: a sixteenth, 16 MiB by default.
+/// Part of the quarantine that one identity may use at once, and a day: a sixteenth.
 const SHARE: u64 = 16;
 
 /// Time in which a used share is free again, milliseconds.
@@ -17,8 +17,8 @@ const REFILL_MS: u64 = 24 * 3_600_000;
 /// Identities whose use is remembered: 4,096 × some 100 B. Beyond, the one that has used least is forgotten.
 const IDENTITIES: usize = 4_096;
 
-/// Bytes of the quarantine that identities have used, as leaky buckets.
-#[derive(Debug)]
+/// Bytes of a quarantine that identities have used, as leaky buckets.
+#[derive(Debug, Clone)]
 pub struct Allowance {
     share: u64,
     used: BTreeMap<String, Used>,
@@ -32,9 +32,14 @@ struct Used {
 }
 
 impl Allowance {
-    /// Of a quarantine of so many bytes.
-    pub fn new(quarantine_bytes: u64) -> Self {
-        Self { share: quarantine_bytes / SHARE, used: BTreeMap::new() }
+    /// Shares of a room of so many bytes.
+    pub fn new(room_bytes: u64) -> Self {
+        Self { share: room_bytes / SHARE, used: BTreeMap::new() }
+    }
+
+    /// Makes the shares those of a room of so many bytes; what was used stays used.
+    pub fn resize(&mut self, room_bytes: u64) {
+        self.share = room_bytes / SHARE;
     }
 
     /// Bytes that an identity may use at once, and a day.
