@@ -10,6 +10,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
+use voltmesh_audit::Recorder;
 use voltmesh_http::{NameError, Names};
 use voltmesh_identity::ExpiredList;
 use voltmesh_mqtt::Bounds;
@@ -56,6 +57,16 @@ pub struct Config {
     /// What the archive says of itself.
     #[serde(default)]
     pub statement: StatementConfig,
+    /// Folder of the audit log (default `audit`).
+    #[serde(default = "default_audit")]
+    pub audit: PathBuf,
+    /// Where refusals and reads are entered. Never in a file: the process opens the log. Default: nowhere.
+    #[serde(skip)]
+    pub recorder: Recorder,
+}
+
+fn default_audit() -> PathBuf {
+    "audit".into()
 }
 
 fn default_id() -> String {
@@ -325,7 +336,7 @@ impl Config {
 
     /// Makes relative paths relative to `folder`.
     pub fn resolve(&mut self, folder: &Path) {
-        let paths = [&mut self.credentials, &mut self.revocations, &mut self.trust];
+        let paths = [&mut self.credentials, &mut self.revocations, &mut self.trust, &mut self.audit];
         for path in paths.into_iter().chain(&mut self.trust_learned).chain(&mut self.http.token_file) {
             *path = folder.join(&*path);
         }

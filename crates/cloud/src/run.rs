@@ -40,6 +40,8 @@ const PLACES: usize = 1_024;
 const UNWRITTEN: Duration = Duration::from_secs(1);
 /// Roles that may read the archive over TLS.
 const READERS: [Role; 3] = [Role::Operator, Role::Cloud, Role::Controller];
+/// Paths that tell what vehicles sent: who is answered is entered in the audit log.
+const RECORDED: [&str; 2] = ["/v1/vehicles/", "/v1/records/"];
 /// An archive of up to so many rows is read at the start for vehicles' latest records; in a larger one they are looked
 /// up when asked for, until their next commit.
 const WARM_ROWS: u64 = 200_000;
@@ -98,7 +100,7 @@ impl Error {
     }
 }
 
-/// Runs the cloud until the runtime is stopped. Everything asynchronous runs inside the caller's runner.
+/// Runs the cloud until the runtime is stopped or it is told to end (SIGTERM, SIGINT). Everything asynchronous runs inside the caller's runner.
 pub async fn run(context: commonware_runtime::tokio::Context, config: Config) -> Result<(), Error> {
     let mut stopped = context.stopped();
     let metrics = Arc::new(move || context.encode());
@@ -106,9 +108,23 @@ pub async fn run(context: commonware_runtime::tokio::Context, config: Config) ->
     tracing::info!(mqtt = %cloud.mqtt_address(), http = %cloud.http_address(), "cloud is up");
     cloud
         .serve(async move {
-            (&mut stopped).await.ok();
+            tokio::select! {
+                _ = &mut stopped => {}
+                () = termination() => {}
+            }
         })
         .await
+}
+
+async fn termination() {
+    let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+    match terminate {
+        Ok(mut terminate) => tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        },
+        Err(_) => drop(tokio::signal::ctrl_c().await),
+    }
 }
 
 /// Text of further metrics.
@@ -176,7 +192,7 @@ impl Cloud {
             Archivist::new(trust, credentials.signing.clone(), grouping, &marks).with_quarantine(room);
         board.update(&archivist, true);
 
-        let figures = Figures::new();
+        let figures = Figures::with_audit(config.recorder.clone());
         let api = Api { reader, board: board.clone(), chain, figures: figures.clone(), metrics };
         let tls = credentials.server_config(&revoked)?;
         let inside = Tls { config: tls.clone(), revoked: revoked.clone(), roles: &READERS };
@@ -189,6 +205,7 @@ impl Cloud {
                 ..Limits::default()
             },
             bounds,
+            audit: config.recorder.clone(),
             ..ServerSettings::default()
         };
         let (server, events) =
@@ -315,6 +332,7 @@ async fn listen(
     let settings = Settings {
         connections: config.max_connections,
         connections_per_source: config.max_connections_per_source,
+        recorded: &RECORDED,
         ..Settings::default()
     };
     let cannot = |source| Error::io(format!("cannot listen on {} (http.listen)", config.listen), source);
@@ -383,6 +401,7 @@ impl Shell {
                     if self.log.may_write(format!("{identity}: not a fog node")) {
                         tracing::warn!(%identity, "only fog nodes may connect here");
                     }
+                    self.config.recorder.refusal(&identity.to_string(), "only fog nodes may connect");
                     session.disconnect(Reason::NOT_AUTHORIZED);
                 }
                 self.board.set_fogs(self.server.sessions().len());
@@ -490,6 +509,8 @@ impl Shell {
             Output::Reject(token, refusal) => {
                 if let Some(waiting) = self.waiting.remove(&token) {
                     let peer = &waiting.session.peer().identity;
+                    let what = format!("delivery refused: {}", refusal.stage);
+                    self.config.recorder.refusal(&peer.to_string(), &what);
                     if self.log.may_write(format!("{peer}: deliveries in quarantine")) {
                         tracing::warn!(%peer, %refusal, "delivery in quarantine");
                     }
@@ -499,6 +520,7 @@ impl Shell {
             Output::Refuse(token, why) => {
                 if let Some(waiting) = self.waiting.remove(&token) {
                     let peer = &waiting.session.peer().identity;
+                    self.config.recorder.refusal(&peer.to_string(), &format!("delivery held off: {why}"));
                     if self.log.may_write(format!("{peer}: deliveries held off")) {
                         tracing::warn!(%peer, why, "delivery held off");
                     }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use voltmesh_audit::Recorder;
 use voltmesh_http::{NameError, Names};
 use voltmesh_identity::ExpiredList;
 use voltmesh_recording::report::Report;
@@ -73,6 +74,9 @@ pub struct Config {
     /// The battery as far as `[twin]` states it: defaults say nothing.
     #[serde(skip)]
     pub stated: Battery,
+    /// Where refusals are entered. Never in a file: the process opens the log in `data`. Default: nowhere.
+    #[serde(skip)]
+    pub audit: Recorder,
 }
 
 /// The interface for people and monitoring: an address, or a table.

@@ -1,7 +1,6 @@
 //! `/status`, `/twin` and `/metrics` on loopback.
 
-use crate::Error;
-use crate::config::Http;
+use crate::{Config, Error};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -21,16 +20,16 @@ pub(crate) type TwinBoard = Arc<Mutex<Option<serde_json::Value>>>;
 
 /// Listens and answers until the server is dropped. Its address' port is a real one.
 pub(crate) async fn serve<E: Metrics>(
-    config: &Http,
+    config: &Config,
     board: Board,
     twin: TwinBoard,
     context: E,
 ) -> Result<Server, Error> {
-    let address = config.listen;
+    let address = config.http.listen;
     let refuse = |e: std::io::Error| Error::config("http", format!("cannot listen on {address}: {e}"));
-    let rules = Rules::new(config.names()?);
+    let rules = Rules::new(config.http.names()?);
     let listener = tokio::net::TcpListener::bind(address).await.map_err(refuse)?;
-    let figures = Figures::new();
+    let figures = Figures::with_audit(config.audit.clone());
     let shown = Shown { board, figures: figures.clone() };
     let metrics_shown = shown.clone();
     let context = Arc::new(context);

@@ -95,7 +95,7 @@ pub async fn run(context: Context, config: Config) -> Result<Summary, Error> {
         Uplinks::new(&keys.vehicle, config.fogs.clone(), (tls, revoked), hello, &config.uplink);
     let board: Board = Arc::new(Mutex::new(Status::new(Role::Edge, keys.vehicle.as_str())));
     let twin_board: TwinBoard = Arc::default();
-    let http = http::serve(&config.http, board.clone(), twin_board.clone(), context.child("http")).await?;
+    let http = http::serve(&config, board.clone(), twin_board.clone(), context.child("http")).await?;
     tracing::info!(vehicle = %keys.vehicle, %boot, http = %http.address(), waiting = found.bytes, "edge started");
 
     let (writer, spool_task) = spool.start(context.child("writer"));

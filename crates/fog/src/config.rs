@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde::Deserialize;
+use voltmesh_audit::Recorder;
 use voltmesh_http::Names;
 use voltmesh_identity::ExpiredList;
 use voltmesh_ledger::Checkpoint;
@@ -55,6 +56,9 @@ pub struct Config {
     pub foreign: Foreign,
     /// Forecasts of charging stations and advice to drivers. Default: none, and `/stations/…` answers 404.
     pub stations: Option<Stations>,
+    /// Where refusals and operators' decisions are entered. Never in a file: the process opens the log in `data`. Default: nowhere.
+    #[serde(skip)]
+    pub audit: Recorder,
 }
 
 /// Addresses to listen on.

@@ -287,6 +287,8 @@ pub enum Output {
     Log(String),
     /// Say this in the log, if not too much was said of this peer lately: one that sends rubbish would fill it.
     LogRejection {
+        /// Its counter.
+        why: &'static str,
         /// Who was rejected.
         peer: String,
         /// What for.

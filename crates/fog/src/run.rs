@@ -155,6 +155,7 @@ impl Fog {
             bounds,
             max_undecided_bytes: usize::try_from(config.ingest.inflight_bytes).unwrap_or(usize::MAX),
             event_queue: EVENTS,
+            audit: config.audit.clone(),
             ..ServerSettings::default()
         };
         let tls = credentials.server_config(&revoked)?;
@@ -175,7 +176,9 @@ impl Fog {
             replay: tokio::sync::Mutex::default(),
             statements: statements.subscribe(),
             stations,
-            figures: Figures::new(),
+            figures: Figures::with_audit(config.audit.clone()),
+            audit: config.audit.clone(),
+            entered: Mutex::default(),
         };
         let http = http::serve(config.listen.http, &config.http, shared).await?;
         let addresses = Addresses { mqtt: server.address(), http: http.address() };
@@ -193,6 +196,7 @@ impl Fog {
             context: context.child("hub"),
             ingest,
             data: config.data.clone(),
+            audit: config.audit.clone(),
             server,
             events,
             inputs: received,

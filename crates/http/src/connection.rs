@@ -19,6 +19,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use voltmesh_identity::Peer;
+
 use crate::body::{Inbound, Outbound};
 use crate::figures::Kind;
 use crate::gate::Report;
@@ -43,10 +45,22 @@ pub(crate) struct Shared {
 }
 
 /// Both ends of a connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ends {
     pub(crate) local: SocketAddr,
     pub(crate) remote: SocketAddr,
+    /// Who showed a certificate.
+    pub(crate) peer: Option<Arc<Peer>>,
+}
+
+impl Ends {
+    /// The identity that was shown, or the address.
+    fn who(&self) -> String {
+        match &self.peer {
+            Some(peer) => peer.identity.to_string(),
+            None => self.remote.ip().to_canonical().to_string(),
+        }
+    }
 }
 
 /// Serves one connection until it ends, or the server stops and its request is answered.
@@ -59,7 +73,7 @@ where
     let asked = AtomicBool::new(false);
     let service = service_fn(|request| {
         asked.store(true, Ordering::Relaxed);
-        let (shared, report) = (shared.clone(), report.clone());
+        let (shared, report, ends) = (shared.clone(), report.clone(), ends.clone());
         async move { Ok::<_, std::convert::Infallible>(answer(request, shared, ends, report).await) }
     });
     let mut builder = http1::Builder::new();
@@ -115,6 +129,9 @@ async fn answer(
             Ok(())
         }
     });
+    let path = parts.uri.path();
+    let read = settings.recorded.iter().any(|beginning| path.starts_with(beginning));
+    let read = read.then(|| format!("{} {path}", parts.method));
     let answered = match judged {
         Ok(()) => {
             let handler = TowerToHyperService::new(shared.router.clone());
@@ -132,6 +149,11 @@ async fn answer(
             Err(refusal)
         }
     };
+    if let (Ok(response), Some(what)) = (&answered, read)
+        && response.status().is_success()
+    {
+        shared.figures.enter_read(&ends.who(), &what);
+    }
     let response = answered.unwrap_or_else(|refusal| {
         shared.figures.note(Kind::of(&refusal), ends.remote, &refusal);
         refusal.response()

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use voltmesh_audit::Recorder;
+
 use crate::Refusal;
 
 /// Time between two lines of log about one kind of event: at most 12 kinds of 300 bytes, 360 bytes/s.
@@ -67,6 +69,7 @@ pub struct Figures {
     connections: AtomicU64,
     bounds: [AtomicU64; 2],
     quiet: Mutex<Quiet>,
+    audit: Recorder,
 }
 
 impl Figures {
@@ -77,6 +80,11 @@ impl Figures {
     /// All at nought.
     pub fn new() -> Arc<Self> {
         Arc::default()
+    }
+
+    /// The same, and refusals are entered by address, and reads of [`crate::Settings::recorded`] by who asked.
+    pub fn with_audit(audit: Recorder) -> Arc<Self> {
+        Arc::new(Self { audit, ..Self::default() })
     }
 
     /// All of them by name, to be shown among a role's counters.
@@ -94,11 +102,25 @@ impl Figures {
     /// Counts, and says so in the log if nothing was said of this kind for a while.
     pub(crate) fn note(&self, kind: Kind, from: SocketAddr, why: &dyn std::fmt::Display) {
         self.count(kind);
+        if !matches!(kind, Kind::Requests | Kind::GaveWay) {
+            let name = Kind::ALL.iter().find(|(known, _)| *known == kind).map_or("", |(_, name)| name);
+            self.audit.refusal(&from.ip().to_canonical().to_string(), name);
+        }
         let said = self.quiet.lock().unwrap_or_else(PoisonError::into_inner).ask(kind, Instant::now());
         if let Some(unsaid) = said {
             let name = Kind::ALL.iter().find(|(known, _)| *known == kind).map_or("", |(_, name)| name);
             tracing::warn!(kind = name, %from, unsaid, "HTTP: {why}");
         }
+    }
+
+    /// Enters that somebody with a certificate was turned away.
+    pub(crate) fn enter_refusal(&self, who: &str, what: &str) {
+        self.audit.refusal(who, what);
+    }
+
+    /// Enters that somebody was given something.
+    pub(crate) fn enter_read(&self, who: &str, what: &str) {
+        self.audit.read(who, what);
     }
 
     pub(crate) fn set_connections(&self, count: usize) {

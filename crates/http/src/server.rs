@@ -165,7 +165,7 @@ impl Acceptor {
         match self.listener.accept().await {
             Ok((stream, remote)) => {
                 let local = stream.local_addr().unwrap_or(self.shared.listens);
-                Some(Accepted { stream, ends: Ends { local, remote }, permit })
+                Some(Accepted { stream, ends: Ends { local, remote, peer: None }, permit })
             }
             Err(error) => {
                 // Out of descriptors, mostly: a silent connection gives its own back.
@@ -192,13 +192,13 @@ impl Acceptor {
             // The door has always one that gives way: handshakes never work for long.
             let Some(admitted) = self.door.enter(source, ()) else { return };
             if admitted.in_place_of.is_some() {
-                self.gave_way(ends, "another TLS handshake");
+                self.gave_way(&ends, "another TLS handshake");
             }
             tasks.spawn(async move {
                 this.shake_hands(stream, ends, acceptor, tls, admitted.seat).await;
                 drop(permit);
             });
-        } else if let Some(seat) = self.enter(Owner::Source(source), None, ends) {
+        } else if let Some(seat) = self.enter(Owner::Source(source), None, &ends) {
             tasks.spawn(async move {
                 this.serve(stream, ends, seat).await;
                 drop(permit);
@@ -215,7 +215,7 @@ impl Acceptor {
         &self,
         owner: Owner,
         peer: Option<Arc<Peer>>,
-        ends: Ends,
+        ends: &Ends,
     ) -> Option<Seat<Owner, Option<Arc<Peer>>>> {
         let Some(admitted) = self.connections.enter(owner, peer) else {
             self.shared.figures.note(Kind::RefusedFull, ends.remote, &Refusal::Full);
@@ -227,7 +227,7 @@ impl Acceptor {
         Some(admitted.seat)
     }
 
-    fn gave_way(&self, ends: Ends, to: &str) {
+    fn gave_way(&self, ends: &Ends, to: &str) {
         self.shared.figures.note(
             Kind::GaveWay,
             ends.remote,
@@ -249,8 +249,8 @@ impl Acceptor {
             () = door.lost() => return,
         };
         drop(door);
-        let refused =
-            |why: &dyn std::fmt::Display| self.shared.figures.note(Kind::TlsRefused, ends.remote, why);
+        let remote = ends.remote;
+        let refused = |why: &dyn std::fmt::Display| self.shared.figures.note(Kind::TlsRefused, remote, why);
         let stream = match shaken {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return refused(&format_args!("TLS handshake refused: {error}")),
@@ -264,7 +264,8 @@ impl Acceptor {
             return refused(&format_args!("{} has no role that may ask here", peer.identity));
         }
         let (owner, peer) = (Owner::Identity(peer.identity.clone()), Arc::new(peer));
-        let Some(seat) = self.enter(owner, Some(peer.clone()), ends) else { return };
+        let ends = Ends { peer: Some(peer.clone()), ..ends };
+        let Some(seat) = self.enter(owner, Some(peer.clone()), &ends) else { return };
         // Revoked since the handshake looked: from here on the poll finds it.
         if ended(&peer, &tls.revoked) {
             return refused(&"its certificate was revoked or has ended");
@@ -291,6 +292,9 @@ impl Acceptor {
         let is_over = |peer: &Option<Arc<Peer>>| peer.as_ref().is_some_and(|peer| ended(peer, &tls.revoked));
         for peer in self.connections.send_away_if(is_over).into_iter().flatten() {
             self.shared.figures.count(Kind::CertificateEnded);
+            self.shared
+                .figures
+                .enter_refusal(&peer.identity.to_string(), "HTTP connection ended: certificate");
             tracing::warn!(peer = %peer.identity, serial = %peer.serial, "HTTP connection ended: the certificate was revoked or has ended");
         }
     }

@@ -30,6 +30,8 @@ pub struct Settings {
     pub stalled: Duration,
     /// Time for requests under way when the server stops. Default 2 s.
     pub shutdown: Duration,
+    /// Beginnings of paths whose answers are entered in the audit log as reads. Default: none.
+    pub recorded: &'static [&'static str],
     /// How often revoked and ended certificates are looked for. Default 250 ms.
     pub revocation_poll: Duration,
 }
@@ -62,6 +64,7 @@ impl Default for Settings {
             answer: Duration::from_secs(60),
             stalled: Duration::from_secs(30),
             shutdown: Duration::from_secs(2),
+            recorded: &[],
             revocation_poll: Duration::from_millis(250),
         }
     }

@@ -100,6 +100,7 @@ impl Acceptor {
 
     fn too_slow(&self, address: SocketAddr, visitor: &Visitor) {
         self.common.counters.tls_other.add(1);
+        self.common.audit.refusal(&visitor.source.to_string(), "MQTT: no TLS handshake in time");
         if self.may_write(visitor.source, "no TLS handshake in time") {
             let limit = self.settings.limits.connect_timeout;
             tracing::warn!(%address, "no TLS handshake within {limit:?}");
@@ -120,6 +121,8 @@ impl Acceptor {
         };
         if standing.problem(&self.revoked, unix_now_s()).is_some() {
             self.common.counters.tls_revoked.add(1);
+            let who = standing.peer.identity.to_string();
+            self.common.audit.refusal(&who, "MQTT: its certificate is revoked or has ended");
             return;
         }
         let limits = self.settings.limits.clone();
@@ -180,6 +183,9 @@ impl Acceptor {
         shaken
             .inspect_err(|error| {
                 self.common.counters.count_tls(error);
+                self.common
+                    .audit
+                    .refusal(&visitor.source.to_string(), &format!("MQTT: TLS handshake: {error}"));
                 if self.may_write(visitor.source, "TLS handshake refused") {
                     tracing::warn!(source = %visitor.source, %error, "TLS handshake refused");
                 }
@@ -208,6 +214,7 @@ impl Acceptor {
                 }
                 Err(crowded) => {
                     let why = common.counters.count_crowded(crowded);
+                    common.audit.refusal(&identity.to_string(), why);
                     if common.doors.log.may_write(Subject::Peer(identity.clone(), why)) {
                         tracing::warn!(peer = %identity, source = %visitor.source, "{why}");
                     }
@@ -219,6 +226,7 @@ impl Acceptor {
 
     fn refused(&self, source: Source, refused: Refused) {
         let why = self.common.counters.count_refused(refused);
+        self.common.audit.refusal(&source.to_string(), why);
         if self.may_write(source, why) {
             tracing::warn!(%source, "{why}");
         }

@@ -8,6 +8,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
+use voltmesh_audit::{Kind, Recorder};
 use voltmesh_identity::{Identity, RevocationWatch};
 
 use crate::acceptor::Acceptor;
@@ -33,6 +34,8 @@ pub struct ServerSettings {
     pub event_queue: usize,
     /// How often to look for a new revocation list and for certificates that have ended. Default 1 s.
     pub revocation_poll: Duration,
+    /// Where refusals are entered by address or identity, and revocation lists that are taken over. Default: nowhere.
+    pub audit: Recorder,
 }
 
 impl Default for ServerSettings {
@@ -43,6 +46,7 @@ impl Default for ServerSettings {
             max_undecided_bytes: 256 << 20,
             event_queue: 256,
             revocation_poll: Duration::from_secs(1),
+            audit: Recorder::none(),
         }
     }
 }
@@ -91,6 +95,7 @@ pub(crate) struct Common {
     pub(crate) counters: Counters,
     pub(crate) doors: Arc<Doors>,
     pub(crate) bounds: Bounds,
+    pub(crate) audit: Recorder,
     sessions: Mutex<BTreeMap<(Identity, String), Session>>,
     places: Mutex<Places>,
     undecided: AtomicUsize,
@@ -222,6 +227,7 @@ impl Server {
             sessions: Mutex::default(),
             places: Mutex::new(Places::new(settings.bounds.clone())),
             bounds: settings.bounds.clone(),
+            audit: settings.audit.clone(),
             undecided: AtomicUsize::new(0),
             max_undecided: settings.max_undecided_bytes,
         });
@@ -314,9 +320,14 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 async fn guard(common: Arc<Common>, revoked: RevocationWatch, every: Duration) {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut generation = revoked.generation();
     loop {
         ticks.tick().await;
         revoked.poll();
+        if std::mem::replace(&mut generation, revoked.generation()) != revoked.generation() {
+            let what = format!("a revocation list of {} certificates is in force", revoked.len());
+            common.audit.record(Kind::Configuration, "the CA", &what);
+        }
         common.doors.tell_unwritten();
         let now_s = unix_now_s();
         for session in common.sessions() {
@@ -329,6 +340,7 @@ async fn guard(common: Arc<Common>, revoked: RevocationWatch, every: Duration) {
             {
                 tracing::warn!(peer = %peer.identity, serial = %peer.serial, "session ended: {problem}");
             }
+            common.audit.refusal(&peer.identity.to_string(), &format!("MQTT session ended: {problem}"));
             common.counters.revoked_live.add(1);
             session.disconnect(Reason::ADMINISTRATIVE_ACTION);
         }

@@ -206,6 +206,8 @@ impl ServerSide {
                 }
                 (ServerOutput::Refused(count), _) => {
                     self.common.counters.refused.add(count as u64);
+                    let who = self.standing.peer.identity.to_string();
+                    self.common.audit.refusal(&who, "publishes on topics that are not its own");
                     self.account.published(self.now, count, self.common.bounds.publishes_per_identity_s);
                 }
                 (ServerOutput::Subscribed(filter), Some(session)) => {

@@ -323,6 +323,39 @@ async fn one_certificate_and_many_sessions_leave_room_for_others() {
     assert_eq!((counts["sessions_refused_identity"], counts["open_sessions"]), (32, 9));
 }
 
+/// Who was turned away, and why, is in the audit log: an entry for the first time, one for the count of the others.
+#[tokio::test]
+async fn refusals_are_entered_by_identity_and_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let audit = voltmesh_audit::Recorder::open(folder.path()).unwrap();
+    let world = world(ServerSettings { audit: audit.clone(), ..quick() }).await;
+    let mut held = Vec::new();
+    for number in 0..20 {
+        held.push(world.connect_with("client:mallory", named(&format!("id-{number}"))).await);
+    }
+    let (_client, mut events) = world.connect("edge:car-1").await.unwrap();
+    world.pki.revoke(&Target::Identity(name("edge:car-1")), Why::KeyCompromise).unwrap();
+    client_end(&mut events).await;
+    assert!(world.connect("edge:car-1").await.is_err());
+    wait_for(&world, "tls_revoked").await;
+    audit.close();
+    let mut entries = Vec::new();
+    let report = voltmesh_audit::read(folder.path(), |entry| entries.push(entry.clone())).unwrap();
+    assert_eq!(report.problem_count, 0);
+    let count = |who: &str, what: &str| {
+        let of = entries.iter().filter(|entry| entry.who == who && entry.what.contains(what));
+        (of.clone().count(), of.map(|entry| entry.count).sum::<u64>())
+    };
+    assert_eq!(
+        count("urn:voltmesh:client:mallory", "the identity has all of its own"),
+        (2, 12),
+        "{entries:?}"
+    );
+    assert_eq!(count("urn:voltmesh:edge:car-1", "session ended"), (1, 1), "{entries:?}");
+    assert_eq!(count("127.0.0.1", "TLS handshake"), (1, 1), "{entries:?}");
+    assert_eq!(count("the CA", "revocation list of 1 certificates"), (1, 1), "{entries:?}");
+}
+
 #[tokio::test]
 async fn places_are_kept_for_a_client_that_was_here() {
     let bounds = Bounds { reserved_sessions: 1, ..Bounds::of_sessions(2) };

@@ -55,6 +55,9 @@ pub enum Command {
     Prove(Prove),
     /// Checks a proof, or a whole archive, offline.
     Verify(Verify),
+    /// What a role did and refused, from its audit log: shown, and its chain checked.
+    #[command(subcommand)]
+    Audit(Audit),
     /// What stands twice in an archive: found, and removed.
     #[command(subcommand)]
     Archive(Archive),
@@ -170,6 +173,45 @@ pub struct Demo {
     /// One JSON object on one line, the last of stdout.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `voltmesh audit …`
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// Prints entries, oldest first: when, kind, who, what, how often.
+    #[command(after_help = "Examples:
+  voltmesh audit show --dir fog-1/data/audit
+  voltmesh audit show --dir audit --kind refusal --last 20
+  voltmesh audit show --dir pki/audit --json")]
+    Show {
+        /// The log's folder: `audit` in the data folder of an edge or fog node, beside a cloud's configuration, in a CA's folder.
+        #[arg(long, value_name = "FOLDER")]
+        dir: PathBuf,
+        /// Only of this kind: start, stop, configuration, operator, refusal, read or gap.
+        #[arg(long, value_name = "KIND")]
+        kind: Option<voltmesh_audit::Kind>,
+        /// Only the last so many (1 to 1000000).
+        #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        last: u32,
+        /// One JSON object on one line for each entry.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Checks that each entry follows the one before it; exits with 3 if one does not, or a noted head is not there.
+    #[command(after_help = "Examples:
+  voltmesh audit verify --dir fog-1/data/audit
+  voltmesh audit verify --dir audit --head 41:9f2c0000000000000000000000000000000000000000000000000000000000aa --json")]
+    Verify {
+        /// The log's folder.
+        #[arg(long, value_name = "FOLDER")]
+        dir: PathBuf,
+        /// A head that an earlier `verify` printed: the log must still have that entry.
+        #[arg(long, value_name = "NUMBER:HASH")]
+        head: Option<voltmesh_audit::Head>,
+        /// One JSON object on one line.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// `voltmesh pki …`
@@ -823,7 +865,9 @@ mod documents {
     fn shown_commands_parse() {
         let documents = [
             include_str!("../../../README.md"),
+            include_str!("../../../SECURITY.md"),
             include_str!("../../../docs/operate.md"),
+            include_str!("../../../docs/security.md"),
             include_str!("../../../docs/sources.md"),
         ];
         let commands: Vec<&str> = documents
@@ -834,6 +878,22 @@ mod documents {
             .collect();
         assert!(commands.len() > 20, "only {} commands found", commands.len());
         for command in commands {
+            let parsed = Cli::try_parse_from(words(command));
+            assert!(parsed.is_ok(), "{command}\n{}", parsed.unwrap_err());
+        }
+    }
+
+    /// What the units of systemd start is a command of ours.
+    #[test]
+    fn units_start_a_role() {
+        let units = [
+            include_str!("../../../deploy/systemd/voltmesh-edge.service"),
+            include_str!("../../../deploy/systemd/voltmesh-fog.service"),
+            include_str!("../../../deploy/systemd/voltmesh-cloud.service"),
+        ];
+        for unit in units {
+            let command =
+                unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/bin/")).expect("a command");
             let parsed = Cli::try_parse_from(words(command));
             assert!(parsed.is_ok(), "{command}\n{}", parsed.unwrap_err());
         }

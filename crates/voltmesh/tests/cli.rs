@@ -34,8 +34,8 @@ fn help_explains_every_command_with_an_example() {
     let folder = tempfile::tempdir().unwrap();
     let help = works(folder.path(), &["--help"]);
     for command in [
-        "demo", "edge", "fog", "cloud", "pki", "chain", "registry", "prove", "verify", "archive", "query",
-        "sim", "bench", "twin",
+        "demo", "edge", "fog", "cloud", "pki", "chain", "registry", "prove", "verify", "archive", "audit",
+        "query", "sim", "bench", "twin",
     ] {
         assert!(help.contains(command), "{command} is not in the help");
         works(folder.path(), &[command, "--help"]);
@@ -94,6 +94,43 @@ fn an_id_in_two_roles_is_refused_where_the_ca_says_so_and_a_list_is_signed_anew(
     assert!(refused.contains("one role"), "{refused}");
 }
 
+/// What was done with a CA stands in its audit log; a line of it that is changed, or an end that is cut off, is found.
+#[test]
+fn what_operators_do_is_entered_and_a_change_of_the_log_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |line: &str| works(folder.path(), &line.split(' ').collect::<Vec<_>>());
+    run("pki init");
+    run("pki issue edge:car-1");
+    run("pki revoke edge:car-1");
+    let shown = run("audit show --dir pki/audit --kind operator");
+    for done in ["a CA is made", "issued urn:voltmesh:edge:car-1", "revoked urn:voltmesh:edge:car-1"] {
+        assert!(shown.contains(done), "{shown}");
+    }
+    assert_eq!(run("audit show --dir pki/audit --last 1 --json").lines().count(), 1);
+    let said = run("audit verify --dir pki/audit");
+    let head = said.lines().find_map(|line| line.strip_prefix("head ")).unwrap().to_owned();
+    run("pki issue edge:car-2");
+    run(&format!("audit verify --dir pki/audit --head {head}"));
+    let file = folder.path().join("pki/audit/audit-00000000000000000000.jsonl");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let verify = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let line = format!("audit verify --dir pki/audit --head {head} --json");
+        let output = voltmesh(folder.path(), &line.split(' ').collect::<Vec<_>>());
+        let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(said["holds"].as_bool(), Some(output.status.code() == Some(0)), "{said}");
+        output.status.code().unwrap()
+    };
+    assert_eq!(verify(&text), 0);
+    assert_eq!(
+        verify(&text.replacen("issued urn:voltmesh:edge:car-1", "issued urn:voltmesh:edge:car-9", 1)),
+        3
+    );
+    let cut: Vec<&str> = text.lines().take(2).collect();
+    assert_eq!(verify(&format!("{}\n", cut.join("\n"))), 3, "the noted head is gone");
+    assert!(fails(folder.path(), &["audit", "verify", "--dir", "absent"], 1).contains("no audit log"));
+}
+
 /// Each secret that a role reads at its start, open to the group: the role ends and says what to type.
 #[test]
 fn no_role_starts_with_a_key_that_others_may_read() {
@@ -101,11 +138,13 @@ fn no_role_starts_with_a_key_that_others_may_read() {
     let folder = tempfile::tempdir().unwrap();
     let run = |line: &str| works(folder.path(), &line.split(' ').collect::<Vec<_>>());
     run("pki init");
-    for who in ["edge:car-1", "fog:fog-1", "cloud:cloud-1", "operator:op-1"] {
+    for who in
+        ["edge:car-1", "fog:fog-1", "fog:fog-2", "fog:fog-3", "fog:fog-4", "cloud:cloud-1", "operator:op-1"]
+    {
         run(&format!("pki issue {who}"));
     }
     run(
-        "registry genesis --chain c --authority pki/fog-fog-1/sign.pub --operator pki/operator-op-1/sign.pub --threshold 1 --cloud pki/cloud-cloud-1/sign.pub -o genesis.toml --trust trust.toml",
+        "registry genesis --chain c --authority pki/fog-fog-1/sign.pub --authority pki/fog-fog-2/sign.pub --authority pki/fog-fog-3/sign.pub --authority pki/fog-fog-4/sign.pub --operator pki/operator-op-1/sign.pub --threshold 1 --cloud pki/cloud-cloud-1/sign.pub -o genesis.toml --trust trust.toml",
     );
     run("registry opening --key pki/edge-car-1/sign.pub -o opening.toml");
     let write = |file: &str, text: &str| std::fs::write(folder.path().join(file), text).unwrap();
@@ -143,7 +182,7 @@ fn no_role_starts_with_a_key_that_others_may_read() {
         assert!(said.contains("chmod 600") && said.contains(file), "{role}, {file}: {said}");
         chmod(file, 0o600);
     }
-    for made in ["edge", "fog", "archive"] {
+    for made in ["edge", "fog", "archive", "audit", "fog/audit"] {
         let mode = std::fs::metadata(folder.path().join(made)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700, "{made}");
     }

@@ -307,7 +307,7 @@ impl Ingest {
         let position = self.disk.quarantine_next;
         self.disk.refusals.push_back((position, Answer { claim, reason: refusal.reason() }));
         let text = format!("rejected from {peer} on {topic}: {refusal}");
-        self.outputs.push(Output::LogRejection { peer, text });
+        self.outputs.push(Output::LogRejection { peer, why: refusal.counter(), text });
     }
 
     /// Keeps what was rejected, with the reason.

@@ -30,6 +30,7 @@ use commonware_codec::DecodeExt as _;
 use commonware_runtime::{Metrics as _, tokio::Context};
 use serde_json::json;
 use tokio::sync::{Semaphore, watch};
+use voltmesh_audit::{Kind, Recorder};
 use voltmesh_consensus::{Handle, SubmitError};
 use voltmesh_control::{Opening, Status, commitment};
 use voltmesh_http::{Figures, Problem, Rules, Server, Settings, Token};
@@ -99,6 +100,10 @@ pub struct Shared {
     pub stations: Option<Arc<Service>>,
     /// Of this interface's own connections.
     pub figures: Arc<Figures>,
+    /// Where operators' decisions are entered.
+    pub audit: Recorder,
+    /// The last of them that was: whoever submits one offers it until it is final.
+    pub entered: Mutex<String>,
 }
 
 impl Shared {
@@ -214,16 +219,43 @@ async fn submit(State(shared): Asked, body: Bytes) -> Response {
         return refuse(StatusCode::FORBIDDEN, "only registry transactions are taken here");
     }
     let digest = transaction.digest().to_string();
-    if let Err(error) = shared.ledger.state().check(&transaction)
+    let checked = shared.ledger.state().check(&transaction);
+    if let Err(error) = &checked
         && !error.is_transient()
     {
+        shared.audit.refusal("/tx", "a registry transaction that does not hold");
         return refuse(StatusCode::UNPROCESSABLE_ENTITY, error);
     }
-    match shared.ledger.submit(transaction) {
+    let signers = signers(&transaction);
+    let taken = shared.ledger.submit(transaction);
+    match (&taken, checked) {
+        (Ok(()), Ok(())) => {
+            let before = {
+                let mut entered = shared.entered.lock().unwrap_or_else(PoisonError::into_inner);
+                std::mem::replace(&mut *entered, digest.clone())
+            };
+            if before == digest {
+                return (StatusCode::ACCEPTED, Json(json!({ "transaction": digest }))).into_response();
+            }
+            let what = format!("registry transaction {digest} is offered to the ledger");
+            shared.audit.record(Kind::Operator, &signers, &what);
+        }
+        // Anyone may offer what does not hold, or not yet: counted, not entered one by one.
+        _ => shared.audit.refusal("/tx", "a registry transaction that cannot be judged yet"),
+    }
+    match taken {
         Ok(()) => (StatusCode::ACCEPTED, Json(json!({ "transaction": digest }))).into_response(),
         Err(error @ SubmitError::Full { .. }) => refuse(StatusCode::SERVICE_UNAVAILABLE, error),
         Err(error) => refuse(StatusCode::UNPROCESSABLE_ENTITY, error),
     }
+}
+
+/// The operators that have signed a transaction, by the beginnings of their keys.
+fn signers(transaction: &Transaction) -> String {
+    let Transaction::Registry(registry) = transaction else { return "nobody".to_owned() };
+    let keys =
+        registry.signatures.iter().map(|(key, _)| key.to_string().chars().take(16).collect::<String>());
+    format!("operators {}", keys.collect::<Vec<_>>().join(" "))
 }
 
 /// A trust file: the genesis, every hand-over since, and the newest proof of the log's size. Nothing needs to be believed to

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use commonware_p2p::{Recipients, Sender as _};
 use commonware_runtime::{Clock as _, tokio::Context};
 use tokio::sync::{mpsc, watch};
+use voltmesh_audit::Recorder;
 use voltmesh_consensus::{Handle, Hold, network::SocketSender};
 use voltmesh_control::{
     Latency, Status,
@@ -62,6 +63,7 @@ pub struct Parts {
     pub context: Context,
     pub ingest: Ingest,
     pub data: PathBuf,
+    pub audit: Recorder,
     pub server: Server,
     pub events: ServerEvents,
     pub inputs: mpsc::Receiver<Input>,
@@ -264,6 +266,9 @@ impl Hub {
                         if self.log.may_write(format!("{peer}: sessions ended")) {
                             tracing::warn!(%peer, why, "session ended");
                         }
+                        if reason == Reason::NOT_AUTHORIZED.0 {
+                            self.parts.audit.refusal(&peer.to_string(), &why);
+                        }
                         session.disconnect(Reason(reason));
                     }
                 }
@@ -295,7 +300,8 @@ impl Hub {
                 }
                 Output::KeepStatements(bytes) => drop(self.parts.statements.send_replace(bytes)),
                 Output::Log(text) => tracing::warn!("{text}"),
-                Output::LogRejection { peer, text } => {
+                Output::LogRejection { peer, why, text } => {
+                    self.parts.audit.refusal(&peer, why);
                     if self.log.may_write(format!("publishes of {peer} that were rejected")) {
                         tracing::warn!("{text}");
                     }

@@ -25,7 +25,12 @@ fn pipe(buffer: usize) -> (DuplexStream, Arc<Figures>, watch::Sender<bool>) {
     };
     let seat: Arc<Seat<u8, ()>> = Arc::new(Gate::new(1, 1).enter(0, ()).unwrap().seat);
     let report: Arc<dyn Report> = seat;
-    tokio::spawn(connection::serve(server, Arc::new(shared), Ends { local: here, remote: here }, report));
+    tokio::spawn(connection::serve(
+        server,
+        Arc::new(shared),
+        Ends { local: here, remote: here, peer: None },
+        report,
+    ));
     (client, figures, stop)
 }
 

@@ -203,3 +203,54 @@ fn all_descriptors_of_a_server_are_a_third_of_the_usual_limit() {
     assert!(Settings::default().descriptors() <= 1024 / 2 - 128, "{}", Settings::default().descriptors());
     assert_eq!(StatusCode::MISDIRECTED_REQUEST.as_u16(), 421);
 }
+
+/// What was read by whom, and what was refused, is in the audit log; what shows nothing of vehicles is not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_and_refusals_are_entered() {
+    let folder = tempfile::tempdir().unwrap();
+    let audit = voltmesh_audit::Recorder::open(folder.path()).unwrap();
+    let figures = Figures::with_audit(audit.clone());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = Settings { recorded: &["/fine", "/absent"], ..Settings::default() };
+    let server = serve(listener, router(), rules(), settings, None, figures).unwrap();
+    let mut stream = connect(server.address()).await;
+    for (request, status) in [
+        (FINE.to_owned(), 200),
+        (FINE.replace("/fine", "/fine?token=secret"), 200),
+        (FINE.replace("/fine", "/absent"), 404),
+        (FINE.replace("/fine", "/much"), 200),
+        (FINE.replace("localhost", "elsewhere.example"), 421),
+    ] {
+        assert_eq!(ask_for(&mut stream, &request).await, status, "{request}");
+    }
+    server.shutdown().await;
+    audit.close();
+    let mut entries = Vec::new();
+    voltmesh_audit::read(folder.path(), |entry| {
+        entries.push((entry.kind.as_str(), entry.who.clone(), entry.what.clone(), entry.count));
+    })
+    .unwrap();
+    let (here, read) = ("127.0.0.1".to_owned(), "GET /fine".to_owned());
+    assert_eq!(
+        entries,
+        [
+            ("read", here.clone(), read.clone(), 1),
+            ("refusal", here.clone(), "http_refused_host".to_owned(), 1),
+            ("read", here, read, 1),
+        ]
+    );
+}
+
+/// The status of an answer of any body.
+async fn ask_for(stream: &mut TcpStream, request: &str) -> u16 {
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    let head = String::from_utf8(head).unwrap().to_lowercase();
+    let length = head.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next());
+    let mut body = vec![0; length.unwrap_or("0").parse().unwrap()];
+    stream.read_exact(&mut body).await.unwrap();
+    head.split(' ').nth(1).unwrap().parse().unwrap()
+}

@@ -18,6 +18,9 @@ pub enum Bench {
     Archive(BenchArchive),
     /// Memory, processor time and disk of each role over time, of real processes with default waits.
     Soak(BenchSoak),
+    /// What honest clients of a fog node notice of attackers: silent connections, a TLS flood, one certificate with many
+    /// sessions, rubbish. Processes, TLS, fsync, as the demo runs them.
+    Hostile(BenchHostile),
     /// Twenty authorities in one process agree on anchored batches.
     Ledger(BenchLedger),
     /// Proof of authority, PBFT and proof of work beside each other.
@@ -27,6 +30,9 @@ pub enum Bench {
     /// The load generator that `ingest` starts.
     #[command(hide = true)]
     Generate(GeneratorArgs),
+    /// An attacker that `hostile` starts.
+    #[command(hide = true)]
+    Attack(AttackArgs),
     /// Bytes a record: ours beside JSON and a protobuf-like encoding.
     Encoding {
         /// One JSON object on one line.
@@ -100,6 +106,74 @@ pub struct BenchPath {
     /// One JSON object on one line.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Options of `voltmesh bench hostile`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  voltmesh bench hostile
+  voltmesh bench hostile --seconds 2 --silent 500 --handshakes 500 --sessions 500 --json")]
+pub struct BenchHostile {
+    /// Seconds of each attack (1 to 3600).
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub seconds: u64,
+    /// Silent connections, which come again when they are ended (1 to 30000).
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=30_000))]
+    pub silent: u64,
+    /// TLS handshakes that are begun and left, per second (200 to 20000).
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(200..=20_000))]
+    pub handshakes: u64,
+    /// Sessions that one certificate tries to open (10 to 100000).
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(10..=100_000))]
+    pub sessions: u64,
+    /// Where the run's files go; kept afterwards (default: a temporary folder that is removed).
+    #[arg(long, value_name = "FOLDER")]
+    pub dir: Option<PathBuf>,
+    /// One JSON object on one line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// An attack on a fog node's MQTT listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum AttackKind {
+    /// Connections that say nothing.
+    Silent,
+    /// ClientHellos without what follows.
+    TlsFlood,
+    /// One certificate that opens ever more sessions.
+    Hoarder,
+    /// One certificate that publishes what is refused.
+    Rubbish,
+}
+
+impl AttackKind {
+    /// As on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AttackKind::Silent => "silent",
+            AttackKind::TlsFlood => "tls-flood",
+            AttackKind::Hoarder => "hoarder",
+            AttackKind::Rubbish => "rubbish",
+        }
+    }
+}
+
+/// Options of `voltmesh bench attack`.
+#[derive(Debug, Clone, Args)]
+pub struct AttackArgs {
+    /// What to do.
+    #[arg(long)]
+    pub kind: AttackKind,
+    /// The fog node's MQTT listener.
+    #[arg(long)]
+    pub address: std::net::SocketAddr,
+    /// The attacker's credentials.
+    #[arg(long)]
+    pub credentials: PathBuf,
+    /// Connections, handshakes a second or sessions.
+    #[arg(long)]
+    pub amount: u64,
 }
 
 /// Options of `voltmesh bench archive`.

@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub mod archive;
+pub mod audit;
 pub mod chain;
 pub mod inspect;
 pub mod pki;

@@ -8,6 +8,7 @@ use commonware_runtime::{Runner as _, tokio};
 use rustix::fs::Mode;
 use voltmesh_consensus::StartError;
 
+use super::audit;
 use super::chain::read_checkpoint;
 use crate::args::{EdgeRole, FogRole, RoleArgs};
 use crate::{Outcome, disk, output};
@@ -16,10 +17,13 @@ use crate::{Outcome, disk, output};
 /// vehicles were and how they are.
 const FOR_ITS_OWNER_ONLY: Mode = Mode::RWXG.union(Mode::RWXO);
 
+/// Folder of the audit log in the data folder of an edge or fog node.
+const AUDIT: &str = "audit";
+
 /// Runs a vehicle's agent.
 pub fn edge(args: EdgeRole) -> Result<Outcome> {
     let Some(path) = file(&args.role, voltmesh_edge::config::DEFAULTS) else { return Ok(Outcome::Done) };
-    let config = voltmesh_edge::Config::load(&path)?;
+    let mut config = voltmesh_edge::Config::load(&path)?;
     if !args.accept_doubtful {
         let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64);
         config.check_source(now_ms)?;
@@ -27,8 +31,12 @@ pub fn edge(args: EdgeRole) -> Result<Outcome> {
     // An edge shares a small computer: one worker thread is enough for a pack at 10 Hz.
     let data = config.data.clone();
     disk::guard(&data, || {
-        let summary = runner(&data, 1).start(|context| voltmesh_edge::run(context, config))?;
-        output::line(summary.to_string());
+        config.audit = audit::begin(&data.join(AUDIT), &path)?;
+        let recorder = config.audit.clone();
+        let ended = runner(&data, 1).start(|context| voltmesh_edge::run(context, config));
+        let ended = ended.map_err(anyhow::Error::from);
+        audit::end(&recorder, &ended);
+        output::line(ended?.to_string());
         Ok(Outcome::Done)
     })
 }
@@ -41,12 +49,15 @@ pub fn fog(args: FogRole) -> Result<Outcome> {
     config.ledger.repair = args.repair_ledger;
     let data = config.data.clone();
     disk::guard(&data, || {
+        config.audit = audit::begin(&data.join(AUDIT), &path)?;
+        let recorder = config.audit.clone();
         let ended = runner(&data, cores()).start(|context| voltmesh_fog::run(context, config));
-        ended.map_err(|error| match remedy(&error) {
+        let ended = ended.map_err(|error| match remedy(&error) {
             Some(remedy) => anyhow::Error::new(error).context(remedy),
             None => error.into(),
-        })?;
-        Ok(Outcome::Done)
+        });
+        audit::end(&recorder, &ended);
+        ended.map(|()| Outcome::Done)
     })
 }
 
@@ -67,15 +78,20 @@ fn remedy(error: &voltmesh_fog::Error) -> Option<&'static str> {
 /// Runs the cloud.
 pub fn cloud(args: RoleArgs) -> Result<Outcome> {
     let Some(path) = file(&args, voltmesh_cloud::config::DEFAULTS) else { return Ok(Outcome::Done) };
-    let config = voltmesh_cloud::Config::load(&path)?;
+    let mut config = voltmesh_cloud::Config::load(&path)?;
     let local = (!config.archive.contains("://")).then(|| PathBuf::from(&config.archive));
     // The archive is an object store's; the runner's own storage is not used.
     let config_for_runner = tokio::Config::default()
         .with_worker_threads(cores())
         .with_max_blocking_threads(voltmesh_cloud::delta::BLOCKING_THREADS);
     let run = || {
-        tokio::Runner::new(config_for_runner).start(|context| voltmesh_cloud::run(context, config))?;
-        Ok(Outcome::Done)
+        config.recorder = audit::begin(&config.audit, &path)?;
+        let recorder = config.recorder.clone();
+        let ended =
+            tokio::Runner::new(config_for_runner).start(|context| voltmesh_cloud::run(context, config));
+        let ended = ended.map_err(anyhow::Error::from);
+        audit::end(&recorder, &ended);
+        ended.map(|()| Outcome::Done)
     };
     match local {
         Some(folder) => disk::guard(&folder, run),

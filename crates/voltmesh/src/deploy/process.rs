@@ -114,6 +114,11 @@ impl Process {
         serde_json::from_slice(&http.get(self.http, "/status").await.ok()?).ok()
     }
 
+    /// Bytes of the process's log so far.
+    pub fn log_bytes(&self) -> u64 {
+        std::fs::metadata(&self.log).map_or(0, |found| found.len())
+    }
+
     /// The last lines of the process's log, for an error message.
     pub fn last_words(&self) -> String {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();

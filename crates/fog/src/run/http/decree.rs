@@ -11,6 +11,7 @@ use axum::{
 };
 use commonware_codec::DecodeExt as _;
 use serde_json::json;
+use voltmesh_audit::Kind;
 use voltmesh_consensus::DecreeError;
 use voltmesh_ledger::{Decree, Digest, MAX_AUTHORITIES, MAX_OPERATORS};
 
@@ -36,7 +37,10 @@ pub async fn submit(State(shared): Asked, body: Bytes) -> Response {
     };
     let digest = decree.digest().to_string();
     match shared.ledger.decree(decree) {
-        Ok(()) => (StatusCode::ACCEPTED, Json(json!({ "decree": digest }))).into_response(),
+        Ok(()) => {
+            shared.audit.record(Kind::Operator, "operators", &format!("decree {digest}: given to all nodes"));
+            (StatusCode::ACCEPTED, Json(json!({ "decree": digest }))).into_response()
+        }
         Err(error) => {
             let (status, why) = refusal(&error);
             refuse(status, why)

@@ -1,0 +1,119 @@
+//! `voltmesh audit …`: the audit log of a role or a CA, and the hand of a process on its own.
+
+use std::collections::VecDeque;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+use voltmesh_audit::{Entry, Head, Kind, Recorder, read};
+use voltmesh_telemetry::Digest;
+
+use super::read_limited;
+use crate::{Outcome, args, output};
+
+/// Largest configuration file of a role.
+const MAX_CONFIG: usize = 1 << 20;
+
+/// Runs the command.
+pub fn run(command: args::Audit) -> Result<Outcome> {
+    match command {
+        args::Audit::Show { dir, kind, last, json } => show(&dir, kind, last as usize, json),
+        args::Audit::Verify { dir, head, json } => verify(&dir, head, json),
+    }
+}
+
+fn show(dir: &Path, kind: Option<Kind>, last: usize, as_json: bool) -> Result<Outcome> {
+    let mut shown: VecDeque<Entry> = VecDeque::new();
+    let report = read(dir, |entry| {
+        if kind.is_none_or(|kind| kind == entry.kind) {
+            if shown.len() >= last {
+                shown.pop_front();
+            }
+            shown.push_back(entry.clone());
+        }
+    })?;
+    for entry in &shown {
+        if as_json {
+            output::json(entry)?;
+            continue;
+        }
+        let Entry { seq, at_ms, kind, who, what, count, .. } = entry;
+        let at = output::rfc3339(i64::try_from(at_ms / 1_000).unwrap_or(i64::MAX));
+        let often = if *count == 1 { String::new() } else { format!(" ({count} times)") };
+        // What strangers sent may hold control characters.
+        let (who, what) = (who.escape_debug(), what.escape_debug());
+        output::line(format!("{seq} {at} {} {who}: {what}{often}", kind.as_str()));
+    }
+    if report.problem_count > 0 {
+        output::line(format!("The chain breaks in {} places: voltmesh audit verify", report.problem_count));
+        return Ok(Outcome::Wrong);
+    }
+    Ok(Outcome::Done)
+}
+
+fn verify(dir: &Path, noted: Option<Head>, as_json: bool) -> Result<Outcome> {
+    // The hash of an entry stands in the one after it, or is the head.
+    let (mut found, mut next) = (None, None);
+    let report = read(dir, |entry| {
+        if noted.is_some_and(|noted| next == Some(noted.seq)) {
+            found = Some(entry.previous);
+        }
+        next = Some(entry.seq);
+    })?;
+    if let (Some(noted), Some(head)) = (noted, report.head)
+        && head.seq == noted.seq
+    {
+        found = Some(head.hash);
+    }
+    let holds = noted.is_none_or(|noted| found == Some(noted.hash));
+    let fine = holds && report.problem_count == 0;
+    if as_json {
+        output::json(&json!({
+            "entries": report.entries, "first": report.first, "problems": report.problems,
+            "problem_count": report.problem_count, "torn_bytes": report.torn_bytes,
+            "head": report.head.map(|head| head.to_string()), "noted_head_holds": noted.map(|_| holds), "holds": fine,
+        }))?;
+        return Ok(if fine { Outcome::Done } else { Outcome::Wrong });
+    }
+    let first = report.first.unwrap_or(0);
+    output::line(format!("{} entries, from number {first} on", report.entries));
+    for problem in &report.problems {
+        output::line(format!("{}, line {}: {}", problem.file, problem.line, problem.what.escape_debug()));
+    }
+    if report.torn_bytes > 0 {
+        output::line(format!(
+            "{} bytes of an entry that is being written, or was when the process ended",
+            report.torn_bytes
+        ));
+    }
+    if let (Some(noted), false) = (noted, holds) {
+        let why =
+            if noted.seq < first { "it went with the oldest file" } else { "the log was cut or replaced" };
+        output::line(format!("the noted head {noted} is not in the log: {why}"));
+    }
+    if let Some(head) = report.head {
+        output::line(format!("head {head}"));
+        output::line("Note the head elsewhere: against it a log that was cut or replaced shows.");
+    }
+    Ok(if fine { Outcome::Done } else { Outcome::Wrong })
+}
+
+/// The log of a process that starts: its version and the digest of its configuration are the first entries.
+pub(super) fn begin(folder: &Path, config: &Path) -> Result<Recorder> {
+    let recorder =
+        Recorder::open(folder).with_context(|| format!("no role runs unrecorded ({})", folder.display()))?;
+    let digest = Digest::of(&read_limited(config, MAX_CONFIG)?);
+    let name = config.file_name().unwrap_or_default().to_string_lossy();
+    let version = concat!("voltmesh ", env!("CARGO_PKG_VERSION"));
+    recorder.started(version, &format!("{name} with the SHA-256 {digest}"));
+    Ok(recorder)
+}
+
+/// Enters how a process ended, and closes its log.
+pub(super) fn end<T>(recorder: &Recorder, result: &Result<T>) {
+    match result {
+        Ok(_) => recorder.record(Kind::Stop, "process", "in order"),
+        Err(error) => recorder.record(Kind::Stop, "process", &format!("failed: {error:#}")),
+    }
+    recorder.close();
+}
