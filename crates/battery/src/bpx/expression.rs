@@ -10,8 +10,10 @@ const MAX_BYTES: usize = 16 << 10;
 /// Deepest nesting of brackets, signs and powers: each level is a stack frame of parsing and of computing.
 const MAX_DEPTH: usize = 64;
 
+type Real = fn(f64) -> f64;
+
 /// Functions of one argument, by their names in Python's `math`.
-const FUNCTIONS: [(&str, fn(f64) -> f64); 14] = [
+const FUNCTIONS: [(&str, Real); 14] = [
     ("exp", f64::exp),
     ("log", f64::ln),
     ("log10", f64::log10),
