@@ -163,6 +163,12 @@ impl Recording {
         }
     }
 
+    /// What makes the mapping, the units or the clock doubtful, whatever the values are; each with its remedy.
+    #[must_use]
+    pub fn doubts(&self) -> Vec<String> {
+        self.whole().doubts
+    }
+
     /// What was read so far; of the whole recording after its last row.
     #[must_use]
     pub fn report(&self) -> Report {

@@ -9,6 +9,10 @@ use crate::{Battery, Quantity, Reading, Row, Skipped, Stamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// Seconds of a year.
+const YEAR_S: f64 = 31_557_600.0;
+/// A recording that runs longer without a date has another unit of time.
+const MAX_YEARS: f64 = 10.0;
 /// Rows after which a voltage that never changes while the current does is doubted.
 const CONSTANT_ROWS: u64 = 60;
 
@@ -264,7 +268,7 @@ impl Reporter {
                 Some(row) => values(row, quantity, factor),
                 None => Values::One(None),
             };
-            let known = |value: f64| (tally.n > 0).then_some(value * factor);
+            let known = |value: f64| (tally.n > 0).then(|| rounded(value * factor));
             let report = QuantityReport {
                 source: sources.join(", "),
                 unit: unit.to_owned(),
@@ -278,6 +282,7 @@ impl Reporter {
             quantities.insert(name.to_owned(), report);
         }
         self.judge_together(&mut reasons);
+        self.judge_span(&mut reasons);
         let unread = self.tallies[1].n == 0 || (self.tallies[0].n == 0 && self.tallies[3].n == 0);
         if unread {
             reasons.insert(0, "no voltage or no current was read: map them (--map pack_voltage=NAME)".into());
@@ -334,6 +339,24 @@ impl Reporter {
         if glitch { warnings.push(text) } else { reasons.push(text) }
     }
 
+    /// Judges how long a clock without a date runs: a wrong unit of time shows there.
+    fn judge_span(&self, reasons: &mut Vec<String>) {
+        let relative = |stamp: Stamp| match stamp {
+            Stamp::Relative(ns) => Some(ns as f64 / 1e9),
+            Stamp::Unix(_) => None,
+        };
+        let ends = self.segments.first().zip(self.segments.last());
+        let Some((first, last)) = ends.and_then(|(a, b)| Some((relative(a.1)?, relative(b.2)?))) else {
+            return;
+        };
+        let years = (last - first) / YEAR_S;
+        if years > MAX_YEARS {
+            reasons.push(format!(
+                "the times span {years:.0} years: check the unit of the time (--map time=NAME*SECONDS)"
+            ));
+        }
+    }
+
     /// Judges quantities by one another.
     fn judge_together(&self, reasons: &mut Vec<String>) {
         let (rows, wrong) = self.sums;
@@ -374,11 +397,14 @@ impl Reporter {
     }
 }
 
+/// Six decimals: a microvolt is beyond any sensor here, and 3701 mV should not be 3701.0000000000005.
+fn rounded(value: f64) -> f64 {
+    let rounded = (value * 1e6).round() / 1e6;
+    if rounded.is_finite() { rounded } else { value }
+}
+
 fn values(row: &Row, quantity: Quantity, factor: f64) -> Values {
-    // A tenth of a microvolt is beyond any sensor, and 3701 mV should not be 3701.0000000000005.
-    let scaled = |reading: &Reading| {
-        reading.ok().map(|value| if factor == 1.0 { value } else { (value * factor * 1e4).round() / 1e4 })
-    };
+    let scaled = |reading: &Reading| reading.ok().map(|value| rounded(value * factor));
     match quantity {
         Quantity::Cells => Values::Many(row.cells.iter().map(scaled).collect()),
         Quantity::Temperatures => Values::Many(row.temperatures.iter().map(scaled).collect()),

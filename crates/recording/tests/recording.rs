@@ -95,6 +95,22 @@ fn a_log_with_a_dbc_file_is_guessed_and_said() {
 }
 
 #[test]
+fn a_clock_of_many_years_has_another_unit() {
+    let report = Case::new()
+        .file("a", "time_s,voltage_v,current_a\n0,3.7,1\n90000,3.7,1\n400000000,3.7,1\n400000001,3.7,1\n")
+        .report();
+    assert!(report.reasons.iter().any(|reason| reason.contains("years")), "{report:?}");
+}
+
+#[test]
+fn a_factor_of_one_states_the_unit() {
+    let dbc = DBC.replace("\"A\"", "\"furlong\"");
+    let case = || Case::new().file("a", log(0..3)).dbc(&dbc).map("pack_voltage=PackVoltage");
+    case().map("pack_current=PackCurrent").refused(&["furlong", "unit"]);
+    near(&case().map("pack_current=PackCurrent*1").report(), "pack_current_a", -12.5);
+}
+
+#[test]
 fn what_is_mapped_counts() {
     let case = || Case::new().file("a", log(0..10)).dbc(DBC);
     let pack = || case().map("pack_voltage=PackVoltage").map("pack_current=PackCurrent");
@@ -119,7 +135,9 @@ fn what_is_mapped_counts() {
 fn a_bus_is_refused_with_the_remedy() {
     let case = || Case::new().dbc(DBC).map("pack_voltage=PackVoltage").map("pack_current=PackCurrent");
     Case::new().file("a", log(0..3)).refused(&["--dbc"]);
-    case().file("a", "can0 100#E00D83FF00000000\ncan0 100#E00D83FF00000000\n").refused(&["states no times"]);
+    case()
+        .file("a", "can0 100#E00D83FF00000000\ncan0 100#E00D83FF00000000\n")
+        .refused(&["candump", "states no times"]);
     case().file("a", "(1700000000.0) can0 200#00\n").refused(&[
         "no sample is usable",
         "Pack.PackVoltage",
@@ -251,6 +269,36 @@ fn all_shared_logs_are_guessed_or_refused_by_name() {
                 serde_json::to_string(&recording.report()).unwrap(),
                 recording.configuration()
             ),
+        }
+    }
+}
+
+use proptest::prelude::*;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever is in a file, reading it ends, without a panic, and every row is accounted for.
+    #[test]
+    fn any_bytes_are_read_or_refused(
+        kind in 0usize..4,
+        bytes in proptest::collection::vec(any::<u8>(), 0..600),
+        lines in proptest::collection::vec("[-0-9.,;:#()a-fRx \t]{0,40}", 0..20),
+    ) {
+        let heads: [&[u8]; 4] = [
+            b"(1700000000.0) can0 100#E00D83FF00000000\n",
+            b"time_s,voltage_v,current_a\n0,3.7,1\n",
+            b"base hex timestamps absolute\n",
+            b"",
+        ];
+        let text = [heads[kind], lines.join("\n").as_bytes(), b"\n", &bytes].concat();
+        let case =
+            Case::new().file("a", text).dbc(DBC).map("pack_voltage=PackVoltage").map("pack_current=PackCurrent");
+        for case in [Case { options: Options::new(NOW_MS), ..Case::new().file("a", std::fs::read(&case.files[0]).unwrap()) }, case] {
+            if let Ok(recording) = case.read() {
+                let report = recording.report();
+                prop_assert_eq!(report.samples, report.segments.iter().map(|segment| segment.samples).sum::<u64>());
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use super::dbc::{Dbc, Message, Signal};
 use super::signals::{Signals, Wanted};
 use crate::unit::{self, Dimension};
 use crate::{Quantity, table};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most cells or temperatures that are guessed.
 const MAX_SEVERAL: usize = 512;
@@ -25,6 +25,7 @@ struct Candidate<'a> {
     message: &'a Message,
     signal: &'a Signal,
     name: String,
+    seen: bool,
 }
 
 /// Words that speak of a whole traction battery.
@@ -43,10 +44,10 @@ pub fn guess(dbc: &Dbc, seen: impl Fn(&Message) -> bool) -> Guess {
     let candidates: Vec<Candidate<'_>> = dbc
         .messages
         .iter()
-        .filter(|message| seen(message))
-        .flat_map(|message| message.signals.iter().map(move |signal| (message, signal)))
-        .filter(|(_, signal)| !signal.multiplexed || !signal.selections.is_empty())
-        .map(|(message, signal)| Candidate { message, signal, name: signal.name.to_lowercase() })
+        .map(|message| (message, seen(message)))
+        .flat_map(|(message, seen)| message.signals.iter().map(move |signal| (message, signal, seen)))
+        .filter(|(_, signal, _)| !signal.multiplexed || !signal.selections.is_empty())
+        .map(|(message, signal, seen)| Candidate { message, signal, name: signal.name.to_lowercase(), seen })
         .collect();
     let mut guess = Guess::default();
     for (quantity, words, context) in [
@@ -120,7 +121,7 @@ fn best<'a, 'b>(
             2 => padded.contains(&format!("_{}_", word.trim_matches('_'))),
             _ => candidate.name.contains(*word),
         };
-        words.iter().any(short) && candidate.fits(quantity)
+        candidate.seen && words.iter().any(short) && candidate.fits(quantity)
     };
     let scored: Vec<(i32, &Candidate<'_>)> =
         candidates.iter().filter(named).map(|candidate| (candidate.score(context), candidate)).collect();
@@ -140,13 +141,19 @@ fn numbered(
     quantity: Quantity,
     named: impl Fn(&str) -> bool,
 ) -> Vec<Wanted> {
+    // A group of which one is there is wanted whole: one that is never sent is unknown, and said.
     let mut groups: BTreeMap<String, BTreeMap<u32, String>> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
     for candidate in candidates.iter().filter(|c| named(&c.name) && c.fits(quantity)) {
         for (pattern, number) in patterns(&candidate.signal.name) {
+            if candidate.seen {
+                seen.insert(pattern.clone());
+            }
             groups.entry(pattern).or_default().entry(number).or_insert_with(|| candidate.full_name(dbc));
         }
     }
-    let group = groups.into_iter().max_by_key(|(_, group)| group.len()).filter(|(_, group)| group.len() > 1);
+    let there = groups.into_iter().filter(|(pattern, _)| seen.contains(pattern));
+    let group = there.max_by_key(|(_, group)| group.len()).filter(|(_, group)| group.len() > 1);
     let Some((pattern, group)) = group else {
         return alone(dbc, candidates, quantity, named);
     };
@@ -176,7 +183,7 @@ fn alone(
     if Dimension::of(quantity) != Some(Dimension::Temperature) {
         return Vec::new();
     }
-    let fits = candidates.iter().filter(|c| named(&c.name) && c.fits(quantity));
+    let fits = candidates.iter().filter(|c| c.seen && named(&c.name) && c.fits(quantity));
     let of_pack = |c: &&Candidate<'_>| c.score(&PACK) > 0;
     fits.filter(of_pack).take(1).map(|candidate| Wanted::Name(candidate.full_name(dbc))).collect()
 }

@@ -174,9 +174,10 @@ impl Decoder {
         let sign = turned.map_or(1.0, |turned| turned.factor);
         let conversion = conversion.ok_or_else(|| {
             let problem = format!(
-                "the unit {unit:?} of {name} is not understood for {quantity}: give `unit`, as {{ signal = {:?}, unit = {:?} }}",
+                "the unit {unit:?} of {name} is not understood for {quantity}: give `unit`, as {{ signal = {:?}, unit = {:?} }}, or a factor (--map {quantity}={}*FACTOR)",
                 wanted.signal,
-                quantity.base_unit()
+                quantity.base_unit(),
+                wanted.signal
             );
             Error::mapping("signals", problem)
         })?;

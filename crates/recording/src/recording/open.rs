@@ -90,7 +90,8 @@ pub(super) fn log(path: &Path) -> Result<Log, Error> {
     let log =
         Log::find(path)?.ok_or_else(|| Error::format(path.display(), "this is no log of frames any more"))?;
     if !log.timed() {
-        let problem = "the log states no times: record with `candump -L` or `candump -ta`";
+        let problem =
+            format!("this {} log states no times: record with `candump -L` or `candump -ta`", log.format());
         return Err(Error::format(path.display(), problem));
     }
     Ok(log)

@@ -105,7 +105,10 @@ impl FromStr for Mapping {
         if name.is_empty() || factor == 0.0 {
             return Err(usage());
         }
-        Ok(Self { quantity, name: name.to_owned(), factor, offset: add, unit: None })
+        // `*1` states that the values are in the base unit, whatever the file says.
+        let plain = factor == 1.0 && add == 0.0 && name.len() < rest.trim().len();
+        let unit = (plain && !quantity.base_unit().is_empty()).then(|| quantity.base_unit().to_owned());
+        Ok(Self { quantity, name: name.to_owned(), factor, offset: add, unit })
     }
 }
 
@@ -117,6 +120,9 @@ impl fmt::Display for Mapping {
         }
         if self.offset != 0.0 {
             write!(f, "+{}", self.offset)?;
+        }
+        if !self.converts() && self.unit.as_deref() == Some(self.quantity.base_unit()) {
+            f.write_str("*1")?;
         }
         Ok(())
     }
@@ -166,6 +172,8 @@ mod tests {
         check("pack_current=Strom*-1", "Strom", -1.0, 0.0);
         check("pack_voltage=cell-1", "cell-1", 1.0, 0.0);
         check("pack_voltage=U*1e-3+1e-2", "U", 1e-3, 1e-2);
+        check("soc=SoC*1", "SoC", 1.0, 0.0);
+        assert_eq!("soc=SoC*1".parse::<Mapping>().expect("a mapping").unit.as_deref(), Some("%"));
         for bad in ["volts=u", "pack_voltage", "pack_voltage=", "pack_voltage=u*0"] {
             assert!(bad.parse::<Mapping>().is_err(), "{bad}");
         }

@@ -1,27 +1,23 @@
 //! `voltmesh twin detect`: looks for faults in logs of packs or cells.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde::Serialize;
-use voltmesh_battery::log::Log;
-use voltmesh_battery::pack::{PackLog, is_pack};
+use voltmesh_battery::pack::PackLog;
 use voltmesh_battery::twin::Setup;
 use voltmesh_battery::watch::{Check, Event, Finding, Kind};
 use voltmesh_battery::{Cell, CellParams, Twin};
 
-use super::{capacity, cell, name_of, open};
+use super::read::pack_log;
+use super::{capacity, cell};
 use crate::args::TwinDetect;
 use crate::{Outcome, output};
 
 /// Capacity of a typical cell in Ah, where nobody says.
 const TYPICAL_AH: f64 = 60.0;
-
-/// Most bytes of a header line: 512 cells and as many temperatures.
-const MAX_HEADER: u64 = 64 << 10;
 
 /// What was found in one file.
 #[derive(Serialize)]
@@ -71,21 +67,8 @@ pub fn run(options: &TwinDetect) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn read(path: &Path) -> Result<PackLog> {
-    let mut header = String::new();
-    BufReader::new(open(path)?.take(MAX_HEADER))
-        .read_line(&mut header)
-        .with_context(|| format!("{} does not begin with a line of column names", path.display()))?;
-    let log = if is_pack(&header) {
-        PackLog::read(&name_of(path), open(path)?)
-    } else {
-        Log::read(&name_of(path), open(path)?).map(PackLog::from)
-    };
-    log.with_context(|| format!("{} is no log of a pack or a cell", path.display()))
-}
-
 fn look(cell: &Arc<Cell>, options: &TwinDetect, path: &Path) -> Result<Found> {
-    let log = read(path)?;
+    let log = pack_log(path)?;
     let groups = log.samples.first().map_or(1, |sample| sample.cells_v.len());
     let group_ah = options.capacity_ah.map(capacity).transpose()?.unwrap_or(cell.params().capacity_ah);
     // The parameters are of one cell: a group of more charge is several of them.

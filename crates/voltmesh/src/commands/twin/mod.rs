@@ -5,6 +5,7 @@ mod evaluate;
 mod fit;
 mod import;
 pub(crate) mod inject;
+mod read;
 mod simulate;
 
 use std::io::Read;

@@ -1,0 +1,61 @@
+//! Logs of cells and packs, read as a vehicle reads its recordings.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use voltmesh_battery::log::MAX_ROWS;
+use voltmesh_battery::pack::{PackLog, PackSample};
+use voltmesh_recording::table::Level;
+use voltmesh_recording::{Options, Reading, Recording, Row, Stamp};
+
+use super::name_of;
+use crate::output;
+
+/// A table of a pack or of a cell. What is unknown is no number; what was skipped or assumed is said beside the result.
+pub fn pack_log(path: &Path) -> Result<PackLog> {
+    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64);
+    let unread = || format!("{} could not be looked at", path.display());
+    let mut recording = Recording::open(&[path.to_path_buf()], &Options::new(now_ms)).with_context(unread)?;
+    let (mut samples, mut first) = (Vec::new(), None);
+    while let Some(placed) = recording.next().with_context(unread)? {
+        ensure!(samples.len() < MAX_ROWS, "{}: more than {MAX_ROWS} rows", unread());
+        let seconds = match placed.time {
+            Stamp::Relative(ns) => ns as f64 / 1e9,
+            // Seconds since the first: a double holds no nanoseconds since 1970.
+            Stamp::Unix(ns) => (ns - *first.get_or_insert(ns)) as f64 / 1e9,
+        };
+        samples.push(sample(seconds, &placed.item, recording.level()));
+    }
+    let doubts = recording.doubts();
+    if !doubts.is_empty() {
+        bail!("{}: {}", unread(), doubts.join("; "));
+    }
+    let name = name_of(path);
+    let report = recording.report();
+    for (reason, count) in &report.skipped {
+        output::note(&format!("{name}: {count} rows skipped: {reason}"));
+    }
+    for warning in &report.warnings {
+        output::note(&format!("{name}: {warning}"));
+    }
+    Ok(PackLog { name, samples })
+}
+
+fn sample(time_s: f64, row: &Row, level: Level) -> PackSample {
+    let number = |reading: &Reading| reading.unwrap_or(f64::NAN);
+    let numbers = |readings: &[Reading]| readings.iter().map(number).collect::<Vec<f64>>();
+    let voltage_v = number(&row.pack_voltage);
+    let mut temps_c = numbers(&row.temperatures);
+    if level == Level::Cell && temps_c.is_empty() {
+        temps_c.extend(row.ambient.ok());
+    }
+    PackSample {
+        time_s,
+        voltage_v,
+        current_a: number(&row.pack_current),
+        cells_v: if level == Level::Cell { vec![voltage_v] } else { numbers(&row.cells) },
+        temps_c,
+        insulation_ohm: row.insulation.ok(),
+    }
+}
