@@ -6,7 +6,8 @@
 //! in the spool until a notice, signed by the cloud's key, says that it is archived.
 //!
 //! Provided: permanent rejections are kept in the quarantine before they are answered; transient failures get no
-//! PUBACK and DISCONNECT 0x97. Not provided: the check of a vehicle's whole chain (the cloud's), plausibility of values.
+//! PUBACK and DISCONNECT 0x97, which MQTT 3.1.1 clients see as a closed connection; samples that are dated ahead of this
+//! node's clock are rejected, so that none of them hides newer ones. Not provided: the check of a vehicle's whole chain (the cloud's), plausibility of values.
 
 mod anchors;
 mod chain;
@@ -138,6 +139,17 @@ pub enum Input {
         /// The payload.
         payload: Bytes,
     },
+    /// A message that a peer left for the end of its session, which has come without its word. Nobody waits for an answer.
+    Will {
+        /// Whose it was, and when it came.
+        claim: Claim,
+        /// Who left it.
+        peer: Peer,
+        /// The topic.
+        topic: Arc<str>,
+        /// The payload.
+        payload: Bytes,
+    },
     /// A job is done.
     Done(Done),
     /// All spool entries below this position are durable.
@@ -206,8 +218,19 @@ pub enum Topic {
 pub struct Answer {
     /// Which publish.
     pub claim: Claim,
-    /// MQTT reason code: 0 for success, 0x80 and above for a permanent rejection.
+    /// MQTT reason code, below 0x80.
     pub reason: u8,
+}
+
+/// A permanent rejection, whose publish is in the quarantine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// Which publish.
+    pub claim: Claim,
+    /// MQTT reason code, 0x80 and above.
+    pub reason: u8,
+    /// What, where and the remedy, for the sender.
+    pub why: String,
 }
 
 /// All that can be asked. To be done in order.
@@ -228,6 +251,8 @@ pub enum Output {
     Release(Vec<Position>),
     /// Send PUBACKs.
     Answer(Vec<Answer>),
+    /// Send PUBACKs that say why.
+    Reject(Vec<Rejection>),
     /// End a session.
     Disconnect {
         /// The session.
@@ -355,6 +380,7 @@ impl Ingest {
             Input::Connected { session, peer } => self.connected(session, peer),
             Input::Disconnected { session } => self.sessions.remove(session),
             Input::Publish { claim, topic, payload } => self.publish(claim, &topic, payload),
+            Input::Will { claim, peer, topic, payload } => self.will(claim, peer, &topic, payload),
             Input::Done(done) => self.done(done),
             Input::Durable(below) => self.durable(below),
             Input::QuarantineDurable(below) => self.quarantine_durable(below),

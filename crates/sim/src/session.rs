@@ -11,7 +11,7 @@ use std::{
 };
 use voltmesh_mqtt::{
     ClientConnection, ClientInput, ClientOptions, ClientOutput, End, Identity, Limits, Moment, Outgoing,
-    Policy, Reason, ServerConnection, ServerInput, ServerOutput, Token,
+    Policy, Reason, Refusal, ServerConnection, ServerInput, ServerOutput, Token,
 };
 
 /// A wait without end, for a state machine without a deadline.
@@ -36,11 +36,11 @@ pub enum ToServer {
     /// PUBACK with success.
     Accept(Token),
     /// PUBACK with a reason.
-    Reject(Token, Reason),
+    Reject(Token, Refusal),
     /// Send to the peer.
     Publish(Outgoing),
     /// End it.
-    Disconnect(Reason),
+    Disconnect(Refusal),
 }
 
 fn moment(clock: &impl Clock) -> Moment {

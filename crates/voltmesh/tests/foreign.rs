@@ -1,5 +1,5 @@
-//! A client that is not ours, the real `mosquitto_pub`, delivers a JSON sample over mutual TLS; it ends in the archive,
-//! and its proof holds offline.
+//! Clients that are not ours deliver JSON samples over mutual TLS; they end in the archive, and a proof holds offline. A
+//! client that is not installed is skipped, saying so.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use voltmesh::deploy::{Site, Size};
 use voltmesh_identity::{Identity, Role};
+use voltmesh_telemetry::vss;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -91,5 +92,133 @@ async fn mosquitto_pub_delivers_a_sample_that_ends_in_the_archive() {
     let rows = site.http.get(api, "/v1/vehicles/meter-7/records?from=0").await.unwrap();
     let rows: serde_json::Value = serde_json::from_slice(&rows).unwrap();
     assert_eq!(rows["records"].as_array().unwrap().len(), 1, "{rows} {stages}");
+    site.stop().await;
+}
+
+/// The payload of README's own `mosquitto_pub`.
+fn readme_sample() -> &'static str {
+    let readme = include_str!("../../../README.md");
+    let after = readme.split_once("-t v1/meter-7/sample -m '").expect("README shows mosquitto_pub").1;
+    after.split_once('\'').expect("its payload ends").0
+}
+
+#[test]
+fn readme_shows_a_sample_that_is_read() {
+    let sample = vss::parse(readme_sample().as_bytes()).unwrap();
+    assert_eq!(sample.time.as_millis(), 1_767_225_600_000);
+}
+
+/// A foreign client: its name, how to see whether it is there, how to run it before PORT FOLDER TOPIC PAYLOAD, and where
+/// it comes from.
+type Foreign = (&'static str, &'static [&'static str], &'static [&'static str], &'static str);
+
+const CLIENTS: [Foreign; 5] = [
+    ("mosquitto", &["mosquitto_pub", "--help"], &[], "apt-get install mosquitto-clients"),
+    (
+        "paho",
+        &["python3", "-c", "import paho.mqtt.client"],
+        &["python3", "with_paho.py"],
+        "pip install paho-mqtt",
+    ),
+    ("aiomqtt", &["python3", "-c", "import aiomqtt"], &["python3", "with_aiomqtt.py"], "pip install aiomqtt"),
+    ("gmqtt", &["python3", "-c", "import gmqtt"], &["python3", "with_gmqtt.py"], "pip install gmqtt"),
+    (
+        "mqttjs",
+        &["node", "-e", "require('mqtt')"],
+        &["node", "with_mqttjs.js"],
+        "npm install mqtt, and NODE_PATH",
+    ),
+];
+
+fn is_there(look: &[&str]) -> bool {
+    let said = Command::new(look[0]).args(&look[1..]).output();
+    // mosquitto_pub ends its help with 1.
+    said.is_ok_and(|said| said.status.success() || look[0] == "mosquitto_pub")
+}
+
+fn publish(client: &Foreign, port: u16, keys: &Path, topic: &str, sample: &str) -> std::process::Output {
+    let (_, _, run, _) = client;
+    let port = port.to_string();
+    let Some((program, script)) = run.split_first() else {
+        return Command::new("mosquitto_pub")
+            .args(["-q", "1", "-h", "localhost", "-p", &port, "-t", topic, "-m", sample])
+            .arg("--cafile")
+            .arg(keys.join("ca.crt"))
+            .arg("--cert")
+            .arg(keys.join("tls.crt"))
+            .arg("--key")
+            .arg(keys.join("tls.key"))
+            .output()
+            .unwrap();
+    };
+    let folder = Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap()).join("tests/clients");
+    Command::new(program)
+        .args(script.iter().map(|name| folder.join(name)))
+        .arg(port)
+        .arg(keys)
+        .args([topic, sample])
+        .output()
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn foreign_clients_with_default_settings_deliver_samples_that_end_in_the_archive() {
+    let there: Vec<&Foreign> = CLIENTS
+        .iter()
+        .filter(|(name, look, _, install)| {
+            let there = is_there(look);
+            if !there {
+                eprintln!("skipped: {name} is not installed ({install})");
+            }
+            there
+        })
+        .collect();
+    if there.is_empty() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_voltmesh"));
+    let election = Default::default();
+    let size = Size { fogs: 4, vehicles: 0, cloud: true, epoch_length: 1000, election };
+    let mut site = Site::prepare(program, folder.path(), size, true).await.unwrap();
+    let identity = |name: &str| Identity::new(Role::Client, name).unwrap();
+    let keys: Vec<_> = there
+        .iter()
+        .map(|(name, ..)| site.deployment.pki.issue(&identity(name), &[], 1).unwrap().folder)
+        .collect();
+    site.start().await.unwrap();
+    for (client, keys) in there.iter().zip(&keys) {
+        let (name, start) = (client.0, Instant::now());
+        let topic = format!("v1/{name}/sample");
+        loop {
+            let port = site.fog_mqtt[0].port();
+            let output = publish(client, port, keys, &topic, readme_sample());
+            if output.status.success() {
+                break;
+            }
+            // As of a node whose ledger is still catching up, which ends the session.
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(start.elapsed() < PATIENCE, "{name}: {said}\n{}", site.last_words());
+        }
+        println!("{name}: acknowledged after {:?}", start.elapsed());
+    }
+    let api = site.cloud.as_ref().unwrap().http;
+    for (name, ..) in there {
+        let start = Instant::now();
+        let record = loop {
+            match site.http.get(api, &format!("/v1/vehicles/{name}/latest")).await {
+                Ok(body) => break serde_json::from_slice::<serde_json::Value>(&body).unwrap(),
+                Err(error) => {
+                    assert!(start.elapsed() < PATIENCE, "{name}: {error}\n{}", site.last_words());
+                    tokio::task::yield_now().await;
+                }
+            }
+        };
+        assert_eq!(
+            (&record["pack_voltage_v"], &record["boot"]),
+            (&352.1.into(), &0.into()),
+            "{name}: {record}"
+        );
+    }
     site.stop().await;
 }

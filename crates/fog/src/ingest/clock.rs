@@ -20,6 +20,8 @@ pub struct Clock {
     /// The clock and the newest block's time, a minute ago at most.
     since: Option<(Timestamp, Timestamp)>,
     off_ms: u64,
+    /// The newest block's time: the true time is not before it.
+    newest: Timestamp,
     said: Option<Timestamp>,
     cloud_said: Option<Timestamp>,
 }
@@ -30,8 +32,16 @@ impl Clock {
         self.off_ms
     }
 
+    /// How far a time lies ahead of this node's clock and of what the ledger knows has passed, if further than clocks may
+    /// differ.
+    pub fn ahead(&self, now: Timestamp, time: Timestamp) -> Option<u64> {
+        let ahead = time.millis_since(now.max(self.newest));
+        (ahead > CLOCK_TOLERANCE_MS).then_some(ahead)
+    }
+
     /// A block of this time is final now. The difference to be said: milliseconds, and whether the clock is ahead.
     fn block(&mut self, now: Timestamp, block: Timestamp) -> Option<(u64, bool)> {
+        self.newest = self.newest.max(block);
         let (behind, ahead) = (block.millis_since(now), now.millis_since(block));
         if behind <= CLOCK_TOLERANCE_MS && ahead <= CLOCK_TOLERANCE_MS {
             (self.since, self.off_ms) = (None, 0);
@@ -123,6 +133,15 @@ mod tests {
         let said: Vec<_> =
             (0..=60).filter_map(|s| clock.block(at(3 * HOUR + 1000 * s), at(HOUR + 1000 * s))).collect();
         assert_eq!(said, [(2 * HOUR, true)]);
+    }
+
+    #[test]
+    fn a_time_ahead_of_a_clock_that_is_behind_is_measured_by_the_ledger() {
+        let mut clock = Clock::default();
+        assert_eq!(clock.ahead(at(HOUR), at(HOUR + CLOCK_TOLERANCE_MS)), None);
+        assert_eq!(clock.ahead(at(HOUR), at(3 * HOUR)), Some(2 * HOUR));
+        clock.block(at(HOUR), at(3 * HOUR));
+        assert_eq!(clock.ahead(at(HOUR), at(3 * HOUR)), None, "this node's clock is behind");
     }
 
     #[test]

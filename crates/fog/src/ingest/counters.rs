@@ -21,6 +21,10 @@ pub struct Counters {
     pub quarantined: u64,
     /// Sessions of clients that were ended because a vehicle has their id.
     pub clients_with_vehicles_ids: u64,
+    /// Wills that were taken as samples.
+    pub wills: u64,
+    /// Wills that a transient failure lost: nobody is there to send them again.
+    pub wills_lost: u64,
     /// Batches and samples that came again.
     pub duplicates: u64,
     /// Batches of which records before them were never seen here.
@@ -78,6 +82,8 @@ impl Counters {
             ("rejected", self.rejected),
             ("quarantined", self.quarantined),
             ("clients_with_vehicles_ids", self.clients_with_vehicles_ids),
+            ("wills", self.wills),
+            ("wills_lost", self.wills_lost),
             ("duplicates", self.duplicates),
             ("gaps", self.gaps),
             ("archived_batches", self.archived_batches),

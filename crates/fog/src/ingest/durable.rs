@@ -8,7 +8,7 @@ use voltmesh_spool::Position;
 use voltmesh_telemetry::{BatchId, Boot, Digest, RecordNumber, Timestamp, VehicleId};
 
 use super::{
-    Answer, Ingest, Output,
+    Answer, Ingest, Output, Rejection,
     refusal::{Delay, Refusal},
     session::Claim,
 };
@@ -86,7 +86,7 @@ pub struct Disk {
     release_later: Vec<Position>,
     release_now: Vec<Position>,
     quarantine_next: Position,
-    refusals: VecDeque<(Position, Answer)>,
+    refusals: VecDeque<(Position, Rejection)>,
     failing: Option<String>,
 }
 
@@ -269,7 +269,7 @@ impl Ingest {
                 sessions.extend(answers.drain(..).map(|answer| answer.claim.session));
             }
         }
-        sessions.extend(self.disk.refusals.drain(..).map(|(_, answer)| answer.claim.session));
+        sessions.extend(self.disk.refusals.drain(..).map(|(_, rejection)| rejection.claim.session));
         self.disk.leave(bytes);
         sessions.extend(self.drop_offers());
         self.disk.failing = Some(why.clone());
@@ -305,7 +305,8 @@ impl Ingest {
         }
         self.push_quarantine(refusal, head, None);
         let position = self.disk.quarantine_next;
-        self.disk.refusals.push_back((position, Answer { claim, reason: refusal.reason() }));
+        let rejection = Rejection { claim, reason: refusal.reason(), why: refusal.to_string() };
+        self.disk.refusals.push_back((position, rejection));
         let text = format!("rejected from {peer} on {topic}: {refusal}");
         self.outputs.push(Output::LogRejection { peer, why: refusal.counter(), text });
     }
@@ -330,12 +331,12 @@ impl Ingest {
     }
 
     pub(super) fn quarantine_durable(&mut self, below: Position) {
-        let mut answers = Vec::new();
+        let mut rejections = Vec::new();
         while self.disk.refusals.front().is_some_and(|(position, _)| *position <= below) {
-            answers.extend(self.disk.refusals.pop_front().map(|(_, answer)| answer));
+            rejections.extend(self.disk.refusals.pop_front().map(|(_, rejection)| rejection));
         }
-        if !answers.is_empty() {
-            self.outputs.push(Output::Answer(answers));
+        if !rejections.is_empty() {
+            self.outputs.push(Output::Reject(rejections));
         }
     }
 

@@ -120,6 +120,10 @@ impl Ingest {
         oversized("sample", payload, self.settings.limits.sample_bytes)?;
         self.attests()?;
         let sample = vss::parse(payload).map_err(|error| malformed("sample", error))?;
+        if let Some(ahead_ms) = self.clock.ahead(self.now, sample.time) {
+            let now_ms = self.now.as_millis();
+            return Err(Refusal::Ahead { ahead_s: ahead_ms / 1000, now_ms }.into());
+        }
         let Some(client) = self.sessions.client(claim.session) else { return Ok(()) };
         let client = client.clone();
         let (record, content) = Record::foreign_with_content(sample);

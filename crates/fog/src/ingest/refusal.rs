@@ -1,4 +1,5 @@
-//! Why a publish is not taken: for good (PUBACK with a reason code, kept in quarantine) or for now (no PUBACK).
+//! Why a publish is not taken: for good (PUBACK with a reason code and a reason string, kept in quarantine) or for now (no
+//! PUBACK).
 
 use voltmesh_telemetry::{BatchId, Boot, Digest, RecordNumber};
 
@@ -31,6 +32,17 @@ pub enum Refusal {
         what: &'static str,
         /// What is wrong, and where.
         why: String,
+    },
+    /// A sample is dated further ahead of this node's clock than clocks may differ. Taken, it would be the client's newest
+    /// until that time has come.
+    #[error(
+        "the sample is dated {ahead_s} s ahead of this node's clock ({now_ms} ms since 1970): set the sender's clock, or check that its time is UTC"
+    )]
+    Ahead {
+        /// How far, in seconds.
+        ahead_s: u64,
+        /// This node's clock, milliseconds since the Unix epoch.
+        now_ms: u64,
     },
     /// The number of a foreign record, made of its time and 21 bits of its content, is another sample's.
     #[error(
@@ -128,7 +140,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// All counters of rejections, in the order of `Refusal`.
-    pub const COUNTERS: [&'static str; 13] = [
+    pub const COUNTERS: [&'static str; 14] = [
         "rejected_topic",
         "rejected_oversized",
         "rejected_malformed",
@@ -142,6 +154,7 @@ impl Refusal {
         "rejected_by_cloud",
         "rejected_number_taken",
         "rejected_unattested",
+        "rejected_ahead",
     ];
 
     /// The counter of this kind.
@@ -160,6 +173,7 @@ impl Refusal {
             Self::Cloud { .. } => 10,
             Self::NumberTaken { .. } => 11,
             Self::Unattested { .. } => 12,
+            Self::Ahead { .. } => 13,
         }]
     }
 
@@ -167,9 +181,9 @@ impl Refusal {
     pub fn reason(&self) -> u8 {
         match self {
             Self::ForeignTopic { .. } => 0x90, // topic name invalid
-            Self::Oversized { .. } | Self::Malformed { .. } => 0x99, // payload format invalid
-            Self::WrongVehicle { .. } | Self::WrongKey { .. } => 0x87, // not authorized
-            Self::Revoked { .. } | Self::Unverified { .. } => 0x87, // not authorized
+            Self::Oversized { .. } | Self::Malformed { .. } | Self::Ahead { .. } => 0x99, // payload format invalid
+            Self::WrongVehicle { .. } | Self::WrongKey { .. } => 0x87,                    // not authorized
+            Self::Revoked { .. } | Self::Unverified { .. } => 0x87,                       // not authorized
             Self::BootReused { .. } | Self::Fork { .. } | Self::BrokenChain { .. } => 0x83, // implementation specific
             Self::Cloud { .. } | Self::NumberTaken { .. } | Self::Unattested { .. } => 0x83,
         }

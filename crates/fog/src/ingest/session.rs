@@ -191,20 +191,46 @@ impl Ingest {
     }
 
     pub(super) fn publish(&mut self, claim: Claim, topic: &str, payload: Bytes) {
-        let Some(session) = self.sessions.all.get(&claim.session) else { return };
-        let taken = match session.kind(topic) {
-            Some(Kind::Sample) => session.may_sample().and_then(|()| self.sample(claim, &payload)),
-            Some(Kind::Batch) => self.batch(claim, &payload),
-            Some(Kind::Hello) => self.hello(claim, &payload),
+        match self.take_publish(claim, topic, &payload) {
+            Ok(()) => {}
+            Err(Reject::For(refusal)) => self.refuse(claim, &refusal, topic, &payload),
+            Err(Reject::Now(delay)) => self.delay(claim.session, &delay),
+        }
+    }
+
+    fn take_publish(&mut self, claim: Claim, topic: &str, payload: &Bytes) -> Result<(), Reject> {
+        let Some(session) = self.sessions.all.get(&claim.session) else { return Ok(()) };
+        match session.kind(topic) {
+            Some(Kind::Sample) => session.may_sample().and_then(|()| self.sample(claim, payload)),
+            Some(Kind::Batch) => self.batch(claim, payload),
+            Some(Kind::Hello) => self.hello(claim, payload),
             None => Err(Reject::For(Refusal::ForeignTopic {
                 topic: topic.chars().take(128).collect(),
                 peer: session.peer.identity.to_string(),
             })),
-        };
-        match taken {
-            Ok(()) => {}
+        }
+    }
+
+    /// Takes what a peer left for its end, also if this node has ended the session: as any publish, but a failure that will
+    /// pass finds nobody who could send it again. That is said.
+    pub(super) fn will(&mut self, claim: Claim, peer: Peer, topic: &str, payload: Bytes) {
+        let session = claim.session;
+        let gone = !self.sessions.all.contains_key(&session);
+        if gone {
+            let Ok(vehicle) = peer.identity.id().parse() else { return };
+            self.sessions.all.insert(session, Session { peer: peer.clone(), vehicle, enrolled: None });
+        }
+        match self.take_publish(claim, topic, &payload) {
+            Ok(()) => self.counters.wills += 1,
             Err(Reject::For(refusal)) => self.refuse(claim, &refusal, topic, &payload),
-            Err(Reject::Now(delay)) => self.delay(claim.session, &delay),
+            Err(Reject::Now(delay)) => {
+                self.counters.delay(&delay);
+                self.counters.wills_lost += 1;
+                self.log(format!("the will of {} is lost: {delay}", peer.identity));
+            }
+        }
+        if gone {
+            self.sessions.remove(session);
         }
     }
 

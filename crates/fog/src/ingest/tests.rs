@@ -32,6 +32,8 @@ pub struct World {
     pub syncs: bool,
     pub quarantine: Vec<Bytes>,
     pub answers: BTreeMap<u64, u8>,
+    /// What rejected publishes were told.
+    pub whys: BTreeMap<u64, String>,
     pub ended: Vec<(SessionId, u8, String)>,
     pub submitted: Vec<Transaction>,
     pub forwards: Vec<(BatchId, Position, Position)>,
@@ -101,12 +103,14 @@ impl World {
             core: Ingest::new(settings.clone(), Position(0)),
             settings,
             chain,
-            now: 1_000_000,
+            // After the samples of the tests.
+            now: 1_700_001_000_000,
             disk: Vec::new(),
             durable: 0,
             syncs: true,
             quarantine: Vec::new(),
             answers: BTreeMap::new(),
+            whys: BTreeMap::new(),
             ended: Vec::new(),
             submitted: Vec::new(),
             forwards: Vec::new(),
@@ -150,6 +154,13 @@ impl World {
                     for answer in answers {
                         let twice = self.answers.insert(answer.claim.token, answer.reason);
                         assert_eq!(twice, None, "answered twice");
+                    }
+                }
+                Output::Reject(rejections) => {
+                    for rejection in rejections {
+                        let twice = self.answers.insert(rejection.claim.token, rejection.reason);
+                        assert_eq!(twice, None, "answered twice");
+                        self.whys.insert(rejection.claim.token, rejection.why);
                     }
                 }
                 Output::Disconnect { session, reason, why } => self.ended.push((session, reason, why)),

@@ -19,7 +19,7 @@ use voltmesh_control::{
 };
 use voltmesh_ledger::Height;
 use voltmesh_mqtt::{
-    LogLimiter, Outgoing, Reason, Server, ServerEvent, ServerEvents, Session, SessionId, Token,
+    LogLimiter, Outgoing, Reason, Refusal, Server, ServerEvent, ServerEvents, Session, SessionId, Token,
 };
 use voltmesh_spool::{Error as SpoolError, Position, Writer};
 use voltmesh_telemetry::{Timestamp, VehicleId};
@@ -30,7 +30,7 @@ use super::{
     uplink::Order,
     workers::Workers,
 };
-use crate::ingest::{Answer, Claim, Done, Ingest, Input, Output, Topic, receipts};
+use crate::ingest::{Answer, Claim, Done, Ingest, Input, Output, Rejection, Topic, receipts};
 
 /// Longest time for the inputs of one wakeup, so that answers are not kept waiting by an endless stream: about four
 /// times what an fdatasync takes, which larger groups would not make cheaper.
@@ -226,7 +226,13 @@ impl Hub {
                 let now = self.now();
                 for item in items {
                     let claim = Claim { session: id, token: item.token.to_bits(), arrived_us };
-                    let input = Input::Publish { claim, topic: item.topic, payload: item.payload };
+                    let input = match item.will {
+                        false => Input::Publish { claim, topic: item.topic, payload: item.payload },
+                        true => {
+                            let peer = session.peer().clone();
+                            Input::Will { claim, peer, topic: item.topic, payload: item.payload }
+                        }
+                    };
                     let outputs = self.parts.ingest.handle(now, input);
                     if !outputs.is_empty() {
                         self.perform(outputs).await;
@@ -260,6 +266,7 @@ impl Hub {
                     }
                 }
                 Output::Answer(answers) => self.answer(&answers),
+                Output::Reject(rejections) => self.reject(rejections),
                 Output::Disconnect { session, reason, why } => {
                     if let Some(session) = self.sessions.get(&session) {
                         let peer = &session.peer().identity;
@@ -269,7 +276,7 @@ impl Hub {
                         if reason == Reason::NOT_AUTHORIZED.0 {
                             self.parts.audit.refusal(&peer.to_string(), &why);
                         }
-                        session.disconnect(Reason(reason));
+                        session.disconnect(Refusal::new(Reason(reason), why));
                     }
                 }
                 Output::Work(job) => self.parts.workers.push(job),
@@ -366,12 +373,14 @@ impl Hub {
             for answer in run {
                 self.puback.record(now_us.saturating_sub(answer.claim.arrived_us));
             }
-            for part in run.chunk_by(|a, b| a.reason == b.reason) {
-                let tokens = part.iter().map(|answer| Token::from_bits(answer.claim.token));
-                match part.first().map_or(0, |first| first.reason) {
-                    0 => session.accept_all(tokens),
-                    reason => tokens.for_each(|token| session.reject(token, Reason(reason))),
-                }
+            session.accept_all(run.iter().map(|answer| Token::from_bits(answer.claim.token)));
+        }
+    }
+
+    fn reject(&self, rejections: Vec<Rejection>) {
+        for Rejection { claim, reason, why } in rejections {
+            if let Some(session) = self.sessions.get(&claim.session) {
+                session.reject(Token::from_bits(claim.token), Refusal::new(Reason(reason), why));
             }
         }
     }

@@ -1,9 +1,10 @@
 //! What the MQTT server lets through to the core.
 
 use voltmesh_control::topics::{Topic, may_subscribe};
-use voltmesh_mqtt::{Identity, Policy, Reason};
+use voltmesh_mqtt::{Identity, Policy, Reason, Refusal, Role};
+use voltmesh_telemetry::vss;
 
-/// Publishes are all decided by the core, which keeps what it rejects; subscriptions are bound to the certificate.
+/// Publishes are all decided by the core, which keeps what it rejects; subscriptions and wills are bound to the certificate.
 pub struct Topics;
 
 impl Policy for Topics {
@@ -19,6 +20,25 @@ impl Policy for Topics {
             Err(Reason::NOT_AUTHORIZED)
         }
     }
+
+    /// A will is a foreign client's sample: anything else would end in the quarantine when nobody is there to be told.
+    fn may_leave_will(&self, peer: &Identity, topic: &str, payload: &[u8]) -> Result<(), Refusal> {
+        if peer.role != Role::Client {
+            return Err(Refusal::new(
+                Reason::NOT_AUTHORIZED,
+                "only a client of role client may leave a will",
+            ));
+        }
+        let own = format!("v1/{}/sample", peer.id());
+        if topic != own {
+            let why = format!("a will goes to {own}, as any sample, or is left out");
+            return Err(Refusal::new(Reason::TOPIC_NAME_INVALID, why));
+        }
+        vss::parse(payload).map_err(|error| {
+            Refusal::new(Reason::PAYLOAD_FORMAT_INVALID, format!("the will is no sample: {error}"))
+        })?;
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -28,6 +48,26 @@ mod tests {
     fn check(peer: &str, filter: &str, expected: bool) {
         let peer = format!("urn:voltmesh:{peer}").parse().unwrap();
         assert_eq!(Topics.may_subscribe(&peer, filter).is_ok(), expected, "{peer} {filter}");
+    }
+
+    #[test]
+    fn a_will_is_a_sample_of_its_own_or_refused_with_the_reason() {
+        let sample = r#"{"timestamp":"2026-01-01T00:00:00Z","Vehicle.Powertrain.TractionBattery.CurrentVoltage":352.1,
+            "Vehicle.Powertrain.TractionBattery.CurrentCurrent":0}"#;
+        for (peer, topic, payload, expected) in [
+            ("client:meter-7", "v1/meter-7/sample", sample, ""),
+            ("client:meter-7", "v1/meter-8/sample", sample, "goes to v1/meter-7/sample"),
+            ("client:meter-7", "status", "offline", "goes to v1/meter-7/sample"),
+            ("client:meter-7", "v1/meter-7/sample", "offline", "is no sample"),
+            ("edge:car-1", "v1/car-1/sample", sample, "role client"),
+        ] {
+            let identity = format!("urn:voltmesh:{peer}").parse().unwrap();
+            let found = Topics.may_leave_will(&identity, topic, payload.as_bytes());
+            match found {
+                Ok(()) => assert!(expected.is_empty(), "{peer} {topic} {payload}"),
+                Err(refusal) => assert!(!expected.is_empty() && refusal.why.contains(expected), "{refusal}"),
+            }
+        }
     }
 
     #[test]

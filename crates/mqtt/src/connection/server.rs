@@ -53,6 +53,8 @@ pub struct Limits {
     /// Longest silence of an MQTT 3.1.1 session, which cannot be told another keep-alive than it asked for, not even none.
     /// Default 1 h.
     pub max_silence: Duration,
+    /// Payload of a will, which is kept as long as its session. Default 64 KiB: 256 MiB of 4,096 sessions.
+    pub max_will: usize,
     /// Subscriptions of one session. Default 16.
     pub max_subscriptions: usize,
     /// Publishes queued for the peer beyond its window. Default 1,024.
@@ -70,6 +72,7 @@ impl Default for Limits {
             connect_timeout: Duration::from_secs(5),
             max_keep_alive: Duration::from_secs(60),
             max_silence: Duration::from_secs(3600),
+            max_will: 64 << 10,
             max_subscriptions: 16,
             max_outbound: 1024,
             max_outbound_bytes: 4 << 20,

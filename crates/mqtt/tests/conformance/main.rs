@@ -55,7 +55,7 @@ async fn world() -> World {
     pki.issue(&name("client:meter-7"), &[], 30).unwrap();
     let revoked = RevocationWatch::open(&pki.crl_path(), &fog.ca).unwrap();
     let tls = fog.server_config(&revoked).unwrap();
-    let limits = Limits { receive_maximum: 3, max_packet: 4096, ..Limits::default() };
+    let limits = Limits { receive_maximum: 3, max_packet: 4096, max_will: 1000, ..Limits::default() };
     let bounds = Bounds { handshakes_per_source_s: 10_000, ..Bounds::default() };
     let settings = ServerSettings { limits, bounds, ..ServerSettings::default() };
     let listen = "127.0.0.1:0".parse().unwrap();

@@ -171,6 +171,12 @@ fn connects() -> Vec<Case> {
         refused("3.1.4-6", "PUBLISH after a refused CONNECT", refused_then_publish, "CONNACK 8c why"),
         refused("3.2.2-12", "Will QoS 2", connect_with(0x14, &will(b"s", "x")), "CONNACK 9b why"),
         refused("3.2.2-13", "Will Retain", connect_with(0x24, &will(b"s", "x")), "CONNACK 9a why"),
+        refused(
+            "3.1.4-2",
+            "a will larger than the server keeps",
+            connect_with(4, &will(b"s", &"x".repeat(2000))),
+            "CONNACK 95 why",
+        ),
         refused("4.12.0-1", "an authentication method", connect(AUTHENTICATION), "CONNACK 8c why"),
         refused(
             "3.2.2-19",

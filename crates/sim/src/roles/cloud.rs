@@ -245,7 +245,7 @@ impl Cloud {
                 self.input(Input::Handovers(item.payload));
                 *self.setup.trust.lock() = self.core.trust().clone();
             }
-            _ => self.order(id, ToServer::Reject(item.token, Reason::TOPIC_NAME_INVALID)),
+            _ => self.order(id, ToServer::Reject(item.token, Reason::TOPIC_NAME_INVALID.into())),
         }
     }
 
@@ -261,9 +261,11 @@ impl Cloud {
             Output::Ask { question, about } => self.ask(question, about),
             Output::Accept(token) => self.answer(token, ToServer::Accept),
             Output::Reject(token, _) => {
-                self.answer(token, |t| ToServer::Reject(t, Reason::PAYLOAD_FORMAT_INVALID))
+                self.answer(token, |t| ToServer::Reject(t, Reason::PAYLOAD_FORMAT_INVALID.into()))
             }
-            Output::Refuse(token, _) => self.answer(token, |_| ToServer::Disconnect(Reason::QUOTA_EXCEEDED)),
+            Output::Refuse(token, _) => {
+                self.answer(token, |_| ToServer::Disconnect(Reason::QUOTA_EXCEEDED.into()))
+            }
             Output::Notice { fog, bytes, .. } => self.notice(&fog, bytes),
         }
     }

@@ -28,12 +28,13 @@ use voltmesh_control::{
 };
 use voltmesh_fog::TopicPolicy;
 use voltmesh_fog::ingest::{
-    Answer, Claim, Ingest, Input, Output, Restoring, SessionId, Settings, Topic, envelope, receipts,
+    Answer, Claim, Ingest, Input, Output, Rejection, Restoring, SessionId, Settings, Topic, envelope,
+    receipts,
 };
 use voltmesh_identity::{Peer, Serial};
 use voltmesh_ledger::{Height, Transaction};
 use voltmesh_mqtt::{
-    ClientOptions, ClientOutput, Identity, Limits, Outgoing, Reason, Role, ServerOutput, Token,
+    ClientOptions, ClientOutput, Identity, Limits, Outgoing, Reason, Refusal, Role, ServerOutput, Token,
 };
 use voltmesh_spool::{Position, Spool, Writer};
 use voltmesh_telemetry::{BatchId, SealedBatch, VehicleId};
@@ -477,10 +478,14 @@ impl Fog {
                 self.trace("answers", answers.len());
                 answers.into_iter().for_each(|answer| self.answer(answer));
             }
+            Output::Reject(rejections) => {
+                self.trace("rejections", rejections.len());
+                rejections.into_iter().for_each(|rejection| self.reject(rejection));
+            }
             Output::Disconnect { session, reason, why } => {
                 self.setup.checker.note("disconnect", why.as_bytes());
                 tracing::trace!(place = %self.setup.place, why, "disconnected");
-                self.order(session.0, ToServer::Disconnect(Reason(reason)));
+                self.order(session.0, ToServer::Disconnect(Refusal::new(Reason(reason), why)));
             }
             Output::Work(job) => return Some(Input::Done(job.run())),
             Output::Submit(transaction) => self.submit(*transaction),
@@ -530,18 +535,18 @@ impl Fog {
 
     fn answer(&mut self, answer: Answer) {
         let Some((token, payload, topic)) = self.claims.remove(&answer.claim.token) else { return };
-        let order = if answer.reason < 0x80 {
-            if topic.ends_with("/batch")
-                && let Ok(batch) = SealedBatch::parse(payload)
-            {
-                self.setup.checker.acknowledged(self.setup.place, batch.header(), batch.id());
-            }
-            ToServer::Accept(token)
-        } else {
-            self.setup.checker.note("rejected", topic.as_bytes());
-            ToServer::Reject(token, Reason(answer.reason))
-        };
-        self.order(answer.claim.session.0, order);
+        if topic.ends_with("/batch")
+            && let Ok(batch) = SealedBatch::parse(payload)
+        {
+            self.setup.checker.acknowledged(self.setup.place, batch.header(), batch.id());
+        }
+        self.order(answer.claim.session.0, ToServer::Accept(token));
+    }
+
+    fn reject(&mut self, Rejection { claim, reason, why }: Rejection) {
+        let Some((token, _, topic)) = self.claims.remove(&claim.token) else { return };
+        self.setup.checker.note("rejected", topic.as_bytes());
+        self.order(claim.session.0, ToServer::Reject(token, Refusal::new(Reason(reason), why)));
     }
 
     fn submit(&self, transaction: Transaction) {

@@ -590,3 +590,66 @@ fn a_failing_disk_gives_up_publishes_at_every_step_of_their_way() {
         assert_eq!((worlds.0.archived_records.len(), worlds.0.held()), (1, 0), "after {steps} steps");
     }
 }
+
+/// A stamp ahead would be the client's newest until that time has come.
+#[test]
+fn a_sample_dated_ahead_is_refused_and_hides_no_newer_one() {
+    let mut world = World::new();
+    let session = world.connect("client:paho");
+    let ahead = |ms: i64| sample((world.now as i64 + ms - 1_700_000_000_000) as u64);
+    let (hours, within, now) = (ahead(7_200_000), ahead(299_000), ahead(0));
+    let refused = world.publish(session, "v1/paho/sample", hours);
+    let taken = [within, now].map(|payload| world.publish(session, "v1/paho/sample", payload));
+    world.tick();
+    assert_eq!(world.answers[&refused], 0x99);
+    assert!(world.whys[&refused].contains("7200 s ahead of this node's clock"), "{}", world.whys[&refused]);
+    assert_eq!((world.counter("rejected_ahead"), world.quarantine.len()), (1, 1));
+    assert!(taken.iter().all(|token| world.answers[token] == 0));
+}
+
+#[test]
+fn a_sample_that_is_refused_says_why() {
+    let mut world = World::new();
+    let session = world.connect("client:paho");
+    for (json, why) in [
+        (r#"{"timestamp":"2023-01-01T00:00:00.250"}"#, "has no offset from UTC: add Z"),
+        (r#"{"Timestamp":1672531200000}"#, "it is spelled timestamp"),
+        (r#"{"timestamp":1672531200}"#, "looks like seconds"),
+    ] {
+        let token = world.publish(session, "v1/paho/sample", json);
+        world.tick();
+        assert_eq!(world.answers[&token], 0x99, "{json}");
+        assert!(world.whys[&token].contains(why), "{json}: {}", world.whys[&token]);
+    }
+}
+
+/// What a client left for its end comes when its session is over, and also when this node has ended it.
+#[test]
+fn a_will_is_taken_like_any_sample_and_its_loss_is_said() {
+    let peer = |name: &str| Peer {
+        identity: format!("urn:voltmesh:{name}").parse().unwrap(),
+        serial: "01".parse().unwrap(),
+        expires_s: i64::MAX,
+    };
+    let mut world = World::new();
+    let session = world.connect("client:paho");
+    let will = |token, topic: &str, payload: Bytes| Input::Will {
+        claim: Claim { session, token, arrived_us: 0 },
+        peer: peer("client:paho"),
+        topic: topic.into(),
+        payload,
+    };
+    world.give(will(1, "v1/paho/sample", sample(1)));
+    world.give(Input::Disconnected { session });
+    world.give(will(2, "v1/paho/sample", sample(2)));
+    world.give(will(3, "v1/other/sample", sample(3)));
+    world.tick();
+    world.settle();
+    assert_eq!((world.counter("wills"), world.counter("received_records")), (2, 2));
+    assert_eq!((world.counter("rejected_topic"), world.archived_records.len()), (1, 2));
+    // Nothing is taken now.
+    world.give(Input::Space(0));
+    world.give(will(4, "v1/paho/sample", sample(4)));
+    assert_eq!((world.counter("wills_lost"), world.counter("delayed_disk_full")), (1, 1));
+    assert_eq!(world.core.gauges()[0], ("sessions", 0));
+}

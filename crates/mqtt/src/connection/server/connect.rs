@@ -89,6 +89,10 @@ impl ServerConnection {
                 let why = "QoS 2 is not offered: leave a will with QoS 1 or 0";
                 return Err(Refusal::new(Reason::QOS_NOT_SUPPORTED, why));
             }
+            if will.payload.len() > self.limits.max_will {
+                let why = format!("a will has at most {} bytes of payload", self.limits.max_will);
+                return Err(Refusal::new(Reason::PACKET_TOO_LARGE, why));
+            }
             self.policy.may_leave_will(&self.peer, &will.topic, &will.payload)?;
         }
         match door.as_mut() {
