@@ -32,6 +32,14 @@ const NAMES: [(&str, &[&str]); 6] = [
     ("chamber_temp_c", &["chamber_temp_c", "ambient temperature / degc", "ambient_temperature_celsius"]),
 ];
 
+/// Columns of a header that nothing is read from.
+#[must_use]
+pub fn unused(header: &str) -> Vec<String> {
+    let known = |title: &str| NAMES.iter().any(|(_, names)| names.contains(&title.to_lowercase().as_str()));
+    let titles = header.trim_end().split(',').map(|title| title.trim().trim_matches('"'));
+    titles.filter(|title| !title.is_empty() && !known(title)).map(str::to_owned).collect()
+}
+
 /// A file's contents. What a sensor did not say is no number in voltage and current, and `None` in temperatures.
 #[derive(Debug, Clone)]
 pub struct Log {

@@ -78,7 +78,7 @@ impl TwinConfig {
                 let text = read(path).map_err(Error::file(path, "reading"))?;
                 toml::from_str::<CellParams>(&text).map_err(|error| unusable(&error))?
             }
-            None => CellParams::generic(self.chemistry, self.capacity_ah),
+            None => CellParams::typical(self.chemistry, self.capacity_ah),
         };
         let cell = Arc::new(Cell::new(params).map_err(|error| unusable(&error))?);
         let setup = Setup {

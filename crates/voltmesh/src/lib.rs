@@ -1,9 +1,9 @@
 //! What the one binary does: arguments, logging, exit codes; the commands; and the demo and benchmarks, which run the
 //! roles as processes from the outside. A library so that tests can deploy a system as the demo does.
 //!
-//! Exit codes: 0 done, 1 failed, 2 the command line is wrong or
-//! recordings give no usable sample, 3 a check found something wrong (a proof, an archive, a
-//! demo, a simulated seed), 4 a role's disk is full, read-only or not there.
+//! Exit codes: 0 done, 1 failed, 2 the command line is wrong or recordings give no usable sample, 3 a check found
+//! something wrong (a proof, an archive, a demo, a simulated seed), 4 a role's disk is full, read-only or not there, or a
+//! log could not be looked at.
 
 pub mod args;
 pub mod bench;
@@ -30,6 +30,8 @@ pub enum Outcome {
     Wrong,
     /// Recordings could not be read.
     Unread,
+    /// There was nothing that could be looked at: no result, which is neither good nor bad.
+    NotLooked,
 }
 
 /// The whole program.
@@ -48,6 +50,7 @@ pub fn main() -> ExitCode {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Wrong) => ExitCode::from(3),
         Ok(Outcome::Unread) => ExitCode::from(2),
+        Ok(Outcome::NotLooked) => ExitCode::from(4),
         Err(error) => {
             output::error(&error);
             ExitCode::from(disk::exit_code(&error))

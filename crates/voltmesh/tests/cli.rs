@@ -34,8 +34,8 @@ fn help_explains_every_command_with_an_example() {
     let folder = tempfile::tempdir().unwrap();
     let help = works(folder.path(), &["--help"]);
     for command in [
-        "demo", "inspect", "edge", "fog", "cloud", "pki", "chain", "registry", "prove", "verify", "archive", "audit",
-        "query", "sim", "bench", "twin",
+        "demo", "inspect", "edge", "fog", "cloud", "pki", "chain", "registry", "prove", "verify", "archive",
+        "audit", "query", "sim", "bench", "twin",
     ] {
         assert!(help.contains(command), "{command} is not in the help");
         works(folder.path(), &[command, "--help"]);

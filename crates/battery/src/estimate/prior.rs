@@ -21,7 +21,7 @@ const REFUTED: f64 = 4.0;
 const RESTED_SD_V: f64 = 0.004;
 
 /// What relaxation after a load within the last hour adds to that, in V.
-const UNRESTED_V: f64 = 0.015;
+const UNRESTED_V: f64 = 0.02;
 
 /// Intervals of charge that the voltage is compared at.
 const STEPS: usize = 200;

@@ -17,6 +17,10 @@ pub struct PackLog {
     pub name: String,
     /// Its rows, in order.
     pub samples: Vec<PackSample>,
+    /// Number that the log gives its first cell.
+    pub first_cell: usize,
+    /// Columns that nothing is read from.
+    pub unused: Vec<String>,
 }
 
 impl From<Log> for PackLog {
@@ -29,19 +33,64 @@ impl From<Log> for PackLog {
             temps_c: sample.cell_temp_c.or(sample.ambient_c).into_iter().collect(),
             insulation_ohm: None,
         });
-        Self { name: log.name, samples: samples.collect() }
+        Self { name: log.name, samples: samples.collect(), first_cell: 1, unused: Vec::new() }
     }
 }
 
 /// Whether a header is that of a pack.
 #[must_use]
 pub fn is_pack(header: &str) -> bool {
-    header.to_lowercase().split(',').any(|title| title.trim() == "cell_1_v")
+    header.split(',').any(|title| number_of(title, "cell", "v").is_some())
+}
+
+/// The number in a column's name, as in `cell_07_v`.
+fn number_of(title: &str, prefix: &str, suffix: &str) -> Option<usize> {
+    let title = title.trim().to_lowercase();
+    let digits = title.strip_prefix(prefix)?.strip_prefix('_')?.strip_suffix(suffix)?.strip_suffix('_')?;
+    if digits.len() > 4 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse().ok()
+}
+
+/// Columns under numbers that follow each other, from 0 or 1 on, in the order of the numbers; and the first of them.
+fn numbered(
+    name: &str,
+    header: &csv::StringRecord,
+    prefix: &str,
+    suffix: &str,
+) -> Result<(Vec<usize>, usize), Error> {
+    let titles = header.iter().enumerate();
+    let mut found: Vec<(usize, usize)> =
+        titles.filter_map(|(index, title)| Some((number_of(title, prefix, suffix)?, index))).collect();
+    found.sort_unstable();
+    let first = found.first().map_or(1, |found| found.0);
+    if let Some((place, (number, _))) =
+        found.iter().enumerate().find(|(place, found)| found.0 != first + place)
+    {
+        let wanted = format!("{prefix}_{}_{suffix}", first + place);
+        let what = if *number < first + place { "stands twice" } else { "is missing" };
+        let said = if *number < first + place { format!("{prefix}_{number}_{suffix}") } else { wanted };
+        return Err(Error::data(
+            name,
+            format!("column {said} {what}: number cells and sensors one after the other"),
+        ));
+    }
+    if first > 1 || found.len() > MAX_GROUPS {
+        return Err(Error::data(
+            name,
+            format!(
+                "columns {prefix}_N_{suffix} begin with {first} and are {}; want 0 or 1, and at most {MAX_GROUPS}",
+                found.len()
+            ),
+        ));
+    }
+    Ok((found.into_iter().map(|(_, index)| index).collect(), first))
 }
 
 impl PackLog {
-    /// Reads `time_s, current_a, cell_1_v … cell_N_v` and, where they are there, `pack_voltage_v`, `temp_1_c …`,
-    /// `insulation_ohm`.
+    /// Reads `time_s, current_a, cell_1_v … cell_N_v` (or from `cell_0_v` on) and, where they are there, `pack_voltage_v`,
+    /// `temp_1_c …`, `insulation_ohm`.
     ///
     /// # Errors
     ///
@@ -54,14 +103,19 @@ impl PackLog {
         let required =
             |title: &str| column(title).ok_or_else(|| Error::data(name, format!("no column {title}")));
         let (time, current) = (required("time_s")?, required("current_a")?);
-        let numbered = |prefix: &str, suffix: &str| -> Vec<usize> {
-            (1..=MAX_GROUPS).map_while(|n| column(&format!("{prefix}_{n}_{suffix}"))).collect()
-        };
-        let (cells, temps) = (numbered("cell", "v"), numbered("temp", "c"));
+        let (cells, first_cell) = numbered(name, &header, "cell", "v")?;
+        let (temps, _) = numbered(name, &header, "temp", "c")?;
         if cells.is_empty() {
             return Err(Error::data(name, "no column cell_1_v"));
         }
         let (pack, insulation) = (column("pack_voltage_v"), column("insulation_ohm"));
+        let used = |index: &usize| {
+            cells.contains(index)
+                || temps.contains(index)
+                || [Some(time), Some(current), pack, insulation].contains(&Some(*index))
+        };
+        let unused = header.iter().enumerate().filter(|(index, _)| !used(index));
+        let unused = unused.map(|(_, title)| title.to_owned()).collect();
         let mut samples = Vec::new();
         let mut record = csv::StringRecord::new();
         while rows.read_record(&mut record).map_err(unread)? {
@@ -87,7 +141,7 @@ impl PackLog {
                 cells_v,
             });
         }
-        Ok(Self { name: name.into(), samples })
+        Ok(Self { name: name.into(), samples, first_cell, unused })
     }
 
     /// Writes what [`Self::read`] reads.
@@ -140,5 +194,25 @@ mod tests {
         let error =
             PackLog::read("a", "time_s,current_a,cell_1_v\n0,1,x\n".as_bytes()).expect_err("x").to_string();
         assert!(error.contains("line 2"), "{error}");
+    }
+
+    #[test]
+    fn cells_are_numbered_from_0_or_1_without_a_gap() {
+        let read = |header: &str| {
+            let row = header.split(',').map(|_| "1").collect::<Vec<_>>().join(",");
+            PackLog::read("a", format!("{header}\n{row}\n").as_bytes())
+        };
+        let log = read("time_s,current_a,cell_1_v,cell_0_v,temp_0_c,speed").expect("a log");
+        assert_eq!((log.first_cell, log.samples[0].cells_v.len(), log.samples[0].temps_c.len()), (0, 2, 1));
+        assert_eq!(log.unused, ["speed"]);
+        assert_eq!(read("time_s,current_a,cell_01_v,cell_02_v").expect("padded").samples[0].cells_v.len(), 2);
+        for (header, what) in [
+            ("time_s,current_a,cell_1_v,cell_3_v", "cell_2_v is missing"),
+            ("time_s,current_a,cell_1_v,cell_01_v", "cell_1_v stands twice"),
+            ("time_s,current_a,cell_7_v", "begin with 7"),
+        ] {
+            let error = read(header).expect_err(what).to_string();
+            assert!(error.contains(what), "{error}");
+        }
     }
 }

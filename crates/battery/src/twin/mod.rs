@@ -10,7 +10,7 @@ use crate::{
     estimate::GAP_S,
     pack::{PackEstimate, PackEstimator, PackSample},
     passport::{Counters, Moment},
-    watch::{Checker, Event, Kind, Verdict, Watch},
+    watch::{Check, Checker, Event, Kind, Verdict, Watch},
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
@@ -105,7 +105,7 @@ impl Twin {
         };
         Self {
             checker: Checker::new(chemistry, group_ah),
-            watch: Watch::new(group_ah),
+            watch: Watch::new(),
             estimator: None,
             latest: None,
             sums: Sums::default(),
@@ -126,12 +126,17 @@ impl Twin {
             // A pack that reports no cells is one mean cell.
             sample.cells_v.push(sample.voltage_v / self.setup.series.max(1) as f64);
         }
-        let verdict = self.checker.check(&mut sample);
+        let mut verdict = self.checker.check(&mut sample);
         self.refused = verdict.refused;
+        if verdict.restarted {
+            self.restart();
+        }
         if !verdict.usable {
             return Update { verdict, events: Vec::new() };
         }
-        self.watch.screen(&mut sample);
+        if self.watch.screen(&mut sample) > 0 {
+            verdict.failed.push(Check::TemperatureSensor);
+        }
         let groups = sample.cells_v.len();
         let renewed = self.estimator.as_ref().is_none_or(|estimator| estimator.deltas().len() != groups);
         if renewed {
@@ -151,6 +156,16 @@ impl Twin {
         self.count(&sample);
         self.last = Some(sample);
         Update { verdict, events }
+    }
+
+    /// Begins anew with the samples' time: what ages is kept, where the charge is is not.
+    fn restart(&mut self) {
+        self.health =
+            Health { capacity_ah: self.capacity().value, resistance_factor: self.resistance().value };
+        self.estimator = None;
+        self.latest = None;
+        self.last = None;
+        self.watch.restart();
     }
 
     fn count(&mut self, sample: &PackSample) {

@@ -47,6 +47,10 @@ pub enum Check {
     Chemistry,
     /// No temperature; or one that no vehicle has.
     Temperature,
+    /// A temperature changes as no cell's can, or contradicts all others.
+    TemperatureSensor,
+    /// The time began anew.
+    Restart,
 }
 
 impl fmt::Display for Check {
@@ -63,6 +67,8 @@ impl fmt::Display for Check {
             Self::VoltageUnit => "cell voltages are hundreds of volts: are they in mV?",
             Self::Chemistry => "cell voltages are not those of this chemistry",
             Self::Temperature => "there is no believable temperature",
+            Self::TemperatureSensor => "a temperature is its sensor's fault and is not used",
+            Self::Restart => "the time began anew: nothing is carried across",
         })
     }
 }
@@ -76,6 +82,8 @@ pub struct Verdict {
     pub usable: bool,
     /// Whether estimates are refused: the samples are of something else.
     pub refused: bool,
+    /// Whether the samples' time began anew with this one: what was followed until now is over.
+    pub restarted: bool,
 }
 
 /// Checks samples of one pack, in order.
@@ -84,6 +92,8 @@ pub struct Checker {
     chemistry: Chemistry,
     capacity_ah: f64,
     last: Option<(f64, f64, f64)>,
+    /// Time of a sample that was not after the last one: one bad stamp, or the first of a new beginning.
+    back_s: Option<f64>,
     contradictions: u32,
     /// A bit each jump, set if it went the wrong way.
     jumps: u32,
@@ -94,7 +104,7 @@ impl Checker {
     /// For groups of that chemistry and capacity.
     #[must_use]
     pub fn new(chemistry: Chemistry, capacity_ah: f64) -> Self {
-        Self { chemistry, capacity_ah, last: None, contradictions: 0, jumps: 0, seen: 0 }
+        Self { chemistry, capacity_ah, last: None, back_s: None, contradictions: 0, jumps: 0, seen: 0 }
     }
 
     /// Checks a sample and blanks what cannot be believed in it.
@@ -125,7 +135,7 @@ impl Checker {
         verdict
     }
 
-    fn time(&self, time_s: f64, verdict: &mut Verdict) {
+    fn time(&mut self, time_s: f64, verdict: &mut Verdict) {
         if !time_s.is_finite() {
             verdict.failed.push(Check::Time);
             verdict.usable = false;
@@ -133,7 +143,16 @@ impl Checker {
         }
         let Some((last_s, ..)) = self.last else { return };
         let dt_s = time_s - last_s;
+        let before_s = self.back_s.take();
         if dt_s <= 0.0 {
+            // One stamp may be bad; a second that goes on from it is a clock that began anew.
+            if before_s.is_some_and(|before_s| time_s > before_s && time_s - before_s <= GAP_S) {
+                verdict.failed.push(Check::Restart);
+                verdict.restarted = true;
+                self.last = None;
+                return;
+            }
+            self.back_s = Some(time_s);
             verdict.failed.push(Check::Backwards);
             verdict.usable = false;
         } else if dt_s > GAP_S {

@@ -1,6 +1,6 @@
 //! The detectors: each makes a residual of a sample and compares it with a limit a stage.
 
-use super::{Debounce, Event, Kind, Stage};
+use super::{Coverage, Debounce, Event, Kind, Plausibility, Stage};
 use crate::pack::{CellDelta, PackEstimator, PackSample};
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
@@ -28,6 +28,14 @@ const RISE_S: f64 = 20.0;
 
 /// By how much more a sensor may warm than current explains: heat takes its way, and the model's resistance is uncertain.
 const HEATED: f64 = 2.0;
+
+/// A warming cell is dangerous where its voltage falls as well, by so much in V in the same time, or where a second sensor
+/// follows by so much in K/min. One sensor alone is a warning at most, kept below the limit of `protect`; and where it alone
+/// rises faster than [`ALONE_K_PER_MIN`], at which a cell's separator has long given way, it is the sensor.
+const SAG_V: f64 = 0.02;
+const FOLLOWS_K_PER_MIN: f64 = 0.5;
+const ALONE_K_PER_MIN: f64 = 30.0;
+const ALONE_MOST_K_PER_MIN: f64 = 4.9;
 
 /// Samples for which a voltage must stand still, and by how much the others must have moved, in V.
 const FROZEN_SAMPLES: u32 = 60;
@@ -124,7 +132,8 @@ pub struct Watch {
     /// What current has heated a cell by so far, in J.
     heat_j: f64,
     stuck: Vec<Stuck>,
-    capacity_ah: f64,
+    plausibility: Plausibility,
+    coverage: Coverage,
     seen_s: f64,
     last_s: Option<f64>,
 }
@@ -134,6 +143,8 @@ struct Warmth {
     time_s: f64,
     temps_c: Vec<f64>,
     heat_j: f64,
+    /// How far the lowest cell is below the mean one, in V.
+    sag_v: f64,
 }
 
 /// A voltage that stands still.
@@ -146,29 +157,35 @@ struct Stuck {
 }
 
 impl Watch {
-    /// Of a pack whose groups have that capacity.
+    /// A watch that has seen nothing.
     #[must_use]
-    pub fn new(capacity_ah: f64) -> Self {
-        let state = |rule: &Rule| State {
-            stages: rule.limits.iter().map(|_| Debounce::new(rule.debounce.0, rule.debounce.1)).collect(),
-            active: None,
-            last_s: f64::NEG_INFINITY,
-        };
+    pub fn new() -> Self {
         Self {
-            states: RULES.iter().map(state).collect(),
+            states: states(),
             scores: BTreeMap::new(),
             temps: VecDeque::new(),
             heat_j: 0.0,
             stuck: Vec::new(),
-            capacity_ah,
+            plausibility: Plausibility::default(),
+            coverage: Coverage::default(),
             seen_s: 0.0,
             last_s: None,
         }
     }
 
+    /// Begins anew where the samples' time does: nothing is compared across. What was found so far stays.
+    pub fn restart(&mut self) {
+        self.states = states();
+        self.temps.clear();
+        self.stuck.clear();
+        self.plausibility = Plausibility::default();
+        self.seen_s = 0.0;
+        self.last_s = None;
+    }
+
     /// Blanks voltages that stand still while the others move, before anything is estimated from them: a broken sense wire
-    /// must not look like a short.
-    pub fn screen(&mut self, sample: &mut PackSample) {
+    /// must not look like a short; and temperatures that no cell can have. Returns how many temperatures.
+    pub fn screen(&mut self, sample: &mut PackSample) -> usize {
         self.stuck.resize(sample.cells_v.len(), Stuck::default());
         let mean = sample.mean_cell_v().unwrap_or(0.0);
         for (stuck, volts) in self.stuck.iter_mut().zip(&mut sample.cells_v) {
@@ -183,6 +200,13 @@ impl Watch {
                 *volts = f64::NAN;
             }
         }
+        self.plausibility.screen(sample.time_s, &mut sample.temps_c)
+    }
+
+    /// What could be looked for so far, and why not more.
+    #[must_use]
+    pub fn coverage(&self) -> &Coverage {
+        &self.coverage
     }
 
     /// Takes a sample that was screened and that the estimator has just taken. Returns what is new: found, worse, or over.
@@ -190,10 +214,12 @@ impl Watch {
         let dt_s = self.last_s.map_or(0.0, |last| sample.time_s - last);
         self.last_s = Some(sample.time_s);
         self.seen_s += dt_s.clamp(0.0, 60.0);
+        self.coverage.sample(sample, dt_s);
         let residuals = RULES.each_ref().map(|rule| self.residual(rule.kind, sample, estimator));
         let mut events = Vec::new();
         for ((rule, state), residual) in RULES.iter().zip(&mut self.states).zip(residuals) {
             let Some(residual) = residual else { continue };
+            self.coverage.looked(rule.kind, dt_s);
             let score = residual.value / rule.limits[0].1;
             let best =
                 self.scores.entry(rule.kind).or_insert_with(|| Finding { score: 0.0, cells: Vec::new() });
@@ -244,7 +270,12 @@ impl Watch {
         let mean = estimator.bar().latest()?;
         let sure_a = (mean.offset_a.abs() - OFFSET_SURE * mean.offset_sd_a).max(0.0);
         Some(Residual {
-            value: if sure_a > 0.0 { mean.offset_a.abs() / self.capacity_ah } else { 0.0 },
+            // Both of one cell: how many are in parallel does not matter.
+            value: if sure_a > 0.0 {
+                mean.offset_a.abs() / estimator.cell().params().capacity_ah
+            } else {
+                0.0
+            },
             cells: Vec::new(),
         })
     }
@@ -268,8 +299,14 @@ impl Watch {
         if self.temps.back().is_some_and(|last| last.temps_c.len() != sample.temps_c.len()) {
             self.temps.clear();
         }
-        let now = Warmth { time_s: sample.time_s, temps_c: sample.temps_c.clone(), heat_j: self.heat_j };
-        self.temps.push_back(now);
+        let sag_v = sag_v(sample, estimator);
+        let heat_j = self.heat_j;
+        self.temps.push_back(Warmth {
+            time_s: sample.time_s,
+            temps_c: sample.temps_c.clone(),
+            heat_j,
+            sag_v,
+        });
         let old = |warmth: &Warmth| sample.time_s - warmth.time_s >= RISE_S;
         while self.temps.len() > 2 && self.temps.get(1).is_some_and(old) {
             self.temps.pop_front();
@@ -286,7 +323,7 @@ impl Watch {
             .zip(&from.temps_c)
             .enumerate()
             .map(|(sensor, (now, then))| ((now - then) * per_min, sensor))
-            .filter(|(rise, _)| rise.is_finite())
+            .filter(|(rise, sensor)| rise.is_finite() && self.plausibility.since_s(*sensor) <= from.time_s)
             .collect();
         rises.sort_by(|a, b| a.0.total_cmp(&b.0));
         let (fastest, sensor) = *rises.last()?;
@@ -295,8 +332,45 @@ impl Watch {
         // A single sensor has no neighbours, and the sun shines on it.
         let neighbours = if rises.len() > 2 { rises[rises.len() / 2].0.max(0.0) } else { 1.0 + by_current };
         let usual = neighbours.max(HEATED * by_current);
-        Some(Residual { value: (fastest - usual).max(0.0), cells: vec![sensor] })
+        let beyond = |rise: f64| (rise - usual).max(0.0);
+        let sags = sag_v - from.sag_v > SAG_V;
+        // Heat spreads: a second sensor follows. All of them together are a heater, or the sun.
+        let followed = rises.len() > 2
+            && rises.get(rises.len() - 2).is_some_and(|second| beyond(second.0) > FOLLOWS_K_PER_MIN);
+        let value = match beyond(fastest) {
+            value if sags || followed => value,
+            value if value > ALONE_K_PER_MIN => return None,
+            value => value.min(ALONE_MOST_K_PER_MIN),
+        };
+        Some(Residual { value, cells: vec![sensor] })
     }
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn states() -> Vec<State> {
+    let state = |rule: &Rule| State {
+        stages: rule.limits.iter().map(|_| Debounce::new(rule.debounce.0, rule.debounce.1)).collect(),
+        active: None,
+        last_s: f64::NEG_INFINITY,
+    };
+    RULES.iter().map(state).collect()
+}
+
+/// How far the lowest cell is below the mean one in V; of a single cell, below what was expected of it.
+fn sag_v(sample: &PackSample, estimator: &PackEstimator) -> f64 {
+    let known = || sample.cells_v.iter().copied().filter(|volts| volts.is_finite());
+    let lowest = known().fold(f64::INFINITY, f64::min);
+    let expected = match known().count() {
+        0 => return 0.0,
+        1 => estimator.bar().latest().map_or(lowest, |latest| latest.expected_v),
+        count => known().sum::<f64>() / count as f64,
+    };
+    if expected.is_finite() { expected - lowest } else { 0.0 }
 }
 
 fn judge(rule: &Rule, state: &mut State, time_s: f64, residual: &Residual) -> Option<Event> {

@@ -2,19 +2,23 @@
 //! like the model. What is found has a stage, is debounced, and carries its evidence.
 
 mod check;
+mod coverage;
 mod debounce;
 mod detect;
+mod plausibility;
 
 pub use check::{Check, Checker, Verdict};
+pub use coverage::{Coverage, Look};
 pub use debounce::Debounce;
 pub use detect::{Finding, Watch};
+pub use plausibility::Plausibility;
 
 pub use crate::FaultKind as Kind;
 
 use serde::{Deserialize, Serialize};
 
 /// Version of the detectors, which goes wherever an event goes.
-pub const VERSION: &str = "watch/1";
+pub const VERSION: &str = "watch/2";
 
 /// How urgent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -25,7 +25,7 @@ fn run(fault: Option<Fault>, seconds: u32, seed: u64) -> (Vec<Event>, Watch) {
     let mut pack = Pack::new(cell(), &layout, 0.9, 20.0);
     let mut estimator = PackEstimator::new(cell(), cell().new_health(), 24, 1);
     let sensors = Sensors { seed, ..Sensors::default() };
-    let mut watch = Watch::new(60.0);
+    let mut watch = Watch::new();
     let (mut events, mut frozen) = (Vec::new(), None);
     for second in 0..seconds {
         let time_s = f64::from(second);
@@ -74,6 +74,82 @@ fn a_sound_pack_raises_nothing() {
         let (events, watch) = run(None, 8_100, seed);
         assert_eq!(events, [], "{seed}: {:?}", watch.scores());
     }
+}
+
+/// A cell that heats itself: 400 W in 60 Ah, its voltage half a volt lower within two minutes, its neighbours warmed by it.
+#[test]
+fn a_runaway_by_physics_is_found_as_such() {
+    let fault = Fault { kind: FaultKind::ThermalRunaway, group: 5, since_s: 600.0, severity: 6.0 };
+    let (events, watch) = run(Some(fault), 900, 3);
+    let found =
+        events.iter().find(|event| event.kind == Kind::ThermalRunaway && event.stage == Stage::Protect);
+    let found = found.unwrap_or_else(|| panic!("{events:?} {:?}", watch.scores()));
+    assert!(found.cells == [5] && found.at_s - 600.0 < 60.0, "{found:?}");
+}
+
+/// What a bad sensor does, alone or beside two others: nothing is to be protected from.
+#[test]
+fn no_sensor_alone_is_a_runaway() {
+    let nan = f64::NAN;
+    let courses: [(&str, fn(f64) -> f64); 8] = [
+        ("first reading of 0", |second| if second < 1.0 { 0.0 } else { 20.5 }),
+        ("first minute of -40", |second| if second < 60.0 { -40.0 } else { 20.5 }),
+        ("drop-out to 0 and back", |second| if (300.0..340.0).contains(&second) { 0.0 } else { 20.5 }),
+        ("drop-out to silence", |second| if (300.0..340.0).contains(&second) { f64::NAN } else { 20.5 }),
+        ("a step of 60 K", |second| if second < 300.0 { 20.5 } else { 80.5 }),
+        ("a ramp of 1 K/s", |second| 20.5 + (second - 300.0).clamp(0.0, 60.0)),
+        ("a slow ramp", |second| 20.5 + (second - 300.0).clamp(0.0, 300.0) * 0.2),
+        ("spikes", |second| if second % 7.0 == 0.0 { 85.0 } else { 20.5 }),
+    ];
+    for (name, course) in courses {
+        for others in [&[][..], &[20.5], &[20.5, 20.4], &[20.5, nan]] {
+            let mut twin = crate::Twin::new(cell(), crate::twin::Setup::default(), None);
+            for second in 0..900u32 {
+                let time_s = f64::from(second);
+                let temps_c: Vec<f64> = [course(time_s)].iter().chain(others).copied().collect();
+                let update = twin.update(PackSample { temps_c, ..sample(time_s, 3.7, 0.0) });
+                let alarm = update.events.iter().find(|event| event.stage == Stage::Protect);
+                assert_eq!(alarm, None, "{name} beside {others:?}");
+            }
+        }
+    }
+}
+
+/// The same offset for each cell is the same fault, however many are in parallel.
+#[test]
+fn an_offset_counts_by_the_cell() {
+    let score = |parallel: usize| {
+        let layout = Layout { series: 4, parallel, ..Layout::default() };
+        let group_ah = 60.0 * parallel as f64;
+        let mut pack = Pack::new(cell(), &layout, 0.9, 20.0);
+        let mut estimator = PackEstimator::new(cell(), cell().new_health(), 4, parallel);
+        let (sensors, mut watch, mut frozen) = (Sensors::default(), Watch::new(), None);
+        let fault = Fault { kind: FaultKind::SensorBias, group: 0, since_s: 0.0, severity: 5.0 };
+        for second in 0..5_400u32 {
+            let (time_s, amps) = (f64::from(second), parallel as f64 * current_a(second));
+            pack.step(amps, 20.0, 1.0);
+            let mut sample = sensors.read(&pack, time_s, amps);
+            fault.distort(&mut sample, group_ah, &mut frozen);
+            estimator.update(&sample);
+            watch.update(&sample, &estimator);
+        }
+        watch.scores()[&Kind::SensorBias].score
+    };
+    let (one, three) = (score(1), score(3));
+    assert!(one > 1.0 && (three / one - 1.0).abs() < 0.3, "{one} {three}");
+}
+
+#[test]
+fn a_clock_that_begins_anew_is_followed_and_a_bad_stamp_is_not() {
+    let failed = |times: &[f64]| {
+        let mut checker = Checker::new(Chemistry::Nmc, 60.0);
+        let check = |time_s: &f64| checker.check(&mut sample(*time_s, 3.7, 0.0)).failed.first().copied();
+        times.iter().map(check).collect::<Vec<_>>()
+    };
+    let (back, anew) = (Some(Check::Backwards), Some(Check::Restart));
+    assert_eq!(failed(&[0.0, 1.0, 0.0, 1.0, 2.0, 3.0]), [None, None, back, anew, None, None]);
+    assert_eq!(failed(&[0.0, 9.0, 5.0, 10.0, 6.0, 11.0]), [None, None, back, None, back, None]);
+    assert_eq!(failed(&[0.0, 1.0, 1.0, 1.0, 2.0]), [None, None, back, back, None]);
 }
 
 fn sample(time_s: f64, volts: f64, current_a: f64) -> PackSample {
@@ -139,7 +215,7 @@ fn a_small_cell_that_current_heats_in_the_cold_is_no_runaway() {
     let health = cell.new_health();
     let mut state = crate::CellState::rested(0.9, -20.0);
     let mut estimator = PackEstimator::new(cell.clone(), health, 1, 1);
-    let mut watch = Watch::new(2.9);
+    let mut watch = Watch::new();
     for second in 0..900u32 {
         let current_a = if second % 60 < 40 { -6.0 } else { 0.0 };
         cell.step(&health, &mut state, current_a, -20.0, 1.0);

@@ -11,6 +11,8 @@ pub enum Twin {
     Fit(TwinFit),
     /// Turns a BPX parameter file into a cell's parameters, where the model allows.
     Import(TwinImport),
+    /// Estimates state of charge and health from logs.
+    Estimate(TwinEstimate),
     /// Estimates logs whose truth is known, and says how good that was.
     Evaluate(TwinEvaluate),
     /// Plays what-if scenarios and compares range, time, temperature and ageing.
@@ -86,6 +88,32 @@ pub struct TwinImport {
     /// Where the parameters go.
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
+}
+
+/// Options of `voltmesh twin estimate`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  voltmesh twin estimate --chemistry lfp --capacity-ah 2 drive.csv.gz
+  voltmesh twin estimate --params cell.toml --json drive.csv.gz
+
+Logs are those of `voltmesh twin detect`. Nobody has to know the charge at the start; where the voltages do not tell it, the
+interval is wide. Exits 4 where a log allows no estimate.")]
+pub struct TwinEstimate {
+    /// The cell's parameters (default: a typical cell of --chemistry, which is uncertain).
+    #[arg(long, value_name = "FILE")]
+    pub params: Option<PathBuf>,
+    /// Active material, without --params.
+    #[arg(long, default_value = "nmc")]
+    pub chemistry: ChemistryArg,
+    /// Charge of one cell (or parallel group) between full and empty in Ah (default: that of the parameters, or 60).
+    #[arg(long, value_name = "AH")]
+    pub capacity_ah: Option<f64>,
+    /// One JSON object on one line, the last of stdout.
+    #[arg(long)]
+    pub json: bool,
+    /// Logs.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
 }
 
 /// Options of `voltmesh twin evaluate`.
@@ -184,7 +212,8 @@ pub struct TwinSimulate {
   voltmesh twin detect --params cell.toml --capacity-ah 2.9 drive.csv.gz
   voltmesh twin inject --fault internal-short@600 -o packs && voltmesh twin detect --json packs/*.csv.gz
 
-Logs have one column for each cell, cell_1_v … cell_N_v, and temp_1_c …, or are logs of one cell as for `twin evaluate`.")]
+Logs have one column for each cell, cell_1_v … cell_N_v (or from cell_0_v on), and temp_1_c …, or are logs of one cell as
+for `twin evaluate`. What was looked for, how long, and why not longer is said; exits 4 where a log could not be looked at.")]
 pub struct TwinDetect {
     /// The cell's parameters (default: a typical cell of --chemistry).
     #[arg(long, value_name = "FILE")]

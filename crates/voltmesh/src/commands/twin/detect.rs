@@ -6,18 +6,14 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use serde::Serialize;
+use voltmesh_battery::Cell;
 use voltmesh_battery::pack::PackLog;
-use voltmesh_battery::twin::Setup;
-use voltmesh_battery::watch::{Check, Event, Finding, Kind};
-use voltmesh_battery::{Cell, CellParams, Twin};
+use voltmesh_battery::watch::{Check, Event, Finding, Kind, Look};
 
+use super::packs::{cell_of, say_unused, twin_of};
 use super::read::pack_log;
-use super::{capacity, cell};
 use crate::args::TwinDetect;
 use crate::{Outcome, output};
-
-/// Capacity of a typical cell in Ah, where nobody says.
-const TYPICAL_AH: f64 = 60.0;
 
 /// What was found in one file.
 #[derive(Serialize)]
@@ -25,6 +21,11 @@ struct Found {
     file: String,
     samples: usize,
     hours: f64,
+    /// Samples and hours that the detectors saw: the rest could not be used.
+    looked_samples: u64,
+    looked_hours: f64,
+    /// Each kind: how long it could be looked for, or why not.
+    looked_for: BTreeMap<Kind, Look>,
     detections: Vec<Event>,
     /// How far each kind ever was, relative to its first limit: 1 is found if it lasts.
     scores: BTreeMap<Kind, Finding>,
@@ -32,6 +33,17 @@ struct Found {
     checks: BTreeMap<Check, u64>,
     /// Whether the samples contradict chemistry or sign, so that nothing was estimated.
     refused: bool,
+    /// Columns that nothing was read from.
+    unused_columns: Vec<String>,
+    /// Number of the first cell in the file; in detections cells count from 0.
+    first_cell: usize,
+}
+
+impl Found {
+    /// Whether any detector had anything to look at.
+    fn looked(&self) -> bool {
+        !self.refused && self.looked_for.values().any(|look| look.samples > 0)
+    }
 }
 
 #[derive(Serialize)]
@@ -44,13 +56,7 @@ struct Printed<'a> {
 
 /// Runs the command.
 pub fn run(options: &TwinDetect) -> Result<Outcome> {
-    let cell = match &options.params {
-        Some(path) => cell(path)?,
-        None => {
-            let ah = capacity(options.capacity_ah.unwrap_or(TYPICAL_AH))?;
-            Arc::new(Cell::new(CellParams::generic(options.chemistry.into(), ah))?)
-        }
-    };
+    let cell = cell_of(options.params.as_deref(), options.chemistry, options.capacity_ah)?;
     let found = options.files.iter().map(|path| look(&cell, options, path)).collect::<Result<Vec<_>>>()?;
     let detections = found.iter().flat_map(|file| &file.detections).filter(|event| !event.over).count();
     if options.json {
@@ -64,17 +70,12 @@ pub fn run(options: &TwinDetect) -> Result<Outcome> {
     } else {
         show(&found);
     }
-    Ok(Outcome::Done)
+    Ok(if found.iter().all(Found::looked) { Outcome::Done } else { Outcome::NotLooked })
 }
 
 fn look(cell: &Arc<Cell>, options: &TwinDetect, path: &Path) -> Result<Found> {
     let log = pack_log(path)?;
-    let groups = log.samples.first().map_or(1, |sample| sample.cells_v.len());
-    let group_ah = options.capacity_ah.map(capacity).transpose()?.unwrap_or(cell.params().capacity_ah);
-    // The parameters are of one cell: a group of more charge is several of them.
-    let parallel = (group_ah / cell.params().capacity_ah).round().max(1.0) as usize;
-    let setup = Setup { parallel, series: groups, full_every_s: None, ..Setup::default() };
-    let mut twin = Twin::new(cell.clone(), setup, None);
+    let mut twin = twin_of(cell, &log, options.capacity_ah)?;
     let (mut detections, mut checks, mut refused) = (Vec::new(), BTreeMap::<Check, u64>::new(), false);
     let samples = log.samples.len();
     let span = |log: &PackLog| Some(log.samples.last()?.time_s - log.samples.first()?.time_s);
@@ -87,15 +88,29 @@ fn look(cell: &Arc<Cell>, options: &TwinDetect, path: &Path) -> Result<Found> {
             *checks.entry(check).or_default() += 1;
         }
     }
-    let scores = twin.watch().scores().clone();
-    Ok(Found { file: log.name, samples, hours, detections, scores, checks, refused })
+    let coverage = twin.watch().coverage();
+    Ok(Found {
+        file: log.name,
+        samples,
+        hours,
+        looked_samples: coverage.samples(),
+        looked_hours: coverage.seconds() / 3_600.0,
+        looked_for: coverage.looks(),
+        detections,
+        scores: twin.watch().scores().clone(),
+        checks,
+        refused,
+        unused_columns: log.unused,
+        first_cell: log.first_cell,
+    })
 }
 
 fn show(found: &[Found]) {
     let mut rows = Vec::new();
     for file in found {
         for event in &file.detections {
-            let cells: Vec<String> = event.cells.iter().map(|cell| (cell + 1).to_string()).collect();
+            let cells: Vec<String> =
+                event.cells.iter().map(|cell| (cell + file.first_cell).to_string()).collect();
             rows.push(vec![
                 file.file.clone(),
                 format!("{}{}", event.kind, if event.over { " (over)" } else { "" }),
@@ -107,17 +122,42 @@ fn show(found: &[Found]) {
             ]);
         }
     }
-    if rows.is_empty() {
+    if rows.is_empty() && found.iter().any(Found::looked) {
         output::line("nothing found");
-    } else {
+    } else if !rows.is_empty() {
         output::table(&["file", "fault", "stage", "at s", "since s", "cell", "evidence"], &rows);
     }
     for file in found {
         for (check, times) in &file.checks {
             output::line(format!("{}: {check} ({times} of {} samples)", file.file, file.samples));
         }
+        say_unused(&file.file, &file.unused_columns);
         if file.refused {
             output::line(format!("{}: nothing is estimated from such samples", file.file));
+        }
+        let seen = file.looked_for.iter().filter(|(_, look)| look.samples > 0);
+        let seen: Vec<String> =
+            seen.map(|(kind, look)| format!("{kind} {:.2} h", look.seconds / 3_600.0)).collect();
+        output::line(format!(
+            "{}: looked at {} of {} samples, {:.2} h{}",
+            file.file,
+            file.looked_samples,
+            file.samples,
+            file.looked_hours,
+            if seen.is_empty() {
+                ": nothing could be looked for".into()
+            } else {
+                format!(": {}", seen.join(", "))
+            }
+        ));
+        let mut missing = BTreeMap::<&str, Vec<&str>>::new();
+        for (kind, look) in &file.looked_for {
+            if let Some(why) = &look.missing {
+                missing.entry(why).or_default().push(kind.name());
+            }
+        }
+        for (why, kinds) in missing {
+            output::line(format!("{}: not looked for: {}: {why}", file.file, kinds.join(", ")));
         }
     }
     let hours: f64 = found.iter().map(|file| file.hours).sum();

@@ -1,10 +1,12 @@
 //! `voltmesh twin`: the battery's digital twin on files.
 
 mod detect;
+mod estimate;
 mod evaluate;
 mod fit;
 mod import;
 pub(crate) mod inject;
+mod packs;
 mod read;
 mod simulate;
 
@@ -29,6 +31,7 @@ const MAX_LOG: u64 = 4 << 30;
 pub fn run(command: Twin) -> Result<Outcome> {
     match command {
         Twin::Fit(options) => fit::run(&options),
+        Twin::Estimate(options) => estimate::run(&options),
         Twin::Evaluate(options) => evaluate::run(&options),
         Twin::Import(options) => import::run(&options),
         Twin::Simulate(options) => simulate::run(&options),

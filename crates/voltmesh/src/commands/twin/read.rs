@@ -39,7 +39,15 @@ pub fn pack_log(path: &Path) -> Result<PackLog> {
     for warning in &report.warnings {
         output::note(&format!("{name}: {warning}"));
     }
-    Ok(PackLog { name, samples })
+    let cells = report.quantities.get("cells_mv").map_or("", |cells| cells.source.as_str());
+    Ok(PackLog { name, samples, first_cell: first_number(cells), unused: report.unused })
+}
+
+/// The number from which columns of cells are counted, by the name of the first: 0 or 1.
+fn first_number(columns: &str) -> usize {
+    let first = columns.split(", ").next().unwrap_or_default();
+    let digits = first.split(|next: char| !next.is_ascii_digit()).find(|digits| !digits.is_empty());
+    usize::from(digits.is_none_or(|digits| digits.bytes().any(|digit| digit != b'0')))
 }
 
 fn sample(time_s: f64, row: &Row, level: Level) -> PackSample {
