@@ -63,7 +63,8 @@ async fn attack(options: &AttackArgs) -> Result<()> {
 async fn silent(address: SocketAddr) {
     loop {
         if let Ok(mut stream) = TcpStream::connect(address).await {
-            stream.read(&mut [0; 8]).await.ok();
+            // Nothing comes: it ends, sooner or later.
+            let _ = stream.read(&mut [0; 8]).await;
         }
         tokio::time::sleep(AGAIN).await;
     }
@@ -89,7 +90,7 @@ async fn flood(options: &AttackArgs) -> Result<()> {
             tokio::spawn(async move {
                 if let Ok(mut stream) = TcpStream::connect(address).await {
                     stream.write_all(&hello).await.ok();
-                    tokio::time::timeout(ANSWER, stream.read(&mut [0; 8192])).await.ok();
+                    let _ = tokio::time::timeout(ANSWER, stream.read(&mut [0; 8192])).await;
                 }
             });
         }
