@@ -2,7 +2,8 @@
 //!
 //! The archive's statements count what the table holds, so nothing leaves it. Its bytes have a bound; of what is left to
 //! the bound, whoever a refused delivery is of may use a sixteenth at once, and a sixteenth a day. What goes beyond is
-//! refused as well, and is counted; the fog node that brought it keeps it in its own quarantine.
+//! refused as well, and is counted; the fog node that brought it keeps it in its own quarantine. Of a batch that is archived but
+//! for a record whose number is taken, that record is only counted then.
 
 use voltmesh_control::Allowance;
 use voltmesh_telemetry::Timestamp;
