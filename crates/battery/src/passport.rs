@@ -31,6 +31,9 @@ pub struct Counters {
     pub hot_charge_h: f64,
     /// Hours seen.
     pub seen_h: f64,
+    /// Hours, of those seen or between samples, in which current or voltage was unknown: the throughputs lack them.
+    #[serde(default)]
+    pub unknown_h: f64,
     /// Times that a cell fell below the lowest voltage.
     pub deep_discharges: u64,
     /// Times that a cell rose above the highest.
@@ -52,7 +55,7 @@ const MARGIN_V: f64 = 0.05;
 pub struct Moment {
     /// Current of a cell in A.
     pub cell_a: f64,
-    /// Power of the pack in W, charge positive.
+    /// Power of the pack in W, charge positive; no number if it is unknown.
     pub pack_w: f64,
     /// Lowest and highest cell voltage in V.
     pub cells_v: (f64, f64),
@@ -75,6 +78,9 @@ impl Counters {
             self.charged_wh += moment.pack_w.max(0.0) * hours;
             self.discharged_wh += (-moment.pack_w).max(0.0) * hours;
         }
+        if !moment.cell_a.is_finite() || !moment.pack_w.is_finite() {
+            self.unknown_h += hours;
+        }
         let charging = moment.cell_a > 0.0;
         if moment.temps_c.0 < EXTREME_C.0 {
             self.cold_h += hours;
@@ -93,6 +99,13 @@ impl Counters {
         self.deep_discharges += begins(1, moment.cells_v.0 < low - MARGIN_V, &mut self.now);
         self.overcharges += begins(2, moment.cells_v.1 > high + MARGIN_V, &mut self.now);
         self.overheated += begins(4, moment.temps_c.1 > OVERHEATED_C, &mut self.now);
+    }
+
+    /// Takes a time in s for which no sample could be used. A longer one than between samples in use is no use.
+    pub fn push_unknown(&mut self, dt_s: f64) {
+        if dt_s > 0.0 && dt_s <= STEP_S {
+            self.unknown_h += dt_s / HOUR_S;
+        }
     }
 
     /// Equivalent full cycles.
@@ -122,6 +135,8 @@ pub struct Passport {
     pub energy_throughput_kwh: f64,
     /// Energy out over energy in, in percent; nothing before a tenth of a cycle.
     pub round_trip_efficiency: Option<f64>,
+    /// In hours, with unknown current or voltage: what flowed then is in none of the sums.
+    pub time_unknown_h: f64,
     /// In hours, below −10 °C.
     pub time_at_low_temperature_h: f64,
     /// In hours, above 45 °C.

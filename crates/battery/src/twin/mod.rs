@@ -73,6 +73,8 @@ pub struct Twin {
     /// What use has been like: sums of temperature, charge and its square, over hours.
     sums: Sums,
     last: Option<PackSample>,
+    /// Time in s of the last sample since then that could not be used: what flowed until it is unknown.
+    blind_s: Option<f64>,
     refused: bool,
 }
 
@@ -110,6 +112,7 @@ impl Twin {
             latest: None,
             sums: Sums::default(),
             last: None,
+            blind_s: None,
             refused: false,
             health,
             tracker,
@@ -132,6 +135,11 @@ impl Twin {
             self.restart();
         }
         if !verdict.usable {
+            let since_s = self.blind_s.or(self.last.as_ref().map(|last| last.time_s));
+            if let Some(since_s) = since_s.filter(|since_s| sample.time_s > *since_s) {
+                self.counters.push_unknown(sample.time_s - since_s);
+                self.blind_s = Some(sample.time_s);
+            }
             return Update { verdict, events: Vec::new() };
         }
         if self.watch.screen(&mut sample) > 0 {
@@ -169,7 +177,15 @@ impl Twin {
     }
 
     fn count(&mut self, sample: &PackSample) {
-        let dt_s = self.last.as_ref().map_or(0.0, |last| sample.time_s - last.time_s);
+        // What flowed while no sample could be used is unknown, not what flows now.
+        let since_s = self.blind_s.take().or(self.last.as_ref().map(|last| last.time_s));
+        let dt_s = since_s.map_or(0.0, |since_s| sample.time_s - since_s);
+        // A pack's voltage that is unknown is the sum of its cells, if all are known.
+        let pack_v = if sample.voltage_v.is_finite() || sample.cells_v.len() != self.setup.series {
+            sample.voltage_v
+        } else {
+            sample.cells_v.iter().sum()
+        };
         let range = |values: &[f64]| {
             let known = values.iter().copied().filter(|value| value.is_finite());
             known.fold((f64::INFINITY, f64::NEG_INFINITY), |range, value| {
@@ -179,7 +195,7 @@ impl Twin {
         let cell_a = sample.current_a / self.setup.parallel as f64;
         let moment = Moment {
             cell_a,
-            pack_w: sample.current_a * sample.voltage_v,
+            pack_w: sample.current_a * pack_v,
             cells_v: range(&sample.cells_v),
             temps_c: range(&sample.temps_c),
             dt_s,

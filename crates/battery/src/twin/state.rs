@@ -160,6 +160,7 @@ impl Twin {
             energy_throughput_kwh: (counters.charged_wh + counters.discharged_wh) / 1_000.0,
             round_trip_efficiency: (cycles > 0.1 && counters.charged_wh > 0.0)
                 .then(|| 100.0 * (counters.discharged_wh / counters.charged_wh).min(1.0)),
+            time_unknown_h: counters.unknown_h,
             time_at_low_temperature_h: counters.cold_h,
             time_at_high_temperature_h: counters.hot_h,
             time_charging_at_low_temperature_h: counters.cold_charge_h,

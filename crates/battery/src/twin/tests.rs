@@ -50,6 +50,52 @@ fn what_must_outlive_a_restart_does() {
     assert_eq!(Twin::new(cell(), Setup::default(), Some(damaged)).passport().capacity_throughput_ah, 0.0);
 }
 
+/// As [`driven`], with what `spoil` does to samples; the first and the last 60 s are left as they are.
+fn spoilt(seconds: u32, spoil: impl Fn(u32, &mut PackSample)) -> (Twin, Pack, Vec<Event>) {
+    let mut pack = Pack::new(cell(), &Layout { series: 8, ..Layout::default() }, 0.8, 15.0);
+    let mut twin = Twin::new(cell(), Setup { series: 8, ..Setup::default() }, None);
+    let mut events = Vec::new();
+    for second in 0..seconds {
+        let amps = if second % 60 < 40 { -60.0 } else { 20.0 };
+        pack.step(amps, 15.0, 1.0);
+        let mut sample = Sensors::default().read(&pack, f64::from(second), amps);
+        if (60..seconds - 60).contains(&second) {
+            spoil(second, &mut sample);
+        }
+        events.extend(twin.update(sample).events);
+    }
+    (twin, pack, events)
+}
+
+/// What is unknown is left out: no alarm, no number in its place, and the passport says for how long.
+#[test]
+fn unknown_values_are_left_out() {
+    let check = |name: &str, error: f64, unknown_h: f64, spoil: &dyn Fn(u32, &mut PackSample)| {
+        let (twin, pack, events) = spoilt(1_800, spoil);
+        assert_eq!(events, [], "{name}");
+        let truth = pack.socs().iter().sum::<f64>() / 8.0;
+        let state = twin.state().unwrap_or_else(|| panic!("{name}: no state"));
+        assert!((state.soc.value - truth).abs() < error, "{name}: {:?} is {truth}", state.soc);
+        let passport = twin.passport();
+        assert!((passport.time_unknown_h - unknown_h).abs() < 0.002, "{name}: {}", passport.time_unknown_h);
+        // What was measured and what was not make up all that flowed.
+        let (seen, all) = (1_799.0 / 3_600.0 - unknown_h, 60.0 * 1_200.0 + 20.0 * 600.0);
+        let share = passport.capacity_throughput_ah / (all / 3_600.0);
+        assert!((share - seen / (1_799.0 / 3_600.0)).abs() < 0.02 || name == "a cell", "{name}: {share}");
+    };
+    check("a cell", 0.01, 0.0, &|_, sample| sample.cells_v[3] = f64::NAN);
+    check("all cells", 0.02, 0.0, &|_, sample| sample.cells_v.fill(f64::NAN));
+    check("pack voltage", 0.01, 0.0, &|_, sample| sample.voltage_v = f64::NAN);
+    check("temperatures", 0.02, 0.0, &|_, sample| sample.temps_c.fill(f64::NAN));
+    let minutes = |second: u32| (600..900).contains(&second);
+    check("current, five minutes", 0.03, 300.0 / 3_600.0, &|second, sample| {
+        sample.current_a = if minutes(second) { f64::NAN } else { sample.current_a };
+    });
+    check("current, now and then", 0.02, 168.0 / 3_600.0, &|second, sample| {
+        sample.current_a = if second % 10 == 0 { f64::NAN } else { sample.current_a };
+    });
+}
+
 #[test]
 fn samples_of_another_chemistry_are_refused_and_nothing_panics() {
     let mut twin = Twin::new(
