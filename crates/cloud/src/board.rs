@@ -3,7 +3,7 @@
 use crate::{
     archivist::{Archivist, Commit, Counters, Gap},
     check::Stage,
-    delta::{ArchivedRow, schema},
+    delta::ArchivedRow,
 };
 use hdrhistogram::Histogram;
 use std::{
@@ -140,23 +140,7 @@ impl Board {
             if inner.latest.get(vehicle).is_some_and(|known| (known.boot, known.number) >= place) {
                 continue;
             }
-            let sample = &record.sample;
-            let row = ArchivedRow {
-                vehicle: vehicle.to_owned(),
-                boot: place.0,
-                number: place.1,
-                time_ms: sample.time.as_millis(),
-                pack_voltage_v: sample.pack_voltage.to_base(),
-                pack_current_a: sample.pack_current.to_base(),
-                soc_percent: schema::soc_percent(sample.soc),
-                cells_mv: sample.cells.iter().map(|cell| cell.get().into()).collect(),
-                temperatures_c: sample.temperatures.iter().map(|t| t.to_base()).collect(),
-                contactor: schema::contactor_text(sample.contactor).to_owned(),
-                charger: schema::charger_text(sample.charger).to_owned(),
-                attested_by: batch.attested_by().map(str::to_owned),
-                batch_id: batch.id_text.clone(),
-                height: batch.height,
-            };
+            let row = ArchivedRow::of(batch, record);
             inner.latest.insert(row.vehicle.clone(), row);
         }
     }

@@ -61,7 +61,8 @@ pub use audit::{
 pub use check::{About, Checked, Refusal, Stage, check, opening_bytes, opening_from};
 pub use config::{Config, ConfigError};
 pub use delta::{
-    Archive, ArchiveError, ArchivedRow, Holding, Location, Reader, Settings, TableChange, Totals, open_reader,
+    Archive, ArchiveError, ArchivedChannel, ArchivedRow, Holding, Location, Reader, Settings, TableChange,
+    Totals, open_reader,
 };
 pub use doubles::{DedupReport, DoublesReport, MAX_IDS, check_doubles, dedup};
 pub use proof::{ProveError, prove, report as twin_report};

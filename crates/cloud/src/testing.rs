@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use voltmesh_control::{Envelope, Opening};
 use voltmesh_ledger::{Commitment, Trust, commitment, testing::Chain};
 use voltmesh_telemetry::{
-    BatchId, Boot, CentiPercent, Centidegrees, Charger, Contactor, Milliamps, Millivolts, Millivolts16,
-    Record, RecordNumber, Sample, SealedBatch, Secret, Signer, Timestamp, VehicleId, batch::Place, seal,
+    BatchId, Boot, CentiKilometersPerHour, CentiPercent, Centidegrees, Channel, ChannelCount, ChannelValue,
+    Charger, Contactor, Milliamps, Millivolts, Millivolts16, Ohms, Record, RecordNumber, Resolution, Sample,
+    SealedBatch, Secret, Signer, Timestamp, Unknown, VehicleId, batch::Place, seal,
 };
 
 /// When the fleet's records begin: 1 June 2026.
@@ -62,12 +63,26 @@ impl Fleet {
         count: u32,
         previous: Option<BatchId>,
     ) -> SealedBatch {
-        let name = vehicle_name(vehicle);
         let records: Vec<_> = (first..first + u64::from(count))
             .map(|number| Record { number: RecordNumber::new(number), sample: sample(vehicle, boot, number) })
             .collect();
+        self.sealed(vehicle, boot, previous, &records)
+    }
+
+    /// One batch of these records, signed by their vehicle.
+    ///
+    /// # Panics
+    /// If there is no such batch.
+    pub fn sealed(
+        &self,
+        vehicle: u8,
+        boot: u64,
+        previous: Option<BatchId>,
+        records: &[Record],
+    ) -> SealedBatch {
+        let name = vehicle_name(vehicle);
         let place = Place { vehicle: id_of(&name), boot: Boot::new(boot), previous, signer: Signer::Vehicle };
-        match seal(&place, &records, &Secret::new([vehicle; 32]), &key_of(&name)) {
+        match seal(&place, records, &Secret::new([vehicle; 32]), &key_of(&name)) {
             Ok(batch) => batch,
             Err(error) => panic!("no such test batch: {error}"),
         }
@@ -197,7 +212,40 @@ pub fn sample(vehicle: u8, boot: u64, number: u64) -> Sample {
         soc: CentiPercent::new(8000 - (number % 4000) as u16),
         contactor: Contactor::Closed,
         charger: Charger::Unplugged,
+        ..Sample::default()
     }
+}
+
+/// The same with unknown values of each cause, optional quantities and two extra channels.
+///
+/// # Panics
+/// Never: the channels are valid.
+pub fn unknown_sample(vehicle: u8, boot: u64, number: u64) -> Sample {
+    let mut sample = sample(vehicle, boot, number);
+    sample.cells[0] = Millivolts16::unknown(Unknown::NotAvailable);
+    sample.cells[7..=9].fill(Millivolts16::unknown(Unknown::Stale));
+    sample.cells[11] = Millivolts16::unknown(Unknown::NotSent);
+    sample.temperatures[2] = Centidegrees::unknown(Unknown::SensorFault);
+    match number % 4 {
+        1 => sample.pack_voltage = Millivolts::unknown(Unknown::OutOfRange),
+        2 => sample.pack_current = Milliamps::unknown(Unknown::NotSent),
+        3 => sample.soc = CentiPercent::unknown(Unknown::Stale),
+        _ => {}
+    }
+    sample.insulation = Ohms::new(2_000_000 + number as u32);
+    sample.ambient = Centidegrees::new(-1_250);
+    sample.speed = CentiKilometersPerHour::unknown(Unknown::NotAvailable);
+    let channel = |name: &str, unit: &str, count| {
+        let resolution = Resolution::new(1, -1);
+        match resolution.and_then(|resolution| Channel::new(name, unit, resolution)) {
+            Ok(channel) => ChannelValue { channel: std::sync::Arc::new(channel), count },
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let gas = ChannelCount::unknown(Unknown::SensorFault);
+    let pressure = ChannelCount::new(1_013 + (number % 5) as i32);
+    sample.channels = vec![channel("cell-pressure", "kPa", pressure), channel("gas", "[ppm]", gas)];
+    sample
 }
 
 /// Two records of one client with the same time, the same number and different content: the first pair of currents whose
@@ -232,7 +280,7 @@ pub fn alter_first_voltage(parquet: &[u8]) -> Result<Vec<u8>, Box<dyn std::error
     let at = schema.index_of("pack_voltage_v")?;
     let old = first.column(at).as_primitive_opt::<arrow::datatypes::Float64Type>().ok_or("no voltages")?;
     let new: Float64Array =
-        (0..old.len()).map(|row| Some(old.value(row) + if row == 0 { 1.0 } else { 0.0 })).collect();
+        old.iter().enumerate().map(|(row, value)| Some(value? + if row == 0 { 1.0 } else { 0.0 })).collect();
     let mut columns = first.columns().to_vec();
     columns[at] = std::sync::Arc::new(new);
     let mut out = Vec::new();

@@ -11,6 +11,7 @@ mod gone;
 mod http;
 mod lab;
 mod older;
+mod unknown;
 
 use crate::{
     Answer, Archive, Archivist, Commit, Grouping, Input, Location, Marks, Output, Question, Reader, Settings,

@@ -70,6 +70,7 @@ impl Vehicle {
                 soc: CentiPercent::new(7_250),
                 contactor: Contactor::Closed,
                 charger: Charger::Unplugged,
+                ..Sample::default()
             },
         };
         let records: Vec<_> = (first..first + count).map(record).collect();

@@ -1,4 +1,5 @@
-//! Bytes per record of our batches, JSON and Protocol Buffers, on a made-up drive and on recorded trips.
+//! Bytes per record of our batches, JSON and Protocol Buffers, on a made-up drive (the same with unknown values, and with
+//! all optional quantities and four channels) and on recorded trips.
 //!
 //! ```sh
 //! cargo run --release -p voltmesh-telemetry --example sizes -- [TRIP.csv ...]
@@ -20,6 +21,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
     println!("|---|---:|---:|---:|---:|---:|---:|---:|---:|");
     show("made up", &drive::synthetic(3600))?;
+    show("values unknown", &drive::with_unknown(drive::synthetic(3600)))?;
+    show("and more quantities", &drive::with_everything(drive::synthetic(3600)))?;
     for path in std::env::args().skip(1) {
         let name = path.rsplit('/').next().unwrap_or(&path).to_owned();
         show(&name, &trip(&fs::read(&path)?)?)?;

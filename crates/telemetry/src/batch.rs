@@ -23,7 +23,7 @@ use crate::{
 };
 use bytes::Bytes;
 use ed25519_dalek::VerifyingKey;
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 /// Most bytes of a batch on the wire: 1 MiB.
 pub const MAX_WIRE_BYTES: usize = 1 << 20;
@@ -40,7 +40,14 @@ pub const MAX_VALUES: usize = 1 << 20;
 /// Bytes that records take in memory: what a queue of opened batches must count, since the wire says nothing about it.
 pub fn decoded_bytes(records: &[Record]) -> usize {
     let values: usize = records.iter().map(|record| record.sample.values()).sum();
-    size_of_val(records) + 2 * values
+    // A batch's records share their channels' definitions; records that were read one by one do not.
+    let mut last = None;
+    let channels = records.iter().flat_map(|record| &record.sample.channels);
+    let channels = channels.map(|value| {
+        let shared = last.replace(&value.channel).is_some_and(|last| Arc::ptr_eq(last, &value.channel));
+        size_of_val(value) + if shared { 0 } else { value.channel.memory() }
+    });
+    size_of_val(records) + 2 * values + channels.sum::<usize>()
 }
 
 /// A signed batch and the bytes it travels in. Parsing checks its form, [`SealedBatch::verify`] its truth.
@@ -229,3 +236,5 @@ fn content_digest(salt: &[u8; 32], columns: &[u8]) -> Digest {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::any_sample;

@@ -1,6 +1,6 @@
 //! What a vehicle says: names, units, samples and signed batches.
 //!
-//! A [`Sample`] is a whole pack at one moment; numbered, it is a [`Record`]; [`seal`] signs consecutive records as a
+//! A [`Sample`] is a whole pack at one moment, in which anything may be unknown with its cause; numbered, it is a [`Record`]; [`seal`] signs consecutive records as a
 //! [`SealedBatch`] that names its predecessor. From a batch comes a [`RecordReceipt`], which proves one record and
 //! reveals nothing about its neighbours.
 //!
@@ -41,18 +41,27 @@ pub mod cose;
 pub mod merkle;
 pub mod vss;
 
+mod channel;
 mod error;
 mod id;
 mod sample;
 mod sizes;
 mod units;
+mod unknown;
 
 pub use batch::{
     BatchHeader, ChainHead, Link, MAX_REPORT_BYTES, Place, ReceivedRecord, RecordReceipt, SealedBatch,
     Secret, Signer, seal, seal_with,
 };
+pub use channel::{Channel, ChannelValue, MAX_CHANNELS, Resolution};
 pub use error::Error;
 pub use id::{BatchId, Boot, Digest, RecordId, RecordNumber, VehicleId, is_name};
-pub use sample::{Charger, Contactor, MAX_CELLS, MAX_TEMPERATURES, Record, Sample};
+pub use sample::{
+    Charger, Contactor, Format, MAX_CELLS, MAX_TEMPERATURES, Original, OriginalNumber, Record, Sample,
+};
 pub use sizes::{Sizes, encoding_sizes};
-pub use units::{CentiPercent, Centidegrees, Milliamps, Millivolts, Millivolts16, Timestamp};
+pub use units::{
+    CentiKilometersPerHour, CentiPercent, Centidegrees, ChannelCount, Milliamps, Millivolts, Millivolts16,
+    Ohms, Timestamp,
+};
+pub use unknown::{Reading, Unknown};

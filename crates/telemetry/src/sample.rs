@@ -1,7 +1,14 @@
-//! A whole pack at one moment, and its canonical bytes.
+//! A whole pack at one moment.
+//!
+//! Any quantity of it may be unknown, with its cause ([`Unknown`]); one that is unknown never costs the others.
+
+mod canonical;
+
+pub use canonical::{Original, OriginalNumber};
 
 use crate::{
-    CentiPercent, Centidegrees, Digest, Error, Milliamps, Millivolts, Millivolts16, RecordNumber, Timestamp,
+    CentiKilometersPerHour, CentiPercent, Centidegrees, ChannelValue, Digest, Error, MAX_CHANNELS, Milliamps,
+    Millivolts, Millivolts16, Ohms, RecordNumber, Timestamp, Unknown,
 };
 use serde::{Deserialize, Serialize};
 
@@ -74,8 +81,18 @@ impl Charger {
     }
 }
 
+/// Which format a record's canonical bytes have: the first one that can say what it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Format {
+    /// Numbers only; of unknown values, a state of charge that is not sent.
+    One = 1,
+    /// Unknown values with their causes, optional quantities, extra channels.
+    Two = 2,
+}
+
 /// A whole pack at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Sample {
     /// When the source took it, at most [`Timestamp::MAX`].
     pub time: Timestamp,
@@ -93,6 +110,18 @@ pub struct Sample {
     pub contactor: Contactor,
     /// Charger.
     pub charger: Charger,
+    /// Between the high-voltage system and the body.
+    pub insulation: Ohms,
+    /// Of the air around the vehicle.
+    pub ambient: Centidegrees,
+    /// Of the battery's coolant.
+    pub coolant: Centidegrees,
+    /// Of the vehicle.
+    pub speed: CentiKilometersPerHour,
+    /// Extra channels, at most [`MAX_CHANNELS`], in ascending order of their names; one that is not sent is left out.
+    pub channels: Vec<ChannelValue>,
+    /// What else was signed, of a sample that was read from format 1; nothing of any other.
+    pub original: Original,
 }
 
 impl Sample {
@@ -108,47 +137,54 @@ impl Sample {
         self.cells.len() + self.temperatures.len()
     }
 
-    /// Whether every field is within the format's range.
-    pub fn check(&self) -> Result<(), Error> {
-        Error::limit("sample's cells", self.cells.len(), MAX_CELLS)?;
-        Error::limit("sample's temperatures", self.temperatures.len(), MAX_TEMPERATURES)?;
-        if self.time > Timestamp::MAX {
-            return Err(Error::Inconsistent { what: "sample", why: Timestamp::AFTER_MAX });
+    /// The first format that can say what it holds.
+    pub fn format(&self) -> Format {
+        if self.original.is_some() {
+            return Format::One;
         }
-        if !self.soc.is_valid() {
-            return Err(Error::Inconsistent { what: "sample", why: "state of charge is over 100 %" });
+        let soc = self.soc.is_known() || self.soc == CentiPercent::UNKNOWN;
+        let numbers = self.pack_voltage.is_known() && self.pack_current.is_known() && soc;
+        // Codes are the highest cells and the lowest temperatures: one extreme tells, without a branch for each.
+        let cells = self.cells.iter().max().is_none_or(|cell| cell.is_known());
+        let temperatures = self.temperatures.iter().min().is_none_or(|value| value.is_known());
+        let optional = self.insulation == Ohms::default()
+            && self.ambient == Centidegrees::default()
+            && self.coolant == Centidegrees::default()
+            && self.speed == CentiKilometersPerHour::default();
+        if numbers && cells && temperatures && optional && self.channels.is_empty() {
+            Format::One
+        } else {
+            Format::Two
         }
-        Ok(())
     }
 
-    /// Appends the bytes that are hashed, little-endian:
-    /// `time u64, pack mV u32, pack mA i32, soc u16, contactor u8, charger u8, cells u16, temperatures u16`,
-    /// then each cell `u16`, then each temperature `i16`.
-    pub fn canonical(&self, out: &mut Vec<u8>) {
-        let mut head = [0; 24];
-        head[..8].copy_from_slice(&self.time.as_millis().to_le_bytes());
-        head[8..12].copy_from_slice(&self.pack_voltage.get().to_le_bytes());
-        head[12..16].copy_from_slice(&self.pack_current.get().to_le_bytes());
-        head[16..18].copy_from_slice(&self.soc.get().to_le_bytes());
-        head[18] = self.contactor as u8;
-        head[19] = self.charger as u8;
-        head[20..22].copy_from_slice(&(self.cells.len() as u16).to_le_bytes());
-        head[22..].copy_from_slice(&(self.temperatures.len() as u16).to_le_bytes());
-        out.extend_from_slice(&head);
-        let start = out.len();
-        out.resize(start + 2 * (self.cells.len() + self.temperatures.len()), 0);
-        let (cells, temperatures) = out[start..].split_at_mut(2 * self.cells.len());
-        for (bytes, cell) in cells.chunks_exact_mut(2).zip(&self.cells) {
-            bytes.copy_from_slice(&cell.get().to_le_bytes());
+    /// Whether every field is within the format's range.
+    pub fn check(&self) -> Result<(), Error> {
+        let inconsistent = |why| Err(Error::Inconsistent { what: "sample", why });
+        Error::limit("sample's cells", self.cells.len(), MAX_CELLS)?;
+        Error::limit("sample's temperatures", self.temperatures.len(), MAX_TEMPERATURES)?;
+        Error::limit("sample's channels", self.channels.len(), MAX_CHANNELS)?;
+        if self.time > Timestamp::MAX {
+            return inconsistent(Timestamp::AFTER_MAX);
         }
-        for (bytes, temperature) in temperatures.chunks_exact_mut(2).zip(&self.temperatures) {
-            bytes.copy_from_slice(&temperature.get().to_le_bytes());
+        if !self.soc.is_valid() {
+            return inconsistent("state of charge is over 100 %");
         }
+        if !self.channels.is_sorted_by(|a, b| a.channel.name() < b.channel.name()) {
+            return inconsistent("channels are not in ascending order of different names");
+        }
+        if self.channels.iter().any(|value| value.count.cause() == Some(Unknown::NotSent)) {
+            return inconsistent("a channel that is not sent is not left out");
+        }
+        if self.original.is_some() && !self.is_what_its_original_says() {
+            return inconsistent("it is not what the bytes of format 1 say that it was read from");
+        }
+        Ok(())
     }
 }
 
 /// A numbered sample: what a batch holds and a proof speaks of.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Record {
     /// Its place in the boot.
     pub number: RecordNumber,
@@ -156,17 +192,7 @@ pub struct Record {
     pub sample: Sample,
 }
 
-/// First byte of a record's canonical bytes.
-const RECORD_VERSION: u8 = 1;
-/// Version and number, before the sample.
-const RECORD_HEAD: usize = 9;
-/// The sample's fixed part.
-const SAMPLE_HEAD: usize = 24;
-
 impl Record {
-    /// Longest canonical bytes: 1,313.
-    pub const MAX_BYTES: usize = RECORD_HEAD + SAMPLE_HEAD + 2 * (MAX_CELLS + MAX_TEMPERATURES);
-
     /// A record of a client that is not ours, numbered by its time and content.
     pub fn foreign(sample: Sample) -> Self {
         Self::foreign_with_content(sample).0
@@ -177,53 +203,5 @@ impl Record {
         let content = sample.content();
         let number = RecordNumber::foreign(sample.time, &content);
         (Self { number, sample }, content)
-    }
-
-    /// Appends the bytes that are hashed: `version u8 = 1, number u64 (little-endian)`, then the sample's.
-    pub fn canonical(&self, out: &mut Vec<u8>) {
-        let mut head = [RECORD_VERSION; RECORD_HEAD];
-        head[1..].copy_from_slice(&self.number.get().to_le_bytes());
-        out.extend_from_slice(&head);
-        self.sample.canonical(out);
-    }
-
-    /// The bytes that are hashed.
-    pub fn to_canonical(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(512);
-        self.canonical(&mut out);
-        out
-    }
-
-    /// Reads canonical bytes; anything else is an error, so each record has one encoding.
-    pub fn from_canonical(bytes: &[u8]) -> Result<Self, Error> {
-        let malformed = |at, why| Error::Malformed { what: "record", at, why };
-        Error::limit("record", bytes.len(), Self::MAX_BYTES)?;
-        let Some((head, lists)) = bytes.split_first_chunk::<{ RECORD_HEAD + SAMPLE_HEAD }>() else {
-            return Err(malformed(bytes.len(), "ends early"));
-        };
-        if head[0] != RECORD_VERSION {
-            return Err(malformed(0, "unknown version"));
-        }
-        let u16_at = |at: usize| u16::from_le_bytes([head[at], head[at + 1]]);
-        let u32_at = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-        let u64_at = |at: usize| u64::from(u32_at(at)) | (u64::from(u32_at(at + 4)) << 32);
-        let cells = usize::from(u16_at(29));
-        let temperatures = usize::from(u16_at(31));
-        if lists.len() != 2 * (cells + temperatures) {
-            return Err(malformed(29, "length does not fit the counts"));
-        }
-        let mut values = lists.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
-        let sample = Sample {
-            time: Timestamp::from_millis(u64_at(9)),
-            pack_voltage: Millivolts::new(u32_at(17)),
-            pack_current: Milliamps::new(u32_at(21) as i32),
-            soc: CentiPercent::new(u16_at(25)),
-            contactor: Contactor::from_code(head[27]).ok_or(malformed(27, "unknown contactor state"))?,
-            charger: Charger::from_code(head[28]).ok_or(malformed(28, "unknown charger state"))?,
-            cells: values.by_ref().take(cells).map(Millivolts16::new).collect(),
-            temperatures: values.map(|value| Centidegrees::new(value as i16)).collect(),
-        };
-        sample.check()?;
-        Ok(Self { number: RecordNumber::new(u64_at(1)), sample })
     }
 }

@@ -2,13 +2,20 @@
 //!
 //! One object per sample: full VSS paths as keys, volts, amperes (positive charges), percent and degrees Celsius as values,
 //! and a `timestamp` in RFC 3339 or milliseconds since the Unix epoch. Values are rounded to millivolts, milliamps and
-//! hundredths; what is out of range then is refused. Booleans may be 0 and 1. Keys that are not read here are ignored, unless
-//! they differ from one that is in capitals or separators alone: that is refused. VSS knows a contactor only as connected or not, a charger as cable and charging or not.
+//! hundredths. Booleans may be 0 and 1. Keys that are not read here are ignored, unless they differ from one that is in
+//! capitals or separators alone: that is refused. VSS knows a contactor only as connected or not, a charger as cable and
+//! charging or not.
+//!
+//! A value that is unknown is `null` (not sent) or an object with its cause, such as `{"unknown": "stale"}` ([`Unknown`]).
+//! Where VSS has no signal, a private branch `Voltmesh` has it.
 
+mod channels;
 mod forms;
 mod read;
 mod write;
 
+#[cfg(doc)]
+use crate::Unknown;
 pub use read::parse;
 pub use write::to_json;
 
@@ -36,6 +43,20 @@ pub const IS_CHARGING: &str = "Vehicle.Powertrain.TractionBattery.Charging.IsCha
 /// Whether a cable is plugged in.
 pub const IS_CABLE_CONNECTED: &str =
     "Vehicle.Powertrain.TractionBattery.Charging.ChargingPort.AnyPosition.IsChargingCableConnected";
+
+/// Insulation resistance in ohms.
+pub const INSULATION: &str = "Vehicle.Powertrain.TractionBattery.Voltmesh.InsulationResistance";
+/// Temperature of the battery's coolant in degrees Celsius.
+pub const COOLANT_TEMPERATURE: &str = "Vehicle.Powertrain.TractionBattery.Voltmesh.CoolantTemperature";
+/// Temperature of the air around the vehicle in degrees Celsius.
+pub const AIR_TEMPERATURE: &str = "Vehicle.Exterior.AirTemperature";
+/// Speed in kilometres per hour.
+pub const SPEED: &str = "Vehicle.Speed";
+/// Extra channels: an array of objects with `name`, `unit` (UCUM), `resolution` and `value`.
+pub const CHANNELS: &str = "Vehicle.Powertrain.TractionBattery.Voltmesh.Channels";
+
+/// Key of an unknown value's cause.
+const UNKNOWN: &str = "unknown";
 
 #[cfg(test)]
 mod tests;

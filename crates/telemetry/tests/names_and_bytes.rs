@@ -17,6 +17,7 @@ fn record() -> Record {
         soc: CentiPercent::new(8_025),
         contactor: Contactor::Closed,
         charger: Charger::Plugged,
+        ..Sample::default()
     };
     Record { number: RecordNumber::new(258), sample }
 }
@@ -164,6 +165,7 @@ proptest! {
     #[test]
     fn units_round(millivolts: u16) {
         let cell = Millivolts16::new(millivolts);
-        prop_assert_eq!(Millivolts16::from_base(cell.to_base()), Some(cell));
+        prop_assert_eq!(Millivolts16::from_reading(cell.to_base()), cell);
+        prop_assert_eq!(Millivolts16::from_base(f64::from(millivolts) / 1000.0), cell.is_known().then_some(cell));
     }
 }

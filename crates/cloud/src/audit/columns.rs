@@ -44,7 +44,7 @@ impl Columns {
         };
         let mut ours = Vec::with_capacity(rows.len());
         for rows in rows {
-            match delta::in_parts(rows)
+            match delta::of_today(rows)
                 .map_err(|error| vec![causes(&error)])
                 .and_then(|rows| self.ours(&rows))
             {
@@ -87,18 +87,37 @@ fn our_column(field: &Field, column: &ArrayRef) -> Result<ArrayRef, String> {
     if !same_type(field.data_type(), column.data_type()) {
         return Err(format!("is of type {}, not {}", column.data_type(), field.data_type()));
     }
-    let nulls = |array: &dyn Array| array.logical_null_count() > 0;
-    let elements = column.as_list_opt::<i32>().is_some_and(|list| nulls(list.values()));
-    if elements || (!field.is_nullable() && nulls(column)) {
+    if has_nulls(field, column) {
         return Err("has values that are null".to_owned());
     }
     cast(column, field.data_type()).map_err(|error| error.to_string())
 }
 
-/// Whether two types are the same but for the names of lists' elements, which writers choose differently.
+/// Whether there are nulls where ours has none, within lists and structures as well.
+fn has_nulls(field: &Field, column: &ArrayRef) -> bool {
+    let within = match field.data_type() {
+        DataType::List(item) => {
+            column.as_list_opt::<i32>().is_some_and(|list| has_nulls(item, list.values()))
+        }
+        DataType::Struct(fields) => column.as_struct_opt().is_some_and(|column| {
+            fields.iter().zip(column.columns()).any(|(field, column)| has_nulls(field, column))
+        }),
+        _ => false,
+    };
+    within || !field.is_nullable() && column.logical_null_count() > 0
+}
+
+/// Whether two types are the same but for the names of lists' elements, which writers choose differently, and for where
+/// they allow nulls.
 fn same_type(ours: &DataType, theirs: &DataType) -> bool {
     match (ours, theirs) {
         (DataType::List(ours), DataType::List(theirs)) => same_type(ours.data_type(), theirs.data_type()),
+        (DataType::Struct(ours), DataType::Struct(theirs)) => {
+            let same = |(ours, theirs): (&Arc<Field>, &Arc<Field>)| {
+                ours.name() == theirs.name() && same_type(ours.data_type(), theirs.data_type())
+            };
+            ours.len() == theirs.len() && ours.iter().zip(theirs).all(same)
+        }
         _ => ours == theirs,
     }
 }

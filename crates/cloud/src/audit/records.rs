@@ -40,7 +40,7 @@ impl Expected {
     pub fn batch(&mut self, entry: &Entry, day: &str) {
         let header = &entry.batch.header;
         let prints = self.prints.get_or_insert_with(|| Prints::of(&schema::records()));
-        let rows = schema::record_rows(std::slice::from_ref(entry), Timestamp::from_millis(0));
+        let rows = delta::record_rows(std::slice::from_ref(entry), Timestamp::from_millis(0));
         let prints = match rows.and_then(|rows| prints.digests(&rows, day)) {
             Ok(prints) => prints,
             Err(error) => unreachable!("a verified batch has rows of our columns: {error}"),

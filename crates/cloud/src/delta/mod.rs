@@ -16,6 +16,7 @@
 //! Not provided: a lease that keeps a second writer from trying; expiry of watermarks (about 60 bytes per boot in each
 //! checkpoint); removal of files that a crashed commit left behind (they are in no snapshot, and harmless).
 
+mod causes;
 mod compact;
 mod content;
 pub mod durable;
@@ -27,6 +28,7 @@ mod files;
 mod inspect;
 mod object;
 mod reader;
+mod records;
 mod remove;
 mod replay;
 pub mod schema;
@@ -34,6 +36,7 @@ mod sizes;
 mod table;
 mod upkeep;
 
+pub use content::ArchivedChannel;
 pub use error::ArchiveError;
 pub use extent::Holding;
 pub(crate) use extent::{ordered_batches, ordered_quarantine};
@@ -41,12 +44,12 @@ pub use reader::{ArchivedRow, Cursor, Page, Reader, StoredBatch, Totals};
 pub use remove::TableChange;
 pub use sizes::{ColumnSize, TableSize};
 
-pub(crate) use evidence::in_parts;
 pub(crate) use files::{Columns, DataFile};
 pub(crate) use inspect::{Inspected, inspect};
 #[cfg(test)]
 pub(crate) use reader::archived_rows;
 pub(crate) use reader::stored_batches;
+pub(crate) use records::record_rows;
 pub(crate) use remove::{Removal, Rows};
 pub(crate) use replay::Replay;
 
@@ -54,10 +57,11 @@ use crate::{
     archivist::{Commit, Entry, Marks},
     coverage::Range,
 };
+use arrow::array::RecordBatch;
 use deltalake::kernel::Transaction;
 use extent::Extent;
 use object_store::ObjectStore;
-use schema::{batch_rows, long, quarantine_rows, record_rows};
+use schema::{batch_rows, long, quarantine_rows};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{
@@ -69,6 +73,11 @@ use table::{Definition, Table, View};
 use tokio::sync::watch;
 use url::Url;
 use voltmesh_telemetry::{Boot, Digest, Timestamp, VehicleId};
+
+/// Rows of any table in today's layout, whatever the layout of their file.
+pub(crate) fn of_today(rows: RecordBatch) -> Result<RecordBatch, ArchiveError> {
+    records::of_today(evidence::in_parts(rows)?)
+}
 
 /// Application id of the sequence number; no boot's id can be it, for it has no `/`.
 pub(crate) const SEQUENCE: &str = "voltmesh";

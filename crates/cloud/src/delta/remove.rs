@@ -2,8 +2,8 @@
 
 use super::{
     Archive, ArchiveError,
-    evidence::in_parts,
     files::{DataFile, joined},
+    of_today,
     schema::{DAY, day_number},
     table::Table,
 };
@@ -126,7 +126,7 @@ async fn split(
     let damaged = |what: String| ArchiveError::Damaged { what };
     let day = day_number(&file.day).ok_or_else(|| damaged(format!("{} lies on no day", file.path)))?;
     let rows = table.view().scan_file(file, &[], &Default::default()).await?;
-    let rows = in_parts(joined(&rows)?)?;
+    let rows = of_today(joined(&rows)?)?;
     let mask: BooleanArray = (0..rows.num_rows()).map(|at| Some(places.contains(&at) == keep)).collect();
     let rows = filter_record_batch(&rows, &mask).map_err(ArchiveError::store)?;
     // Partition columns are in the path, not in the files.

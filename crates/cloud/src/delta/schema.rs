@@ -1,6 +1,6 @@
 //! The tables' columns, and how rows become Arrow batches.
 //!
-//! Physical values carry their unit in the column's name. Every value is an exact image of the integer that was
+//! Physical values carry their unit in the column's name; unknown ones are null. Every value is an exact image of the integer that was
 //! signed: volts are `millivolts / 1000` as a double, and comparing doubles is comparing integers
 //! ([`crate::verify_archive`] does so).
 
@@ -8,13 +8,13 @@ use super::{ArchiveError, evidence::EvidenceBuilder};
 use crate::archivist::{Entry, Quarantined};
 use arrow::{
     array::{
-        ArrayRef, BinaryBuilder, Date32Array, Float64Builder, Int32Builder, Int64Builder, ListBuilder,
-        RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
+        ArrayRef, BinaryBuilder, Date32Array, Int32Builder, Int64Builder, ListBuilder, RecordBatch,
+        StringBuilder, TimestampMicrosecondBuilder,
     },
     datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
 };
 use std::sync::Arc;
-use voltmesh_telemetry::{CentiPercent, Charger, Contactor, Timestamp};
+use voltmesh_telemetry::{Charger, Contactor, Timestamp};
 
 /// One row per record.
 pub const RECORDS: &str = "records";
@@ -36,15 +36,31 @@ pub const BLOCK: &str = "block";
 pub const EVIDENCE: &str = "evidence";
 /// The signer's entry in the ledger's registry.
 pub const SIGNER: &str = "signer";
-/// Columns that a table of before ADR 18 does not have.
-pub const ADDED: [&str; 2] = [BLOCK, SIGNER];
+/// Why values of a row are null, as [`super::causes`] says it.
+pub const CAUSES: &str = "causes";
+/// Columns that a table of before ADR 18 (evidence in three columns) or ADR 23 (unknown values) does not have.
+pub const ADDED: [&str; 8] =
+    [BLOCK, SIGNER, "insulation_ohm", "ambient_c", "coolant_c", "speed_kmh", "channels", CAUSES];
 
 fn timestamp(name: &str) -> Field {
     Field::new(name, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), false)
 }
 
+/// A list whose elements may be null.
 fn list(name: &str, item: DataType) -> Field {
-    Field::new(name, DataType::List(Arc::new(Field::new("element", item, false))), false)
+    Field::new(name, DataType::List(Arc::new(Field::new("element", item, true))), false)
+}
+
+/// Extra channels of a row; null if it has none.
+fn channels() -> Field {
+    let fields = vec![
+        field("name", DataType::Utf8),
+        field("unit", DataType::Utf8),
+        field("resolution", DataType::Float64),
+        optional("value", DataType::Float64),
+    ];
+    let element = Field::new("element", DataType::Struct(fields.into()), false);
+    optional("channels", DataType::List(Arc::new(element)))
 }
 
 fn field(name: &str, data_type: DataType) -> Field {
@@ -63,13 +79,19 @@ pub fn records() -> SchemaRef {
         field("boot", Int64),
         field("number", Int64),
         timestamp("time"),
-        field("pack_voltage_v", Float64),
-        field("pack_current_a", Float64),
+        optional("pack_voltage_v", Float64),
+        optional("pack_current_a", Float64),
         optional("soc_percent", Float64),
         list("cells_mv", Int32),
         list("temperatures_c", Float64),
         field("contactor", Utf8),
         field("charger", Utf8),
+        optional("insulation_ohm", Int64),
+        optional("ambient_c", Float64),
+        optional("coolant_c", Float64),
+        optional("speed_kmh", Float64),
+        channels(),
+        optional(CAUSES, Utf8),
         optional("attested_by", Utf8),
         field("batch_id", Utf8),
         field("height", Int64),
@@ -146,11 +168,6 @@ pub fn charger_text(value: Charger) -> &'static str {
     }
 }
 
-/// The state of charge as a column value: `None` if the source reports none.
-pub fn soc_percent(value: CentiPercent) -> Option<f64> {
-    (value != CentiPercent::UNKNOWN).then(|| value.to_base())
-}
-
 /// Microseconds since the Unix epoch. `Timestamp::MAX` fits with a factor of a thousand to spare.
 pub fn micros(time: Timestamp) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 1000).saturating_mul(1000)
@@ -183,82 +200,16 @@ pub fn long(value: u64) -> i64 {
     value as i64
 }
 
-fn times(capacity: usize) -> TimestampMicrosecondBuilder {
+pub(super) fn times(capacity: usize) -> TimestampMicrosecondBuilder {
     TimestampMicrosecondBuilder::with_capacity(capacity).with_timezone("UTC")
 }
 
-fn days(value: i32, rows: usize) -> ArrayRef {
+pub(super) fn days(value: i32, rows: usize) -> ArrayRef {
     Arc::new(Date32Array::from_value(value, rows))
 }
 
-fn finish(schema: SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch, ArchiveError> {
+pub(super) fn finish(schema: SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch, ArchiveError> {
     RecordBatch::try_new(schema, columns).map_err(ArchiveError::store)
-}
-
-/// Rows of [`RECORDS`] for the kept records of `entries`, sorted by vehicle, boot and number.
-pub fn record_rows(entries: &[Entry], archived: Timestamp) -> Result<RecordBatch, ArchiveError> {
-    let mut rows: Vec<_> =
-        entries.iter().flat_map(|entry| entry.kept_records().map(move |r| (entry, r))).collect();
-    rows.sort_by(|(a, x), (b, y)| {
-        (&a.batch.header.vehicle, a.batch.header.boot, x.number).cmp(&(
-            &b.batch.header.vehicle,
-            b.batch.header.boot,
-            y.number,
-        ))
-    });
-    let n = rows.len();
-    let mut vehicle = StringBuilder::new();
-    let mut boot = Int64Builder::with_capacity(n);
-    let mut number = Int64Builder::with_capacity(n);
-    let mut time = times(n);
-    let mut voltage = Float64Builder::with_capacity(n);
-    let mut current = Float64Builder::with_capacity(n);
-    let mut soc = Float64Builder::with_capacity(n);
-    let item = |data_type| Field::new("element", data_type, false);
-    let mut cells = ListBuilder::new(Int32Builder::new()).with_field(item(DataType::Int32));
-    let mut temperatures = ListBuilder::new(Float64Builder::new()).with_field(item(DataType::Float64));
-    let mut contactor = StringBuilder::new();
-    let mut charger = StringBuilder::new();
-    let mut attested_by = StringBuilder::new();
-    let mut batch_id = StringBuilder::new();
-    let mut height = Int64Builder::with_capacity(n);
-    for (entry, record) in rows {
-        let (batch, sample) = (&entry.batch, &record.sample);
-        vehicle.append_value(batch.header.vehicle.as_str());
-        boot.append_value(long(batch.header.boot.get()));
-        number.append_value(long(record.number.get()));
-        time.append_value(micros(sample.time));
-        voltage.append_value(sample.pack_voltage.to_base());
-        current.append_value(sample.pack_current.to_base());
-        soc.append_option(soc_percent(sample.soc));
-        cells.append_value(sample.cells.iter().map(|cell| Some(i32::from(cell.get()))));
-        temperatures.append_value(sample.temperatures.iter().map(|t| Some(t.to_base())));
-        contactor.append_value(contactor_text(sample.contactor));
-        charger.append_value(charger_text(sample.charger));
-        attested_by.append_option(batch.attested_by());
-        batch_id.append_value(&batch.id_text);
-        height.append_value(long(batch.height));
-    }
-    finish(
-        records(),
-        vec![
-            Arc::new(vehicle.finish()),
-            Arc::new(boot.finish()),
-            Arc::new(number.finish()),
-            Arc::new(time.finish()),
-            Arc::new(voltage.finish()),
-            Arc::new(current.finish()),
-            Arc::new(soc.finish()),
-            Arc::new(cells.finish()),
-            Arc::new(temperatures.finish()),
-            Arc::new(contactor.finish()),
-            Arc::new(charger.finish()),
-            Arc::new(attested_by.finish()),
-            Arc::new(batch_id.finish()),
-            Arc::new(height.finish()),
-            days(day(archived), n),
-        ],
-    )
 }
 
 /// Rows of [`BATCHES`] for `entries`, sorted by height first: what batches of one block share is stored once.

@@ -9,8 +9,8 @@
 use super::{
     ArchiveError, Settings,
     encoding::{COMMITTED, MERGED, writer_properties},
-    evidence::in_parts,
     files::{DataFile, Wanted, scan_file},
+    of_today,
     replay::{METADATA_KEY, Replay, replay},
     schema::{ADDED, DAY},
     upkeep::Upkeep,
@@ -19,7 +19,7 @@ use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use deltalake::{
     DeltaTable, DeltaTableError,
     kernel::{
-        Action, Add, Remove, StructType, Transaction,
+        Action, Add, DataType as DeltaType, MetadataExt as _, Remove, StructField, StructType, Transaction,
         engine::arrow_conversion::TryIntoKernel as _,
         transaction::{CommitBuilder, CommitProperties, TransactionError},
     },
@@ -190,24 +190,36 @@ impl Table {
         Ok(Some(table))
     }
 
-    /// Gives a table that an older version made the columns that came later.
+    /// Gives a table that an older version made the columns that came later, and nulls where there may be any now.
     async fn widen(&mut self, schema: &SchemaRef) -> Result<(), ArchiveError> {
         let want: StructType = schema.as_ref().try_into_kernel().map_err(ArchiveError::store)?;
-        let have = self.delta.snapshot().map_err(ArchiveError::store)?.schema();
+        let state = self.delta.snapshot().map_err(ArchiveError::store)?;
+        let have = state.schema();
+        // `check_schema` has found that the types are the same but for nulls.
+        let looser = |field: &StructField| want.field(field.name()).filter(|want| is_looser(want, field));
+        let loosened: Vec<_> = have.fields().filter_map(looser).map(|field| field.name().clone()).collect();
         let new: Vec<_> = want.fields().filter(|field| have.field(field.name()).is_none()).cloned().collect();
-        if new.is_empty() {
+        if new.is_empty() && loosened.is_empty() {
             return Ok(());
         }
         let names: Vec<_> = new.iter().map(|field| field.name().as_str()).collect();
-        tracing::info!(table = self.name, columns = names.join(", "), "the table gets new columns");
-        self.delta = self
-            .delta
-            .clone()
-            .add_columns()
-            .with_fields(new)
-            .with_commit_properties(bare_commit())
+        let columns = names.join(", ");
+        tracing::info!(
+            table = self.name,
+            columns,
+            nullable = loosened.join(", "),
+            "the table gets new columns"
+        );
+        let fields = have.fields().map(|field| looser(field).unwrap_or(field)).chain(&new).cloned();
+        let widened = StructType::try_new(fields).map_err(ArchiveError::store)?;
+        let metadata = state.metadata().clone().with_schema(&widened).map_err(ArchiveError::store)?;
+        let operation = DeltaOperation::AddColumn { fields: new };
+        let commit = CommitBuilder::from(bare_commit())
+            .with_actions(vec![Action::Metadata(metadata)])
+            .build(Some(state), self.delta.log_store(), operation)
             .await
             .map_err(conflict_or_store)?;
+        self.delta.state = Some(commit.snapshot());
         self.index()
     }
 
@@ -242,7 +254,7 @@ impl Table {
         let missing: Vec<_> = want
             .fields()
             .filter(|field| match have.field(field.name()) {
-                Some(have) => have.data_type() != field.data_type(),
+                Some(have) => !same_but_nulls(have.data_type(), field.data_type()),
                 None => !ADDED.contains(&field.name().as_str()),
             })
             .map(|field| field.name().clone())
@@ -444,11 +456,28 @@ impl Table {
         let mut found = Vec::new();
         for file in files {
             for rows in self.view.scan_file(file, &[], &Wanted::default()).await? {
-                found.push(in_parts(rows)?);
+                found.push(of_today(rows)?);
             }
         }
         Ok(found)
     }
+}
+
+/// Whether two types are the same but for where they allow nulls.
+fn same_but_nulls(a: &DeltaType, b: &DeltaType) -> bool {
+    match (a, b) {
+        (DeltaType::Array(a), DeltaType::Array(b)) => same_but_nulls(a.element_type(), b.element_type()),
+        _ => a == b,
+    }
+}
+
+/// Whether a column of today may hold nulls where an older one may not.
+fn is_looser(want: &StructField, have: &StructField) -> bool {
+    let elements = match (want.data_type(), have.data_type()) {
+        (DeltaType::Array(want), DeltaType::Array(have)) => want.contains_null() && !have.contains_null(),
+        _ => false,
+    };
+    elements || want.is_nullable() && !have.is_nullable()
 }
 
 /// A commit without retries, for a version that someone else wrote may hold the same records, so the caller must look

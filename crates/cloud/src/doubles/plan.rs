@@ -7,7 +7,7 @@ use super::{
 use crate::{
     archivist::Entry,
     audit::{OurColumns, Prints, prove},
-    delta::{ArchiveError, Columns, Inspected, Removal, Rows, schema, stored_batches},
+    delta::{self, ArchiveError, Columns, Inspected, Removal, Rows, schema, stored_batches},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -104,7 +104,7 @@ async fn copies(
 
 /// The rows that a batch's records must be.
 fn expected(entry: &Entry, day: &str, prints: &mut Prints, names: &mut Names) -> BTreeMap<Key, Digest> {
-    let rows = schema::record_rows(std::slice::from_ref(entry), Timestamp::from_millis(0));
+    let rows = delta::record_rows(std::slice::from_ref(entry), Timestamp::from_millis(0));
     let keys = rows.and_then(|rows| Ok((keys_of(&rows, names)?, prints.digests(&rows, day)?)));
     keys.map_or_else(|_| BTreeMap::new(), |(keys, prints)| keys.into_iter().zip(prints).collect())
 }

@@ -178,6 +178,7 @@ impl Sim {
                 .unwrap_or(CentiPercent::UNKNOWN),
             contactor: Contactor::Closed,
             charger: if self.charging { Charger::Charging } else { Charger::Unplugged },
+            ..Sample::default()
         }
     }
 }

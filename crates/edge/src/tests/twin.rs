@@ -64,6 +64,30 @@ fn drive_from(
 }
 
 #[test]
+fn what_is_unknown_is_left_out_and_said() {
+    use voltmesh_telemetry::{Milliamps, Millivolts, Millivolts16, Ohms, Unknown};
+    let folder = tempfile::tempdir().unwrap();
+    let mut agent = agent(&TwinConfig::default(), folder.path());
+    let (reports, _) = drive(&mut agent, 200, |count, input| {
+        let Input::Sample { sample, .. } = input else { return };
+        sample.cells[7] = Millivolts16::unknown(Unknown::SensorFault);
+        sample.pack_voltage = Millivolts::unknown(Unknown::Stale);
+        sample.insulation = Ohms::new(2_000_000);
+        if (60..70).contains(&count) {
+            sample.pack_current = Milliamps::unknown(Unknown::NotAvailable);
+        }
+    });
+    assert_eq!(reports.len(), 4);
+    assert_eq!(reports[1]["checks"], serde_json::json!({"current": 10}));
+    for report in reports {
+        assert!((0.7..0.85).contains(&report["state"]["soc"]["value"].as_f64().unwrap()), "{report}");
+        assert_eq!(report["events"], serde_json::json!([]));
+    }
+    let unknown_h = agent.twin().unwrap()["passport"]["timeUnknownH"].as_f64().unwrap();
+    assert!((unknown_h - 10.0 / 3_600.0).abs() < 1e-3, "{unknown_h}");
+}
+
+#[test]
 fn every_batch_carries_state_limits_and_signals() {
     let folder = tempfile::tempdir().unwrap();
     let mut agent = agent(&TwinConfig::default(), folder.path());

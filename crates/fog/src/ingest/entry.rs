@@ -183,7 +183,7 @@ impl Block {
         let at = self.bytes.len();
         self.bytes.extend_from_slice(&[0; 2]);
         record.canonical(&mut self.bytes);
-        let length = (self.bytes.len() - at - 2) as u16; // a record has at most 1,313 bytes
+        let length = (self.bytes.len() - at - 2) as u16; // a record has at most 3,149 bytes
         self.bytes[at..at + 2].copy_from_slice(&length.to_le_bytes());
         self.records += 1;
     }

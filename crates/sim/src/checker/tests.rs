@@ -1,5 +1,5 @@
 use super::*;
-use voltmesh_telemetry::{RecordNumber, Sample, Signer, Timestamp};
+use voltmesh_telemetry::{Format, RecordNumber, Sample, Signer, Timestamp};
 
 fn record(number: u64) -> Record {
     Record { number: RecordNumber::new(number), sample: Sample::default() }
@@ -8,6 +8,7 @@ fn record(number: u64) -> Record {
 fn header(first: u64, count: u32) -> BatchHeader {
     BatchHeader {
         vehicle: vehicle(),
+        format: Format::One,
         boot: Boot::new(1),
         first: RecordNumber::new(first),
         count,

@@ -3,9 +3,11 @@
 //! Cells differ as cells do: capacity by 1 %, resistance by 4 %, state of charge by 0.5 %; the sensor adds noise of
 //! 0.5 mV (one standard deviation) and reports whole millivolts. Temperatures come in steps of 0.5 °C.
 
+use std::sync::Arc;
 use voltmesh_telemetry::{
-    CentiPercent, Centidegrees, Charger, Contactor, Milliamps, Millivolts, Millivolts16, Record,
-    RecordNumber, Sample, Timestamp,
+    CentiKilometersPerHour, CentiPercent, Centidegrees, Channel, ChannelCount, ChannelValue, Charger,
+    Contactor, Milliamps, Millivolts, Millivolts16, Ohms, Record, RecordNumber, Resolution, Sample,
+    Timestamp, Unknown,
 };
 
 /// 2026-01-05T08:00:00Z.
@@ -94,9 +96,59 @@ impl Pack {
             soc: CentiPercent::new((soc * 1000.0).round() as u16 * 10),
             contactor: Contactor::Closed,
             charger: Charger::Unplugged,
+            ..Sample::default()
         };
         Record { number: RecordNumber::new(second), sample }
     }
+}
+
+/// A drive of which values are unknown: a cell that is never measured, one in a hundred cells, sensors and currents now and
+/// then.
+#[allow(dead_code, reason = "each example uses its part")]
+pub fn with_unknown(mut records: Vec<Record>) -> Vec<Record> {
+    let mut random = Random(3);
+    let mut rarely = || random.uniform() < 0.01;
+    for Record { sample, .. } in &mut records {
+        sample.cells[17] = Millivolts16::unknown(Unknown::SensorFault);
+        if rarely() {
+            let cell = sample.time.as_millis() as usize / 1000 % CELLS;
+            sample.cells[cell] = Millivolts16::unknown(Unknown::Stale);
+        }
+        if rarely() {
+            sample.temperatures[1] = Centidegrees::unknown(Unknown::NotAvailable);
+        }
+        if rarely() {
+            sample.pack_current = Milliamps::unknown(Unknown::NotSent);
+        }
+    }
+    records
+}
+
+/// A drive with all optional quantities and four channels.
+///
+/// # Panics
+/// Never: the channels are valid.
+#[allow(dead_code, reason = "each example uses its part")]
+pub fn with_everything(mut records: Vec<Record>) -> Vec<Record> {
+    let mut random = Random(4);
+    let units =
+        [("cell-pressure-1", "kPa"), ("cell-pressure-2", "kPa"), ("gas", "[ppm]"), ("time-of-flight", "us")];
+    let channels = units.map(|(name, unit)| {
+        let resolution = Resolution::new(1, -1).expect("a resolution");
+        Arc::new(Channel::new(name, unit, resolution).expect("a channel"))
+    });
+    for Record { sample, .. } in &mut records {
+        sample.insulation = Ohms::new(2_000_000 + 10_000 * (random.normal() as i32).unsigned_abs());
+        sample.ambient = Centidegrees::new(1_250);
+        sample.coolant = Centidegrees::new(2_100 + 50 * random.normal() as i16);
+        sample.speed = CentiKilometersPerHour::new(5_000 + 10 * (20.0 * random.uniform()) as u16);
+        let count = |channel: &Arc<Channel>| ChannelValue {
+            channel: channel.clone(),
+            count: ChannelCount::new(1_000 + (3.0 * random.normal()) as i32),
+        };
+        sample.channels = channels.iter().map(count).collect();
+    }
+    records
 }
 
 /// A made-up drive: accelerations, cruising, recuperation and stops.

@@ -6,14 +6,16 @@
 //!
 //! Layout before compression, integers as LEB128 varints, signed ones zigzag: runs of equal shape
 //! (`records, cells, temperatures`)…; number (boot 0 only) and time; sums of cells; pack voltage; pack current; state of
-//! charge; contactor; charger; temperatures; cells.
+//! charge; contactor; charger; temperatures; cells. What only format 2 says follows ([`second`]).
 
 mod cells;
+mod second;
+mod spans;
 mod stream;
 
 use super::{BatchHeader, MAX_COLUMN_BYTES, MAX_RECORDS, MAX_VALUES};
 use crate::{
-    CentiPercent, Centidegrees, Charger, Contactor, Error, MAX_CELLS, MAX_TEMPERATURES, Milliamps,
+    CentiPercent, Centidegrees, Charger, Contactor, Error, Format, MAX_CELLS, MAX_TEMPERATURES, Milliamps,
     Millivolts, Record, RecordNumber, Sample, Timestamp,
 };
 use stream::{Input, Output};
@@ -24,11 +26,21 @@ const VALUES: &str = "number of a batch's cells and temperatures";
 /// Compression level: higher ones save less than 1 % of such columns.
 const LEVEL: i32 = 3;
 
+/// The first format whose columns can hold these records.
+pub(super) fn format(records: &[Record]) -> Format {
+    // What is kept of format 1 has no place in its columns: its numbers are codes now.
+    let first = |record: &Record| record.sample.format() == Format::One && !record.sample.original.is_some();
+    if records.iter().all(first) { Format::One } else { Format::Two }
+}
+
 /// Compresses records, which have passed [`Sample::check`].
-pub(super) fn compress(records: &[Record], foreign: bool) -> Result<Vec<u8>, Error> {
+pub(super) fn compress(records: &[Record], foreign: bool, format: Format) -> Result<Vec<u8>, Error> {
     let values = records.iter().map(|record| record.sample.values()).sum();
     Error::limit(VALUES, values, MAX_VALUES)?;
-    let raw = encode(records, foreign);
+    let raw = match format {
+        Format::One => encode(records, foreign).finish(),
+        Format::Two => second::encode(records, foreign)?.finish(),
+    };
     Error::limit("batch's columns", raw.len(), MAX_COLUMN_BYTES)?;
     zstd::bulk::compress(&raw, LEVEL)
         .map_err(|_| Error::Inconsistent { what: "batch's columns", why: "cannot be compressed" })
@@ -68,7 +80,7 @@ fn runs(records: &[Record]) -> Vec<Run> {
         .collect()
 }
 
-fn encode(records: &[Record], foreign: bool) -> Vec<u8> {
+fn encode(records: &[Record], foreign: bool) -> Output {
     let mut out = Output::default();
     let runs = runs(records);
     for run in &runs {
@@ -110,7 +122,7 @@ fn encode(records: &[Record], foreign: bool) -> Vec<u8> {
         cells::encode(&mut out, these, these_sums, run.cells, scale);
         (rest, rest_sums) = (after, after_sums);
     }
-    out.finish()
+    out
 }
 
 fn decode(raw: &[u8], count: usize, header: &BatchHeader) -> Result<Vec<Record>, Error> {
@@ -161,8 +173,7 @@ fn decode(raw: &[u8], count: usize, header: &BatchHeader) -> Result<Vec<Record>,
                 .ok_or_else(|| input.malformed("unknown contactor state"))?,
             charger: Charger::from_code(code(chargers[i]))
                 .ok_or_else(|| input.malformed("unknown charger state"))?,
-            cells: Vec::new(),
-            temperatures: Vec::new(),
+            ..Sample::default()
         };
         records.push(Record { number: RecordNumber::new(numbers[i] as u64), sample });
     }
@@ -186,6 +197,14 @@ fn decode(raw: &[u8], count: usize, header: &BatchHeader) -> Result<Vec<Record>,
         let (these_sums, after_sums) = rest_sums.split_at(run.records);
         cells::decode(&mut input, these, these_sums, run.cells, scale)?;
         (rest, rest_sums) = (after, after_sums);
+    }
+    match header.format {
+        Format::One => {
+            for record in &mut records {
+                record.sample = std::mem::take(&mut record.sample).of_format_1()?;
+            }
+        }
+        Format::Two => second::decode(&mut input, &mut records)?,
     }
     input.finish()?;
     records.iter().try_for_each(|record| record.sample.check())?;

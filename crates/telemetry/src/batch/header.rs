@@ -1,17 +1,25 @@
 //! What a batch's signature covers.
 
 use crate::{
-    BatchId, Boot, Digest, Error, Record, RecordNumber, Timestamp, VehicleId,
+    BatchId, Boot, Digest, Error, Format, Record, RecordNumber, Timestamp, VehicleId,
     batch::MAX_RECORDS,
     cbor::{Reader, Writer},
     cose::{Protected, Sign1},
     id::{is_name, parse_decimal},
 };
 
-/// Version of header and columns.
+/// Version of header and columns: columns of format 1, no report.
 const VERSION: u64 = 1;
-/// Version of a header that speaks of a report as well.
+/// The same with a report.
 const WITH_REPORT: u64 = 2;
+/// Columns of format 2, no report.
+const VERSION_OF_2: u64 = 3;
+/// The same with a report.
+const WITH_REPORT_OF_2: u64 = 4;
+/// Fields of a header without a report.
+const FIELDS: usize = 7;
+/// And with one.
+const FIELDS_WITH_REPORT: usize = FIELDS + 1;
 const VEHICLE_URN: &str = "urn:voltmesh:vehicle:";
 const FOG_URN: &str = "urn:voltmesh:fog:";
 
@@ -29,6 +37,8 @@ pub enum Signer {
 pub struct BatchHeader {
     /// Whose records.
     pub vehicle: VehicleId,
+    /// Of its columns.
+    pub format: Format,
     /// In which boot; 0 if and only if a fog node signs.
     pub boot: Boot,
     /// Number of the first record.
@@ -66,7 +76,12 @@ impl BatchHeader {
             Signer::Fog(fog) => format!("{FOG_URN}{fog}"),
         };
         let previous = self.previous.as_ref().map_or(Digest::ZERO, BatchId::digest);
-        let (fields, version) = if self.report.is_some() { (8, WITH_REPORT) } else { (7, VERSION) };
+        let (fields, version) = match (self.format, self.report.is_some()) {
+            (Format::One, false) => (FIELDS, VERSION),
+            (Format::One, true) => (FIELDS_WITH_REPORT, WITH_REPORT),
+            (Format::Two, false) => (FIELDS, VERSION_OF_2),
+            (Format::Two, true) => (FIELDS_WITH_REPORT, WITH_REPORT_OF_2),
+        };
         let mut extension = Writer::with_capacity(160);
         extension.array(fields).uint(version).uint(self.first.get()).uint(u64::from(self.count));
         extension.bytes(previous.as_bytes());
@@ -117,9 +132,11 @@ impl BatchHeader {
 
         let mut reader = Reader::new("batch statement's claims", &protected.extension);
         let fields = reader.array()?;
-        let has_report = match (fields, reader.uint()?) {
-            (7, VERSION) => false,
-            (8, WITH_REPORT) => true,
+        let (format, has_report) = match (fields, reader.uint()?) {
+            (FIELDS, VERSION) => (Format::One, false),
+            (FIELDS_WITH_REPORT, WITH_REPORT) => (Format::One, true),
+            (FIELDS, VERSION_OF_2) => (Format::Two, false),
+            (FIELDS_WITH_REPORT, WITH_REPORT_OF_2) => (Format::Two, true),
             _ => return Err(reader.malformed("unknown version")),
         };
         let first = RecordNumber::new(reader.uint()?);
@@ -132,6 +149,7 @@ impl BatchHeader {
 
         let header = Self {
             vehicle,
+            format,
             boot,
             first,
             count,

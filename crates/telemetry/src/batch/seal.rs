@@ -82,6 +82,7 @@ pub fn seal_with(
     let time = |record: Option<&Record>| record.map_or(Timestamp::default(), |record| record.sample.time);
     let mut header = BatchHeader {
         vehicle: place.vehicle.clone(),
+        format: columns::format(records),
         boot: place.boot,
         first,
         count: records.len() as u32,
@@ -98,7 +99,7 @@ pub fn seal_with(
     header.check_records(records)?;
 
     let salt = secret.batch_salt(&place.vehicle, place.boot, first);
-    let compressed = columns::compress(records, place.boot.is_foreign())?;
+    let compressed = columns::compress(records, place.boot.is_foreign(), header.format)?;
     header.content = content_digest(&salt, &compressed);
     let report = report.map(columns::compress_report).transpose()?;
     header.report = report.as_ref().map(|report| content_digest(&salt, report));

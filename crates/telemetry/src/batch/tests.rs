@@ -1,7 +1,8 @@
 use super::*;
 use crate::{
-    Boot, CentiPercent, Centidegrees, Charger, Contactor, Milliamps, Millivolts, Millivolts16, RecordNumber,
-    Sample, Timestamp, VehicleId,
+    Boot, CentiKilometersPerHour, CentiPercent, Centidegrees, Channel, ChannelCount, ChannelValue, Charger,
+    Contactor, Format, Milliamps, Millivolts, Millivolts16, Ohms, RecordNumber, Resolution, Sample,
+    Timestamp, VehicleId,
 };
 use ed25519_dalek::SigningKey;
 use proptest::prelude::*;
@@ -19,36 +20,122 @@ fn sealed(place: &Place, records: &[Record]) -> SealedBatch {
     seal(place, records, &Secret::new([2; 32]), &key()).expect("valid records")
 }
 
-pub(super) fn sample() -> impl Strategy<Value = Sample> {
+/// A count of `$unit` or, now and then, an unknown one.
+macro_rules! any_of {
+    ($unit:ident) => {
+        prop_oneof![
+            8 => any::<i64>().prop_map(|count| {
+                let count = $unit::new(count as _);
+                if count.is_known() { count } else { $unit::new(0) }
+            }),
+            1 => (0..5u8).prop_map(|code| $unit::unknown(crate::Unknown::from_code(code).expect("in range"))),
+        ]
+    };
+}
+
+/// Values of channels that a batch may have together.
+fn channels() -> impl Strategy<Value = Vec<ChannelValue>> {
+    let value = (0..40u8, 0..2u8, any_of!(ChannelCount)).prop_filter_map(
+        "not sent is left out",
+        |(name, other, count)| {
+            let resolution = Resolution::new([1, 25][usize::from(other)], -2).expect("a resolution");
+            let channel =
+                Channel::new(&format!("channel-{}", name % 12), "kPa", resolution).expect("a channel");
+            let sent = count.cause() != Some(crate::Unknown::NotSent);
+            sent.then(|| ChannelValue { channel: Arc::new(channel), count })
+        },
+    );
+    prop::collection::vec(value, 0..6).prop_map(|mut values| {
+        values.sort_by(|a, b| a.channel.cmp(&b.channel));
+        values.dedup_by(|a, b| a.channel.name() == b.channel.name());
+        values
+    })
+}
+
+/// Any sample that a source may make.
+pub(crate) fn any_sample() -> impl Strategy<Value = Sample> {
+    let soc = prop_oneof![
+        4 => (0..=10_000u16).prop_map(CentiPercent::new),
+        1 => (0..5u8).prop_map(|code| CentiPercent::unknown(crate::Unknown::from_code(code).expect("in range"))),
+    ];
+    let base = (
+        0..=Timestamp::MAX.as_millis(),
+        any_of!(Millivolts),
+        any_of!(Milliamps),
+        soc,
+        0..5u8,
+        0..5u8,
+        prop::collection::vec(any_of!(Millivolts16), 0..40),
+        prop::collection::vec(any_of!(Centidegrees), 0..10),
+    );
+    let not_sent = || prop::bool::weighted(0.5);
+    let more = (
+        (any_of!(Ohms), not_sent()).prop_map(|(value, not)| if not { Ohms::default() } else { value }),
+        (any_of!(Centidegrees), not_sent())
+            .prop_map(|(value, not)| if not { Centidegrees::default() } else { value }),
+        any_of!(Centidegrees),
+        any_of!(CentiKilometersPerHour),
+        channels(),
+    );
+    let sample = |(base, more)| {
+        let (time, pack_voltage, pack_current, soc, contactor, charger, cells, temperatures) = base;
+        let (insulation, ambient, coolant, speed, channels) = more;
+        Sample {
+            time: Timestamp::from_millis(time),
+            pack_voltage,
+            pack_current,
+            soc,
+            contactor: Contactor::from_code(contactor).expect("in range"),
+            charger: Charger::from_code(charger).expect("in range"),
+            cells,
+            temperatures,
+            insulation,
+            ambient,
+            coolant,
+            speed,
+            channels,
+            ..Sample::default()
+        }
+    };
+    (base, more).prop_map(sample)
+}
+
+/// Any sample of format 1, numbers that are codes now among them.
+fn sample_of_format_1() -> impl Strategy<Value = Sample> {
+    let edge = prop_oneof![3 => any::<u16>(), 1 => 65_525..=65_535u16, 1 => 32_760..=32_775u16];
     let ranges = (
         0..=Timestamp::MAX.as_millis(),
-        any::<u32>(),
-        any::<i32>(),
+        prop_oneof![any::<u32>(), u32::MAX - 9..=u32::MAX],
+        prop_oneof![any::<i32>(), i32::MIN..=i32::MIN + 9],
         prop_oneof![0..=10_000u16, Just(u16::MAX)],
-        0..5u8,
-        0..5u8,
-        prop::collection::vec(any::<u16>(), 0..40),
-        prop::collection::vec(any::<i16>(), 0..10),
+        prop::collection::vec(edge.clone(), 0..20),
+        prop::collection::vec(edge, 0..10),
     );
-    ranges.prop_map(|(time, volts, amps, soc, contactor, charger, cells, temperatures)| Sample {
-        time: Timestamp::from_millis(time),
-        pack_voltage: Millivolts::new(volts),
-        pack_current: Milliamps::new(amps),
-        soc: CentiPercent::new(soc),
-        contactor: Contactor::from_code(contactor).expect("in range"),
-        charger: Charger::from_code(charger).expect("in range"),
-        cells: cells.into_iter().map(Millivolts16::new).collect(),
-        temperatures: temperatures.into_iter().map(Centidegrees::new).collect(),
+    ranges.prop_map(|(time, volts, amps, soc, cells, temperatures)| {
+        let numbers = Sample {
+            time: Timestamp::from_millis(time),
+            pack_voltage: Millivolts::new(volts),
+            pack_current: Milliamps::new(amps),
+            soc: CentiPercent::new(soc),
+            cells: cells.into_iter().map(Millivolts16::new).collect(),
+            temperatures: temperatures.into_iter().map(|value| Centidegrees::new(value as i16)).collect(),
+            ..Sample::default()
+        };
+        numbers.of_format_1().expect("a valid state of charge")
     })
 }
 
 /// Anything that may be recorded: wild values, or a pack whose cells move together.
 fn samples() -> impl Strategy<Value = Vec<Sample>> {
-    let wild = prop::collection::vec(sample(), 1..40);
+    let wild = prop::collection::vec(any_sample(), 1..40);
+    let old = prop::collection::vec(prop_oneof![1 => any_sample(), 5 => sample_of_format_1()], 1..40);
     let tame = (any::<u64>(), 1..120usize, 1..20usize).prop_map(|(seed, count, cells)| {
         (0..count).map(|second| steady(seed, second as u64, cells)).collect()
     });
-    prop_oneof![wild, tame]
+    let broken = (any::<u64>(), 1..120usize, 1..20usize).prop_map(|(seed, count, cells)| {
+        (0..count).map(|second| broken(seed, second as u64, cells)).collect()
+    });
+    prop_oneof![wild, old, tame, broken]
 }
 
 /// A pack under a changing load, with noise from a hash.
@@ -69,7 +156,27 @@ fn steady(seed: u64, second: u64, cells: usize) -> Sample {
         soc: CentiPercent::new(8_000),
         contactor: Contactor::Closed,
         charger: Charger::Unplugged,
+        ..Sample::default()
     }
+}
+
+/// The same pack with a cell that is never measured, values that are missing now and then, and all that format 2 has.
+fn broken(seed: u64, second: u64, cells: usize) -> Sample {
+    let mut sample = steady(seed, second, cells);
+    sample.cells[0] = Millivolts16::unknown(crate::Unknown::NotAvailable);
+    if second % 7 == 3 {
+        sample.pack_voltage = Millivolts::unknown(crate::Unknown::Stale);
+        sample.temperatures[1] = Centidegrees::unknown(crate::Unknown::SensorFault);
+    }
+    sample.insulation = Ohms::new(2_000_000 + 1_000 * (second % 3) as u32);
+    sample.speed = CentiKilometersPerHour::new(5_000 + 10 * (second % 50) as u16);
+    let resolution = Resolution::new(1, -1).expect("a resolution");
+    let channel = Channel::new("cell-pressure", "kPa", resolution).expect("a channel");
+    sample.channels = vec![ChannelValue {
+        channel: Arc::new(channel),
+        count: ChannelCount::new(1_013 + (second % 4) as i32),
+    }];
+    sample
 }
 
 fn numbered(samples: Vec<Sample>, first: u64) -> Vec<Record> {
@@ -78,6 +185,10 @@ fn numbered(samples: Vec<Sample>, first: u64) -> Vec<Record> {
         .zip(first..)
         .map(|(sample, n)| Record { number: RecordNumber::new(n), sample })
         .collect()
+}
+
+fn broken_records(count: u64) -> Vec<Record> {
+    numbered((0..count).map(|second| broken(1, second, 4)).collect(), 0)
 }
 
 fn steady_records(count: u64) -> Vec<Record> {
@@ -98,6 +209,41 @@ proptest! {
     }
 
     #[test]
+    fn canonical_bytes_are_read(sample in prop_oneof![any_sample(), sample_of_format_1()], number: u64) {
+        let record = Record { number: RecordNumber::new(number), sample };
+        let bytes = record.to_canonical();
+        prop_assert!(bytes.len() <= Record::MAX_BYTES);
+        prop_assert_eq!(Record::from_canonical(&bytes), Ok(record));
+    }
+
+    /// One encoding: whatever is read is written as the same bytes.
+    #[test]
+    fn changed_canonical_bytes_are_another_record(
+        sample in prop_oneof![any_sample(), sample_of_format_1()],
+        at in any::<prop::sample::Index>(), value: u8, cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut bytes = Record { number: RecordNumber::new(7), sample }.to_canonical();
+        let at = at.index(bytes.len());
+        bytes[at] = value;
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        if let Ok(record) = Record::from_canonical(&bytes) {
+            prop_assert_eq!(record.to_canonical(), bytes);
+        }
+    }
+
+    /// What format 1 can say costs nothing more, and old readers go on reading it.
+    #[test]
+    fn only_what_is_new_is_of_format_2(samples in samples()) {
+        let records = numbered(samples, 0);
+        let batch = sealed(&place(3, None), &records);
+        let plain = |sample: &Sample| sample.format() == Format::One && !sample.original.is_some();
+        let first = records.iter().all(|record| plain(&record.sample));
+        prop_assert_eq!(batch.header().format, if first { Format::One } else { Format::Two });
+    }
+
+    #[test]
     fn foreign_records_come_back(samples in samples()) {
         let mut records: Vec<Record> = samples.into_iter().map(Record::foreign).collect();
         records.sort_by_key(|record| record.number);
@@ -108,7 +254,8 @@ proptest! {
 
     #[test]
     fn any_flipped_bit_is_found(count in 1u64..20, bit in any::<prop::sample::Index>()) {
-        let batch = sealed(&place(1, None), &steady_records(count));
+        let records = if bit.index(2) == 0 { steady_records(count) } else { broken_records(count) };
+        let batch = sealed(&place(1, None), &records);
         let mut wire = batch.wire().to_vec();
         let bit = bit.index(8 * wire.len());
         wire[bit / 8] ^= 1 << (bit % 8);
@@ -118,7 +265,7 @@ proptest! {
 
     #[test]
     fn every_record_has_a_receipt(count in 1u64..40, pick in any::<prop::sample::Index>(), bit in any::<prop::sample::Index>()) {
-        let records = steady_records(count);
+        let records = if bit.index(2) == 0 { steady_records(count) } else { broken_records(count) };
         let batch = sealed(&place(1, None), &records);
         let index = pick.index(records.len());
         let receipt = batch.prove(index as u32).expect("own batch").expect("in range");
@@ -141,12 +288,14 @@ proptest! {
 /// Every bit of one small batch, not only a sample of them.
 #[test]
 fn each_flipped_bit_is_found() {
-    let batch = sealed(&place(1, None), &steady_records(2));
-    for bit in 0..8 * batch.wire().len() {
-        let mut wire = batch.wire().to_vec();
-        wire[bit / 8] ^= 1 << (bit % 8);
-        let verified = SealedBatch::parse(wire.into()).and_then(|batch| batch.verify(&key().verifying_key()));
-        assert!(verified.is_err(), "bit {bit}");
+    for batch in [steady_records(2), broken_records(2)].map(|records| sealed(&place(1, None), &records)) {
+        for bit in 0..8 * batch.wire().len() {
+            let mut wire = batch.wire().to_vec();
+            wire[bit / 8] ^= 1 << (bit % 8);
+            let verified =
+                SealedBatch::parse(wire.into()).and_then(|batch| batch.verify(&key().verifying_key()));
+            assert!(verified.is_err(), "bit {bit}");
+        }
     }
 }
 
@@ -160,6 +309,48 @@ fn golden_statement() {
     let old = Bytes::from(hex::decode(include_str!("tests/batch.hex").trim()).expect("hex in a test"));
     let old = SealedBatch::parse(old).expect("a batch of version 1");
     assert_eq!(old.verify(&key().verifying_key()).expect("a batch of version 1"), steady_records(3));
+}
+
+/// Format 2: unknown values, optional quantities, a channel. Its statement is pinned, and a batch of it must still be read.
+#[test]
+fn golden_batch_of_format_2() {
+    let records = broken_records(8);
+    let batch = sealed(&place(7, None), &records);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        let file = |name| concat!(env!("CARGO_MANIFEST_DIR"), "/src/batch/tests/").to_owned() + name;
+        std::fs::write(file("statement_2.hex"), hex::encode(batch.statement().encode()) + "\n")
+            .expect("written");
+        std::fs::write(file("batch_2.hex"), hex::encode(batch.wire()) + "\n").expect("written");
+    }
+    assert_eq!(hex::encode(batch.statement().encode()), include_str!("tests/statement_2.hex").trim());
+    let old = hex::decode(include_str!("tests/batch_2.hex").trim()).expect("hex in a test");
+    let old = SealedBatch::parse(old.into()).expect("a batch of format 2");
+    assert_eq!(old.verify(&key().verifying_key()).expect("a batch of format 2"), records);
+}
+
+/// Batches of format 1 that hold numbers which are codes now: they verify, and the numbers are out of range.
+#[test]
+fn numbers_of_format_1_that_are_codes_now_are_out_of_range() {
+    let old = hex::decode(include_str!("tests/batch_with_codes.hex").trim()).expect("hex in a test");
+    let old = SealedBatch::parse(old.into()).expect("a batch of format 1");
+    assert_eq!(old.header().format, Format::One);
+    let records = old.verify(&key().verifying_key()).expect("a batch of format 1");
+    let sample = &records[1].sample;
+    let unknown = Some(crate::Unknown::OutOfRange);
+    assert_eq!([sample.pack_voltage.cause(), sample.pack_current.cause()], [unknown; 2]);
+    assert_eq!([sample.cells[2].cause(), sample.temperatures[0].cause()], [unknown; 2]);
+    assert_eq!(sample.cells[1].reading(), steady(1, 1, 4).cells[1].reading());
+    let numbers = sample.original_numbers();
+    assert_eq!(numbers.len(), 4);
+    let plain = Sample { original: Default::default(), ..sample.clone() };
+    assert_eq!(plain.with_original_numbers(&numbers).as_ref(), Ok(sample));
+    // Sealed anew, in columns of format 2, they are still the same records.
+    let again = sealed(&place(7, None), &records);
+    assert_eq!((again.header().root, again.header().format), (old.header().root, Format::Two));
+    assert_eq!(again.open().expect("own batch"), records);
+    // Nobody makes one up.
+    let forged = Sample { pack_current: Milliamps::new(5), ..sample.clone() };
+    assert!(forged.check().is_err());
 }
 
 /// The same of version 2, which has a report.

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use super::{
-    AVERAGE_TEMPERATURE, CELL_TEMPERATURES, CELL_VOLTAGES, CURRENT_CURRENT, CURRENT_VOLTAGE,
-    IS_CABLE_CONNECTED, IS_CHARGING, IS_POWER_CONNECTED, STATE_OF_CHARGE, TIMESTAMP,
+    AIR_TEMPERATURE, AVERAGE_TEMPERATURE, CELL_TEMPERATURES, CELL_VOLTAGES, CHANNELS, COOLANT_TEMPERATURE,
+    CURRENT_CURRENT, CURRENT_VOLTAGE, INSULATION, IS_CABLE_CONNECTED, IS_CHARGING, IS_POWER_CONNECTED, SPEED,
+    STATE_OF_CHARGE, TIMESTAMP,
 };
 
 /// A time as RFC 3339 has it: an offset without its colon, or of hours alone, has one meaning; none at all has several.
@@ -31,7 +32,7 @@ pub(super) fn misspelled(key: &str) -> Option<&'static str> {
     let plain = |key: &str| -> String {
         key.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
     };
-    const KEYS: [&str; 10] = [
+    const KEYS: [&str; 15] = [
         TIMESTAMP,
         CURRENT_VOLTAGE,
         CURRENT_CURRENT,
@@ -42,6 +43,11 @@ pub(super) fn misspelled(key: &str) -> Option<&'static str> {
         IS_POWER_CONNECTED,
         IS_CHARGING,
         IS_CABLE_CONNECTED,
+        INSULATION,
+        AIR_TEMPERATURE,
+        COOLANT_TEMPERATURE,
+        SPEED,
+        CHANNELS,
     ];
     let given = plain(key);
     KEYS.into_iter().find(|known| plain(known) == given)

@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::{
-    CentiPercent, Centidegrees, Charger, Contactor, Error, MAX_CELLS, MAX_TEMPERATURES, Milliamps,
-    Millivolts, Millivolts16, Sample, Timestamp,
+    CentiKilometersPerHour, CentiPercent, Centidegrees, ChannelValue, Charger, Contactor, Error, MAX_CELLS,
+    MAX_TEMPERATURES, Milliamps, Millivolts, Millivolts16, Ohms, Reading, Sample, Timestamp, Unknown,
 };
+use channels::Channels;
 use serde::de::{self, DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::{borrow::Cow, fmt};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -12,7 +13,9 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 /// 3 March 1973 in milliseconds: a smaller timestamp was meant as seconds.
 const PLAUSIBLE_MS: u64 = 100_000_000_000;
 
-/// Reads one JSON object of full VSS paths and a `timestamp`. Time, pack voltage and pack current must be there.
+/// Reads one JSON object of full VSS paths and a `timestamp`, which must be there, with one of the quantities. What is not
+/// there is not sent. A number that a quantity cannot have is refused; an optional quantity or a channel is out of range
+/// then.
 pub fn parse(json: &[u8]) -> Result<Sample, Error> {
     Error::limit("JSON sample", json.len(), MAX_JSON_BYTES)?;
     let mut deserializer = serde_json::Deserializer::from_slice(json);
@@ -40,27 +43,56 @@ struct Fields {
     temperatures: Option<Vec<Centidegrees>>,
     average: Option<Centidegrees>,
     soc: Option<CentiPercent>,
-    connected: Option<bool>,
-    charging: Option<bool>,
-    cable: Option<bool>,
+    insulation: Option<Ohms>,
+    ambient: Option<Centidegrees>,
+    coolant: Option<Centidegrees>,
+    speed: Option<CentiKilometersPerHour>,
+    channels: Option<Vec<ChannelValue>>,
+    connected: Option<Option<bool>>,
+    charging: Option<Option<bool>>,
+    cable: Option<Option<bool>>,
 }
 
 impl Fields {
+    /// Whether there is no quantity of a battery: then it is not what was meant.
+    fn is_empty(&self) -> bool {
+        self.pack_voltage.is_none()
+            && self.pack_current.is_none()
+            && self.cells.is_none()
+            && self.temperatures.is_none()
+            && self.average.is_none()
+            && self.soc.is_none()
+            && self.insulation.is_none()
+            && self.channels.is_none()
+    }
+
     fn sample(self) -> Result<Sample, Error> {
-        let missing = |field| field_error(field, "is missing");
+        let time = self.time.ok_or(field_error(TIMESTAMP, "is missing"))?;
+        if self.is_empty() {
+            let why = format!(
+                "holds none of the quantities of a battery, such as {CURRENT_VOLTAGE}: correct its keys"
+            );
+            return Err(field_error("JSON sample", why));
+        }
+        let average = self.average.filter(|value| value.cause() != Some(Unknown::NotSent));
         let sample = Sample {
-            time: self.time.ok_or(missing(TIMESTAMP))?,
-            pack_voltage: self.pack_voltage.ok_or(missing(CURRENT_VOLTAGE))?,
-            pack_current: self.pack_current.ok_or(missing(CURRENT_CURRENT))?,
+            time,
+            pack_voltage: self.pack_voltage.unwrap_or_default(),
+            pack_current: self.pack_current.unwrap_or_default(),
             cells: self.cells.unwrap_or_default(),
-            temperatures: self.temperatures.unwrap_or_else(|| self.average.into_iter().collect()),
-            soc: self.soc.unwrap_or(CentiPercent::UNKNOWN),
-            contactor: match self.connected {
+            temperatures: self.temperatures.unwrap_or_else(|| average.into_iter().collect()),
+            soc: self.soc.unwrap_or_default(),
+            insulation: self.insulation.unwrap_or_default(),
+            ambient: self.ambient.unwrap_or_default(),
+            coolant: self.coolant.unwrap_or_default(),
+            speed: self.speed.unwrap_or_default(),
+            channels: self.channels.unwrap_or_default(),
+            contactor: match self.connected.flatten() {
                 None => Contactor::Unknown,
                 Some(false) => Contactor::Open,
                 Some(true) => Contactor::Closed,
             },
-            charger: match (self.charging, self.cable) {
+            charger: match (self.charging.flatten(), self.cable.flatten()) {
                 (Some(true), Some(false)) => {
                     return Err(field_error(IS_CHARGING, "is true while no cable is connected"));
                 }
@@ -70,10 +102,28 @@ impl Fields {
                 // Not charging says nothing about the cable.
                 (_, None) => Charger::Unknown,
             },
+            ..Sample::default()
         };
         sample.check()?;
         Ok(sample)
     }
+}
+
+/// A quantity whose numbers out of range are refused.
+macro_rules! number {
+    ($unit:ident) => {
+        Number(|value| match value {
+            Ok(value) => $unit::from_base(value),
+            Err(cause) => Some($unit::unknown(cause)),
+        })
+    };
+}
+
+/// A quantity whose numbers out of range are unknown.
+macro_rules! optional {
+    ($unit:ident) => {
+        Number(|value| Some($unit::from_reading(value)))
+    };
 }
 
 /// Reads the object; an error with its field goes to `problem`, because serde's errors carry text only.
@@ -93,14 +143,25 @@ impl<'de> Visitor<'de> for Object<'_> {
         while let Some(key) = map.next_key_seed(Key)? {
             let done = match key.as_ref() {
                 TIMESTAMP => set(&mut map, &mut fields.time, Time),
-                CURRENT_VOLTAGE => set(&mut map, &mut fields.pack_voltage, Number(Millivolts::from_base)),
-                CURRENT_CURRENT => set(&mut map, &mut fields.pack_current, Number(Milliamps::from_base)),
-                CELL_VOLTAGES => set(&mut map, &mut fields.cells, List(Millivolts16::from_base, MAX_CELLS)),
+                CURRENT_VOLTAGE => set(&mut map, &mut fields.pack_voltage, number!(Millivolts)),
+                CURRENT_CURRENT => set(&mut map, &mut fields.pack_current, number!(Milliamps)),
+                CELL_VOLTAGES => set(&mut map, &mut fields.cells, List(number!(Millivolts16), MAX_CELLS)),
                 CELL_TEMPERATURES => {
-                    set(&mut map, &mut fields.temperatures, List(Centidegrees::from_base, MAX_TEMPERATURES))
+                    set(&mut map, &mut fields.temperatures, List(number!(Centidegrees), MAX_TEMPERATURES))
                 }
-                AVERAGE_TEMPERATURE => set(&mut map, &mut fields.average, Number(Centidegrees::from_base)),
-                STATE_OF_CHARGE => set(&mut map, &mut fields.soc, Number(percent)),
+                AVERAGE_TEMPERATURE => set(&mut map, &mut fields.average, number!(Centidegrees)),
+                STATE_OF_CHARGE => {
+                    let percent = Number(|value| match value {
+                        Ok(share) => percent(share),
+                        Err(cause) => Some(CentiPercent::unknown(cause)),
+                    });
+                    set(&mut map, &mut fields.soc, percent)
+                }
+                INSULATION => set(&mut map, &mut fields.insulation, optional!(Ohms)),
+                AIR_TEMPERATURE => set(&mut map, &mut fields.ambient, optional!(Centidegrees)),
+                COOLANT_TEMPERATURE => set(&mut map, &mut fields.coolant, optional!(Centidegrees)),
+                SPEED => set(&mut map, &mut fields.speed, optional!(CentiKilometersPerHour)),
+                CHANNELS => set(&mut map, &mut fields.channels, Channels),
                 IS_POWER_CONNECTED => set(&mut map, &mut fields.connected, Bool),
                 IS_CHARGING => set(&mut map, &mut fields.charging, Bool),
                 IS_CABLE_CONNECTED => set(&mut map, &mut fields.cable, Bool),
@@ -161,27 +222,36 @@ impl<'de> Visitor<'de> for Key {
     }
 }
 
-/// A number in a unit that this function converts and bounds.
+/// A number, or why it is unknown, in a unit that this function converts and bounds.
 #[derive(Clone, Copy)]
-struct Number<T>(fn(f64) -> Option<T>);
+pub(super) struct Number<T>(pub fn(Reading<f64>) -> Option<T>);
 
 impl<'de, T> DeserializeSeed<'de> for Number<T> {
     type Value = T;
 
     fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
-        deserializer.deserialize_f64(self)
+        deserializer.deserialize_any(self)
     }
 }
 
-impl<T> Visitor<'_> for Number<T> {
+impl<T> Number<T> {
+    fn of<E: de::Error>(self, value: Reading<f64>) -> Result<T, E> {
+        (self.0)(value).ok_or_else(|| match value {
+            Ok(value) => E::custom(format!("{value} is out of range")),
+            Err(cause) => E::custom(format!("cannot be unknown ({cause})")),
+        })
+    }
+}
+
+impl<'de, T> Visitor<'de> for Number<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number")
+        f.write_str("a number, null, or {\"unknown\": CAUSE}")
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<T, E> {
-        (self.0)(value).ok_or_else(|| E::custom(format!("{value} is out of range")))
+        self.of(Ok(value))
     }
 
     fn visit_u64<E: de::Error>(self, value: u64) -> Result<T, E> {
@@ -191,10 +261,26 @@ impl<T> Visitor<'_> for Number<T> {
     fn visit_i64<E: de::Error>(self, value: i64) -> Result<T, E> {
         self.visit_f64(value as f64)
     }
+
+    fn visit_unit<E: de::Error>(self) -> Result<T, E> {
+        self.of(Err(Unknown::NotSent))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
+        let wrong = || de::Error::custom("wants a number, null, or {\"unknown\": CAUSE}");
+        if map.next_key_seed(Key)?.is_none_or(|key| key != UNKNOWN) {
+            return Err(wrong());
+        }
+        let cause: Unknown = map.next_value()?;
+        if map.next_key_seed(Key)?.is_some() {
+            return Err(wrong());
+        }
+        self.of(Err(cause))
+    }
 }
 
 /// A bounded array of such numbers.
-struct List<T>(fn(f64) -> Option<T>, usize);
+struct List<T>(Number<T>, usize);
 
 impl<'de, T> DeserializeSeed<'de> for List<T> {
     type Value = Vec<T>;
@@ -213,7 +299,7 @@ impl<'de, T> Visitor<'de> for List<T> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
         let mut values = Vec::new();
-        while let Some(value) = seq.next_element_seed(Number(self.0))? {
+        while let Some(value) = seq.next_element_seed(Number(self.0.0))? {
             if values.len() == self.1 {
                 return Err(de::Error::custom(format!("has more than {} values", self.1)));
             }
@@ -226,30 +312,34 @@ impl<'de, T> Visitor<'de> for List<T> {
 struct Bool;
 
 impl<'de> DeserializeSeed<'de> for Bool {
-    type Value = bool;
+    type Value = Option<bool>;
 
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl Visitor<'_> for Bool {
-    type Value = bool;
+    type Value = Option<bool>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("true, false, 0 or 1")
+        f.write_str("true, false, 0, 1 or null")
     }
 
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<bool, E> {
-        Ok(value)
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Self::Value, E> {
+        Ok(Some(value))
     }
 
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<bool, E> {
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Self::Value, E> {
         match value {
-            0 => Ok(false),
-            1 => Ok(true),
+            0 => Ok(Some(false)),
+            1 => Ok(Some(true)),
             _ => Err(E::custom(format!("{value} is not true, false, 0 or 1"))),
         }
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
     }
 }
 

@@ -366,9 +366,11 @@ fn write_drive(path: &Path) -> Result<()> {
     let mut text = String::from("time_s,voltage_v,current_a,cell_temp_c\n");
     for (second, record) in super::drive::records(ROWS)?.iter().enumerate() {
         let sample = &record.sample;
-        let cell = sample.cells.first().context("a pack without cells")?.to_base();
-        let temperature = sample.temperatures.first().context("a pack without sensors")?.to_base();
-        let current = sample.pack_current.to_base();
+        let cell = sample.cells.first().and_then(|cell| cell.to_base().ok());
+        let temperature = sample.temperatures.first().and_then(|value| value.to_base().ok());
+        let (cell, temperature) =
+            cell.zip(temperature).context("a drive without a cell's voltage and temperature")?;
+        let current = sample.pack_current.to_base().ok().context("a drive without current")?;
         writeln!(text, "{second},{cell:.3},{current:.3},{temperature:.2}")?;
     }
     std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))

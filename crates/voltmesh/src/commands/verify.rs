@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use anyhow::Result;
-use serde_json::json;
+use serde_json::{Value, json};
 use voltmesh_ledger::proof::MAX_PROOF_BYTES;
 use voltmesh_ledger::{Proof, Trust};
+use voltmesh_telemetry::vss;
 
 use super::chain::read_trust;
 use super::read_limited;
@@ -39,6 +40,8 @@ fn verify_proof(path: &Path, trust: &Trust, as_json: bool) -> Result<Outcome> {
                     "since_ms": proven.anchored.time.as_millis(),
                     "chain": proven.chain,
                     "summary": proven.summary(),
+                    // Under VSS names; unknown values are null or have their cause.
+                    "sample": serde_json::from_str::<Value>(&vss::to_json(&proven.record.sample))?,
                 }))?;
             } else {
                 output::line(proven.summary());

@@ -119,28 +119,29 @@ fn difference(samples: &[Sample], rows: &[ArchivedRow]) -> (u64, u64) {
     (missing as u64, extra as u64)
 }
 
-/// What was measured, in the integers that were signed: time, mV, mA, mV of cells, 0.01 °C of sensors.
+/// What was measured, in the integers that were signed: time, mV, mA, mV of cells, 0.01 °C of sensors; `None` where it is
+/// unknown.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Content(u64, i64, i64, Vec<i64>, Vec<i64>);
+struct Content(u64, Option<i64>, Option<i64>, Vec<Option<i64>>, Vec<Option<i64>>);
 
 impl Content {
     fn of_sample(sample: &Sample) -> Self {
         Content(
             sample.time.as_millis(),
-            i64::from(sample.pack_voltage.get()),
-            i64::from(sample.pack_current.get()),
-            sample.cells.iter().map(|cell| i64::from(cell.get())).collect(),
-            sample.temperatures.iter().map(|one| i64::from(one.get())).collect(),
+            sample.pack_voltage.reading().ok().map(i64::from),
+            sample.pack_current.reading().ok().map(i64::from),
+            sample.cells.iter().map(|cell| cell.reading().ok().map(i64::from)).collect(),
+            sample.temperatures.iter().map(|one| one.reading().ok().map(i64::from)).collect(),
         )
     }
 
     fn of_row(row: &ArchivedRow) -> Self {
-        let scaled = |value: f64, factor: f64| (value * factor).round() as i64;
+        let scaled = |value: Option<f64>, factor: f64| value.map(|value| (value * factor).round() as i64);
         Content(
             row.time_ms,
             scaled(row.pack_voltage_v, 1000.0),
             scaled(row.pack_current_a, 1000.0),
-            row.cells_mv.iter().map(|cell| i64::from(*cell)).collect(),
+            row.cells_mv.iter().map(|cell| cell.map(i64::from)).collect(),
             row.temperatures_c.iter().map(|one| scaled(*one, 100.0)).collect(),
         )
     }

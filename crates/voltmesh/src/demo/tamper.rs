@@ -66,9 +66,11 @@ fn raise_first(batch: &RecordBatch) -> Result<RecordBatch> {
     let index = batch.schema().index_of(COLUMN)?;
     let column =
         batch.column(index).as_any().downcast_ref::<Float64Array>().context("the voltage is no float")?;
-    let values = (0..column.len()).map(|row| column.value(row) + if row == 0 { 0.001 } else { 0.0 });
+    let first = (0..column.len()).find(|row| column.is_valid(*row)).context("no voltage is known")?;
+    let raised = |(row, volts): (usize, Option<f64>)| Some(volts? + if row == first { 0.001 } else { 0.0 });
+    let values: Float64Array = column.iter().enumerate().map(raised).collect();
     let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
-    columns[index] = Arc::new(Float64Array::from_iter_values(values));
+    columns[index] = Arc::new(values);
     Ok(RecordBatch::try_new(batch.schema(), columns)?)
 }
 

@@ -653,3 +653,16 @@ fn a_will_is_taken_like_any_sample_and_its_loss_is_said() {
     assert_eq!((world.counter("wills_lost"), world.counter("delayed_disk_full")), (1, 1));
     assert_eq!(world.core.gauges()[0], ("sessions", 0));
 }
+
+/// A client that knows one cell and the cause of another is served; one that says nothing of a battery is told so.
+#[test]
+fn unknown_values_of_a_client_are_taken_with_their_causes() {
+    use voltmesh_telemetry::{Record, Unknown, vss};
+    let json = r#"{"timestamp":1700000000000,
+        "Vehicle.Powertrain.TractionBattery.CellVoltage.CellVoltages":[3.7,null,{"unknown":"stale"}]}"#;
+    let sample = vss::parse(json.as_bytes()).unwrap();
+    assert_eq!(sample.cells[2].cause(), Some(Unknown::Stale));
+    // As its spool keeps it.
+    let record = Record::foreign(sample);
+    assert_eq!(Record::from_canonical(&record.to_canonical()), Ok(record));
+}

@@ -24,7 +24,7 @@ fn columns(count: usize, cells: usize) -> Vec<u8> {
     };
     let records: Vec<Record> =
         (0..count).map(|i| Record { number: RecordNumber::new(i as u64), sample: sample(i) }).collect();
-    encode(&records, false)
+    encode(&records, false).finish()
 }
 
 proptest! {
