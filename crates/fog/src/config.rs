@@ -376,8 +376,8 @@ impl Default for Foreign {
 pub struct Stations {
     /// A model of `voltmesh stations train`, at most 256 MiB. No default.
     pub model: PathBuf,
-    /// What is observed: a CSV `timestamp,evse_id,status` to which another program appends, or which it replaces. It need not
-    /// exist yet. No default.
+    /// What is observed: a table `timestamp,evse_id,status` to which another program appends, or which it replaces, or what a network
+    /// publishes as JSON (docs/stations.md). It need not exist yet. No default.
     pub feed: PathBuf,
     /// Time between two looks at the feed, milliseconds, 10..=600000. Default 1000.
     #[serde(default = "default_feed_poll_ms")]
@@ -385,7 +385,7 @@ pub struct Stations {
     /// Plays what the feed has at the start so many times faster than it happened, 0..=1000000; 0: all at once. Default 0.
     #[serde(default)]
     pub replay_speed: f64,
-    /// Where the EVSEs stand and what they offer: a CSV with `evse_id` and what else `voltmesh stations` takes, at most 64 MiB.
+    /// Where the EVSEs stand and what they offer: what `voltmesh stations --evse` takes, at most 64 MiB.
     /// Default: what the model knows.
     #[serde(default)]
     pub places: Option<PathBuf>,
@@ -395,7 +395,7 @@ pub struct Stations {
     /// Time after which OSRM is not waited for, milliseconds, 10..=60000. Default 1000.
     #[serde(default = "default_osrm_ms")]
     pub osrm_ms: u64,
-    /// How long a reading counts, in seconds, 1..=604800; without a newer snapshot for so long, and two sampling
+    /// How long a reading counts, in seconds, 1..=604800, unless the feed tells changes only: then a week; without a newer snapshot for so long, and two sampling
     /// intervals at least, nothing is forecast. Default 3600.
     #[serde(default = "default_max_age_s")]
     pub max_age_s: i64,

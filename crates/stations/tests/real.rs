@@ -9,6 +9,7 @@ use flate2::read::MultiGzDecoder;
 use voltmesh_stations::evaluate::score_models;
 use voltmesh_stations::feeds;
 use voltmesh_stations::forecaster::{Held, School};
+use voltmesh_stations::history::Shape;
 use voltmesh_stations::{Builder, Covariates, Forecaster, History, Mapping, Meaning, PlaceList, read_places};
 
 /// The folder of the real data, or `None`, with a word about it.
@@ -56,14 +57,15 @@ fn belib_rows_have_meanings_and_places() {
     let path = folder.join("paris_belib_small/belib_realtime_and_static_sample_may2024.csv.gz");
     let mut builder = Builder::default();
     builder.read(open(&path)).unwrap();
-    let history = builder.build(&Mapping::new()).unwrap();
-    let report = history.report();
-    // The static rows have no time, and say nothing of being free.
+    // One moment is no history. The static rows have no time, and say nothing of being free.
+    let (report, _) = builder.inspect(&Mapping::new());
     assert_eq!((report.rows(), report.usable()), (1919, 10), "{report:?}");
     assert!(report.words.iter().all(|word| word.meaning.is_some()), "{:?}", report.words);
     let list = PlaceList::read(open(&path)).unwrap();
     assert!(list.report.unknown_plugs.is_empty() && list.report.no_position.rows == 0, "{:?}", list.report);
-    assert!(list.places.len() > 1900 && list.places.values().filter(|p| !p.plugs.is_empty()).count() > 1900);
+    // Those of the live rows have a position alone.
+    let with_plugs = list.places.values().filter(|place| !place.plugs.is_empty()).count();
+    assert!(list.places.len() == 1_899 && with_plugs >= 1_880, "{with_plugs} of {}", list.places.len());
 }
 
 #[test]
@@ -85,7 +87,7 @@ fn what_operators_publish_is_read() {
     check("schemas/ocpi_location_example_parking_garage_opening_hours.json", "OCPI", 1);
     check("schemas/endolla_barcelona_status_2025-07-22.json.gz", "GELFS", 1_398);
     check("feeds/oicp_swiss_realtime.json.gz", "OICP", 551);
-    check("feeds/datex2_enbw_realtime.json", "DATEX II", 20);
+    check("feeds/datex2_enbw_realtime.json", "DATEX II", 11);
     let places = |name: &str, format: &str, evses: usize| {
         let list = PlaceList::read(&published(name)[..]).unwrap();
         assert_eq!((list.report.format, list.places.len()), (format, evses), "{name}");
@@ -138,5 +140,70 @@ fn forecasts_of_the_irish_network() {
         assert!(ours.log_loss < lr.log_loss && lr.log_loss < markov.log_loss);
         assert!(ours.macro_mean.f1 > majority.macro_mean.f1);
         assert!(ours.ece < 0.03, "{}", ours.ece);
+    }
+}
+
+/// Real sessions of France's open charging points: all their EVSEs, from the sessions and from the same history as snapshots.
+#[test]
+fn sessions_of_all_evses_train_a_model_slow() {
+    let Some(folder) = data() else { return };
+    let path = folder.join("feeds/irve-dynamique-sessions.json.gz");
+    let history = History::read(open(&path), &Mapping::new()).unwrap();
+    let report = history.report();
+    let source = &report.sources[0];
+    eprintln!("{source:?}");
+    assert_eq!((source.shape, source.rows, history.step_s()), (Some(Shape::Sessions), 110_366, 900));
+    assert!(history.evses().len() >= 6_900 && !report.mostly_unusable());
+    // The same, as a poll each quarter of an hour would have written it, of every fortieth EVSE.
+    let mut polls = Builder::default();
+    let mine = |id: &str| history.evse(id).is_some_and(|evse| evse.is_multiple_of(40));
+    for slot in 0..history.slots() {
+        for (id, status) in history.readings(slot).iter().filter(|(id, _)| mine(id)) {
+            polls.push(history.time(slot), id, status).unwrap();
+        }
+    }
+    let polls = polls.build(&Mapping::new()).unwrap();
+    assert_eq!((polls.step_s(), polls.report().sources[0].shape), (900, Some(Shape::Snapshots)));
+    for (evse, id) in polls.evses().iter().enumerate() {
+        let there = history.evse(id).unwrap();
+        for slot in 0..polls.slots() {
+            let at = history.slot(polls.time(slot)).unwrap();
+            let name = |history: &History, label: Option<usize>| {
+                label.map(|label| history.labels().names()[label].clone())
+            };
+            let (a, b) =
+                (name(&polls, polls.observed(slot, evse)), name(&history, history.observed(at, there)));
+            assert_eq!(a, b, "{id}");
+        }
+    }
+    let (none, places) = (Covariates::default(), voltmesh_stations::Places::new());
+    let until = history.slots() - 3 * 96;
+    let score = |history: &History, until: usize| {
+        let started = std::time::Instant::now();
+        let school = School::new(history, &places, &none, 0..until, &[15, 30, 60, 120], &Held::Last).unwrap();
+        let prepared = started.elapsed().as_secs_f64();
+        let models: Vec<Forecaster> = ["persistence", "markov", "ours"]
+            .iter()
+            .map(|name| school.train(name.parse().unwrap(), &mut |_| {}).unwrap())
+            .collect();
+        let spent = started.elapsed().as_secs_f64();
+        let slots = until..history.slots();
+        let (scored, _) = score_models(&models, history, &none, until, slots, &mut |_| {});
+        eprintln!("{} EVSEs: prepared in {prepared:.1} s, trained in {spent:.1} s", history.evses().len());
+        let all: Vec<Vec<(f64, f64)>> = scored
+            .iter()
+            .map(|model| {
+                let scores = model.iter().map(|horizon| &horizon.as_ref().unwrap().scores);
+                scores.map(|s| (s.weighted.f1, s.log_loss)).collect()
+            })
+            .collect();
+        eprintln!("(weighted F1, log loss) by horizon of persistence, markov, ours: {all:.4?}");
+        all
+    };
+    for scores in [score(&history, until), score(&polls, polls.slots() - 3 * 96)] {
+        for ((persistence, markov), ours) in scores[0].iter().zip(&scores[1]).zip(&scores[2]) {
+            assert!(ours.1 < persistence.1 && ours.1 < 1.05 * markov.1, "{scores:?}");
+            assert!((0.5..1.0).contains(&ours.0), "{scores:?}");
+        }
     }
 }

@@ -157,3 +157,92 @@ fn parquet_is_as_good_as_csv() {
     });
     assert!(found[0] == found[1]);
 }
+
+/// A command's exit code, and what it said on both ways.
+fn said(folder: &Path, args: &[&str]) -> (Option<i32>, String) {
+    let output = stations(folder, args);
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+}
+
+#[test]
+fn what_would_be_read_is_said_before() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut text = history(1, 7);
+    text.push_str("1970-01-01T00:00:00Z,E0,Occ\n2018-11-03T10:00:00Z,E0,\n2018-11-03T10:07:00Z,E9,zonk\n");
+    std::fs::write(folder.path().join("train.csv"), &text).expect("a file");
+    let places = "evse_id,connector_type,power_kw\nE0,Type 2/CCS,50\nE1,Broomstick,22000\n";
+    std::fs::write(folder.path().join("places.csv"), places).expect("a file");
+    let (code, text) = said(folder.path(), &["inspect", "train.csv", "places.csv"]);
+    assert_eq!(code, Some(0), "{text}");
+    for words in [
+        "snapshots; 2016 of 2019 rows usable",
+        "one status every 1800 s",
+        "1 rows skipped: a time before 2000",
+        "1 rows skipped: no status (first: line",
+        "`zonk` is not understood (1 rows)",
+        "2 EVSEs, 0 with a position, 1 with plugs",
+        "`Broomstick` is not understood",
+        "powers are in watts",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let output = stations(folder.path(), &["inspect", "train.csv", "--json", "--meaning", "ZONK=busy"]);
+    let found: Value = serde_json::from_slice(&output.stdout).expect("one object");
+    let history = &found["files"][0]["history"];
+    assert_eq!((&history["rows"], &history["usable"]), (&2019.into(), &2017.into()), "{found}");
+    assert_eq!(history["files"][0]["shape"], "snapshots", "{found}");
+    let (code, text) = said(folder.path(), &["inspect", "nothing.csv"]);
+    assert!(code == Some(1) && text.contains("cannot open nothing.csv"), "{code:?}: {text}");
+}
+
+#[test]
+fn where_most_rows_are_unusable_commands_end_with_3() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let good = history(1, 7);
+    std::fs::write(folder.path().join("train.csv"), &good).expect("a file");
+    let (code, text) =
+        said(folder.path(), &["train", "--train", "train.csv", "--horizons", "30", "-o", "net.model"]);
+    assert_eq!(code, Some(0), "{text}");
+    // Of each hour, the second half has a time without an offset, and so has the next day's first.
+    let bad: String = history(8, 3).lines().enumerate().fold(String::new(), |mut text, (n, line)| {
+        let line = if n > 0 && n / 6 % 3 != 0 { line.replacen("Z,", ",", 1) } else { line.to_owned() };
+        writeln!(text, "{line}").expect("a row");
+        text
+    });
+    std::fs::write(folder.path().join("bad.csv"), &bad).expect("a file");
+    let places = "evse_id,connector_type,latitude,longitude\nE0,CCS,50,8\nE1,CCS,50.1,8\n";
+    std::fs::write(folder.path().join("places.csv"), places).expect("a file");
+    let request =
+        ["--at", "50,8", "--soc", "0.3", "--capacity-kwh", "58", "--plugs", "ccs", "--evse", "places.csv"];
+    for args in [
+        &["train", "--train", "bad.csv", "--horizons", "30", "-o", "bad.model"][..],
+        &["predict", "--model", "net.model", "--history", "bad.csv"],
+        &[&["recommend", "--model", "net.model", "--history", "bad.csv"][..], &request].concat(),
+        &["replay", "--model", "net.model", "--history", "bad.csv", "--evse", "places.csv"],
+        &[
+            "evaluate",
+            "--train",
+            "bad.csv",
+            "--train-until",
+            "2018-11-09T12:00:00Z",
+            "--models",
+            "markov",
+            "--horizons",
+            "120",
+        ],
+        &["inspect", "bad.csv"],
+    ] {
+        let (code, text) = said(folder.path(), args);
+        assert!(
+            code == Some(3) && text.contains("a time without its offset from UTC"),
+            "{args:?}: {code:?}: {text}"
+        );
+    }
+    assert!(!folder.path().join("bad.model").exists());
+    // Nothing means free: refused, with what to say.
+    std::fs::write(folder.path().join("strange.csv"), good.replace("Available", "zonk")).expect("a file");
+    let (code, text) =
+        said(folder.path(), &["train", "--train", "strange.csv", "--horizons", "30", "-o", "bad.model"]);
+    assert!(code != Some(0) && text.contains("zonk"), "{code:?}: {text}");
+}

@@ -15,10 +15,10 @@ pub struct Documents {
     pub strange: u64,
 }
 
-/// Whether a feed that begins with these bytes is JSON; `None` as long as there are only blanks.
-pub fn is_json(bytes: &[u8]) -> Option<bool> {
+/// Whether a feed that begins with these bytes is JSON.
+pub fn is_json(bytes: &[u8]) -> bool {
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
-    bytes.trim_ascii_start().first().map(|first| matches!(first, b'{' | b'['))
+    feeds::is_json(bytes.trim_ascii_start())
 }
 
 /// Bytes of which the last document may not be complete.
@@ -46,7 +46,7 @@ impl Buffer {
         let mut used = 0;
         while let Some(Ok(document)) = documents.next() {
             used = documents.byte_offset();
-            match feeds::of_value(&document) {
+            match feeds::of_live_value(&document) {
                 Some((_, readings)) => found.readings.extend(readings),
                 None => found.strange += 1,
             }

@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use voltmesh_stations::feeds::{Reading as Published, believed};
+use voltmesh_stations::feeds::{Reading as Published, believed, of_log_line};
 use voltmesh_stations::history::shape::CHANGES_HOLD_S;
 use voltmesh_stations::table::{Columns, separator};
 use voltmesh_stations::{Labels, Mapping, parse_time};
@@ -123,8 +123,10 @@ enum Content {
     /// Its beginning has not come.
     #[default]
     Unknown,
-    /// A table.
-    Table { columns: Columns, separator: char },
+    /// A table. Rows of IRVE and Belib say what is so now, and since when; others what was so at their time.
+    Table { columns: Columns, separator: char, is_now: bool },
+    /// Lines of a log of OCPP.
+    Log,
     /// Documents of JSON.
     Json(Buffer),
 }
@@ -196,7 +198,7 @@ impl Feed {
         if matches!(self.content, Content::Unknown)
             && self.rest.is_empty()
             && !self.skipping
-            && document::is_json(bytes) == Some(true)
+            && document::is_json(bytes)
         {
             self.content = Content::Json(Buffer::default());
         }
@@ -299,11 +301,21 @@ impl Feed {
         if line.is_empty() {
             return None;
         }
-        let Content::Table { columns, separator } = &self.content else {
+        // No header of a table has a frame of OCPP in it.
+        if matches!(self.content, Content::Unknown) && line.windows(4).any(|part| part == b"[2,\"") {
+            self.content = Content::Log;
+        }
+        if matches!(self.content, Content::Log) {
+            return self.message(now, line);
+        }
+        let Content::Table { columns, separator, is_now } = &self.content else {
             let separator = char::from(separator(&String::from_utf8_lossy(line)));
-            match Columns::of(fields(line, separator).iter().map(String::as_str)) {
+            let header = fields(line, separator);
+            match Columns::of(header.iter().map(String::as_str)) {
                 Some(columns @ (Columns::Statuses { .. } | Columns::Irve { .. })) => {
-                    self.content = Content::Table { columns, separator };
+                    let belib = header.iter().any(|name| name.eq_ignore_ascii_case("statut_pdc"));
+                    let is_now = belib || matches!(columns, Columns::Irve { .. });
+                    self.content = Content::Table { columns, separator, is_now };
                 }
                 _ => {
                     // Wait for a header; nothing else says what is what.
@@ -313,7 +325,7 @@ impl Feed {
             }
             return None;
         };
-        let fields = fields(line, *separator);
+        let (fields, is_now) = (fields(line, *separator), *is_now);
         self.rows.rows += 1;
         let row = columns.status_of(&fields);
         let Some((Some((at, _)), id, status)) = row.map(|(at, id, status)| (parse_time(at), id, status))
@@ -325,11 +337,31 @@ impl Feed {
             self.rows.malformed += 1;
             return None;
         }
+        if is_now {
+            self.rows.rows -= 1;
+            let reading = Published { evse: id.to_owned(), status: status.to_owned(), at: Some(at) };
+            return self.published(now, &reading);
+        }
         if !believed(at, now) {
             self.rows.ahead += 1;
             return None;
         }
         self.row((at, at), id, status)
+    }
+
+    /// Takes a line of a log of OCPP; other messages than those of a status are none of ours.
+    fn message(&mut self, now: i64, line: &[u8]) -> Option<Snapshot> {
+        let reading = of_log_line(std::str::from_utf8(line).ok()?)?;
+        self.rows.rows += 1;
+        let at = reading.at?;
+        if reading.evse.len() > MAX_ID {
+            self.rows.malformed += 1;
+        } else if !believed(at, now) {
+            self.rows.ahead += 1;
+        } else {
+            return self.row((at, at), &reading.evse, &reading.status);
+        }
+        None
     }
 
     /// Takes a status that is so at a time and has been said at another.
@@ -417,185 +449,4 @@ fn fields(line: &[u8], separator: char) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HEADER: &str = "timestamp,evse_id,status\n";
-
-    /// 2025-03-01T10:00:00Z.
-    const TEN: i64 = 1_740_823_200;
-
-    fn feed() -> Feed {
-        let labels = Labels::new(["Available", "Occ"].map(str::to_owned), &Mapping::new());
-        Feed::new(Grid { step_s: 900, phase: 0 }, 3600, labels, Mapping::new())
-    }
-
-    /// One snapshot as text: minutes after ten, and each EVSE's status.
-    fn text(snapshot: &Snapshot) -> String {
-        let readings = snapshot.readings.iter().map(|(id, status)| format!("{id}={status}"));
-        format!("{}: {}", (snapshot.at - TEN) / 60, readings.collect::<Vec<_>>().join(" "))
-    }
-
-    fn rows(rows: &[(i64, &str, &str)]) -> String {
-        let line = |(minutes, id, status): &(i64, &str, &str)| {
-            let (hour, minute) = (10 + minutes.div_euclid(60), minutes.rem_euclid(60));
-            format!("2025-03-01T{hour:02}:{minute:02}:00Z,{id},{status}\n")
-        };
-        format!("{HEADER}{}", rows.iter().map(line).collect::<String>())
-    }
-
-    fn check(input: &str, snapshots: &[&str], counted: Rows) {
-        // However the bytes are cut.
-        for size in [1, 7, 64, 100_000] {
-            let mut feed = feed();
-            let mut found = Vec::new();
-            for piece in input.as_bytes().chunks(size) {
-                found.extend(feed.take(TEN + 7200, piece));
-            }
-            found.extend(feed.settle());
-            assert_eq!(found.iter().map(text).collect::<Vec<_>>(), snapshots, "in pieces of {size}");
-            assert_eq!(feed.rows(), counted, "in pieces of {size}");
-            assert_eq!(feed.settle(), None);
-        }
-    }
-
-    #[test]
-    fn rows_become_snapshots() {
-        let input = rows(&[(0, "a", "Available"), (0, "b", "Occ"), (15, "a", "Occ"), (16, "b", "Available")]);
-        check(
-            &input,
-            &["0: a=Available b=Occ", "15: a=Occ b=Available"],
-            Rows { rows: 4, ..Rows::default() },
-        );
-        check(HEADER, &[], Rows::default());
-        check("", &[], Rows::default());
-        let other = "status,colour,evse_id,timestamp\r\n\"Occ\",red,a,2025-03-01T11:00:00+01:00\r\n";
-        check(other, &["0: a=Occ"], Rows { rows: 1, ..Rows::default() });
-    }
-
-    #[test]
-    fn rows_that_are_duplicate_or_reversed() {
-        let input = rows(&[
-            (0, "a", "Available"),
-            (0, "a", "Occ"),
-            (15, "b", "Occ"),
-            (5, "a", "Available"),
-            (3, "a", "Occ"),
-        ]);
-        // Ten past: older than the slot under way, and news of this EVSE all the same.
-        let counted = Rows { rows: 5, duplicates: 1, late: 1, ..Rows::default() };
-        check(&input, &["0: a=Occ", "15: a=Available b=Occ"], counted);
-    }
-
-    #[test]
-    fn old_readings_are_unknown() {
-        let input = rows(&[
-            (0, "a", "Occ"),
-            (45, "b", "Occ"),
-            (60, "b", "Occ"),
-            (61, "b", "Available"),
-            (75, "b", "Occ"),
-            (0, "c", "Occ"),
-        ]);
-        let counted = Rows { rows: 6, late: 1, ..Rows::default() };
-        check(&input, &["0: a=Occ", "45: a=Occ b=Occ", "60: b=Available", "75: b=Occ"], counted);
-    }
-
-    #[test]
-    fn bad_rows_of_a_feed_are_skipped_and_counted() {
-        let mut input = rows(&[(0, "a", "Occ"), (0, "b", "Occ")]);
-        input.push_str("yesterday,a,Occ\n2025-03-01T10:00:00Z,,Occ\n2025-03-01T10:00:00Z,a\nnonsense\n\n");
-        input.push_str("2099-01-01T00:00:00Z,a,Occ\n2025-03-01T10:01:00Z,b,Broken\n");
-        input.push_str(&format!("2025-03-01T10:02:00Z,a,{}\n", "x".repeat(2 * MAX_LINE)));
-        input.push_str(&format!("2025-03-01T10:02:00Z,{},Occ\n", "x".repeat(MAX_ID + 1)));
-        let counted =
-            Rows { rows: 10, malformed: 5, too_long: 1, ahead: 1, unknown_status: 1, ..Rows::default() };
-        check(&input, &["0: a=Occ"], counted);
-        let headless = "2025-03-01T10:00:00Z,a,Occ\n";
-        check(headless, &[], Rows { rows: 1, malformed: 1, ..Rows::default() });
-    }
-
-    #[test]
-    fn a_line_that_is_being_written_waits_for_its_end() {
-        let mut feed = feed();
-        assert!(feed.take(TEN, format!("{HEADER}2025-03-01T10:00:00Z,a,O").as_bytes()).is_empty());
-        assert_eq!((feed.settle(), feed.rows().rows), (None, 0));
-        feed.take(TEN, b"cc\n");
-        assert_eq!(feed.settle().as_ref().map(text), Some("0: a=Occ".to_owned()));
-        // Replaced by another file in the middle of a line.
-        feed.take(TEN, b"2025-03-01T10:15:00Z,a,Av");
-        feed.restart();
-        feed.take(TEN, rows(&[(15, "a", "Available")]).as_bytes());
-        assert_eq!(feed.settle().as_ref().map(text), Some("15: a=Available".to_owned()));
-        assert_eq!((feed.rows().restarts, feed.rows().malformed), (1, 0));
-    }
-
-    #[test]
-    fn a_clock_that_is_ahead_costs_its_own_row() {
-        let mut feed = feed();
-        let ids = ["a", "b", "c"];
-        let snap = |minutes: i64| rows(&ids.map(|id| (minutes, id, "Available")));
-        let mut found = feed.take(TEN, snap(0).as_bytes());
-        found.extend(feed.take(TEN, b"2025-03-01T12:00:00Z,b,Available\n"));
-        found.extend(feed.take(TEN + 900, snap(15).strip_prefix(HEADER).expect("a header").as_bytes()));
-        found.extend(feed.settle());
-        let expected = ["0: a=Available b=Available c=Available", "15: a=Available b=Available c=Available"];
-        assert_eq!(found.iter().map(text).collect::<Vec<_>>(), expected);
-        assert_eq!(feed.rows(), Rows { rows: 7, ahead: 1, ..Rows::default() });
-    }
-
-    #[test]
-    fn a_feed_of_changes_only_keeps_its_statuses() {
-        let mut feed = feed();
-        let mut input = vec![(-120, "a", "Available"), (-120, "b", "Available")];
-        input.extend((-7..=0).map(|n| (n * 15, "a", if n % 2 == 0 { "Occ" } else { "Available" })));
-        feed.take(TEN, rows(&input).as_bytes());
-        assert_eq!(feed.settle().as_ref().map(text), Some("0: a=Occ b=Available".to_owned()));
-        // Nothing changes: the statuses hold, but not for ever.
-        assert_eq!(feed.hold(TEN + 800), None);
-        assert_eq!(feed.hold(TEN + 3 * 3600).as_ref().map(text), Some("180: a=Occ b=Available".to_owned()));
-        assert_eq!(feed.hold(TEN + 86_401), None);
-    }
-
-    #[test]
-    fn documents_are_read_as_they_come() {
-        let evse = |id: &str, status: &str, at: &str| {
-            format!(r#"{{"uid":"1","evse_id":"{id}","status":"{status}","last_updated":"2025-{at}Z"}}"#)
-        };
-        let evses = [
-            evse("a", "AVAILABLE", "03-01T09:59:00"),
-            evse("b", "CHARGING", "02-27T10:00:00"),
-            evse("c", "AVAILABLE", "03-01T12:00:00"),
-            evse("d", "AVAILABLE", "01-01T10:00:00"),
-        ];
-        let document = format!("{{\"data\":[{{\"id\":\"L\",\n\"evses\":[{}]}}]}}\n", evses.join(","));
-        for size in [1, 50, 10_000] {
-            let mut feed = feed();
-            for piece in document.as_bytes().chunks(size) {
-                assert_eq!(feed.take(TEN, piece), []);
-            }
-            let snapshot = feed.settle().unwrap();
-            assert_eq!(
-                (text(&snapshot), &snapshot.said[..]),
-                ("0: a=AVAILABLE b=CHARGING".to_owned(), &[TEN - 60, TEN - 172_800][..])
-            );
-            assert_eq!(feed.rows(), Rows { rows: 4, ahead: 1, late: 1, ..Rows::default() });
-        }
-        let mut feed = feed();
-        feed.take(TEN, b"{\"a\":1}\n{\"b\":");
-        assert_eq!((feed.settle(), feed.rows().malformed), (None, 2));
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn nothing_makes_it_panic(pieces: Vec<Vec<u8>>, at: i64) {
-            let mut feed = feed();
-            feed.take(0, HEADER.as_bytes());
-            for piece in pieces {
-                feed.take(at, &piece);
-                feed.hold(at);
-            }
-            feed.settle();
-        }
-    }
-}
+mod tests;

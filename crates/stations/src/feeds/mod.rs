@@ -9,6 +9,7 @@ mod gelfs;
 mod ocm;
 mod ocpi;
 mod oicp;
+mod rows;
 
 use serde_json::Value;
 
@@ -49,11 +50,33 @@ pub fn believed(at: i64, now: i64) -> bool {
     at <= now.saturating_add(AHEAD_S) && crate::times::PLAUSIBLE_S.contains(&at)
 }
 
+/// Whether a file begins as JSON does; a log whose lines begin with a time in brackets does not.
+pub fn is_json(text: &[u8]) -> bool {
+    match text {
+        [b'{', ..] => true,
+        [b'[', rest @ ..] => {
+            let within = rest.trim_ascii_start();
+            matches!(within.first(), None | Some(b'{' | b'[' | b']')) || within.starts_with(b"2,")
+        }
+        _ => false,
+    }
+}
+
 /// What a document is and the statuses that it tells; `None` if it is none of these.
 pub fn of_value(value: &Value) -> Option<(&'static str, Vec<Reading>)> {
     [ocpi::readings, oicp::readings, datex::readings, ocm::readings, gelfs::readings]
         .iter()
         .find_map(|read| read(value))
+}
+
+/// As [`of_value`], and rows of statuses and OCPP's messages as JSON.
+pub fn of_live_value(value: &Value) -> Option<(&'static str, Vec<Reading>)> {
+    of_value(value).or_else(|| rows::readings(value))
+}
+
+/// The status in a line of a log of OCPP; `None` if the line has none.
+pub fn of_log_line(line: &str) -> Option<Reading> {
+    rows::of_line(line)
 }
 
 /// What a document is and the places that it lists; `None` if it is none of these.
@@ -142,6 +165,23 @@ mod tests {
             r#"{{"gelfs_version":"0.96","locations":[{{"id":"3","stations":[{{"id":"1","ports":[{{"id":"2","port_status":[{{"status":"AVAILABLE"}}],"last_updated":"{time}"}}]}}]}}]}}"#
         );
         check(&gelfs, "GELFS", &[("3/1/2", "AVAILABLE", at)]);
+    }
+
+    #[test]
+    fn rows_and_messages_are_read_from_live_feeds() {
+        let expected = Reading { evse: "CP1/2".into(), status: "Charging".into(), at: Some(1_740_997_800) };
+        let frame = r#"[2,"1","StatusNotification",{"connectorId":2,"status":"Charging","timestamp":"2025-03-03T10:30:00Z"}]"#;
+        for text in [
+            r#"{"timestamp":1740997800,"evse_id":"CP1/2","status":"Charging"}"#.to_owned(),
+            r#"[{"timestamp":"2025-03-03T10:30:00Z","evse_id":"CP1/2","status":"Charging"}]"#.to_owned(),
+            format!(r#"{{"chargePointId":"CP1","message":{frame}}}"#),
+        ] {
+            let value = serde_json::from_str(&text).unwrap();
+            assert_eq!(of_live_value(&value), Some(("rows", vec![expected.clone()])), "{text}");
+        }
+        assert_eq!(of_log_line(&format!("INFO CP1 {frame}")), Some(expected));
+        assert_eq!(of_log_line("INFO CP1 [2,\"1\",\"Heartbeat\",{}]"), None);
+        assert_eq!(of_live_value(&serde_json::json!({ "a": 1 })), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::report::Skip;
 use super::{Builder, json_rows};
 use crate::Error;
 use crate::error::cut;
+use crate::feeds::is_json;
 use crate::table::{Columns, irve_status, separator};
 use crate::times::{NoTime, read_time};
 
@@ -30,7 +31,7 @@ impl Builder {
         let first = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
         let first = String::from_utf8_lossy(first);
         let is_table = Columns::of(fields(&first).iter().map(String::as_str)).is_some();
-        let is_json = json_rows::is_json(text);
+        let is_json = is_json(text);
         if !is_table && !is_json && ocpp::is_log(text) {
             return ocpp::read(self, from);
         }

@@ -20,18 +20,6 @@ const DEPTH: usize = 4;
 const ENVELOPES: [&str; 9] =
     ["data", "results", "records", "items", "value", "rows", "fields", "sessions", "features"];
 
-/// Whether a file begins as JSON does; a log whose lines begin with a time in brackets does not.
-pub(super) fn is_json(text: &[u8]) -> bool {
-    match text {
-        [b'{', ..] => true,
-        [b'[', rest @ ..] => {
-            let within = rest.trim_ascii_start();
-            matches!(within.first(), None | Some(b'{' | b'[' | b']')) || within.starts_with(b"2,")
-        }
-        _ => false,
-    }
-}
-
 /// Reads all documents.
 pub(super) fn read(builder: &mut Builder, mut from: impl BufRead) -> Result<(), Error> {
     builder.source("JSON")?;

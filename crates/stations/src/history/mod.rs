@@ -8,7 +8,8 @@ mod builder;
 mod csv_rows;
 mod grid;
 mod json_rows;
-mod ocpp;
+pub(crate) mod ocpp;
+mod parts;
 pub mod report;
 pub mod shape;
 

@@ -34,13 +34,27 @@ const CHARGE_POINTS: [&str; 10] = [
 
 /// One message.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Message {
+pub(crate) struct Message {
     charge_point: String,
     evse: Option<u64>,
     connector: Option<u64>,
-    status: String,
+    /// In OCPP's words.
+    pub(crate) status: String,
     /// Its own time, or the log's.
-    at: String,
+    pub(crate) at: String,
+}
+
+impl Message {
+    /// The EVSE that it is about; `None` if it is about the charger as a whole, or names none.
+    pub(crate) fn evse_id(&self) -> Option<String> {
+        let point = Some(&self.charge_point).filter(|point| !point.is_empty())?;
+        match (self.evse, self.connector) {
+            (Some(0), _) | (None, Some(0) | None) => None,
+            (Some(evse), None | Some(0..=1)) => Some(format!("{point}/{evse}")),
+            (Some(evse), Some(connector)) => Some(format!("{point}/{evse}/{connector}")),
+            (None, Some(connector)) => Some(format!("{point}/{connector}")),
+        }
+    }
 }
 
 /// Whether the beginning of a file is that of a log of OCPP.
@@ -50,7 +64,7 @@ pub(super) fn is_log(text: &[u8]) -> bool {
 }
 
 /// The message in a value: a frame `[2, id, "StatusNotification", {…}]`, or an object with `action` and `payload`.
-pub(super) fn message(value: &Value) -> Option<Message> {
+pub(crate) fn message(value: &Value) -> Option<Message> {
     match value {
         Value::Array(frame) => {
             let named = frame.iter().position(|part| part.as_str() == Some("StatusNotification"))?;
@@ -117,14 +131,9 @@ pub(super) fn take(
         builder.skip(Skip::NoEvse, &place.words(), &message.status);
         return Ok(());
     }
-    let id = match (message.evse, message.connector) {
-        (Some(0), _) | (None, Some(0) | None) => {
-            builder.skip(Skip::WholeCharger, &place.words(), &message.charge_point);
-            return Ok(());
-        }
-        (Some(evse), None | Some(0..=1)) => format!("{}/{evse}", message.charge_point),
-        (Some(evse), Some(connector)) => format!("{}/{evse}/{connector}", message.charge_point),
-        (None, Some(connector)) => format!("{}/{connector}", message.charge_point),
+    let Some(id) = message.evse_id() else {
+        builder.skip(Skip::WholeCharger, &place.words(), &message.charge_point);
+        return Ok(());
     };
     builder.status_row(times, (&message.at, &id, &message.status), place)
 }
@@ -157,7 +166,7 @@ pub(super) fn read(builder: &mut Builder, mut from: impl BufRead) -> Result<(), 
 }
 
 /// The message in a line: the line itself, or a frame behind time and charge point.
-fn in_line(line: &str) -> Option<Message> {
+pub(crate) fn in_line(line: &str) -> Option<Message> {
     if let Ok(value) = serde_json::from_str::<Value>(line) {
         return message(&value);
     }

@@ -3,7 +3,7 @@
 use std::collections::btree_map::Entry;
 use std::io::{BufRead as _, BufReader, Read};
 
-use super::columns::{Columns, Point};
+use super::columns::Columns;
 use super::report::{Joined, PlacesReport};
 use super::{Place, Places, Position};
 use crate::Error;
@@ -12,16 +12,12 @@ use crate::feeds;
 use crate::history::Counted;
 use crate::ids::Ids;
 use crate::table::separator;
-use crate::words;
 
 /// Most EVSEs in a list: all of Europe had a million public ones in 2025.
 const MAX_PLACES: usize = 2_000_000;
 
 /// Lines before the header at most: BNetzA's register has some ten.
-const MAX_PREAMBLE: usize = 20;
-
-/// From here on a power is taken as watts, in kW: above every charger in use, and below the least power in watts that a vehicle takes.
-const WATTS: f64 = 1_380.0;
+pub(super) const MAX_PREAMBLE: usize = 20;
 
 /// Positions so far from the list's middle are looked at, in km: wider than the countries of one list.
 const FAR_KM: f64 = 2_500.0;
@@ -29,7 +25,7 @@ const FAR_KM: f64 = 2_500.0;
 /// Two positions of one EVSE so far apart contradict each other, in km.
 const MOVED_KM: f64 = 1.0;
 
-const WHAT: &str = "the list of places";
+pub(super) const WHAT: &str = "the list of places";
 
 /// Places, and what was read of them.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -113,153 +109,8 @@ impl PlaceList {
         Ok(())
     }
 
-    fn read_table(&mut self, from: impl Read, delimiter: u8) -> Result<(), Error> {
-        let csv_error = |source| Error::Csv { what: WHAT, source };
-        let mut builder = csv::ReaderBuilder::new();
-        let mut reader = builder.delimiter(delimiter).flexible(true).has_headers(false).from_reader(from);
-        let mut row = csv::ByteRecord::new();
-        let (mut columns, mut header, mut preamble) = (None, Vec::new(), 0);
-        while reader.read_byte_record(&mut row).map_err(csv_error)? {
-            let fields: Vec<String> =
-                row.iter().map(|field| String::from_utf8_lossy(field).trim().to_owned()).collect();
-            let Some(known) = &columns else {
-                columns = Columns::of(fields.iter().map(String::as_str));
-                if preamble == 0 || columns.is_some() {
-                    header = fields;
-                }
-                preamble += 1;
-                if columns.is_none() && preamble >= MAX_PREAMBLE {
-                    break;
-                }
-                continue;
-            };
-            if fields == header || fields.iter().all(String::is_empty) {
-                continue;
-            }
-            let line = row.position().map_or(0, csv::Position::line);
-            self.row(known, &fields, line)?;
-        }
-        if columns.is_none() {
-            return Err(Error::Column { what: WHAT, column: "evse_id", header: cut(&header.join(",")) });
-        }
-        self.report.format = "CSV of places";
-        Ok(())
-    }
-
-    fn row(&mut self, columns: &Columns, fields: &[String], line: u64) -> Result<(), Error> {
-        let text = |column: Option<usize>| {
-            column.and_then(|column| fields.get(column)).map(String::as_str).filter(|text| !text.is_empty())
-        };
-        let position = self.position(columns, &text, line);
-        let price_kwh = text(columns.price).and_then(|value| {
-            let price = number(value).filter(|price| *price >= 0.0);
-            if price.is_none() {
-                count(&mut self.report.no_price, || format!("line {line}: {}", cut(value)));
-            }
-            price
-        });
-        let yes =
-            |value: &str| matches!(&*value.to_ascii_lowercase(), "true" | "1" | "1.0" | "oui" | "yes" | "ja");
-        let sockets = columns.sockets.iter().filter(|(at, _)| text(Some(*at)).is_some_and(yes));
-        let sockets: Vec<_> = sockets.map(|(_, plug)| *plug).collect();
-        let mut any = false;
-        for point in &columns.points {
-            let Some(evse) =
-                text(Some(point.evse)).or_else(|| columns.other_ids.iter().find_map(|at| text(Some(*at))))
-            else {
-                continue;
-            };
-            any = true;
-            let Point { connector, power, .. } = point;
-            let connector = text(*connector).map(str::to_owned);
-            let mut plugs = sockets.clone();
-            if let Some(connector) = &connector {
-                let found = words::plugs(connector);
-                plugs.extend(found.plugs);
-                for text in found.not_understood {
-                    *self.report.unknown_plugs.entry(cut(&text)).or_default() += 1;
-                }
-            }
-            plugs.sort_unstable();
-            plugs.dedup();
-            let place = Place {
-                station: text(columns.station).map(str::to_owned),
-                connector,
-                plugs,
-                position,
-                power_kw: text(*power).and_then(|value| self.power_kw(value, columns.in_watts, line)),
-                price_kwh,
-                operator: text(columns.operator).map(str::to_owned),
-                address: text(columns.address).map(str::to_owned),
-            };
-            self.report.rows += 1;
-            self.add(evse.to_owned(), place)?;
-        }
-        if !any {
-            self.report.rows += 1;
-            count(&mut self.report.without_id, || format!("line {line}"));
-        }
-        Ok(())
-    }
-
-    fn position<'a>(
-        &mut self,
-        columns: &Columns,
-        text: &impl Fn(Option<usize>) -> Option<&'a str>,
-        line: u64,
-    ) -> Option<Position> {
-        let (written, pair) = match (text(columns.latitude), text(columns.longitude), text(columns.position))
-        {
-            (Some(latitude), Some(longitude), _) => {
-                (format!("{latitude}, {longitude}"), number(latitude).zip(number(longitude)))
-            }
-            (None, None, Some(both)) => (both.to_owned(), pair(both)),
-            (None, None, None) => return None,
-            (latitude, longitude, _) => {
-                (format!("{}, {}", latitude.unwrap_or_default(), longitude.unwrap_or_default()), None)
-            }
-        };
-        let first = || format!("line {line}: {}", cut(&written));
-        match pair {
-            Some((0.0, 0.0)) => count(&mut self.report.null_island, first),
-            Some((latitude, longitude)) => match Position::new(latitude, longitude) {
-                Some(position) => return Some(position),
-                // A latitude beyond a pole can only be a longitude.
-                None => match Position::new(longitude, latitude) {
-                    Some(position) => {
-                        count(&mut self.report.exchanged, first);
-                        return Some(position);
-                    }
-                    None => count(&mut self.report.no_position, first),
-                },
-            },
-            None => count(&mut self.report.no_position, first),
-        }
-        None
-    }
-
-    fn power_kw(&mut self, value: &str, in_watts: bool, line: u64) -> Option<f64> {
-        let first = || format!("line {line}: {}", cut(value));
-        let lower = value.to_ascii_lowercase();
-        let (digits, unit_w) = match lower.strip_suffix("kw").or_else(|| lower.strip_suffix("kva")) {
-            Some(digits) => (digits, false),
-            None => lower.strip_suffix('w').map_or((&*lower, in_watts), |digits| (digits, true)),
-        };
-        let Some(power) = number(digits.trim()).filter(|power| *power >= 0.0) else {
-            count(&mut self.report.no_power, first);
-            return None;
-        };
-        if unit_w || power >= WATTS {
-            if !in_watts {
-                count(&mut self.report.watts, first);
-            }
-            return Some(power / 1000.0).filter(|kw| *kw > 0.0);
-        }
-        Some(power).filter(|kw| *kw > 0.0)
-    }
-
     /// Adds an EVSE, or joins it with what is known of it: its connectors may have a row each.
-    fn add(&mut self, evse: String, place: Place) -> Result<(), Error> {
+    pub(super) fn add(&mut self, evse: String, place: Place) -> Result<(), Error> {
         if self.places.len() >= MAX_PLACES {
             let found = self.places.len() as u64 + 1;
             return Err(Error::TooMuch { what: WHAT, found, limit: MAX_PLACES as u64 });
@@ -347,37 +198,11 @@ impl PlaceList {
     }
 }
 
-fn count(counted: &mut Counted, first: impl FnOnce() -> String) {
+pub(super) fn count(counted: &mut Counted, first: impl FnOnce() -> String) {
     if counted.rows == 0 {
         counted.first = first();
     }
     counted.rows += 1;
-}
-
-/// A finite number; a comma may part its decimals.
-fn number(text: &str) -> Option<f64> {
-    let number = text.parse().or_else(|_| text.replacen(',', ".", 1).parse());
-    number.ok().filter(|number: &f64| number.is_finite())
-}
-
-/// Latitude and longitude in one field: `[lon, lat]` as IRVE has it, `{'lon': 2.5, 'lat': 48.5}` as Belib, or `lat,lon`.
-fn pair(text: &str) -> Option<(f64, f64)> {
-    if let Ok(value) = serde_json::from_str::<serde_json::Value>(&text.replace('\'', "\"")) {
-        let degrees = |value: &serde_json::Value| value.as_f64();
-        return match &value {
-            serde_json::Value::Array(both) => match &both[..] {
-                [longitude, latitude] => degrees(latitude).zip(degrees(longitude)),
-                _ => None,
-            },
-            point => {
-                let longitude =
-                    point.get("lon").or_else(|| point.get("lng")).or_else(|| point.get("longitude"))?;
-                degrees(point.get("lat").or_else(|| point.get("latitude"))?).zip(degrees(longitude))
-            }
-        };
-    }
-    let (latitude, longitude) = text.split_once([',', ' '])?;
-    number(latitude.trim()).zip(number(longitude.trim()))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod columns;
 mod list;
 mod report;
+mod table;
 
 use std::collections::BTreeMap;
 

@@ -263,7 +263,7 @@ mod tests {
             ("/stations/forecast?colour=red", 400, "colour"),
             ("/stations/recommend?lat=1", 400, "missing field"),
             ("/stations/recommend?lat=99&lon=0&soc=0.5&capacity_kwh=60&plugs=ccs", 400, "no position"),
-            ("/stations/recommend?lat=53&lon=-6&soc=0.5&capacity_kwh=60&plugs=schuko", 400, "schuko"),
+            ("/stations/recommend?lat=53&lon=-6&soc=0.5&capacity_kwh=60&plugs=broomstick", 400, "broomstick"),
             ("/stations/recommend?lat=53&lon=-6&soc=0.5&capacity_kwh=60&plugs=", 400, "no plug"),
             ("/stations/recommend?lat=53&lon=-6&soc=NaN&capacity_kwh=60&plugs=ccs", 400, "state of charge"),
         ] {

@@ -11,7 +11,7 @@ use voltmesh_stations::models::{Baseline, Kind};
 use voltmesh_stations::{Builder, Forecaster, History};
 
 use super::{bar, figures, input, show};
-use crate::{Outcome, args, output};
+use crate::{args, output};
 
 /// So many forecasts are timed, each alone.
 const TIMED: usize = 20_000;
@@ -94,14 +94,12 @@ struct Split {
 }
 
 /// Runs the command.
-pub fn run(options: &args::StationsEvaluate) -> Result<Outcome> {
+pub fn run(options: &args::StationsEvaluate, odd: &mut input::Odd) -> Result<()> {
     let kinds = kinds(&options.models)?;
     ensure!(!options.horizons.is_empty(), "no horizon is given; --horizons 15,60 for example");
-    let split = read(options)?;
+    let split = read(options, odd)?;
     let (history, until) = (&split.history, split.until);
-    let mut odd = input::Odd::default();
-    odd.history(history);
-    let places = input::places(&options.input, history.evses().iter().map(|id| &**id), &mut odd)?;
+    let places = input::places(&options.input, history.evses().iter().map(|id| &**id), odd)?;
     let covariates = input::covariates(&options.input)?;
     describe(&split);
     let school = School::new(history, &places, &covariates, 0..until, &options.horizons, &split.held)?;
@@ -167,11 +165,10 @@ pub fn run(options: &args::StationsEvaluate) -> Result<Outcome> {
         } else {
             serde_json::json!({ "models": evaluated })
         };
-        output::json(&object)?;
-        return Ok(odd.outcome());
+        return output::json(&object);
     }
     print(&evaluated, &random);
-    Ok(odd.outcome())
+    Ok(())
 }
 
 fn split_json(line: &Lookup) -> serde_json::Value {
@@ -291,7 +288,7 @@ fn kinds(names: &[String]) -> Result<Vec<Kind>> {
 }
 
 /// All histories on one grid, and the slots at which training ends and scoring begins.
-fn read(options: &args::StationsEvaluate) -> Result<Split> {
+fn read(options: &args::StationsEvaluate, odd: &mut input::Odd) -> Result<Split> {
     let mut builder = Builder::default();
     input::add(&mut builder, &options.train)?;
     if let Some(validate) = &options.validate {
@@ -300,7 +297,7 @@ fn read(options: &args::StationsEvaluate) -> Result<Split> {
     if let Some(test) = &options.test {
         input::add(&mut builder, test)?;
     }
-    let history = builder.build(&input::mapping(&options.input.meaning)?)?;
+    let history = input::build(builder, &input::mapping(&options.input.meaning)?, odd)?;
     // Of each file, the last time that is believed.
     let end =
         |file: usize| history.report().sources.get(file).and_then(|source| source.span).map(|span| span.1);

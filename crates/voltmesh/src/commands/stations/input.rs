@@ -9,12 +9,13 @@ use arrow::array::{Array as _, ArrayRef, AsArray as _};
 use arrow::compute::{can_cast_types, cast};
 use arrow::datatypes::{DataType, TimeUnit};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use voltmesh_stations::history::Report;
 use voltmesh_stations::place::Joined;
 use voltmesh_stations::table::Columns;
 use voltmesh_stations::{Builder, Covariates, Forecaster, History, Mapping, PlaceList, Places, parse_time};
 
 use super::super::{open_gzipped, read_limited};
-use crate::{Outcome, args, output};
+use crate::{args, output};
 
 /// Bytes of a history at most, decompressed: 200 million rows of 60 bytes, as many as are taken, and room.
 const MAX_HISTORY: u64 = 16 << 30;
@@ -95,11 +96,18 @@ fn as_text(column: &ArrayRef) -> Result<Option<ArrayRef>> {
     Ok(Some(cast(&column, &DataType::Utf8)?))
 }
 
-/// One history of its own.
-pub fn history(path: &Path, mapping: &Mapping) -> Result<History> {
+/// One history of its own; what is odd is said.
+pub fn history(path: &Path, mapping: &Mapping, odd: &mut Odd) -> Result<History> {
     let mut builder = Builder::default();
     add(&mut builder, path)?;
-    builder.build(mapping).with_context(|| format!("cannot use {}", path.display()))
+    build(builder, mapping, odd).with_context(|| format!("cannot use {}", path.display()))
+}
+
+/// The history of what was added; what is odd is said.
+pub fn build(builder: Builder, mapping: &Mapping, odd: &mut Odd) -> Result<History> {
+    let (report, history) = builder.inspect(mapping);
+    odd.report(&report);
+    Ok(history?)
 }
 
 /// What was odd, printed as it is found, and whether most of a file could not be used.
@@ -110,8 +118,7 @@ pub struct Odd {
 
 impl Odd {
     /// Says what was odd about a history.
-    pub fn history(&mut self, history: &History) {
-        let report = history.report();
+    fn report(&mut self, report: &Report) {
         report.lines().iter().for_each(|line| output::note(line));
         if report.mostly_unusable() {
             self.mostly_unusable = true;
@@ -131,14 +138,9 @@ impl Odd {
         }
     }
 
-    /// Whether most of a file could not be used.
+    /// Whether most of a file could not be used: the command ends with exit code 3.
     pub fn mostly_unusable(&self) -> bool {
         self.mostly_unusable
-    }
-
-    /// Exit code 3 where most of a file could not be used.
-    pub fn outcome(&self) -> Outcome {
-        if self.mostly_unusable { Outcome::Wrong } else { Outcome::Done }
     }
 }
 

@@ -12,18 +12,27 @@ mod train;
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::{Outcome, args};
+use crate::{Outcome, args, output};
 
 /// Runs the command.
 pub fn run(command: args::Stations) -> Result<Outcome> {
-    match command {
-        args::Stations::Inspect(options) => inspect::run(&options),
-        args::Stations::Evaluate(options) => evaluate::run(&options),
-        args::Stations::Train(options) => train::run(&options),
-        args::Stations::Predict(options) => predict::run(&options),
-        args::Stations::Recommend(options) => recommend::run(&options),
-        args::Stations::Replay(options) => replay::run(&options),
+    let mut odd = input::Odd::default();
+    let done = match command {
+        args::Stations::Inspect(options) => return inspect::run(&options),
+        args::Stations::Evaluate(options) => evaluate::run(&options, &mut odd),
+        args::Stations::Train(options) => train::run(&options, &mut odd),
+        args::Stations::Predict(options) => predict::run(&options, &mut odd),
+        args::Stations::Recommend(options) => recommend::run(&options, &mut odd),
+        args::Stations::Replay(options) => replay::run(&options, &mut odd),
+    };
+    if !odd.mostly_unusable() {
+        return done.map(|()| Outcome::Done);
     }
+    // Whatever came of it came of a few rows.
+    if let Err(error) = done {
+        output::error(&error);
+    }
+    Ok(Outcome::Wrong)
 }
 
 /// Steps of a bar that shows a share.

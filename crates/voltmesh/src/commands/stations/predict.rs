@@ -4,17 +4,15 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Map, Value, json};
 
 use super::input;
-use crate::{Outcome, args, output};
+use crate::{args, output};
 
 /// Forecasts.
-pub fn run(options: &args::StationsPredict) -> Result<Outcome> {
+pub fn run(options: &args::StationsPredict, odd: &mut input::Odd) -> Result<()> {
     let mut model = input::model(&options.model)?;
     let mapping = input::mapping(&options.input.meaning)?;
     let covariates = input::covariates(&options.input)?;
-    let mut odd = input::Odd::default();
-    let history = options.history.as_deref().map(|path| input::history(path, &mapping)).transpose()?;
-    history.iter().for_each(|history| odd.history(history));
-    let places = input::places(&options.input, input::ids(&model, history.as_ref()), &mut odd)?;
+    let history = options.history.as_deref().map(|path| input::history(path, &mapping, odd)).transpose()?;
+    let places = input::places(&options.input, input::ids(&model, history.as_ref()), odd)?;
     let until = options.at.as_deref().map(input::seconds).transpose()?;
     if let Some((path, history)) = options.history.as_ref().zip(history.as_ref()) {
         let slots = input::catch_up(&mut model, history, &covariates, &places, &mapping, until);
@@ -75,10 +73,9 @@ pub fn run(options: &args::StationsPredict) -> Result<Outcome> {
     }
     if options.json {
         let object = json!({ "at": output::rfc3339(at), "model": model.name(), "forecasts": objects });
-        output::json(&object)?;
-        return Ok(odd.outcome());
+        return output::json(&object);
     }
     output::note(&format!("forecasts of {} at {}", model.name(), output::rfc3339(at)));
     output::table(&["EVSE", "now", "min", "usable", "statuses"], &rows);
-    Ok(odd.outcome())
+    Ok(())
 }

@@ -12,20 +12,18 @@ use voltmesh_stations::{Places, Position};
 
 use super::super::block_on;
 use super::input;
-use crate::{Outcome, args, output};
+use crate::{args, output};
 
 /// How long a router may take.
 const OSRM_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Ranks stations.
-pub fn run(options: &args::StationsRecommend) -> Result<Outcome> {
+pub fn run(options: &args::StationsRecommend, odd: &mut input::Odd) -> Result<()> {
     let mut model = input::model(&options.model)?;
     let mapping = input::mapping(&options.input.meaning)?;
     let covariates = input::covariates(&options.input)?;
-    let mut odd = input::Odd::default();
-    let history = options.history.as_deref().map(|path| input::history(path, &mapping)).transpose()?;
-    history.iter().for_each(|history| odd.history(history));
-    let places = input::places(&options.input, input::ids(&model, history.as_ref()), &mut odd)?;
+    let history = options.history.as_deref().map(|path| input::history(path, &mapping, odd)).transpose()?;
+    let places = input::places(&options.input, input::ids(&model, history.as_ref()), odd)?;
     let listed: Vec<_> = places.keys().map(|id| id.as_str().into()).collect();
     model.meet(&listed, &places);
     if let Some((path, history)) = options.history.as_ref().zip(history.as_ref()) {
@@ -49,11 +47,12 @@ pub fn run(options: &args::StationsRecommend) -> Result<Outcome> {
     let ranking = recommender.rank(&request, here)?;
     if options.json {
         let (stations, excluded) = (&ranking.stations, &ranking.excluded);
-        output::json(&json!({ "at": output::rfc3339(now), "stations": stations, "excluded": excluded }))?;
-        return Ok(odd.outcome());
+        return output::json(
+            &json!({ "at": output::rfc3339(now), "stations": stations, "excluded": excluded }),
+        );
     }
     print(&ranking, now);
-    Ok(odd.outcome())
+    Ok(())
 }
 
 /// What a model knows of places, and what a list says now.

@@ -9,20 +9,18 @@ use voltmesh_stations::{Forecaster, History, Mapping};
 
 use super::recommend::merged;
 use super::{bar, input, show};
-use crate::{Outcome, args, output};
+use crate::{args, output};
 
 /// Unless told otherwise, drivers start so long after the history begins, in s: a day says at which hours they come.
 const LEAD_S: i64 = 86_400;
 
 /// Replays.
-pub fn run(options: &args::StationsReplay) -> Result<Outcome> {
+pub fn run(options: &args::StationsReplay, odd: &mut input::Odd) -> Result<()> {
     let mut model = input::model(&options.model)?;
     let mapping = input::mapping(&options.input.meaning)?;
     let covariates = input::covariates(&options.input)?;
-    let history = input::history(&options.history, &mapping)?;
-    let mut odd = input::Odd::default();
-    odd.history(&history);
-    let places = input::places(&options.input, input::ids(&model, Some(&history)), &mut odd)?;
+    let history = input::history(&options.history, &mapping, odd)?;
+    let places = input::places(&options.input, input::ids(&model, Some(&history)), odd)?;
     let trained = model.trained().1;
     let from = match &options.from {
         Some(text) => input::slot(&history, text)?,
@@ -70,7 +68,7 @@ pub fn run(options: &args::StationsReplay) -> Result<Outcome> {
     );
     if options.json {
         let (fewer, longer) = (found.fewer_wasted(), found.longer_min());
-        output::json(&json!({
+        return output::json(&json!({
             "from": output::rfc3339(at),
             "until": output::rfc3339(history.time(history.slots())),
             "seed": options.seed,
@@ -80,8 +78,7 @@ pub fn run(options: &args::StationsReplay) -> Result<Outcome> {
             "policies": found.policies,
             "fewer_wasted": fewer,
             "longer_min": longer,
-        }))?;
-        return Ok(odd.outcome());
+        }));
     }
     let header =
         ["policy", "drivers", "wasted first", "wasted", "wait min", "drive min", "detour min", "gave up"];
@@ -109,7 +106,7 @@ pub fn run(options: &args::StationsReplay) -> Result<Outcome> {
             fewer * 100.0
         ));
     }
-    Ok(odd.outcome())
+    Ok(())
 }
 
 /// A model that is led through a history.

@@ -7,19 +7,17 @@ use voltmesh_stations::forecaster::{Held, School};
 use voltmesh_stations::models::Kind;
 
 use super::{bar, input, show};
-use crate::{Outcome, args, output};
+use crate::{args, output};
 
 /// Trains and writes the file.
-pub fn run(options: &args::StationsTrain) -> Result<Outcome> {
+pub fn run(options: &args::StationsTrain, odd: &mut input::Odd) -> Result<()> {
     let kind: Kind = options.model.parse()?;
-    let history = input::history(&options.train, &input::mapping(&options.input.meaning)?)?;
-    let mut odd = input::Odd::default();
-    odd.history(&history);
-    let places = input::places(&options.input, history.evses().iter().map(|id| &**id), &mut odd)?;
+    let history = input::history(&options.train, &input::mapping(&options.input.meaning)?, odd)?;
+    let places = input::places(&options.input, history.evses().iter().map(|id| &**id), odd)?;
     let covariates = input::covariates(&options.input)?;
     if odd.mostly_unusable() {
         output::note("no model is written: what it had learnt from would not be this network");
-        return Ok(odd.outcome());
+        return Ok(());
     }
     let until = match &options.train_until {
         Some(text) => input::slot(&history, text)?,
@@ -36,7 +34,7 @@ pub fn run(options: &args::StationsTrain) -> Result<Outcome> {
         .with_context(|| format!("cannot write {}", options.output.display()))?;
     let (from, to) = model.trained();
     if options.json {
-        output::json(&serde_json::json!({
+        return output::json(&serde_json::json!({
             "name": model.name(),
             "train_s": train_s,
             "rows": school.rows(),
@@ -48,8 +46,7 @@ pub fn run(options: &args::StationsTrain) -> Result<Outcome> {
             "trained_until": output::rfc3339(to),
             "model_bytes": bytes.len(),
             "odd": history.report(),
-        }))?;
-        return Ok(odd.outcome());
+        }));
     }
     output::line(format!(
         "{}: {} EVSEs, {} labels, trained on {} rows of {} features from {} to {} in {train_s:.1} s; {} bytes in {}",
@@ -63,5 +60,5 @@ pub fn run(options: &args::StationsTrain) -> Result<Outcome> {
         bytes.len(),
         options.output.display(),
     ));
-    Ok(odd.outcome())
+    Ok(())
 }

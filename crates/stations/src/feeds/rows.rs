@@ -1,0 +1,57 @@
+//! Rows of statuses as JSON, and OCPP's messages, alone or in a line of a log: what a live feed has beside networks' documents.
+
+use serde_json::Value;
+
+use super::Reading;
+use crate::history::ocpp;
+use crate::parse_time;
+use crate::table::Columns;
+
+/// Lists within each other, at most.
+const DEPTH: usize = 3;
+
+/// The statuses of a row, a message, or a list of such; `None` if it is neither.
+pub(super) fn readings(value: &Value) -> Option<(&'static str, Vec<Reading>)> {
+    let mut found = Vec::new();
+    collect(value, DEPTH, &mut found).then_some(("rows", found))
+}
+
+/// Whether anything was a row; one whose time cannot be read is left out.
+fn collect(value: &Value, depth: usize, found: &mut Vec<Reading>) -> bool {
+    if let Some(message) = ocpp::message(value) {
+        found.extend(reading(&message));
+        return true;
+    }
+    match value {
+        Value::Array(all) if depth > 0 => {
+            let mut any = false;
+            for one in all {
+                any |= collect(one, depth - 1, found);
+            }
+            any
+        }
+        Value::Object(object) => {
+            let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let fields: Vec<String> = object.values().map(text).collect();
+            let columns = Columns::of(object.keys().map(String::as_str));
+            let Some((at, evse, status)) = columns.and_then(|columns| columns.status_of(&fields)) else {
+                return false;
+            };
+            if let Some((at, _)) = parse_time(at).filter(|_| !evse.is_empty() && !status.is_empty()) {
+                found.push(Reading { evse: evse.to_owned(), status: status.to_owned(), at: Some(at) });
+            }
+            true
+        }
+        _ => false,
+    }
+}
+
+/// The status in a line of a log of OCPP.
+pub(super) fn of_line(line: &str) -> Option<Reading> {
+    reading(&ocpp::in_line(line)?)
+}
+
+fn reading(message: &ocpp::Message) -> Option<Reading> {
+    let (at, _) = parse_time(&message.at)?;
+    Some(Reading { evse: message.evse_id()?, status: message.status.clone(), at: Some(at) })
+}
