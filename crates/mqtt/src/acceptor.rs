@@ -18,7 +18,7 @@ use crate::pump::{Clock, Mailbox, drive};
 use crate::server::Common;
 use crate::session::{ServerSide, SessionId};
 use crate::standing::{Standing, unix_now_s};
-use crate::{Door, End, Policy, Reason, ServerConnection, ServerEvent, ServerSettings};
+use crate::{Door, End, Policy, Reason, Refusal, ServerConnection, ServerEvent, ServerSettings};
 
 /// Ciphertext is read from the socket in pieces of up to this size: 4 TLS records.
 const SOCKET_READ: usize = 64 << 10;
@@ -207,7 +207,7 @@ impl Acceptor {
                 Ok(placed) => {
                     // Ended in this very moment: there is nobody to answer.
                     if !visitor.connected() {
-                        return Err(Reason::SERVER_BUSY);
+                        return Err(Reason::SERVER_BUSY.into());
                     }
                     *place.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(placed);
                     Ok(())
@@ -218,7 +218,7 @@ impl Acceptor {
                     if common.doors.log.may_write(Subject::Peer(identity.clone(), why)) {
                         tracing::warn!(peer = %identity, source = %visitor.source, "{why}");
                     }
-                    Err(crowded.reason())
+                    Err(Refusal::new(crowded.reason(), why))
                 }
             }
         })

@@ -86,6 +86,27 @@ reasons! {
 }
 
 impl Reason {
+    /// What to tell a peer of a reason that says little by itself; empty if it says enough.
+    pub(crate) fn remedy(self) -> &'static str {
+        match self {
+            Reason::MALFORMED_PACKET => "the packet is not written as MQTT 5 has it",
+            Reason::PROTOCOL_ERROR => "this packet may not come now, or not like this",
+            Reason::RECEIVE_MAXIMUM_EXCEEDED => {
+                "more publishes without PUBACK than CONNACK's Receive Maximum: wait for some"
+            }
+            Reason::TOPIC_ALIAS_INVALID => "topic aliases are not offered: send the topic",
+            Reason::PACKET_TOO_LARGE => "the packet is larger than CONNACK's Maximum Packet Size",
+            Reason::KEEP_ALIVE_TIMEOUT => {
+                "nothing came for one and a half times the keep-alive: send PINGREQ"
+            }
+            Reason::SESSION_TAKEN_OVER => {
+                "the same certificate connected with the same client id: give each client its own, or none"
+            }
+            Reason::SERVER_SHUTTING_DOWN => "the server stops: use another one, or connect again later",
+            _ => "",
+        }
+    }
+
     /// Whether the standard counts it as success.
     pub fn is_success(self) -> bool {
         self.0 < 0x80

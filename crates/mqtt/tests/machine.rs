@@ -124,7 +124,7 @@ fn a_sender_that_ignores_the_window() {
     let bytes: Vec<u8> = (1..=3).flat_map(|id| publish(id, 2, b"x")).collect();
     let (end, wrote) = broken_by(limits, &bytes);
     assert_eq!(end, Some(End::Here(Reason::RECEIVE_MAXIMUM_EXCEEDED)));
-    assert_eq!(wrote[..3], [0xe0, 0x01, 0x93]);
+    assert!(matches!(wrote[..], [0xe0, _, 0x93, ..]), "{wrote:02x?}");
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn oversized() {
     // The length alone is enough: none of the body has come, none is waited for.
     let (end, wrote) = broken_by(limits, b"\x32\xff\xff\x7f");
     assert_eq!(end, Some(End::Here(Reason::PACKET_TOO_LARGE)));
-    assert_eq!(wrote[..3], [0xe0, 0x01, 0x95]);
+    assert!(matches!(wrote[..], [0xe0, _, 0x95, ..]), "{wrote:02x?}");
     let mut server = machine(Limits { max_packet: 10, ..Limits::default() });
     let outputs = server.handle(at(0), ServerInput::Received(CONNECT));
     assert_eq!(server_end(&outputs), Some(End::Here(Reason::PACKET_TOO_LARGE)));
@@ -185,7 +185,7 @@ fn no_topic_aliases_wanted() {
 #[test]
 fn a_full_server_says_so() {
     let mut server = machine(Limits::default());
-    server.ask_door(Box::new(|_| Err(Reason::SERVER_BUSY)));
+    server.ask_door(Box::new(|_| Err(Refusal::new(Reason::SERVER_BUSY, "all are in use"))));
     let outputs = server.handle(at(0), ServerInput::Received(CONNECT));
     assert_eq!(outputs, [ServerOutput::Ended(End::Here(Reason::SERVER_BUSY))]);
     let mut client = ClientConnection::new(at(0), ClientOptions::default()).unwrap();
@@ -208,7 +208,7 @@ fn silence() {
     assert!(server.handle(at(23_999), ServerInput::Tick).is_empty());
     let outputs = server.handle(at(24_000), ServerInput::Tick);
     assert_eq!(outputs, [ServerOutput::Ended(End::Here(Reason::KEEP_ALIVE_TIMEOUT))]);
-    assert_eq!(&server.take_bytes()[..3], [0xe0, 0x01, 0x8d]);
+    assert!(matches!(server.take_bytes()[..], [0xe0, _, 0x8d, ..]));
     assert_eq!(server.deadline(), None);
 }
 

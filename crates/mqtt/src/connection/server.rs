@@ -34,7 +34,7 @@ pub trait Policy: Send + Sync + 'static {
 }
 
 /// Decides on a session by its client id, once, before CONNACK.
-pub type Door = Box<dyn FnMut(&str) -> Result<(), Reason> + Send>;
+pub type Door = Box<dyn FnMut(&str) -> Result<(), Refusal> + Send>;
 
 /// What one session may take up.
 #[derive(Clone, Debug, PartialEq, Eq)]

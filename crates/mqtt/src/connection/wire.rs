@@ -26,6 +26,8 @@ pub(super) struct Wire<R: RoleType> {
     version: Version,
     /// Whether the peer is to be sent reason strings.
     explain: bool,
+    /// Largest packet that the peer takes.
+    most: u32,
     /// The next byte begins a packet.
     at_start: bool,
     out: BytesMut,
@@ -104,6 +106,7 @@ impl<R: RoleType> Wire<R> {
             inner,
             version,
             explain: false,
+            most: u32::MAX,
             at_start: true,
             out: BytesMut::new(),
             timers: [None; 3],
@@ -123,9 +126,23 @@ impl<R: RoleType> Wire<R> {
         self.version
     }
 
-    /// Whether the peer is sent reason strings; not until it is known to want them.
-    pub(super) fn explain(&mut self, explain: bool) {
+    /// Whether the peer is sent reason strings, and how large a packet may be for it; none are sent until then.
+    pub(super) fn explain(&mut self, explain: bool, most: Option<u32>) {
         self.explain = explain;
+        self.most = most.unwrap_or(u32::MAX);
+    }
+
+    /// A DISCONNECT without a text, such as the library's own, with the one for its reason.
+    fn explained(&self, packet: Packet) -> Packet {
+        let GenericPacket::V5_0Disconnect(plain) = &packet else { return packet };
+        if !self.explain || plain.props().is_some() {
+            return packet;
+        }
+        let reason = plain.reason_code().map_or(Reason::SUCCESS, |code| Reason(code as u8));
+        match packets::disconnect(&Refusal::new(reason, reason.remedy()), true) {
+            Some(longer) if longer.size() <= self.most as usize => longer,
+            _ => packet,
+        }
     }
 
     /// Feeds bytes up to the end of one packet; `None` when they are used up.
@@ -166,6 +183,7 @@ impl<R: RoleType> Wire<R> {
             match event {
                 GenericEvent::NotifyPacketReceived(packet) => found = Some(Ok(packet)),
                 GenericEvent::RequestSendPacket { packet, .. } => {
+                    let packet = self.explained(packet);
                     self.out.extend_from_slice(&packet.to_continuous_buffer());
                 }
                 GenericEvent::RequestTimerReset { kind, duration_ms } => {

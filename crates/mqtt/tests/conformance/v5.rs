@@ -100,7 +100,9 @@ fn connects() -> Vec<Case> {
         case("3.1.2-4 3.1.4-4 3.1.4-5 3.2.0-1 3.2.2-1 3.2.2-2 7.0.0-2 7.1.1-1", "a plain CONNECT")
             .send(connect(&[]), "CONNACK 00"),
         refused("3.1.0-1 3.14.0-1", "PUBLISH before CONNECT", publish(1, "x"), ""),
-        case("3.1.0-2 3.2.0-2 4.13.1-1", "CONNECT twice").send(twice, "CONNACK 00; DISCONNECT 82").closed(),
+        case("3.1.0-2 3.2.0-2 4.13.1-1", "CONNECT twice")
+            .send(twice, "CONNACK 00; DISCONNECT 82 why")
+            .closed(),
         refused("3.1.2-1", "another protocol's name", stranger, ""),
         refused("3.1.2-2", "a version to come", level(6), "CONNACK 01"),
         refused(
@@ -128,7 +130,7 @@ fn connects() -> Vec<Case> {
         case("3.1.2-20 3.1.2-21", "a password without a user name")
             .send(connect_with(0x40, &field("secret")), "CONNACK 00"),
         case("3.1.2-24 3.2.2-22", "silence for one and a half times the keep-alive")
-            .send(connect_raw(2, 1, &[], &field("a")), "CONNACK 00; DISCONNECT 8d")
+            .send(connect_raw(2, 1, &[], &field("a")), "CONNACK 00; DISCONNECT 8d why")
             .closed(),
         case("3.1.2-31 4.12.0-6", "no response information, no authentication")
             .send(connect(b"\x19\x00"), "CONNACK 00"),
@@ -231,7 +233,7 @@ fn publishes() -> Vec<Case> {
             "DISCONNECT 82 why",
         )
         .closed(),
-        on("3.3.1-4", "QoS 3", publish_raw(6, b"s", Some(1), &[], "x"), "DISCONNECT 81").closed(),
+        on("3.3.1-4", "QoS 3", publish_raw(6, b"s", Some(1), &[], "x"), "DISCONNECT 81 why").closed(),
         on(
             "3.2.2-11",
             "QoS 2 though Maximum QoS is 1",
@@ -246,13 +248,13 @@ fn publishes() -> Vec<Case> {
             "DISCONNECT 9a why",
         )
         .closed(),
-        on("3.2.2-15", "larger than Maximum Packet Size", packet(0x32, vec![0; 5000]), "DISCONNECT 95")
+        on("3.2.2-15", "larger than Maximum Packet Size", packet(0x32, vec![0; 5000]), "DISCONNECT 95 why")
             .closed(),
         on(
             "3.3.2-1",
             "a topic that is not UTF-8",
             publish_raw(2, b"\xff", Some(1), &[], "x"),
-            "DISCONNECT 81",
+            "DISCONNECT 81 why",
         )
         .closed(),
         on(
@@ -262,18 +264,23 @@ fn publishes() -> Vec<Case> {
             "DISCONNECT 90 why",
         )
         .closed(),
-        on("4.7.3-1", "a topic of no characters", publish_raw(2, b"", Some(1), &[], "x"), "DISCONNECT 94")
-            .closed(),
+        on(
+            "4.7.3-1",
+            "a topic of no characters",
+            publish_raw(2, b"", Some(1), &[], "x"),
+            "DISCONNECT 94 why",
+        )
+        .closed(),
         on("4.7.3-2", "a topic with U+0000", publish_raw(2, b"a\0", Some(1), &[], "x"), "DISCONNECT 81 why")
             .closed(),
-        on("3.3.2-8", "topic alias 0", with_property(b"\x23\x00\x00"), "DISCONNECT 82").closed(),
-        on("3.3.2-9 3.2.2-17 3.2.2-18", "a topic alias", with_property(b"\x23\x00\x01"), "DISCONNECT 94")
+        on("3.3.2-8", "topic alias 0", with_property(b"\x23\x00\x00"), "DISCONNECT 82 why").closed(),
+        on("3.3.2-9 3.2.2-17 3.2.2-18", "a topic alias", with_property(b"\x23\x00\x01"), "DISCONNECT 94 why")
             .closed(),
         on(
             "3.3.2-13",
             "a response topic that is not UTF-8",
             with_property(b"\x08\x00\x01\xff"),
-            "DISCONNECT 81",
+            "DISCONNECT 81 why",
         )
         .closed(),
         on(
@@ -287,7 +294,7 @@ fn publishes() -> Vec<Case> {
             "3.3.2-19",
             "a content type that is not UTF-8",
             with_property(b"\x03\x00\x01\xff"),
-            "DISCONNECT 81",
+            "DISCONNECT 81 why",
         )
         .closed(),
         on(
@@ -298,7 +305,7 @@ fn publishes() -> Vec<Case> {
         )
         .closed(),
         on("3.3.4-6", "a subscription identifier", with_property(b"\x0b\x01"), "DISCONNECT 82 why").closed(),
-        on("3.3.4-7", "more than Receive Maximum", four, "DISCONNECT 93").closed(),
+        on("3.3.4-7", "more than Receive Maximum", four, "DISCONNECT 93 why").closed(),
         on("2.2.1-3", "packet identifier 0", publish(0, "x"), "DISCONNECT 81 why").closed(),
         on("4.3.2-5", "the identifier again after PUBACK", publish(1, "x"), "PUBACK 1 00")
             .send(publish_raw(0x0a, b"s", Some(1), &[], "x"), "PUBACK 1 00"),
@@ -364,10 +371,10 @@ fn subscriptions() -> Vec<Case> {
         packet(first, [&[0, 1, 0][..], &field(filter), rest].concat())
     };
     vec![
-        on("3.8.1-1 2.1.3-1", "flags of SUBSCRIBE", flags(subscribe(1, &[("r", 1)])), "DISCONNECT 81")
+        on("3.8.1-1 2.1.3-1", "flags of SUBSCRIBE", flags(subscribe(1, &[("r", 1)])), "DISCONNECT 81 why")
             .closed(),
-        on("3.8.3-1", "a filter that is not UTF-8", raw(0x82, b"\xff", &[1]), "DISCONNECT 81").closed(),
-        on("3.8.3-2", "no filter", subscribe(1, &[]), "DISCONNECT 82").closed(),
+        on("3.8.3-1", "a filter that is not UTF-8", raw(0x82, b"\xff", &[1]), "DISCONNECT 81 why").closed(),
+        on("3.8.3-2", "no filter", subscribe(1, &[]), "DISCONNECT 82 why").closed(),
         on(
             "3.8.3-4",
             "No Local on a shared subscription",
@@ -375,7 +382,7 @@ fn subscriptions() -> Vec<Case> {
             "DISCONNECT 82 why",
         )
         .closed(),
-        on("3.8.3-5", "reserved bits", subscribe(1, &[("r", 0x41)]), "DISCONNECT 81").closed(),
+        on("3.8.3-5", "reserved bits", subscribe(1, &[("r", 0x41)]), "DISCONNECT 81 why").closed(),
         on("2.2.1-3", "packet identifier 0", subscribe(0, &[("r", 1)]), "DISCONNECT 81 why").closed(),
         on("4.7.3-2", "a filter with U+0000", subscribe(1, &[("r\0", 1)]), "DISCONNECT 81 why").closed(),
         on(
@@ -401,10 +408,10 @@ fn subscriptions() -> Vec<Case> {
         case("3.9.2-1", "a reason that the client has no room for")
             .send(connect(SMALL), "CONNACK 00")
             .send(subscribe(1, &[("forbidden", 1)]), "SUBACK 1 87"),
-        on("3.10.1-1 2.1.3-1", "flags of UNSUBSCRIBE", flags(unsubscribe(1, &["r"])), "DISCONNECT 81")
+        on("3.10.1-1 2.1.3-1", "flags of UNSUBSCRIBE", flags(unsubscribe(1, &["r"])), "DISCONNECT 81 why")
             .closed(),
-        on("3.10.3-1", "a filter that is not UTF-8", raw(0xa2, b"\xff", &[]), "DISCONNECT 81").closed(),
-        on("3.10.3-2", "no filter", unsubscribe(1, &[]), "DISCONNECT 82").closed(),
+        on("3.10.3-1", "a filter that is not UTF-8", raw(0xa2, b"\xff", &[]), "DISCONNECT 81 why").closed(),
+        on("3.10.3-2", "no filter", unsubscribe(1, &[]), "DISCONNECT 82 why").closed(),
         on("2.2.1-3", "packet identifier 0", unsubscribe(0, &["r"]), "DISCONNECT 81 why").closed(),
         on(
             "3.10.4-1 3.10.4-2 3.10.4-4 3.10.4-5",
@@ -427,9 +434,9 @@ fn subscriptions() -> Vec<Case> {
 fn endings() -> Vec<Case> {
     vec![
         on("3.12.4-1", "PINGREQ", [0xc0, 0], "PINGRESP"),
-        on("2.1.3-1", "flags of PINGREQ", [0xc1, 0], "DISCONNECT 81").closed(),
-        on("3.6.1-1", "flags of PUBREL", [0x60, 2, 0, 1], "DISCONNECT 81").closed(),
-        on("3.14.1-1", "flags of DISCONNECT", [0xe1, 0], "DISCONNECT 81").closed(),
+        on("2.1.3-1", "flags of PINGREQ", [0xc1, 0], "DISCONNECT 81 why").closed(),
+        on("3.6.1-1", "flags of PUBREL", [0x60, 2, 0, 1], "DISCONNECT 81 why").closed(),
+        on("3.14.1-1", "flags of DISCONNECT", [0xe1, 0], "DISCONNECT 81 why").closed(),
         on(
             "4.13.1-1",
             "a session expiry interval that CONNECT did not have",
@@ -448,7 +455,7 @@ fn endings() -> Vec<Case> {
             .send(connect(SMALL), "CONNACK 00")
             .send(publish(1, "later"), "DISCONNECT 97")
             .closed(),
-        on("3.15.1-1", "flags of AUTH", [0xf1, 0], "DISCONNECT 81").closed(),
+        on("3.15.1-1", "flags of AUTH", [0xf1, 0], "DISCONNECT 81 why").closed(),
         on("4.12.0-7", "AUTH without a method in CONNECT", [0xf0, 0], "DISCONNECT 82 why").closed(),
     ]
 }
@@ -476,7 +483,7 @@ async fn a_session_is_taken_over() {
     assert_eq!(render(Version::V5, &first.packet().await.unwrap()), "CONNACK 00");
     second.stream.write_all(&connect(&[])).await.unwrap();
     assert_eq!(render(Version::V5, &second.packet().await.unwrap()), "CONNACK 00");
-    assert_eq!(render(Version::V5, &first.packet().await.unwrap()), "DISCONNECT 8e");
+    assert_eq!(render(Version::V5, &first.packet().await.unwrap()), "DISCONNECT 8e why");
     assert_eq!(first.packet().await, None);
 }
 

@@ -43,7 +43,7 @@ impl ServerConnection {
         }
         let keep_alive = self.keep_alive(&connect);
         self.wire = Wire::new(connect.version, self.limits.max_packet, self.limits.receive_maximum.max(1));
-        self.wire.explain(connect.wants_problems);
+        self.wire.explain(connect.wants_problems, connect.max_packet);
         self.session_expiry = connect.session_expiry;
         self.will = connect.will.take();
         if !self.welcome(now, &connect, &client_id, keep_alive) {
@@ -76,7 +76,7 @@ impl ServerConnection {
         }
         if connect.version == Version::V3_1_1 && connect.client_id.is_empty() && !connect.clean {
             // 3.1.1: MQTT-3.1.3-8
-            return Err(Reason::CLIENT_IDENTIFIER_NOT_VALID.into());
+            return Err(Reason::CLIENT_IDENTIFIER_NOT_VALID.into()); // which is all that it can be told
         }
         if let Some(will) = &connect.will {
             // MQTT 5 3.2.2.3.4 and 3.2.2.3.5: neither is offered. MQTT 3.1.1 cannot know, and neither changes what
@@ -96,7 +96,7 @@ impl ServerConnection {
             self.policy.may_leave_will(&self.peer, &will.topic, &will.payload)?;
         }
         match door.as_mut() {
-            Some(door) => door(client_id).map_err(Refusal::from),
+            Some(door) => door(client_id),
             None => Ok(()),
         }
     }
