@@ -162,6 +162,39 @@ fn publish(client: &Foreign, port: u16, keys: &Path, topic: &str, sample: &str) 
         .unwrap()
 }
 
+/// Samples at the edges of the rules, each with the reason code of its PUBACK.
+fn what_mosquitto_is_told(port: u16, keys: &Path) {
+    let ahead =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() + 7_200_000;
+    let ahead = ahead.to_string();
+    for (time, further, code) in [
+        ("\"2026-01-01T00:00:01+0000\"", "", 0),
+        ("\"2026-01-01T00:00:02Z\"", ",\"vin\":\"XX0000000000000XX\"", 0),
+        ("\"2026-01-01T00:00:03Z\"", ",\"Vehicle.Powertrain.TractionBattery.IsPowerConnected\":1", 0),
+        ("\"2026-01-01T00:00:04.250\"", "", 0x99),
+        ("\"2026-01-01T00:00:05Z\"", ",\"Timestamp\":1", 0x99),
+        (&*ahead, "", 0x99),
+    ] {
+        let sample = format!(
+            "{{\"timestamp\":{time},\"Vehicle.Powertrain.TractionBattery.CurrentVoltage\":352.1,\
+             \"Vehicle.Powertrain.TractionBattery.CurrentCurrent\":-10.0{further}}}"
+        );
+        let output = Command::new("mosquitto_pub")
+            .args(["-d", "-V", "5", "-q", "1", "-h", "localhost", "-p", &port.to_string()])
+            .arg("--cafile")
+            .arg(keys.join("ca.crt"))
+            .arg("--cert")
+            .arg(keys.join("tls.crt"))
+            .arg("--key")
+            .arg(keys.join("tls.key"))
+            .args(["-t", "v1/mosquitto/sample", "-m", &sample])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned();
+        assert!(said.contains(&format!("RC:{code})")), "{sample}: {said}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn foreign_clients_with_default_settings_deliver_samples_that_end_in_the_archive() {
     let there: Vec<&Foreign> = CLIENTS
@@ -202,6 +235,9 @@ async fn foreign_clients_with_default_settings_deliver_samples_that_end_in_the_a
             assert!(start.elapsed() < PATIENCE, "{name}: {said}\n{}", site.last_words());
         }
         println!("{name}: acknowledged after {:?}", start.elapsed());
+    }
+    if there[0].0 == "mosquitto" {
+        what_mosquitto_is_told(site.fog_mqtt[0].port(), &keys[0]);
     }
     let api = site.cloud.as_ref().unwrap().http;
     for (name, ..) in there {
