@@ -96,6 +96,8 @@ fn no_drive_and_no_pulse_is_taken_for_a_runaway_slow() {
         found.extend(events);
     }
     println!("{hours:.1} h looked at; below protect: {found:?}");
+    let heated = found.iter().filter(|found| found.contains("thermal-runaway")).count();
+    assert_eq!(heated, 0, "{found:?}");
 }
 
 /// `Time [s],I[A],U[V]`, from a full cell on.

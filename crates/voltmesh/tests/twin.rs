@@ -190,3 +190,81 @@ fn scenarios_are_compared() {
     std::fs::write(at.join("trips.toml"), "[[scenario]]\ndaily_km = -3\n").unwrap();
     assert!(fails(at, &["twin", "simulate", "--scenarios", "trips.toml"]).contains("daily_km"));
 }
+
+/// A row a sample: time, current, and what comes after.
+fn rows(header: &str, count: u32, row: impl Fn(u32) -> String) -> String {
+    let rows: Vec<String> = (0..count).map(row).collect();
+    format!("{header}\n{}\n", rows.join("\n"))
+}
+
+#[test]
+fn detect_says_what_it_looked_at_and_exits_4_where_it_could_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let one = "time_s,voltage_v,current_a,cell_temp_c";
+    let sound = |step: u32| move |n: u32| format!("{},{},-1.0,25.0", n * step, 3.7 - 2e-4 * f64::from(n));
+    for (name, text) in [
+        ("seconds.csv", rows(one, 60, sound(1))),
+        ("milliseconds.csv", rows(one, 60, sound(1_000))),
+        ("reset.csv", rows(one, 60, |n| format!("{},3.7,-1.0,25.0", n % 30))),
+        ("empty.csv", format!("{one}\n")),
+        (
+            "zero.csv",
+            rows("time_s,current_a,cell_0_v,cell_1_v,cell_2_v,temp_0_c,speed", 900, |n| {
+                format!("{n},-1.0,{},3.7,3.7,25,9", 3.7 - 1e-3 * f64::from(n))
+            }),
+        ),
+        (
+            "first.csv",
+            rows("time_s,current_a,cell_1_v,cell_2_v,cell_3_v,temp_1_c,temp_2_c,temp_3_c", 120, |n| {
+                format!("{n},-1.0,3.7,3.7,3.7,{},20.5,20.5", if n == 0 { 0.0 } else { 20.5 })
+            }),
+        ),
+    ] {
+        std::fs::write(at.join(name), text).unwrap();
+    }
+    let detect = |name: &str, code: i32| {
+        let output = voltmesh(at, &["twin", "detect", name]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{name}: {text} {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        text
+    };
+    let seconds = detect("seconds.csv", 0);
+    assert!(seconds.contains("nothing found") && seconds.contains("there is one"), "{seconds}");
+    let milliseconds = detect("milliseconds.csv", 4);
+    assert!(
+        !milliseconds.contains("nothing found") && milliseconds.contains("another unit"),
+        "{milliseconds}"
+    );
+    assert!(detect("empty.csv", 4).contains("no sample could be used"));
+    assert!(detect("reset.csv", 0).contains("59 of 60 samples"));
+    let zero = detect("zero.csv", 0);
+    assert!(zero.contains("not used: speed") && !zero.contains("nothing found"), "{zero}");
+    let first = detect("first.csv", 0);
+    assert!(!first.contains("thermal-runaway ") || !first.contains("protect"), "{first}");
+    assert!(first.contains("nothing found"), "{first}");
+}
+
+#[test]
+fn charge_and_health_are_estimated_without_a_truth() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let cell = Cell::new(CellParams::generic(Chemistry::Nca, 2.9)).unwrap();
+    std::fs::write(at.join("a.csv"), log(&cell, 25.0, false, 2)).unwrap();
+    let asked = ["twin", "estimate", "--chemistry", "nca", "--capacity-ah", "2.9"];
+    let found = json(at, &[&asked[..], &["--json", "a.csv"]].concat());
+    let soc = &found["files"][0]["soc_last"];
+    let text = std::fs::read_to_string(at.join("a.csv")).unwrap();
+    let ah: f64 = text.lines().last().unwrap().split(',').nth(3).unwrap().parse().unwrap();
+    let away = (soc["value"].as_f64().unwrap() - (1.0 + ah / 2.9)).abs();
+    assert!(away <= 2.0 * soc["sd"].as_f64().unwrap(), "{found}");
+    assert!(found["files"][0]["soh_capacity"]["sd"].as_f64().unwrap() > 0.0);
+    assert!(works(at, &[&asked[..], &["a.csv"]].concat()).contains("capacity %"));
+    std::fs::write(at.join("none.csv"), "time_s,voltage_v,current_a\n").unwrap();
+    assert_eq!(voltmesh(at, &[&asked[..], &["none.csv"]].concat()).status.code(), Some(4));
+}

@@ -30,9 +30,12 @@ const RISE_S: f64 = 20.0;
 const HEATED: f64 = 2.0;
 
 /// A warming cell is dangerous where its voltage falls as well, by so much in V in the same time, or where a second sensor
-/// follows by so much in K/min. One sensor alone is a warning at most, kept below the limit of `protect`; and where it alone
-/// rises faster than [`ALONE_K_PER_MIN`], at which a cell's separator has long given way, it is the sensor.
+/// follows by so much in K/min. One sensor of many alone is a warning at most, kept below the limit of `protect`; and where it
+/// alone rises faster than [`ALONE_K_PER_MIN`], at which a cell's separator has long given way, it is the sensor. One or two
+/// sensors have nobody to be compared with: they count only where the voltage falls; that of a single cell, compared with the
+/// model, by [`SAG_ALONE_V`].
 const SAG_V: f64 = 0.02;
+const SAG_ALONE_V: f64 = 0.2;
 const FOLLOWS_K_PER_MIN: f64 = 0.5;
 const ALONE_K_PER_MIN: f64 = 30.0;
 const ALONE_MOST_K_PER_MIN: f64 = 4.9;
@@ -339,6 +342,8 @@ impl Watch {
             && rises.get(rises.len() - 2).is_some_and(|second| beyond(second.0) > FOLLOWS_K_PER_MIN);
         let value = match beyond(fastest) {
             value if sags || followed => value,
+            // Nobody to compare with: current, sun and a step of the sensor's resolution explain as much.
+            _ if rises.len() <= 2 => 0.0,
             value if value > ALONE_K_PER_MIN => return None,
             value => value.min(ALONE_MOST_K_PER_MIN),
         };
@@ -367,7 +372,11 @@ fn sag_v(sample: &PackSample, estimator: &PackEstimator) -> f64 {
     let lowest = known().fold(f64::INFINITY, f64::min);
     let expected = match known().count() {
         0 => return 0.0,
-        1 => estimator.bar().latest().map_or(lowest, |latest| latest.expected_v),
+        1 => {
+            // A model is wrong by more than neighbours differ.
+            let expected_v = estimator.bar().latest().map_or(lowest, |latest| latest.expected_v);
+            lowest + (expected_v - lowest) * SAG_V / SAG_ALONE_V
+        }
         count => known().sum::<f64>() / count as f64,
     };
     if expected.is_finite() { expected - lowest } else { 0.0 }
