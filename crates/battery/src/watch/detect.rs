@@ -35,7 +35,7 @@ const HEATED: f64 = 2.0;
 /// sensors have nobody to be compared with: they count only where the voltage falls; that of a single cell, compared with the
 /// model, by [`SAG_ALONE_V`].
 const SAG_V: f64 = 0.02;
-const SAG_ALONE_V: f64 = 0.2;
+const SAG_ALONE_V: f64 = 0.4;
 const FOLLOWS_K_PER_MIN: f64 = 0.5;
 const ALONE_K_PER_MIN: f64 = 30.0;
 const ALONE_MOST_K_PER_MIN: f64 = 4.9;
