@@ -108,9 +108,9 @@ fn read(asked: &Inspect) -> Result<(Report, String, Figures)> {
     options.battery.cells_in_series = asked.cells.or(options.battery.cells_in_series);
     // A missing date is said as a doubt, with everything else.
     options.needs_date = false;
-    let mut recording = Recording::open(&files, &options).context("cannot be read")?;
+    let mut recording = Recording::open(&files, &options).context("the files cannot be read")?;
     let mut figures = Figures::default();
-    while let Some(placed) = recording.next().context("cannot be read")? {
+    while let Some(placed) = recording.next().context("the files cannot be read")? {
         figures.take(placed.time, &placed.item);
     }
     Ok((recording.report(), recording.configuration(), figures))
