@@ -302,7 +302,7 @@ impl Cursor {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use voltmesh_telemetry::Sample;
+    use voltmesh_telemetry::{Milliamps, Millivolts, RecordNumber, Sample};
 
     fn entries() -> impl Strategy<Value = Entry> {
         let bytes = || proptest::collection::vec(any::<u8>(), 0..64).prop_map(Bytes::from);
@@ -373,13 +373,15 @@ mod tests {
         golden.extend([0xaa; 32]);
         golden.extend([2, 0, 0, 0, 0, 0, 0, 0, b'e']);
         assert_eq!(Entry::Evidence(evidence).encode(), golden);
-        let mut block = Block::default();
-        block.push(
-            &"c".parse().unwrap(),
-            &Record { number: voltmesh_telemetry::RecordNumber::new(3), sample: Sample::default() },
-        );
-        let bytes = block.take();
-        assert_eq!(bytes[..5], [1, b'c', 33, 0, 1]);
-        assert_eq!(bytes.len(), 2 + 2 + 33);
+        // Records of both formats: all values known, and none.
+        let known =
+            Sample { pack_voltage: Millivolts::new(0), pack_current: Milliamps::new(0), ..Sample::default() };
+        for (sample, length, format) in [(known, 33, 1), (Sample::default(), 35, 2)] {
+            let mut block = Block::default();
+            block.push(&"c".parse().unwrap(), &Record { number: RecordNumber::new(3), sample });
+            let bytes = block.take();
+            assert_eq!(bytes[..5], [1, b'c', length, 0, format]);
+            assert_eq!(bytes.len(), 2 + 2 + usize::from(length));
+        }
     }
 }
