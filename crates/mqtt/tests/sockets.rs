@@ -461,3 +461,53 @@ async fn a_full_client_queue() {
     client.ready().await;
     client.publish(sample(10)).unwrap();
 }
+
+/// CONNECT of MQTT 3.1.1 with a client id of one letter.
+fn connect_3_1_1(client_id: u8) -> Vec<u8> {
+    [&b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x0a\x00\x01"[..], &[client_id]].concat()
+}
+
+#[tokio::test]
+async fn an_identity_has_as_many_mqtt_3_1_1_sessions_as_others() {
+    let world = world(ServerSettings::default()).await;
+    let mut held = Vec::new();
+    for number in 0..9 {
+        let mut stream = raw(&world).await;
+        stream.write_all(&connect_3_1_1(b'a' + number)).await.unwrap();
+        let mut connack = [0; 4];
+        stream.read_exact(&mut connack).await.unwrap();
+        assert_eq!(connack, [0x20, 2, 0, if number < 8 { 0 } else { 3 }]);
+        held.push(stream);
+    }
+    assert_eq!(world.server.counters().snapshot()["sessions_refused_identity"], 1);
+}
+
+#[tokio::test]
+async fn an_mqtt_3_1_1_client_is_not_read_from_past_what_others_are_told() {
+    let limits = Limits { receive_maximum: 4, ..Limits::default() };
+    let mut world = world(ServerSettings { limits, ..ServerSettings::default() }).await;
+    let (mut input, mut output) = tokio::io::split(raw(&world).await);
+    tokio::spawn(async move {
+        output.write_all(&connect_3_1_1(b'a')).await.unwrap();
+        for id in 1..=4000u16 {
+            let packet = [b"\x32\x8e\x08\x00\x0av1/car-1/s", &id.to_be_bytes()[..], &[b'x'; 1024]].concat();
+            output.write_all(&packet).await.unwrap();
+        }
+    });
+    // One read of 256 KiB may come when there are three.
+    let most = 3 + 256;
+    let (mut seen, mut undecided) = (0, Vec::new());
+    while seen < 4000 {
+        let (session, items) = world.publishes().await;
+        assert_eq!(session.version(), Version::V3_1_1);
+        seen += items.len();
+        undecided.extend(items);
+        assert!(undecided.len() <= most, "{} publishes without a decision", undecided.len());
+        if undecided.len() >= 4 {
+            session.accept_all(undecided.drain(..).map(|item| item.token));
+        }
+    }
+    let mut answers = vec![0; 4 + 4 * 4000];
+    input.read_exact(&mut answers).await.unwrap();
+    assert!(answers[4..].chunks(4).all(|puback| puback[..2] == [0x40, 2]));
+}
