@@ -4,6 +4,7 @@
 mod client;
 mod greeting;
 mod packets;
+mod received;
 mod server;
 mod strict;
 mod wire;

@@ -7,10 +7,11 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use mqtt_protocol_core::mqtt::connection::role::RoleType;
 use mqtt_protocol_core::mqtt::connection::{ConnectionOptions, GenericConnection, GenericEvent, TimerKind};
-use mqtt_protocol_core::mqtt::packet::{GenericPacket, GenericPacketTrait, Qos as RawQos, v3_1_1, v5_0};
+use mqtt_protocol_core::mqtt::packet::{GenericPacket, GenericPacketTrait, Qos as RawQos, v5_0};
 use mqtt_protocol_core::mqtt::result_code::MqttError;
-use mqtt_protocol_core::mqtt::{ArcPayload, Version as RawVersion, common::Cursor};
+use mqtt_protocol_core::mqtt::{Version as RawVersion, common::Cursor};
 
+use super::received::Publish;
 use super::{End, Incoming, Moment, Outgoing, Qos, Tag, Token, Version, packets, strict};
 use crate::{Reason, Refusal, is_topic};
 
@@ -53,42 +54,6 @@ pub(super) enum Taken {
     /// The same packet again while the first is undecided.
     Repeated,
     Broken(Refusal),
-}
-
-/// What both versions say in a PUBLISH.
-pub(super) struct Publish<'a> {
-    topic: &'a str,
-    qos: RawQos,
-    retain: bool,
-    duplicate: bool,
-    packet_id: u16,
-    payload: &'a ArcPayload,
-}
-
-impl<'a> From<&'a v5_0::GenericPublish<u16>> for Publish<'a> {
-    fn from(packet: &'a v5_0::GenericPublish<u16>) -> Self {
-        Publish {
-            topic: packet.topic_name(),
-            qos: packet.qos(),
-            retain: packet.retain(),
-            duplicate: packet.dup(),
-            packet_id: packet.packet_id().unwrap_or(0),
-            payload: packet.payload(),
-        }
-    }
-}
-
-impl<'a> From<&'a v3_1_1::GenericPublish<u16>> for Publish<'a> {
-    fn from(packet: &'a v3_1_1::GenericPublish<u16>) -> Self {
-        Publish {
-            topic: packet.topic_name(),
-            qos: packet.qos(),
-            retain: packet.retain(),
-            duplicate: packet.dup(),
-            packet_id: packet.packet_id().unwrap_or(0),
-            payload: packet.payload(),
-        }
-    }
 }
 
 impl<R: RoleType> Wire<R> {
@@ -303,7 +268,9 @@ impl<R: RoleType> Wire<R> {
 
     /// Takes a PUBLISH that the library has let through.
     pub(super) fn take_publish<'a>(&mut self, packet: impl Into<Publish<'a>>) -> Taken {
-        let Publish { topic, qos, retain, duplicate, packet_id, payload } = packet.into();
+        let publish = packet.into();
+        let payload = publish.payload();
+        let Publish { topic, qos, retain, duplicate, packet_id, .. } = publish;
         let broken = |reason, why: &str| Taken::Broken(Refusal::new(reason, why));
         let qos = match qos {
             RawQos::AtMostOnce => Qos::AtMostOnce,
@@ -347,7 +314,7 @@ impl<R: RoleType> Wire<R> {
         Taken::Fresh(Incoming {
             token: Token { sequence: self.sequence, packet_id },
             topic: self.last_topic.clone(),
-            payload: shared(payload),
+            payload,
             qos,
             duplicate,
             will: false,
@@ -454,16 +421,4 @@ fn slot(kind: TimerKind) -> usize {
         TimerKind::PingreqRecv => 1,
         TimerKind::PingrespRecv => 2,
     }
-}
-
-struct Shared(ArcPayload);
-
-impl AsRef<[u8]> for Shared {
-    fn as_ref(&self) -> &[u8] {
-        self.0.as_slice()
-    }
-}
-
-fn shared(payload: &ArcPayload) -> Bytes {
-    if payload.is_empty() { Bytes::new() } else { Bytes::from_owner(Shared(payload.clone())) }
 }
