@@ -15,6 +15,8 @@ const YEAR_S: f64 = 31_557_600.0;
 const MAX_YEARS: f64 = 10.0;
 /// Rows after which a voltage that never changes while the current does is doubted.
 const CONSTANT_ROWS: u64 = 60;
+/// Most cells in series that a pack has: 1,500 V of LFP cells are 469.
+const MAX_CELLS: f64 = 512.0;
 
 /// Whether a recording can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -186,8 +188,32 @@ pub struct Reporter {
     last: Option<Row>,
     segments: Vec<(u32, Stamp, Stamp, u64)>,
     samples: u64,
-    /// Rows whose cells are all known with the pack's voltage, and those of them whose sum is another.
-    sums: (u64, u64),
+    sums: Sums,
+}
+
+/// Sums of cells beside the pack's voltage, in rows where all are known.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    rows: u64,
+    /// Rows whose sum is more than the pack's voltage.
+    more: u64,
+    /// Rows whose sum is less.
+    less: u64,
+    /// Most cells in series that a row of `less` tells: the pack's voltage over the cells' mean.
+    most_cells: f64,
+}
+
+impl Sums {
+    fn take(&mut self, sum_v: f64, cells: usize, pack_v: f64) {
+        let room_v = 0.05 * pack_v.abs();
+        self.rows += 1;
+        self.more += u64::from(sum_v > pack_v + room_v);
+        if sum_v < pack_v - room_v {
+            self.less += 1;
+            let in_series = if sum_v > 0.0 { pack_v * cells as f64 / sum_v } else { f64::INFINITY };
+            self.most_cells = self.most_cells.max(in_series);
+        }
+    }
 }
 
 impl Reporter {
@@ -205,7 +231,15 @@ impl Reporter {
                 limits: limits(*quantity, battery),
             })
             .collect();
-        Self { battery, tallies, first: None, last: None, segments: Vec::new(), samples: 0, sums: (0, 0) }
+        Self {
+            battery,
+            tallies,
+            first: None,
+            last: None,
+            segments: Vec::new(),
+            samples: 0,
+            sums: Sums::default(),
+        }
     }
 
     /// States whether the pack's voltage is that of one cell; before the first row.
@@ -235,8 +269,7 @@ impl Reporter {
         }
         let sum: Option<f64> = row.cells.iter().map(|reading| reading.ok()).sum();
         if let (Some(sum), Ok(pack), false) = (sum, row.pack_voltage, row.cells.is_empty()) {
-            self.sums.0 += 1;
-            self.sums.1 += u64::from((sum - pack).abs() > 0.05 * pack.abs());
+            self.sums.take(sum, row.cells.len(), pack);
         }
         if self.first.is_none() {
             self.first = Some(row.clone());
@@ -281,7 +314,7 @@ impl Reporter {
             };
             quantities.insert(name.to_owned(), report);
         }
-        self.judge_together(&mut reasons);
+        self.judge_together(&mut reasons, &mut warnings);
         self.judge_span(&mut reasons);
         let unread = self.tallies[1].n == 0 || (self.tallies[0].n == 0 && self.tallies[3].n == 0);
         if unread {
@@ -357,15 +390,32 @@ impl Reporter {
         }
     }
 
-    /// Judges quantities by one another.
-    fn judge_together(&self, reasons: &mut Vec<String>) {
-        let (rows, wrong) = self.sums;
-        if wrong * 1000 > rows {
+    /// Judges the cells' sum by the pack's voltage. A sum that is less can be that of a part of the cells, as far as a pack
+    /// has so many; one that is more cannot be.
+    fn judge_sums(&self, reasons: &mut Vec<String>, warnings: &mut Vec<String>) {
+        let Sums { rows, more, less, most_cells } = self.sums;
+        if more * 1000 > rows {
             reasons.push(format!(
-                "the cells' sum is not the pack's voltage within 5 % in {wrong} of {rows} rows: check the units, and \
-                 that all cells are mapped (--map cells=NAME*)"
+                "the cells' sum is more than the pack's voltage by over 5 % in {more} of {rows} rows: check the units and \
+                 the mapping (--map cells=NAME*)"
             ));
         }
+        if less * 1000 > rows {
+            let text = format!(
+                "the cells' sum is less than the pack's voltage by over 5 % in {less} of {rows} rows: by their mean, the \
+                 pack has {most_cells:.0} in series; check that all cells are mapped (--map cells=NAME*), and the units"
+            );
+            let all_are_mapped = self.battery.cells_in_series.is_some_and(|stated| {
+                self.first.as_ref().is_some_and(|first| first.cells.len() == stated as usize)
+            });
+            let impossible = all_are_mapped || most_cells > MAX_CELLS;
+            if impossible { reasons.push(text) } else { warnings.push(text) }
+        }
+    }
+
+    /// Judges quantities by one another.
+    fn judge_together(&self, reasons: &mut Vec<String>, warnings: &mut Vec<String>) {
+        self.judge_sums(reasons, warnings);
         let (voltage, current) = (&self.tallies[0], &self.tallies[1]);
         for (tally, name) in [(voltage, "pack_voltage_v"), (current, "pack_current_a")] {
             let is_summed = name == "pack_voltage_v" && self.tallies[3].n > 0;

@@ -144,7 +144,7 @@ pub enum Columns {
 }
 
 /// The first name of a list that a header has: its position.
-fn first<'a>(header: &[String], names: &[&'a str]) -> Option<usize> {
+fn first(header: &[String], names: &[&str]) -> Option<usize> {
     names.iter().find_map(|name| header.iter().position(|known| known == name))
 }
 

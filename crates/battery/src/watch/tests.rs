@@ -91,7 +91,8 @@ fn a_runaway_by_physics_is_found_as_such() {
 #[test]
 fn no_sensor_alone_is_a_runaway() {
     let nan = f64::NAN;
-    let courses: [(&str, fn(f64) -> f64); 8] = [
+    type Course = fn(f64) -> f64;
+    let courses: [(&str, Course); 8] = [
         ("first reading of 0", |second| if second < 1.0 { 0.0 } else { 20.5 }),
         ("first minute of -40", |second| if second < 60.0 { -40.0 } else { 20.5 }),
         ("drop-out to 0 and back", |second| if (300.0..340.0).contains(&second) { 0.0 } else { 20.5 }),

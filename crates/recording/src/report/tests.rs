@@ -36,6 +36,10 @@ fn verdicts() {
     check(&[row(0, 9.9, -1.0, &[3.3, 3.3, 33.0])], lfp, Verdict::Doubtful, "cells_mv");
     check(&[row(0, 12.6, -1.0, &[])], lfp, Verdict::Doubtful, "of Lfp");
     check(&[row(0, 11.0, -1.0, &[3.3; 3])], lfp, Verdict::Doubtful, "cells' sum");
+    // Three of 30 cells are mapped; those of a pack in millivolts, or of another pack, cannot be.
+    check(&[row(0, 111.0, -1.0, &[3.7; 3])], any, Verdict::Usable, "");
+    check(&[row(0, 1999.0, -1.0, &[3.7; 3])], any, Verdict::Doubtful, "cells' sum is less");
+    check(&[row(0, 9.9, -1.0, &[3.7; 3])], any, Verdict::Doubtful, "cells' sum is more");
     check(&[row(0, 6.6, -1.0, &[3.3; 2])], lfp, Verdict::Doubtful, "3 in series");
     check(&[row(0, 3700.0, -1.0, &[])], cell, Verdict::Doubtful, "pack_voltage_v");
     check(&[row(0, 3.7, 9e4, &[])], cell, Verdict::Doubtful, "pack_current_a");

@@ -200,7 +200,8 @@ mod tests {
 
     #[test]
     fn a_message_is_found_in_many_coats() {
-        let check = |line: &str, expected: Option<(&str, Option<u64>, Option<u64>, &str, &str)>| {
+        type Found<'a> = (&'a str, Option<u64>, Option<u64>, &'a str, &'a str);
+        let check = |line: &str, expected: Option<Found<'_>>| {
             let found = in_line(line);
             let found = found.as_ref().map(|m| (&*m.charge_point, m.evse, m.connector, &*m.status, &*m.at));
             assert_eq!(found, expected, "{line}");
