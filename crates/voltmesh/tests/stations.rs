@@ -192,6 +192,12 @@ fn what_would_be_read_is_said_before() {
     let history = &found["files"][0]["history"];
     assert_eq!((&history["rows"], &history["usable"]), (&2019.into(), &2017.into()), "{found}");
     assert_eq!(history["files"][0]["shape"], "snapshots", "{found}");
+    // Without times it is no history, but a live feed takes it.
+    let document =
+        r#"{"EVSEStatuses":[{"EVSEStatusRecord":[{"EvseID":"CH*REPE1","EVSEStatus":"Available"}]}]}"#;
+    std::fs::write(folder.path().join("oicp.json"), document).expect("a file");
+    let (code, text) = said(folder.path(), &["inspect", "oicp.json"]);
+    assert!(code == Some(0) && text.contains("OICP, 1 statuses without times"), "{code:?}: {text}");
     let (code, text) = said(folder.path(), &["inspect", "nothing.csv"]);
     assert!(code == Some(1) && text.contains("cannot open nothing.csv"), "{code:?}: {text}");
 }

@@ -1,6 +1,6 @@
 //! What the commands read: histories of any format, places, covariates, models.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::Path;
 
@@ -9,6 +9,7 @@ use arrow::array::{Array as _, ArrayRef, AsArray as _};
 use arrow::compute::{can_cast_types, cast};
 use arrow::datatypes::{DataType, TimeUnit};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use voltmesh_stations::feeds;
 use voltmesh_stations::history::Report;
 use voltmesh_stations::place::Joined;
 use voltmesh_stations::table::Columns;
@@ -142,6 +143,20 @@ impl Odd {
     pub fn mostly_unusable(&self) -> bool {
         self.mostly_unusable
     }
+}
+
+/// The format and the statuses of a document that a live feed takes, each with how many EVSEs have it; `None` for other files.
+pub fn live(path: &Path) -> Result<Option<(&'static str, BTreeMap<String, usize>)>> {
+    let mut bytes = Vec::new();
+    let limit = feeds::MAX_FEED_BYTES as u64;
+    std::io::Read::read_to_end(&mut open_gzipped(path, limit)?, &mut bytes)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    let Ok((format, readings)) = feeds::read(&bytes) else { return Ok(None) };
+    let mut statuses = BTreeMap::new();
+    for reading in readings {
+        *statuses.entry(reading.status).or_default() += 1;
+    }
+    Ok(Some((format, statuses)).filter(|(_, statuses)| !statuses.is_empty()))
 }
 
 /// The list of places.

@@ -1,11 +1,12 @@
 //! `voltmesh stations inspect`
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use voltmesh_stations::history::Report;
-use voltmesh_stations::{Builder, Error, History, Mapping, PlaceList};
+use voltmesh_stations::{Builder, Error, History, Mapping, Meaning, PlaceList};
 
 use super::input;
 use crate::{Outcome, args, output};
@@ -29,8 +30,10 @@ pub fn run(options: &args::StationsInspect) -> Result<Outcome> {
     Ok(if wrong { Outcome::Wrong } else { Outcome::Done })
 }
 
-/// What a file is: a history, a list of places, or both as OCPI locations are.
+/// What a file is: a history, a list of places, or both as OCPI locations are; or what a live feed takes, where it has no times.
 struct Found {
+    /// Format, statuses and how many EVSEs have each, of a document that a live feed takes.
+    live: Option<(&'static str, BTreeMap<String, usize>)>,
     history: Option<(Report, Result<History, Error>)>,
     places: Option<PlaceList>,
 }
@@ -49,7 +52,8 @@ impl Found {
                 .any(|place| place.position.is_some() || !place.plugs.is_empty() || place.power_kw.is_some())
         };
         let places = list.filter(|list| history.is_none() || says(list));
-        if history.is_none() && places.is_none() {
+        let live = input::live(path)?.filter(|_| history.is_none());
+        if history.is_none() && places.is_none() && live.is_none() {
             match added {
                 Err(error) => return Err(error),
                 Ok(()) => {
@@ -61,7 +65,7 @@ impl Found {
                 }
             }
         }
-        Ok(Self { history, places })
+        Ok(Self { live, history, places })
     }
 
     fn mostly_unusable(&self) -> bool {
@@ -93,10 +97,24 @@ impl Found {
             })
         });
         let places = self.places.as_ref().map(|list| &list.report);
-        json!({ "file": path, "history": history, "places": places })
+        let live =
+            self.live.as_ref().map(|(format, statuses)| json!({ "format": format, "statuses": statuses }));
+        json!({ "file": path, "history": history, "places": places, "live": live })
     }
 
     fn print(&self, path: &Path) {
+        if let Some((format, statuses)) = &self.live {
+            let evses: usize = statuses.values().sum();
+            output::line(format!(
+                "{}: {format}, {evses} statuses without times that are believed: no history, but a live feed takes it",
+                path.display()
+            ));
+            let meaning = |word: &str| {
+                Meaning::of_usual_name(word).map_or("not understood".to_owned(), |m| m.to_string())
+            };
+            let row = |(word, evses): (&String, &usize)| vec![word.clone(), meaning(word), evses.to_string()];
+            output::table(&["status", "means", "EVSEs"], &statuses.iter().map(row).collect::<Vec<_>>());
+        }
         if let Some((report, built)) = &self.history {
             for source in &report.sources {
                 let kind = source
