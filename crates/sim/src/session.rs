@@ -148,8 +148,8 @@ pub async fn server<E: Clock>(
 fn server_input(command: ToServer) -> ServerInput<'static> {
     match command {
         ToServer::Accept(token) => ServerInput::Accept(token),
-        ToServer::Reject(token, reason) => ServerInput::Reject(token, reason.into()),
+        ToServer::Reject(token, reason) => ServerInput::Reject(token, reason),
         ToServer::Publish(item) => ServerInput::Publish(item),
-        ToServer::Disconnect(reason) => ServerInput::Disconnect(reason.into()),
+        ToServer::Disconnect(reason) => ServerInput::Disconnect(reason),
     }
 }

@@ -26,10 +26,10 @@ pub fn run(options: &args::StationsRecommend, odd: &mut input::Odd) -> Result<()
     let places = input::places(&options.input, input::ids(&model, history.as_ref()), odd)?;
     let listed: Vec<_> = places.keys().map(|id| id.as_str().into()).collect();
     model.meet(&listed, &places);
-    if let Some((path, history)) = options.history.as_ref().zip(history.as_ref()) {
-        if input::catch_up(&mut model, history, &covariates, &places, &mapping, None) == 0 {
-            output::note(&format!("nothing in {} is later than what the model has seen", path.display()));
-        }
+    if let Some((path, history)) = options.history.as_ref().zip(history.as_ref())
+        && input::catch_up(&mut model, history, &covariates, &places, &mapping, None) == 0
+    {
+        output::note(&format!("nothing in {} is later than what the model has seen", path.display()));
     }
     let now = model.tracker().at.context("the model has seen nothing; give --history")?;
     let request = request(options, now)?;
