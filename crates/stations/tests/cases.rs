@@ -1,6 +1,7 @@
 //! Inputs with known answers: histories and lists of places with one fault each. The small ones are here; those of the shared cases are
 //! read from `../shared/cases/fog` beside the project where they are at hand.
-#![allow(clippy::print_stderr, clippy::unwrap_used, reason = "a test that is skipped says why")]
+#![allow(clippy::print_stderr, reason = "a test that is skipped says why")]
+#![allow(clippy::unwrap_used, reason = "a test that fails should stop")]
 
 use std::fmt::Write as _;
 use std::fs::File;
