@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method, header};
 use subtle::ConstantTimeEq as _;
-use voltmesh_identity::read_private;
+use voltmesh_identity::read_token;
 
 use crate::{Authority, Host, Refusal};
 
@@ -114,10 +114,10 @@ pub enum TokenError {
 }
 
 impl Token {
-    /// The first and only line of a file that only its owner may read.
+    /// The first and only line of a file; others than its owner should not be able to read it.
     pub fn read(path: &Path) -> Result<Self, TokenError> {
         let name = path.display().to_string();
-        let text = read_private(path)
+        let text = read_token(path)
             .map_err(|source| TokenError::Read { path: name.clone(), source: source.into() })?;
         if text.len() > MAX_TOKEN {
             return Err(TokenError::Content { path: name, found: format!("{} bytes", text.len()) });

@@ -21,15 +21,31 @@ pub fn write_public(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     write_atomic(path, bytes, 0o644)
 }
 
-/// Reads a secret (a private key, a token) that nobody but its owner may read: a file that its group or everybody may read,
+/// Reads a private key or another secret that nobody but its owner may read: a file that its group or everybody may read,
 /// write or run is refused, since what it held may be in other hands.
 pub fn read_private(path: &Path) -> Result<Zeroizing<String>, Error> {
+    read_secret(path, Err)
+}
+
+/// Reads a token of an HTTP interface. One that others than its owner may read is only warned of: a proxy or a monitor of
+/// the same group often has to read it, and nothing is signed with it.
+pub fn read_token(path: &Path) -> Result<Zeroizing<String>, Error> {
+    read_secret(path, |exposed| {
+        tracing::warn!("{exposed}");
+        Ok(())
+    })
+}
+
+fn read_secret(
+    path: &Path,
+    exposed: impl FnOnce(Error) -> Result<(), Error>,
+) -> Result<Zeroizing<String>, Error> {
     let file = File::open(path).map_err(Error::file("read", path))?;
     // Of the open file, not of the name: the two may not be the same file any more.
     let found = file.metadata().map_err(Error::file("read", path))?;
     let mode = found.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
-        return Err(Error::Exposed { path: path.to_path_buf(), mode });
+        exposed(Error::Exposed { path: path.to_path_buf(), mode })?;
     }
     let refuse = |problem: String| Error::content(path, "a secret in a text file", problem);
     if found.len() > MAX_SECRET_BYTES {
@@ -121,6 +137,9 @@ mod tests {
         fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
         assert!(read_private(&key).unwrap_err().to_string().contains("at most"));
         assert!(matches!(read_private(&folder.path().join("absent")), Err(Error::File { .. })));
+        fs::write(&key, "0123456789abcdef").unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(*read_token(&key).unwrap(), "0123456789abcdef");
     }
 
     #[test]

@@ -44,7 +44,7 @@ mod tls;
 
 pub use credentials::{Credentials, read_signing_key, write_signing_key};
 pub use error::Error;
-pub use files::{create_private_dir, read_private, write_private, write_public};
+pub use files::{create_private_dir, read_private, read_token, write_private, write_public};
 pub use index::{Entry, OneRole, Reason, Revoked, Status};
 pub use name::{Identity, Role};
 pub use peer::{Peer, Serial, issuer_serials};

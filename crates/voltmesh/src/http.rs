@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use voltmesh_identity::read_private;
+use voltmesh_identity::read_token;
 
 /// Largest answer that is read: a proof, a block, a status or a page of records is far smaller.
 const MAX_ANSWER: usize = 64 << 20;
@@ -62,7 +62,7 @@ impl Http {
         let builder = || reqwest::Client::builder().no_proxy().connect_timeout(TIMEOUT);
         let made = "cannot make an HTTP client";
         let token = std::env::var_os(TOKEN_FILE).map(|path| {
-            let text = read_private(Path::new(&path));
+            let text = read_token(Path::new(&path));
             text.map(|text| text.trim().to_owned())
                 .with_context(|| format!("{} (of {TOKEN_FILE}) cannot be read", path.display()))
         });

@@ -175,7 +175,6 @@ fn no_role_starts_with_a_key_that_others_may_read() {
         ("fog", "pki/fog-fog-1/sign.key"),
         ("cloud", "pki/cloud-cloud-1/tls.key"),
         ("cloud", "pki/cloud-cloud-1/sign.key"),
-        ("cloud", "token"),
     ] {
         chmod(file, 0o640);
         let said = fails(folder.path(), &[role, "--config", &format!("{role}.toml")], 1);

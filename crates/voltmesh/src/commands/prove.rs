@@ -1,7 +1,7 @@
 //! `voltmesh prove`: fetches a record with everything that proves it.
 
 use anyhow::{Context as _, Result};
-use voltmesh_identity::{read_private, write_public};
+use voltmesh_identity::{read_token, write_public};
 use voltmesh_ledger::Proof;
 use voltmesh_telemetry::RecordId;
 
@@ -12,7 +12,7 @@ use crate::{Outcome, args, output};
 /// Runs the command.
 pub fn run(options: args::Prove) -> Result<Outcome> {
     let record: RecordId = options.record.parse()?;
-    let token = options.token_file.as_deref().map(read_private).transpose()?;
+    let token = options.token_file.as_deref().map(read_token).transpose()?;
     let url = format!("{}/v1/records/{record}/proof", options.cloud.trim_end_matches('/'));
     let bytes =
         block_on(async { Http::new()?.get_url(&url, token.as_ref().map(|token| token.trim())).await })?;
