@@ -214,7 +214,8 @@ impl Tables {
     fn step(&mut self, ready: &mut VecDeque<Placed<Row>>) -> Result<bool, Error> {
         let Some(table) = &mut self.table else { return Ok(false) };
         let Some(row) = table.next()? else { return Ok(false) };
-        self.clock.push(row.time, row, &mut self.out)?;
+        let pushed = self.clock.push(row.time, row, &mut self.out);
+        pushed.map_err(|error| at(table.place(), error))?;
         ready.extend(self.out.drain(..));
         Ok(true)
     }
@@ -222,6 +223,14 @@ impl Tables {
     fn end(&mut self, ready: &mut VecDeque<Placed<Row>>) {
         self.clock.flush(&mut self.out);
         ready.extend(self.out.drain(..));
+    }
+}
+
+/// An error of the clock, with the file at which it came.
+fn at(file: &str, error: Error) -> Error {
+    match error {
+        Error::Format { problem, .. } => Error::Format { place: file.to_owned(), problem },
+        other => other,
     }
 }
 

@@ -42,7 +42,8 @@ impl Bus {
             return Ok(true);
         }
         if frame.has_data() {
-            self.clock.push(frame.time, frame, &mut self.out)?;
+            let pushed = self.clock.push(frame.time, frame, &mut self.out);
+            pushed.map_err(|error| super::at(&self.place, error))?;
             self.sample(ready)?;
         }
         Ok(true)
