@@ -138,6 +138,10 @@ impl<T> Clock<T> {
     /// # Errors
     /// [`Error::Format`] if the recording states no date and one is needed.
     pub fn push(&mut self, stamp: Stamp, item: T, out: &mut Vec<Placed<T>>) -> Result<(), Error> {
+        if let Some((segment, time)) = self.follows(stamp) {
+            out.push(Placed { item, segment, time });
+            return Ok(());
+        }
         self.given += 1;
         let (relative, time) = match stamp {
             Stamp::Unix(time) => (false, time),
@@ -161,6 +165,25 @@ impl<T> Clock<T> {
             None => self.begin(time, item, out),
         }
         Ok(())
+    }
+
+    /// Segment and final time of the next row, if its stamp goes on without a question: then the row is kept, and need
+    /// not be given. Almost all are of this kind.
+    #[inline]
+    pub fn follows(&mut self, stamp: Stamp) -> Option<(u32, Stamp)> {
+        let (relative, time) = match stamp {
+            Stamp::Unix(time) => (false, time),
+            Stamp::Relative(time) => (true, time),
+        };
+        let step = time.saturating_sub(self.last?);
+        let goes_on = (-REORDERED_NS..=self.believed_step()).contains(&step);
+        let latest = self.config.now_ns.saturating_add(MAX_STEP_NS);
+        let is_date = relative || (FIRST_DATE_NS..=latest).contains(&time);
+        if !goes_on || !is_date || self.relative != Some(relative) || !self.waiting.is_empty() {
+            return None;
+        }
+        self.given += 1;
+        Some(self.place(time))
     }
 
     /// A row while a line exists.
@@ -280,6 +303,12 @@ impl<T> Clock<T> {
     }
 
     fn keep(&mut self, time: i64, item: T, out: &mut Vec<Placed<T>>) {
+        let (segment, time) = self.place(time);
+        out.push(Placed { item, segment, time });
+    }
+
+    /// Counts a row as kept: its segment and its final time.
+    fn place(&mut self, time: i64) -> (u32, Stamp) {
         let late = self.last.is_some_and(|last| time < last);
         self.reordered += u64::from(late);
         let time = self.last.map_or(time, |last| last.max(time));
@@ -292,8 +321,7 @@ impl<T> Clock<T> {
             (true, Some(start)) => Stamp::Unix(start.saturating_add(self.last_out)),
             (false, _) => Stamp::Unix(self.last_out),
         };
-        let segment = self.segments.len().saturating_sub(1) as u32;
-        out.push(Placed { item, segment, time });
+        (self.segments.len().saturating_sub(1) as u32, time)
     }
 
     fn skip(&mut self, reason: &str, number: u64) {

@@ -52,6 +52,16 @@ enum Source {
     Bus(Box<Bus>),
 }
 
+/// What reading on has given.
+enum Step {
+    /// A row that comes next.
+    Row(Placed<Row>),
+    /// Perhaps rows in the queue.
+    More,
+    /// Nothing: the file has ended.
+    End,
+}
+
 /// Tables, one after the other.
 struct Tables {
     clock: Clock<Row>,
@@ -86,11 +96,14 @@ impl Recording {
             if self.ended {
                 return Ok(None);
             }
-            let more = match &mut self.source {
+            let step = match &mut self.source {
                 Source::Tables(tables) => tables.step(&mut self.ready)?,
                 Source::Bus(bus) => bus.step(&mut self.ready)?,
             };
-            if !more && !self.open_next()? {
+            if let Step::Row(row) = step {
+                return Ok(Some(row));
+            }
+            if matches!(step, Step::End) && !self.open_next()? {
                 self.ended = true;
                 match &mut self.source {
                     Source::Tables(tables) => tables.end(&mut self.ready),
@@ -210,14 +223,17 @@ impl Recording {
 }
 
 impl Tables {
-    /// Reads a row; false at the end of the table.
-    fn step(&mut self, ready: &mut VecDeque<Placed<Row>>) -> Result<bool, Error> {
-        let Some(table) = &mut self.table else { return Ok(false) };
-        let Some(row) = table.next()? else { return Ok(false) };
+    /// Reads a row.
+    fn step(&mut self, ready: &mut VecDeque<Placed<Row>>) -> Result<Step, Error> {
+        let Some(table) = &mut self.table else { return Ok(Step::End) };
+        let Some(row) = table.next()? else { return Ok(Step::End) };
+        if let Some((segment, time)) = self.clock.follows(row.time) {
+            return Ok(Step::Row(Placed { item: row, segment, time }));
+        }
         let pushed = self.clock.push(row.time, row, &mut self.out);
         pushed.map_err(|error| at(table.place(), error))?;
         ready.extend(self.out.drain(..));
-        Ok(true)
+        Ok(Step::More)
     }
 
     fn end(&mut self, ready: &mut VecDeque<Placed<Row>>) {

@@ -275,7 +275,14 @@ impl Reporter {
             self.first = Some(row.clone());
         }
         match &mut self.last {
-            Some(last) => last.clone_from(row),
+            Some(last) => {
+                // The lists keep their memory.
+                let (mut cells, mut temperatures) =
+                    (std::mem::take(&mut last.cells), std::mem::take(&mut last.temperatures));
+                cells.clone_from(&row.cells);
+                temperatures.clone_from(&row.temperatures);
+                *last = Row { cells, temperatures, ..*row };
+            }
             None => self.last = Some(row.clone()),
         }
     }

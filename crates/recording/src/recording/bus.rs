@@ -1,6 +1,6 @@
 //! Logs of a bus, one after the other.
 
-use super::is_usable;
+use super::{Step, is_usable};
 use crate::can::{self, Decoder, Frame, Log, Sampler, Signals};
 use crate::clock::{Clock, Placed};
 use crate::report::Said;
@@ -33,29 +33,42 @@ impl Bus {
         self.sampler.decoder()
     }
 
-    /// Reads a frame; false at the end of the log.
-    pub fn step(&mut self, ready: &mut VecDeque<Placed<Row>>) -> Result<bool, Error> {
-        let Some(log) = &mut self.log else { return Ok(false) };
-        let Some(frame) = log.next()? else { return Ok(false) };
+    /// Reads a frame.
+    pub fn step(&mut self, ready: &mut VecDeque<Placed<Row>>) -> Result<Step, Error> {
+        let Some(log) = &mut self.log else { return Ok(Step::End) };
+        let Some(frame) = log.next()? else { return Ok(Step::End) };
         if self.interface.is_some() && frame.bus != self.interface {
             self.others += 1;
-            return Ok(true);
+            return Ok(Step::More);
         }
-        if frame.has_data() {
+        if !frame.has_data() {
+            return Ok(Step::More);
+        }
+        if let Some((segment, time)) = self.clock.follows(frame.time) {
+            self.take(Placed { item: frame, segment, time }, ready);
+        } else {
             let pushed = self.clock.push(frame.time, frame, &mut self.out);
             pushed.map_err(|error| super::at(&self.place, error))?;
             self.sample(ready)?;
         }
-        Ok(true)
+        if self.sampler.decoder().is_on_two_buses() { Err(self.two_buses()) } else { Ok(Step::More) }
+    }
+
+    /// Gives a placed frame to the sampler.
+    fn take(&mut self, placed: Placed<Frame>, ready: &mut VecDeque<Placed<Row>>) {
+        if let Some(row) = self.sampler.take(placed) {
+            self.usable += u64::from(is_usable(&row.item));
+            ready.push_back(row);
+        }
     }
 
     /// Gives the placed frames to the sampler.
     fn sample(&mut self, ready: &mut VecDeque<Placed<Row>>) -> Result<(), Error> {
-        for placed in self.out.drain(..) {
-            let Some(row) = self.sampler.take(placed) else { continue };
-            self.usable += u64::from(is_usable(&row.item));
-            ready.push_back(row);
+        let mut out = std::mem::take(&mut self.out);
+        for placed in out.drain(..) {
+            self.take(placed, ready);
         }
+        self.out = out;
         if self.sampler.decoder().is_on_two_buses() { Err(self.two_buses()) } else { Ok(()) }
     }
 
