@@ -7,9 +7,10 @@ use std::fmt;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use crate::commands::twin::read::NotLooked;
 use crate::output;
 
-/// Exit code of a role that its disk has stopped.
+/// Exit code of a role that its disk has stopped, and of a log that could not be looked at.
 pub const EXIT: u8 = 4;
 
 /// Exit code of a vehicle whose recordings give no usable sample, or are doubtful.
@@ -96,7 +97,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
     let of_source = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref::<voltmesh_edge::Error>().is_some_and(voltmesh_edge::Error::is_of_source)
     };
-    if error.chain().any(|cause| cause.is::<Unwritable>()) {
+    if error.chain().any(|cause| cause.is::<Unwritable>()) || error.is::<NotLooked>() {
         EXIT
     } else if error.chain().any(of_source) {
         EXIT_UNREAD

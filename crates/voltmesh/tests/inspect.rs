@@ -155,7 +155,7 @@ fn shared_logs_of_a_bus() {
         ("can-float-soc.log --dbc can-float-soc.dbc --map soc=SoC", 0, 4, &[("soc_pct", "43.1")]),
         (
             "can-extmux.log --dbc can-extmux.dbc --map cells=Cell{:02}",
-            3,
+            0,
             4,
             &[("cells_mv", "[3701, 3702, 3703]")],
         ),
@@ -167,7 +167,7 @@ fn shared_logs_of_a_bus() {
         ),
         (
             "can-zerobased.log --dbc can-zerobased.dbc --map cells=Cell_{}",
-            3,
+            0,
             4,
             &[("cells_mv", "[3600, 3701, 3702, 3703]")],
         ),

@@ -155,7 +155,9 @@ fn injected_faults_are_detected_with_their_cell() {
     works(at, &["twin", "inject", "--cells", "16", "--hours", "0.5", "-o", "sound"]);
     assert!(works(at, &["twin", "detect", "sound/pack-1.csv.gz"]).contains("nothing found"));
     // Of another chemistry: said, and nothing is estimated.
-    let refused = json(at, &["twin", "detect", "--chemistry", "lfp", "--json", "sound/pack-1.csv.gz"]);
+    let refused = voltmesh(at, &["twin", "detect", "--chemistry", "lfp", "--json", "sound/pack-1.csv.gz"]);
+    assert_eq!(refused.status.code(), Some(4));
+    let refused: Value = serde_json::from_slice(&refused.stdout).unwrap();
     assert_eq!(refused["files"][0]["refused"], true);
     assert!(fails(at, &["twin", "inject", "--fault", "gremlins@1", "-o", "x"]).contains("internal-short"));
 }
@@ -225,23 +227,19 @@ fn detect_says_what_it_looked_at_and_exits_4_where_it_could_not() {
     }
     let detect = |name: &str, code: i32| {
         let output = voltmesh(at, &["twin", "detect", name]);
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert_eq!(
-            output.status.code(),
-            Some(code),
-            "{name}: {text} {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let text = [&output.stdout[..], &output.stderr[..]].concat();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{name}: {text}");
         text
     };
     let seconds = detect("seconds.csv", 0);
     assert!(seconds.contains("nothing found") && seconds.contains("there is one"), "{seconds}");
     let milliseconds = detect("milliseconds.csv", 4);
     assert!(
-        !milliseconds.contains("nothing found") && milliseconds.contains("another unit"),
+        !milliseconds.contains("nothing found") && milliseconds.contains("seconds or milliseconds?"),
         "{milliseconds}"
     );
-    assert!(detect("empty.csv", 4).contains("no sample could be used"));
+    assert!(detect("empty.csv", 4).contains("could not be looked at"));
     assert!(detect("reset.csv", 0).contains("59 of 60 samples"));
     let zero = detect("zero.csv", 0);
     assert!(zero.contains("not used: speed") && !zero.contains("nothing found"), "{zero}");

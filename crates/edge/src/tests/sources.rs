@@ -3,7 +3,7 @@ use crate::sources::*;
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use voltmesh_telemetry::{Charger, Contactor, Millivolts16};
+use voltmesh_telemetry::{Charger, Contactor, Millivolts16, Unknown};
 
 fn all(source: &mut dyn Source) -> Vec<Sampled> {
     std::iter::from_fn(|| source.next().unwrap()).collect()
@@ -90,13 +90,14 @@ fn battery_data_format_needs_no_mapping() {
     let open = |cursor| Box::new(Recorded::tables(config.clone(), cursor, 0).unwrap()) as Box<dyn Source>;
     let mut source = open(Cursor::default());
     let whole = all(&mut *source);
-    assert_eq!(source.skipped(), 2, "rows without a number are counted");
-    assert_eq!(whole.len(), 4);
-    let last = &whole[3].sample;
+    assert_eq!(source.skipped(), 1, "rows without a number are counted");
+    assert_eq!(whole.len(), 5);
+    let last = &whole[4].sample;
     assert_eq!(last.time.as_millis(), 7_000);
     assert_eq!((last.pack_voltage.get(), last.pack_current.get()), (3680, 250));
     assert_eq!(last.cells, vec![Millivolts16::new(3680)]);
-    assert_eq!(whole[2].sample.temperatures, whole[1].sample.temperatures, "a silent sensor keeps its value");
+    assert_eq!(whole[2].sample.pack_current.cause(), Some(Unknown::NotAvailable));
+    assert_eq!(whole[3].sample.temperatures[0].cause(), Some(Unknown::NotSent), "an empty cell is unknown");
     resumes(open, &whole);
 }
 
@@ -254,18 +255,23 @@ fn unknown_values_are_never_made_up() {
         Recorded::tables(config, Cursor::default(), 1_790_000_000_000).unwrap()
     };
     let mut dead = open("a", "t,u,i,cell_1,cell_2\n0,7.4,1,3.7,\n1,7.4,1,3.7,3.7\n", 1);
-    assert_eq!(all(&mut dead).len(), 1);
-    assert!(dead.said().iter().any(|line| line.contains("cell 2 is unknown")), "{:?}", dead.said());
-    let mut none = open("b", "t,u,i,cell_1,cell_2\n0,7.4,1,3.7,\n1,7.4,1,3.7,\n", 0);
+    let cells =
+        |sampled: &Sampled| sampled.sample.cells.iter().map(|cell| cell.reading()).collect::<Vec<_>>();
+    assert_eq!(
+        all(&mut dead).iter().map(cells).collect::<Vec<_>>(),
+        [vec![Ok(3700), Err(Unknown::NotSent)], vec![Ok(3700), Ok(3700)]]
+    );
+    let mut none = open("b", "t,u,i\n0,,\n1,,\n", 0);
     let error = none.next().unwrap_err();
-    assert!(error.is_of_source() && error.to_string().contains("no row is usable"), "{error}");
+    assert!(error.is_of_source() && error.to_string().contains("no row"), "{error}");
     assert_eq!(none.next().unwrap(), None, "it does not begin again");
     let mut warm = open("c", "t,u,i,T1,T2\n0,370,1,20,21\n1,370,1,,21\n100,370,1,,21\n101,370,1,,21\n", 1);
-    let temperatures: Vec<usize> = all(&mut warm).iter().map(|s| s.sample.temperatures.len()).collect();
+    let first: Vec<_> = all(&mut warm).iter().map(|s| s.sample.temperatures[0].reading()).collect();
+    let none = Err(Unknown::NotSent);
     assert_eq!(
-        temperatures,
-        [2, 2, 0, 0],
-        "a silent sensor keeps its value for a minute, and no other takes its place"
+        first,
+        [Ok(2000), none, none, none],
+        "a silent sensor is unknown, and no other takes its place"
     );
 }
 

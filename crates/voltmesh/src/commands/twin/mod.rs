@@ -7,7 +7,7 @@ mod fit;
 mod import;
 pub(crate) mod inject;
 mod packs;
-mod read;
+pub(crate) mod read;
 mod simulate;
 
 use std::io::Read;

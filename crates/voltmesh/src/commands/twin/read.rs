@@ -1,9 +1,10 @@
 //! Logs of cells and packs, read as a vehicle reads its recordings.
 
+use std::fmt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow};
 use voltmesh_battery::log::MAX_ROWS;
 use voltmesh_battery::pack::{PackLog, PackSample};
 use voltmesh_recording::table::Level;
@@ -12,24 +13,40 @@ use voltmesh_recording::{Options, Reading, Recording, Row, Stamp};
 use super::name_of;
 use crate::output;
 
+/// A log that could not be looked at: no result, which is neither good nor bad. The cause says why, and the remedy.
+#[derive(Debug)]
+pub struct NotLooked(String);
+
+impl fmt::Display for NotLooked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} could not be looked at", self.0)
+    }
+}
+
 /// A table of a pack or of a cell. What is unknown is no number; what was skipped or assumed is said beside the result.
 pub fn pack_log(path: &Path) -> Result<PackLog> {
     let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64);
-    let unread = || format!("{} could not be looked at", path.display());
+    let unread = || NotLooked(path.display().to_string());
     let mut recording = Recording::open(&[path.to_path_buf()], &Options::new(now_ms)).with_context(unread)?;
-    let (mut samples, mut first) = (Vec::new(), None);
+    let (mut samples, mut first, mut segment) = (Vec::new(), None, 0);
     while let Some(placed) = recording.next().with_context(unread)? {
-        ensure!(samples.len() < MAX_ROWS, "{}: more than {MAX_ROWS} rows", unread());
+        if samples.len() == MAX_ROWS {
+            return Err(anyhow!("it has more than {MAX_ROWS} rows: cut it into parts").context(unread()));
+        }
+        // Each segment of the clock begins anew, and so does a twin whose time goes back.
+        if placed.segment != segment {
+            (first, segment) = (None, placed.segment);
+        }
         let seconds = match placed.time {
-            Stamp::Relative(ns) => ns as f64 / 1e9,
+            Stamp::Relative(ns) if segment == 0 => ns as f64 / 1e9,
             // Seconds since the first: a double holds no nanoseconds since 1970.
-            Stamp::Unix(ns) => (ns - *first.get_or_insert(ns)) as f64 / 1e9,
+            Stamp::Relative(ns) | Stamp::Unix(ns) => (ns - *first.get_or_insert(ns)) as f64 / 1e9,
         };
         samples.push(sample(seconds, &placed.item, recording.level()));
     }
     let doubts = recording.doubts();
     if !doubts.is_empty() {
-        bail!("{}: {}", unread(), doubts.join("; "));
+        return Err(anyhow!("{}", doubts.join("; ")).context(unread()));
     }
     let name = name_of(path);
     let report = recording.report();
