@@ -212,7 +212,7 @@ fn detect_says_what_it_looked_at_and_exits_4_where_it_could_not() {
         ("empty.csv", format!("{one}\n")),
         (
             "zero.csv",
-            rows("time_s,current_a,cell_0_v,cell_1_v,cell_2_v,temp_0_c,speed", 900, |n| {
+            rows("time_s,current_a,cell_0_v,cell_1_v,cell_2_v,temp_0_c,colour", 900, |n| {
                 format!("{n},-1.0,{},3.7,3.7,25,9", 3.7 - 1e-3 * f64::from(n))
             }),
         ),
@@ -242,7 +242,7 @@ fn detect_says_what_it_looked_at_and_exits_4_where_it_could_not() {
     assert!(detect("empty.csv", 4).contains("could not be looked at"));
     assert!(detect("reset.csv", 0).contains("59 of 60 samples"));
     let zero = detect("zero.csv", 0);
-    assert!(zero.contains("not used: speed") && !zero.contains("nothing found"), "{zero}");
+    assert!(zero.contains("not used: colour") && !zero.contains("nothing found"), "{zero}");
     let first = detect("first.csv", 0);
     assert!(!first.contains("thermal-runaway ") || !first.contains("protect"), "{first}");
     assert!(first.contains("nothing found"), "{first}");
