@@ -40,6 +40,12 @@ fn a_store_that_is_slow_fails_and_lists_late_doubles_nothing() {
     }
 }
 
+/// The archive is looked at while a commit shows in one table and not yet in the other.
+#[test]
+fn a_check_meets_a_commit_under_way() {
+    check(3772, 0.3, &Options { class: Some(Class::Minutes), ..Options::default() });
+}
+
 #[test]
 fn a_scenario_can_be_named() {
     for (name, class) in Class::ALL {

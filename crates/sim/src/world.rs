@@ -439,6 +439,11 @@ impl World {
         machine.start(context, move |context| cloud::intrude(context, store, settings));
     }
 
+    /// Lets simulated time pass.
+    pub async fn wait(&self, duration: Duration) {
+        self.context.sleep(duration).await;
+    }
+
     /// Verifies the archive by the product's own audit, through its own reader.
     pub async fn verify(&self) -> Result<ArchiveReport, ArchiveError> {
         let trust = self.cloud.trust.lock().clone();

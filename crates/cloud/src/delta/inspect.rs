@@ -28,6 +28,12 @@ impl Inspected {
         let (name, schema) = (definition.name, definition.schema.clone());
         Self { name, schema, view, wrong: None, replay: None }
     }
+
+    /// Whether this is the snapshot of another look.
+    pub fn has_the_files_of(&self, other: &Self) -> bool {
+        let (mine, others) = (self.view.files(), other.view.files());
+        mine.len() == others.len() && mine.iter().zip(others.iter()).all(|(a, b)| a.path == b.path)
+    }
 }
 
 /// Opens the tables; an error only if none of them is there.
