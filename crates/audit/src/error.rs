@@ -1,3 +1,5 @@
+//! Errors of an audit log.
+
 use std::path::{Path, PathBuf};
 
 /// Reason why a log cannot be opened or read.

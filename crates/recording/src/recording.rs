@@ -5,6 +5,7 @@ mod open;
 
 pub use open::dbc;
 
+use crate::can::Log;
 use crate::clock::{Clock, ClockConfig, Placed};
 use crate::report::{Report, Reporter, Said};
 use crate::table::{Columns, Level, Table};
@@ -161,10 +162,14 @@ impl Recording {
         self.level
     }
 
-    /// Rows or frames that were left out so far.
+    /// Number of rows or frames that were left out so far. Cheap: it may be asked after each row.
     #[must_use]
-    pub fn skipped(&self) -> Skipped {
-        self.whole().skipped
+    pub fn skipped(&self) -> u64 {
+        let (open, clock) = match &self.source {
+            Source::Tables(tables) => (tables.table.as_ref().map(Table::skipped), tables.clock.skipped()),
+            Source::Bus(bus) => (bus.log.as_ref().map(Log::skipped), bus.clock.skipped()),
+        };
+        self.said.skipped.total() + open.map_or(0, Skipped::total) + clock.total()
     }
 
     /// Wanted signals of a bus that no frame had so far.

@@ -1,3 +1,5 @@
+//! Tests of the log that a running role writes.
+
 use super::*;
 use crate::{Head, Report};
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Tests of BPX files: expressions, capacities, branches, and what is refused.
+
 use super::*;
 use crate::Cell;
 use serde_json::json;

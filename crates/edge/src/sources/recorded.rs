@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use voltmesh_recording::can::Signals;
 use voltmesh_recording::clock::Placed;
 use voltmesh_recording::report::Report;
-use voltmesh_recording::table::Columns;
+use voltmesh_recording::table::{self, Columns};
 use voltmesh_recording::{Battery, Options, Recording, Row, Stamp};
 use voltmesh_telemetry::MAX_CELLS;
 
@@ -71,9 +71,8 @@ impl ReplayConfig {
     /// How the files are to be read.
     #[must_use]
     pub fn options(&self, now_ms: u64) -> Options {
-        let mut table = self.columns.as_ref().map(Into::into).unwrap_or_default();
-        let voltmesh_recording::table::Options { level, .. } = &mut table;
-        *level = self.level.or(self.columns.is_some().then_some(Level::Pack));
+        let mut table = self.columns.as_ref().map(table::Options::from).unwrap_or_default();
+        table.level = self.level.or(self.columns.is_some().then_some(Level::Pack));
         Options { table, start_ms: self.start_ms, ..Options::new(now_ms) }
     }
 }
@@ -261,7 +260,7 @@ impl Recorded {
 
     fn end_pass(&mut self) -> Result<(), Error> {
         if let Some(recording) = self.recording.take() {
-            self.skipped_before += recording.skipped().total();
+            self.skipped_before += recording.skipped();
             self.report.get_or_insert_with(|| recording.report());
         }
         if self.samples_in_pass == 0 {
@@ -309,7 +308,7 @@ impl Source for Recorded {
     }
 
     fn skipped(&self) -> u64 {
-        let open = self.recording.as_ref().map_or(0, |recording| recording.skipped().total());
+        let open = self.recording.as_ref().map_or(0, |recording| recording.skipped());
         self.skipped_before + open + self.sampler.skipped_total()
     }
 

@@ -1,3 +1,5 @@
+//! Tests of live feeds of charging stations.
+
 use super::*;
 
 const HEADER: &str = "timestamp,evse_id,status\n";

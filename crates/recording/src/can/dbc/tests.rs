@@ -1,3 +1,5 @@
+//! Tests of DBC files.
+
 use super::*;
 use crate::Unknown;
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Tests of logs of a bus in all their forms.
+
 use super::*;
 use crate::Stamp;
 use crate::can::{Direction, Kind};
