@@ -385,7 +385,7 @@ pub struct Stations {
     /// Plays what the feed has at the start so many times faster than it happened, 0..=1000000; 0: all at once. Default 0.
     #[serde(default)]
     pub replay_speed: f64,
-    /// Where the EVSEs stand and what they offer: what `voltmesh stations --evse` takes, at most 64 MiB.
+    /// Where the EVSEs stand and what they offer: what `--evse` of `voltmesh stations recommend` takes, at most 64 MiB.
     /// Default: what the model knows.
     #[serde(default)]
     pub places: Option<PathBuf>,

@@ -129,7 +129,9 @@ impl Agent {
 
     fn check_notice(&self, message: &Bytes) -> Result<ArchiveNotice, String> {
         let keys = self.credentials.trust.cloud_keys();
-        let mut refused = "the trust file names no cloud key: add it with `voltmesh trust`".to_owned();
+        let mut refused =
+            "the trust file names no cloud key: make it with `voltmesh chain trust` and its option --cloud"
+                .to_owned();
         for key in keys {
             let key = verifying_key(key).map_err(|e| chain(&e))?;
             match ArchiveNotice::verify(message, &key) {

@@ -1,0 +1,49 @@
+//! Arguments of `voltmesh sim`.
+
+use clap::Args;
+
+/// Options of `voltmesh sim`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  voltmesh sim --seed 7 --minutes 2
+  voltmesh sim --seeds 0..1000 --minutes 1")]
+pub struct Sim {
+    /// One seed.
+    #[arg(long, default_value_t = 0, conflicts_with = "seeds")]
+    pub seed: u64,
+    /// A range of seeds, A..B without B.
+    #[arg(long, value_name = "A..B", value_parser = parse_range)]
+    pub seeds: Option<std::ops::Range<u64>>,
+    /// Simulated minutes of faults a seed; then everything must be archived.
+    #[arg(long, default_value_t = 1.0)]
+    pub minutes: f64,
+    /// The scenario of every seed: minutes, fast, days (two days, outages of up to one) or backlog (100,000 batches while the
+    /// cloud is away). Default: minutes or fast, drawn for each seed.
+    #[arg(long, value_name = "NAME")]
+    pub scenario: Option<voltmesh_sim::Class>,
+    /// Worker threads for a range (default: one a core).
+    #[arg(long)]
+    pub jobs: Option<usize>,
+    /// One JSON object on one line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn parse_range(text: &str) -> Result<std::ops::Range<u64>, String> {
+    let help = || format!("`{text}` is not a range of seeds; write A..B, e.g. 0..1000");
+    let (a, b) = text.split_once("..").ok_or_else(help)?;
+    let range = a.parse().map_err(|_| help())?..b.parse().map_err(|_| help())?;
+    if range.is_empty() { Err(help()) } else { Ok(range) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_range;
+
+    #[test]
+    fn ranges_of_seeds() {
+        assert_eq!(parse_range("3..7").unwrap(), 3..7);
+        assert!(parse_range("7..3").is_err());
+        assert!(parse_range("7").is_err());
+    }
+}
