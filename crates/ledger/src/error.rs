@@ -1,6 +1,6 @@
 //! What can be wrong with genesis, transactions, blocks and trust.
 
-use crate::keys::{Digest, Height, MAX_AUTHORITIES, MIN_AUTHORITIES, PublicKey};
+use crate::types::{Digest, Epoch, Height, MAX_AUTHORITIES, MIN_AUTHORITIES, PublicKey};
 use voltmesh_telemetry::Timestamp;
 
 /// Why the ledger refuses something. Refusals of transactions are either for good or for this block only
@@ -176,6 +176,9 @@ pub enum Error {
         /// The bound.
         bound_ms: u64,
     },
+    /// An anchor names a batch twice. Name each batch once.
+    #[error("the anchor names batch {0} twice")]
+    DuplicateBatch(voltmesh_telemetry::BatchId),
     /// The header commits to something that its block does not lead to.
     #[error("header's {field} is not what the block leads to")]
     Commitment {
@@ -250,8 +253,6 @@ pub enum Error {
     #[error("authorities of epoch {0} are not known")]
     UnknownEpoch(Epoch),
 }
-
-use crate::keys::Epoch;
 
 impl Error {
     /// Whether the same transaction may be valid in a later block.

@@ -1,17 +1,16 @@
-//! Where a chain begins: who its authorities and operators are.
+//! Genesis: the parameters of a chain, its first authorities and operators.
 
 use crate::{
-    block::{Block, Header},
-    election::{Election, Roster},
+    authorities::AuthoritySet,
+    codec::count,
     error::Error,
-    keys::{AuthoritySet, Digest, Epoch, Height, MIN_AUTHORITIES, PublicKey, public_key_from_hex},
-    registry::Registry,
-    transaction::{MAX_OPERATORS, count},
+    keys::public_key_from_hex,
+    operators::Operators,
+    types::{Digest, Epoch, Height, MIN_AUTHORITIES, PublicKey},
 };
 use commonware_cryptography::{Hasher, Sha256};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeSet, sync::Arc};
-use voltmesh_telemetry::{Timestamp, merkle::Frontier};
+use voltmesh_telemetry::Timestamp;
 
 /// Longest genesis text read: 128 authorities of some 70 B and room for comments.
 pub const MAX_GENESIS_BYTES: usize = 64 * 1024;
@@ -25,39 +24,7 @@ pub const MAX_EPOCH_LENGTH: u64 = 315_360_000;
 /// Most views in a leader's term.
 pub const MAX_TERM_LENGTH: u32 = 64;
 
-/// Those who may enrol, revoke, admit and remove: `threshold` of `keys` must sign.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Operators {
-    keys: BTreeSet<PublicKey>,
-    threshold: usize,
-}
-
-impl Operators {
-    /// `threshold` of `keys`: 1 to [`MAX_OPERATORS`] keys, none twice.
-    pub fn new(keys: impl IntoIterator<Item = PublicKey>, threshold: u8) -> Result<Self, Error> {
-        let mut unique = BTreeSet::new();
-        for key in keys {
-            if let Some(twice) = unique.replace(key) {
-                return Err(Error::KeyTwice(twice));
-            }
-        }
-        count("operators", unique.len(), 1, MAX_OPERATORS)?;
-        count("signatures of operators", threshold.into(), 1, unique.len())?;
-        Ok(Self { keys: unique, threshold: threshold.into() })
-    }
-
-    /// Keys in order.
-    pub fn keys(&self) -> &BTreeSet<PublicKey> {
-        &self.keys
-    }
-
-    /// How many must sign.
-    pub fn threshold(&self) -> usize {
-        self.threshold
-    }
-}
-
-/// A chain's beginning. Its digest is the chain's identity: whoever holds it can check everything after.
+/// Parameters that a chain begins with. Their digest is the chain's identity: whoever holds it can check everything after.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Genesis {
     /// Name for people, 1 to [`MAX_CHAIN_NAME`] bytes.
@@ -156,34 +123,6 @@ impl Genesis {
         part(&self.term_length.to_be_bytes());
         part(&[self.committee.unwrap_or(0)]);
         hasher.finalize().1
-    }
-
-    /// Block 0: empty, its parent is the chain's identity.
-    pub fn block(&self) -> Block {
-        Block::new(
-            Header {
-                height: Height::zero(),
-                parent: self.digest(),
-                time: self.time,
-                epoch: Epoch::zero(),
-                view: 0,
-                body: Block::body_digest(None, None, &[]),
-                log_size: 0,
-                log_root: Frontier::new().root(),
-                registry_root: Registry::default().root(),
-                authorities: self.roster().digest(),
-                election: Election::new(&self.authorities).digest(),
-            },
-            None,
-            Vec::new(),
-        )
-    }
-
-    /// Who serves in epochs 0 and 1. A committee is the first by key: nothing is known of anyone yet.
-    pub fn roster(&self) -> Roster {
-        let authorities = Arc::new(self.authorities.clone());
-        let election = Election::new(&authorities);
-        election.plan(&authorities, Epoch::zero(), &authorities, self)
     }
 
     /// Whether only some of the authorities vote. Then each epoch's last block needs a [`crate::Seal`].

@@ -28,72 +28,79 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod authorities;
+mod batch_rng;
 mod block;
-mod calendar;
-mod certificate;
-mod checkpoint;
-mod decree;
-mod draft;
+mod codec;
+mod commitment;
+mod committee;
 mod election;
 mod error;
-mod evidence;
 mod genesis;
-mod handover;
-mod justification;
 mod keys;
-mod leaves;
-mod log_proof;
-mod mandate;
-mod misbehaviour;
+mod operators;
 pub mod proof;
-mod receipt;
-mod registry;
-mod round_trips;
-mod schedule;
-mod seal;
-mod sequence;
+mod roster;
 mod signatures;
-mod snapshot;
 mod state;
-mod statement;
 pub mod testing;
-mod transaction;
-mod trust;
+mod types;
 
-pub use block::{Block, Header, MAX_BLOCK_BYTES, MAX_TRANSACTIONS};
-pub use calendar::{Calendar, MAX_CUTS};
-pub use certificate::{Certificate, Finalization, MAX_CERTIFICATE_BYTES};
-pub use checkpoint::{Attestation, Checkpoint, MAX_CHECKPOINT_BYTES, believe};
-pub use decree::{Decree, MAX_EPOCHS_SKIPPED, MAX_REPLACEMENT_BYTES, Replacement};
-pub use election::{Leaders, MAX_ANCESTORS, PERFECT, PROBATION, Quarantine, Roster, Standing};
+pub use authorities::AuthoritySet;
+pub use block::{
+    Block, MAX_BLOCK_BYTES, MAX_TRANSACTIONS,
+    anchor::{Anchor, MAX_ANCHORS_PER_AUTHORITY, MAX_BATCHES_PER_ANCHOR, MAX_BATCHES_PER_AUTHORITY},
+    equivocation::{Evidence, Offence, SignedVote},
+    header::Header,
+    justification::{Justification, Notarization},
+    registry_transaction::{Action, MAX_ACTIONS, RegistryTx},
+    round_trips::{RoundTrips, UNREACHABLE},
+    transaction::Transaction,
+};
+pub use commitment::{Commitment, commitment};
+pub use committee::{
+    epoch_opening::Mandate,
+    replacement::{Decree, MAX_EPOCHS_SKIPPED, MAX_REPLACEMENT_BYTES, Replacement},
+    seal::{Seal, SealSignature},
+};
+pub use election::{MAX_ANCESTORS, PERFECT, PROBATION, Quarantine, Standing};
 pub use error::Error;
-pub use evidence::{AnchorEvidence, Anchored, EvidenceParts, MAX_EVIDENCE_BYTES, ProofError, Stage};
-pub use genesis::{Genesis, MAX_CHAIN_NAME, MAX_EPOCH_LENGTH, MAX_GENESIS_BYTES, MAX_TERM_LENGTH, Operators};
-pub use handover::{EpochEnd, Handover, MAX_HANDOVER_BYTES};
-pub use justification::{Justification, Notarization};
+pub use genesis::{Genesis, MAX_CHAIN_NAME, MAX_EPOCH_LENGTH, MAX_GENESIS_BYTES, MAX_TERM_LENGTH};
 pub use keys::{
-    AuthoritySet, Digest, Epoch, Height, MAX_AUTHORITIES, MIN_AUTHORITIES, NAMESPACE, PrivateKey, PublicKey,
-    Scheme, Signature, key_id, namespace, private_key, public_key, public_key_from_hex, signing_key,
-    verifying_key,
+    NAMESPACE, key_id, namespace, private_key, public_key, public_key_from_hex, signing_key, verifying_key,
 };
-pub use leaves::{LEAVES_MAGIC, Leaves};
-pub use log_proof::{LogHead, LogProof, MAX_LOG_PROOF_BYTES};
-pub use mandate::Mandate;
-pub use misbehaviour::{Evidence, Offence, SignedVote};
-pub use proof::{Proof, Proven};
-pub use receipt::RootReceipt;
-pub use registry::{Entry, MAX_ENTRIES, Registry, RegistryProof};
-pub use round_trips::{RoundTrips, UNREACHABLE};
-pub use schedule::MAX_RETIRED;
-pub use seal::{Seal, SealSignature};
-pub use sequence::SEQUENCE_WINDOW;
+pub use operators::{MAX_OPERATORS, Operators};
+pub use proof::{
+    Proof, Proven,
+    anchor_proof::{AnchorEvidence, Anchored, EvidenceParts, MAX_EVIDENCE_BYTES},
+    authority_history::{AuthorityHistory, MAX_HANDOVERS},
+    certificate::{Certificate, Finalization, MAX_CERTIFICATE_BYTES},
+    checkpoint::{Attestation, Checkpoint, MAX_CHECKPOINT_BYTES, believe},
+    failure::{ProofError, Stage},
+    handover::{EpochEnd, Handover, MAX_HANDOVER_BYTES},
+    leaves::{LEAVES_MAGIC, Leaves},
+    log_proof::{LogHead, LogProof, MAX_LOG_PROOF_BYTES},
+    root_receipt::RootReceipt,
+    statement::{AnchoredStatement, MAX_ANCHORED_STATEMENT_BYTES, MAX_STATEMENT_BYTES},
+    trust::{MAX_ARCHIVES, MAX_CLOUD_KEYS, MAX_TRUST_BYTES, Trust},
+};
+pub use roster::{
+    Roster,
+    calendar::{Calendar, MAX_CUTS},
+    leaders::Leaders,
+    schedule::MAX_RETIRED,
+};
 pub use signatures::Signatures;
-pub use snapshot::{MAX_SNAPSHOT_BYTES, Snapshot};
-pub use state::{Built, Checked, LogEntry, State};
-pub use statement::{AnchoredStatement, MAX_ANCHORED_STATEMENT_BYTES, MAX_STATEMENT_BYTES};
-pub use transaction::{
-    Action, Anchor, Commitment, MAX_ACTIONS, MAX_ANCHORS_PER_AUTHORITY, MAX_BATCHES_PER_ANCHOR,
-    MAX_BATCHES_PER_AUTHORITY, MAX_OPERATORS, RegistryTx, Transaction, commitment,
+pub use state::{
+    State,
+    build::Built,
+    execute::Checked,
+    log::LogEntry,
+    registry::{Entry, MAX_ENTRIES, Registry, RegistryProof},
+    sequence::SEQUENCE_WINDOW,
+    snapshot::{MAX_SNAPSHOT_BYTES, Snapshot},
 };
-pub use trust::{MAX_ARCHIVES, MAX_CLOUD_KEYS, MAX_HANDOVERS, MAX_TRUST_BYTES, Trust};
+pub use types::{
+    Digest, Epoch, Height, MAX_AUTHORITIES, MIN_AUTHORITIES, PrivateKey, PublicKey, Scheme, Signature,
+};
 pub use voltmesh_telemetry::{BatchId, Timestamp};

@@ -1,8 +1,9 @@
 //! Signatures of several keys over one message.
 
 use crate::{
+    authorities::AuthoritySet,
     error::Error,
-    keys::{AuthoritySet, MAX_AUTHORITIES, PublicKey, Signature},
+    types::{MAX_AUTHORITIES, PublicKey, Signature},
 };
 use bytes::BufMut;
 use commonware_codec::{Buf, EncodeSize, Error as CodecError, RangeCfg, Read, Write};

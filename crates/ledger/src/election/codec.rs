@@ -1,64 +1,17 @@
 //! The election as snapshots carry it: maps in order of their keys, each key once.
 
-use super::{Ancestor, Election, Leaders, MAX_ANCESTORS, Quarantine, Roster, Standing};
 use crate::{
-    decree::read_set,
-    keys::{AuthoritySet, Digest, Epoch, Height, MAX_AUTHORITIES, PublicKey},
-    misbehaviour::Offence,
-    round_trips::UNREACHABLE,
+    block::{equivocation::Offence, round_trips::UNREACHABLE},
+    codec::{read_map, write_map},
+    election::{Ancestor, Election, MAX_ANCESTORS, Quarantine, Standing},
+    types::{Digest, Epoch, Height, MAX_AUTHORITIES},
 };
 use bytes::BufMut;
 use commonware_codec::{Buf, Error as CodecError, RangeCfg, Read, ReadExt as _, Write};
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
 
 /// Most authorities that an election says something of: those admitted now and those that left in this epoch.
 pub(crate) const MAX_STANDINGS: usize = 8 * MAX_AUTHORITIES;
-
-/// Writes a map's length and its entries in order.
-pub(crate) fn write_map<K: Write, V, B: BufMut>(
-    map: &BTreeMap<K, V>,
-    buf: &mut B,
-    value: impl Fn(&V, &mut B),
-) {
-    map.len().write(buf);
-    for (key, held) in map {
-        key.write(buf);
-        value(held, buf);
-    }
-}
-
-/// Reads at most `max` entries whose keys must go up.
-pub(crate) fn read_map<V, B: Buf>(
-    buf: &mut B,
-    max: usize,
-    value: impl Fn(&mut B) -> Result<V, CodecError>,
-) -> Result<BTreeMap<PublicKey, V>, CodecError> {
-    let len = usize::read_cfg(buf, &RangeCfg::from(0..=max))?;
-    let mut map = BTreeMap::new();
-    for _ in 0..len {
-        let key = PublicKey::read(buf)?;
-        if map.last_key_value().is_some_and(|(last, _)| *last >= key) {
-            return Err(unordered());
-        }
-        map.insert(key, value(buf)?);
-    }
-    Ok(map)
-}
-
-pub(crate) fn unordered() -> CodecError {
-    CodecError::Invalid("voltmesh_ledger::Snapshot", "entries out of order")
-}
-
-pub(crate) fn write_set(set: &AuthoritySet, buf: &mut impl BufMut) {
-    set.as_set().as_ref().write(buf);
-}
-
-pub(crate) fn some_set(buf: &mut impl Buf) -> Result<AuthoritySet, CodecError> {
-    read_set(buf)?.ok_or(CodecError::Invalid("voltmesh_ledger::Snapshot", "no authorities"))
-}
 
 impl Write for Standing {
     fn write(&self, buf: &mut impl BufMut) {
@@ -161,32 +114,5 @@ impl Read for Election {
             certificates,
             ancestors: Arc::new(ancestors),
         })
-    }
-}
-
-// The turns are written as they are: they follow from scores that may have changed since.
-impl Write for Roster {
-    fn write(&self, buf: &mut impl BufMut) {
-        write_set(&self.authorities, buf);
-        let committee: &[PublicKey] = self.committee().map_or(&[], |set| set.as_set().as_ref());
-        committee.write(buf);
-        self.leaders.write(buf);
-    }
-}
-
-impl Read for Roster {
-    type Cfg = ();
-
-    fn read_cfg(buf: &mut impl Buf, _: &()) -> Result<Self, CodecError> {
-        let invalid = |why| CodecError::Invalid("voltmesh_ledger::Roster", why);
-        let authorities = Arc::new(some_set(buf)?);
-        let voters = match read_set(buf)? {
-            Some(committee) if committee == *authorities => return Err(invalid("a committee of all")),
-            Some(committee) => Arc::new(committee),
-            None => authorities.clone(),
-        };
-        Self::check(&authorities, &voters).map_err(|_| invalid("a voter is no authority"))?;
-        let leaders = Leaders::read_cfg(buf, &voters.len())?;
-        Ok(Self { authorities, voters, leaders })
     }
 }

@@ -5,23 +5,21 @@
 //! stall, never fork.
 
 mod codec;
-mod leaders;
-mod roster;
 mod score;
 
-pub(crate) use codec::{read_map, some_set, unordered, write_map, write_set};
-pub use leaders::Leaders;
-pub use roster::Roster;
 pub use score::PERFECT;
 
 use crate::{
+    authorities::AuthoritySet,
+    block::{
+        equivocation::Offence,
+        justification::Justification,
+        round_trips::{RoundTrips, UNREACHABLE},
+    },
     error::Error,
     genesis::Genesis,
-    justification::Justification,
-    keys::{AuthoritySet, Digest, Epoch, Height, MIN_AUTHORITIES, PublicKey},
-    misbehaviour::Offence,
-    round_trips::{RoundTrips, UNREACHABLE},
-    schedule::Schedule,
+    roster::{Roster, leaders::Leaders, schedule::Schedule},
+    types::{Digest, Epoch, Height, MIN_AUTHORITIES, PublicKey},
 };
 use commonware_cryptography::{Hasher, Sha256};
 use std::{

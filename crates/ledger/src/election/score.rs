@@ -1,9 +1,6 @@
 //! Quality of service in parts per million. Integers only: every node must come to the same number.
 
-use crate::{
-    keys::{AuthoritySet, PublicKey},
-    round_trips::UNREACHABLE,
-};
+use crate::{authorities::AuthoritySet, block::round_trips::UNREACHABLE, types::PublicKey};
 use std::collections::BTreeMap;
 
 /// The best score.
