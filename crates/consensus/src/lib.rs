@@ -33,60 +33,27 @@
 //! ```
 #![forbid(unsafe_code)]
 
-mod adversary;
-mod application;
-mod audience;
-mod ballots;
-mod boundaries;
-mod chain;
-mod config;
-mod decrees;
-mod driver;
-mod elector;
-mod epochs;
-mod error;
-mod follower;
-mod gossip;
-mod handle;
+mod common;
 pub mod harness;
-mod hold;
-mod join;
-mod keeper;
-mod message;
-pub mod network;
-mod node;
-mod offer;
-mod overdue;
 pub mod pbft;
-mod peers;
-mod pool;
+mod poa;
 pub mod pow;
-mod promise;
-mod protocol;
-mod repair;
-mod reporter;
-mod restore;
-mod roots;
-mod round_trips;
-mod seals;
-mod shared;
-pub mod sockets;
-mod store;
-mod subscription;
 pub mod testing;
-mod vault;
-mod votes;
-mod watch;
 
-pub use config::Config;
-pub use error::StartError;
-pub use handle::{DecreeError, DecreeProgress, Handle, Latency, Peer, SealProgress};
-pub use hold::Hold;
-pub use network::{AddressBook, Channels, Network};
-pub use node::Node;
-pub use pool::{MAX_ANCHORS, MAX_REGISTRY, SubmitError};
-pub use protocol::{Detours, Final, Replica, Running};
-pub use subscription::{Finalized, Subscription};
+pub use common::{
+    config::Config,
+    error::StartError,
+    mempool::{MAX_ANCHORS, MAX_REGISTRY, SubmitError},
+    network::{self, AddressBook, Channels, Network},
+    replica::{Detours, Final, Replica, Running},
+};
+pub use harness::sockets;
+pub use poa::{
+    handle::{DecreeError, DecreeProgress, Handle, Latency, Peer, SealProgress},
+    node::Node,
+    retention_guard::Hold,
+    subscription::{Finalized, Subscription},
+};
 pub use voltmesh_ledger::PublicKey;
 
 #[cfg(test)]

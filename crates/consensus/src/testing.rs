@@ -2,8 +2,8 @@
 
 use crate::{
     Config, Handle, Node, PublicKey,
-    harness::{Counted, Traffic, simulated::channels},
-    network::{self, Fixed, Network},
+    common::network,
+    harness::{Traffic, simulated_network::channels},
 };
 use commonware_cryptography::Signer as _;
 use commonware_p2p::{
@@ -15,15 +15,7 @@ use commonware_utils::{NZUsize, ordered::Set, probability};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use voltmesh_ledger::{Anchor, BatchId, PrivateKey, Transaction, testing};
 
-type Sender = Counted<simulated::Sender<PublicKey, deterministic::Context>>;
-type Receiver = simulated::Receiver<PublicKey>;
-/// The simulated network as [`Node::start`] takes it.
-pub type SimulatedNetwork = Network<
-    Sender,
-    Receiver,
-    Fixed<simulated::Manager<PublicKey, deterministic::Context>>,
-    simulated::Control<PublicKey, deterministic::Context>,
->;
+pub use crate::harness::{load::batch, simulated_network::SimulatedNetwork};
 
 /// A link of 10 ms with some jitter that loses nothing.
 pub fn good_link() -> Link {
@@ -267,11 +259,4 @@ impl Cluster {
         let _ = self.oracle.add_link(a.clone(), b.clone(), self.link.clone()).await;
         let _ = self.oracle.add_link(b, a, self.link.clone()).await;
     }
-}
-
-/// A batch id made from a number.
-pub fn batch(tag: u64) -> BatchId {
-    let mut bytes = [0xb5; 32];
-    bytes[..8].copy_from_slice(&tag.to_be_bytes());
-    BatchId::new(voltmesh_ledger::Commitment::new(bytes))
 }

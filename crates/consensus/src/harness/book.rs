@@ -1,7 +1,10 @@
 //! What is noted while a measurement runs: what was submitted when, and what became final where and when.
 
-use super::report::{Percentiles, Recovery};
-use crate::{PublicKey, protocol::Final};
+use crate::{
+    PublicKey,
+    common::replica::Final,
+    harness::report::{Percentiles, Recovery},
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
@@ -201,7 +204,7 @@ impl Book {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::batch;
+    use crate::harness::load::batch;
     use commonware_cryptography::{Digestible as _, Signer as _};
     use std::sync::Arc;
     use voltmesh_ledger::{Anchor, State, Timestamp, testing::Network};

@@ -1,12 +1,14 @@
 //! Where the load comes from: anchors, each signed by the authority at which it is submitted.
 
-use super::{Load, Plan, book::Book};
-use crate::{protocol::Replica, testing};
+use crate::{
+    common::replica::Replica,
+    harness::{Load, Plan, book::Book},
+};
 use commonware_runtime::Clock;
 use commonware_utils::sync::Mutex;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use std::{sync::Arc, time::Duration};
-use voltmesh_ledger::{Anchor, Digest, PrivateKey, Transaction};
+use voltmesh_ledger::{Anchor, BatchId, Digest, PrivateKey, Transaction};
 
 /// How often a closed loop looks whether something became final.
 const TOP_UP: Duration = Duration::from_millis(5);
@@ -87,7 +89,7 @@ impl Source {
         let Counter { node, key, replica } = &self.counters[counter];
         let first = self.next_batch;
         self.next_batch += self.batches as u64;
-        let batches = (first..self.next_batch).map(testing::batch).collect();
+        let batches = (first..self.next_batch).map(batch).collect();
         let sequence = self.book.lock().sequence(*node);
         let anchor = Anchor::sign(&self.chain, key, sequence, self.records, batches);
         let now = clock.current();
@@ -95,4 +97,11 @@ impl Source {
         self.book.lock().submit(*node, now, taken);
         taken
     }
+}
+
+/// A batch id made from a number.
+pub fn batch(tag: u64) -> BatchId {
+    let mut bytes = [0xb5; 32];
+    bytes[..8].copy_from_slice(&tag.to_be_bytes());
+    BatchId::new(voltmesh_ledger::Commitment::new(bytes))
 }

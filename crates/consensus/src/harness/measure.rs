@@ -1,29 +1,25 @@
 //! The course of a measurement, the same in virtual and in real time: wait until the chain runs, break what is to be
 //! broken, load, warm up, measure, wait for what is still open.
 
-use super::{
-    Error, Fault, Load, Measured, Moment, Plan, Sent, Traffic,
-    book::{Book, Done},
-    cpu::CpuClock,
-    load::{Counter, Source},
-    reads::Readers,
-    report::Percentiles,
-    simulated::Wires,
-    traffic::CHANNELS,
+use crate::{
+    common::replica::Detours,
+    harness::{
+        Error, Fault, Load, Measured, Moment, Plan,
+        book::{Book, Done},
+        load::{Counter, Source},
+        reads::Readers,
+        report::Percentiles,
+        simulated_network::Wires,
+        stage::{Progress, Snapshot, Stage, faulty},
+    },
 };
-use crate::protocol::{Detours, Running};
 use commonware_cryptography::Signer as _;
 use commonware_runtime::{Clock, Spawner};
 use commonware_utils::sync::Mutex;
-use rand::{SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
-use voltmesh_ledger::testing;
-
-/// Told how much of a measurement is done, from 0 to 1.
-pub type Progress = Arc<dyn Fn(f64) + Send + Sync>;
 
 /// Longest wait for the first final block: proof of work needs seven intervals.
 const START: Duration = Duration::from_secs(120);
@@ -34,53 +30,7 @@ const STEPS: u32 = 60;
 /// How often a wait looks whether it is over.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Nodes that run, and what is around them.
-pub(super) struct Stage {
-    pub chain: testing::Network,
-    /// By node; `None` where something else runs under the node's key.
-    pub nodes: Vec<Option<Running>>,
-    pub traffic: Arc<Traffic>,
-    pub clock: CpuClock,
-    /// Hashes a second that a core stands for where puzzles are simulated; `None` where they are real, so that the
-    /// processor's clock has them already.
-    pub simulated_hash_rate: Option<u64>,
-    /// `None` on real sockets.
-    pub wires: Option<Wires>,
-}
-
-/// The nodes at fault: the same for every agreement under one seed.
-pub(super) fn faulty(plan: &Plan) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..plan.replicas()).collect();
-    order.shuffle(&mut StdRng::seed_from_u64(plan.seed ^ 0x6661_756c_7400_0000));
-    order.truncate(plan.fault.faulty());
-    order
-}
-
-/// Counters at one moment.
-struct Snapshot {
-    sent: [Sent; CHANNELS.len()],
-    cpu_s: f64,
-    detours: Vec<Detours>,
-    /// The greatest of all nodes.
-    epoch: u64,
-    reads: u64,
-}
-
 impl Stage {
-    fn snapshot(&self, readers: Option<&Readers>) -> Snapshot {
-        let detours = |node: &Option<Running>| {
-            node.as_ref().map_or_else(Detours::default, |running| running.replica.detours())
-        };
-        let running = self.nodes.iter().flatten();
-        Snapshot {
-            sent: self.traffic.snapshot(),
-            cpu_s: self.clock.seconds(),
-            detours: self.nodes.iter().map(detours).collect(),
-            epoch: running.map(|running| running.replica.state().epoch().get()).max().unwrap_or(0),
-            reads: readers.map_or(0, Readers::count),
-        }
-    }
-
     /// Measures. All nodes end with it.
     pub async fn measure<E>(mut self, context: E, plan: &Plan, progress: &Progress) -> Result<Measured, Error>
     where

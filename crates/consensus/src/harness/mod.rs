@@ -23,11 +23,12 @@
 //! # Ok::<(), voltmesh_consensus::harness::Error>(())
 //! ```
 
+pub(crate) mod adversary;
 mod book;
 mod cpu;
 mod energy;
 mod fault;
-mod load;
+pub(crate) mod load;
 mod measure;
 mod plan;
 mod profile;
@@ -35,18 +36,21 @@ mod protocols;
 mod reads;
 mod real;
 mod report;
-pub(crate) mod simulated;
+mod simulated;
+pub(crate) mod simulated_network;
+pub mod sockets;
+mod stage;
 mod traffic;
 
 pub use cpu::CpuClock;
 pub use energy::EnergyModel;
 pub use fault::Fault;
-pub use measure::Progress;
 pub use plan::{Error, Load, Plan, Protocol, RECORDS_PER_BATCH};
 pub use profile::{Class, Links, MAX_PROFILE_BYTES, Pair, Profile};
 pub use real::measure_on_sockets;
 pub use report::{Measured, Moment, Percentiles, Recovery};
 pub use simulated::simulate;
+pub use stage::Progress;
 pub use traffic::{AGREEMENT, CHANNELS, Counted, Sent, Traffic};
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! What is measured.
 
-use super::{Fault, Profile};
-use crate::network::MAX_PEERS;
+use crate::{
+    common::network::MAX_PEERS,
+    harness::{Fault, Profile},
+};
 use std::{fmt, str::FromStr, time::Duration};
 use voltmesh_ledger::{MAX_BATCHES_PER_ANCHOR, MAX_BLOCK_BYTES};
 

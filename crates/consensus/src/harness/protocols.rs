@@ -1,7 +1,11 @@
 //! The agreements, started alike: same chain, keys, settings, channels.
 
-use super::{Error, Fault, Plan, Protocol};
-use crate::{Config, Network, Node, PublicKey, StartError, pbft, pow, protocol::Running};
+use crate::{
+    Config, Network, Node, PublicKey, StartError,
+    common::replica::Running,
+    harness::{Error, Fault, Plan, Protocol},
+    pbft, pow,
+};
 use commonware_p2p::{AddressableManager, Blocker, Receiver, Sender};
 use commonware_runtime::{Clock, Metrics, Spawner, Storage};
 use rand::rand_core::CryptoRng;

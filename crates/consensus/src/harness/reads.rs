@@ -4,8 +4,10 @@
 //! in the registry. Readers ask the nodes in turn, as fast as they can, on threads of their own: on a machine that is
 //! busy with the agreement, what is left decides.
 
-use super::{Error, Plan};
-use crate::protocol::Replica;
+use crate::{
+    common::replica::Replica,
+    harness::{Error, Plan},
+};
 use commonware_runtime::Clock;
 use std::{
     sync::{

@@ -1,13 +1,16 @@
 //! Measurements in real time: every node on its own sockets of this machine, encrypted and authenticated as in earnest,
 //! all in one process. Latencies are those of a machine that does every node's work; processor time is real.
 
-use super::{
-    Error, Fault, Measured, Plan, Progress, Traffic,
-    cpu::CpuClock,
-    measure::{Stage, faulty},
-    protocols,
+use crate::{
+    AddressBook,
+    harness::{
+        Error, Fault, Measured, Plan, Progress, Traffic, adversary,
+        cpu::CpuClock,
+        protocols,
+        stage::{Stage, faulty},
+    },
+    pow, sockets,
 };
-use crate::{AddressBook, adversary, pow, sockets};
 use commonware_cryptography::Signer as _;
 use commonware_p2p::Address;
 use commonware_runtime::{Runner as _, Spawner as _, Supervisor as _, tokio};

@@ -1,6 +1,6 @@
 //! What came of a measurement.
 
-use super::{AGREEMENT, CHANNELS, EnergyModel, Protocol, Sent};
+use crate::harness::{AGREEMENT, CHANNELS, EnergyModel, Protocol, Sent};
 use std::time::Duration;
 
 /// Of durations: half, 95 and 99 of 100 were not longer, the longest, and the mean.

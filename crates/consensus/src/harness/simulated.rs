@@ -1,130 +1,27 @@
 //! Measurements in virtual time: all nodes, links and disks in one thread, repeatable under a seed. The same plan has
 //! the same result to the last figure, but for processor time, which is this machine's.
 
-use super::{
-    Counted, Error, Fault, Links, Measured, Plan, Progress, Traffic,
-    cpu::CpuClock,
-    measure::{Stage, faulty},
-    protocols,
-};
 use crate::{
-    PublicKey, adversary,
-    network::{self, Channels, Fixed, MAX_MESSAGE_BYTES, Network},
+    PublicKey,
+    common::network::MAX_MESSAGE_BYTES,
+    harness::{
+        Error, Fault, Measured, Plan, Progress, Traffic, adversary,
+        cpu::CpuClock,
+        protocols,
+        simulated_network::{Wires, channels, quota},
+        stage::{Stage, faulty},
+    },
     pow,
-    testing::SimulatedNetwork,
 };
 use commonware_cryptography::Signer as _;
-use commonware_p2p::{
-    Manager as _,
-    simulated::{self, Link, Oracle},
-};
-use commonware_runtime::{Quota, Runner as _, Spawner as _, Supervisor as _, deterministic};
-use commonware_utils::{NZU32, NZUsize, ordered::Set};
-use std::{
-    num::{NonZeroU32, NonZeroUsize},
-    sync::Arc,
-    time::Duration,
-};
+use commonware_p2p::{Manager as _, simulated};
+use commonware_runtime::{Runner as _, Spawner as _, Supervisor as _, deterministic};
+use commonware_utils::{NZUsize, ordered::Set};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 /// Virtual time that each turn of the simulator takes. A message passes some ten tasks of a node, which take
 /// microseconds each in earnest; the simulator's default of 1 ms would add as much as a link to each step.
 const CYCLE: Duration = Duration::from_micros(20);
-
-/// Messages per second and peer on a channel. Two votes a block at some hundred blocks a second on a `lan`: the nodes' own
-/// quota of 128 would lose votes there. Channels whose receivers reserve room for a second of all peers get what they
-/// need: 50 peers × 500 × some 200 B = 5 MB a node.
-fn quota(channel: u64) -> NonZeroU32 {
-    match channel {
-        network::VOTES | network::CERTIFICATES | network::TRANSACTIONS | network::ROOTS => NZU32!(4_000),
-        network::BLOCKS => NZU32!(500),
-        _ => network::QUOTA,
-    }
-}
-
-type Control = Oracle<PublicKey, deterministic::Context>;
-
-/// The links of a simulated network.
-#[derive(Clone)]
-pub(super) struct Wires {
-    oracle: Control,
-    keys: Vec<PublicKey>,
-    links: Links,
-    /// What these nodes send is under way as long as the plan's fault says.
-    late: Vec<usize>,
-    edge: Duration,
-}
-
-impl Wires {
-    /// Mean latency of a link, without those that a fault slows down.
-    pub fn mean_ms(&self) -> f64 {
-        self.links.mean_ms()
-    }
-
-    fn link(&self, from: usize, to: usize) -> Link {
-        let link = self.links.between(from, to).link();
-        if self.late.contains(&from) { Link { latency: link.latency.max(self.edge), ..link } } else { link }
-    }
-
-    async fn connect(&self, from: usize, to: usize) -> Result<(), Error> {
-        let (a, b) = (self.keys[from].clone(), self.keys[to].clone());
-        self.oracle.add_link(a, b, self.link(from, to)).await.map_err(Error::Network)
-    }
-
-    fn pairs(&self) -> impl Iterator<Item = (usize, usize)> {
-        let n = self.keys.len();
-        (0..n).flat_map(move |a| (0..n).filter(move |b| a != *b).map(move |b| (a, b)))
-    }
-
-    fn across(&self) -> impl Iterator<Item = (usize, usize)> {
-        let half = self.keys.len() / 2;
-        self.pairs().filter(move |(a, b)| (*a < half) != (*b < half))
-    }
-
-    /// Separates the first half of the nodes from the others.
-    pub async fn cut(&self) -> Result<(), Error> {
-        for (a, b) in self.across() {
-            let (a, b) = (self.keys[a].clone(), self.keys[b].clone());
-            self.oracle.remove_link(a, b).await.map_err(Error::Network)?;
-        }
-        Ok(())
-    }
-
-    /// Undoes [`Self::cut`].
-    pub async fn heal(&self) -> Result<(), Error> {
-        for (a, b) in self.across() {
-            self.connect(a, b).await?;
-        }
-        Ok(())
-    }
-}
-
-/// A node's channels of a simulated network, counted.
-///
-/// # Errors
-///
-/// If the network has ended.
-pub(crate) async fn channels(
-    oracle: &Control,
-    me: PublicKey,
-    quota: fn(u64) -> NonZeroU32,
-    traffic: &Arc<Traffic>,
-) -> Result<SimulatedNetwork, simulated::Error> {
-    let control = oracle.control(me.clone());
-    let register = async |channel| {
-        let (sender, receiver) = control.register(channel, Quota::per_second(quota(channel))).await?;
-        Ok((Counted::new(sender, me.clone(), channel, traffic.clone()), receiver))
-    };
-    let channels = Channels {
-        votes: register(network::VOTES).await?,
-        certificates: register(network::CERTIFICATES).await?,
-        resolver: register(network::RESOLVER).await?,
-        blocks: register(network::BLOCKS).await?,
-        backfill: register(network::BACKFILL).await?,
-        transactions: register(network::TRANSACTIONS).await?,
-        roots: register(network::ROOTS).await?,
-    };
-    Ok(Network { channels, peers: Fixed(oracle.manager()), blocker: control })
-}
 
 /// Measures in virtual time. Not generic, so that every agreement is compiled for the simulated network once.
 ///

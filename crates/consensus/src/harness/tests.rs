@@ -1,10 +1,13 @@
 //! Short measurements in virtual time.
 
-use super::{
-    CHANNELS, Counted, Error, Fault, Load, Measured, Plan, Profile, Progress, Protocol, Sent, Traffic,
-    simulate,
+use crate::{
+    PublicKey,
+    harness::{
+        CHANNELS, Counted, Error, Fault, Load, Measured, Plan, Profile, Progress, Protocol, Sent, Traffic,
+        simulate,
+    },
+    network,
 };
-use crate::{PublicKey, network};
 use commonware_actor::{Feedback, Unreliable};
 use commonware_cryptography::Signer as _;
 use commonware_p2p::{CheckedSender, LimitedSender, Recipients, Sender as _};

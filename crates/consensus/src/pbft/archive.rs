@@ -1,11 +1,13 @@
 //! Keeps what is committed on disk before it counts as final, in the archive that proof of authority uses.
 
-use super::certificate::Certificate;
 use crate::{
     StartError,
-    chain::Executed,
-    shared::Shared,
-    store::{self, What},
+    common::{
+        block_store::{self, What},
+        chain::Executed,
+        core::ReplicaCore,
+    },
+    pbft::certificate::Certificate,
 };
 use commonware_runtime::{Clock, Metrics, Storage, buffer::paged::CacheRef};
 use commonware_storage::{
@@ -25,7 +27,7 @@ pub(super) type Committed = (Executed, Certificate);
 /// See the module's first line.
 pub(super) struct Archive<E: Storage + Metrics + Clock> {
     clock: E,
-    blocks: store::Blocks<E>,
+    blocks: block_store::Blocks<E>,
     certificates: prunable::Archive<EightCap, E, Digest, Certificate>,
 }
 
@@ -33,12 +35,12 @@ impl<E: Storage + Metrics + Clock> Archive<E> {
     /// Opens, or creates, the archive of the node whose partitions begin with `prefix`.
     pub async fn open(context: E, prefix: &str, section: NonZeroU64) -> Result<Self, StartError> {
         let pages = CacheRef::new(NZU16!(4_084), NZUsize!(64));
-        let damaged = |what| move |source| store::unopened(prefix, what, source);
-        let blocks = store::open_blocks(&context, prefix, pages.clone(), section)
+        let damaged = |what| move |source| block_store::unopened(prefix, what, source);
+        let blocks = block_store::open_blocks(&context, prefix, pages.clone(), section)
             .await
             .map_err(damaged(What::Blocks))?;
-        let partitions = store::Partitions::of(prefix, What::Certificates);
-        let settings = store::settings(partitions, pages, section, ());
+        let partitions = block_store::Partitions::of(prefix, What::Certificates);
+        let settings = block_store::settings(partitions, pages, section, ());
         let certificates = prunable::Archive::init(context.child("certificates"), settings)
             .await
             .map_err(damaged(What::Certificates))?;
@@ -50,7 +52,7 @@ impl<E: Storage + Metrics + Clock> Archive<E> {
     /// # Panics
     ///
     /// If the disk cannot be written: what is not there must not be called final.
-    pub async fn run(mut self, shared: Arc<Shared>, mut committed: mpsc::UnboundedReceiver<Committed>) {
+    pub async fn run(mut self, shared: Arc<ReplicaCore>, mut committed: mpsc::UnboundedReceiver<Committed>) {
         while let Some(first) = committed.recv().await {
             let mut due = vec![first];
             while due.len() < TOGETHER
@@ -76,7 +78,7 @@ impl<E: Storage + Metrics + Clock> Archive<E> {
     }
 }
 
-fn apply(shared: &Shared, executed: Executed, now_ms: u64) {
+fn apply(shared: &ReplicaCore, executed: Executed, now_ms: u64) {
     let Executed { block, digest, state, .. } = executed.clone();
     shared.chain.lock().finalise(executed);
     shared.announce(&block, digest, now_ms);

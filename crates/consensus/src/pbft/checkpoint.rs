@@ -1,10 +1,11 @@
 //! Checkpoints (OSDI 4.3): replicas tell each other that they have executed a block, and once n − f have, the watermarks move
 //! and what is below them may be discarded.
 
-use super::{
+use crate::pbft::{
     certificate::{Ballot, Certificate, Phase, Seat},
     message::Message,
-    replica::{Core, To},
+    replica::Core,
+    vocabulary::To,
 };
 use voltmesh_ledger::{Digest, Height, Signature};
 

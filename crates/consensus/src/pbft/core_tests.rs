@@ -1,12 +1,15 @@
 //! Laws of the core, under random delivery: lost, doubled and disordered messages, and replicas that lie.
 
-use super::{
-    Settings,
-    certificate::{Ballot, Certificate, Phase, Seat, Signed, Voters},
-    message::{Message, NewView, Proofs, Status, ViewChange},
-    replica::{Core, Input, Output, To},
+use crate::{
+    common::chain::Executed,
+    pbft::{
+        Settings,
+        certificate::{Ballot, Certificate, Phase, Seat, Signed, Voters},
+        message::{Message, NewView, Proofs, Status, ViewChange},
+        replica::Core,
+        vocabulary::{Input, Output, To},
+    },
 };
-use crate::chain::Executed;
 use commonware_codec::{DecodeExt as _, Encode as _};
 use commonware_consensus::types::View;
 use commonware_cryptography::Digestible as _;

@@ -1,6 +1,6 @@
 //! The message log: what a replica has accepted and heard for each height that it has not executed yet.
 
-use super::certificate::{Ballot, Certificate, Phase, Seat, Signed, Voters};
+use crate::pbft::certificate::{Ballot, Certificate, Phase, Seat, Signed, Voters};
 use commonware_consensus::types::View;
 use std::collections::BTreeMap;
 use voltmesh_ledger::{Digest, Header, Signature};

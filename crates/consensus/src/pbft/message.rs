@@ -1,6 +1,6 @@
 //! What replicas tell each other, and on which channel.
 
-use super::{
+use crate::pbft::{
     MAX_PIPELINE,
     certificate::{Ballot, Certificate, Phase, Seat},
 };
@@ -22,7 +22,7 @@ pub(super) const MAX_ANSWER: usize = 64;
 /// Bytes up to which an answer takes more than one block: the decoder of a block refuses input that is longer.
 pub(super) const MAX_ANSWER_BYTES: usize = voltmesh_ledger::MAX_BLOCK_BYTES;
 
-/// A channel of [`crate::network::Channels`].
+/// A channel of [`crate::common::network::Channels`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Channel {
     Votes,

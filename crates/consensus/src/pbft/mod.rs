@@ -33,12 +33,14 @@ mod archive;
 mod catch_up;
 mod certificate;
 mod checkpoint;
+mod history;
 mod log;
 mod message;
 mod normal;
 mod replica;
 mod run;
 mod view_change;
+mod vocabulary;
 
 pub use run::start;
 

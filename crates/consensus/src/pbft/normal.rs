@@ -1,12 +1,15 @@
 //! The normal case (OSDI 4.2): pre-prepare, prepare, commit.
 
-use super::{
-    certificate::{Ballot, Phase, Seat},
-    log::{Proposal, Standing},
-    message::Message,
-    replica::{Core, To},
+use crate::{
+    common::chain::Executed,
+    pbft::{
+        certificate::{Ballot, Phase, Seat},
+        log::{Proposal, Standing},
+        message::Message,
+        replica::Core,
+        vocabulary::To,
+    },
 };
-use crate::chain::Executed;
 use commonware_consensus::types::View;
 use commonware_cryptography::Digestible as _;
 use std::sync::Arc;

@@ -2,14 +2,17 @@
 //! the normal case is in [`super::normal`], checkpoints in [`super::checkpoint`], view changes in [`super::view_change`], and
 //! what was missed in [`super::catch_up`].
 
-use super::{
-    MAX_PIPELINE, Settings,
-    catch_up::{Catcher, History},
-    certificate::{Certificate, Seat, Voters},
-    log::{Slot, Votes},
-    message::{Message, NewView, Proofs, ViewChange, WINDOW_PIPELINES},
+use crate::{
+    common::chain::Executed,
+    pbft::{
+        MAX_PIPELINE, Settings,
+        certificate::{Certificate, Seat, Voters},
+        history::{Catcher, History},
+        log::{Slot, Votes},
+        message::{Message, NewView, Proofs, ViewChange, WINDOW_PIPELINES},
+        vocabulary::{Input, Output, To},
+    },
 };
-use crate::chain::Executed;
 use commonware_consensus::types::View;
 use commonware_cryptography::Signer as _;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -17,35 +20,6 @@ use voltmesh_ledger::{Block, Checked, Digest, Genesis, Height, PrivateKey, Signa
 
 /// Blocks whose checked signatures are remembered until they are executed: more than the widest window.
 const MAX_CHECKED: usize = 256;
-
-/// All that can happen.
-pub(super) enum Input {
-    /// The time of [`Core::deadline`] has come.
-    Tick,
-    /// Signatures of a block that were checked before, when its transactions came to the pool.
-    Checked(Digest, Checked),
-    /// A replica says something; the channel vouches for who it is.
-    Message(Seat, Message),
-    /// This replica, the primary, built a block on [`Core::parent`].
-    Propose(Executed),
-}
-
-/// To whom a message goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum To {
-    /// All others.
-    All,
-    One(Seat),
-}
-
-/// All that can be asked.
-pub(super) enum Output {
-    Send(To, Message),
-    /// The next block is final.
-    Final(Executed, Certificate),
-    /// Another view begins here.
-    Entered(View),
-}
 
 /// See the module's first line.
 pub(super) struct Core {

@@ -1,21 +1,24 @@
 //! The shell around the core: channels, clock, pool and final blocks.
 
-use super::{
-    Settings,
-    archive::{Archive, Committed},
-    certificate::Seat,
-    message::{Channel, Message},
-    replica::{Core, Input, Output, To},
-};
 use crate::{
     Config, PublicKey, StartError,
-    chain::{Chain, Executed},
-    gossip,
-    network::{Channels, Network},
-    peers::PeerSet,
-    pool::SubmitError,
-    protocol::{Detours, Final, Replica, Running},
-    shared::Shared,
+    common::{
+        chain::{Chain, Executed},
+        core::ReplicaCore,
+        mempool::SubmitError,
+        network::{Channels, Network},
+        peer_set::PeerSet,
+        replica::{Detours, Final, Replica, Running},
+        transactions,
+    },
+    pbft::{
+        Settings,
+        archive::{Archive, Committed},
+        certificate::Seat,
+        message::{Channel, Message},
+        replica::Core,
+        vocabulary::{Input, Output, To},
+    },
 };
 use commonware_codec::{DecodeExt as _, Encode as _};
 use commonware_cryptography::{Digestible as _, Signer as _};
@@ -58,8 +61,8 @@ where
     let clock = context.child("clock");
     let clock = Box::new(move || clock.current().epoch_millis());
     let chain = Chain::new(state.clone(), config.genesis.block().digest());
-    let shared = Arc::new(Shared::new(me, chain, clock));
-    shared.note_authorities(&state);
+    let shared = Arc::new(ReplicaCore::new(me, chain, clock));
+    shared.note_rosters(&state);
     let Network { channels, peers, .. } = network;
     PeerSet::new(peers, config.addresses.clone()).update(&state);
     let now = Timestamp::from_millis(context.current().epoch_millis());
@@ -87,7 +90,7 @@ where
             let tasks = vec![
                 context.child("transactions").spawn({
                     let shared = shared.clone();
-                    move |context| gossip::transactions(context, shared, transactions.0, transactions.1)
+                    move |context| transactions::run(context, shared, transactions.0, transactions.1)
                 }),
                 context.child("archive").spawn({
                     let shared = shared.clone();
@@ -108,7 +111,7 @@ const MAX_BEHIND: u64 = 64;
 
 /// What may be asked of the replica.
 struct Pbft {
-    shared: Arc<Shared>,
+    shared: Arc<ReplicaCore>,
 }
 
 impl Replica for Pbft {
@@ -131,7 +134,7 @@ impl Replica for Pbft {
 
 /// Ends the replica when it is dropped.
 struct Alive {
-    shared: Arc<Shared>,
+    shared: Arc<ReplicaCore>,
     root: Task<()>,
 }
 
@@ -160,7 +163,7 @@ struct Turn {
 
 struct Driver<S> {
     core: Core,
-    shared: Arc<Shared>,
+    shared: Arc<ReplicaCore>,
     /// To the archive; see [`MAX_BEHIND`].
     committed: mpsc::UnboundedSender<Committed>,
     senders: Senders<S>,

@@ -1,9 +1,10 @@
 //! Test support: replicas of PBFT on the simulated network.
 
-use super::{Settings, start};
 use crate::{
     Final, Running,
-    testing::{Cluster, SimulatedNetwork},
+    harness::simulated_network::SimulatedNetwork,
+    pbft::{Settings, start},
+    testing::Cluster,
 };
 use commonware_consensus::Heightable as _;
 use commonware_p2p::simulated::Link;

@@ -1,13 +1,14 @@
 //! Whole networks of PBFT under the deterministic runtime.
 
-use super::{
-    certificate::{Ballot, Phase, Seat, Voters},
-    message::{Channel, Message, Status},
-    testing::Replicas,
-};
 use crate::{
     PublicKey,
-    testing::{SimulatedNetwork, good_link},
+    harness::simulated_network::SimulatedNetwork,
+    pbft::{
+        certificate::{Ballot, Phase, Seat, Voters},
+        message::{Channel, Message, Status},
+        testing::Replicas,
+    },
+    testing::good_link,
 };
 use commonware_codec::{DecodeExt as _, Encode as _};
 use commonware_consensus::types::View;

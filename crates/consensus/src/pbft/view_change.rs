@@ -6,11 +6,12 @@
 //! block at its height. So the chain of newest claims after the newest committed block, up to the first gap or wrong
 //! parent, includes it.
 
-use super::{
+use crate::pbft::{
     certificate::{Ballot, Certificate, Phase, Seat},
     log::Proposal,
     message::{Message, NewView, Proofs, ViewChange},
-    replica::{Core, Output, To},
+    replica::Core,
+    vocabulary::{Output, To},
 };
 use commonware_consensus::types::View;
 use commonware_cryptography::Digestible as _;

@@ -1,11 +1,12 @@
 //! What a new view must begin with, case by case.
 
-use super::{
+use crate::pbft::{
     Settings,
     certificate::{Ballot, Certificate, Phase, Seat},
     core_tests::{START_MS, certificate, core},
     message::{Message, NewView, Proofs, ViewChange},
-    replica::{Core, Input, Output},
+    replica::Core,
+    vocabulary::{Input, Output},
 };
 use commonware_consensus::types::View;
 use commonware_cryptography::Digestible as _;

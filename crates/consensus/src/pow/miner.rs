@@ -1,10 +1,13 @@
 //! When this node finds a block: by hashing in small slices, or by chance in virtual time.
 
-use super::{
-    Settings,
-    puzzle::{Target, search},
+use crate::{
+    PublicKey,
+    common::watch,
+    pow::{
+        puzzle::{Target, search},
+        settings::Settings,
+    },
 };
-use crate::{PublicKey, watch};
 use commonware_cryptography::{Hasher as _, Sha256};
 use commonware_runtime::reschedule;
 use commonware_utils::{channel::mpsc, sync::Mutex};

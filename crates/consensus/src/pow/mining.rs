@@ -1,15 +1,17 @@
 //! What to mine on, and what to do with a block that this node found.
 
-use super::{
-    miner::{Chance, Found, Job},
-    puzzle::{Sealed, name},
-    run::Driver,
+use crate::{
+    PublicKey,
+    pow::{
+        miner::{Found, Job},
+        puzzle::{Sealed, name},
+        run::Driver,
+        solve_time::Luck,
+    },
 };
-use crate::{PublicKey, watch};
 use commonware_codec::EncodeSize as _;
 use commonware_cryptography::Digestible as _;
 use commonware_p2p::{AddressableManager, Blocker, Recipients, Sender};
-use commonware_utils::channel::mpsc;
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, SystemTime},
@@ -19,28 +21,6 @@ use voltmesh_ledger::{Block, Built, MAX_ANCHORS_PER_AUTHORITY, State, Timestamp,
 
 /// Least age of a puzzle's block before new transactions replace it: each time the signatures of all are checked.
 const REFRESH: Duration = Duration::from_millis(500);
-
-/// How this node comes to blocks.
-pub(super) enum Luck {
-    /// A task searches for a nonce.
-    Search {
-        jobs: watch::Sender<Job>,
-        /// What it searches for.
-        built: Option<(Block, State)>,
-        /// Since when.
-        since: SystemTime,
-        /// Whether there are transactions that came later.
-        stale: bool,
-    },
-    /// The clock tells.
-    Chance {
-        chance: Chance,
-        /// When this node finds its next block, while it mines.
-        next: Option<SystemTime>,
-        /// Nobody sends solutions; the channel stays open.
-        _solutions: mpsc::UnboundedSender<Found>,
-    },
-}
 
 impl<S, P, B> Driver<S, P, B>
 where

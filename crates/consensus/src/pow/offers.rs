@@ -4,7 +4,7 @@
 //! again; a reorganisation may undo that. What others were asked for is given back to the pool from the abandoned
 //! blocks once; what this node was asked for, from here and until it is final.
 
-use crate::pool::SubmitError;
+use crate::common::mempool::SubmitError;
 use std::collections::BTreeMap;
 use voltmesh_ledger::{Digest, State, Transaction};
 

@@ -1,6 +1,6 @@
 //! Blocks whose parent has not arrived yet.
 
-use super::puzzle::Sealed;
+use crate::pow::puzzle::Sealed;
 use std::collections::{BTreeMap, VecDeque};
 use voltmesh_ledger::Digest;
 

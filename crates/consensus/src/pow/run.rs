@@ -1,24 +1,27 @@
 //! The network task: waits for whatever comes next, and tells what became final.
 
-use super::{
-    Miner, Settings, Work,
-    miner::{Chance, Found, Job, Meter, solve},
-    mining::Luck,
-    offers::is_applied,
-    puzzle::Rules,
-    sync::Asked,
-    tree::{Change, Settled, Tree},
-};
 use crate::{
     PublicKey,
-    chain::Chain,
-    config::Config,
-    gossip,
-    network::{Channels, Network},
-    peers::PeerSet,
-    pool::SubmitError,
-    shared::{Shared, bump},
-    watch,
+    common::{
+        chain::Chain,
+        config::Config,
+        core::{ReplicaCore, bump},
+        mempool::SubmitError,
+        network::{Channels, Network},
+        peer_set::PeerSet,
+        replica::Running,
+        transactions, watch,
+    },
+    pow::{
+        miner::{Chance, Found, Job, Meter, solve},
+        node::{Alive, Miner},
+        offers::is_applied,
+        puzzle::Rules,
+        request::Asked,
+        settings::{Settings, Work},
+        solve_time::Luck,
+        tree::{Change, Settled, Tree},
+    },
 };
 use commonware_cryptography::Signer as _;
 use commonware_macros::select_loop;
@@ -35,8 +38,29 @@ use std::{
 use tracing::{debug, error, info, warn};
 use voltmesh_ledger::{Block, Digest, MAX_BLOCK_BYTES, PrivateKey, State, Transaction};
 
+/// Starts a node at genesis. It mines in the epochs of which it is an authority, and follows in the others. Of
+/// `config`, the storage partition, the pacing of proposals and the leader's timeout do not apply.
+///
+/// Asynchronous only as the other agreements are: nothing is waited for.
+pub async fn start<E, S, R, P, B>(
+    context: E,
+    config: Config,
+    settings: Settings,
+    network: Network<S, R, P, B>,
+) -> Running
+where
+    E: Clock + CryptoRng + Spawner,
+    S: Sender<PublicKey = PublicKey>,
+    R: Receiver<PublicKey = PublicKey>,
+    P: AddressableManager<PublicKey = PublicKey>,
+    B: Blocker<PublicKey = PublicKey>,
+{
+    let (miner, root) = spawn(context, config, settings, network);
+    Running::new(miner.clone(), Alive { miner, root })
+}
+
 /// Starts all tasks as children of `context`.
-pub(super) fn spawn<E, S, R, P, B>(
+fn spawn<E, S, R, P, B>(
     mut context: E,
     config: Config,
     settings: Settings,
@@ -55,7 +79,7 @@ where
     let clock = context.child("clock");
     let clock = Box::new(move || clock.current().epoch_millis());
     let chain = Chain::new(Arc::new(state.clone()), state.block());
-    let shared = Arc::new(Shared::new(me.clone(), chain, clock));
+    let shared = Arc::new(ReplicaCore::new(me.clone(), chain, clock));
     let Network { channels, peers, blocker } = network;
     let Channels { blocks, backfill, transactions, .. } = channels;
     let mut peers = PeerSet::new(peers, config.addresses.clone());
@@ -101,7 +125,7 @@ where
         let mut tasks = vec![
             context.child("transactions").spawn({
                 let shared = shared.clone();
-                move |context| gossip::transactions(context, shared, transactions.0, transactions.1)
+                move |context| transactions::run(context, shared, transactions.0, transactions.1)
             }),
             context.child("driver").spawn(move |context| driver.run(context, blocks.1, backfill.1, found)),
         ];
@@ -119,7 +143,7 @@ where
 /// The chain as this node sees it, and its hands: [`super::mining`] finds blocks, [`super::sync`] takes others'.
 pub(super) struct Driver<S, P, B> {
     pub miner: Arc<Miner>,
-    pub shared: Arc<Shared>,
+    pub shared: Arc<ReplicaCore>,
     pub rules: Rules,
     pub tree: Tree,
     pub key: PrivateKey,

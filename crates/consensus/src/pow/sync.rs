@@ -1,7 +1,15 @@
 //! Blocks of others: checked, put into the tree, and fetched when they are missing.
 
-use super::{puzzle::Sealed, run::Driver, tree::Refusal, wire::Message};
-use crate::PublicKey;
+use crate::{
+    PublicKey,
+    pow::{
+        puzzle::Sealed,
+        request::{Asked, Taken},
+        run::Driver,
+        tree::Refusal,
+        wire::Message,
+    },
+};
 use bytes::Bytes;
 use commonware_codec::{DecodeExt as _, Encode as _};
 use commonware_p2p::{AddressableManager, Blocker, Recipients, Sender, block};
@@ -14,21 +22,6 @@ const ASK_AGAIN_MS: u64 = 1_000;
 
 /// Foreign blocks below the oldest state that are remembered, so that each is counted once.
 const MAX_FOREIGN: usize = 1_024;
-
-/// What was asked of a peer.
-pub(super) struct Asked {
-    wanted: Digest,
-    at_ms: u64,
-}
-
-/// What came of a block.
-#[derive(Default)]
-pub(super) struct Taken {
-    /// Blocks that are in the tree since now.
-    connected: usize,
-    /// Set if it is on a branch that this node cannot follow.
-    foreign: Option<Digest>,
-}
 
 impl<S, P, B> Driver<S, P, B>
 where

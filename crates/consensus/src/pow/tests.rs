@@ -1,15 +1,19 @@
 //! Whole networks of miners under the deterministic runtime.
 
 use super::*;
-use crate::testing::{Cluster, SimulatedNetwork, good_link};
+use crate::{
+    common::replica::{Detours, Final, Replica, Running},
+    harness::simulated_network::SimulatedNetwork,
+    testing::{Cluster, good_link},
+};
 use bytes::Bytes;
 use commonware_codec::Encode as _;
 use commonware_cryptography::{Digestible as _, Signer as _};
-use commonware_p2p::{Recipients, simulated::Link};
-use commonware_runtime::{Runner as _, Supervisor as _, deterministic};
-use commonware_utils::probability;
-use std::{collections::BTreeMap, future::Future};
-use voltmesh_ledger::{BatchId, Digest, State, Timestamp};
+use commonware_p2p::{Recipients, Sender as _, simulated::Link};
+use commonware_runtime::{Clock as _, Runner as _, Supervisor as _, deterministic};
+use commonware_utils::{channel::mpsc, probability};
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
+use voltmesh_ledger::{BatchId, Digest, State, Timestamp, Transaction};
 
 /// Runs `test` with this seed; a failure names it.
 fn run<F, Fut>(seed: u64, test: F)

@@ -3,7 +3,7 @@
 //! The chain with the most work counts; of equally heavy ones the one whose last block has the smaller digest, so that
 //! the choice depends on the blocks alone and not on the order in which they came. Seals are checked before.
 
-use super::{
+use crate::pow::{
     history::History,
     orphans::Orphans,
     puzzle::Sealed,

@@ -1,6 +1,6 @@
-//! Requests for missing blocks and the answers, on [`crate::network::BACKFILL`].
+//! Requests for missing blocks and the answers, on [`crate::common::network::BACKFILL`].
 
-use super::puzzle::MAX_SEALED_BYTES;
+use crate::pow::puzzle::MAX_SEALED_BYTES;
 use bytes::{BufMut, Bytes};
 use commonware_codec::{Buf, EncodeSize, Error, RangeCfg, Read, ReadExt as _, Write};
 use voltmesh_ledger::Digest;
@@ -12,7 +12,7 @@ pub(crate) const MAX_HAVE: usize = 64;
 pub(crate) const MAX_BLOCKS: usize = 64;
 
 /// Bytes of blocks in an answer, unless a single block is longer. With framing below
-/// [`crate::network::MAX_MESSAGE_BYTES`].
+/// [`crate::common::network::MAX_MESSAGE_BYTES`].
 pub(crate) const MAX_BYTES: usize = 2 * 1024 * 1024;
 
 /// See the module's first line.

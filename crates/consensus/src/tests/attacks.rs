@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
-    network::{Channels, Network},
-    testing::SimulatedNetwork,
+    common::network::{Channels, Network},
+    harness::simulated_network::SimulatedNetwork,
 };
 use commonware_p2p::{
     Receiver as _, Recipients, Sender as _,
@@ -202,7 +202,7 @@ fn censors_are_skipped_until_the_transaction_is_in() {
         // The first two leaders.
         let victim = cluster.key(6).public_key();
         for censor in [0, 1] {
-            cluster.handle(censor).shared.pool.lock().censored.insert(victim.clone());
+            cluster.handle(censor).shared.core.pool.lock().censored.insert(victim.clone());
         }
         agree(&cluster, 0..7, 2).await;
         let (batch, transaction) = cluster.anchor(6, 1);
@@ -282,7 +282,7 @@ fn different_scores_stall_and_never_fork() {
         let key = cluster.key(0).public_key();
         for (index, score) in [(2, 1), (3, 2)] {
             let handle = cluster.handle(index);
-            let mut chain = handle.shared.chain.lock();
+            let mut chain = handle.shared.core.chain.lock();
             let wrong = with_another_score(&chain.finalised(), &key, score);
             chain.corrupt(wrong);
         }

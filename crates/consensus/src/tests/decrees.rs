@@ -1,10 +1,12 @@
 //! Operators replace a committee that has stalled.
 
-use super::{
-    committee::{committee, start},
-    *,
+use crate::{
+    DecreeError, DecreeProgress,
+    tests::{
+        committee::{committee, start},
+        *,
+    },
 };
-use crate::{DecreeError, DecreeProgress};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use voltmesh_ledger::{Decree, Handover, Mandate};
 

@@ -1,7 +1,7 @@
 //! The disk of a node on whose chain nothing happens.
 
 use super::*;
-use crate::{Config, epochs::VIEW_RETENTION, store::BLOCKS_PER_SECTION};
+use crate::{Config, common::block_store::BLOCKS_PER_SECTION, poa::engine::epochs::VIEW_RETENTION};
 use commonware_runtime::Storage as _;
 use commonware_utils::NZU64;
 

@@ -11,7 +11,7 @@ mod seeds;
 
 use crate::{
     Finalized,
-    adversary::{self, Fault},
+    harness::adversary::{self, Fault},
     testing::{Cluster, good_link},
 };
 use commonware_cryptography::{Digestible as _, Hasher as _, Sha256, Signer as _};

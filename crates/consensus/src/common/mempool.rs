@@ -1,0 +1,509 @@
+//! Transactions that wait for a block: bounded, none twice, offered again until they are final.
+
+use crate::PublicKey;
+use commonware_codec::EncodeSize as _;
+use std::collections::{BTreeMap, BTreeSet};
+use voltmesh_ledger::{Digest, Error, State, Transaction};
+
+/// Anchors of one authority that wait. At one each 100 ms: 12.8 s without a block. 128 × 16 KiB = 2 MiB.
+pub const MAX_ANCHORS: usize = 128;
+
+/// Registry transactions that wait, of any operator. 64 × 24 KiB = 1.5 MiB.
+pub const MAX_REGISTRY: usize = 64;
+
+/// Pieces of evidence that wait: one for each of the most authorities that may be faulty, of any witness.
+pub const MAX_EVIDENCE: usize = voltmesh_ledger::MAX_AUTHORITIES / 3;
+
+/// First repetition of an offer that is not final, in milliseconds. It doubles up to [`LAST_REPEAT_MS`].
+const FIRST_REPEAT_MS: u64 = 1_000;
+
+/// Longest time between repetitions.
+const LAST_REPEAT_MS: u64 = 8_000;
+
+/// Why a transaction is not taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubmitError {
+    /// Too many wait already. Try again when some are final.
+    #[error("{waiting} transactions of this origin wait already")]
+    Full {
+        /// How many wait.
+        waiting: usize,
+    },
+    /// It can never be in a block after the final state. Do not try again.
+    #[error("the ledger would refuse it")]
+    Invalid(#[source] Box<Error>),
+    /// Another transaction of the same authority with the same sequence number waits. Number it anew.
+    #[error("anchor {sequence} of this authority waits already, with other content")]
+    Conflict {
+        /// The number.
+        sequence: u64,
+    },
+}
+
+impl From<Error> for SubmitError {
+    fn from(error: Error) -> Self {
+        Self::Invalid(Box::new(error))
+    }
+}
+
+/// Who waits: an authority's anchors count together, and so do all registry transactions.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    Registry(u64, Digest),
+    Evidence(Digest),
+    RoundTrips(PublicKey),
+    Anchor(PublicKey, u64),
+}
+
+#[derive(Debug)]
+struct Entry {
+    transaction: Transaction,
+    digest: Digest,
+    since_ms: u64,
+    /// Set if this node was asked to get it into the ledger.
+    offer: Option<Offer>,
+}
+
+#[derive(Debug)]
+struct Offer {
+    since_ms: u64,
+    next_ms: u64,
+    wait_ms: u64,
+}
+
+/// An offer to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    pub transaction: Transaction,
+    /// Whether it was sent before and is not final yet.
+    pub repeated: bool,
+}
+
+/// See the module's first line.
+#[derive(Debug, Default)]
+pub struct Pool {
+    entries: BTreeMap<Key, Entry>,
+    /// Waiting anchors by authority.
+    counts: BTreeMap<PublicKey, usize>,
+    registry: usize,
+    evidence: usize,
+    #[cfg(test)]
+    pub censored: BTreeSet<PublicKey>,
+}
+
+impl Pool {
+    /// Takes a transaction that `state`, the newest final one, does not exclude. `offered` if this node shall repeat it
+    /// to others until it is final. Returns whether it is new.
+    pub fn insert(
+        &mut self,
+        transaction: Transaction,
+        state: &State,
+        now_ms: u64,
+        offered: bool,
+    ) -> Result<bool, SubmitError> {
+        let digest = transaction.digest();
+        let key = key(&transaction, digest);
+        if let Some(entry) = self.entries.get_mut(&key) {
+            if entry.digest == digest {
+                if offered && entry.offer.is_none() {
+                    entry.offer = Some(Offer::new(now_ms));
+                }
+                return Ok(false);
+            }
+            if let Key::Anchor(_, sequence) = key {
+                return Err(SubmitError::Conflict { sequence });
+            }
+        }
+        // The bound first: checking costs a signature.
+        let waiting = match &key {
+            Key::Anchor(authority, _) => self.counts.get(authority).copied().unwrap_or(0),
+            Key::Registry(..) => self.registry,
+            Key::Evidence(_) => self.evidence,
+            // One waits for each authority; a newer one takes its place.
+            Key::RoundTrips(_) => 0,
+        };
+        let bound = match &key {
+            Key::Anchor(..) => MAX_ANCHORS,
+            Key::Registry(..) => MAX_REGISTRY,
+            Key::Evidence(_) => MAX_EVIDENCE,
+            Key::RoundTrips(_) => 1,
+        };
+        if waiting >= bound {
+            return Err(SubmitError::Full { waiting });
+        }
+        check(&transaction, state)?;
+        match &key {
+            Key::Anchor(authority, _) => *self.counts.entry(authority.clone()).or_default() += 1,
+            Key::Registry(..) => self.registry += 1,
+            Key::Evidence(_) => self.evidence += 1,
+            Key::RoundTrips(_) => {}
+        }
+        let offer = offered.then(|| Offer::new(now_ms));
+        self.entries.insert(key, Entry { transaction, digest, since_ms: now_ms, offer });
+        Ok(true)
+    }
+
+    /// What a proposer offers to the block after `parent`, at most `bytes` of it: what is `overdue`, registry decisions by
+    /// nonce, evidence, round trips, then anchors by sequence, the authorities taking turns.
+    pub fn candidates(&self, bytes: usize, parent: &State, overdue: &BTreeSet<Digest>) -> Vec<Transaction> {
+        let mut left = bytes;
+        let mut out = Vec::new();
+        let mut push = |transaction: &Transaction, out: &mut Vec<Transaction>| {
+            let size = transaction.encode_size();
+            // What blocks that are not final yet hold already must not take room.
+            if size <= left && may_apply(transaction, parent) {
+                left -= size;
+                out.push(transaction.clone());
+            }
+        };
+        let (first, rest): (Vec<_>, Vec<_>) =
+            self.offered().partition(|(_, entry)| overdue.contains(&entry.digest));
+        first.into_iter().for_each(|(_, entry)| push(&entry.transaction, &mut out));
+        let mut turns: BTreeMap<&PublicKey, Vec<&Transaction>> = BTreeMap::new();
+        for (key, entry) in rest {
+            match key {
+                Key::Registry(..) | Key::Evidence(_) | Key::RoundTrips(_) => {
+                    push(&entry.transaction, &mut out)
+                }
+                Key::Anchor(authority, _) => turns.entry(authority).or_default().push(&entry.transaction),
+            }
+        }
+        let longest = turns.values().map(Vec::len).max().unwrap_or(0);
+        for turn in 0..longest {
+            for anchors in turns.values() {
+                if let Some(transaction) = anchors.get(turn) {
+                    push(transaction, &mut out);
+                }
+            }
+        }
+        out
+    }
+
+    #[cfg(not(test))]
+    fn offered(&self) -> impl Iterator<Item = (&Key, &Entry)> {
+        self.entries.iter()
+    }
+
+    /// Without what this node, a censor in a test, keeps back.
+    #[cfg(test)]
+    fn offered(&self) -> impl Iterator<Item = (&Key, &Entry)> {
+        let kept_back = |key: &Key| matches!(key, Key::Anchor(by, _) if self.censored.contains(by));
+        self.entries.iter().filter(move |(key, _)| !kept_back(key))
+    }
+
+    /// Those of `digests` that wait here.
+    pub fn named(&self, digests: &BTreeSet<Digest>) -> Vec<Transaction> {
+        let named = self.entries.values().filter(|entry| digests.contains(&entry.digest));
+        named.map(|entry| entry.transaction.clone()).collect()
+    }
+
+    /// Names of what waits since `before_ms` or longer, and from now on repeated to the others by this node as well.
+    pub fn overdue(&mut self, before_ms: u64, now_ms: u64) -> Vec<Digest> {
+        let mut out = Vec::new();
+        for entry in self.entries.values_mut().filter(|entry| entry.since_ms <= before_ms) {
+            entry.offer.get_or_insert_with(|| Offer::new(now_ms));
+            out.push(entry.digest);
+        }
+        out
+    }
+
+    /// Whether exactly this transaction waits, and so was checked.
+    pub fn knows(&self, transaction: &Transaction) -> bool {
+        let key = match transaction {
+            Transaction::Anchor(anchor) => Key::Anchor(anchor.authority.clone(), anchor.sequence),
+            _ => return false,
+        };
+        self.entries.get(&key).is_some_and(|entry| entry.transaction == *transaction)
+    }
+
+    /// Whether a transaction of this name waits.
+    pub fn holds(&self, digest: &Digest) -> bool {
+        self.entries.values().any(|entry| entry.digest == *digest)
+    }
+
+    /// Drops what `state`, the newest final one, holds already or will never take. Returns how long ago, in
+    /// milliseconds, this node was asked for those that it had offered and that `included` names.
+    pub fn settle(&mut self, state: &State, included: &[Transaction], now_ms: u64) -> Vec<u64> {
+        let mut waited = Vec::new();
+        for transaction in included {
+            let digest = transaction.digest();
+            let key = key(transaction, digest);
+            if let Some(entry) = self.remove(&key)
+                && entry.digest == digest
+                && let Some(offer) = entry.offer
+            {
+                waited.push(now_ms.saturating_sub(offer.since_ms));
+            }
+        }
+        let stale: Vec<Key> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| !may_apply(&entry.transaction, state))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in stale {
+            self.remove(&key);
+        }
+        waited
+    }
+
+    /// Offers that are due to be sent, or sent again, to the other nodes at `now_ms`.
+    pub fn due(&mut self, now_ms: u64) -> Vec<Due> {
+        let mut out = Vec::new();
+        for entry in self.entries.values_mut() {
+            if let Some(offer) = &mut entry.offer
+                && offer.next_ms <= now_ms
+            {
+                out.push(Due {
+                    transaction: entry.transaction.clone(),
+                    repeated: offer.wait_ms > FIRST_REPEAT_MS,
+                });
+                offer.next_ms = now_ms + offer.wait_ms;
+                offer.wait_ms = (offer.wait_ms * 2).min(LAST_REPEAT_MS);
+            }
+        }
+        out
+    }
+
+    /// Makes all offers anew: others propose from now on, who may not have heard of them.
+    pub fn offer_anew(&mut self, now_ms: u64) {
+        let offers = self.entries.values_mut().filter_map(|entry| entry.offer.as_mut());
+        offers.for_each(|offer| *offer = Offer { since_ms: offer.since_ms, ..Offer::new(now_ms) });
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn remove(&mut self, key: &Key) -> Option<Entry> {
+        let entry = self.entries.remove(key)?;
+        match key {
+            Key::Registry(..) => self.registry -= 1,
+            Key::Evidence(_) => self.evidence -= 1,
+            Key::RoundTrips(_) => {}
+            Key::Anchor(authority, _) => {
+                if let Some(count) = self.counts.get_mut(authority) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.counts.remove(authority);
+                    }
+                }
+            }
+        }
+        Some(entry)
+    }
+}
+
+impl Offer {
+    fn new(now_ms: u64) -> Self {
+        // Due at once: the first offer is sent like every repetition.
+        Self { since_ms: now_ms, next_ms: now_ms, wait_ms: FIRST_REPEAT_MS }
+    }
+}
+
+/// Refuses what no block after `state` can hold.
+fn check(transaction: &Transaction, state: &State) -> Result<(), SubmitError> {
+    match transaction {
+        Transaction::Anchor(anchor) => {
+            let authority = anchor.authority.clone();
+            if !serves(state, &authority) {
+                return Err(Error::NotAuthority(authority).into());
+            }
+            if state.is_applied(&authority, anchor.sequence) {
+                return Err(Error::Replayed {
+                    authority,
+                    sequence: anchor.sequence,
+                    window: voltmesh_ledger::SEQUENCE_WINDOW,
+                }
+                .into());
+            }
+            if !anchor.verify(&state.chain()) {
+                return Err(Error::Signature { what: "anchor", by: authority }.into());
+            }
+        }
+        Transaction::Registry(registry) => {
+            if registry.chain != state.chain() {
+                return Err(Error::Chain { found: registry.chain, want: state.chain() }.into());
+            }
+            // Those that come before it may wait beside it, but not more than have room.
+            let ahead = registry.nonce.checked_sub(state.nonce());
+            if ahead.is_none_or(|ahead| ahead >= MAX_REGISTRY as u64) {
+                return Err(Error::Nonce { found: registry.nonce, want: state.nonce() }.into());
+            }
+            registry.verify(state.operators().keys(), state.operators().threshold())?;
+            if ahead == Some(0) {
+                // Its turn is now, so all of it is checked.
+                state.check(transaction)?;
+            }
+        }
+        Transaction::Evidence(_) | Transaction::RoundTrips(_) => state.check(transaction)?,
+    }
+    Ok(())
+}
+
+/// Whether a block after `state` may hold it, signatures aside.
+fn may_apply(transaction: &Transaction, state: &State) -> bool {
+    match transaction {
+        Transaction::Anchor(anchor) => {
+            serves(state, &anchor.authority) && !state.is_applied(&anchor.authority, anchor.sequence)
+        }
+        // Decisions before it may have made it impossible.
+        Transaction::Registry(registry) if registry.nonce == state.nonce() => {
+            state.check(transaction).is_ok()
+        }
+        Transaction::Registry(registry) => registry.nonce > state.nonce(),
+        Transaction::Evidence(evidence) => {
+            let roster = state.roster_for(evidence.epoch());
+            let accused = roster.and_then(|roster| evidence.accused(&roster.voters));
+            accused.is_some_and(|key| !state.convicted().contains_key(key) && state.admitted().contains(key))
+        }
+        Transaction::RoundTrips(report) => {
+            let epoch = state.next_epoch();
+            report.epoch == epoch && (epoch != state.epoch() || !state.has_reported(&report.authority))
+        }
+    }
+}
+
+/// Whether `key` is an authority now, in the next epoch or in the one after.
+fn serves(state: &State, key: &PublicKey) -> bool {
+    let epoch = state.epoch();
+    [state.authorities_for(epoch), state.authorities_for(epoch.next())]
+        .into_iter()
+        .flatten()
+        .chain([state.planned_authorities()])
+        .any(|set| set.contains(key))
+}
+
+fn key(transaction: &Transaction, digest: Digest) -> Key {
+    match transaction {
+        Transaction::Anchor(anchor) => Key::Anchor(anchor.authority.clone(), anchor.sequence),
+        Transaction::Registry(registry) => Key::Registry(registry.nonce, digest),
+        Transaction::Evidence(_) => Key::Evidence(digest),
+        Transaction::RoundTrips(report) => Key::RoundTrips(report.authority.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::harness::load::batch;
+    use proptest::prelude::*;
+    use voltmesh_ledger::{Action, Anchor, Timestamp, testing::Network};
+
+    fn anchor(network: &Network, authority: usize, sequence: u64, tag: u64) -> Transaction {
+        let chain = network.genesis().digest();
+        Transaction::Anchor(Anchor::sign(&chain, network.authority(authority), sequence, 1, vec![batch(tag)]))
+    }
+
+    #[test]
+    fn one_waits_once_and_is_repeated_until_it_is_final() {
+        let network = Network::new(4);
+        let state = State::new(network.genesis());
+        let mut pool = Pool::default();
+        let first = anchor(&network, 0, 0, 1);
+        assert!(pool.insert(first.clone(), &state, 0, false).unwrap());
+        assert!(pool.due(0).is_empty(), "a peer's transaction is the peer's to repeat");
+        assert!(!pool.insert(first.clone(), &state, 10, true).unwrap());
+        let due = |repeated| vec![Due { transaction: first.clone(), repeated }];
+        assert_eq!(pool.due(10), due(false));
+        assert!(pool.due(1_009).is_empty());
+        assert_eq!(pool.due(1_010), due(true));
+        assert!(pool.due(2_000).is_empty(), "repetitions become rarer");
+        let next =
+            state.build(pool.candidates(usize::MAX, &state, &BTreeSet::new()), Timestamp::from_millis(2_000));
+        assert_eq!(pool.settle(&next.state, next.block.transactions(), 2_010), vec![2_000]);
+        assert_eq!(pool.len(), 0);
+        assert!(matches!(
+            pool.insert(first, &next.state, 3_000, true),
+            Err(SubmitError::Invalid(why)) if matches!(*why, Error::Replayed { .. })
+        ));
+    }
+
+    #[test]
+    fn what_no_block_can_hold_is_refused() {
+        let network = Network::new(4);
+        let state = State::new(network.genesis());
+        let mut pool = Pool::default();
+        let Transaction::Anchor(mut forged) = anchor(&network, 0, 0, 1) else { unreachable!("an anchor") };
+        forged.sequence = 1;
+        let refused = |result| matches!(result, Err(SubmitError::Invalid(why)) if matches!(*why, Error::Signature { .. }));
+        assert!(refused(pool.insert(Transaction::Anchor(forged), &state, 0, true)));
+        pool.insert(anchor(&network, 0, 0, 1), &state, 0, true).unwrap();
+        assert!(matches!(
+            pool.insert(anchor(&network, 0, 0, 2), &state, 0, true),
+            Err(SubmitError::Conflict { sequence: 0 })
+        ));
+        let vehicle = voltmesh_ledger::commitment("ev-1", &[1; 32], &[2; 32]);
+        let far = network.registry(MAX_REGISTRY as u64, vec![Action::EnrolVehicle { commitment: vehicle }]);
+        assert!(matches!(
+            pool.insert(far, &state, 0, true),
+            Err(SubmitError::Invalid(why)) if matches!(*why, Error::Nonce { .. })
+        ));
+    }
+
+    #[test]
+    fn decisions_wait_for_those_before_them() {
+        let network = Network::new(4);
+        let mut state = State::new(network.genesis());
+        let mut pool = Pool::default();
+        for nonce in [2, 0, 1] {
+            let vehicle = voltmesh_ledger::commitment("ev", &[nonce as u8; 32], &[2; 32]);
+            let decision = network.registry(nonce, vec![Action::EnrolVehicle { commitment: vehicle }]);
+            pool.insert(decision, &state, 0, true).unwrap();
+        }
+        let built =
+            state.build(pool.candidates(usize::MAX, &state, &BTreeSet::new()), Timestamp::from_millis(2_000));
+        assert_eq!(built.block.transactions().len(), 3);
+        state = built.state;
+        pool.settle(&state, built.block.transactions(), 0);
+        assert_eq!(pool.len(), 0);
+    }
+
+    #[test]
+    fn nobody_takes_anothers_place() {
+        let network = Network::new(4);
+        let state = State::new(network.genesis());
+        let mut pool = Pool::default();
+        for sequence in 0..MAX_ANCHORS as u64 {
+            pool.insert(anchor(&network, 0, sequence, sequence), &state, 0, false).unwrap();
+        }
+        let more = anchor(&network, 0, 1_000, 0);
+        assert!(matches!(
+            pool.insert(more, &state, 0, false),
+            Err(SubmitError::Full { waiting: MAX_ANCHORS })
+        ));
+        pool.insert(anchor(&network, 1, 0, 0), &state, 0, true).unwrap();
+        // Turns are taken, so the one anchor of authority 1 is among the first four.
+        let head: Vec<_> =
+            pool.candidates(usize::MAX, &state, &BTreeSet::new()).into_iter().take(4).collect();
+        assert!(head.contains(&anchor(&network, 1, 0, 0)));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn each_anchor_enters_the_log_once(order in prop::collection::vec((0usize..3, 0u64..6), 1..40), per_block in 1usize..10) {
+            let network = Network::new(4);
+            let mut state = State::new(network.genesis());
+            let mut pool = Pool::default();
+            let mut logged = Vec::new();
+            let mut want = BTreeSet::new();
+            for chunk in order.chunks(per_block) {
+                for (authority, sequence) in chunk {
+                    let tag = *authority as u64 * 100 + sequence;
+                    want.insert(batch(tag));
+                    let _ = pool.insert(anchor(&network, *authority, *sequence, tag), &state, 0, true);
+                }
+                let built = state.build(pool.candidates(usize::MAX, &state, &BTreeSet::new()), Timestamp::from_millis(2_000));
+                state = built.state;
+                logged.extend(built.entries.into_iter().map(|entry| entry.batch));
+                pool.settle(&state, built.block.transactions(), 0);
+                prop_assert_eq!(pool.len(), 0);
+            }
+            logged.sort();
+            prop_assert_eq!(logged, want.into_iter().collect::<Vec<_>>());
+        }
+    }
+}
