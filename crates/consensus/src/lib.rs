@@ -49,9 +49,10 @@ pub use common::{
 };
 pub use harness::sockets;
 pub use poa::{
-    handle::{DecreeError, DecreeProgress, Handle, Latency, Peer, SealProgress},
+    handle::Handle,
     node::Node,
     retention_guard::Hold,
+    status::{DecreeError, DecreeProgress, Latency, Peer, SealProgress},
     subscription::{Finalized, Subscription},
 };
 pub use voltmesh_ledger::PublicKey;

@@ -3,7 +3,7 @@
 use crate::types::{Digest, Epoch, Height, MAX_AUTHORITIES, MIN_AUTHORITIES, PublicKey};
 use voltmesh_telemetry::Timestamp;
 
-/// Why the ledger refuses something. Refusals of transactions are either for good or for this block only
+/// Reason why the ledger refuses something. Refusals of transactions are either for good or for this block only
 /// ([`Error::is_transient`]).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

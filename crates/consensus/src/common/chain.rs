@@ -30,9 +30,9 @@ pub(crate) struct Executed {
     pub entries: Arc<Vec<LogEntry>>,
 }
 
-/// See the module's first line.
+/// Chain in memory: the final state, recent blocks, and proposals that are not final yet.
 pub(crate) struct Chain {
-    finalised: Arc<State>,
+    finalized: Arc<State>,
     digest: Digest,
     recent: BTreeMap<u64, Executed>,
     checkpoints: BTreeMap<u64, Arc<State>>,
@@ -48,7 +48,7 @@ impl Chain {
         let checkpoints = BTreeMap::from([(state.height().get(), state.clone())]);
         let last_before = BTreeMap::from([(state.epoch().get(), digest)]);
         Self {
-            finalised: state,
+            finalized: state,
             digest,
             recent: BTreeMap::new(),
             checkpoints,
@@ -77,27 +77,27 @@ impl Chain {
     }
 
     /// The newest final state.
-    pub fn finalised(&self) -> Arc<State> {
-        self.finalised.clone()
+    pub fn finalized(&self) -> Arc<State> {
+        self.finalized.clone()
     }
 
     /// Replaces the newest final state: a node whose memory is wrong.
     #[cfg(test)]
     pub fn corrupt(&mut self, state: State) {
-        self.finalised = Arc::new(state);
+        self.finalized = Arc::new(state);
         self.proposals.clear();
         self.recent.clear();
     }
 
     /// Height of the newest final block.
     pub fn height(&self) -> u64 {
-        self.finalised.height().get()
+        self.finalized.height().get()
     }
 
     /// The state after the block with this digest, if it is final and recent, or a known proposal.
     pub fn state_after(&self, digest: &Digest) -> Option<Arc<State>> {
         if *digest == self.digest {
-            return Some(self.finalised.clone());
+            return Some(self.finalized.clone());
         }
         if let Some(executed) = self.proposals.get(digest) {
             return Some(executed.state.clone());
@@ -173,12 +173,12 @@ impl Chain {
     }
 
     /// Appends the next final block.
-    pub fn finalise(&mut self, executed: Executed) {
+    pub fn finalize(&mut self, executed: Executed) {
         let height = executed.block.header().height.get();
         assert_eq!(height, self.height() + 1, "final blocks come one after the other");
         // An epoch begins after the last one has ended, or by a decree after any block.
         let state = &executed.state;
-        if state.epoch() != self.finalised.epoch() {
+        if state.epoch() != self.finalized.epoch() {
             self.last_before.insert(state.epoch().get(), self.digest);
         }
         if state.begins_epoch() {
@@ -187,7 +187,7 @@ impl Chain {
         while self.last_before.len() > 2 {
             self.last_before.pop_first();
         }
-        self.finalised = executed.state.clone();
+        self.finalized = executed.state.clone();
         self.digest = executed.digest;
         if height.is_multiple_of(CHECKPOINT << self.thinned) {
             self.checkpoints.insert(height, executed.state.clone());

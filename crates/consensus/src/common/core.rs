@@ -4,7 +4,7 @@ use crate::{
     PublicKey,
     common::{
         chain::Chain,
-        mempool::{Pool, SubmitError},
+        mempool::{Mempool, SubmitError},
         replica::Final,
         watch,
     },
@@ -64,7 +64,7 @@ pub(crate) struct ReplicaCore {
     pub me: PublicKey,
     pub chain_id: Digest,
     pub chain: Mutex<Chain>,
-    pub pool: Mutex<Pool>,
+    pub pool: Mutex<Mempool>,
     pub counts: Mutex<Counts>,
     /// Rosters by the first epoch in which their sets serve; each until the next entry.
     pub rosters: Mutex<BTreeMap<u64, Arc<Roster>>>,
@@ -80,7 +80,7 @@ pub(crate) struct ReplicaCore {
 
 impl ReplicaCore {
     pub fn new(me: PublicKey, chain: Chain, clock: Box<dyn Fn() -> u64 + Send + Sync>) -> Self {
-        let state = chain.finalised();
+        let state = chain.finalized();
         let tip = Tip { height: state.height().get(), epoch: state.epoch().get(), stopped: false };
         Self {
             me,
@@ -120,8 +120,8 @@ impl ReplicaCore {
         listeners.retain(|listener| listener.send(Final { block: block.clone(), digest, at }).is_ok());
     }
 
-    pub fn finalised(&self) -> Arc<State> {
-        self.chain.lock().finalised()
+    pub fn finalized(&self) -> Arc<State> {
+        self.chain.lock().finalized()
     }
 
     pub fn height(&self) -> u64 {
@@ -175,7 +175,7 @@ impl ReplicaCore {
 
     /// Takes a transaction into the pool and repeats it to the others until it is final.
     pub fn submit(&self, transaction: Transaction) -> Result<(), SubmitError> {
-        let state = self.finalised();
+        let state = self.finalized();
         let now_ms = self.now_ms();
         self.pool.lock().insert(transaction, &state, now_ms, true)?;
         bump(&self.pooled);

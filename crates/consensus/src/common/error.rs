@@ -1,6 +1,6 @@
 //! Why a node does not start, and what to do then.
 
-/// Why a node does not start.
+/// Reason why a node does not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {

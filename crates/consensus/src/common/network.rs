@@ -29,7 +29,7 @@ pub const CERTIFICATES: u64 = 1;
 pub const RESOLVER: u64 = 2;
 /// Proposed blocks.
 pub const BLOCKS: u64 = 3;
-/// Requests for finalised blocks.
+/// Requests for finalized blocks.
 pub const BACKFILL: u64 = 4;
 /// Transactions on their way into a block.
 pub const TRANSACTIONS: u64 = 5;
@@ -49,7 +49,7 @@ pub const MAX_PEERS: usize = 160;
 /// channel's queue has room for a second of all peers: 160 × 128.
 pub const QUOTA: NonZeroU32 = NZU32!(128);
 
-/// What the node itself sends and receives on.
+/// Channels on which a node sends and receives.
 #[derive(Debug)]
 pub struct Channels<S, R> {
     /// [`VOTES`].
@@ -79,7 +79,7 @@ pub struct Network<S, R, P, B> {
     pub blocker: B,
 }
 
-/// Where a node listens and who it is.
+/// Address at which a node listens, and its key.
 #[derive(Clone)]
 pub struct Config {
     /// The authority's key; its public half is its name among authorities.

@@ -5,7 +5,7 @@ use commonware_utils::channel::mpsc;
 use std::{sync::Arc, time::SystemTime};
 use voltmesh_ledger::{Block, Digest, State, Transaction};
 
-/// A block that became final at a node.
+/// Block that became final at a node.
 #[derive(Clone, Debug)]
 pub struct Final {
     /// The block.
@@ -16,7 +16,7 @@ pub struct Final {
     pub at: SystemTime,
 }
 
-/// What went another way than straight ahead, since the node's start.
+/// Statistics of what did not go straight ahead since the node's start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Detours {
     /// Leaders' turns that ended without a block: nullified views of simplex, view changes of PBFT.

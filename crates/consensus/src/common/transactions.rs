@@ -34,7 +34,7 @@ where
                 debug!(%from, "malformed transaction");
                 continue;
             };
-            let state = shared.finalised();
+            let state = shared.finalized();
             let result = shared.pool.lock().insert(transaction, &state, shared.now_ms(), false);
             match result {
                 Ok(true) => bump(&shared.pooled),
@@ -51,7 +51,7 @@ where
     }
 }
 
-/// Offers of this node, and the voters that they went to.
+/// Offers of this node, with the voters that they went to.
 struct Offers {
     shared: Arc<ReplicaCore>,
     voters: Option<Arc<AuthoritySet>>,
@@ -62,7 +62,7 @@ impl Offers {
     /// all, so that f + 1 authorities can call it overdue.
     fn send<S: Sender<PublicKey = PublicKey>>(&mut self, sender: &mut S) {
         let now_ms = self.shared.now_ms();
-        let voters = self.shared.voters_of(self.shared.finalised().next_epoch().get());
+        let voters = self.shared.voters_of(self.shared.finalized().next_epoch().get());
         let mut pool = self.shared.pool.lock();
         if self.voters.is_some() && self.voters != voters {
             pool.offer_anew(now_ms);

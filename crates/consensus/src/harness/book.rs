@@ -22,7 +22,7 @@ pub(crate) struct Height {
     pub records: u64,
 }
 
-/// A transaction that became final at the node where it was submitted.
+/// Transaction that became final at the node where it was submitted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Done {
     pub since: SystemTime,
@@ -35,7 +35,7 @@ impl Done {
     }
 }
 
-/// What one node is waiting for.
+/// Transactions that one node waits for.
 #[derive(Debug)]
 struct Desk {
     key: PublicKey,
@@ -50,7 +50,7 @@ struct Desk {
     finality: Vec<Duration>,
 }
 
-/// See the module's first line.
+/// Record of a measurement: what was submitted where, and when it became final.
 #[derive(Debug)]
 pub(crate) struct Book {
     desks: Vec<Desk>,

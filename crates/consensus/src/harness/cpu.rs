@@ -2,7 +2,7 @@
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Whose time counts.
+/// Clock of processor time, of a thread or of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CpuClock {
     /// The thread that asks: a simulation runs on one.

@@ -1,7 +1,7 @@
 //! The declared model of energy: processor seconds × W + bytes sent × J per byte. A model, not a measurement; its
 //! parameters are printed with every figure that comes from it.
 
-/// See the module's first line.
+/// Model of the energy that work and messages take.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EnergyModel {
     /// What a busy core takes, in W. Default 5.

@@ -13,14 +13,14 @@ use voltmesh_ledger::{Anchor, BatchId, Digest, PrivateKey, Transaction};
 /// How often a closed loop looks whether something became final.
 const TOP_UP: Duration = Duration::from_millis(5);
 
-/// An authority that takes transactions.
+/// Authority at which transactions are submitted.
 pub(super) struct Counter {
     pub node: usize,
     pub key: PrivateKey,
     pub replica: Arc<dyn Replica>,
 }
 
-/// Submits until the runtime ends.
+/// Source of the load, until the runtime ends.
 pub(super) struct Source {
     counters: Vec<Counter>,
     chain: Digest,

@@ -14,7 +14,7 @@ pub const RECORDS_PER_BATCH: u64 = 4_096;
 /// Half of a machine with 24 GiB; what a node keeps beside its blocks is as much again.
 const MAX_ARCHIVE_BYTES: f64 = 6.0 * 1024.0 * 1024.0 * 1024.0;
 
-/// An agreement that can be measured.
+/// Protocol that can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Protocol {
     /// Ours: proof of authority.
@@ -54,7 +54,7 @@ impl FromStr for Protocol {
     }
 }
 
-/// When transactions come.
+/// Arrival of transactions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Load {
     /// Open loop: so many a second at authorities chosen at random, whether earlier ones are final or not. The times
@@ -212,7 +212,7 @@ impl Plan {
     }
 }
 
-/// Why nothing was measured.
+/// Reason why nothing was measured.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -144,7 +144,7 @@ fn class(share: f64, latency_ms: [f64; 2], jitter_ms: f64, loss: f64) -> Class {
     Class { share, latency_ms, jitter_ms, loss }
 }
 
-/// What the links of one pair of nodes are like.
+/// Quality of the links between two nodes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pair {
     /// Mean one-way latency, in whole ms.

@@ -3,7 +3,7 @@
 use crate::harness::{AGREEMENT, CHANNELS, EnergyModel, Protocol, Sent};
 use std::time::Duration;
 
-/// Of durations: half, 95 and 99 of 100 were not longer, the longest, and the mean.
+/// Percentiles of durations: half, 95 and 99 of 100 were not longer, the longest, and the mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Percentiles {
     /// The median.
@@ -42,7 +42,7 @@ impl Percentiles {
     }
 }
 
-/// How long the nodes needed to go on after a partition.
+/// Time that the nodes needed to go on after a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recovery {
     /// Until something became final at the first node; `None` if it never did.

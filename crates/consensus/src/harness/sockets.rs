@@ -10,7 +10,7 @@ use commonware_cryptography::Signer as _;
 use commonware_runtime::{Supervisor as _, tokio::Context};
 use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc};
 
-/// What [`start`] resolves to: the node, and the fog's own channel.
+/// Future of [`start`]: the node, and the fog's own channel.
 pub type Starting = Pin<Box<dyn Future<Output = Result<(Node, Copies<Context>), StartError>> + Send>>;
 
 /// The socket network with its messages counted, so that a node that is measured is the node that runs in earnest.

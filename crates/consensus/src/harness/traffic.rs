@@ -115,7 +115,7 @@ impl<S: LimitedSender<PublicKey = PublicKey>> LimitedSender for Counted<S> {
     }
 }
 
-/// A message that has passed the quota.
+/// Message that has passed the quota.
 #[derive(Debug)]
 pub struct CountedOnce<'a, C> {
     inner: C,

@@ -24,7 +24,7 @@ const TOGETHER: usize = 16;
 /// A block and why it is final.
 pub(super) type Committed = (Executed, Certificate);
 
-/// See the module's first line.
+/// Archive of committed blocks and their certificates on disk.
 pub(super) struct Archive<E: Storage + Metrics + Clock> {
     clock: E,
     blocks: block_store::Blocks<E>,
@@ -80,7 +80,7 @@ impl<E: Storage + Metrics + Clock> Archive<E> {
 
 fn apply(shared: &ReplicaCore, executed: Executed, now_ms: u64) {
     let Executed { block, digest, state, .. } = executed.clone();
-    shared.chain.lock().finalise(executed);
+    shared.chain.lock().finalize(executed);
     shared.announce(&block, digest, now_ms);
     let waited = shared.pool.lock().settle(&state, block.transactions(), now_ms);
     {

@@ -153,7 +153,7 @@ impl Core {
                 break;
             }
             match self.open.get(&digest).cloned() {
-                Some(executed) => self.finalise(executed, certificate),
+                Some(executed) => self.finalize(executed, certificate),
                 None => self.execute_final(Arc::new(block), certificate),
             }
         }

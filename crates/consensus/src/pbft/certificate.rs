@@ -16,7 +16,7 @@ use voltmesh_ledger::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Seat(pub u8);
 
-/// What a signature says about a block.
+/// Statement of a signature about a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
     /// The primary assigns the block its height in the view.
@@ -29,7 +29,7 @@ pub(super) enum Phase {
     Checkpoint,
 }
 
-/// What is signed.
+/// Content of a vote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ballot {
     pub phase: Phase,

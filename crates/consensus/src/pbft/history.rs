@@ -81,7 +81,7 @@ impl History {
     }
 }
 
-/// What this replica has asked for and what others are said to have.
+/// State of catching up: what was asked of peers, and how far they say they are.
 pub(super) struct Catcher {
     /// How far each peer is, as it says.
     pub heard: BTreeMap<Seat, Height>,

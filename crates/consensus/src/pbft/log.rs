@@ -17,7 +17,7 @@ pub(super) struct Proposal {
     pub standing: Standing,
 }
 
-/// What this replica makes of a proposal.
+/// Opinion of this replica about a proposal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
     /// The block, one before it or the time is missing.
@@ -123,7 +123,7 @@ impl Votes {
     }
 }
 
-/// What is known of one height.
+/// Votes and proposals at one height.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Slot {
     /// What the present view's primary proposes.

@@ -96,7 +96,7 @@ impl NewView {
     }
 }
 
-/// How far a replica is. Not signed: peers only repeat what they have said.
+/// Progress of a replica, as it says. Not signed: peers only repeat what they have said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Status {
     /// The view that it is in or wants to enter.
@@ -111,7 +111,7 @@ pub(super) struct Status {
     pub stable: Height,
 }
 
-/// See the module's first line.
+/// Message between replicas.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Message {
     /// ⟨PRE-PREPARE, v, n, d⟩, signed, with the request itself, the block, which says n and d.

@@ -49,8 +49,8 @@ use std::time::Duration;
 /// Most blocks under way at once that [`Settings::pipeline`] may ask for.
 pub const MAX_PIPELINE: u64 = 16;
 
-/// What PBFT is told besides [`crate::Config`]. All replicas of a chain need the same pipeline and checkpoint interval.
-/// Of [`crate::Config`], `leader_timeout` and `partition` mean nothing here.
+/// Settings of PBFT besides [`crate::Config`]. All replicas of a chain need the same pipeline and checkpoint
+/// interval. Of [`crate::Config`], `leader_timeout` and `partition` mean nothing here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Blocks that the primary has under way at once, 1 to [`MAX_PIPELINE`]. Default 4.

@@ -21,7 +21,7 @@ use voltmesh_ledger::{Block, Checked, Digest, Genesis, Height, PrivateKey, Signa
 /// Blocks whose checked signatures are remembered until they are executed: more than the widest window.
 const MAX_CHECKED: usize = 256;
 
-/// See the module's first line.
+/// State machine of a replica.
 pub(super) struct Core {
     pub voters: Voters,
     pub me: Seat,
@@ -213,7 +213,7 @@ impl Core {
         };
         let digest = certificate.ballot.digest;
         if let Some(executed) = self.open.get(&digest).cloned() {
-            self.finalise(executed, certificate);
+            self.finalize(executed, certificate);
         } else if let Some(block) = self.blocks.get(&digest).cloned() {
             self.execute_final(block, certificate);
         } else {
@@ -232,14 +232,14 @@ impl Core {
             Ok((state, entries)) => {
                 let digest = certificate.ballot.digest;
                 let executed = Executed { block, digest, state: Arc::new(state), entries: Arc::new(entries) };
-                self.finalise(executed, certificate);
+                self.finalize(executed, certificate);
             }
             Err(error) => panic!("a committed block does not follow: {error}"),
         }
     }
 
     /// Appends a committed block.
-    pub fn finalise(&mut self, executed: Executed, certificate: Certificate) {
+    pub fn finalize(&mut self, executed: Executed, certificate: Certificate) {
         let header = executed.block.header();
         assert_eq!(header.parent, self.tip.block(), "two committed blocks contradict each other");
         let height = header.height;

@@ -109,7 +109,7 @@ where
 /// Committed blocks that may wait for the disk before the primary stops proposing: 64 × 1 MiB.
 const MAX_BEHIND: u64 = 64;
 
-/// What may be asked of the replica.
+/// Running replica, as the rest of the process sees it.
 struct Pbft {
     shared: Arc<ReplicaCore>,
 }
@@ -120,7 +120,7 @@ impl Replica for Pbft {
     }
 
     fn state(&self) -> Arc<State> {
-        self.shared.finalised()
+        self.shared.finalized()
     }
 
     fn finals(&self) -> mpsc::UnboundedReceiver<Final> {
@@ -132,7 +132,7 @@ impl Replica for Pbft {
     }
 }
 
-/// Ends the replica when it is dropped.
+/// Guard that ends the replica when it is dropped.
 struct Alive {
     shared: Arc<ReplicaCore>,
     root: Task<()>,
@@ -152,7 +152,7 @@ struct Senders<S> {
     backfill: S,
 }
 
-/// The primary's next block in the making.
+/// Block that the primary is about to build.
 struct Turn {
     parent: Digest,
     /// What the intervals count from.

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use tracing::{debug, error, info};
 use voltmesh_ledger::{Header, Height, Signature};
 
-/// What a new view begins with.
+/// Contents that a new view begins with.
 struct Beginning {
     /// The newest committed block claimed.
     base: Ballot,

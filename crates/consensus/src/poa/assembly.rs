@@ -12,10 +12,10 @@ use crate::{
     poa::{
         engine::{
             epochs::{Ahead, Epochs, VIEW_RETENTION},
-            observer::{Finalised, Inbox, Observer},
+            observer::{Inbox, Observer, PendingBlock},
             proposer::Proposer,
         },
-        executor::Driver,
+        executor::Executor,
         gossip::signatures::RootGossip,
         handle::Handle,
         shared::Marshal,
@@ -24,7 +24,7 @@ use crate::{
             recovery,
         },
         sync::{
-            snapshots::{Keeper, MAX_WAITING, Request},
+            snapshots::{MAX_WAITING, Request, SnapshotManager},
             state_sync::Join,
         },
     },
@@ -70,7 +70,7 @@ where
     let Network { channels, peers: manager, blocker } = network;
     let Channels { votes, certificates, resolver, blocks, backfill, transactions, roots } = channels;
     let (restored, history) = open_storage(&context, &config, manager.clone()).await?;
-    let (inbox, finalised) = mpsc::unbounded_channel();
+    let (inbox, finalized) = mpsc::unbounded_channel();
     let (marshal, begin) = open_marshal(
         &context,
         &config,
@@ -90,12 +90,12 @@ where
         marshal,
         begin,
         (epochs, ahead),
-        finalised,
+        finalized,
         [transactions, roots],
     ))
 }
 
-/// Starts the tasks of marshal, once everything else is there.
+/// Function that starts the tasks of marshal, once everything else is there.
 type Begin = Box<dyn FnOnce() -> Vec<Task<()>> + Send>;
 
 /// Opens marshal, which orders final blocks, fetches missing ones and hands them to `inbox`, and the exchange of blocks.
@@ -106,7 +106,7 @@ async fn open_marshal<E, S, R, P, B>(
     History { store, start }: History<E>,
     [requests, blocks]: [(S, R); 2],
     (manager, blocker): (P, B),
-    inbox: mpsc::UnboundedSender<Finalised>,
+    inbox: mpsc::UnboundedSender<PendingBlock>,
 ) -> Result<(Marshal, Begin), StartError>
 where
     E: Clock + CryptoRng + Spawner + Storage + Metrics,
@@ -168,7 +168,7 @@ where
     Ok((marshal, Box::new(begin)))
 }
 
-/// What runs the engines of epochs, and the votes and certificates of epochs that this node has not entered.
+/// Engines of epochs, and the votes and certificates of epochs that this node has not entered.
 type Engines<E, S, B> = (Epochs<E, S, B>, [mpsc::Receiver<Ahead>; 2]);
 
 /// Prepares the engines: who proposes, what is observed, which channels.
@@ -218,7 +218,7 @@ fn start_tasks<E, S, R, P, B>(
     marshal: Marshal,
     begin: Begin,
     (epochs, [votes_ahead, certificates_ahead]): Engines<E, S, B>,
-    finalised: mpsc::UnboundedReceiver<Finalised>,
+    finalized: mpsc::UnboundedReceiver<PendingBlock>,
     [transactions, roots]: [(S, R); 2],
 ) -> (Handle, Vec<Task<()>>)
 where
@@ -238,7 +238,7 @@ where
     {
         let _ = keeper.send(Request::Write(state, epoch_start));
     }
-    let mut records = Keeper {
+    let mut records = SnapshotManager {
         shared: shared.clone(),
         marshal: marshal.clone(),
         vault,
@@ -273,7 +273,7 @@ where
         round: 0,
         keeper: snapshot_messages,
     };
-    let driver = Driver {
+    let driver = Executor {
         shared: shared.clone(),
         schemes,
         peers,
@@ -296,7 +296,7 @@ where
             .spawn(move |context| transactions::run(context, core, transactions.0, transactions.1)),
         context.child("roots").spawn(move |context| gossip.run(context, signatures, roots.1)),
         context.child("driver").spawn(move |context| {
-            driver.run(context, finalised, votes_ahead, certificates_ahead, peers_ahead, joined)
+            driver.run(context, finalized, votes_ahead, certificates_ahead, peers_ahead, joined)
         }),
         context.child("keeper").spawn(move |context| records.run(context, requests, about_snapshots)),
     ]);

@@ -9,13 +9,13 @@ use crate::{
     },
     poa::{
         engine::{
-            epocher::Boundaries,
+            epocher::EpochCalendar,
             epochs::{Ahead, Epochs},
-            observer::Finalised,
+            observer::PendingBlock,
             schemes::Schemes,
         },
         gossip::{root_signatures::Roots, signatures},
-        replacement::promise::Promise,
+        replacement::promise::ReplacementVote,
         shared::{Marshal, SILENT_MS, Shared},
         storage::recovery::settle_authorities,
         subscription::execute,
@@ -36,8 +36,8 @@ use voltmesh_ledger::{
     Transaction,
 };
 
-/// See the module's first line.
-pub(crate) struct Driver<E, S, P, B>
+/// Task that applies final blocks one after the other and enters epochs.
+pub(crate) struct Executor<E, S, P, B>
 where
     E: Clock + CryptoRng + Spawner + Storage + Metrics,
     S: Sender<PublicKey = PublicKey>,
@@ -47,9 +47,9 @@ where
     pub schemes: Schemes,
     pub peers: PeerSet<P>,
     pub epochs: Epochs<E, S, B>,
-    pub boundaries: Boundaries,
+    pub boundaries: EpochCalendar,
     /// Only where a committee votes.
-    pub promise: Option<Promise<E>>,
+    pub promise: Option<ReplacementVote<E>>,
     pub key: PrivateKey,
     pub signed: mpsc::UnboundedSender<signatures::Event>,
     /// Whether this node signs log roots.
@@ -62,7 +62,7 @@ where
     pub snapshot_interval: u64,
 }
 
-impl<E, S, P, B> Driver<E, S, P, B>
+impl<E, S, P, B> Executor<E, S, P, B>
 where
     E: Clock + CryptoRng + Spawner + Storage + Metrics,
     S: Sender<PublicKey = PublicKey>,
@@ -72,7 +72,7 @@ where
     pub async fn run(
         mut self,
         context: E,
-        mut finalised: mpsc::UnboundedReceiver<Finalised>,
+        mut finalized: mpsc::UnboundedReceiver<PendingBlock>,
         mut votes: mpsc::Receiver<Ahead>,
         mut certificates: mpsc::Receiver<Ahead>,
         mut peers: mpsc::UnboundedReceiver<(u64, PublicKey)>,
@@ -85,7 +85,7 @@ where
         select_loop! {
             context,
             on_stopped => {},
-            Some((block, acknowledgement)) = finalised.recv() else break => {
+            Some((block, acknowledgement)) = finalized.recv() else break => {
                 if !self.apply(block, acknowledgement).await {
                     break;
                 }
@@ -110,7 +110,7 @@ where
     /// Starts the engine of the epoch that the next block belongs to, unless it runs or may not yet: a committee's needs
     /// the seal of the block before, and no decree against it. False if the node is ending.
     async fn enter(&mut self) -> bool {
-        let state = self.shared.core.finalised();
+        let state = self.shared.core.finalized();
         if let Some(decree) = self.shared.decrees.lock().replaced() {
             error!(
                 after = %decree.after,
@@ -141,14 +141,14 @@ where
 
     /// Votes of a later epoch. Where decrees may cut epochs short, only the peers' calendars say what to ask them for.
     fn voted(&self, epoch: u64, from: PublicKey) {
-        if !self.shared.core.finalised().genesis().has_committee() {
+        if !self.shared.core.finalized().genesis().has_committee() {
             self.epochs.ahead(epoch, from, None);
         }
     }
 
     /// `from` is in a later epoch.
     fn ahead(&self, epoch: u64, from: PublicKey) {
-        let state = self.shared.core.finalised();
+        let state = self.shared.core.finalized();
         let cut = {
             let decrees = self.shared.decrees.lock();
             let followed = decrees.in_force(&state).is_some();
@@ -255,7 +255,7 @@ where
         }
         let known = self.shared.core.chain.lock().proposal(&block.digest());
         let executed = known.unwrap_or_else(|| {
-            let (state, entries) = execute(&self.shared.core.finalised(), block.inner());
+            let (state, entries) = execute(&self.shared.core.finalized(), block.inner());
             Executed {
                 block: block.inner_shared(),
                 digest: block.digest(),
@@ -264,7 +264,7 @@ where
             }
         });
         let Executed { block, state, entries, digest } = executed.clone();
-        self.shared.core.chain.lock().finalise(executed);
+        self.shared.core.chain.lock().finalize(executed);
         let now_ms = self.shared.core.now_ms();
         self.shared.core.announce(&block, digest, now_ms);
         self.shared.note_decree(&block);

@@ -14,6 +14,7 @@ pub(crate) mod replacement;
 pub(crate) mod retention;
 pub(crate) mod retention_guard;
 pub(crate) mod shared;
+pub(crate) mod status;
 pub(crate) mod storage;
 pub(crate) mod subscription;
 pub(crate) mod sync;

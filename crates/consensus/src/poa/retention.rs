@@ -5,12 +5,12 @@ use voltmesh_ledger::Height;
 
 /// Heights from which on blocks are needed, by holder.
 #[derive(Debug, Default)]
-pub(crate) struct Holds {
+pub(crate) struct Retention {
     from: BTreeMap<u64, u64>,
     taken: u64,
 }
 
-impl Holds {
+impl Retention {
     /// The lowest height that somebody needs.
     pub fn lowest(&self) -> Option<u64> {
         self.from.values().min().copied()

@@ -4,8 +4,9 @@ use crate::poa::shared::Shared;
 use std::sync::Arc;
 use voltmesh_ledger::Height;
 
-/// Keeps the blocks from some height on, and a state to begin from, on this node's disk; until it is dropped. It is not
-/// remembered over a restart: take it again at once then. Nothing is pruned before the next snapshot.
+/// Guard that keeps the blocks from some height on, and a state to begin from, on this node's disk until it is
+/// dropped. It is not remembered over a restart: take it again at once then. Nothing is pruned before the next
+/// snapshot.
 pub struct Hold {
     shared: Arc<Shared>,
     id: u64,

@@ -8,13 +8,13 @@ use crate::{
         watch,
     },
     poa::{
-        engine::justifications::Votes,
+        engine::justifications::JustificationCache,
         gossip::{
-            censorship::OverdueList, root_signatures::Roots, round_trips::RoundTripTimes,
+            censorship::CensorshipReports, root_signatures::Roots, round_trips::RoundTripTimes,
             seal_signatures::Seals,
         },
         replacement::tracker::Decrees,
-        retention::Holds,
+        retention::Retention,
     },
 };
 use commonware_consensus::marshal::{core::Mailbox, standard::Standard};
@@ -81,9 +81,9 @@ pub(crate) struct Shared {
     /// Changes of authorities and voters by height of the block that made them; without those known.
     pub handovers: Mutex<BTreeMap<u64, Change>>,
     /// Certificates that blocks may embed.
-    pub votes: Mutex<Votes>,
+    pub votes: Mutex<JustificationCache>,
     /// Transactions that others, or this node, wait for in vain.
-    pub overdue: Mutex<OverdueList>,
+    pub overdue: Mutex<CensorshipReports>,
     /// Round trips to the other authorities.
     pub round_trips: Mutex<RoundTripTimes>,
     pub peers: Mutex<BTreeMap<PublicKey, Heard>>,
@@ -95,7 +95,7 @@ pub(crate) struct Shared {
     /// Height of the first block of those without a gap up to the newest one.
     pub oldest: Mutex<u64>,
     /// What must not be pruned.
-    pub holds: Mutex<Holds>,
+    pub holds: Mutex<Retention>,
     /// Counts up when root signatures or certificates arrived.
     pub signed: watch::Sender<u64>,
     /// Counts up when signatures of a seal arrived, or there is news of a decree.
@@ -105,13 +105,13 @@ pub(crate) struct Shared {
 impl Shared {
     pub fn new(me: PublicKey, chain: Chain, clock: Box<dyn Fn() -> u64 + Send + Sync>) -> Self {
         let core = ReplicaCore::new(me, chain, clock);
-        let (state, chain_id) = (core.finalised(), core.chain_id);
+        let (state, chain_id) = (core.finalized(), core.chain_id);
         Self {
             roots: Mutex::new(Roots::new(state.genesis())),
             seals: Mutex::new(Seals::new(chain_id)),
             decrees: Mutex::default(),
             votes: Mutex::default(),
-            overdue: Mutex::new(OverdueList::new(chain_id)),
+            overdue: Mutex::new(CensorshipReports::new(chain_id)),
             round_trips: Mutex::default(),
             known_handovers: Mutex::default(),
             handovers: Mutex::default(),
@@ -184,7 +184,7 @@ impl Shared {
             Change::Decree(replacement) => return Some(Handover::Decree(replacement)),
         };
         let certificate = self.certificate(marshal, height).await?;
-        let seal = if self.core.finalised().genesis().has_committee() {
+        let seal = if self.core.finalized().genesis().has_committee() {
             Some(self.seal(marshal, height).await?)
         } else {
             None

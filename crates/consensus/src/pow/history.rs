@@ -11,7 +11,7 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// Blocks that are held, if they are small: 18 hours at one block a second.
 const MAX_BLOCKS: usize = 65_536;
 
-/// See the module's first line.
+/// Encoded blocks of the final chain, for peers that ask.
 #[derive(Debug, Default)]
 pub(crate) struct History {
     blocks: BTreeMap<u64, (Digest, Bytes)>,

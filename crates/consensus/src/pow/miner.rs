@@ -24,7 +24,7 @@ use voltmesh_ledger::Digest;
 /// Attempts after which a searching task lets others run: some 0.1 ms.
 const SLICE: u64 = 2_048;
 
-/// What to search a nonce for.
+/// Block that a nonce is searched for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Job {
     /// Counts jobs, so that a nonce found for an older one is not taken for this one.
@@ -33,7 +33,7 @@ pub(crate) struct Job {
     pub name: Option<Digest>,
 }
 
-/// A nonce that solves a job.
+/// Nonce that solves a job.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found {
     pub number: u64,
@@ -109,7 +109,7 @@ impl Chance {
     }
 }
 
-/// Counts hashes: those made, or in virtual time those that would have been made while mining.
+/// Counter of hashes: those made, or in virtual time those that would have been made while mining.
 pub(crate) struct Meter {
     /// Hashes made.
     pub hashes: Arc<AtomicU64>,

@@ -36,7 +36,7 @@ impl Replica for Miner {
     }
 
     fn state(&self) -> Arc<State> {
-        self.shared.finalised()
+        self.shared.finalized()
     }
 
     fn finals(&self) -> mpsc::UnboundedReceiver<Final> {

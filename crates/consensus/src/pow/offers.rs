@@ -11,7 +11,7 @@ use voltmesh_ledger::{Digest, State, Transaction};
 /// How many: 600 a second of them while seven blocks of a second are found. 4,096 × 16 KiB = 64 MiB at the very most.
 const MAX_OFFERS: usize = 4_096;
 
-/// See the module's first line.
+/// Transactions that this node was asked for and that are not final yet.
 #[derive(Debug, Default)]
 pub(crate) struct Offers {
     waiting: BTreeMap<Digest, Transaction>,
@@ -31,8 +31,8 @@ impl Offers {
     }
 
     /// Drops what the newest final state holds, or another transaction in its place.
-    pub fn settle(&mut self, finalised: &State) {
-        self.waiting.retain(|_, transaction| !is_applied(transaction, finalised));
+    pub fn settle(&mut self, finalized: &State) {
+        self.waiting.retain(|_, transaction| !is_applied(transaction, finalized));
     }
 
     /// Drops one that no block can hold any more.

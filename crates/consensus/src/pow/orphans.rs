@@ -8,7 +8,7 @@ use voltmesh_ledger::Digest;
 /// The oldest goes first; it is fetched when a later one needs it. 64 × 1 MiB.
 const MAX_ORPHANS: usize = 64;
 
-/// See the module's first line.
+/// Blocks whose parents are not here yet.
 #[derive(Debug, Default)]
 pub(crate) struct Orphans {
     blocks: BTreeMap<Digest, Sealed>,

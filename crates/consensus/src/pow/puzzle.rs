@@ -34,7 +34,7 @@ impl Target {
     }
 }
 
-/// What makes a block count.
+/// Proof of the work in a block, and its miner's signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seal {
     /// What the hash must not exceed; the same for all blocks of a chain.
@@ -85,7 +85,7 @@ impl Sealed {
     }
 }
 
-/// Why a seal does not hold. Whoever sent it is wrong or lies.
+/// Reason why a seal does not hold. Whoever sent it is wrong or lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Forged {
     /// It was made for another difficulty.
@@ -104,7 +104,7 @@ pub enum Forged {
     Signature,
 }
 
-/// What seals of one chain must keep to.
+/// Rules for the seals of one chain.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
     namespace: Vec<u8>,

@@ -140,7 +140,7 @@ where
     (miner, root)
 }
 
-/// The chain as this node sees it, and its hands: [`super::mining`] finds blocks, [`super::sync`] takes others'.
+/// Task of a miner: takes blocks, mines, and announces what became final.
 pub(super) struct Driver<S, P, B> {
     pub miner: Arc<Miner>,
     pub shared: Arc<ReplicaCore>,
@@ -250,12 +250,12 @@ where
         if abandoned.is_empty() && !offers.refused {
             return;
         }
-        let finalised = self.shared.finalised();
+        let finalized = self.shared.finalized();
         let now_ms = self.shared.now_ms();
         let mut pool = self.shared.pool.lock();
         offers.refused = false;
         for transaction in offers.missing(head) {
-            match pool.insert(transaction.clone(), &finalised, now_ms, true) {
+            match pool.insert(transaction.clone(), &finalized, now_ms, true) {
                 Ok(_) | Err(SubmitError::Conflict { .. }) => {}
                 Err(SubmitError::Full { .. }) => offers.refused = true,
                 Err(SubmitError::Invalid(why)) => {
@@ -272,7 +272,7 @@ where
             if mine && offers.room().is_ok() {
                 offers.add(transaction.clone());
             }
-            if let Err(error) = pool.insert(transaction.clone(), &finalised, now_ms, mine) {
+            if let Err(error) = pool.insert(transaction.clone(), &finalized, now_ms, mine) {
                 debug!(%error, "transaction of an abandoned block not taken back: whoever offers it does it again");
                 offers.refused |= mine && matches!(error, SubmitError::Full { .. });
             }

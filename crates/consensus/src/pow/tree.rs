@@ -30,7 +30,7 @@ const PRUNE: u64 = 16;
 /// Newest digests that a request names one by one.
 const DENSE: usize = 10;
 
-/// Why a block is not taken.
+/// Reason why a block is not taken.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
     /// The ledger refuses it. Whoever sent it did not check it.
@@ -49,7 +49,7 @@ pub(crate) enum Refusal {
     },
 }
 
-/// A block that became final.
+/// Block that became final.
 #[derive(Debug)]
 pub(crate) struct Settled {
     pub block: Arc<Block>,
@@ -58,7 +58,7 @@ pub(crate) struct Settled {
     pub state: Arc<State>,
 }
 
-/// What a new block changed.
+/// Change of the tree by a new block.
 #[derive(Debug, Default)]
 pub(crate) struct Change {
     /// Blocks that are in the tree now: the new one and those that waited for it.
@@ -87,7 +87,7 @@ struct Node {
     state: Arc<State>,
 }
 
-/// See the module's first line.
+/// Tree of blocks, and the branch with the most work.
 pub(crate) struct Tree {
     confirmations: u64,
     nodes: BTreeMap<Digest, Node>,

@@ -15,7 +15,7 @@ pub(crate) const MAX_BLOCKS: usize = 64;
 /// [`crate::common::network::MAX_MESSAGE_BYTES`].
 pub(crate) const MAX_BYTES: usize = 2 * 1024 * 1024;
 
-/// See the module's first line.
+/// Request for missing blocks, or its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Message {
     /// Asks for the blocks that lead to one, after the newest that both have.

@@ -283,7 +283,7 @@ fn different_scores_stall_and_never_fork() {
         for (index, score) in [(2, 1), (3, 2)] {
             let handle = cluster.handle(index);
             let mut chain = handle.shared.core.chain.lock();
-            let wrong = with_another_score(&chain.finalised(), &key, score);
+            let wrong = with_another_score(&chain.finalized(), &key, score);
             chain.corrupt(wrong);
         }
         context.sleep(Duration::from_secs(40)).await;

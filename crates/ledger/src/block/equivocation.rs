@@ -160,7 +160,7 @@ impl SignedVote {
     }
 }
 
-/// What an authority was convicted of.
+/// Kind of misbehaviour that an authority is convicted of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Offence {
     /// Voted for two blocks in one view.

@@ -13,7 +13,8 @@ pub const UNREACHABLE: u32 = u32::MAX;
 
 const ROUND_TRIPS: &[u8] = b"-round-trips-";
 
-/// What an authority measured in an epoch; one such transaction counts per authority and epoch.
+/// Report of the round trips that an authority measured in an epoch; one such transaction counts per authority and
+/// epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoundTrips {
     /// Who measured.

@@ -7,7 +7,8 @@ use crate::committee::{
 use bytes::BufMut;
 use commonware_codec::{Buf, EncodeSize, Error as CodecError, Read, ReadExt, Write};
 
-/// The first block of an epoch embeds it, so that whoever follows the chain checks it.
+/// Entitlement of an epoch's voters to begin. The first block of an epoch embeds it, so that whoever follows the chain
+/// checks it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mandate {
     /// All authorities stand behind the block before.

@@ -27,7 +27,7 @@ pub const MAX_EPOCHS_SKIPPED: u64 = 1_024;
 const DECREE: &[u8] = b"-decree-";
 const ACKNOWLEDGEMENT: &[u8] = b"-acknowledgement-";
 
-/// "After this block these vote", by the operators.
+/// Order of the operators that other authorities vote after a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decree {
     /// The chain that this is for ([`crate::Genesis::digest`]).
@@ -115,7 +115,7 @@ impl Decree {
     }
 }
 
-/// A decree and who follows it.
+/// Order with the signatures of those who follow it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replacement {
     /// What the operators decided.

@@ -17,7 +17,7 @@ use commonware_cryptography::{Signer as _, Verifier as _};
 
 const SEAL: &[u8] = b"-seal-";
 
-/// "I have executed this block as final", signed by an authority of the block's epoch.
+/// Signature of an authority of a block's epoch: "I have executed this block as final".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealSignature {
     /// The block's height, the last of its epoch.

@@ -39,7 +39,7 @@ const MAX_MISSED_ROUNDS: u64 = 4;
 /// How much better than a member of the committee a challenger must be, in parts per million of the score.
 const INCUMBENCY: u64 = 100_000;
 
-/// What is known of an authority. Counts are of the running epoch.
+/// Score and counts of an authority. Counts are of the running epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
     /// Quality of service in parts per million, after the last epoch that ended.
@@ -66,7 +66,7 @@ impl Standing {
     }
 }
 
-/// An authority that was convicted by evidence.
+/// Conviction of an authority by evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quarantine {
     /// Height of the block that holds the evidence.
@@ -79,7 +79,7 @@ pub struct Quarantine {
     pub view: u64,
 }
 
-/// A block of the chain that no later block has embedded votes for.
+/// Block of the chain that no later block has embedded votes for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ancestor {
     /// Its digest.
@@ -92,7 +92,7 @@ pub struct Ancestor {
     pub view: u64,
 }
 
-/// See the module's first line. Cheap to clone.
+/// Scores, convictions and reports that decide who leads. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Election {
     standings: Arc<BTreeMap<PublicKey, Standing>>,

@@ -27,7 +27,7 @@ use voltmesh_telemetry::{
 pub const MAX_EVIDENCE_BYTES: usize =
     Header::SIZE + MAX_CERTIFICATE_BYTES + MAX_AUTHORITIES * RootReceipt::SIZE + 2 * (64 * 32 + 32) + 64;
 
-/// Proves that a batch was anchored while its signer counted.
+/// Proof that a batch was anchored while its signer counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnchorEvidence {
     /// The block at which the other parts hold.
@@ -75,7 +75,7 @@ impl EvidenceParts {
     }
 }
 
-/// What evidence has shown.
+/// Facts that a proof of an anchor has shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anchored {
     /// The block at which the batch was in the log.

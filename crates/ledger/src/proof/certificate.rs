@@ -20,7 +20,7 @@ pub type Finalization = types::Finalization<Scheme, Digest>;
 /// Longest certificate: 128 votes of 64 B, a bitmap and a proposal.
 pub const MAX_CERTIFICATE_BYTES: usize = MAX_AUTHORITIES * 64 + 256;
 
-/// Makes one block final, for anyone who knows the authorities of its epoch.
+/// Votes that make one block final, for anyone who knows the voters of its epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate(Finalization);
 

@@ -32,7 +32,7 @@ const SNAPSHOT: &[u8] = b"-snapshot-";
 /// What a checkpoint's encoding begins with.
 const VERSION: u8 = 1;
 
-/// "After the block at this height my state has this digest", signed by an authority.
+/// Signature of an authority: "after the block at this height my state has this digest".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attestation {
     /// Who signed.
@@ -93,7 +93,7 @@ pub fn believe(
     Ok(())
 }
 
-/// See the module's first line.
+/// Snapshot with everything that makes it believable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
     /// Changes of the authorities since genesis, in order.

@@ -24,7 +24,7 @@ const DECREE: u8 = 0;
 /// Says there that an epoch's end with a seal follows.
 const SEALED: u8 = 1;
 
-/// A change of those who serve.
+/// Change of the authorities or voters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Handover {
     /// What an epoch's last block settles for the next but one.

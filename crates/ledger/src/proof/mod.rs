@@ -52,7 +52,7 @@ const EXTENSION: &str = "voltmesh";
 /// Version, record, its salt, root, key, its salt, header, certificate, registry proof.
 const FIELDS: usize = 9;
 
-/// What opens a commitment of the registry: whose it is. Without it, nobody can tell.
+/// Salt and key that open a commitment of the registry. Without it, nobody can tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opening {
     /// 32 random bytes that the operator gave the signer.
@@ -73,7 +73,7 @@ pub struct Proof {
     signer: RegistryProof,
 }
 
-/// What a proof has shown.
+/// Facts that a proof of a record has shown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Proven {
     /// Which record.

@@ -19,9 +19,8 @@ use voltmesh_telemetry::{
 /// Version of the signed header's own claims.
 const VERSION: u64 = 1;
 
-/// "I hold block `height` as final; its log has `size` batches and this root", signed by an authority.
-/// f + 1 of them contain an honest one's; where a committee votes, more are asked for
-/// ([`crate::Genesis::root_quorum`]). The root itself is not repeated: the header has it.
+/// Signature of an authority: "I hold block `height` as final; its log has `size` batches and this root". The root
+/// itself is not repeated: the header has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RootReceipt {
     /// Who signed.

@@ -21,7 +21,7 @@ pub const MAX_STATEMENT_BYTES: usize = 1024;
 /// Longest encoding of an anchored statement.
 pub const MAX_ANCHORED_STATEMENT_BYTES: usize = MAX_STATEMENT_BYTES + MAX_EVIDENCE_BYTES + 8;
 
-/// A statement with the evidence that the log holds its digest.
+/// Statement with the proof that the log holds its digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnchoredStatement {
     /// The signed bytes.

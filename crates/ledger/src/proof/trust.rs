@@ -196,7 +196,7 @@ struct RawTrust {
     archive: Vec<RawArchive>,
 }
 
-/// For people, and the proof of it.
+/// Extent of the log in TOML: numbers for people, and their proof.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawLog {

@@ -25,7 +25,7 @@ use voltmesh_telemetry::{BatchId, merkle::leaf_hash};
 /// Room for the list's length before the transactions.
 const FRAME_BYTES: usize = 8;
 
-/// The next state in the making. A transaction is applied whole or leaves no trace.
+/// Next state while a block's transactions are applied to it. A transaction is applied whole or leaves no trace.
 pub(crate) struct Draft {
     state: State,
     height: Height,
@@ -39,7 +39,7 @@ pub(crate) struct Draft {
     anchored: Vec<(BatchId, PublicKey)>,
 }
 
-/// What an authority has taken of its quota.
+/// Part of its quota that an authority has taken.
 #[derive(Default)]
 struct Used {
     anchors: usize,

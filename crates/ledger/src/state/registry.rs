@@ -19,7 +19,7 @@ use voltmesh_telemetry::{
 /// Most entries, revoked ones included: 2^20 × 48 B and twice that for the tree, some 150 MB.
 pub const MAX_ENTRIES: usize = 1 << 20;
 
-/// What the registry knows of a commitment.
+/// Registry entry of a commitment: when it was enrolled and revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The vehicle.

@@ -5,11 +5,11 @@ use commonware_utils::sync::Mutex;
 use std::sync::Arc;
 use voltmesh_ledger::{Calendar, Height};
 
-/// See the module's first line. Heights that are final here never change their epoch.
+/// Calendar of epochs that engine and marshal share. Heights that are final here never change their epoch.
 #[derive(Clone)]
-pub(crate) struct Boundaries(Arc<Mutex<Calendar>>);
+pub(crate) struct EpochCalendar(Arc<Mutex<Calendar>>);
 
-impl Boundaries {
+impl EpochCalendar {
     pub fn new(calendar: Calendar) -> Self {
         Self(Arc::new(Mutex::new(calendar)))
     }
@@ -20,7 +20,7 @@ impl Boundaries {
     }
 }
 
-impl Epocher for Boundaries {
+impl Epocher for EpochCalendar {
     fn containing(&self, height: Height) -> Option<EpochInfo> {
         let calendar = self.0.lock();
         let epoch = calendar.epoch_of(height);
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn without_decrees_epochs_are_of_one_length() {
-        let (ours, fixed) = (Boundaries::new(Calendar::new(7)), FixedEpocher::new(NZU64!(7)));
+        let (ours, fixed) = (EpochCalendar::new(Calendar::new(7)), FixedEpocher::new(NZU64!(7)));
         for height in (0..100).chain([u64::MAX - 1, u64::MAX]).map(Height::new) {
             assert_eq!(ours.containing(height), fixed.containing(height));
         }
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn an_epoch_without_blocks_has_an_end() {
-        let ours = Boundaries::new(Calendar::new(7));
+        let ours = EpochCalendar::new(Calendar::new(7));
         ours.set(Calendar::new(7).cut(Height::new(14), Epoch::new(3)));
         assert_eq!(ours.last(Epoch::new(2)), Some(Height::new(13)));
         assert_eq!(ours.first(Epoch::new(2)), None);

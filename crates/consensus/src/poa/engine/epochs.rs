@@ -9,7 +9,7 @@ use crate::{
     poa::{
         engine::{
             elector::ByQuality,
-            epocher::Boundaries,
+            epocher::EpochCalendar,
             follower,
             observer::Observer,
             proposer::Proposer,
@@ -48,7 +48,7 @@ struct Muxed<S: Sender> {
     resolver: MuxHandle<S>,
 }
 
-/// A message for an epoch that this node has not entered: its sender is ahead.
+/// Message for an epoch that this node has not entered: its sender is ahead.
 pub(crate) type Ahead = (Channel, Message<PublicKey>);
 
 struct Running {
@@ -56,7 +56,7 @@ struct Running {
     task: Task<()>,
 }
 
-/// Starts and stops engines.
+/// Engine of the running epoch, started and stopped here.
 pub(crate) struct Epochs<E, S, B>
 where
     E: Clock + CryptoRng + Spawner + Storage + Metrics,
@@ -69,11 +69,11 @@ where
     optimistic_views: u64,
     blocker: B,
     marshal: Marshal,
-    automaton: Inline<E, Scheme, Proposer, Block, Boundaries>,
+    automaton: Inline<E, Scheme, Proposer, Block, EpochCalendar>,
     observer: Observer,
     schemes: Schemes,
     page_cache: CacheRef,
-    epocher: Boundaries,
+    epocher: EpochCalendar,
     muxed: Muxed<S>,
     me: PublicKey,
     running: Option<Running>,
@@ -94,11 +94,11 @@ where
         config: &Config,
         blocker: B,
         marshal: Marshal,
-        automaton: Inline<E, Scheme, Proposer, Block, Boundaries>,
+        automaton: Inline<E, Scheme, Proposer, Block, EpochCalendar>,
         observer: Observer,
         schemes: Schemes,
         page_cache: CacheRef,
-        epocher: Boundaries,
+        epocher: EpochCalendar,
         [votes, certificates, resolver]: [(S, R); 3],
     ) -> (Self, [mpsc::Receiver<Ahead>; 2]) {
         let (mux, votes, votes_ahead) =

@@ -8,9 +8,9 @@ const MAX_VOTES: usize = 64;
 
 /// Checked certificates, the first seen of each view.
 #[derive(Debug, Default)]
-pub(crate) struct Votes(BTreeMap<(u64, u64), Justification>);
+pub(crate) struct JustificationCache(BTreeMap<(u64, u64), Justification>);
 
-impl Votes {
+impl JustificationCache {
     /// Keeps a certificate whose signatures consensus has checked.
     pub fn keep(&mut self, votes: Justification) {
         self.0.entry((votes.epoch().get(), votes.view())).or_insert(votes);

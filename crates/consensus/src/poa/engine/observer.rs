@@ -9,8 +9,8 @@ use std::sync::Arc;
 use tracing::warn;
 use voltmesh_ledger::{Block, Digest, Evidence, Justification, Scheme, Transaction};
 
-/// A final block and what to call once it is applied.
-pub(crate) type Finalised = (Digested<Block>, Exact);
+/// Final block, with what to call once it is applied.
+pub(crate) type PendingBlock = (Digested<Block>, Exact);
 
 /// Notes views, keeps certificates for blocks to embed, and takes misbehaviour to the ledger.
 #[derive(Clone)]
@@ -67,7 +67,7 @@ impl Reporter for Observer {
 
 /// Passes final blocks to the node. Unbounded by itself: marshal has at most `max_pending_acks` blocks under way.
 #[derive(Clone)]
-pub(crate) struct Inbox(pub mpsc::UnboundedSender<Finalised>);
+pub(crate) struct Inbox(pub mpsc::UnboundedSender<PendingBlock>);
 
 impl Reporter for Inbox {
     type Activity = Update<Block>;

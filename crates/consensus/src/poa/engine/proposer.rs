@@ -27,7 +27,7 @@ use voltmesh_ledger::{
 /// the earlier one final.
 const OPEN_INTERVAL: Duration = Duration::from_millis(300);
 
-/// The node's part in a view: what to propose, what to vote for.
+/// Proposer and checker of blocks.
 #[derive(Clone)]
 pub(crate) struct Proposer {
     pub shared: Arc<Shared>,

@@ -43,7 +43,7 @@ impl Audience {
     }
 }
 
-/// Which messages a sender carries.
+/// Kind of messages that a sender carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Votes,
@@ -81,7 +81,7 @@ impl<S: LimitedSender<PublicKey = PublicKey>> LimitedSender for Addressed<S> {
     }
 }
 
-/// A message that is about to be sent.
+/// Message that is about to be sent.
 pub(crate) struct AddressedOnce<'a, S> {
     inner: &'a mut S,
     kind: Kind,

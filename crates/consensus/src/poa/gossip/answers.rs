@@ -62,7 +62,7 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
         let mut added = false;
         for signature in signatures {
             if self.ends_our_epoch(signature.height.get()) {
-                let state = self.shared.core.finalised();
+                let state = self.shared.core.finalized();
                 if let Some(authorities) = state.authorities_for(signature.epoch) {
                     let end = signature.height.get();
                     self.shared.seals.lock().keep_early(signature, end, authorities);

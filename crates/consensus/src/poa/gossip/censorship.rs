@@ -26,7 +26,7 @@ const MAX_PER_AUTHORITY: usize = 128;
 /// Signatures in one message.
 pub(crate) const MAX_OVERDUE: usize = 32;
 
-/// "This transaction waits at my node", signed by an authority.
+/// Signature of an authority: "this transaction waits at my node for too long".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Overdue {
     pub transaction: Digest,
@@ -83,13 +83,13 @@ struct Claim {
 
 /// Signatures by transaction.
 #[derive(Debug)]
-pub(crate) struct OverdueList {
+pub(crate) struct CensorshipReports {
     chain: Digest,
     claims: BTreeMap<Digest, Claim>,
     per_authority: BTreeMap<PublicKey, usize>,
 }
 
-impl OverdueList {
+impl CensorshipReports {
     pub fn new(chain: Digest) -> Self {
         Self { chain, claims: BTreeMap::new(), per_authority: BTreeMap::new() }
     }
@@ -153,7 +153,7 @@ mod tests {
         let network = Network::new(7);
         let (chain, set) = (network.genesis().digest(), &network.genesis().authorities);
         let transaction = Sha256::hash(&[b"tx"]);
-        let mut list = OverdueList::new(chain);
+        let mut list = CensorshipReports::new(chain);
         let by = |index: usize| Overdue::sign(&chain, network.authority(index), transaction);
         list.add(&by(0), set, 100);
         list.add(&by(0), set, 100);

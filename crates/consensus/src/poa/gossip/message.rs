@@ -16,7 +16,7 @@ use voltmesh_ledger::{
 /// Most signatures in one message: an answer to a full question, where a committee votes. 64 × 86 × 112 B = 602 KiB.
 const MAX_RECEIPTS: usize = MAX_ASKED * (2 * MAX_AUTHORITIES / 3 + 1);
 
-/// See the module's first line.
+/// Message between nodes beside the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Message {
     /// How far the sender is; sent each second.

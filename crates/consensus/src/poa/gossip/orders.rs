@@ -23,7 +23,7 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
     }
 
     pub(super) fn decree(&mut self, from: PublicKey, replacement: Replacement) {
-        let state = self.shared.core.finalised();
+        let state = self.shared.core.finalized();
         if !state.genesis().has_committee() {
             return;
         }
@@ -51,7 +51,7 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
 
     /// What a peer says of decrees: one that this node has not followed is asked for.
     pub(super) fn cuts(&mut self, from: PublicKey, cuts: Vec<(u64, u64)>) {
-        let state = self.shared.core.finalised();
+        let state = self.shared.core.finalized();
         let (calendar, height) = (state.calendar(), state.height().get());
         let unknown = cuts.iter().find(|(first, epoch)| {
             *first <= height + 1

@@ -25,7 +25,7 @@ const ASKED: usize = 3;
 impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
     /// Names what has waited in this node's pool for too long, if this node is an authority.
     pub(super) fn complain(&mut self) {
-        let state = self.shared.core.finalised();
+        let state = self.shared.core.finalized();
         let Some(authorities) =
             state.authorities_for(state.epoch()).filter(|set| set.contains(&self.shared.core.me))
         else {
@@ -50,7 +50,7 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
 
     /// What others call overdue.
     pub(super) fn add_overdue(&self, fresh: &[Overdue]) {
-        let state = self.shared.core.finalised();
+        let state = self.shared.core.finalized();
         let Some(authorities) = state.authorities_for(state.epoch()) else { return };
         let now_ms = self.shared.core.now_ms();
         let mut list = self.shared.overdue.lock();

@@ -26,7 +26,7 @@ struct Measured {
     last: u64,
 }
 
-/// See the module's first line.
+/// Round-trip times to other nodes, as this one measures them.
 #[derive(Debug, Default)]
 pub(crate) struct RoundTripTimes {
     /// Open questions: number in order, nonce, when asked.

@@ -37,7 +37,7 @@ pub(crate) enum Event {
     Followed(Box<Replacement>),
 }
 
-/// Sends this node's root signatures, asks for missing ones, and answers others.
+/// Task that exchanges signatures, certificates and status with other nodes.
 pub(crate) struct RootGossip<S> {
     pub shared: Arc<Shared>,
     pub marshal: Marshal,

@@ -20,13 +20,13 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
     pub(super) fn tell_status(&mut self) {
         // First: whoever asks this node for blocks must know which epochs they are of.
         let cuts: Vec<_> =
-            self.shared.core.finalised().calendar().cuts().map(|(h, e)| (h.get(), e.get())).collect();
+            self.shared.core.finalized().calendar().cuts().map(|(h, e)| (h.get(), e.get())).collect();
         if !cuts.is_empty() {
             self.send(Recipients::All, Message::Cuts(cuts));
         }
         self.tell_decree();
         // Where a committee votes, what the driver may do depends on the time.
-        if self.shared.core.finalised().genesis().has_committee() {
+        if self.shared.core.finalized().genesis().has_committee() {
             bump(&self.shared.sealed);
         }
         let tip = self.shared.core.tip.borrow();
@@ -63,7 +63,7 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
 
     /// Whether `height` is the last of the epoch that this node is in, has not reached the end of, and needs a seal for.
     pub(super) fn ends_our_epoch(&self, height: u64) -> bool {
-        let state = self.shared.core.finalised();
+        let state = self.shared.core.finalized();
         let (calendar, height) = (state.calendar(), Height::new(height));
         state.genesis().has_committee()
             && height > state.height()
@@ -73,13 +73,13 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
     /// The epoch that others' are compared with: of the newest final block, or where epochs wait for seals and decrees, of
     /// the next one.
     fn epoch(&self) -> u64 {
-        let state = self.shared.core.finalised();
+        let state = self.shared.core.finalized();
         if state.genesis().has_committee() { state.next_epoch().get() } else { state.epoch().get() }
     }
 
     /// Whether nothing has become final here for a while, and a peer says that `height` has, in the epoch that runs here.
     fn is_stuck_below(&self, height: u64) -> bool {
-        let state = self.shared.core.finalised();
+        let state = self.shared.core.finalized();
         let decrees = self.shared.decrees.lock();
         state.genesis().has_committee()
             && height > state.height().get()

@@ -10,10 +10,10 @@ const KEY: u64 = 0;
 
 type Store<E> = metadata::Metadata<E, U64, Vec<u8>>;
 
-/// See the module's first line.
-pub(crate) struct Promise<E: Context>(Option<Store<E>>);
+/// Record on disk of the order that this node has promised to follow.
+pub(crate) struct ReplacementVote<E: Context>(Option<Store<E>>);
 
-impl<E: Context> Promise<E> {
+impl<E: Context> ReplacementVote<E> {
     /// Opens the store; returns what it holds, besides.
     pub async fn open(context: E, prefix: &str) -> Result<(Self, Option<Decree>), StartError> {
         let config = metadata::Config {

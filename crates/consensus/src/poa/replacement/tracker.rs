@@ -22,7 +22,7 @@ const MAX_CALENDARS: usize = 256;
 /// First heights and epochs after decrees, as a peer says. At most [`MAX_CUTS`].
 type Cuts = Vec<(u64, u64)>;
 
-/// What became of a decree that somebody gave this node.
+/// Result of offering a decree to this node.
 #[derive(Debug)]
 pub(crate) enum Offered {
     /// It, or who follows it, is news here.
@@ -37,7 +37,7 @@ pub(crate) enum Offered {
     Refused(Error),
 }
 
-/// See the module's first lines.
+/// Decrees that this node knows, and what it has promised about them.
 #[derive(Debug, Default)]
 pub(crate) struct Decrees {
     /// The decree with the latest epoch that names the newest final block, and who follows it as far as known.

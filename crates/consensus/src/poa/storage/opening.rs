@@ -4,13 +4,13 @@ use crate::{
     PublicKey,
     common::{block_store::Store, config::Config, error::StartError, peer_set::PeerSet},
     poa::{
-        engine::{epocher::Boundaries, schemes::Schemes},
-        replacement::promise::Promise,
+        engine::{epocher::EpochCalendar, schemes::Schemes},
+        replacement::promise::ReplacementVote,
         shared::Shared,
         storage::{
             recovery::{self, Found},
             repair,
-            snapshot_store::Vault,
+            snapshot_store::SnapshotStore,
             vote_journal,
         },
     },
@@ -32,20 +32,20 @@ const PAGES: usize = 1_024;
 pub(crate) struct Parts {
     pub shared: Arc<Shared>,
     pub schemes: Schemes,
-    pub epocher: Boundaries,
+    pub epocher: EpochCalendar,
     pub page_cache: CacheRef,
 }
 
 /// A node after its disk was read: what is final, and what follows from that.
 pub(crate) struct Restored<E: Clock + Storage + Metrics, P> {
     pub parts: Parts,
-    pub vault: Vault<E>,
+    pub vault: SnapshotStore<E>,
     pub found: Found,
     /// A state that was passed and is worth a snapshot, with the last block before the epoch of the next one.
     pub due: Option<(Arc<State>, Digest)>,
     pub peers: PeerSet<P>,
     /// Only where a committee votes.
-    pub promise: Option<Promise<E>>,
+    pub promise: Option<ReplacementVote<E>>,
 }
 
 /// The archives of final blocks, and where marshal begins in them if it has not come further.
@@ -67,7 +67,7 @@ where
     let page_cache = CacheRef::new(NZU16!(4_084), NZUsize!(PAGES));
     let mut peers = PeerSet::new(manager, config.addresses.clone());
     let schemes = Schemes::new(config.genesis.digest(), config.private_key.clone());
-    let vault = Vault::new(context.child("vault"), &config.partition);
+    let vault = SnapshotStore::new(context.child("vault"), &config.partition);
     if config.repair {
         repair::repair(context, config, &vault, &page_cache).await?;
     }
@@ -83,8 +83,8 @@ where
     let due = recovery::replay(config, &store, &found, &mut shared, &schemes, &mut peers).await?;
     check_votes(context, config, &vault, &shared, &schemes, &page_cache).await?;
     let shared = Arc::new(shared);
-    peers.update(&shared.core.finalised());
-    let epocher = Boundaries::new(shared.core.finalised().calendar().clone());
+    peers.update(&shared.core.finalized());
+    let epocher = EpochCalendar::new(shared.core.finalized().calendar().clone());
     let promise = open_promise(context, config, &shared).await?;
     let start = start(config, &store, &found).await?;
     let parts = Parts { shared, schemes, epocher, page_cache };
@@ -97,15 +97,15 @@ async fn open_promise<E>(
     context: &E,
     config: &Config,
     shared: &Shared,
-) -> Result<Option<Promise<E>>, StartError>
+) -> Result<Option<ReplacementVote<E>>, StartError>
 where
     E: Clock + Storage + Metrics + Spawner,
 {
     if !config.genesis.has_committee() {
         return Ok(None);
     }
-    let (promise, promised) = Promise::open(context.child("promise"), &config.partition).await?;
-    let state = shared.core.finalised();
+    let (promise, promised) = ReplacementVote::open(context.child("promise"), &config.partition).await?;
+    let state = shared.core.finalized();
     let mut decrees = shared.decrees.lock();
     decrees.restore(promised, shared.core.now_ms());
     decrees.resume(&state, &config.private_key);
@@ -121,7 +121,7 @@ where
 async fn check_votes<E>(
     context: &E,
     config: &Config,
-    vault: &Vault<E>,
+    vault: &SnapshotStore<E>,
     shared: &Shared,
     schemes: &Schemes,
     page_cache: &CacheRef,
@@ -129,7 +129,7 @@ async fn check_votes<E>(
 where
     E: Clock + Storage + Metrics,
 {
-    let state = shared.core.finalised();
+    let state = shared.core.finalized();
     let epoch = state.next_epoch().get();
     let Some(fixed) = schemes.get(epoch) else { return Ok(()) };
     let prefix = &config.partition;

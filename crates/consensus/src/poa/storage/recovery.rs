@@ -12,7 +12,7 @@ use crate::{
     poa::{
         engine::schemes::Schemes,
         shared::Shared,
-        storage::snapshot_store::{Unreadable, Vault},
+        storage::snapshot_store::{SnapshotStore, Unreadable},
         sync::snapshots::{Kept, store_checkpoint},
     },
 };
@@ -24,14 +24,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use tracing::{info, warn};
 use voltmesh_ledger::{Certificate, Digest, Height, Roster, Snapshot, State, Trust};
 
-/// What a node begins from.
+/// State that a node begins from.
 pub(crate) struct Base {
     pub snapshot: Snapshot,
     /// `None` for genesis, and for a block that was final only through a later one.
     pub certificate: Option<Certificate>,
 }
 
-/// What is there besides the blocks.
+/// Contents of the disk besides the blocks.
 pub(crate) struct Found {
     pub trust: Trust,
     /// Good snapshots by height.
@@ -40,7 +40,11 @@ pub(crate) struct Found {
 }
 
 /// Reads hand-overs and snapshots and chooses where to begin. Takes the configured checkpoint if there is nothing yet.
-pub(crate) async fn find<E>(config: &Config, store: &Store<E>, vault: &Vault<E>) -> Result<Found, StartError>
+pub(crate) async fn find<E>(
+    config: &Config,
+    store: &Store<E>,
+    vault: &SnapshotStore<E>,
+) -> Result<Found, StartError>
 where
     E: Clock + Storage + Metrics,
 {
@@ -167,7 +171,7 @@ where
     E: Clock + Storage + Metrics,
     P: AddressableManager<PublicKey = PublicKey>,
 {
-    let mut state = shared.core.finalised();
+    let mut state = shared.core.finalized();
     let begin = state.height().get();
     note_past(shared, &found.trust, &state);
     *shared.known_handovers.lock() = found.trust.handovers().to_vec();
@@ -187,7 +191,7 @@ where
         settle_authorities(shared, schemes, &state);
         let digest = block.digest();
         let executed = Executed { block, digest, state: state.clone(), entries: Arc::new(entries) };
-        shared.core.chain.lock().finalise(executed);
+        shared.core.chain.lock().finalize(executed);
         if height.checked_rem(config.snapshot_interval) == Some(0) {
             due = Some((state.clone(), shared.core.chain.lock().last_before_epoch()));
         }

@@ -12,7 +12,7 @@ use crate::{
     },
     poa::{
         engine::schemes::votes_partition,
-        storage::snapshot_store::{Unreadable, Vault},
+        storage::snapshot_store::{SnapshotStore, Unreadable},
     },
 };
 use commonware_runtime::{Clock, Metrics, Storage, buffer::paged::CacheRef};
@@ -25,7 +25,7 @@ use voltmesh_ledger::{Handover, Snapshot, Trust};
 pub(crate) async fn repair<E>(
     context: &E,
     config: &Config,
-    vault: &Vault<E>,
+    vault: &SnapshotStore<E>,
     page_cache: &CacheRef,
 ) -> Result<(), StartError>
 where
@@ -42,7 +42,7 @@ where
     Ok(())
 }
 
-/// What is wrong with an archive.
+/// Damage of an archive.
 enum Damage {
     /// It cannot even be opened.
     All(Error),
@@ -53,7 +53,7 @@ enum Damage {
 async fn archive<E>(
     context: &E,
     config: &Config,
-    vault: &Vault<E>,
+    vault: &SnapshotStore<E>,
     page_cache: &CacheRef,
     what: What,
 ) -> Result<(), StartError>
@@ -119,7 +119,7 @@ where
 async fn begin_anew_if_lost<E>(
     context: &E,
     config: &Config,
-    vault: &Vault<E>,
+    vault: &SnapshotStore<E>,
     page_cache: &CacheRef,
 ) -> Result<(), StartError>
 where
@@ -159,7 +159,7 @@ async fn unreadable<A: Archive>(archive: &A, section: u64) -> BTreeSet<u64> {
     files
 }
 
-async fn snapshots<E: Storage>(config: &Config, vault: &Vault<E>) -> Result<(), StartError> {
+async fn snapshots<E: Storage>(config: &Config, vault: &SnapshotStore<E>) -> Result<(), StartError> {
     let partition = vault.snapshots();
     for height in vault.list(&partition).await? {
         let good = match vault.read_snapshot(height).await {
@@ -176,7 +176,7 @@ async fn snapshots<E: Storage>(config: &Config, vault: &Vault<E>) -> Result<(), 
 }
 
 /// Hand-overs are a chain: what follows a damaged one cannot be checked and is asked for again as well.
-async fn handovers<E: Storage>(config: &Config, vault: &Vault<E>) -> Result<(), StartError> {
+async fn handovers<E: Storage>(config: &Config, vault: &SnapshotStore<E>) -> Result<(), StartError> {
     let partition = vault.handovers();
     let mut trust = Trust::from_genesis(config.genesis.clone());
     let mut broken = false;
@@ -194,7 +194,7 @@ async fn handovers<E: Storage>(config: &Config, vault: &Vault<E>) -> Result<(), 
 /// Gives up the votes of `epoch`: first notes that this node must not vote there and in the next one, then moves them away.
 pub(crate) async fn give_up_votes<E: Storage>(
     config: &Config,
-    vault: &Vault<E>,
+    vault: &SnapshotStore<E>,
     epoch: u64,
 ) -> Result<u64, StartError> {
     let last = epoch + 1;

@@ -8,7 +8,7 @@
 
 use crate::{
     common::error::StartError,
-    poa::{engine::schemes::votes_partition, storage::snapshot_store::Vault},
+    poa::{engine::schemes::votes_partition, storage::snapshot_store::SnapshotStore},
 };
 use commonware_codec::Read;
 use commonware_consensus::simplex::types::Artifact;
@@ -27,7 +27,7 @@ type Ballots<E> = Journal<E, Artifact<Scheme, Digest>>;
 /// Checks the votes of `epoch`, if there are any.
 pub(crate) async fn check<E: Storage + Metrics>(
     context: &E,
-    vault: &Vault<E>,
+    vault: &SnapshotStore<E>,
     prefix: &str,
     epoch: u64,
     scheme: &Arc<Scheme>,

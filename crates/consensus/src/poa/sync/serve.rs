@@ -7,7 +7,7 @@ use crate::{
         storage::snapshot_store::CHUNK,
         sync::{
             snapshot_offer::{Chunk, MAX_HANDOVERS_SENT, Offer},
-            snapshots::{CHUNKS_PER_TICK, Joined, Keeper, Kept, store_checkpoint},
+            snapshots::{CHUNKS_PER_TICK, Joined, Kept, SnapshotManager, store_checkpoint},
             state_sync::{Input, Output},
         },
     },
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use tracing::{debug, info, warn};
 use voltmesh_ledger::{Checkpoint, Handover, Snapshot};
 
-impl<E, S> Keeper<E, S>
+impl<E, S> SnapshotManager<E, S>
 where
     E: Storage,
     S: Sender<PublicKey = PublicKey>,

@@ -8,7 +8,7 @@ use voltmesh_ledger::{Attestation, Certificate, Digest, Header, MAX_AUTHORITIES,
 /// Hand-overs in one message: 16 × 17 KiB = 272 KiB.
 pub(crate) const MAX_HANDOVERS_SENT: usize = 16;
 
-/// A snapshot that the sender holds.
+/// Offer of a snapshot that the sender holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Offer {
     /// Of its block.

@@ -6,7 +6,7 @@ use crate::{
     poa::{
         gossip::message::Message,
         shared::{Change, Marshal, SILENT_MS, Shared},
-        storage::snapshot_store::{Stored, Vault},
+        storage::snapshot_store::{SnapshotStore, Stored},
         sync::{
             snapshot_offer::Offer,
             state_sync::{Ahead, Input, Join, last_height},
@@ -41,7 +41,7 @@ pub(crate) const MAX_WAITING: usize = 256;
 /// Snapshots that stay: the newest, and the one before in case the newest is damaged.
 const KEPT: usize = 2;
 
-/// What the keeper is asked by the rest of the node.
+/// Request of the rest of the node about snapshots.
 pub(crate) enum Request {
     /// This final state is worth a snapshot; with the last block before the epoch of the next one. The driver asks once
     /// per interval, and only the last one counts, so few wait.
@@ -93,11 +93,11 @@ pub(crate) struct Joined {
     pub abstain: Option<u64>,
 }
 
-/// See the module's first line.
-pub(crate) struct Keeper<E, S> {
+/// Task that writes snapshots, prunes blocks, stores hand-overs and serves all of it to peers.
+pub(crate) struct SnapshotManager<E, S> {
     pub shared: Arc<Shared>,
     pub marshal: Marshal,
-    pub vault: Vault<E>,
+    pub vault: SnapshotStore<E>,
     pub key: PrivateKey,
     pub sender: S,
     pub history_blocks: Option<u64>,
@@ -115,7 +115,7 @@ pub(crate) struct Keeper<E, S> {
     pub served: u32,
 }
 
-impl<E, S> Keeper<E, S>
+impl<E, S> SnapshotManager<E, S>
 where
     E: Storage,
     S: Sender<PublicKey = PublicKey>,
@@ -216,7 +216,7 @@ where
         if self.lacks_handovers {
             return false;
         }
-        let state = self.shared.core.finalised();
+        let state = self.shared.core.finalized();
         let waits = !self.shared.handovers.lock().is_empty();
         let same = state.roster_for(state.epoch()).is_some_and(|roster| {
             self.trust.authorities_for(state.epoch()) == Some(&roster.authorities)
@@ -364,7 +364,7 @@ where
                 return None;
             }
         };
-        let state = self.shared.core.finalised();
+        let state = self.shared.core.finalized();
         let snapshot = Snapshot::from_bytes(state.genesis(), &stored.snapshot);
         snapshot.ok().map(|snapshot| Arc::new(snapshot.state))
     }
@@ -393,7 +393,7 @@ where
 /// Writes down a verified checkpoint. A node that had nothing before does not know whether it voted under its key: it
 /// abstains in the epoch of the checkpoint and in the next one.
 pub(crate) async fn store_checkpoint<E: Storage>(
-    vault: &Vault<E>,
+    vault: &SnapshotStore<E>,
     trust: &Trust,
     checkpoint: &Checkpoint,
     snapshot: &Snapshot,

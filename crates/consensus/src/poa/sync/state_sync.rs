@@ -44,7 +44,7 @@ pub(crate) struct Ahead {
     pub oldest: u64,
 }
 
-/// What the join may be told.
+/// Event that [`Join`] is told of.
 pub(crate) enum Input {
     /// Time goes by; this node's height, and the peers heard of.
     Tick { height: u64, peers: Vec<Ahead> },
@@ -56,7 +56,7 @@ pub(crate) enum Input {
     Chunk(PublicKey, Chunk),
 }
 
-/// What it asks of the keeper.
+/// Action that [`Join`] asks for.
 pub(crate) enum Output {
     Send(Vec<PublicKey>, Message),
     /// Verified; without hand-overs, which `trust` has followed.
@@ -85,7 +85,7 @@ enum Phase {
     Downloading(Download),
 }
 
-/// See the module's first line.
+/// State machine that joins a chain from a peer's snapshot.
 #[derive(Default)]
 pub(crate) struct Join {
     phase: Phase,
