@@ -13,6 +13,9 @@ use voltmesh_telemetry::{
 
 /// The text of a sample's causes; `None` if nothing is unknown but what was not sent.
 pub(super) fn text(sample: &Sample) -> Option<String> {
+    if is_plain(sample) {
+        return None;
+    }
     let mut text = String::new();
     let numbers = sample.original_numbers();
     let number = |wanted: &dyn Fn(&OriginalNumber) -> Option<i64>| numbers.iter().find_map(wanted);
@@ -46,6 +49,22 @@ pub(super) fn text(sample: &Sample) -> Option<String> {
         }
     }
     (!text.is_empty()).then_some(text)
+}
+
+/// Whether all cells and sensors are known and so is all else, or was not sent: nearly every sample, told without a look at
+/// each value's cause.
+fn is_plain(sample: &Sample) -> bool {
+    let silent = |cause: Option<Unknown>| cause.is_none_or(|cause| cause == Unknown::NotSent);
+    sample.cells.iter().fold(true, |known, cell| known & cell.is_known())
+        && sample.temperatures.iter().all(|value| value.is_known())
+        && silent(sample.pack_voltage.cause())
+        && silent(sample.pack_current.cause())
+        && silent(sample.soc.cause())
+        && silent(sample.insulation.cause())
+        && silent(sample.ambient.cause())
+        && silent(sample.coolant.cause())
+        && silent(sample.speed.cause())
+        && sample.channels.iter().all(|value| value.count.is_known())
 }
 
 fn item(text: &mut String, name: std::fmt::Arguments<'_>, cause: Unknown, number: Option<i64>) {

@@ -8,28 +8,18 @@
 //! **Write amplification.** Each merge moves a row to a higher tier, so it is written once when it is committed, once for
 //! each tier (with the default `n` of 32 and 65,536 rows at most four), and once or twice when the day is over.
 
-use super::{
-    ArchiveError,
-    files::{DataFile, joined},
-    schema,
-    schema::DAY,
-    table::Table,
-};
-use arrow::{
-    array::{ArrayRef, Date32Array, RecordBatch},
-    compute::{SortColumn, lexsort_to_indices, take_record_batch},
-    datatypes::{DataType, Field, Schema},
-};
+use super::{ArchiveError, files::DataFile, merge::merge, schema, table::Table};
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc};
 use voltmesh_telemetry::Timestamp;
 
 /// Files of so many bytes are left alone.
 const LARGE: u64 = 32 << 20;
-/// Bytes that a merge reads at most (some five times that in memory).
-const MAX_INPUT: u64 = 64 << 20;
-/// Files of so many rows are left alone, and a merge reads at most so many: 96 cells a row are about 600 bytes decoded,
-/// three times in memory while they are sorted, 120 MB.
+/// Bytes that a merge reads at most. It holds them, and what it writes, as they are stored.
+const MAX_INPUT: u64 = LARGE;
+/// Files that a merge reads at most, each of which is open while it lasts: with some 100 kB of a file's index and its pages, 6 MB.
+const MAX_FILES: usize = 64;
+/// Files of so many rows are left alone, and a merge reads at most so many: of 96 cells, 4 MB as they are stored.
 const FULL_ROWS: u64 = 65_536;
 
 /// Files of so many rows are left alone once their day is over.
@@ -50,8 +40,8 @@ pub(super) async fn compact(
     }
     let files = table.view().files();
     let Some((day, files)) = next_merge(&files, threshold, schema::day(now)) else { return Ok(false) };
-    let rows = merge(table.read_all(&files).await?, keys, day)?;
-    table.replace(&files, rows, metadata, now).await?;
+    let merged = merge(&table.view(), &files, keys, day, || table.merged()).await?;
+    table.replace(&files, merged, metadata, now).await?;
     Ok(true)
 }
 
@@ -81,32 +71,13 @@ fn smallest(mut files: Vec<Arc<DataFile>>) -> Vec<Arc<DataFile>> {
     let (mut bytes, mut rows) = (0, 0);
     files
         .into_iter()
+        .take(MAX_FILES)
         .take_while(|file| {
             bytes += file.size;
             rows += file.rows.unwrap_or(FULL_ROWS);
             bytes <= MAX_INPUT && rows <= FULL_ROWS
         })
         .collect()
-}
-
-fn merge(batches: Vec<RecordBatch>, keys: &[&str], day: i32) -> Result<RecordBatch, ArchiveError> {
-    let all = joined(&batches)?;
-    // Each step's rows go as soon as the next one has copied them: the peak is what the allocator keeps.
-    drop(batches);
-    let columns: Vec<_> = keys
-        .iter()
-        .filter_map(|key| all.column_by_name(key))
-        .map(|values| SortColumn { values: values.clone(), options: None })
-        .collect();
-    let order = lexsort_to_indices(&columns, None).map_err(ArchiveError::store)?;
-    let sorted = take_record_batch(&all, &order).map_err(ArchiveError::store)?;
-    drop((columns, all));
-    // Partition columns are in the path, not in the files.
-    let mut fields: Vec<_> = sorted.schema().fields().iter().cloned().collect();
-    fields.push(Arc::new(Field::new(DAY, DataType::Date32, false)));
-    let mut arrays = sorted.columns().to_vec();
-    arrays.push(Arc::new(Date32Array::from_value(day, sorted.num_rows())) as ArrayRef);
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).map_err(ArchiveError::store)
 }
 
 #[cfg(test)]

@@ -24,8 +24,10 @@ mod encoding;
 mod error;
 mod evidence;
 mod extent;
+mod file_writer;
 mod files;
 mod inspect;
+mod merge;
 mod object;
 mod reader;
 mod records;
@@ -240,13 +242,24 @@ impl Archive {
             .collect();
         transactions.push(Transaction::new(SEQUENCE, long(sequence)));
         let rows = batch_rows(&commit.entries, sequence, commit.time)?;
-        self.batches.append(rows, transactions, metadata.clone()).await?;
+        self.batches.append_rows(&rows, transactions, metadata.clone()).await?;
         (self.metadata, self.extent.batches) = (metadata, tree);
-        let rows = record_rows(&commit.entries, commit.time)?;
+        self.append_records(&commit.entries, commit.time, sequence).await?;
+        self.sequence = sequence;
+        Ok(())
+    }
+
+    async fn append_records(
+        &mut self,
+        entries: &[Entry],
+        archived: Timestamp,
+        sequence: u64,
+    ) -> Result<(), ArchiveError> {
+        let mut files = self.records.committed();
+        records::record_pieces(entries, archived, |rows| files.write(&rows))?;
         // The watermarks stand in one log: that of batches.
         let transactions = vec![Transaction::new(SEQUENCE, long(sequence))];
-        self.records.append(rows, transactions, json!({ "sequence": sequence })).await?;
-        self.sequence = sequence;
+        self.records.append(files, transactions, json!({ "sequence": sequence })).await?;
         Ok(())
     }
 
@@ -259,7 +272,7 @@ impl Archive {
         let copies: Vec<_> =
             commit.copies.iter().map(|batch| Entry { batch: batch.clone(), kept: None }).collect();
         let rows = batch_rows(&copies, 0, commit.time)?;
-        self.copies.append(rows, Vec::new(), json!({ "places": commit.marks.places })).await?;
+        self.copies.append_rows(&rows, Vec::new(), json!({ "places": commit.marks.places })).await?;
         Ok(())
     }
 
@@ -272,7 +285,7 @@ impl Archive {
         let (times, tree) = (self.extent.times(&new), self.extent.with_quarantined(&new));
         let last = times.last().copied().unwrap_or(self.extent.last);
         let metadata = extent::quarantine_metadata(&tree, last);
-        self.quarantine.append(quarantine_rows(&new, &times)?, Vec::new(), metadata.clone()).await?;
+        self.quarantine.append_rows(&quarantine_rows(&new, &times)?, Vec::new(), metadata.clone()).await?;
         (self.quarantine_metadata, self.extent.quarantine, self.extent.last) = (metadata, tree, last);
         for row in new {
             if self.quarantined.len() >= RECENT_QUARANTINE {
@@ -372,10 +385,7 @@ impl Archive {
             "a crash came between two tables: deriving the missing records from their batches"
         );
         let (entries, archived) = self.reader().entries_of(sequence).await?;
-        let rows = record_rows(&entries, archived)?;
-        let transactions = vec![Transaction::new(SEQUENCE, long(sequence))];
-        self.records.append(rows, transactions, json!({ "sequence": sequence })).await?;
-        Ok(())
+        self.append_records(&entries, archived, sequence).await
     }
 
     /// A handle for reading that follows the commits.

@@ -14,7 +14,7 @@ use arrow::{
     datatypes::{DataType, Field, Float64Type, Int32Type, Schema},
 };
 use std::sync::Arc;
-use voltmesh_telemetry::{Centidegrees, Milliamps, Millivolts, Millivolts16, Timestamp, Unknown};
+use voltmesh_telemetry::{Centidegrees, Milliamps, Millivolts, Millivolts16, Record, Timestamp, Unknown};
 
 /// Columns that every row of `records` has had in all layouts, by which a table's rows are told from others'.
 const CELLS: &str = "cells_mv";
@@ -80,8 +80,24 @@ pub(super) fn channels(column: &ListArray) -> Option<Vec<Vec<ArchivedChannel>>> 
     (0..column.len()).map(of).collect()
 }
 
+/// Rows that are made at once: 2.5 MB of 96 cells each.
+const PIECE: usize = 4_096;
+
 /// Rows for the kept records of `entries`, sorted by vehicle, boot and number.
 pub fn record_rows(entries: &[Entry], archived: Timestamp) -> Result<RecordBatch, ArchiveError> {
+    rows_of(&sorted(entries), archived)
+}
+
+/// Gives `take` the same rows, so many at a time that a large commit takes no more memory than a small one.
+pub(super) fn record_pieces(
+    entries: &[Entry],
+    archived: Timestamp,
+    mut take: impl FnMut(RecordBatch) -> Result<(), ArchiveError>,
+) -> Result<(), ArchiveError> {
+    sorted(entries).chunks(PIECE).try_for_each(|piece| take(rows_of(piece, archived)?))
+}
+
+fn sorted(entries: &[Entry]) -> Vec<(&Entry, &Record)> {
     let mut rows: Vec<_> =
         entries.iter().flat_map(|entry| entry.kept_records().map(move |r| (entry, r))).collect();
     rows.sort_by(|(a, x), (b, y)| {
@@ -91,6 +107,10 @@ pub fn record_rows(entries: &[Entry], archived: Timestamp) -> Result<RecordBatch
             y.number,
         ))
     });
+    rows
+}
+
+fn rows_of(rows: &[(&Entry, &Record)], archived: Timestamp) -> Result<RecordBatch, ArchiveError> {
     let n = rows.len();
     let schema = records();
     let text = StringBuilder::new;
@@ -105,6 +125,7 @@ pub fn record_rows(entries: &[Entry], archived: Timestamp) -> Result<RecordBatch
     let mut temperatures =
         ListBuilder::new(Float64Builder::new()).with_field(item_of(&schema, "temperatures_c"));
     let mut channels = ChannelsBuilder::new(item_of(&schema, "channels"));
+    let mut known = Vec::new();
     for (entry, record) in rows {
         let (batch, sample) = (&entry.batch, &record.sample);
         vehicle.append_value(batch.header.vehicle.as_str());
@@ -114,7 +135,7 @@ pub fn record_rows(entries: &[Entry], archived: Timestamp) -> Result<RecordBatch
         voltage.append_option(sample.pack_voltage.to_base().ok());
         current.append_option(sample.pack_current.to_base().ok());
         soc.append_option(sample.soc.to_base().ok());
-        cells.append_value(sample.cells.iter().map(|cell| cell.reading().ok().map(i32::from)));
+        append_cells(&mut cells, &sample.cells, &mut known);
         temperatures.append_value(sample.temperatures.iter().map(|value| value.to_base().ok()));
         contactor.append_value(contactor_text(sample.contactor));
         charger.append_value(charger_text(sample.charger));
@@ -154,6 +175,18 @@ pub fn record_rows(entries: &[Entry], archived: Timestamp) -> Result<RecordBatch
             days(day(archived), n),
         ],
     )
+}
+
+/// Appends a row's cells. Nearly always all are known, and then they are copied at once; `known` is a buffer for that.
+fn append_cells(list: &mut ListBuilder<Int32Builder>, cells: &[Millivolts16], known: &mut Vec<i32>) {
+    if cells.iter().fold(true, |known, cell| known & cell.is_known()) {
+        known.clear();
+        known.extend(cells.iter().map(|cell| i32::from(cell.get())));
+        list.values().append_slice(known);
+        list.append(true);
+    } else {
+        list.append_value(cells.iter().map(|cell| cell.reading().ok().map(i32::from)));
+    }
 }
 
 /// The same rows in today's layout: files of before the causes get its columns, and numbers that stand for unknown values

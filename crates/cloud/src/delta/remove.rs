@@ -57,7 +57,7 @@ impl Archive {
         let mut copies = change(&self.copies);
         let moved = rows_of(&self.batches, &removal.moved).await?;
         if !moved.is_empty() {
-            self.copies.append(joined(&moved)?, Vec::new(), Value::Null).await?;
+            self.copies.append_rows(&joined(&moved)?, Vec::new(), Value::Null).await?;
         }
         let mut records = change(&self.records);
         take_out(&mut self.records, &removal.records, json!({ "sequence": self.sequence })).await?;
@@ -98,7 +98,7 @@ async fn take_out(table: &mut Table, gone: &Rows, metadata: Value) -> Result<(),
     let (mut old, mut adds) = (Vec::new(), Vec::new());
     for (file, places) in files(table, gone)? {
         let rest = split(table, &file, places, false).await?;
-        adds.extend(table.write_files(rest).await?);
+        adds.extend(table.write_files(&rest).await?);
         old.push(file);
     }
     table.exchange(&old, adds, metadata).await

@@ -180,11 +180,14 @@ pub fn day(time: Timestamp) -> i32 {
 
 /// The day of a time in microseconds, as the partition's text.
 pub fn day_text(micros: i64) -> String {
-    let day = time::Date::from_julian_day(
-        time::macros::date!(1970 - 01 - 01).to_julian_day()
-            + i32::try_from(micros.div_euclid(86_400_000_000)).unwrap_or(i32::MAX / 2),
-    );
-    day.map_or_else(|_| "a day without a date".to_owned(), |day| day.to_string())
+    let day = i32::try_from(micros.div_euclid(86_400_000_000)).ok().and_then(day_name);
+    day.unwrap_or_else(|| "a day without a date".to_owned())
+}
+
+/// The partition's text of a day since the Unix epoch; `None` for one that no calendar has.
+pub fn day_name(day: i32) -> Option<String> {
+    let epoch = time::macros::date!(1970 - 01 - 01).to_julian_day();
+    time::Date::from_julian_day(epoch.checked_add(day)?).ok().map(|day| day.to_string())
 }
 
 /// Days since the Unix epoch, from the partition's text.

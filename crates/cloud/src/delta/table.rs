@@ -9,8 +9,8 @@
 use super::{
     ArchiveError, Settings,
     encoding::{COMMITTED, MERGED, writer_properties},
+    file_writer::FileWriter,
     files::{DataFile, Wanted, scan_file},
-    of_today,
     replay::{METADATA_KEY, Replay, replay},
     schema::{ADDED, DAY},
     upkeep::Upkeep,
@@ -27,7 +27,6 @@ use deltalake::{
     operations::create::CreateBuilder,
     protocol::{DeltaOperation, SaveMode},
     table::state::DeltaTableState,
-    writer::{DeltaWriter as _, RecordBatchWriter},
 };
 use futures::TryStreamExt as _;
 use object_store::{ObjectStore, PutMode, path::Path, prefix::PrefixStore};
@@ -74,6 +73,8 @@ pub(super) struct Table {
     /// The newest version: what was loaded, and our commits since then.
     version: u64,
     pub(super) view: View,
+    schema: SchemaRef,
+    indexed: &'static str,
     /// How the files of commits are written, and those that merging and repairs make of them.
     properties: [WriterProperties; 2],
     pub(super) upkeep: Upkeep,
@@ -180,6 +181,8 @@ impl Table {
             delta,
             version: 0,
             view,
+            schema: definition.schema.clone(),
+            indexed: definition.indexed,
             properties: [
                 writer_properties(&definition.schema, COMMITTED)?,
                 writer_properties(&definition.schema, MERGED)?,
@@ -314,14 +317,36 @@ impl Table {
         self.index()
     }
 
-    /// Writes `rows` as one commit on top of the loaded snapshot and of nothing else.
-    pub async fn append(
+    /// Begins the files of a commit.
+    pub fn committed(&self) -> FileWriter {
+        FileWriter::new(&self.schema, self.indexed, self.properties[0].clone())
+    }
+
+    /// Begins the files that merging and repairs make of others.
+    pub fn merged(&self) -> FileWriter {
+        FileWriter::new(&self.schema, self.indexed, self.properties[1].clone())
+    }
+
+    /// Appends rows as one commit on top of the loaded snapshot and of nothing else.
+    pub async fn append_rows(
         &mut self,
-        rows: RecordBatch,
+        rows: &RecordBatch,
         transactions: Vec<Transaction>,
         metadata: Value,
     ) -> Result<u64, ArchiveError> {
-        let adds = self.write(rows, &self.properties[0]).await?;
+        let mut files = self.committed();
+        files.write(rows)?;
+        self.append(files, transactions, metadata).await
+    }
+
+    /// Appends files as one commit on top of the loaded snapshot and of nothing else.
+    pub async fn append(
+        &mut self,
+        files: FileWriter,
+        transactions: Vec<Transaction>,
+        metadata: Value,
+    ) -> Result<u64, ArchiveError> {
+        let adds = files.put(&self.view.store).await?;
         let operation = DeltaOperation::Write {
             mode: SaveMode::Append,
             partition_by: Some(vec![DAY.to_owned()]),
@@ -337,23 +362,10 @@ impl Table {
     }
 
     /// Writes files that [`Self::exchange`] makes part of the table.
-    pub async fn write_files(&self, rows: RecordBatch) -> Result<Vec<Add>, ArchiveError> {
-        self.write(rows, &self.properties[1]).await
-    }
-
-    async fn write(
-        &self,
-        rows: RecordBatch,
-        properties: &WriterProperties,
-    ) -> Result<Vec<Add>, ArchiveError> {
-        if rows.num_rows() == 0 {
-            return Ok(Vec::new());
-        }
-        let mut writer = RecordBatchWriter::for_table(&self.delta)
-            .map_err(ArchiveError::store)?
-            .with_writer_properties(properties.clone());
-        writer.write(rows).await.map_err(ArchiveError::store)?;
-        writer.flush().await.map_err(ArchiveError::store)
+    pub async fn write_files(&self, rows: &RecordBatch) -> Result<Vec<Add>, ArchiveError> {
+        let mut files = self.merged();
+        files.write(rows)?;
+        files.put(&self.view.store).await
     }
 
     /// Replaces `old` by files with some of their rows, in one commit.
@@ -367,15 +379,15 @@ impl Table {
         self.commit(&removes, adds, operation, Vec::new(), metadata).await
     }
 
-    /// Replaces `old` by one file with the same rows at `now`. Readers of the old snapshot keep the old files.
+    /// Replaces `old` by files with the same rows at `now`. Readers of the old snapshot keep the old files.
     pub async fn replace(
         &mut self,
         old: &[Arc<DataFile>],
-        rows: RecordBatch,
+        files: FileWriter,
         metadata: Value,
         now: Timestamp,
     ) -> Result<(), ArchiveError> {
-        let mut adds = self.write_files(rows).await?;
+        let mut adds = files.put(&self.view.store).await?;
         // The same rows in fewer files: nothing for a change feed.
         adds.iter_mut().for_each(|add| add.data_change = false);
         let removes = removals(old, false, Some(now));
@@ -449,17 +461,6 @@ impl Table {
             }
         }
         if found { Ok(()) } else { Err(ArchiveError::Conflict) }
-    }
-
-    /// All rows of `files`, complete, for compaction.
-    pub async fn read_all(&self, files: &[Arc<DataFile>]) -> Result<Vec<RecordBatch>, ArchiveError> {
-        let mut found = Vec::new();
-        for file in files {
-            for rows in self.view.scan_file(file, &[], &Wanted::default()).await? {
-                found.push(of_today(rows)?);
-            }
-        }
-        Ok(found)
     }
 }
 
