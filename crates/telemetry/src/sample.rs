@@ -144,9 +144,12 @@ impl Sample {
         }
         let soc = self.soc.is_known() || self.soc == CentiPercent::UNKNOWN;
         let numbers = self.pack_voltage.is_known() && self.pack_current.is_known() && soc;
-        // Codes are the highest cells and the lowest temperatures: one extreme tells, without a branch for each.
-        let cells = self.cells.iter().max().is_none_or(|cell| cell.is_known());
-        let temperatures = self.temperatures.iter().min().is_none_or(|value| value.is_known());
+        // Codes are the highest cells and the lowest temperatures: one extreme tells. Of plain integers it is found in
+        // eight at a time.
+        let highest = self.cells.iter().fold(0, |highest, cell| cell.get().max(highest));
+        let lowest = self.temperatures.iter().fold(i16::MAX, |lowest, value| value.get().min(lowest));
+        let (cells, temperatures) =
+            (Millivolts16::new(highest).is_known(), Centidegrees::new(lowest).is_known());
         let optional = self.insulation == Ohms::default()
             && self.ambient == Centidegrees::default()
             && self.coolant == Centidegrees::default()

@@ -108,22 +108,27 @@ pub(super) fn encode(out: &mut Output, records: &[Record], sums: &[i64], cells: 
     fits.iter().for_each(|fit| out.int(i64::from(fit.offset >> shift)));
     fits.iter().for_each(|fit| out.int(i64::from(fit.gain)));
 
-    let mut row = Vec::with_capacity(cells + 1);
+    // Every record begins a byte, so that rows unpack without shifting: one more than cells if their number is odd.
+    let mut row = vec![0u32; cells.next_multiple_of(2)];
+    let mut packed = vec![0u8; row.len() / 2];
     let mut escapes = Vec::new();
     for (values, mean) in rows.chunks_exact(cells).zip(&means) {
         let rise = mean.wrapping_sub(means[0]);
-        row.clear();
-        for (value, fit) in values.iter().zip(&fits) {
+        let mut most = 0;
+        for ((zigzag, value), fit) in row.iter_mut().zip(values).zip(&fits) {
             let residual = i32::from(*value).wrapping_sub(fit.predict(*mean, rise));
-            let zigzag = ((residual << 1) ^ (residual >> 31)) as u32;
-            row.push(zigzag.min(u32::from(ESCAPE)) as u8);
-            if zigzag >= u32::from(ESCAPE) {
-                escapes.push(zigzag - u32::from(ESCAPE));
+            *zigzag = ((residual << 1) ^ (residual >> 31)) as u32;
+            most = most.max(*zigzag);
+        }
+        if most >= u32::from(ESCAPE) {
+            for zigzag in row.iter_mut().filter(|zigzag| **zigzag >= u32::from(ESCAPE)) {
+                escapes.push(*zigzag - u32::from(ESCAPE));
+                *zigzag = u32::from(ESCAPE);
             }
         }
-        // Every record begins a byte, so that rows unpack without shifting.
-        row.resize(cells.next_multiple_of(2), 0);
-        let packed: Vec<u8> = row.chunks_exact(2).map(|pair| pair[0] | pair[1] << 4).collect();
+        for (byte, pair) in packed.iter_mut().zip(row.chunks_exact(2)) {
+            *byte = (pair[0] | pair[1] << 4) as u8;
+        }
         out.bytes(&packed);
     }
     escapes.iter().for_each(|escape| out.uint(u64::from(*escape)));
