@@ -25,6 +25,9 @@ use voltmesh_telemetry::Timestamp;
 
 /// Samples between source and agent.
 const SAMPLES: usize = 256;
+/// Samples that a recording gives at once where none of them has to be waited for: a hand-over between threads costs as
+/// much as five samples.
+const AT_ONCE: usize = 64;
 /// A vehicle whose samples are taken so much later than they are due is behind, until they are taken in the second time
 /// again; with a live bus, while more than half of [`SAMPLES`] wait.
 const BEHIND: Duration = Duration::from_millis(500);
@@ -179,12 +182,17 @@ impl Shell {
         let mut failures = 0;
         let mut stop = std::pin::pin!(stop_signal(self.context.child("stop")));
         let mut stopping = false;
-        let mut samples = Vec::with_capacity(64);
+        // Samples of the last hand-over that are not taken yet.
+        let mut samples = Vec::new().into_iter();
         self.handle(Input::Tick).await;
         while !self.finished {
             self.refresh(false);
             let sleep = self.context.sleep_until(self.wake());
             let take_samples = !self.agent.is_paused() && !self.feed.ended && !stopping;
+            if take_samples && samples.len() > 0 {
+                self.take(&mut samples).await;
+                continue;
+            }
             tokio::select! {
                 () = &mut stop, if !stopping => {
                     stopping = true;
@@ -205,36 +213,37 @@ impl Shell {
                         None => self.handle(Input::Synced { durable: now.durable, bytes: now.bytes }).await,
                     }
                 }
-                count = self.feed.samples.recv_many(&mut samples, 64), if take_samples => {
-                    self.take(count, &mut samples).await;
-                }
+                given = self.feed.given.recv(), if take_samples => match given {
+                    Some(Given::Samples(given)) => samples = given.into_iter(),
+                    Some(Given::Failed(error)) => {
+                        tracing::error!(
+                            error = crate::agent::chain(&error),
+                            "the source ends; what it gave is still sent"
+                        );
+                        self.source_failed = Some(error);
+                    }
+                    None => {
+                        self.feed.ended = true;
+                        self.handle(Input::SourceEnded).await;
+                    }
+                },
                 () = sleep => self.handle(Input::Tick).await,
             }
         }
         Ok(())
     }
 
-    async fn take(&mut self, count: usize, samples: &mut Vec<Result<Sampled, Error>>) {
+    /// Takes samples until the agent pauses: then the rest of them waits.
+    async fn take(&mut self, samples: &mut std::vec::IntoIter<Sampled>) {
         let behind = self.feed.behind.load(Ordering::Relaxed);
         if behind != self.behind {
             self.behind = behind;
             self.handle(Input::Behind { behind }).await;
         }
-        for sampled in samples.drain(..) {
-            match sampled {
-                Ok(Sampled { sample, cursor }) => self.handle(Input::Sample { sample, cursor }).await,
-                Err(error) => {
-                    tracing::error!(
-                        error = crate::agent::chain(&error),
-                        "the source ends; what it gave is still sent"
-                    );
-                    self.source_failed = Some(error);
-                }
-            }
-        }
-        if count == 0 {
-            self.feed.ended = true;
-            self.handle(Input::SourceEnded).await;
+        while !self.agent.is_paused()
+            && let Some(Sampled { sample, cursor }) = samples.next()
+        {
+            self.handle(Input::Sample { sample, cursor }).await;
         }
     }
 
@@ -246,8 +255,8 @@ impl Shell {
 
     /// One input and all that follows from it.
     async fn handle(&mut self, input: Input) {
-        let mut inputs = VecDeque::from([input]);
-        while let Some(input) = inputs.pop_front() {
+        let (mut first, mut inputs) = (Some(input), VecDeque::new());
+        while let Some(input) = first.take().or_else(|| inputs.pop_front()) {
             let now = Timestamp::from_millis(millis(self.context.current()));
             for output in self.agent.handle(now, input) {
                 if let Some(next) = self.perform(output).await {
@@ -367,9 +376,16 @@ impl Shell {
     }
 }
 
+/// What a source gives.
+enum Given {
+    Samples(Vec<Sampled>),
+    /// It cannot go on.
+    Failed(Error),
+}
+
 /// The source in its own thread: it reads files and sleeps.
 struct Feed {
-    samples: mpsc::Receiver<Result<Sampled, Error>>,
+    given: mpsc::Receiver<Given>,
     ended: bool,
     stopped: Arc<AtomicBool>,
     refused: Arc<AtomicU64>,
@@ -382,9 +398,11 @@ struct Feed {
 
 impl Feed {
     fn start(mut source: Box<dyn Source>, mut pacer: Pacer) -> Result<Self, Error> {
-        let (send, samples) = mpsc::channel(SAMPLES);
+        let live = source.is_live();
+        // What comes live is handed over one by one.
+        let (send, given) = mpsc::channel(if live { SAMPLES } else { SAMPLES / AT_ONCE });
         let feed = Self {
-            samples,
+            given,
             ended: false,
             stopped: Arc::default(),
             refused: Arc::default(),
@@ -396,36 +414,56 @@ impl Feed {
         let (stopped, refused, skipped) = (feed.stopped.clone(), feed.refused.clone(), feed.skipped.clone());
         let behind = feed.behind.clone();
         let work = move || {
-            let live = source.is_live();
+            let mut ready = Vec::new();
+            let give = |ready: &mut Vec<Sampled>| {
+                ready.is_empty() || send.blocking_send(Given::Samples(std::mem::take(ready))).is_ok()
+            };
             while !stopped.load(Ordering::Relaxed) {
                 let next = source.poll();
                 skipped.store(source.skipped(), Ordering::Relaxed);
-                let item = match next {
-                    Ok(Next::Sample(sampled)) => Ok(sampled),
+                let sampled = match next {
+                    Ok(Next::Sample(sampled)) => sampled,
                     Ok(Next::Nothing) => continue,
                     Ok(Next::End) => {
                         let lines = source.said();
                         tracing::info!(read = lines.join("; "), "the source has ended");
                         *said.lock().unwrap_or_else(PoisonError::into_inner) = lines;
+                        give(&mut ready);
                         return;
                     }
-                    Err(error) => Err(error),
+                    Err(error) => {
+                        if give(&mut ready) {
+                            // Nobody is left to hear it if that fails.
+                            let _ = send.blocking_send(Given::Failed(error));
+                        }
+                        return;
+                    }
                 };
-                if live && item.is_ok() {
+                if live {
                     behind.store(send.capacity() < SAMPLES / 2, Ordering::Relaxed);
                     // What is not taken is lost: the bus does not wait.
-                    if let Err(mpsc::error::TrySendError::Full(_)) = send.try_send(item) {
+                    if let Err(mpsc::error::TrySendError::Full(_)) =
+                        send.try_send(Given::Samples(vec![sampled]))
+                    {
                         refused.fetch_add(1, Ordering::Relaxed);
                     }
                     continue;
                 }
-                if let Ok(sampled) = &item {
-                    wait(pacer.wait(Instant::now(), sampled.sample.time.as_millis()), &stopped);
-                    let limit = if behind.load(Ordering::Relaxed) { KEEPS_UP } else { BEHIND };
-                    behind.store(pacer.late() > limit, Ordering::Relaxed);
+                let due_in = pacer.wait(Instant::now(), sampled.sample.time.as_millis());
+                if !due_in.is_zero() {
+                    // What is due does not wait for what is not.
+                    if !give(&mut ready) {
+                        return;
+                    }
+                    wait(due_in, &stopped);
                 }
-                let failed = item.is_err();
-                if send.blocking_send(item).is_err() || failed {
+                let limit = if behind.load(Ordering::Relaxed) { KEEPS_UP } else { BEHIND };
+                behind.store(pacer.late() > limit, Ordering::Relaxed);
+                if ready.capacity() == 0 {
+                    ready.reserve_exact(AT_ONCE);
+                }
+                ready.push(sampled);
+                if (ready.len() == AT_ONCE || !due_in.is_zero()) && !give(&mut ready) {
                     return;
                 }
             }
@@ -441,7 +479,7 @@ impl Feed {
 
     fn stop(&mut self) {
         self.stopped.store(true, Ordering::Relaxed);
-        self.samples.close();
+        self.given.close();
     }
 }
 

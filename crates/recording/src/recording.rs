@@ -37,6 +37,8 @@ pub struct Recording {
     options: Options,
     /// In the order of time.
     files: Vec<PathBuf>,
+    /// Whether they were given in another one.
+    reordered: bool,
     /// The file to come.
     next: usize,
     source: Source,

@@ -142,7 +142,13 @@ impl Agent {
     pub fn handle(&mut self, now: Timestamp, input: Input) -> Vec<Output> {
         let mut out = Vec::new();
         match input {
-            Input::Sample { sample, cursor } => self.sample(now, sample, cursor, &mut out),
+            Input::Sample { sample, cursor } => {
+                self.sample(now, sample, cursor, &mut out);
+                // Most samples only join the open batch. What time makes due comes with a tick at the deadline.
+                if out.is_empty() && now < self.opened.plus_millis(self.rules.max_age_ms) {
+                    return out;
+                }
+            }
             Input::Behind { behind } => {
                 if let Some(twin) = &mut self.twin {
                     twin.set_behind(now, behind);

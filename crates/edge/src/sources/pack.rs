@@ -24,10 +24,10 @@ impl Default for PackLayout {
 }
 
 impl PackLayout {
-    /// Each group's voltage in volts.
-    pub(super) fn cells(&self, volts: f64) -> Vec<f64> {
+    /// Each group's offset in volts.
+    pub(super) fn offsets(&self) -> Vec<f64> {
         let spread = f64::from(self.spread_mv) / 1000.0;
-        (0..u64::from(self.series)).map(|i| (volts + spread * uniform(self.seed, i)).max(0.0)).collect()
+        (0..u64::from(self.series)).map(|i| spread * uniform(self.seed, i)).collect()
     }
 }
 

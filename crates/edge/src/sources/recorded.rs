@@ -259,7 +259,8 @@ impl Recorded {
     }
 
     fn end_pass(&mut self) -> Result<(), Error> {
-        if let Some(recording) = self.recording.take() {
+        let ended = self.recording.take();
+        if let Some(recording) = &ended {
             self.skipped_before += recording.skipped();
             self.report.get_or_insert_with(|| recording.report());
         }
@@ -279,6 +280,9 @@ impl Recorded {
         self.pass += 1;
         self.ended = self.repeat > 0 && self.pass >= self.repeat;
         (self.begun, self.samples_in_pass) = (false, 0);
+        if !self.ended {
+            self.recording = ended.map(|recording| recording.again()).transpose()?;
+        }
         Ok(())
     }
 }

@@ -16,12 +16,14 @@ const MAX_REASONS: usize = 16;
 pub(super) struct Sampler {
     level: Level,
     pack: PackLayout,
+    /// Of each group of the pack, in volts.
+    offsets: Vec<f64>,
     skipped: BTreeMap<String, u64>,
 }
 
 impl Sampler {
     pub fn new(level: Level, pack: PackLayout) -> Self {
-        Self { level, pack, skipped: BTreeMap::new() }
+        Self { level, pack, offsets: pack.offsets(), skipped: BTreeMap::new() }
     }
 
     pub fn set_level(&mut self, level: Level) {
@@ -61,7 +63,7 @@ impl Sampler {
             return Err("voltage, current and cells are unknown".into());
         }
         let (volts, amperes, cells) = match self.level {
-            Level::Pack => (row.pack_voltage, row.pack_current, row.cells.clone()),
+            Level::Pack => (row.pack_voltage, row.pack_current, cells_of(row)),
             Level::Cell => self.of_cell(row),
         };
         let percent = row.soc.and_then(|percent| match (0.0..=100.0).contains(&percent) {
@@ -73,7 +75,7 @@ impl Sampler {
             time,
             pack_voltage: Millivolts::from_reading(volts),
             pack_current: Milliamps::from_reading(amperes),
-            cells: cells.into_iter().map(Millivolts16::from_reading).collect(),
+            cells,
             temperatures: row.temperatures.iter().copied().map(Centidegrees::from_reading).collect(),
             soc: CentiPercent::from_reading(percent),
             contactor: match state(row.contactor) {
@@ -95,14 +97,25 @@ impl Sampler {
     }
 
     /// Voltage, current and cells of the pack that is made of a cell.
-    fn of_cell(&self, row: &Row) -> (Reading, Reading, Vec<Reading>) {
+    fn of_cell(&self, row: &Row) -> (Reading, Reading, Vec<Millivolts16>) {
         let amperes = row.pack_current.map(|amperes| amperes * f64::from(self.pack.parallel));
         match row.pack_voltage {
-            Ok(volts) => {
-                let cells = self.pack.cells(volts);
-                (Ok(cells.iter().sum()), amperes, cells.into_iter().map(Ok).collect())
+            Ok(volts) if self.pack.spread_mv == 0 => {
+                // All groups are the same.
+                let (volts, groups) = (volts.max(0.0), self.offsets.len());
+                let cell = Millivolts16::from_reading(Ok(volts));
+                (Ok(volts * groups as f64), amperes, vec![cell; groups])
             }
-            Err(cause) => (Err(cause), amperes, vec![Err(cause); usize::from(self.pack.series)]),
+            Ok(volts) => {
+                let groups = || self.offsets.iter().map(|offset| (volts + offset).max(0.0));
+                let cells = groups().map(|volts| Millivolts16::from_reading(Ok(volts))).collect();
+                (Ok(groups().sum()), amperes, cells)
+            }
+            Err(cause) => (Err(cause), amperes, vec![Millivolts16::unknown(cause); self.offsets.len()]),
         }
     }
+}
+
+fn cells_of(row: &Row) -> Vec<Millivolts16> {
+    row.cells.iter().copied().map(Millivolts16::from_reading).collect()
 }

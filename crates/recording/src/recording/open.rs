@@ -49,8 +49,25 @@ impl Recording {
         }
         let Some(kind) = first_kind else { return Err(Error::mapping("files", "no file is named")) };
         let files = crate::clock::order(files);
+        let reordered = files != paths;
+        Self::begin(kind, files, options, reordered)
+    }
+
+    /// The same files from their beginning again, without another look at what they are.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn again(&self) -> Result<Self, Error> {
+        let kind = match &self.source {
+            Source::Tables(_) => Kind::Table,
+            Source::Bus(_) => Kind::Bus,
+        };
+        Self::begin(kind, self.files.clone(), &self.options, self.reordered)
+    }
+
+    fn begin(kind: Kind, files: Vec<PathBuf>, options: &Options, reordered: bool) -> Result<Self, Error> {
         let mut said = Said::default();
-        if files != paths {
+        if reordered {
             said.warnings.push(
                 "the files are read in the order of their times, which is another than the given one".into(),
             );
@@ -72,6 +89,7 @@ impl Recording {
         let mut recording = Self {
             options: options.clone(),
             files,
+            reordered,
             next: 0,
             source,
             ready: VecDeque::new(),
