@@ -21,7 +21,7 @@ pub(super) const COMMITTED: i32 = 3;
 pub(super) const MERGED: i32 = 9;
 
 /// Rows in a row group: 96 cells × 65,536 rows are about 25 MB decoded, and one vehicle's rows are few groups.
-const GROUP_ROWS: usize = 65_536;
+pub(super) const GROUP_ROWS: usize = 65_536;
 /// A page of signed bytes or of paths in the log: in order of their blocks, batches repeat their vehicle's names after a
 /// round of the fleet, and a block's hashes at once. As much as [`MERGED`] looks back.
 const PAGE: usize = 4 << 20;
@@ -36,10 +36,9 @@ pub(super) fn writer_properties(schema: &SchemaRef, level: i32) -> Result<Writer
         .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(GROUP_ROWS));
     let has = |column: &&str| schema.index_of(column).is_ok();
-    // Small counters and cell voltages as deltas, which dictionaries would double.
-    for column in ["number", "time", "cells_mv"].into_iter().filter(has) {
-        let leaf: &[&str] = if column == "cells_mv" { &["cells_mv", "list", "element"] } else { &[column] };
-        let path = ColumnPath::new(leaf.iter().map(|part| (*part).to_owned()).collect());
+    // Small counters as deltas, which dictionaries would double. For the cells see [`super::cells_column`].
+    for column in ["number", "time"].into_iter().filter(has) {
+        let path = ColumnPath::from(column);
         properties = properties
             .set_column_dictionary_enabled(path.clone(), false)
             .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);

@@ -1,11 +1,12 @@
 //! Data files as they are written: rows come in pieces, are encoded at once, and leave as one Parquet file a day.
 //!
-//! What is held in memory is the encoded file (some 60 bytes a record of 96 cells) and one piece of rows, never all rows
+//! What is held in memory is the encoded file (some 30 bytes a record of 96 cells) and one piece of rows, never all rows
 //! decoded. Each file's `add` action holds the statistics by which readers leave files out
 //! ([Delta's statistics](https://github.com/delta-io/delta/blob/master/PROTOCOL.md#Per-file-Statistics)).
 
 use super::{
     ArchiveError,
+    parquet_file::ParquetFile,
     schema::{DAY, day_name},
 };
 use arrow::{
@@ -15,7 +16,6 @@ use arrow::{
 use deltalake::kernel::Add;
 use object_store::{ObjectStore, ObjectStoreExt as _, path::Path};
 use parquet::{
-    arrow::ArrowWriter,
     basic::LogicalType,
     file::{
         metadata::{ParquetMetaData, RowGroupMetaData},
@@ -25,7 +25,7 @@ use parquet::{
 };
 use serde_json::{Map, Value};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, btree_map::Entry},
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -41,7 +41,7 @@ pub(super) struct FileWriter {
     properties: WriterProperties,
     /// Columns with statistics.
     indexed: &'static str,
-    days: BTreeMap<i32, ArrowWriter<Vec<u8>>>,
+    days: BTreeMap<i32, ParquetFile>,
 }
 
 impl FileWriter {
@@ -76,23 +76,18 @@ impl FileWriter {
 
     /// Appends rows of one day, with the columns of [`Self::schema`].
     pub fn write_day(&mut self, day: i32, rows: &RecordBatch) -> Result<(), ArchiveError> {
-        let writer = match self.days.entry(day) {
-            std::collections::btree_map::Entry::Occupied(open) => open.into_mut(),
-            std::collections::btree_map::Entry::Vacant(new) => {
-                let properties = Some(self.properties.clone());
-                let writer = ArrowWriter::try_new(Vec::new(), self.schema.clone(), properties);
-                new.insert(writer.map_err(ArchiveError::store)?)
-            }
+        let file = match self.days.entry(day) {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(new) => new.insert(ParquetFile::new(self.schema.clone(), self.properties.clone())?),
         };
-        writer.write(rows).map_err(ArchiveError::store)
+        file.write(rows)
     }
 
     /// Ends the files and puts them into the table's folder, under names that no other file has.
     pub async fn put(self, store: &Arc<dyn ObjectStore>) -> Result<Vec<Add>, ArchiveError> {
         let mut adds = Vec::with_capacity(self.days.len());
-        for (day, mut writer) in self.days {
-            let metadata = writer.finish().map_err(ArchiveError::store)?;
-            let bytes = std::mem::take(writer.inner_mut());
+        for (day, file) in self.days {
+            let (bytes, metadata) = file.finish()?;
             let day = day_name(day).ok_or_else(|| ArchiveError::Damaged {
                 what: format!("rows to write are of day {day} since 1970, which no calendar has"),
             })?;

@@ -1,7 +1,7 @@
 //! Sorted files to one sorted file, a few rows of each at a time.
 //!
 //! **Memory.** Of each file its bytes of one row group as they are stored and one piece of decoded rows are held, all pieces
-//! together some [`BUFFER`] stored bytes, which is ten times that decoded (96 cells a row: 60 bytes stored, 600 decoded).
+//! together some [`BUFFER`] stored bytes, which is twenty times that decoded (96 cells a row: 30 bytes stored, 600 decoded).
 //! A file whose rows are not in order (another program's) is read whole and sorted, since nothing less tells its first row.
 
 use super::{

@@ -17,6 +17,7 @@
 //! checkpoint); removal of files that a crashed commit left behind (they are in no snapshot, and harmless).
 
 mod causes;
+mod cells_column;
 mod compact;
 mod content;
 pub mod durable;
@@ -29,6 +30,7 @@ mod files;
 mod inspect;
 mod merge;
 mod object;
+mod parquet_file;
 mod reader;
 mod records;
 mod remove;
