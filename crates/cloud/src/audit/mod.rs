@@ -18,6 +18,7 @@ mod log;
 mod quarantine;
 mod records;
 mod report;
+mod settled;
 mod statements;
 
 pub(crate) use batches::prove;
@@ -25,9 +26,10 @@ pub use claims::{ClaimError, Claims};
 pub(crate) use columns::{Columns as OurColumns, Prints};
 pub use log::{LogReport, MAX_ABSENT};
 pub use report::{ArchiveReport, MAX_PROBLEMS};
+pub use settled::{Look, look, verify_settled};
 
 use crate::check::causes;
-use crate::delta::{self, ArchiveError, Inspected, Location, Reader};
+use crate::delta::{ArchiveError, Inspected, Location, Reader};
 use crate::statement::{read_places, read_statements};
 use batches::Batches;
 use bytes::Bytes;
@@ -43,29 +45,15 @@ pub async fn verify_archive(location: &Location, trust: &Trust) -> Result<Archiv
     verify_claims(location, trust, &Claims::default()).await
 }
 
-/// Looks at an archive that its writer goes on with: a commit shows in `batches` before it shows in `records`.
-const LOOKS: usize = 4;
-
-/// The same, and whether all is there that `claims` say was archived or anchored. Where something is wrong and the tables
-/// have changed meanwhile, it is looked at again.
+/// The same, and whether all is there that `claims` say was archived or anchored. An archive that is being written is looked
+/// at as [`verify_settled`] says.
 pub async fn verify_claims(
     location: &Location,
     trust: &Trust,
     claims: &Claims,
 ) -> Result<ArchiveReport, ArchiveError> {
-    let mut tables = delta::inspect(location).await?;
-    for _ in 1..LOOKS {
-        let report = verify_tables(&tables, location, trust, claims).await;
-        if report.sound {
-            return Ok(report);
-        }
-        let now = delta::inspect(location).await?;
-        if now.iter().zip(&tables).all(|(now, before)| now.has_the_files_of(before)) {
-            return Ok(report);
-        }
-        tables = now;
-    }
-    Ok(verify_tables(&tables, location, trust, claims).await)
+    let looking = async || look(location, trust, claims).await;
+    verify_settled(looking, |report| report.sound, tokio::time::sleep).await
 }
 
 async fn verify_tables(
