@@ -65,7 +65,11 @@ impl Bench {
             for output in self.core.handle(at(self.clock), input) {
                 match output {
                     Output::Commit(commit) => match self.archive.commit(&commit).await {
-                        Ok(()) => inputs.push_back(Input::Committed { ticket: commit.ticket }),
+                        Ok(()) => {
+                            inputs.push_back(Input::Committed { ticket: commit.ticket });
+                            // As the writer does after each commit; merging is called for by those who test it.
+                            fine &= self.archive.write_checkpoints().await.is_ok();
+                        }
                         Err(_) => fine = false,
                     },
                     Output::Ask { question, about } => {

@@ -395,8 +395,9 @@ impl Archive {
         Reader::new(self.records.view(), self.batches.view(), self.quarantine.view(), self.copies.view())
     }
 
-    /// Does what keeps the cost of a commit flat, as far as it is due by the latest commit's time: merges small files,
-    /// and deletes expired log entries and replaced files. True if it merged any.
+    /// Does what keeps the cost of a commit flat, as far as it is due by the latest commit's time: merges small files, writes
+    /// checkpoints, and deletes expired log entries and replaced files. True if it merged any. None of it is part of a
+    /// commit, whose batches are acknowledged before.
     pub async fn compact(&mut self) -> Result<bool, ArchiveError> {
         let (files, now) = (self.settings.compact_files, self.now);
         let metadata = self.metadata.clone();
@@ -409,12 +410,27 @@ impl Archive {
             (&mut self.copies, &["height", "vehicle", "boot", "first"][..], Value::Null),
         ] {
             done |= compact::compact(table, files, keys, metadata, now).await?;
+        }
+        self.write_checkpoints().await?;
+        for table in self.tables() {
             table.expire(now).await?;
         }
         if done {
             self.publish();
         }
         Ok(done)
+    }
+
+    /// Writes a checkpoint of each table whose last one is long enough ago.
+    pub(crate) async fn write_checkpoints(&mut self) -> Result<(), ArchiveError> {
+        for table in self.tables() {
+            table.checkpoint_if_due().await?;
+        }
+        Ok(())
+    }
+
+    fn tables(&mut self) -> [&mut Table; 4] {
+        [&mut self.records, &mut self.batches, &mut self.quarantine, &mut self.copies]
     }
 
     /// Versions of `records`, `batches` and `quarantine`.
