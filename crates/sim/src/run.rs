@@ -21,7 +21,7 @@ use std::{
     },
     time::{Duration, SystemTime},
 };
-use voltmesh_cloud::ArchiveReport;
+use voltmesh_cloud::{ArchiveReport, verify_settled};
 
 /// The simulation's time 0: 2026-01-01, in seconds since the Unix epoch.
 const EPOCH_S: u64 = 1_767_225_600;
@@ -211,10 +211,6 @@ async fn simulate(
     }
 }
 
-/// How often an archive that does not verify is looked at again, and after how long: a commit to a slow store takes a minute.
-const LOOKS_AGAIN: u32 = 6;
-const LOOK_AGAIN: Duration = Duration::from_secs(20);
-
 /// Rows that are wrong. Not whether the whole log is explained: further copies may be under way when all that is owed is
 /// archived.
 fn wrong_rows(report: &ArchiveReport) -> u64 {
@@ -223,22 +219,18 @@ fn wrong_rows(report: &ArchiveReport) -> u64 {
 
 /// The archive as its own audit finds it in the end, and as many rows as the checker has counted.
 async fn verify(world: &World) {
-    let mut before = world.store.audit(Audit::rows);
-    let mut looked = world.verify().await;
-    // A commit that nobody is owed may be under way: its batches show before its records.
-    for _ in 0..LOOKS_AGAIN {
-        if looked.as_ref().is_ok_and(|report| wrong_rows(report) == 0) {
-            break;
-        }
-        world.wait(LOOK_AGAIN).await;
+    let mut before = 0;
+    let looking = async || {
         before = world.store.audit(Audit::rows);
-        looked = world.verify().await;
-    }
+        world.look().await
+    };
+    let fine = |report: &ArchiveReport| wrong_rows(report) + report.bad_files == 0;
+    let looked = verify_settled(looking, fine, async |pause| world.wait(pause).await).await;
     let report = match looked {
         Ok(report) => report,
         Err(error) => return world.checker.problem(format!("the archive does not verify: {error}")),
     };
-    if wrong_rows(&report) > 0 {
+    if !fine(&report) {
         let first = report.problems.first().cloned().unwrap_or_default();
         world.checker.problem(format!("the archive is not sound: {first}"));
     }

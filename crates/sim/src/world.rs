@@ -25,7 +25,7 @@ use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
-use voltmesh_cloud::{ArchiveError, ArchiveReport, Settings as ArchiveSettings, open_reader, verify_reader};
+use voltmesh_cloud::{ArchiveError, Claims, Look, Settings as ArchiveSettings, look};
 use voltmesh_consensus as consensus;
 use voltmesh_control::{Opening, commitment};
 use voltmesh_fog::ingest::{AnchorSettings, ForwardSettings, Settings};
@@ -444,11 +444,11 @@ impl World {
         self.context.sleep(duration).await;
     }
 
-    /// Verifies the archive by the product's own audit, through its own reader.
-    pub async fn verify(&self) -> Result<ArchiveReport, ArchiveError> {
+    /// Looks at the archive once by the product's own audit.
+    pub async fn look(&self) -> Result<Look, ArchiveError> {
         let trust = self.cloud.trust.lock().clone();
         let (lane, location) = (self.store.lane(), self.store.location());
-        let work = async move { verify_reader(&open_reader(&location).await?, &trust).await };
+        let work = async move { look(&location, &trust, &Claims::default()).await };
         lane.run(&self.store, &self.context, work).await
     }
 
