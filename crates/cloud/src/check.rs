@@ -187,7 +187,10 @@ impl Delivery {
         let Self { envelope, sealed } = self;
         let (header, id) = (sealed.header().clone(), sealed.id());
         match verify(&sealed, &envelope.opening, &envelope.evidence, trust) {
-            Ok((records, anchored)) => Checked::Passed(Box::new(Verified {
+            Ok(Judged { unproven: Some(refusal), .. }) => {
+                Checked::Failed { refusal, about: Some(About::of(&header, id)), perhaps_later: true }
+            }
+            Ok(Judged { records, anchored, unproven: None }) => Checked::Passed(Box::new(Verified {
                 header,
                 id,
                 id_text: id.to_string(),
@@ -199,11 +202,21 @@ impl Delivery {
                 fog: envelope.fog,
                 records,
             })),
-            Err((refusal, perhaps_later)) => {
-                Checked::Failed { refusal, about: Some(About::of(&header, id)), perhaps_later }
+            Err(refusal) => {
+                Checked::Failed { refusal, about: Some(About::of(&header, id)), perhaps_later: false }
             }
         }
     }
+}
+
+/// A batch whose bytes are what its signer signed.
+pub(crate) struct Judged {
+    /// Its records.
+    pub records: Vec<Record>,
+    /// What its evidence says.
+    pub anchored: Anchored,
+    /// Why that is not proven: a hand-over of the authorities that the trust file has not seen. All else holds.
+    pub unproven: Option<Refusal>,
 }
 
 /// Everything that is known of one batch without its neighbours: used on arrival and by [`crate::verify_archive`].
@@ -212,26 +225,26 @@ pub(crate) fn verify(
     opening: &Opening,
     evidence: &[u8],
     trust: &Trust,
-) -> Result<(Vec<Record>, Anchored), (Refusal, bool)> {
+) -> Result<Judged, Refusal> {
     let header = sealed.header();
     let limit = RecordNumber::new(i64::MAX as u64);
     if header.first > limit || header.next() > limit || header.boot.get() > limit.get() {
         let reason = "its boot or numbers are beyond what a table holds (2^63 - 1)".to_owned();
-        return Err((Refusal { stage: Stage::Batch, reason }, false));
+        return Err(Refusal { stage: Stage::Batch, reason });
     }
-    let evidence = AnchorEvidence::from_bytes(evidence).map_err(|error| proof_failed(&error, false))?;
+    let evidence = AnchorEvidence::from_bytes(evidence).map_err(|error| proof_failed(&error))?;
     let signer = match &header.signer {
         Signer::Vehicle => header.vehicle.as_str(),
         Signer::Fog(fog) => fog,
     };
     let commitment = commitment(signer, &opening.salt, &opening.key);
-    let anchored = evidence.verify(trust, &sealed.id(), &commitment).map_err(|error| {
-        // Epochs 0 and 1 are genesis'; any later set may have been handed over without our knowing.
-        let later = error.stage == ProofStage::Finality && evidence.header.epoch.get() > 1;
-        proof_failed(&error, later)
-    })?;
-    let key = VerifyingKey::from_bytes(&opening.key)
-        .map_err(|error| (Refusal::new(Stage::Signature, &error), false))?;
+    let (anchored, unproven) = match evidence.verify(trust, &sealed.id(), &commitment) {
+        Ok(anchored) => (anchored, None),
+        Err(error) if error.stage == ProofStage::Authorities => (evidence.said(), Some(proof_failed(&error))),
+        Err(error) => return Err(proof_failed(&error)),
+    };
+    let key =
+        VerifyingKey::from_bytes(&opening.key).map_err(|error| Refusal::new(Stage::Signature, &error))?;
     let records = sealed.verify(&key).map_err(|error| {
         let stage = match error {
             voltmesh_telemetry::Error::Key { .. } | voltmesh_telemetry::Error::Signature { .. } => {
@@ -239,19 +252,19 @@ pub(crate) fn verify(
             }
             _ => Stage::Content,
         };
-        (Refusal::new(stage, &error), false)
+        Refusal::new(stage, &error)
     })?;
     if records.iter().any(|record| record.number > limit) {
         let reason = "a record's number is beyond what a table holds (2^63 - 1)".to_owned();
-        return Err((Refusal { stage: Stage::Content, reason }, false));
+        return Err(Refusal { stage: Stage::Content, reason });
     }
     if header.boot.is_foreign()
         && let Some(record) = records.iter().find(|record| !is_named_by_content(record))
     {
         let reason = format!("record number {} is not made of its time and content", record.number);
-        return Err((Refusal { stage: Stage::Content, reason }, false));
+        return Err(Refusal { stage: Stage::Content, reason });
     }
-    Ok((records, anchored))
+    Ok(Judged { records, anchored, unproven })
 }
 
 /// Whether an attested record has the number that its content leads to (ADR 3): a faulty fog node could take a number
@@ -260,15 +273,15 @@ fn is_named_by_content(record: &Record) -> bool {
     RecordNumber::foreign(record.sample.time, &content_of(record)) == record.number
 }
 
-fn proof_failed(error: &ProofError, perhaps_later: bool) -> (Refusal, bool) {
+fn proof_failed(error: &ProofError) -> Refusal {
     let stage = match error.stage {
         ProofStage::Format => Stage::Evidence,
         ProofStage::Log => Stage::Log,
         ProofStage::Registry => Stage::Registry,
-        ProofStage::Finality => Stage::Finality,
+        ProofStage::Finality | ProofStage::Authorities => Stage::Finality,
         ProofStage::Record | ProofStage::Batch => Stage::Batch,
     };
-    (Refusal::new(stage, error), perhaps_later)
+    Refusal::new(stage, error)
 }
 
 /// An opening as the archive stores it: salt, then key.

@@ -55,8 +55,8 @@ pub use archivist::{
     Token, Verified,
 };
 pub use audit::{
-    ArchiveReport, ClaimError, Claims, LogReport, Look, MAX_ABSENT, MAX_PROBLEMS, look, verify_archive,
-    verify_claims, verify_reader, verify_settled,
+    ArchiveReport, ClaimError, Claims, Later, LogReport, Look, MAX_ABSENT, MAX_PROBLEMS, look,
+    verify_archive, verify_claims, verify_reader, verify_settled,
 };
 pub use check::{About, Checked, Refusal, Stage, check, opening_bytes, opening_from};
 pub use config::{Config, ConfigError};

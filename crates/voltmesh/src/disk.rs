@@ -7,10 +7,13 @@ use std::fmt;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use voltmesh_ledger::{ProofError, Stage};
+
 use crate::commands::twin::read::NotLooked;
 use crate::output;
 
-/// Exit code of a role that its disk has stopped, and of a log that could not be looked at.
+/// Exit code of a role that its disk has stopped, of a log that could not be looked at, and of a trust file that is too old
+/// to tell.
 pub const EXIT: u8 = 4;
 
 /// Exit code of a vehicle whose recordings give no usable sample, or are doubtful.
@@ -97,7 +100,10 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
     let of_source = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref::<voltmesh_edge::Error>().is_some_and(voltmesh_edge::Error::is_of_source)
     };
-    if error.chain().any(|cause| cause.is::<Unwritable>()) || error.is::<NotLooked>() {
+    let old_trust = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<ProofError>().is_some_and(|error| error.stage == Stage::Authorities)
+    };
+    if error.chain().any(|cause| cause.is::<Unwritable>() || old_trust(cause)) || error.is::<NotLooked>() {
         EXIT
     } else if error.chain().any(of_source) {
         EXIT_UNREAD

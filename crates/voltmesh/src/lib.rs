@@ -2,8 +2,8 @@
 //! roles as processes from the outside. A library so that tests can deploy a system as the demo does.
 //!
 //! Exit codes: 0 done, 1 failed, 2 the command line is wrong or recordings give no usable sample, 3 a check found
-//! something wrong (a proof, an archive, a demo, a simulated seed), 4 a role's disk is full, read-only or not there, or a
-//! log could not be looked at.
+//! something wrong (a proof, an archive, a demo, a simulated seed), 4 a role's disk is full, read-only or not there, a
+//! log could not be looked at, or a trust file is too old to tell.
 
 pub mod args;
 pub mod bench;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     archivist::{Entry, Verified},
-    check::{Stage, opening_from, verify},
+    check::{Judged, Stage, opening_from, verify},
     delta::{Columns, Replay, StoredBatch, schema, stored_batches},
 };
 use arrow::{
@@ -20,7 +20,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-use voltmesh_ledger::{AnchorEvidence, Trust};
+use voltmesh_ledger::{AnchorEvidence, Epoch, Trust};
 use voltmesh_telemetry::{BatchId, Digest, SealedBatch, Timestamp};
 
 /// All that the rows of `batches` prove.
@@ -45,6 +45,8 @@ pub(crate) struct Proven {
     pub place: Place,
     /// Time of that block.
     pub block: Timestamp,
+    /// The block's epoch, if the trust file does not know its authorities: place and time are what the evidence says.
+    pub later: Option<Epoch>,
 }
 
 impl Batches {
@@ -78,7 +80,7 @@ impl Batches {
         day: &str,
         report: &mut ArchiveReport,
     ) {
-        let Proven { batch, place, block } = proven;
+        let Proven { batch, place, block, later } = proven;
         let id = batch.id;
         let copies = self.ids.entry(id).or_default();
         *copies += 1;
@@ -101,23 +103,39 @@ impl Batches {
         if !wrong.is_empty() {
             report.problem(Kind::Batch, format!("batch {id}: {}", wrong.join("; ")));
         }
-        self.log.hold(place, &id, report);
+        self.place(place, later, &id, report);
         self.chains.note(&entry.batch);
-        self.expected.batch(&entry, day);
+        self.expected.batch(&entry, day, later.is_none());
+    }
+
+    fn place(&mut self, place: Place, later: Option<Epoch>, id: &BatchId, report: &mut ArchiveReport) {
+        match later {
+            None => self.log.hold(place, id, report),
+            Some(epoch) => {
+                report.batch_of_later(epoch.get());
+                self.log.say(place.index, id);
+            }
+        }
     }
 
     /// Notes a further copy, which must be of something archived.
-    pub fn copy(&mut self, entry: Entry, sequence: i64, place: Place, report: &mut ArchiveReport) {
+    pub fn copy(
+        &mut self,
+        entry: Entry,
+        sequence: i64,
+        (place, later): (Place, Option<Epoch>),
+        report: &mut ArchiveReport,
+    ) {
         let id = entry.batch.id;
         self.commits.copy(sequence);
-        self.log.hold(place, &id, report);
+        self.place(place, later, &id, report);
         if self.ids.contains_key(&id) {
             return;
         }
         if entry.batch.header.boot.is_foreign() {
             // Each of its records was there before, from other batches.
             self.copied.insert(id);
-            self.expected.batch(&Entry { kept: Some(Vec::new()), ..entry }, "");
+            self.expected.batch(&Entry { kept: Some(Vec::new()), ..entry }, "", later.is_none());
         } else {
             report.problem(Kind::Unaccounted, format!("batch {id} is in copies, and not in batches"));
         }
@@ -141,12 +159,13 @@ impl Batches {
     }
 }
 
-/// Checks what is signed of a batch: its form, its place in the log, finality, its signer and its records.
+/// Checks what is signed of a batch: its form, its place in the log, finality as far as the trust file tells, its signer and
+/// its records.
 pub(crate) fn prove(stored: &StoredBatch, trust: &Trust) -> Result<Proven, String> {
     let sealed = SealedBatch::parse(stored.wire.clone()).map_err(|error| error.to_string())?;
     let opening = opening_from(&stored.opening).ok_or("its opening is not 64 bytes")?;
     let checked = verify(&sealed, &opening, &stored.evidence, trust);
-    let (records, anchored) = checked.map_err(|(refusal, _)| refusal.to_string())?;
+    let Judged { records, anchored, unproven } = checked.map_err(|refusal| refusal.to_string())?;
     let evidence = AnchorEvidence::from_bytes(&stored.evidence);
     let header = evidence.map_err(|error| format!("{}: {error}", Stage::Evidence))?.header;
     let place = Place { index: anchored.index, size: header.log_size, root: header.log_root };
@@ -163,7 +182,7 @@ pub(crate) fn prove(stored: &StoredBatch, trust: &Trust) -> Result<Proven, Strin
         fog: stored.fog.clone(),
         records,
     };
-    Ok(Proven { batch, place, block: anchored.time })
+    Ok(Proven { batch, place, block: anchored.time, later: unproven.map(|_| header.epoch) })
 }
 
 /// The positions that were new, if they can be: a vehicle's batch is archived whole, an attested one in part.

@@ -42,7 +42,7 @@ fn check_rows(rows: &RecordBatch, day: &str, trust: &Trust, found: &mut Batches,
                 continue;
             }
         };
-        let (id, place) = (proven.batch.id, proven.place);
+        let (id, place) = (proven.batch.id, (proven.place, proven.later));
         let mut wrong = Vec::new();
         // A row that stood twice in batches is here as it was there.
         let kept = kept(&proven.batch, batch.kept.as_deref()).unwrap_or_else(|why| {

@@ -37,6 +37,8 @@ pub struct LogReport {
     pub trusted_size: Option<u64>,
     /// Leaves that were given and lead to a root that evidence here or the trust file prove.
     pub leaves: Option<u64>,
+    /// Other entries that evidence here names whose authorities the trust file does not know.
+    pub unproven: u64,
     /// Entries that nothing here explains.
     pub absent: u64,
     /// Which those are, first and last index, at most [`MAX_ABSENT`] ranges.
@@ -60,6 +62,8 @@ pub(super) struct LogIndex {
     held: BTreeMap<u64, Digest>,
     /// Roots of the log by its size, each in a final block.
     roots: BTreeMap<u64, Digest>,
+    /// Entries as evidence says whose authorities the trust file does not know.
+    said: BTreeMap<u64, Digest>,
 }
 
 /// What can explain an entry of which no evidence is here.
@@ -96,6 +100,11 @@ impl LogIndex {
         }
     }
 
+    /// Notes what evidence says whose authorities the trust file does not know: the entry is not called missing for it.
+    pub fn say(&mut self, index: u64, id: &BatchId) {
+        self.said.entry(index).or_insert_with(|| leaf_hash(id.as_bytes()));
+    }
+
     /// Names the entries that are not here.
     pub fn settle(mut self, trust: &Trust, known: &Known<'_>, report: &mut ArchiveReport) -> LogReport {
         let proven = self.roots.keys().next_back().copied().unwrap_or(0);
@@ -109,6 +118,10 @@ impl LogIndex {
         log.held = self.held.len() as u64;
         if let Some(leaves) = known.leaves {
             self.by_leaves(leaves, known, &mut log, report);
+        }
+        for (index, leaf) in std::mem::take(&mut self.said) {
+            log.unproven += u64::from(!self.held.contains_key(&index));
+            self.held.entry(index).or_insert(leaf);
         }
         let absent = absent(self.held.keys().copied(), 0, until);
         log.ranges = absent.iter().copied().take(MAX_ABSENT).collect();
@@ -156,6 +169,13 @@ impl LogIndex {
             told = *size;
         }
         log.leaves = Some(told);
+        for (index, said) in self.said.range(..told) {
+            let leaf = usize::try_from(*index).ok().and_then(|index| leaves.hashes.get(index));
+            if leaf != Some(said) {
+                let text = format!("log entry {index}: the leaves name another one than the evidence here");
+                report.problem(Kind::Batch, text);
+            }
+        }
         for (index, leaf) in (0..told).zip(&leaves.hashes) {
             if self.held.contains_key(&index) {
                 continue;

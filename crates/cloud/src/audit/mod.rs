@@ -25,7 +25,7 @@ pub(crate) use batches::prove;
 pub use claims::{ClaimError, Claims};
 pub(crate) use columns::{Columns as OurColumns, Prints};
 pub use log::{LogReport, MAX_ABSENT};
-pub use report::{ArchiveReport, MAX_PROBLEMS};
+pub use report::{ArchiveReport, Later, MAX_PROBLEMS};
 pub use settled::{Look, look, verify_settled};
 
 use crate::check::causes;
@@ -128,6 +128,9 @@ async fn audit(
         leaves: claims.leaves.as_ref(),
     };
     report.log = found.log.settle(trust, &known, &mut report);
+    if let Some(later) = &mut report.later {
+        later.known_until = trust.known_until().get();
+    }
     report.sound = report.is_sound();
     report
 }

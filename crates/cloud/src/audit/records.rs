@@ -14,11 +14,25 @@ use voltmesh_telemetry::{Boot, Digest, Timestamp, VehicleId};
 
 /// What a record's row must be.
 struct Row {
-    print: Digest,
+    print: Print,
     /// Its other possible rows, where its batch is archived more than once: each copy has its own block.
-    others: Vec<Digest>,
+    others: Vec<Print>,
     /// Rows found.
     seen: u32,
+}
+
+/// Digest of a row that a batch asks for.
+struct Print {
+    row: Digest,
+    /// Whether that batch is proven, and not of an epoch whose authorities the trust file does not know.
+    proven: bool,
+}
+
+impl Row {
+    /// The print that a row has, if it is one of them.
+    fn print(&self, row: &Digest) -> Option<&Print> {
+        std::iter::once(&self.print).chain(&self.others).find(|print| print.row == *row)
+    }
 }
 
 /// The rows that the batches ask for.
@@ -36,8 +50,8 @@ pub(super) struct Expected {
 }
 
 impl Expected {
-    /// Asks for the rows of a batch that was archived on `day`.
-    pub fn batch(&mut self, entry: &Entry, day: &str) {
+    /// Asks for the rows of a batch that was archived on `day`, and is proven or of an epoch whose authorities are not known.
+    pub fn batch(&mut self, entry: &Entry, day: &str, proven: bool) {
         let header = &entry.batch.header;
         let prints = self.prints.get_or_insert_with(|| Prints::of(&schema::records()));
         let rows = delta::record_rows(std::slice::from_ref(entry), Timestamp::from_millis(0));
@@ -48,12 +62,13 @@ impl Expected {
         let mut numbers: Vec<u64> = entry.kept_records().map(|record| record.number.get()).collect();
         numbers.sort_unstable();
         let boot = self.boots.entry((header.vehicle.clone(), header.boot)).or_default();
-        for (number, print) in numbers.into_iter().zip(prints) {
+        for (number, row) in numbers.into_iter().zip(prints) {
+            let print = Print { row, proven };
             match boot.get_mut(&number) {
                 None => {
                     boot.insert(number, Row { print, others: Vec::new(), seen: 0 });
                 }
-                Some(row) if row.print != print && !row.others.contains(&print) => row.others.push(print),
+                Some(known) if known.print(&row).is_none() => known.others.push(print),
                 Some(_) => {}
             }
         }
@@ -152,13 +167,13 @@ fn check_rows(rows: &RecordBatch, prints: &[Digest], expected: &mut Expected, re
             continue;
         };
         row.seen += 1;
-        if row.print == *print || row.others.contains(print) {
-            report.verified = report.verified.saturating_add(1);
-        } else {
-            report.problem(
+        match row.print(print) {
+            Some(Print { proven: true, .. }) => report.verified = report.verified.saturating_add(1),
+            Some(_) => report.unproven = report.unproven.saturating_add(1),
+            None => report.problem(
                 Kind::Tampered,
                 format!("record {vehicle}/{boot}/{number}: the row is not what was signed"),
-            );
+            ),
         }
         if row.seen > 1 {
             report.problem(

@@ -17,6 +17,10 @@ pub struct ArchiveReport {
     /// Rows that are exactly what their batch's signer signed, with evidence that it was anchored; a row that stands
     /// twice counts twice.
     pub verified: u64,
+    /// Rows that are exactly what their batch's signer signed, of batches whose finality could not be told: see `later`.
+    pub unproven: u64,
+    /// Batches whose finality could not be told, if there are any: the trust file is older than they are.
+    pub later: Option<Later>,
     /// Rows of `records` beyond the first with the same record id.
     pub duplicates: u64,
     /// Rows that differ from what was signed, or that no verified batch holds.
@@ -53,6 +57,31 @@ pub struct ArchiveReport {
     pub problems: Vec<String>,
 }
 
+/// Batches of epochs whose authorities the trust file does not know. All of them that does not ask for the authorities was
+/// checked. With a newer trust file they are proven, or found forged.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Later {
+    /// Rows of `batches` and `copies`.
+    pub batches: u64,
+    /// The first of their epochs.
+    pub first_epoch: u64,
+    /// The last of their epochs.
+    pub last_epoch: u64,
+    /// The last epoch whose authorities the trust file knows.
+    pub known_until: u64,
+}
+
+impl std::fmt::Display for Later {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { batches, first_epoch, last_epoch, known_until } = self;
+        write!(
+            f,
+            "{batches} batches are of epochs {first_epoch} to {last_epoch}, and this trust file knows the authorities until \
+             epoch {known_until}: refresh it with `voltmesh chain trust`"
+        )
+    }
+}
+
 /// Kinds of findings that have their own count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -78,9 +107,23 @@ impl ArchiveReport {
     /// Whether every row is what was signed, exactly once, and nothing is known to have been there that is not. Gaps in
     /// the numbers of a boot are no fault of the archive.
     pub fn is_sound(&self) -> bool {
+        !self.is_wrong() && self.later.is_none()
+    }
+
+    /// Whether anything was found. What an old trust file leaves open is no finding: then it is neither sound nor wrong.
+    pub fn is_wrong(&self) -> bool {
         let rows = [self.duplicates, self.tampered, self.missing, self.bad_batches, self.duplicate_batches];
         let others = [self.bad_quarantined, self.bad_files, self.unaccounted, self.log.absent];
-        rows.iter().chain(&others).all(|count| *count == 0)
+        rows.iter().chain(&others).any(|count| *count != 0)
+    }
+
+    /// Counts a batch of an epoch whose authorities the trust file does not know.
+    pub(super) fn batch_of_later(&mut self, epoch: u64) {
+        let first = Later { first_epoch: epoch, ..Later::default() };
+        let later = self.later.get_or_insert(first);
+        later.batches = later.batches.saturating_add(1);
+        later.first_epoch = later.first_epoch.min(epoch);
+        later.last_epoch = later.last_epoch.max(epoch);
     }
 
     /// Counts a finding and keeps its text.
@@ -156,7 +199,7 @@ mod tests {
                     "unaccounted",
                     "log",
                 ])
-                .chain(["gaps", "gap_records", "quarantined", "copies", "problems"])
+                .chain(["gaps", "gap_records", "quarantined", "copies", "problems", "unproven", "later"])
         {
             assert!(report.get(name).is_some(), "{name}");
         }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::delta::{Inspected, ordered_batches, ordered_quarantine};
 use voltmesh_control::{ArchiveStatement, Tree};
-use voltmesh_ledger::{AnchoredStatement, Trust, verifying_key};
+use voltmesh_ledger::{AnchoredStatement, Stage, Trust, verifying_key};
 use voltmesh_telemetry::{Digest, merkle};
 
 /// Statements in the trust file are held against the tables; places of statements that are kept beside the archive are taken
@@ -21,11 +21,18 @@ pub(super) async fn check(
 ) {
     for place in places.iter().chain(trust.archives()) {
         // What does not hold explains nothing. A batch that is gone does not pass for a statement: its bytes are none.
-        if ArchiveStatement::peek(&place.statement).is_ok() && place.verify(trust).is_ok() {
-            let (header, inclusion) = (&place.evidence.header, &place.evidence.inclusion);
-            let leaf = AnchoredStatement::leaf(&place.statement);
-            let at = Place { index: inclusion.index, size: header.log_size, root: header.log_root };
-            found.log.hold(at, &leaf, report);
+        if ArchiveStatement::peek(&place.statement).is_err() {
+            continue;
+        }
+        let (header, inclusion) = (&place.evidence.header, &place.evidence.inclusion);
+        let leaf = AnchoredStatement::leaf(&place.statement);
+        match place.verify(trust) {
+            Ok(_) => {
+                let at = Place { index: inclusion.index, size: header.log_size, root: header.log_root };
+                found.log.hold(at, &leaf, report);
+            }
+            Err(error) if error.stage == Stage::Authorities => found.log.say(inclusion.index, &leaf),
+            Err(_) => {}
         }
     }
     let statements: Vec<ArchiveStatement> =

@@ -90,7 +90,7 @@ async fn copies(
                 if !twice.contains(&batch.id) && !some_doubled {
                     continue;
                 }
-                let rows = prove(&batch, trust).ok().map(|proven| {
+                let rows = prove(&batch, trust).ok().filter(|proven| proven.later.is_none()).map(|proven| {
                     let entry = Entry { batch: Arc::new(proven.batch), kept: batch.kept.clone() };
                     expected(&entry, &file.day, &mut prints, names)
                 });

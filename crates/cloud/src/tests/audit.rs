@@ -29,6 +29,41 @@ async fn what_stands_twice_is_not_called_tampered() {
     assert!(report.problems.iter().any(|problem| problem == "record ev-0/1/7 stands 2 times"), "{report:#?}");
 }
 
+/// An archive that goes on past a change of the authorities, and a trust file of before it: nothing is called tampered that
+/// is not, nothing is called verified that is not, and what does not depend on the authorities is found as ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_old_trust_file_leaves_open_is_no_finding() {
+    use commonware_cryptography::Signer as _;
+    let mut lab = Lab::new().await;
+    let old = lab.fleet.trust();
+    let newcomer = voltmesh_ledger::testing::key(50);
+    let key = newcomer.public_key();
+    lab.fleet.chain.network.add_key(newcomer);
+    lab.fleet.chain.act(vec![voltmesh_ledger::Action::AdmitAuthority { key }]);
+    lab.fleet.chain.advance_to(45);
+    let batches = lab.fleet.boot(2, 7, &[4, 2]);
+    let deliveries: Vec<_> = batches.iter().map(|batch| lab.fleet.envelope(0, batch)).collect();
+    lab.append(&deliveries).await;
+    let now = lab.verify().await;
+    assert!(now.is_sound() && now.later.is_none(), "{now:#?}");
+    let report = lab.verify_with(&old, &Claims::default()).await;
+    assert!(!report.is_sound() && !report.is_wrong(), "{report:#?}");
+    assert_eq!((report.records, report.verified, report.unproven), (now.records, now.records - 6, 6));
+    assert_eq!((report.log.unproven, report.log.absent), (2, 0), "{report:#?}");
+    let later = report.later.clone().unwrap();
+    assert_eq!((later.batches, later.first_epoch, later.last_epoch, later.known_until), (2, 4, 4, 1));
+    assert!(later.to_string().contains("refresh it with `voltmesh chain trust`"), "{later}");
+    // Someone alters a row of the batches that the old file cannot prove.
+    lab.set(
+        "records",
+        "pack_voltage_v",
+        |row| row.is_of("ev-2", 7) && row.long("number") == 3,
+        |_, _| std::sync::Arc::new(arrow::array::Float64Array::from(vec![1.0])),
+    );
+    let altered = lab.verify_with(&old, &Claims::default()).await;
+    assert!(altered.is_wrong() && (altered.tampered, altered.unproven) == (1, 5), "{altered:#?}");
+}
+
 /// Gaps of 2^63 in three boots stay the largest number instead of wrapping.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sums_of_gaps_do_not_wrap() {

@@ -4,7 +4,7 @@
 use super::{Agent, FogIndex, Output, Stage, chain};
 use bytes::Bytes;
 use voltmesh_control::{ArchiveNotice, CLOCK_TOLERANCE_MS, Handovers, Receipts};
-use voltmesh_ledger::{AnchorEvidence, Handover, verifying_key};
+use voltmesh_ledger::{AnchorEvidence, Handover, Stage as Part, verifying_key};
 use voltmesh_spool::Position;
 use voltmesh_telemetry::{BatchId, Timestamp};
 
@@ -67,7 +67,10 @@ impl Agent {
                 out.push(Output::Warn {
                     message: format!("receipt for batch {batch} refused: {}", chain(&error)),
                 });
-                self.deferred.push_back((batch, evidence));
+                // Only a hand-over that this vehicle has not heard of yet may make it hold.
+                if error.stage == Part::Authorities {
+                    self.deferred.push_back((batch, evidence));
+                }
                 if self.deferred.len() > MAX_DEFERRED {
                     self.deferred.pop_front();
                 }

@@ -8,7 +8,7 @@ use crate::{
         authority_history::AuthorityHistory,
         certificate::{Certificate, MAX_CERTIFICATE_BYTES},
         failure::{ProofError, Stage},
-        log_proof::{LogProof, verify_finality, verify_receipts},
+        log_proof::{LogProof, Strangers, verify_finality, verify_receipts},
         root_receipt::RootReceipt,
     },
     state::registry::{Entry, RegistryProof, inclusion_size, read_inclusion, write_inclusion},
@@ -125,23 +125,47 @@ impl AnchorEvidence {
         batch: &BatchId,
         signer: &Commitment,
     ) -> Result<Anchored, ProofError> {
+        self.verify_beside(trust, batch, signer, Strangers::None)
+    }
+
+    /// [`Self::verify`] where further authorities are said to have signed the root, whose keys are not known.
+    pub(crate) fn verify_beside(
+        &self,
+        trust: &AuthorityHistory,
+        batch: &BatchId,
+        signer: &Commitment,
+        strangers: Strangers,
+    ) -> Result<Anchored, ProofError> {
         self.verify_log(&trust.chain(), batch)?;
-        let signers = self.verify_finality(trust)?;
-        self.verify_signer(signer)?;
+        let finality = verify_finality(trust, &self.header, &self.certificate, &self.receipts, strangers);
+        // What does not depend on the authorities is judged even where they are not known.
+        if finality.as_ref().map_or_else(|error| error.stage == Stage::Authorities, |_| true) {
+            self.verify_signer(signer)?;
+        }
+        let signers = finality?;
         Ok(Anchored {
-            height: self.header.height,
-            time: self.header.time,
             authorities: trust.authorities_for(self.header.epoch).map_or(0, |set| set.len()),
             signers,
+            ..self.said()
+        })
+    }
+
+    /// What the evidence says, by nobody's vote.
+    pub fn said(&self) -> Anchored {
+        Anchored {
+            height: self.header.height,
+            time: self.header.time,
+            signers: Vec::new(),
+            authorities: 0,
             index: self.inclusion.index,
             entry: self.signer.entry,
-        })
+        }
     }
 
     /// Checks that `batch` was in the log of a final block, whoever signed it. Returns its index there.
     pub fn verify_place(&self, trust: &AuthorityHistory, batch: &BatchId) -> Result<u64, ProofError> {
         self.verify_log(&trust.chain(), batch)?;
-        self.verify_finality(trust)?;
+        verify_finality(trust, &self.header, &self.certificate, &self.receipts, Strangers::None)?;
         Ok(self.inclusion.index)
     }
 
@@ -155,11 +179,6 @@ impl AnchorEvidence {
             return fails("the path does not lead from the batch to the log's root");
         }
         verify_receipts(chain, &self.header, &self.receipts)
-    }
-
-    /// The block is final, and enough authorities of its epoch signed the root ([`crate::Genesis::root_quorum`]).
-    fn verify_finality(&self, trust: &AuthorityHistory) -> Result<Vec<PublicKey>, ProofError> {
-        verify_finality(trust, &self.header, &self.certificate, &self.receipts)
     }
 
     /// The signer counted at this height.

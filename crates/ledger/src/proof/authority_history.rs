@@ -26,6 +26,8 @@ pub struct AuthorityHistory {
     sets: BTreeMap<Epoch, Sets>,
     calendar: Calendar,
     handovers: Vec<Handover>,
+    /// The latest epoch of which a final block was seen, beside those that hand-overs name.
+    seen: Epoch,
 }
 
 /// The authorities of some epochs, and those of them that vote.
@@ -41,7 +43,7 @@ impl AuthorityHistory {
         let Roster { authorities, voters, .. } = genesis.roster();
         let sets = BTreeMap::from([(Epoch::zero(), Sets { authorities, voters })]);
         let calendar = Calendar::new(genesis.epoch_length);
-        Self { chain: genesis.digest(), genesis, sets, calendar, handovers: Vec::new() }
+        Self { chain: genesis.digest(), genesis, sets, calendar, handovers: Vec::new(), seen: Epoch::zero() }
     }
 
     /// The genesis.
@@ -67,6 +69,27 @@ impl AuthorityHistory {
     /// Which heights belong to which epoch, as far as the hand-overs seen tell.
     pub fn calendar(&self) -> &Calendar {
         &self.calendar
+    }
+
+    /// The last epoch whose authorities and voters are known. Of a later one the same are assumed, and the hand-over that says
+    /// otherwise may be missing.
+    ///
+    /// Where all vote, genesis names those of epochs 0 and 1, and the end of each epoch those of the next but one. Where a
+    /// committee votes, a decree may still put others in their place: an epoch is known once a block of it was final.
+    pub fn known_until(&self) -> Epoch {
+        let sure = !self.genesis.has_committee();
+        let genesis = if sure { Epoch::zero().next() } else { Epoch::zero() };
+        let handovers = self.handovers.iter().map(|handover| match handover {
+            Handover::Epoch(end) if sure => end.epoch(),
+            Handover::Epoch(end) => end.header.epoch,
+            Handover::Decree(replacement) => replacement.decree.epoch,
+        });
+        handovers.fold(genesis.max(self.seen), Epoch::max)
+    }
+
+    /// Notes that a block of that epoch was proven final.
+    pub(crate) fn saw_final(&mut self, epoch: Epoch) {
+        self.seen = self.seen.max(epoch);
     }
 
     /// First epochs of new authorities or voters, in order.

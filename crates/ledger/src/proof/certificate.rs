@@ -40,6 +40,18 @@ impl Certificate {
         decode_bounded("certificate", bytes, MAX_CERTIFICATE_BYTES, &())
     }
 
+    /// Checks that this certificate is for the block with `header`, whoever voted.
+    pub fn is_for(&self, header: &Header) -> Result<(), Error> {
+        let fails = |why| Err(Error::NotFinal { height: header.height, why });
+        if self.block() != header.digest() {
+            return fails("the certificate is for another block");
+        }
+        if self.0.epoch() != header.epoch {
+            return fails("the certificate is of another epoch");
+        }
+        Ok(())
+    }
+
     /// Checks that this certificate makes the block with `header` final, by the `authorities` of its epoch on `chain`.
     /// Returns who voted.
     pub fn verify(
@@ -49,12 +61,7 @@ impl Certificate {
         header: &Header,
     ) -> Result<Vec<PublicKey>, Error> {
         let fails = |why| Error::NotFinal { height: header.height, why };
-        if self.block() != header.digest() {
-            return Err(fails("the certificate is for another block"));
-        }
-        if self.0.epoch() != header.epoch {
-            return Err(fails("the certificate is of another epoch"));
-        }
+        self.is_for(header)?;
         // The batch equation's coefficients come from everything that goes into it, see `draft::batch_rng`.
         let mut hasher = Sha256::default();
         hasher.update(chain.as_ref());

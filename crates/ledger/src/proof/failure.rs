@@ -1,5 +1,7 @@
 //! Why a proof does not hold, and which part of it.
 
+use crate::types::Epoch;
+
 /// Part of a proof that does not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
@@ -13,6 +15,9 @@ pub enum Stage {
     Log,
     /// The block is not final under the authorities that the trust file leads to.
     Finality,
+    /// The trust file is older than the block, and does not know the authorities that its votes ask for: whether the block
+    /// is final cannot be told. All else holds. Refresh the trust file and check again.
+    Authorities,
     /// The key was not enrolled, or not any more.
     Registry,
 }
@@ -25,6 +30,7 @@ impl std::fmt::Display for Stage {
             Self::Batch => "batch",
             Self::Log => "log",
             Self::Finality => "finality",
+            Self::Authorities => "authorities",
             Self::Registry => "registry",
         })
     }
@@ -46,6 +52,16 @@ pub struct ProofError {
 impl ProofError {
     pub(crate) fn new(stage: Stage, why: impl Into<String>) -> Self {
         Self { stage, why: why.into(), source: None }
+    }
+
+    /// Of a block of a later epoch than a trust file knows the authorities of, which is `known_until`, whose votes those that
+    /// it does know did not give.
+    pub(crate) fn later(known_until: Epoch, epoch: Epoch) -> Self {
+        let why = format!(
+            "the block is of epoch {epoch}, and this trust file knows the authorities until epoch {known_until}: refresh it \
+             with `voltmesh chain trust`"
+        );
+        Self::new(Stage::Authorities, why)
     }
 
     pub(crate) fn from(stage: Stage, source: impl std::error::Error + Send + Sync + 'static) -> Self {

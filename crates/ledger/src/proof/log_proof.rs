@@ -73,7 +73,7 @@ impl LogProof {
     /// Checks that the block is final and that enough authorities of its epoch signed the log's root.
     pub fn verify(&self, trust: &AuthorityHistory) -> Result<LogHead, ProofError> {
         verify_receipts(&trust.chain(), &self.header, &self.receipts)?;
-        verify_finality(trust, &self.header, &self.certificate, &self.receipts)?;
+        verify_finality(trust, &self.header, &self.certificate, &self.receipts, Strangers::None)?;
         Ok(self.head())
     }
 
@@ -104,25 +104,53 @@ pub(crate) fn verify_receipts(
         .map_err(|e| ProofError::from(Stage::Log, e))
 }
 
+/// Whether root receipts besides those at hand name keys that no authority of the trust file has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Strangers {
+    /// No.
+    None,
+    /// Yes.
+    Some,
+}
+
 /// Checks that the block is final, and that enough authorities of its epoch signed the root
 /// ([`crate::Genesis::root_quorum`]). Returns whose votes made it final.
+///
+/// A trust file that is older than the block may not know its authorities. Those that it does know are believed if their
+/// votes hold; if not, a hand-over may be missing as well as the votes be forged, and the error is [`Stage::Authorities`].
 pub(crate) fn verify_finality(
     trust: &AuthorityHistory,
     header: &Header,
     certificate: &Certificate,
     receipts: &[RootReceipt],
+    strangers: Strangers,
 ) -> Result<Vec<PublicKey>, ProofError> {
+    // Whoever the authorities are, these are not their votes for this block.
+    certificate.is_for(header).map_err(|e| ProofError::from(Stage::Finality, e))?;
+    let later = header.epoch > trust.known_until();
     if trust.calendar().epoch_of(header.height) != header.epoch {
+        // Only a decree cuts an epoch short, and only where a committee votes.
+        if later && trust.genesis().has_committee() {
+            return Err(ProofError::later(trust.known_until(), header.epoch));
+        }
         return Err(ProofError::new(Stage::Finality, "the block's epoch is not that of its height"));
     }
     let unknown = || ProofError::from(Stage::Finality, Error::UnknownEpoch(header.epoch));
     let authorities = trust.authorities_for(header.epoch).ok_or_else(unknown)?;
     let voters = trust.voters_for(header.epoch).ok_or_else(unknown)?;
-    let signers = certificate
-        .verify(&trust.chain(), voters, header)
-        .map_err(|e| ProofError::from(Stage::Finality, e))?;
+    let signers = certificate.verify(&trust.chain(), voters, header).map_err(|error| {
+        if later {
+            ProofError::later(trust.known_until(), header.epoch)
+        } else {
+            ProofError::from(Stage::Finality, error)
+        }
+    })?;
     let known: BTreeSet<&PublicKey> = authorities.keys().collect();
-    if let Some(stranger) = receipts.iter().find(|receipt| !known.contains(&receipt.authority)) {
+    let stranger = receipts.iter().find(|receipt| !known.contains(&receipt.authority));
+    if later && (stranger.is_some() || strangers == Strangers::Some) {
+        return Err(ProofError::later(trust.known_until(), header.epoch));
+    }
+    if let Some(stranger) = stranger {
         return Err(ProofError::from(Stage::Log, Error::NotAuthority(stranger.authority.clone())));
     }
     let (found, want) = (receipts.len(), trust.genesis().root_quorum(authorities));

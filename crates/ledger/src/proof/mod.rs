@@ -28,6 +28,7 @@ use crate::{
         anchor_proof::{AnchorEvidence, Anchored},
         certificate::{Certificate, MAX_CERTIFICATE_BYTES},
         failure::{ProofError, Stage},
+        log_proof::Strangers,
         root_receipt::RootReceipt,
         trust::Trust,
     },
@@ -203,8 +204,8 @@ impl Proof {
     /// Checks everything that the file says, against nothing but `trust`.
     pub fn verify(&self, trust: &Trust) -> Result<Proven, ProofError> {
         let (id, batch, statement) = self.verify_record()?;
-        let evidence = self.evidence(trust)?;
-        let anchored = evidence.verify(trust, &batch, &self.commitment(&statement))?;
+        let (evidence, strangers) = self.evidence(trust)?;
+        let anchored = evidence.verify_beside(trust, &batch, &self.commitment(&statement), strangers)?;
         Ok(Proven {
             id,
             record: self.record.record.clone(),
@@ -236,8 +237,9 @@ impl Proof {
         Ok((read.id, read.batch, read.header))
     }
 
-    /// The log's receipts as signatures of the epoch's authorities.
-    fn evidence(&self, trust: &Trust) -> Result<AnchorEvidence, ProofError> {
+    /// The log's receipts as signatures of the epoch's authorities, and whether further ones are of keys that a trust file
+    /// of before this epoch does not know.
+    fn evidence(&self, trust: &Trust) -> Result<(AnchorEvidence, Strangers), ProofError> {
         let fails = |why| ProofError::new(Stage::Log, why);
         let first = self.receipts.first().ok_or_else(|| fails("no receipt of the log"))?;
         if self.receipts.iter().any(|receipt| receipt.proof != first.proof) {
@@ -246,19 +248,26 @@ impl Proof {
         let authorities = trust
             .authorities_for(self.header.epoch)
             .ok_or_else(|| ProofError::new(Stage::Finality, "the epoch's authorities are not known"))?;
-        let receipts = self
-            .receipts
-            .iter()
-            .map(|receipt| RootReceipt::from_receipt(&trust.chain(), authorities, receipt))
-            .collect::<Option<Vec<_>>>()
-            .ok_or_else(|| fails("a receipt of someone who is no authority of this chain and epoch"))?;
-        Ok(AnchorEvidence {
+        let (mut receipts, mut strangers) = (Vec::with_capacity(self.receipts.len()), Strangers::None);
+        for receipt in &self.receipts {
+            let named = RootReceipt::named_by(&trust.chain(), receipt)
+                .ok_or_else(|| fails("a receipt that is none of this chain's log"))?;
+            match authorities.by_key_id(&named.key_id) {
+                Some(authority) => receipts.push(named.of(authority.clone(), receipt)),
+                None if self.header.epoch > trust.known_until() => strangers = Strangers::Some,
+                None => {
+                    return Err(fails("a receipt of someone who is no authority of this chain and epoch"));
+                }
+            }
+        }
+        let evidence = AnchorEvidence {
             header: self.header.clone(),
             certificate: self.certificate.clone(),
             receipts,
             inclusion: first.proof.clone(),
             signer: self.signer.clone(),
-        })
+        };
+        Ok((evidence, strangers))
     }
 
     /// What the registry must hold: the signer's name, from the signed statement, with the opening.

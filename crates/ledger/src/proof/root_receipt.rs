@@ -1,7 +1,6 @@
 //! Log receipts: an authority's signature over the log's root, as COSE receipts (RFC 9942) carry it.
 
 use crate::{
-    authorities::AuthoritySet,
     block::header::Header,
     error::Error,
     keys::{key_id, signature, signing_key, verifying_key},
@@ -11,7 +10,7 @@ use bytes::BufMut;
 use commonware_codec::{Buf, Error as CodecError, FixedSize, Read, ReadExt, Write};
 use commonware_cryptography::Signer as _;
 use voltmesh_telemetry::{
-    cbor,
+    Digest as KeyId, cbor,
     cose::{Protected, Receipt, Sign1},
     merkle::Inclusion,
 };
@@ -37,7 +36,7 @@ impl RootReceipt {
     /// Signs the root in a header that is final.
     pub fn sign(chain: &Digest, key: &PrivateKey, header: &Header) -> Self {
         let authority = key.public_key();
-        let protected = protected(chain, &authority, header.height, header.log_size);
+        let protected = protected(chain, key_id(&authority), header.height, header.log_size);
         let signed = Sign1::sign(&protected, header.log_root.as_bytes(), &signing_key(key));
         let signature = signature(&signed.signature);
         Self { authority, height: header.height, size: header.log_size, signature }
@@ -58,7 +57,7 @@ impl RootReceipt {
         let mut signature = [0; 64];
         signature.copy_from_slice(self.signature.as_ref());
         Sign1 {
-            protected: protected(chain, &self.authority, self.height, self.size).encode(),
+            protected: protected(chain, key_id(&self.authority), self.height, self.size).encode(),
             unprotected: cbor::Writer::new().map(0).finish(),
             payload: None,
             signature,
@@ -70,29 +69,39 @@ impl RootReceipt {
         Receipt::new(&self.signed_root(chain), inclusion.clone())
     }
 
-    /// Reads what [`receipt`](Self::receipt) made, if one of `authorities` is named in it and the header has exactly
-    /// the form that this crate writes. Does not check the signature.
-    pub fn from_receipt(chain: &Digest, authorities: &AuthoritySet, receipt: &Receipt) -> Option<Self> {
+    /// Whose key a receipt of the log names, by its [`key_id`], if its header has exactly the form that
+    /// [`receipt`](Self::receipt) writes. Does not check the signature.
+    pub(crate) fn named_by(chain: &Digest, receipt: &Receipt) -> Option<Named> {
         let header = Protected::decode(&receipt.protected).ok()?;
-        let authority = authorities.by_key_id(&header.key_id)?.clone();
         let mut claims = cbor::Reader::new("log receipt", &header.extension);
         claims.array_of(3).ok()?;
         claims.uint().ok().filter(|version| *version == VERSION)?;
         let (height, size) = (Height::new(claims.uint().ok()?), claims.uint().ok()?);
-        let signature = signature(&receipt.signature);
-        (protected(chain, &authority, height, size) == header).then_some(Self {
-            authority,
-            height,
-            size,
-            signature,
-        })
+        let named = Named { key_id: header.key_id, height, size };
+        (protected(chain, named.key_id, height, size) == header).then_some(named)
+    }
+}
+
+/// What the header of a log receipt says.
+pub(crate) struct Named {
+    /// Whose key.
+    pub key_id: KeyId,
+    height: Height,
+    size: u64,
+}
+
+impl Named {
+    /// The receipt as that of this authority, whose [`key_id`] it names.
+    pub(crate) fn of(&self, authority: PublicKey, receipt: &Receipt) -> RootReceipt {
+        let Self { height, size, .. } = *self;
+        RootReceipt { authority, height, size, signature: signature(&receipt.signature) }
     }
 }
 
 /// The header that an authority signs with the root.
-fn protected(chain: &Digest, authority: &PublicKey, height: Height, size: u64) -> Protected {
+fn protected(chain: &Digest, key_id: KeyId, height: Height, size: u64) -> Protected {
     Protected {
-        key_id: key_id(authority),
+        key_id,
         issuer: format!("urn:voltmesh:ledger:{chain}"),
         subject: "log".into(),
         tree: true,

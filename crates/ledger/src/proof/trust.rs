@@ -102,6 +102,7 @@ impl Trust {
                 return Ok(false);
             }
         }
+        self.history.saw_final(proof.header.epoch);
         self.log = Some(proof);
         Ok(true)
     }
@@ -117,6 +118,9 @@ impl Trust {
         count("statements of archives", archives.len(), 0, MAX_ARCHIVES)?;
         for archive in &archives {
             archive.verify(&self.history).map_err(|error| unproven("statement of an archive", &error))?;
+        }
+        for archive in &archives {
+            self.history.saw_final(archive.evidence.header.epoch);
         }
         self.archives = archives;
         Ok(())

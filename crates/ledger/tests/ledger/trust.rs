@@ -64,11 +64,76 @@ fn evidence_of_each_epoch_needs_that_epochs_authorities() {
         assert_eq!(found, expected);
     };
     check(&chain.trust(), Ok(()));
+    // A hand-over is missing, which is no fault of the evidence.
     let genesis = Trust::from_genesis(chain.network.genesis().clone());
-    check(&genesis, Err(Stage::Finality));
+    check(&genesis, Err(Stage::Authorities));
     let mut halfway = genesis;
     halfway.extend(&chain.handovers()[0]).expect("valid");
-    check(&halfway, Err(Stage::Finality));
+    check(&halfway, Err(Stage::Authorities));
+    halfway.extend(&chain.handovers()[2]).expect("valid");
+    check(&halfway, Ok(()));
+    assert_eq!([&halfway, &chain.trust()].map(|trust| trust.known_until().get()), [4, 4]);
+}
+
+#[test]
+fn a_trust_file_says_how_far_it_knows_the_authorities() {
+    let until = |trust: &Trust| trust.known_until().get();
+    let mut trust = anchored().trust();
+    assert_eq!(until(&trust), 1, "genesis names those of epochs 0 and 1");
+    let mut chain = Chain::new(4);
+    chain.advance_to(35);
+    trust.set_log(log_proof(&chain, 34)).expect("the same authorities as ever");
+    assert_eq!(until(&trust), 3, "those who signed the log in epoch 3");
+    let text = trust.to_toml();
+    assert_eq!(until(&Trust::from_toml(&text).expect("written")), 3);
+}
+
+/// Proof of one record from epoch 5, whose authorities are others than those of genesis.
+fn late_proof() -> (Chain, voltmesh_ledger::Proof) {
+    let mut chain = rotated();
+    let ev = Vehicle::new("ev-1");
+    let batch = ev.batch(1, 0, 3, None);
+    let set = chain.state.authorities_for(Epoch::new(5)).expect("known").clone();
+    let author = (50..53).map(key).find(|key| set.contains(&key.public_key())).expect("rotated");
+    let anchor = voltmesh_ledger::Anchor::sign(&chain.state.chain(), &author, 0, 1, vec![batch.id()]);
+    chain.push(vec![voltmesh_ledger::Transaction::Anchor(anchor)]);
+    let height = chain.state.height().get();
+    let proof = chain.prove(height, &ev, &batch, 1);
+    (chain, proof)
+}
+
+#[test]
+fn an_old_trust_file_is_told_from_tampering_by_its_cause() {
+    let (chain, proof) = late_proof();
+    let old = Trust::from_genesis(chain.network.genesis().clone());
+    // As `voltmesh chain trust` refreshes it: with the log's size at a block of that epoch.
+    let mut new = chain.trust();
+    new.set_log(log_proof(&chain, chain.blocks.len())).expect("it holds");
+    let check = |bytes: &[u8], trust: &Trust| {
+        let proof = voltmesh_ledger::Proof::decode(bytes);
+        proof.and_then(|proof| proof.verify(trust)).map(drop).map_err(|error| error.stage)
+    };
+    let bytes = proof.encode();
+    let why = proof.verify(&old).expect_err("too old").to_string();
+    assert!(why.contains("epoch 5") && why.contains("until epoch 1"), "{why}");
+    assert!(why.contains("refresh it with `voltmesh chain trust`"), "{why}");
+    assert_eq!(check(&bytes, &old), Err(Stage::Authorities));
+    assert_eq!(check(&bytes, &new), Ok(()));
+    // Whatever bit is flipped, neither takes it. The old file finds whatever does not ask for the authorities; only votes and
+    // their signatures, which fail for want of a hand-over as well, are left to the newer one.
+    let mut left = 0;
+    for bit in (0..8 * bytes.len()).step_by(5) {
+        let mut flipped = bytes.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        let (by_old, by_new) = (check(&flipped, &old), check(&flipped, &new));
+        assert!(by_old.is_err() && !matches!(by_new, Ok(()) | Err(Stage::Authorities)), "bit {bit}");
+        if by_old == Err(Stage::Authorities) {
+            left += 1;
+            assert!(matches!(by_new, Err(Stage::Finality | Stage::Log)), "bit {bit}: {by_new:?}");
+        }
+    }
+    // Four votes and four receipts, 64 bytes and a key id of 32 each, one bit in five.
+    assert!(left <= 8 * (8 * 64 + 4 * 32 + 64) / 5, "{left} bits");
 }
 
 fn end(handover: &Handover) -> EpochEnd {

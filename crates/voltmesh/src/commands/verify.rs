@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use serde_json::{Value, json};
 use voltmesh_ledger::proof::MAX_PROOF_BYTES;
-use voltmesh_ledger::{Proof, Trust};
+use voltmesh_ledger::{Proof, Stage, Trust};
 use voltmesh_telemetry::vss;
 
 use super::chain::read_trust;
@@ -49,16 +49,18 @@ fn verify_proof(path: &Path, trust: &Trust, as_json: bool) -> Result<Outcome> {
             Ok(Outcome::Done)
         }
         Err(error) => {
+            // An old trust file says nothing of the proof: neither good nor bad.
+            let unknown = error.stage == Stage::Authorities;
             if as_json {
                 output::json(&json!({
-                    "valid": false,
+                    "valid": if unknown { Value::Null } else { Value::Bool(false) },
                     "stage": error.stage.to_string(),
                     "reason": error.to_string(),
                 }))?;
             } else {
-                output::line(format!("NOT PROVEN: {error}"));
+                output::line(format!("{}: {error}", if unknown { "CANNOT TELL" } else { "NOT PROVEN" }));
             }
-            Ok(Outcome::Wrong)
+            Ok(if unknown { Outcome::NotLooked } else { Outcome::Wrong })
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use voltmesh_cloud::{Claims, Location, verify_claims};
+use voltmesh_cloud::{ArchiveReport, Claims, Location, verify_claims};
 use voltmesh_ledger::Trust;
 
 use crate::Outcome;
@@ -44,6 +44,7 @@ pub fn verify(
             &[
                 row("in the archive", found.records),
                 row("verified", found.verified),
+                row("of later epochs than the trust file knows", found.unproven),
                 row("tampered", found.tampered),
                 row("standing twice", found.duplicates),
                 row("missing", found.missing),
@@ -57,11 +58,29 @@ pub fn verify(
             ],
         );
         found.problems.iter().take(SHOWN).for_each(|problem| output::line(format!("WRONG: {problem}")));
-        output::line(if found.is_sound() {
-            "Every record is what its vehicle signed and the ledger finalized, once, and none is known to be missing."
-        } else {
-            "This archive is NOT what was signed and finalized."
+        if let Some(later) = &found.later {
+            output::line(format!("CANNOT TELL: {later}"));
+        }
+        output::line(match judged(&found) {
+            Outcome::Done => {
+                "Every record is what its vehicle signed and the ledger finalized, once, and none is known to be missing."
+            }
+            Outcome::NotLooked => {
+                "Every record is what its vehicle signed, once; whether the ledger finalized the newest, a newer trust file tells."
+            }
+            _ => "This archive is NOT what was signed and finalized.",
         });
     }
-    Ok(if found.is_sound() { Outcome::Done } else { Outcome::Wrong })
+    Ok(judged(&found))
+}
+
+/// What is wrong weighs more than what an old trust file leaves open.
+fn judged(found: &ArchiveReport) -> Outcome {
+    if found.is_wrong() {
+        Outcome::Wrong
+    } else if found.later.is_some() {
+        Outcome::NotLooked
+    } else {
+        Outcome::Done
+    }
 }
