@@ -201,6 +201,27 @@ fn receipts_hold_after_their_blocks_are_pruned_and_holders_keep_theirs() {
     });
 }
 
+/// In the middle of an epoch whose end nobody sees.
+#[test]
+fn a_rotated_key_follows_at_once() {
+    run(76, |context| async move {
+        let mut cluster = Cluster::new(&context, 4, 100_000).await;
+        for index in 0..4 {
+            let config = with_snapshots(&cluster, index);
+            cluster.start_with(index, config).await;
+        }
+        reach(&cluster, 0, 10).await;
+        halt(&context, &mut cluster, 3).await;
+        let rotated = rotate(&mut cluster, 0).await;
+        reach(&cluster, rotated, cluster.handle(0).height().get() + 20).await;
+        let (ahead, here) = (cluster.handle(0).height().get(), cluster.handle(rotated).height().get());
+        // Peers tell their height each second, which is some ten blocks.
+        assert!(ahead.saturating_sub(here) <= 30, "block {here} of {ahead}");
+        assert!(!cluster.handle(rotated).is_authority());
+        same_blocks(&cluster, 0, rotated).await;
+    });
+}
+
 #[test]
 fn a_newcomer_joins_a_pruned_network_from_its_snapshot() {
     run(73, |context| async move {

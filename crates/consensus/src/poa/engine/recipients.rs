@@ -3,7 +3,8 @@
 //! Votes go to voters. A certificate that a voter has put together goes to the f + 1 voters after it, in the order of
 //! keys: the others have put it together themselves, and whoever has missed votes hears from f + 1 before it, of whom
 //! one is honest. Certificates that skip a view go to all voters: they end a stall, and then votes have been lost.
-//! Followers get finalizations only, each from f + 1 voters, and send none.
+//! Followers get finalizations only, each from f + 1 voters, and send none. Whoever is admitted and serves later asks for
+//! what is final as it hears of it (`gossip`).
 
 use crate::PublicKey;
 use commonware_actor::{Feedback, Unreliable};

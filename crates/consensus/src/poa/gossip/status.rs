@@ -52,7 +52,7 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
         }
         if epoch > self.epoch() {
             let _ = self.ahead.send((epoch, from));
-        } else if self.is_stuck_below(height) {
+        } else if self.is_stuck_below(height) || self.is_not_sent(height) {
             // Before a decree may make it count for nothing.
             self.marshal.hint_finalized(Height::new(height), NonEmptyVec::new(from));
         } else if self.ends_our_epoch(height) {
@@ -86,5 +86,18 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
             && state.calendar().epoch_of(Height::new(height)) == state.next_epoch()
             && decrees.is_still(self.shared.core.now_ms())
             && !decrees.has_left(&state)
+    }
+
+    /// Whether a peer has a final block of the epoch that runs here, and nobody sends it: finalizations go to the epoch's
+    /// authorities alone, and this node is none of them, as after its admission or rotation until it serves. It asks then,
+    /// each time that a peer tells its height.
+    fn is_not_sent(&self, height: u64) -> bool {
+        let state = self.shared.core.finalized();
+        let epoch = state.next_epoch();
+        let serves = state.authorities_for(epoch).is_some_and(|set| set.contains(&self.shared.core.me));
+        !serves
+            && height > state.height().get()
+            && state.calendar().epoch_of(Height::new(height)) == epoch
+            && !self.shared.decrees.lock().has_left(&state)
     }
 }
