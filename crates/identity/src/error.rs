@@ -69,7 +69,9 @@ pub enum Error {
         path: PathBuf,
     },
     /// `issue` for an identity that holds a certificate in force. Renew or revoke that one.
-    #[error("{identity} already has the certificate {serial}; `renew` it, or `revoke` it first")]
+    #[error(
+        "{identity} already has the certificate {serial}; `renew` it, or `issue --replace-lost` if its keys are lost"
+    )]
     AlreadyIssued {
         /// For whom.
         identity: String,

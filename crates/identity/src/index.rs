@@ -126,7 +126,7 @@ impl Entry {
     }
 
     /// Whether it opens sessions at a time, in seconds since the Unix epoch.
-    pub(crate) fn is_in_force(&self, now_s: i64) -> bool {
+    pub fn is_in_force(&self, now_s: i64) -> bool {
         matches!(self.status(now_s), Status::Valid | Status::Renewed)
     }
 }

@@ -197,6 +197,33 @@ impl Pki {
         self.certify(index, identity, hosts, days, now)
     }
 
+    /// Issues a certificate and new keys, TLS and signing, to an identity whose keys are lost or in other hands: its
+    /// certificates in force are revoked, hosts stay those of the newest. The former `sign.pub` is kept as `sign.old.pub`:
+    /// who rotates the key on the ledger must name it.
+    pub fn replace(&self, identity: &Identity, days: u32) -> Result<Issued, Error> {
+        let _lock = self.lock()?;
+        let now = OffsetDateTime::now_utc();
+        let mut index = Index::read(&self.path("index.toml"))?;
+        let newest = index.entries.iter().rev().find(|entry| entry.identity == *identity);
+        let hosts = newest.ok_or_else(|| Error::NotFound { target: identity.to_string() })?.hosts.clone();
+        // Before anything is made: a validity that is refused must not leave the identity without a certificate.
+        check_days(days)?;
+        for entry in index.entries.iter_mut().filter(|entry| entry.identity == *identity) {
+            if entry.is_in_force(now.unix_timestamp()) {
+                entry.revoked = Some(Revoked { at_s: now.unix_timestamp(), reason: Reason::KeyCompromise });
+            }
+        }
+        self.sign_crl(&mut index, &self.issuer()?, now)?;
+        let folder = self.folder_of(identity);
+        files::create_private_dir(&folder)?;
+        let former = folder.join("sign.pub");
+        if former.exists() {
+            files::write_public(&folder.join("sign.old.pub"), &files::read(&former)?)?;
+        }
+        credentials::write_signing_key(&folder, &credentials::new_signing_key())?;
+        self.certify(index, identity, hosts, days, now)
+    }
+
     /// Revokes, and signs the new list at once. Returns what it ended.
     pub fn revoke(&self, target: &Target, reason: Reason) -> Result<Vec<Entry>, Error> {
         let _lock = self.lock()?;
@@ -237,9 +264,7 @@ impl Pki {
         days: u32,
         now: OffsetDateTime,
     ) -> Result<Issued, Error> {
-        if !(1..=CA_DAYS as u32).contains(&days) {
-            return Err(Error::Validity { days });
-        }
+        check_days(days)?;
         let serial = Serial::random();
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::default();
@@ -333,6 +358,10 @@ impl Pki {
     fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
+}
+
+fn check_days(days: u32) -> Result<(), Error> {
+    if (1..=CA_DAYS as u32).contains(&days) { Ok(()) } else { Err(Error::Validity { days }) }
 }
 
 fn common_name(name: &str) -> DistinguishedName {

@@ -241,3 +241,28 @@ fn two_at_once_lose_nothing() {
     });
     assert_eq!(pki.show().unwrap().len(), 8);
 }
+
+#[test]
+fn keys_that_are_lost_are_replaced_and_their_certificates_end() {
+    let (_folder, pki) = fresh();
+    let fog = name("fog:fog-3");
+    assert!(matches!(pki.replace(&fog, 30), Err(Error::NotFound { .. })));
+    let first = pki.issue(&fog, &["fog-3.example".into()], 30).unwrap();
+    let key = fs::read(first.folder.join("sign.pub")).unwrap();
+    assert!(pki.issue(&fog, &[], 30).unwrap_err().to_string().contains("--replace-lost"));
+    // What is refused leaves everything in force.
+    assert!(matches!(pki.replace(&fog, 0), Err(Error::Validity { .. })));
+    assert_eq!(statuses(&pki), [("fog-fog-3".into(), Status::Valid)]);
+    let second = pki.replace(&fog, 30).unwrap();
+    assert_eq!(second.entry.hosts, ["fog-3.example"]);
+    assert_eq!(statuses(&pki), [("fog-fog-3".into(), Status::Revoked), ("fog-fog-3".into(), Status::Valid)]);
+    assert_eq!(fs::read(second.folder.join("sign.old.pub")).unwrap(), key);
+    assert_ne!(fs::read(second.folder.join("sign.pub")).unwrap(), key);
+    let credentials = Credentials::load(&second.folder).unwrap();
+    assert_eq!(credentials.own.serial, second.entry.serial);
+    // A lost folder is made again.
+    fs::remove_dir_all(&second.folder).unwrap();
+    let third = pki.replace(&fog, 30).unwrap();
+    assert!(!third.folder.join("sign.old.pub").exists());
+    Credentials::load(&third.folder).unwrap();
+}
