@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use ed25519_dalek::{VerifyingKey, pkcs8::DecodePublicKey as _};
 use serde::Deserialize;
 use voltmesh_audit::Recorder;
 use voltmesh_http::Names;
@@ -183,7 +184,7 @@ fn default_snapshot_blocks() -> u64 {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Peer {
-    /// Its public key, hex, 64 digits.
+    /// Its public key: 64 hex digits, or the file `sign.pub` that holds it. A node's own entry is left out.
     pub key: String,
     /// Its p2p address, host:port.
     pub address: String,
@@ -198,7 +199,7 @@ pub struct Peer {
 pub struct Cloud {
     /// Its MQTT listener, host:port. No default.
     pub address: String,
-    /// The Ed25519 key that signs archive notices, hex, 64 digits. No default.
+    /// The Ed25519 key that signs archive notices: 64 hex digits, or the file `sign.pub` that holds it. No default.
     pub notice_key: String,
     /// Batches under way to the cloud at once, 1..=65535. Default 256.
     #[serde(default = "default_window")]
@@ -421,6 +422,26 @@ fn default_reservation_min() -> u32 {
     20
 }
 
+/// Longest `sign.pub`: an Ed25519 key in PEM has 113 bytes.
+const MAX_KEY_FILE: u64 = 4096;
+
+/// A key in 64 hex digits: as it is, or read from the `sign.pub` that is named instead, relative to `base`.
+fn key(named: &str, base: &Path) -> Result<String, String> {
+    if named.len() == 64 && named.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(named.to_ascii_lowercase());
+    }
+    let path = base.join(named);
+    let wrong =
+        |why: String| format!("{named:?} is neither 64 hex digits nor a sign.pub: {}: {why}", path.display());
+    let size = std::fs::metadata(&path).map_err(|error| wrong(error.to_string()))?.len();
+    if size > MAX_KEY_FILE {
+        return Err(wrong(format!("{size} bytes, at most {MAX_KEY_FILE}")));
+    }
+    let pem = std::fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
+    let key = VerifyingKey::from_public_key_pem(&pem).map_err(|error| wrong(error.to_string()))?;
+    Ok(voltmesh_telemetry::Digest::new(key.to_bytes()).to_string())
+}
+
 impl Config {
     /// Reads and checks a file; relative paths count from its folder.
     pub fn load(path: &Path) -> Result<Self, Error> {
@@ -465,6 +486,13 @@ impl Config {
             for path in [&mut stations.model, &mut stations.feed].into_iter().chain(&mut stations.places) {
                 *path = base.join(&*path);
             }
+        }
+        for peer in &mut config.ledger.peers {
+            peer.key = key(&peer.key, base).map_err(|why| Error::config(format!("ledger.peers: {why}")))?;
+        }
+        if let Some(cloud) = &mut config.cloud {
+            cloud.notice_key = key(&cloud.notice_key, base)
+                .map_err(|why| Error::config(format!("cloud.notice_key: {why}")))?;
         }
         config.check()?;
         Ok(config)
@@ -605,6 +633,30 @@ mod tests {
             assert!(said.contains(&format!("stations.{key} = ")), "{said}");
         }
         assert!(refused("model='m'\nfeed='f'\nmeaning={ A = 'nice' }").contains("nice"));
+    }
+
+    #[test]
+    fn keys_are_named_by_themselves_or_by_their_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let signing = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
+        voltmesh_identity::write_signing_key(folder.path(), &signing).unwrap();
+        let hex = voltmesh_telemetry::Digest::new(signing.verifying_key().to_bytes()).to_string();
+        let text = |key: &str| {
+            format!(
+                "data='d'\ncredentials='c'\ncrl='l'\n[ledger]\ngenesis='g'\n[[ledger.peers]]\nkey='{key}'\n\
+                 address='fog-2:7000'\n[cloud]\naddress='cloud:8884'\nnotice_key='{key}'\n"
+            )
+        };
+        for named in ["sign.pub", &hex, &hex.to_uppercase()] {
+            let config = Config::parse(&text(named), folder.path()).unwrap();
+            assert_eq!((&config.ledger.peers[0].key, &config.cloud.unwrap().notice_key), (&hex, &hex));
+        }
+        for (named, why) in
+            [("none.pub", "none.pub"), ("sign.key", "neither 64 hex digits"), ("abcd", "abcd")]
+        {
+            let said = Config::parse(&text(named), folder.path()).unwrap_err().to_string();
+            assert!(said.contains("ledger.peers") && said.contains(why), "{said}");
+        }
     }
 
     #[test]

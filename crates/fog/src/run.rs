@@ -4,6 +4,7 @@
 //! A wakeup takes all that waits, gives it to the core, then one `Tick`: what came together shares one entry of the
 //! spool, one fdatasync and one answer per session. While the disk syncs, the loop goes on.
 
+mod alone;
 mod finality;
 mod http;
 mod hub;
@@ -41,6 +42,7 @@ use crate::{
     answers::Names,
     ingest::{AnchorSettings, ForwardSettings, Ingest, Input, Restoring, Settings},
 };
+use alone::Alone;
 use hub::Hub;
 
 /// Inputs from other tasks that wait for the loop: a few blocks, and answers of the cloud's window.
@@ -420,6 +422,10 @@ async fn start_ledger(
     ledger.checkpoint = config.ledger.checkpoint.clone();
     ledger.repair = config.ledger.repair;
     ledger.leader_timeout = ledger.idle_interval + Duration::from_millis(800);
+    // The network beneath would end the process without saying which address it is about.
+    let address = config.listen.p2p;
+    let free = std::net::TcpListener::bind(address);
+    drop(free.map_err(|source| Error::Listen { what: "other authorities (listen.p2p)", address, source })?);
     let any = config.ledger.any_source_address;
     Ok(sockets::start(context.child("consensus"), config.listen.p2p, any, ledger).await?)
 }
@@ -437,12 +443,19 @@ fn spawn_ledger(context: &Context, ledger: &Handle, from: Height, inputs: &mpsc:
     });
     let (ledger, inputs, context) = (ledger.clone(), inputs.clone(), context.child("look"));
     tokio::spawn(async move {
-        let (mut epoch, mut caught_up) = (None, false);
+        let (mut epoch, mut caught_up, mut alone) = (None, false, Alone::default());
         loop {
             caught_up |= ledger.has_caught_up();
             let state = ledger.state();
             let mut all = vec![Input::Ledger { state: state.clone(), caught_up }];
-            all.push(Input::Peers(ledger.peers().into_iter().map(|peer| peer.key).collect()));
+            let peers: Vec<_> = ledger.peers().into_iter().map(|peer| peer.key).collect();
+            if let Some(seconds) = alone.look(now(&context), peers.len()) {
+                tracing::warn!(
+                    "no other authority of the ledger has been heard for {seconds} s: are they running, are their addresses and \
+                     keys those of [[ledger.peers]], and may they connect to listen.p2p?"
+                );
+            }
+            all.push(Input::Peers(peers));
             if epoch != Some(state.epoch()) {
                 epoch = Some(state.epoch());
                 let items =

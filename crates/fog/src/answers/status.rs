@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use voltmesh_consensus::{Handle, Latency};
+use voltmesh_ledger::{PublicKey, State};
 
 use super::{Decreed, Names, Seal, leader, running_epoch};
 
@@ -63,6 +64,10 @@ pub struct Status {
     pub is_authority: bool,
     /// Whether it votes in that epoch: it is one of the voters, and does not abstain.
     pub votes: bool,
+    /// The epoch from which on it is an authority, where it is admitted and none yet: an admission or rotation counts from the
+    /// next-but-one epoch on.
+    #[serde(default)]
+    pub serves_from: Option<u64>,
     /// Keys of the authorities in the epoch of the newest block.
     pub authorities: Vec<String>,
     /// Authorities convicted and not pardoned.
@@ -89,9 +94,8 @@ impl Status {
         let running = state.roster_for(running_epoch(&state));
         let abstains = ledger.abstains_until().filter(|until| running_epoch(&state) <= *until);
         let serving = state.roster_for(state.epoch());
-        let keys = |keys: &mut dyn Iterator<Item = &voltmesh_ledger::PublicKey>| {
-            keys.map(ToString::to_string).collect::<Vec<_>>()
-        };
+        let keys =
+            |keys: &mut dyn Iterator<Item = &PublicKey>| keys.map(ToString::to_string).collect::<Vec<_>>();
         let Latency { p50_ms, p99_ms, .. } = ledger.finality();
         Self {
             chain: state.chain().to_string(),
@@ -121,6 +125,7 @@ impl Status {
             is_authority: ledger.is_authority(),
             votes: abstains.is_none()
                 && running.is_some_and(|roster| roster.voters.contains(ledger.public_key())),
+            serves_from: serves_from(&state, ledger.public_key()),
             authorities: serving.map(|roster| keys(&mut roster.authorities.keys())).unwrap_or_default(),
             convicted: keys(&mut state.convicted().keys()),
             peers: ledger.peers().iter().map(|peer| (peer.key.to_string(), peer.height.get())).collect(),
@@ -131,4 +136,17 @@ impl Status {
             replaced_by: ledger.replaced().map(|decree| decree.epoch.get()),
         }
     }
+}
+
+/// The first epoch in which a key serves that does not serve in the one of the next block; none if it is not planned.
+fn serves_from(state: &State, key: &PublicKey) -> Option<u64> {
+    let running = running_epoch(state);
+    let serves = |epoch| state.authorities_for(epoch).is_some_and(|set| set.contains(key));
+    if serves(running) {
+        return None;
+    }
+    if serves(running.next()) {
+        return Some(running.next().get());
+    }
+    state.planned_authorities().contains(key).then(|| state.epoch().next().next().get())
 }
