@@ -2,7 +2,7 @@
 //! client that is not installed is skipped, saying so.
 #![allow(clippy::unwrap_used, reason = "a test that fails should stop")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,22 @@ use voltmesh_identity::{Identity, Role};
 use voltmesh_telemetry::vss;
 
 const PATIENCE: Duration = Duration::from_secs(60);
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_voltmesh");
+
+/// Four fog nodes and a cloud that run, and the folders with the keys of these clients.
+async fn site(folder: &Path, clients: &[&str]) -> (Site, Vec<PathBuf>) {
+    let election = Default::default();
+    let size = Size { fogs: 4, vehicles: 0, cloud: true, epoch_length: 1000, election };
+    let mut site = Site::prepare(Path::new(PROGRAM), folder, size, true).await.unwrap();
+    let keys = |name: &&str| {
+        let identity = Identity::new(Role::Client, name).unwrap();
+        site.deployment.pki.issue(&identity, &[], 1).unwrap().folder
+    };
+    let keys = clients.iter().map(keys).collect();
+    site.start().await.unwrap();
+    (site, keys)
+}
 
 fn has_mosquitto() -> bool {
     Command::new("mosquitto_pub").arg("--help").output().is_ok()
@@ -23,13 +39,9 @@ async fn mosquitto_pub_delivers_a_sample_that_ends_in_the_archive() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let program = Path::new(env!("CARGO_BIN_EXE_voltmesh"));
-    let election = Default::default();
-    let size = Size { fogs: 4, vehicles: 0, cloud: true, epoch_length: 1000, election };
-    let mut site = Site::prepare(program, folder.path(), size, true).await.unwrap();
-    let client = Identity::new(Role::Client, "meter-7").unwrap();
-    let keys = site.deployment.pki.issue(&client, &[], 1).unwrap().folder;
-    site.start().await.unwrap();
+    let program = Path::new(PROGRAM);
+    let (mut site, keys) = site(folder.path(), &["meter-7"]).await;
+    let keys = &keys[0];
 
     let sample = r#"{"timestamp":"2026-01-01T00:00:00Z","Vehicle.Powertrain.TractionBattery.CurrentVoltage":352.1,"Vehicle.Powertrain.TractionBattery.CurrentCurrent":-12.5}"#;
     // Delivered twice, as after a lost connection: it must be archived once.
@@ -211,16 +223,8 @@ async fn foreign_clients_with_default_settings_deliver_samples_that_end_in_the_a
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let program = Path::new(env!("CARGO_BIN_EXE_voltmesh"));
-    let election = Default::default();
-    let size = Size { fogs: 4, vehicles: 0, cloud: true, epoch_length: 1000, election };
-    let mut site = Site::prepare(program, folder.path(), size, true).await.unwrap();
-    let identity = |name: &str| Identity::new(Role::Client, name).unwrap();
-    let keys: Vec<_> = there
-        .iter()
-        .map(|(name, ..)| site.deployment.pki.issue(&identity(name), &[], 1).unwrap().folder)
-        .collect();
-    site.start().await.unwrap();
+    let names: Vec<&str> = there.iter().map(|(name, ..)| *name).collect();
+    let (mut site, keys) = site(folder.path(), &names).await;
     for (client, keys) in there.iter().zip(&keys) {
         let (name, start) = (client.0, Instant::now());
         let topic = format!("v1/{name}/sample");

@@ -1,8 +1,11 @@
 //! Arguments of `voltmesh chain`, and of any command that asks a fog node.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
+
+use crate::demo::fault::parse_duration;
 
 /// Which fog node to ask.
 #[derive(Debug, Args)]
@@ -59,7 +62,17 @@ impl std::fmt::Display for At {
 #[derive(Debug, Subcommand)]
 pub enum Chain {
     /// Height, epoch, authorities and peers.
-    Status(Ask),
+    #[command(
+        after_help = "Examples:\n  voltmesh chain status --json\n  voltmesh chain status --fog 127.0.0.1:9100 --wait 60s"
+    )]
+    Status {
+        /// Whom to ask.
+        #[command(flatten)]
+        ask: Ask,
+        /// Waits so long at most until the node answers and has caught up with its peers.
+        #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+        wait: Option<Duration>,
+    },
     /// One finalised block: leader, embedded votes, transactions.
     #[command(after_help = "Examples:\n  voltmesh chain block latest\n  voltmesh chain block 42 --json")]
     Block {

@@ -47,7 +47,11 @@ fn shown_commands_parse() {
     for document in documents() {
         let text = std::fs::read_to_string(&document).expect("readable").replace("\\\n", " ");
         for line in text.lines() {
-            let line = line.split("   #").next().unwrap_or(line).trim();
+            // What follows is the shell's: a comment, a redirection, the background.
+            let line = ["   #", " 2> ", " 2>> ", " &"]
+                .iter()
+                .fold(line, |line, end| line.split(*end).next().unwrap_or(line));
+            let line = line.trim();
             if line.starts_with("voltmesh ") {
                 accepted(&document, line);
                 commands += 1;

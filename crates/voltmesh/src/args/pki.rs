@@ -19,9 +19,10 @@ pub enum Pki {
         one_role: bool,
     },
     /// Issues keys and a certificate to `role:id`.
-    #[command(
-        after_help = "Examples:\n  voltmesh pki issue edge:car-1\n  voltmesh pki issue fog:fog-1 --host fog-1.example --host 127.0.0.1"
-    )]
+    #[command(after_help = "Examples:
+  voltmesh pki issue edge:car-1
+  voltmesh pki issue fog:fog-1 --host fog-1.example --host 127.0.0.1
+  voltmesh pki issue fog:fog-3 --replace-lost")]
     Issue {
         /// The PKI folder.
         #[command(flatten)]
@@ -31,6 +32,10 @@ pub enum Pki {
         /// DNS names and IP addresses of a server.
         #[arg(long = "host", value_name = "HOST")]
         hosts: Vec<String>,
+        /// In place of keys that are lost or in other hands: revokes the certificates in force and makes new keys, for the
+        /// same hosts. The former `sign.pub` stays as `sign.old.pub`.
+        #[arg(long, conflicts_with = "hosts")]
+        replace_lost: bool,
         /// Validity in days.
         #[arg(long, default_value_t = 365)]
         days: u32,
@@ -56,11 +61,18 @@ pub enum Pki {
     },
     /// Signs the revocation list anew, for a year: an older one may be past its time.
     RenewCrl(PkiDir),
-    /// Lists certificates with their validity.
+    /// Lists certificates with their validity and signing keys.
+    #[command(
+        after_help = "Examples:\n  voltmesh pki show --dir pki --json\n  voltmesh pki show --dir pki --config"
+    )]
     Show {
         /// The PKI folder.
         #[command(flatten)]
         dir: PkiDir,
+        /// Prints instead what configurations want to know of fog nodes and cloud: keys and addresses, as TOML, with the first
+        /// host of each certificate and the default ports.
+        #[arg(long, conflicts_with = "json")]
+        config: bool,
         /// One JSON object on one line.
         #[arg(long)]
         json: bool,

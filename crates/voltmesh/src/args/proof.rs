@@ -6,15 +6,13 @@ use clap::Args;
 
 /// Options of `voltmesh prove`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example:\n  voltmesh prove --record car-1/1/42 --cloud http://127.0.0.1:8094 -o r.cose"
-)]
+#[command(after_help = "Example:\n  voltmesh prove --record car-1/1/42 --cloud 127.0.0.1:8094 -o r.cose")]
 pub struct Prove {
     /// Record id: VEHICLE/BOOT/NUMBER.
     #[arg(long, value_name = "V/BOOT/N")]
     pub record: String,
-    /// The cloud's HTTP interface.
-    #[arg(long, default_value = "http://127.0.0.1:8094", value_name = "URL")]
+    /// The cloud's HTTP interface, HOST:PORT; a URL where it is beyond a proxy or speaks TLS.
+    #[arg(long, default_value = "127.0.0.1:8094", value_name = "ADDRESS|URL")]
     pub cloud: String,
     /// A file with the bearer token that the interface asks for.
     #[arg(long, value_name = "FILE")]

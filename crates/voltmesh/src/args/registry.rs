@@ -37,6 +37,20 @@ pub enum Registry {
         #[command(flatten)]
         submit: Submit,
     },
+    /// Enrols a fog node's signing key, so that the records of foreign clients that it attests count.
+    #[command(after_help = "Example:
+  voltmesh registry enrol-fog fog-1 --genesis genesis.toml --operator pki/operator-op-1/sign.key \\
+    --operator pki/operator-op-2/sign.key --fog 127.0.0.1:9100")]
+    EnrolFog {
+        /// The fog node. It is asked itself, at --fog, for the opening of its commitment.
+        id: String,
+        /// The CA's folder: refuses an id for which another role has a certificate in force.
+        #[arg(long, value_name = "FOLDER")]
+        pki: Option<PathBuf>,
+        /// Who signs and where it goes.
+        #[command(flatten)]
+        submit: Submit,
+    },
     /// Revokes a vehicle's signing key from the next block on.
     Revoke {
         /// The vehicle.

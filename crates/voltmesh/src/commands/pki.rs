@@ -1,13 +1,15 @@
 //! `voltmesh pki …`: keys and certificates of a development CA.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use serde_json::json;
 use time::OffsetDateTime;
 use voltmesh_audit::{Kind, Recorder};
-use voltmesh_identity::{Entry, Identity, Issued, OneRole, Pki, Reason, Target};
+use voltmesh_identity::{Entry, Identity, Issued, OneRole, Pki, Reason, Role, Target};
 
+use super::registry::read_public;
 use crate::{Outcome, args, output};
 
 /// Runs the command. What it changes is entered in the audit log of the CA, the folder `audit` in its own.
@@ -20,8 +22,13 @@ pub fn run(command: args::Pki) -> Result<Outcome> {
             output::line(format!("CA made: {}", pki.ca_path().display()));
             output::line(format!("Next: voltmesh pki issue fog:fog-1 --dir {}", dir.dir.display()));
         }
-        args::Pki::Issue { dir, identity, hosts, days } => {
+        args::Pki::Issue { dir, identity, hosts, replace_lost: false, days } => {
             told("issued", &dir.dir, &Pki::open(&dir.dir)?.issue(&parse(&identity)?, &hosts, days)?)?;
+        }
+        args::Pki::Issue { dir, identity, replace_lost: true, days, .. } => {
+            let issued = Pki::open(&dir.dir)?.replace(&parse(&identity)?, days)?;
+            told("issued anew", &dir.dir, &issued)?;
+            next_after_loss(&issued);
         }
         args::Pki::Renew { dir, identity, days } => {
             told("renewed", &dir.dir, &Pki::open(&dir.dir)?.renew(&parse(&identity)?, days)?)?;
@@ -42,7 +49,8 @@ pub fn run(command: args::Pki) -> Result<Outcome> {
             enter(&dir.dir, "the revocation list is signed anew")?;
             output::line(format!("signed {}", pki.crl_path().display()));
         }
-        args::Pki::Show { dir, json } => show(&Pki::open(&dir.dir)?.show()?, json)?,
+        args::Pki::Show { dir, config: true, .. } => output::line(configuration(&Pki::open(&dir.dir)?)?),
+        args::Pki::Show { dir, config: false, json } => show(&Pki::open(&dir.dir)?, json)?,
     }
     Ok(Outcome::Done)
 }
@@ -69,8 +77,33 @@ fn told(what: &str, folder: &Path, issued: &Issued) -> Result<()> {
     Ok(())
 }
 
-fn show(entries: &[Entry], as_json: bool) -> Result<()> {
+/// What remains to be decided on the ledger once keys were lost.
+fn next_after_loss(issued: &Issued) {
+    let folder = issued.folder.display();
+    let next = match issued.entry.identity.role {
+        Role::Fog => format!("voltmesh registry rotate-authority {folder}/sign.old.pub {folder}/sign.pub …"),
+        Role::Edge => {
+            "voltmesh registry revoke … with the former opening, then opening and enrol …".to_owned()
+        }
+        Role::Cloud => {
+            format!("voltmesh chain trust --cloud {folder}/sign.pub …, and cloud.notice_key of the fog nodes")
+        }
+        _ => return,
+    };
+    output::line(format!("Next: {next}"));
+}
+
+/// The signing key of an identity in hex, if its `sign.pub` is in the CA's folder.
+fn key(pki: &Pki, identity: &Identity) -> Option<String> {
+    let path = pki.folder_of(identity).join("sign.pub");
+    path.exists().then(|| read_public(&path).ok()).flatten().map(|key| key.to_string())
+}
+
+fn show(pki: &Pki, as_json: bool) -> Result<()> {
+    let entries = pki.show()?;
     let now = OffsetDateTime::now_utc().unix_timestamp();
+    // Of former certificates the key may be another one.
+    let key = |entry: &Entry| entry.is_in_force(now).then(|| key(pki, &entry.identity)).flatten();
     if as_json {
         let list: Vec<_> = entries
             .iter()
@@ -80,6 +113,7 @@ fn show(entries: &[Entry], as_json: bool) -> Result<()> {
                     "serial": entry.serial.to_string(),
                     "not_after": output::rfc3339(entry.expires_s),
                     "status": entry.status(now).to_string(),
+                    "key": key(entry),
                 })
             })
             .collect();
@@ -91,8 +125,46 @@ fn show(entries: &[Entry], as_json: bool) -> Result<()> {
             entry.status(now).to_string(),
             output::rfc3339(entry.expires_s),
             entry.serial.to_string(),
+            key(entry).unwrap_or_else(|| "–".into()),
         ]
     };
-    output::table(&["identity", "status", "until", "serial"], &entries.iter().map(row).collect::<Vec<_>>());
+    let rows: Vec<_> = entries.iter().map(row).collect();
+    output::table(&["identity", "status", "until", "serial", "signing key"], &rows);
     Ok(())
+}
+
+/// What configurations want to know of fog nodes and cloud, as TOML.
+fn configuration(pki: &Pki) -> Result<String> {
+    let (mut peers, mut cloud, mut fogs) = (String::new(), String::new(), Vec::new());
+    let now = OffsetDateTime::now_utc().unix_timestamp();
+    let (listen, mqtt) = (voltmesh_fog::config::Listen::default(), voltmesh_cloud::config::Mqtt::default());
+    let mut seen = BTreeSet::new();
+    // The newest certificate of each.
+    for entry in pki.show()?.iter().rev().filter(|entry| entry.is_in_force(now)) {
+        let (identity, id) = (&entry.identity, entry.identity.id());
+        if !matches!(identity.role, Role::Fog | Role::Cloud) || !seen.insert(identity.to_string()) {
+            continue;
+        }
+        let host = entry.hosts.first().map_or("localhost", String::as_str);
+        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        let key = key(pki, identity).with_context(|| {
+            let folder = pki.folder_of(identity);
+            format!("{} has no sign.pub: copy it there from where the keys of {id} are", folder.display())
+        })?;
+        if identity.role == Role::Fog {
+            let port = listen.p2p.port();
+            let peer = format!(
+                "[[ledger.peers]]\nname = \"{id}\"\naddress = \"{host}:{port}\"\nkey = \"{key}\"\n\n"
+            );
+            peers.insert_str(0, &peer);
+            fogs.insert(0, format!("\"{host}:{}\"", listen.mqtt.port()));
+        } else {
+            let port = mqtt.listen.port();
+            cloud = format!("[cloud]\naddress = \"{host}:{port}\"\nnotice_key = \"{key}\"\n\n");
+        }
+    }
+    let fogs = fogs.join(", ");
+    Ok(format!(
+        "# fog.toml, of each fog node: its own entry may stay.\n{peers}{cloud}# edge.toml\nfogs = [{fogs}]"
+    ))
 }

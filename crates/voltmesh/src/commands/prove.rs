@@ -13,7 +13,7 @@ use crate::{Outcome, args, output};
 pub fn run(options: args::Prove) -> Result<Outcome> {
     let record: RecordId = options.record.parse()?;
     let token = options.token_file.as_deref().map(read_token).transpose()?;
-    let url = format!("{}/v1/records/{record}/proof", options.cloud.trim_end_matches('/'));
+    let url = format!("{}/v1/records/{record}/proof", base(&options.cloud));
     let bytes =
         block_on(async { Http::new()?.get_url(&url, token.as_ref().map(|token| token.trim())).await })?;
     // What an interface hands out is checked for its form at once; whether it holds is for `verify`.
@@ -22,4 +22,25 @@ pub fn run(options: args::Prove) -> Result<Outcome> {
     output::line(format!("{} bytes: {}", bytes.len(), options.output.display()));
     output::line(format!("Next: voltmesh verify {} --trust trust.toml", options.output.display()));
     Ok(Outcome::Done)
+}
+
+/// The interface's URL: plain HTTP where only host and port are named.
+fn base(cloud: &str) -> String {
+    let cloud = cloud.trim_end_matches('/');
+    if cloud.contains("://") { cloud.to_owned() } else { format!("http://{cloud}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::base;
+
+    #[test]
+    fn a_cloud_is_named_by_host_and_port_or_url() {
+        let check = |named, url| assert_eq!(base(named), url);
+        check("127.0.0.1:8094", "http://127.0.0.1:8094");
+        check("cloud.example:8094", "http://cloud.example:8094");
+        check("[::1]:8094", "http://[::1]:8094");
+        check("http://127.0.0.1:8094/", "http://127.0.0.1:8094");
+        check("https://fleet.example/archive", "https://fleet.example/archive");
+    }
 }

@@ -51,6 +51,13 @@ pub fn run(command: args::Registry) -> Result<Outcome> {
             let commitment = commitment_of(&vehicle, &opening)?;
             decide(&submit, Action::EnrolVehicle { commitment }, &format!("{vehicle} is enrolled"))?;
         }
+        args::Registry::EnrolFog { id, pki, submit } => {
+            if let Some(folder) = pki {
+                Pki::open(&folder)?.check_one_role(&id, &[Role::Fog])?;
+            }
+            let commitment = commitment_of_fog(&id, submit.fog.fog)?;
+            decide(&submit, Action::EnrolVehicle { commitment }, &format!("fog node {id} is enrolled"))?;
+        }
         args::Registry::Revoke { vehicle, opening, submit } => {
             let commitment = commitment_of(&vehicle, &opening)?;
             decide(&submit, Action::RevokeVehicle { commitment }, &format!("{vehicle}'s key is revoked"))?;
@@ -267,6 +274,29 @@ fn commitment_of(vehicle: &str, opening: &Path) -> Result<Commitment> {
     Ok(commitment(vehicle.as_str(), &opening.salt, &opening.key))
 }
 
+/// What `/chain/opening` of a fog node answers, as far as it is read.
+#[derive(Deserialize)]
+struct FogOpening {
+    id: String,
+    salt: String,
+    key: String,
+}
+
+/// The commitment of a fog node, by the opening that it tells itself.
+fn commitment_of_fog(id: &str, fog: SocketAddr) -> Result<Commitment> {
+    let bytes = block_on(async { Http::new()?.get(fog, "/chain/opening").await })?;
+    let told: FogOpening = serde_json::from_slice(&bytes)
+        .with_context(|| format!("what {fog} answers is no opening; is it a fog node of this version?"))?;
+    ensure!(told.id == id, "the node at {fog} is {}, not {id}: name the node with --fog", told.id);
+    let hash = |text: &str| -> Result<[u8; 32]> {
+        let mut out = [0; 32];
+        hex::decode_to_slice(text, &mut out)
+            .with_context(|| format!("{fog} answers with no 64 hex digits"))?;
+        Ok(out)
+    };
+    Ok(commitment(id, &hash(&told.salt)?, &hash(&told.key)?))
+}
+
 fn raw_key(path: &Path) -> Result<[u8; 32]> {
     let pem = read_text(path, MAX_SMALL_FILE)?;
     let key = ed25519_dalek::VerifyingKey::from_public_key_pem(&pem)
@@ -282,7 +312,7 @@ fn authority(named: &args::AuthorityKey) -> Result<PublicKey> {
     }
 }
 
-pub(super) fn read_public(path: &Path) -> Result<PublicKey> {
+pub(crate) fn read_public(path: &Path) -> Result<PublicKey> {
     let key = raw_key(path)?;
     match public_key(&key) {
         Ok(key) => Ok(key),

@@ -30,7 +30,13 @@ pub fn run(command: args::Chain) -> Result<Outcome> {
     block_on(async {
         let http = Http::new()?;
         match command {
-            args::Chain::Status(ask) => status::show(&status(&http, ask.fog.fog).await?, ask.json)?,
+            args::Chain::Status { ask, wait } => {
+                let status = match wait {
+                    Some(patience) => status::wait(&http, ask.fog.fog, patience).await?,
+                    None => status(&http, ask.fog.fog).await?,
+                };
+                status::show(&status, ask.json)?;
+            }
             args::Chain::Block { height, ask } => block::run(&http, height, &ask).await?,
             args::Chain::Authorities(ask) => authorities::authorities(&http, &ask).await?,
             args::Chain::Scores(ask) => authorities::scores(&http, &ask).await?,

@@ -1,13 +1,17 @@
 //! `voltmesh chain status`.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 use voltmesh_fog::answers::Status;
 
 use super::{ask, called, short};
 use crate::http::Http;
 use crate::output::{self, row};
+
+/// Blocks by which a node that follows may be behind its peers' last word.
+const BEHIND: u64 = 2;
 
 /// Asks a fog node how far the ledger is.
 pub async fn status(http: &Http, fog: SocketAddr) -> Result<Status> {
@@ -18,12 +22,7 @@ pub fn show(status: &Status, as_json: bool) -> Result<()> {
     if as_json {
         return output::json(status);
     }
-    let place = match (status.is_authority, status.votes, status.abstains_until) {
-        (_, true, _) => "votes in this epoch".to_owned(),
-        (true, false, Some(epoch)) => format!("abstains until epoch {epoch} is over"),
-        (true, false, None) => "follows the committee in this epoch".to_owned(),
-        (false, false, _) => "is no authority in this epoch".to_owned(),
-    };
+    let place = place(status);
     let voters = match status.committee {
         Some(k) => format!("a committee of {k}"),
         None => "all".into(),
@@ -79,4 +78,44 @@ pub fn show(status: &Status, as_json: bool) -> Result<()> {
         .collect();
     output::table(&["authority", "key", "height"], &rows);
     Ok(())
+}
+
+/// What this node has to say in the ledger, and if nothing, why.
+fn place(status: &Status) -> String {
+    match (status.is_authority, status.votes, status.abstains_until, status.serves_from) {
+        (_, true, ..) => "votes in this epoch".to_owned(),
+        (true, false, Some(epoch), _) => format!(
+            "does not vote until epoch {epoch} is over: it began without its former votes, and may have cast some"
+        ),
+        (true, false, None, _) => "follows the committee in this epoch".to_owned(),
+        (false, _, _, Some(epoch)) => {
+            let block = epoch.saturating_mul(status.epoch_length);
+            format!(
+                "follows, and does not vote yet: it is admitted, and serves from epoch {epoch} on (block {block})"
+            )
+        }
+        (false, ..) => "follows, and does not vote: its key is not admitted (`voltmesh registry \
+                         admit-authority` or `rotate-authority`)"
+            .to_owned(),
+    }
+}
+
+/// Between two questions whether a node is ready.
+const ASK_EVERY: Duration = Duration::from_millis(250);
+
+/// Asks a fog node until it answers and has all blocks that its peers say they have, for `patience` at most.
+pub async fn wait(http: &Http, fog: SocketAddr, patience: Duration) -> Result<Status> {
+    let begun = Instant::now();
+    loop {
+        let answer = status(http, fog).await;
+        match answer {
+            Ok(status) if status.height > 0 && status.height + BEHIND >= status.target => return Ok(status),
+            answer if begun.elapsed() > patience => {
+                let late = || format!("the fog node at {fog} follows no ledger after {patience:?}");
+                let status = answer.with_context(late)?;
+                bail!("{}: block {} of {}", late(), status.height, status.target);
+            }
+            _ => tokio::time::sleep(ASK_EVERY).await,
+        }
+    }
 }
