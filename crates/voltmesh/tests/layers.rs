@@ -202,3 +202,10 @@ fn files_are_short_or_listed_with_a_reason() {
     let short: Vec<_> = listed.difference(&long).collect();
     assert!(short.is_empty(), "at most {MAX_LINES} lines: {short:?}. Strike them from layers/standing.rs");
 }
+
+/// A newcomer's first run is green for a reason: which cases a property test draws does not depend on chance, unless asked.
+#[test]
+fn default_runs_draw_fixed_seeds() {
+    let seed = std::env::var("PROPTEST_RNG_SEED").expect(".cargo/config.toml states it");
+    assert!(seed.parse::<u64>().is_ok(), "{seed}");
+}
