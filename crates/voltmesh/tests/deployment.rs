@@ -36,6 +36,21 @@ const NOT_RUN: [(&str, &str); 4] = [
     ("9. Charging stations", "wants a network's history (crates/voltmesh/tests/stations.rs)"),
 ];
 
+/// A second role on each port of a fog node and of the cloud, under the key of a node that serves in no epoch: it ends, and
+/// names the address.
+const TAKEN: &str = r#"
+for port in mqtt p2p http; do
+  address="$(sed -n "s/^$port = \"\(.*\)\"/\1/p" fog-1/fog.toml)"
+  sed -e 's|^data = .*|data = "other"|' -e 's|fog-fog-1"|fog-fog-5"|' -e "/^\[listen\]/,/^\$/{/^$port/!s|:[0-9]*\"|:0\"|}" \
+    fog-1/fog.toml > fog-1/second.toml
+  if timeout 60 voltmesh fog --config fog-1/second.toml > taken 2>&1; then exit 9; fi
+  grep -F "$address" taken | grep "cannot listen"
+done
+sed -e 's|^archive = .*|archive = "other"\naudit = "other-audit"|' cloud.toml > second.toml
+if timeout 60 voltmesh cloud --config second.toml > taken 2>&1; then exit 9; fi
+grep "cannot listen on 127.0.0.1:" taken
+"#;
+
 /// A fenced block of a document.
 struct Block {
     heading: String,
@@ -171,7 +186,7 @@ fn run(script: &str, folder: &Path) -> (bool, String) {
     (well, String::from_utf8_lossy(&std::fs::read(said.path().join("said")).unwrap()).into_owned())
 }
 
-fn section<'a>(document: &'a str, heading: &str) -> String {
+fn section(document: &str, heading: &str) -> String {
     let block = blocks(document).into_iter().find(|block| block.heading == heading && block.language == "sh");
     block.unwrap_or_else(|| panic!("README has a section {heading:?} with commands")).text
 }
@@ -190,6 +205,7 @@ fn the_documents_steps_run_in_order_from_an_empty_folder() {
             .map(|line| format!("{line}\n"))
             .collect();
     }
+    script += TAKEN;
     let folder = tempfile::tempdir().unwrap();
     let (well, said) = run(&script, folder.path());
     let mut logs = String::new();
