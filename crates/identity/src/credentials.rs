@@ -11,6 +11,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
+use crate::keyfile::{self, KeyForm};
 use crate::renewal::RenewalWatch;
 use crate::{Error, Peer, files, peer, tls};
 
@@ -73,7 +74,7 @@ impl Pair {
         let own = Peer::from_der(&chain[0])
             .map_err(|error| Error::content(&path, "a Voltmesh certificate", error))?;
         let path = folder.join("tls.key");
-        let pem = files::read_private(&path)?;
+        let pem = keyfile::read(&path)?;
         // Not the cause: it may quote the line it stumbled over.
         let key = PrivateKeyDer::from_pem_slice(pem.as_bytes())
             .map_err(|_| Error::content(&path, "a private key (PEM)", "no key in it can be read"))?;
@@ -96,21 +97,26 @@ impl Pair {
     }
 }
 
-/// Reads an Ed25519 key from a PKCS#8 PEM file that only its owner may read.
+/// Reads an Ed25519 key from a PKCS#8 PEM file that only its owner may read, encrypted or not.
 pub fn read_signing_key(path: &Path) -> Result<SigningKey, Error> {
-    let pem = files::read_private(path)?;
+    let pem = keyfile::read(path)?;
     SigningKey::from_pkcs8_pem(&pem)
         .map_err(|error| Error::content(path, "an Ed25519 key (PKCS#8 PEM)", error))
 }
 
-/// Writes `sign.key` (mode 0600) and `sign.pub` into a folder.
+/// Writes `sign.key` (mode 0600) and `sign.pub` into a folder; encrypted if the key that it replaces was.
 pub fn write_signing_key(folder: &Path, key: &SigningKey) -> Result<(), Error> {
+    write_signing_key_as(folder, key, KeyForm::AsBefore)
+}
+
+/// The same, in a form that is asked for.
+pub(crate) fn write_signing_key_as(folder: &Path, key: &SigningKey, form: KeyForm) -> Result<(), Error> {
     let path = folder.join("sign.key");
     let refuse = |error: String| Error::content(&path, "an Ed25519 key", error);
     let private = key.to_pkcs8_pem(LineEnding::LF).map_err(|error| refuse(error.to_string()))?;
     let public =
         key.verifying_key().to_public_key_pem(LineEnding::LF).map_err(|error| refuse(error.to_string()))?;
-    files::write_private(&path, private.as_bytes())?;
+    keyfile::write(&path, &private, form)?;
     files::write_public(&folder.join("sign.pub"), public.as_bytes())
 }
 

@@ -56,6 +56,32 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// An encrypted key that cannot be opened or made. Give the passphrase.
+    #[error("the encrypted key {} cannot be used: {problem}", path.display())]
+    Locked {
+        /// Where.
+        path: PathBuf,
+        /// What is missing or wrong, and what to do.
+        problem: String,
+    },
+    /// A certificate signing request that is not signed for. Make another one where the key lives.
+    #[error(
+        "the request is not signed as {identity}: {problem}; make one with `voltmesh pki csr` where the key lives"
+    )]
+    Request {
+        /// For whom a certificate was wanted.
+        identity: String,
+        /// What is wrong with the request.
+        problem: String,
+    },
+    /// `renew` of an identity whose keys are not with the CA. Sign a new request instead.
+    #[error(
+        "the keys of {identity} live elsewhere: make a request there with `voltmesh pki csr`, then `voltmesh pki sign --renew`"
+    )]
+    KeysElsewhere {
+        /// Whose.
+        identity: String,
+    },
     /// `init` on a folder that already holds a CA. Choose another folder: a CA is never overwritten.
     #[error("{} already holds a CA; use it, or choose an empty folder", path.display())]
     Exists {

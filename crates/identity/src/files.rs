@@ -69,6 +69,25 @@ pub fn create_private_dir(path: &Path) -> Result<(), Error> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(Error::file("protect", path))
 }
 
+/// Puts a file that is durable in the place of another, in one folder.
+pub fn rename(from: &Path, to: &Path) -> Result<(), Error> {
+    fs::rename(from, to).map_err(Error::file("rename", from))?;
+    File::open(folder_of(to)).and_then(|folder| folder.sync_all()).map_err(Error::file("write", to))
+}
+
+/// Removes a file that may be gone already.
+pub(crate) fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::file("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// A bare file name has the parent "", which is no folder that can be opened.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
     fs::read(path).map_err(Error::file("read", path))
 }
@@ -98,8 +117,7 @@ pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
 }
 
 fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
-    // A bare file name has the parent "", which is no folder that can be opened.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = folder.join(format!(".{name}.{:016x}", rand::random::<u64>()));
     let written = (|| {

@@ -112,6 +112,8 @@ pub struct Entry {
     pub renewed: bool,
     /// Whether it is on the revocation list.
     pub revoked: Option<Revoked>,
+    /// Whether it was made from a request: the CA never had its key.
+    pub by_request: bool,
 }
 
 impl Entry {
@@ -180,6 +182,8 @@ struct RawEntry {
     renewed: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     revoked: Option<Revoked>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    by_request: bool,
 }
 
 impl Index {
@@ -199,6 +203,7 @@ impl Index {
                 expires_s: entry.expires_s,
                 renewed: entry.renewed,
                 revoked: entry.revoked,
+                by_request: entry.by_request,
             })
         });
         let entries = entries.collect::<Result<_, Error>>().map_err(|error| refuse(error.to_string()))?;
@@ -214,6 +219,7 @@ impl Index {
             expires_s: entry.expires_s,
             renewed: entry.renewed,
             revoked: entry.revoked.clone(),
+            by_request: entry.by_request,
         });
         let raw = RawIndex {
             version: 1,
@@ -232,6 +238,13 @@ impl Index {
             .iter()
             .rev()
             .find(|entry| entry.identity == *identity && entry.status(now_s) == Status::Valid)
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn current_mut(&mut self, identity: &Identity, now: OffsetDateTime) -> Option<&mut Entry> {
+        let now_s = now.unix_timestamp();
+        let mut entries = self.entries.iter_mut().rev();
+        entries.find(|entry| entry.identity == *identity && entry.status(now_s) == Status::Valid)
     }
 
     /// Another role that has a certificate in force for the id of this identity.

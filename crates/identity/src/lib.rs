@@ -9,11 +9,11 @@
 //! them revoked; a CA of [`Pki`] allows none. A private key never exists on disk with more than mode 0600, not even for a moment, and one that others may
 //! read is not used.
 //!
-//! **Provided**: [`Pki`] (a development CA in a folder: init, issue, renew, revoke, show), [`RevocationWatch`] (a changed
+//! **Provided**: [`Pki`] (a development CA in a folder: init, issue, sign requests, renew, revoke, show), keys made where they
+//! live ([`make_request`], [`install`]), keys encrypted with a passphrase ([`KeyForm`]), [`RevocationWatch`] (a changed
 //! list reaches running servers without restart), TLS configurations (a renewed certificate
 //! reaches running processes likewise), Ed25519 signing keys apart from the TLS keys.
-//! **Not provided**: issuing by intermediate CAs, OCSP, certificate signing requests, hardware keys, encrypted key files, another CA
-//! without restart. For a production CA, write the same files with your own tool; only the URI and the two key usages
+//! **Not provided**: issuing by intermediate CAs, OCSP, hardware keys, another CA without restart. For a production CA, write the same files with your own tool; only the URI and the two key usages
 //! matter.
 //!
 //! ```
@@ -35,19 +35,25 @@ mod credentials;
 mod error;
 mod files;
 mod index;
+mod keyfile;
 mod name;
+mod passphrase;
 mod peer;
 mod pki;
 mod renewal;
+mod request;
 mod revocation;
 mod tls;
 
 pub use credentials::{Credentials, read_signing_key, write_signing_key};
 pub use error::Error;
-pub use files::{create_private_dir, read_private, read_token, write_private, write_public};
+pub use files::{create_private_dir, read_private, read_token, rename, write_private, write_public};
 pub use index::{Entry, OneRole, Reason, Revoked, Status};
+pub use keyfile::{KeyForm, decrypt_key_file, encrypt_key_file, is_key_file_encrypted};
 pub use name::{Identity, Role};
+pub use passphrase::{PASSPHRASE_CREDENTIAL, PASSPHRASE_FD, PASSPHRASE_FILE, read_passphrase_early};
 pub use peer::{Peer, Serial, issuer_serials};
 pub use pki::{Issued, Pki, Target};
+pub use request::{Requested, install, make_request};
 pub use revocation::{ExpiredList, RevocationWatch};
 pub use tls::{Expected, server_name};

@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 
 use rcgen::string::Ia5String;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevocationReason,
-    RevokedCertParams, SanType, SerialNumber,
+    BasicConstraints, Certificate, CertificateParams, CertificateRevocationListParams, DistinguishedName,
+    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData,
+    RevocationReason, RevokedCertParams, SanType, SerialNumber,
 };
 use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
 
 use crate::index::{Entry, Index, OneRole, Reason, Revoked, Status};
-use crate::{Error, Identity, Role, Serial, credentials, files};
+use crate::keyfile::{self, KeyForm};
+use crate::{Error, Identity, Role, Serial, credentials, files, request};
 
 /// How long a development CA lives.
 const CA_DAYS: i64 = 3650;
@@ -34,6 +35,7 @@ const BACKDATE: Duration = Duration::hours(1);
 #[derive(Clone, Debug)]
 pub struct Pki {
     folder: PathBuf,
+    form: KeyForm,
 }
 
 /// What `issue` and `renew` made.
@@ -57,13 +59,13 @@ pub enum Target {
 impl Pki {
     /// Makes a CA. The folder may exist, but not hold one already.
     pub fn init(folder: &Path) -> Result<Pki, Error> {
-        Pki::init_with(folder, OneRole::Warn)
+        Pki::init_with(folder, OneRole::Warn, KeyForm::AsBefore)
     }
 
-    /// The same, and says what becomes of an id that two roles ask for.
-    pub fn init_with(folder: &Path, one_role: OneRole) -> Result<Pki, Error> {
+    /// The same, and says what becomes of an id that two roles ask for, and in which form the CA's key is written.
+    pub fn init_with(folder: &Path, one_role: OneRole, form: KeyForm) -> Result<Pki, Error> {
         files::create_private_dir(folder)?;
-        let pki = Pki { folder: folder.to_path_buf() };
+        let pki = Pki { folder: folder.to_path_buf(), form };
         let _lock = pki.lock()?;
         if pki.path("ca.crt").exists() || pki.path("ca.key").exists() {
             return Err(Error::Exists { path: folder.to_path_buf() });
@@ -89,11 +91,17 @@ impl Pki {
 
     /// An existing CA.
     pub fn open(folder: &Path) -> Result<Pki, Error> {
-        let pki = Pki { folder: folder.to_path_buf() };
+        let pki = Pki { folder: folder.to_path_buf(), form: KeyForm::AsBefore };
         if !pki.path("ca.crt").exists() {
             return Err(Error::NoCa { path: folder.to_path_buf() });
         }
         Ok(pki)
+    }
+
+    /// The same CA, which writes new keys in this form.
+    #[must_use]
+    pub fn with_key_form(self, form: KeyForm) -> Pki {
+        Pki { form, ..self }
     }
 
     /// The revocation list, for [`crate::RevocationWatch::open`].
@@ -123,18 +131,69 @@ impl Pki {
             let serial = entry.serial.to_string();
             return Err(Error::AlreadyIssued { identity: identity.to_string(), serial });
         }
-        if let Some(other) = index.other_role(identity, now) {
-            if index.one_role == OneRole::Refuse {
-                return Err(Error::IdTaken { identity: identity.to_string(), other: other.to_string() });
-            }
-            tracing::warn!(
-                "the id of {identity} is {other}'s as well: an id belongs to one role, and fog nodes shut a client out whose id is a vehicle's"
-            );
-        }
+        check_other_roles(&index, identity, now)?;
         let folder = self.folder_of(identity);
         files::create_private_dir(&folder)?;
-        credentials::write_signing_key(&folder, &credentials::new_signing_key())?;
+        credentials::write_signing_key_as(&folder, &credentials::new_signing_key(), self.form)?;
         self.certify(index, identity, hosts.to_vec(), days, now)
+    }
+
+    /// Issues a certificate to the key in a request ([`crate::make_request`]), which must be signed with that key and ask for
+    /// this identity alone. Of what else it asks for nothing is granted: names are `hosts`, and rights are those of every
+    /// certificate. `renewal` says whether the identity may have a certificate in force, whose hosts then stay. The
+    /// certificate and the CA's are written into the identity's folder.
+    pub fn sign(
+        &self,
+        identity: &Identity,
+        request: &[u8],
+        hosts: &[String],
+        days: u32,
+        renewal: bool,
+    ) -> Result<Issued, Error> {
+        let _lock = self.lock()?;
+        let now = OffsetDateTime::now_utc();
+        let key = request::key_in(request, identity)?;
+        let mut index = Index::read(&self.path("index.toml"))?;
+        check_other_roles(&index, identity, now)?;
+        let mut hosts = hosts.to_vec();
+        match (index.current_mut(identity, now), renewal) {
+            (Some(entry), true) => {
+                entry.renewed = true;
+                if hosts.is_empty() {
+                    hosts.clone_from(&entry.hosts);
+                }
+            }
+            (Some(entry), false) => {
+                let serial = entry.serial.to_string();
+                return Err(Error::AlreadyIssued { identity: identity.to_string(), serial });
+            }
+            (None, true) => return Err(Error::NotFound { target: identity.to_string() }),
+            (None, false) => {}
+        }
+        let made = self.certificate(&key, identity, &hosts, days, now)?;
+        let folder = self.folder_of(identity);
+        files::create_private_dir(&folder)?;
+        let entry = self.enter(index, &made, identity, hosts, now, true)?;
+        files::write_public(&folder.join("tls.crt"), made.certificate.pem().as_bytes())?;
+        files::write_public(&folder.join("ca.crt"), &files::read(&self.path("ca.crt"))?)?;
+        Ok(Issued { entry, folder })
+    }
+
+    /// Revokes every certificate of an identity but its newest, as superseded. Returns what it ended.
+    pub fn revoke_former(&self, identity: &Identity) -> Result<Vec<Entry>, Error> {
+        let former: Vec<Serial> = {
+            let now = OffsetDateTime::now_utc();
+            let index = Index::read(&self.path("index.toml"))?;
+            let newest = index.current(identity, now).map(|entry| entry.serial.clone());
+            let of_it = index.entries.into_iter().filter(|entry| entry.identity == *identity);
+            let in_force = of_it.filter(|entry| entry.is_in_force(now.unix_timestamp()));
+            in_force.map(|entry| entry.serial).filter(|serial| Some(serial) != newest.as_ref()).collect()
+        };
+        let mut ended = Vec::new();
+        for serial in former {
+            ended.extend(self.revoke(&Target::Serial(serial), Reason::Superseded)?);
+        }
+        Ok(ended)
     }
 
     /// Checks that one role has certificates in force for an id, and that it is one of these: what the id says then has one
@@ -187,12 +246,15 @@ impl Pki {
             .rev()
             .find(|entry| entry.identity == *identity && entry.revoked.is_none());
         let entry = found.ok_or_else(|| Error::NotFound { target: identity.to_string() })?;
+        if entry.by_request {
+            return Err(Error::KeysElsewhere { identity: identity.to_string() });
+        }
         entry.renewed = true;
         let hosts = entry.hosts.clone();
         let folder = self.folder_of(identity);
         files::create_private_dir(&folder)?;
         if !folder.join("sign.key").exists() {
-            credentials::write_signing_key(&folder, &credentials::new_signing_key())?;
+            credentials::write_signing_key_as(&folder, &credentials::new_signing_key(), self.form)?;
         }
         self.certify(index, identity, hosts, days, now)
     }
@@ -205,7 +267,11 @@ impl Pki {
         let now = OffsetDateTime::now_utc();
         let mut index = Index::read(&self.path("index.toml"))?;
         let newest = index.entries.iter().rev().find(|entry| entry.identity == *identity);
-        let hosts = newest.ok_or_else(|| Error::NotFound { target: identity.to_string() })?.hosts.clone();
+        let newest = newest.ok_or_else(|| Error::NotFound { target: identity.to_string() })?;
+        if newest.by_request {
+            return Err(Error::KeysElsewhere { identity: identity.to_string() });
+        }
+        let hosts = newest.hosts.clone();
         // Before anything is made: a validity that is refused must not leave the identity without a certificate.
         check_days(days)?;
         for entry in index.entries.iter_mut().filter(|entry| entry.identity == *identity) {
@@ -220,7 +286,7 @@ impl Pki {
         if former.exists() {
             files::write_public(&folder.join("sign.old.pub"), &files::read(&former)?)?;
         }
-        credentials::write_signing_key(&folder, &credentials::new_signing_key())?;
+        credentials::write_signing_key_as(&folder, &credentials::new_signing_key(), self.form)?;
         self.certify(index, identity, hosts, days, now)
     }
 
@@ -258,15 +324,35 @@ impl Pki {
 
     fn certify(
         &self,
-        mut index: Index,
+        index: Index,
         identity: &Identity,
         hosts: Vec<String>,
         days: u32,
         now: OffsetDateTime,
     ) -> Result<Issued, Error> {
+        let key = KeyPair::generate()?;
+        let made = self.certificate(&key, identity, &hosts, days, now)?;
+        let entry = self.enter(index, &made, identity, hosts, now, false)?;
+        let folder = self.folder_of(identity);
+        let pem = Zeroizing::new(key.serialize_pem());
+        // The certificate after its key: a process that watches the folder takes the pair over when both are there.
+        keyfile::write(&folder.join("tls.key"), &pem, self.form)?;
+        files::write_public(&folder.join("tls.crt"), made.certificate.pem().as_bytes())?;
+        files::write_public(&folder.join("ca.crt"), &files::read(&self.path("ca.crt"))?)?;
+        Ok(Issued { entry, folder })
+    }
+
+    /// A certificate of one identity for a key, whoever has it: the only place that says what a certificate grants.
+    fn certificate(
+        &self,
+        key: &impl PublicKeyData,
+        identity: &Identity,
+        hosts: &[String],
+        days: u32,
+        now: OffsetDateTime,
+    ) -> Result<Made, Error> {
         check_days(days)?;
         let serial = Serial::random();
-        let key = KeyPair::generate()?;
         let mut params = CertificateParams::default();
         params.serial_number = Some(SerialNumber::from_slice(serial.as_bytes()));
         params.not_before = now - BACKDATE;
@@ -277,28 +363,34 @@ impl Pki {
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         params.use_authority_key_identifier_extension = true;
-        params.subject_alt_names = alternative_names(identity, &hosts)?;
-        let certificate = params.signed_by(&key, &self.issuer()?)?;
+        params.subject_alt_names = alternative_names(identity, hosts)?;
+        let certificate = params.signed_by(key, &self.issuer()?)?;
+        Ok(Made { serial, certificate, expires_s: params.not_after.unix_timestamp() })
+    }
 
+    /// Enters a certificate in the index, before it is anywhere else: one that is not in it could never be revoked by name.
+    fn enter(
+        &self,
+        mut index: Index,
+        made: &Made,
+        identity: &Identity,
+        hosts: Vec<String>,
+        now: OffsetDateTime,
+        by_request: bool,
+    ) -> Result<Entry, Error> {
         let entry = Entry {
-            serial,
+            serial: made.serial.clone(),
             identity: identity.clone(),
             hosts,
             issued_s: now.unix_timestamp(),
-            expires_s: params.not_after.unix_timestamp(),
+            expires_s: made.expires_s,
             renewed: false,
             revoked: None,
+            by_request,
         };
-        // The index first: a certificate that is not in it could never be revoked by name.
         index.entries.push(entry.clone());
         index.write(&self.path("index.toml"))?;
-        let folder = self.folder_of(identity);
-        let pem = Zeroizing::new(key.serialize_pem());
-        // The certificate after its key: a process that watches the folder takes the pair over when both are there.
-        files::write_private(&folder.join("tls.key"), pem.as_bytes())?;
-        files::write_public(&folder.join("tls.crt"), certificate.pem().as_bytes())?;
-        files::write_public(&folder.join("ca.crt"), &files::read(&self.path("ca.crt"))?)?;
-        Ok(Issued { entry, folder })
+        Ok(entry)
     }
 
     fn sign_crl(
@@ -333,7 +425,7 @@ impl Pki {
 
     fn issuer(&self) -> Result<Issuer<'static, KeyPair>, Error> {
         let path = self.path("ca.key");
-        let pem = files::read_private(&path)?;
+        let pem = keyfile::read(&path)?;
         let key = KeyPair::from_pem(&pem).map_err(|error| Error::content(&path, "a private key", error))?;
         let path = self.path("ca.crt");
         Issuer::from_ca_cert_pem(&files::read_text(&path)?, key)
@@ -341,7 +433,7 @@ impl Pki {
     }
 
     fn write_key(&self, name: &str, key: &KeyPair) -> Result<(), Error> {
-        files::write_private(&self.path(name), Zeroizing::new(key.serialize_pem()).as_bytes())
+        keyfile::write(&self.path(name), &Zeroizing::new(key.serialize_pem()), self.form)
     }
 
     fn lock(&self) -> Result<File, Error> {
@@ -360,18 +452,37 @@ impl Pki {
     }
 }
 
+/// A certificate that is not entered yet.
+struct Made {
+    serial: Serial,
+    certificate: Certificate,
+    expires_s: i64,
+}
+
+/// An id belongs to one role: refused or warned of, as the CA's policy says.
+fn check_other_roles(index: &Index, identity: &Identity, now: OffsetDateTime) -> Result<(), Error> {
+    let Some(other) = index.other_role(identity, now) else { return Ok(()) };
+    if index.one_role == OneRole::Refuse {
+        return Err(Error::IdTaken { identity: identity.to_string(), other: other.to_string() });
+    }
+    tracing::warn!(
+        "the id of {identity} is {other}'s as well: an id belongs to one role, and fog nodes shut a client out whose id is a vehicle's"
+    );
+    Ok(())
+}
+
 fn check_days(days: u32) -> Result<(), Error> {
     if (1..=CA_DAYS as u32).contains(&days) { Ok(()) } else { Err(Error::Validity { days }) }
 }
 
-fn common_name(name: &str) -> DistinguishedName {
+pub(crate) fn common_name(name: &str) -> DistinguishedName {
     let mut distinguished = DistinguishedName::new();
     // RFC 5280 A.1: a common name has at most 64 characters.
     distinguished.push(DnType::CommonName, &name[..name.len().min(64)]);
     distinguished
 }
 
-fn alternative_names(identity: &Identity, hosts: &[String]) -> Result<Vec<SanType>, Error> {
+pub(crate) fn alternative_names(identity: &Identity, hosts: &[String]) -> Result<Vec<SanType>, Error> {
     let mut names = vec![SanType::URI(Ia5String::try_from(identity.to_string())?)];
     let standard = if identity.role.is_server() { &["localhost", "127.0.0.1", "::1"][..] } else { &[] };
     for host in standard.iter().copied().chain(hosts.iter().map(String::as_str)) {

@@ -61,7 +61,7 @@ fn a_folder_and_its_modes() {
 #[test]
 fn an_id_belongs_to_one_role_where_the_ca_says_so() {
     let folder = tempfile::tempdir().unwrap();
-    let strict = Pki::init_with(&folder.path().join("strict"), OneRole::Refuse).unwrap();
+    let strict = Pki::init_with(&folder.path().join("strict"), OneRole::Refuse, KeyForm::AsBefore).unwrap();
     strict.issue(&name("edge:car-1"), &[], 30).unwrap();
     for second in ["client:car-1", "fog:car-1", "controller:car-1"] {
         let refused = strict.issue(&name(second), &[], 30).unwrap_err();
@@ -265,4 +265,101 @@ fn keys_that_are_lost_are_replaced_and_their_certificates_end() {
     let third = pki.replace(&fog, 30).unwrap();
     assert!(!third.folder.join("sign.old.pub").exists());
     Credentials::load(&third.folder).unwrap();
+}
+
+/// Keys that are made where they live, and a certificate that a CA makes from the request alone.
+#[test]
+fn a_request_is_signed_and_its_certificate_installed() {
+    let (folder, pki) = fresh();
+    let car = name("edge:car-1");
+    let home = folder.path().join("car");
+    let made = make_request(&home, &car, KeyForm::AsBefore).unwrap();
+    let request = fs::read(&made.request).unwrap();
+    let issued = pki.sign(&car, &request, &[], 30, false).unwrap();
+    assert!(issued.entry.by_request && !issued.folder.join("tls.key").exists(), "the CA has no key");
+    assert!(matches!(pki.sign(&car, &request, &[], 30, false), Err(Error::AlreadyIssued { .. })));
+    assert!(matches!(pki.renew(&car, 30), Err(Error::KeysElsewhere { .. })));
+    let crt = issued.folder.join("tls.crt");
+    let own = install(&home, &crt, &pki.ca_path()).unwrap();
+    assert_eq!((own.identity, own.serial), (car.clone(), issued.entry.serial));
+    let first = Credentials::load(&home).unwrap();
+
+    // A renewal: what is in use stays until the new pair is there.
+    let again = make_request(&home, &car, KeyForm::AsBefore).unwrap();
+    assert_eq!(Credentials::load(&home).unwrap().own, first.own);
+    let refused = install(&home, &crt, &pki.ca_path()).unwrap_err();
+    assert!(refused.to_string().contains("another key"), "{refused}");
+    let renewed = pki.sign(&car, &fs::read(&again.request).unwrap(), &[], 30, true).unwrap();
+    install(&home, &renewed.folder.join("tls.crt"), &pki.ca_path()).unwrap();
+    let second = Credentials::load(&home).unwrap();
+    assert_eq!(second.own.serial, renewed.entry.serial);
+    assert_eq!(second.signing.to_bytes(), first.signing.to_bytes(), "the signing key stays");
+    assert_eq!(pki.revoke_former(&car).unwrap().len(), 1);
+    assert!(watch(&pki, &second).is_revoked(&first.own.serial));
+    assert!(!watch(&pki, &second).is_revoked(&second.own.serial));
+    assert_eq!(
+        statuses(&pki).into_iter().map(|(_, status)| status).collect::<Vec<_>>(),
+        [Status::Revoked, Status::Valid]
+    );
+}
+
+/// What a request asks for beyond its key is not granted, and one that is not its holder's is refused.
+#[test]
+fn a_request_grants_itself_nothing() {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, KeyUsagePurpose, SanType};
+    let (_folder, pki) = fresh();
+    let uri = |text: &str| SanType::URI(text.try_into().unwrap());
+    let key = KeyPair::generate().unwrap();
+    let request = |names: Vec<SanType>, key: &KeyPair| {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = names;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.serialize_request(key).unwrap().pem().unwrap().into_bytes()
+    };
+    let car = "urn:voltmesh:edge:car-1";
+    let greedy = request(vec![uri(car), SanType::DnsName("fog.example".try_into().unwrap())], &key);
+    let issued = pki.sign(&name("edge:car-1"), &greedy, &[], 30, false).unwrap();
+    let pem = fs::read(issued.folder.join("tls.crt")).unwrap();
+    let (_, pem) = x509_parser::pem::parse_x509_pem(&pem).unwrap();
+    let certificate = pem.parse_x509().unwrap();
+    assert!(!certificate.is_ca(), "no CA by its own wish");
+    assert!(!certificate.key_usage().unwrap().unwrap().value.key_cert_sign());
+    let names = certificate.subject_alternative_name().unwrap().unwrap();
+    assert_eq!(names.value.general_names.len(), 1, "no names by its own wish: {names:?}");
+    use rcgen::PublicKeyData as _;
+    assert_eq!(certificate.public_key().raw, key.subject_public_key_info());
+
+    for (names, why) in [
+        (vec![], "0 identities"),
+        (vec![uri("urn:voltmesh:fog:fog-1")], "fog-1"),
+        (vec![uri("urn:voltmesh:edge:car-2"), uri("urn:voltmesh:cloud:c")], "2 identities"),
+    ] {
+        let refused = pki.sign(&name("edge:car-2"), &request(names, &key), &[], 30, false).unwrap_err();
+        assert!(refused.to_string().contains(why), "{refused}");
+    }
+    // A signature that is another key's: somebody asks for a certificate to a key that is not his.
+    let good = request(vec![uri("urn:voltmesh:edge:car-2")], &key);
+    let der = x509_parser::pem::parse_x509_pem(&good).unwrap().1.contents;
+    let signed = {
+        use x509_parser::prelude::FromDer as _;
+        let parsed = x509_parser::certification_request::X509CertificationRequest::from_der(&der).unwrap().1;
+        parsed.certification_request_info.raw.len()
+    };
+    // Tag and two bytes of length, then what is signed.
+    for at in 3..3 + signed {
+        let mut bent = der.clone();
+        bent[at] ^= 1;
+        let bent = pem::encode("CERTIFICATE REQUEST", &bent);
+        assert!(pki.sign(&name("edge:car-2"), bent.as_bytes(), &[], 30, false).is_err(), "byte {at}");
+    }
+    assert_eq!(statuses(&pki).len(), 1, "what is refused is not entered");
+}
+
+/// PEM, for tests.
+mod pem {
+    pub fn encode(label: &str, der: &[u8]) -> String {
+        use pkcs8::der::pem::{LineEnding, encode_string};
+        encode_string(label, LineEnding::LF, der).unwrap()
+    }
 }
