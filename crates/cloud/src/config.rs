@@ -10,8 +10,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
-use voltmesh_audit::Recorder;
-use voltmesh_http::{NameError, Names};
+use voltmesh_http::{Confinement, NameError, Names};
 use voltmesh_identity::ExpiredList;
 use voltmesh_mqtt::Bounds;
 
@@ -57,12 +56,12 @@ pub struct Config {
     /// What the archive says of itself.
     #[serde(default)]
     pub statement: StatementConfig,
+    /// How its process is confined.
+    #[serde(default)]
+    pub process: Confinement,
     /// Folder of the audit log (default `audit`).
     #[serde(default = "default_audit")]
     pub audit: PathBuf,
-    /// Where refusals and reads are entered. Never in a file: the process opens the log. Default: nowhere.
-    #[serde(skip)]
-    pub recorder: Recorder,
 }
 
 fn default_audit() -> PathBuf {

@@ -19,13 +19,14 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::{net::TcpListener, sync::mpsc};
+use voltmesh_audit::Recorder;
 use voltmesh_control::{
     ArchiveStatement, MAX_ENVELOPE_BYTES,
     topics::{self, FogTopic, Topic},
 };
 use voltmesh_http::{Asked, Figures, Rules, Settings, Tls, Token as HttpToken, TokenError};
 use voltmesh_identity::{Credentials, Identity, RevocationWatch, Role, write_public};
-use voltmesh_ledger::{AnchoredStatement, Trust};
+use voltmesh_ledger::{AnchoredStatement, Trust, verifying_key};
 use voltmesh_mqtt::{
     Descriptors, Limits, LogLimiter, Outgoing, Policy, Reason, Server, ServerEvent, ServerEvents,
     ServerSettings, Session, Token as Delivery,
@@ -101,10 +102,14 @@ impl Error {
 }
 
 /// Runs the cloud until the runtime is stopped or it is told to end (SIGTERM, SIGINT). Everything asynchronous runs inside the caller's runner.
-pub async fn run(context: commonware_runtime::tokio::Context, config: Config) -> Result<(), Error> {
+pub async fn run(
+    context: commonware_runtime::tokio::Context,
+    config: Config,
+    process: voltmesh_http::Process,
+) -> Result<(), Error> {
     let mut stopped = context.stopped();
     let metrics = Arc::new(move || context.encode());
-    let cloud = Cloud::start(config, metrics).await?;
+    let cloud = Cloud::start(config, process, metrics).await?;
     tracing::info!(mqtt = %cloud.mqtt_address(), http = %cloud.http_address(), "cloud is up");
     cloud
         .serve(async move {
@@ -133,6 +138,7 @@ pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
 /// A cloud whose sockets are open.
 pub struct Cloud {
     config: Config,
+    audit: Recorder,
     board: Arc<Board>,
     archivist: Archivist,
     archive: Archive,
@@ -164,7 +170,11 @@ impl Policy for FogsOnly {
 
 impl Cloud {
     /// Reads what the configuration names, opens the archive and listens.
-    pub async fn start(config: Config, metrics: MetricsText) -> Result<Self, Error> {
+    pub async fn start(
+        config: Config,
+        process: voltmesh_http::Process,
+        metrics: MetricsText,
+    ) -> Result<Self, Error> {
         // First: what is opened from here on counts.
         let bounds = Descriptors::raise().share(config.mqtt.bounds(), Mqtt::RESERVED_DESCRIPTORS)?;
         let credentials = Credentials::load(&config.credentials)?;
@@ -192,7 +202,7 @@ impl Cloud {
             Archivist::new(trust, credentials.signing.clone(), grouping, &marks).with_quarantine(room);
         board.update(&archivist, true);
 
-        let figures = Figures::with_audit(config.recorder.clone());
+        let figures = Figures::of(process.clone());
         let api = Api { reader, board: board.clone(), chain, figures: figures.clone(), metrics };
         let tls = credentials.server_config(&revoked)?;
         let inside = Tls { config: tls.clone(), revoked: revoked.clone(), roles: &READERS };
@@ -205,7 +215,7 @@ impl Cloud {
                 ..Limits::default()
             },
             bounds,
-            audit: config.recorder.clone(),
+            audit: process.audit.clone(),
             ..ServerSettings::default()
         };
         let (server, events) =
@@ -213,7 +223,7 @@ impl Cloud {
         board.set_mqtt(server.figures());
         board.set_ready(true);
         let statements = (statements, store, credentials.signing.clone());
-        Ok(Self { config, board, archivist, archive, statements, server, events, http })
+        Ok(Self { config, audit: process.audit, board, archivist, archive, statements, server, events, http })
     }
 
     /// Where fog nodes connect.
@@ -228,10 +238,12 @@ impl Cloud {
 
     /// Works until `stop`; a commit under way is finished first.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), Error> {
-        let Self { config, board, archivist, archive, statements, server, mut events, http } = self;
+        let Self { config, audit, board, archivist, archive, statements, server, mut events, http } = self;
         let (said, mut to_say) = mpsc::channel(1);
         let (statements, store, key) = statements;
-        let cloud_key = key.verifying_key();
+        // Also what this cloud said under a key that it had before, as long as its trust file names that key.
+        let trusted = archivist.trust().cloud_keys().iter().filter_map(|key| verifying_key(key).ok());
+        let cloud_keys: Vec<_> = trusted.chain([key.verifying_key()]).collect();
         let (places, to_keep) = mpsc::channel(PLACES);
         tokio::spawn(statement::run(statements, store, key, archive.holdings(), said, to_keep, now));
         let reader = archive.reader();
@@ -242,6 +254,7 @@ impl Cloud {
         let mut shell = Shell {
             trust: fingerprint(&archivist.trust().to_toml()),
             config,
+            audit,
             board,
             archivist,
             server,
@@ -251,7 +264,7 @@ impl Cloud {
             waiting: BTreeMap::new(),
             next_token: 0,
             statement: None,
-            cloud_key,
+            cloud_keys,
             places,
             log: LogLimiter::default(),
         };
@@ -372,6 +385,7 @@ struct Waiting {
 
 struct Shell {
     config: Config,
+    audit: Recorder,
     board: Arc<Board>,
     archivist: Archivist,
     server: Server,
@@ -383,7 +397,7 @@ struct Shell {
     trust: voltmesh_telemetry::Digest,
     /// The newest statement of the archive since the start.
     statement: Option<Bytes>,
-    cloud_key: ed25519_dalek::VerifyingKey,
+    cloud_keys: Vec<ed25519_dalek::VerifyingKey>,
     /// Places of statements in the ledger's log, to be kept.
     places: mpsc::Sender<AnchoredStatement>,
     /// Lines about what fog nodes deliver.
@@ -401,7 +415,7 @@ impl Shell {
                     if self.log.may_write(format!("{identity}: not a fog node")) {
                         tracing::warn!(%identity, "only fog nodes may connect here");
                     }
-                    self.config.recorder.refusal(&identity.to_string(), "only fog nodes may connect");
+                    self.audit.refusal(&identity.to_string(), "only fog nodes may connect");
                     session.disconnect(Reason::NOT_AUTHORIZED);
                 }
                 self.board.set_fogs(self.server.sessions().len());
@@ -451,7 +465,7 @@ impl Shell {
     /// Keeps where the log holds a statement of this cloud's. False if that is not so.
     fn anchored(&self, bytes: &[u8]) -> bool {
         let Ok(anchored) = AnchoredStatement::from_bytes(bytes) else { return false };
-        let ours = ArchiveStatement::verify(&anchored.statement, &self.cloud_key).is_ok();
+        let ours = ArchiveStatement::verify_any(&anchored.statement, &self.cloud_keys).is_ok();
         let holds = ours && anchored.verify(self.archivist.trust()).is_ok();
         if holds && self.places.try_send(anchored).is_err() {
             tracing::debug!("the place of a statement is not kept now; fog nodes tell it again");
@@ -510,7 +524,7 @@ impl Shell {
                 if let Some(waiting) = self.waiting.remove(&token) {
                     let peer = &waiting.session.peer().identity;
                     let what = format!("delivery refused: {}", refusal.stage);
-                    self.config.recorder.refusal(&peer.to_string(), &what);
+                    self.audit.refusal(&peer.to_string(), &what);
                     if self.log.may_write(format!("{peer}: deliveries in quarantine")) {
                         tracing::warn!(%peer, %refusal, "delivery in quarantine");
                     }
@@ -520,7 +534,7 @@ impl Shell {
             Output::Refuse(token, why) => {
                 if let Some(waiting) = self.waiting.remove(&token) {
                     let peer = &waiting.session.peer().identity;
-                    self.config.recorder.refusal(&peer.to_string(), &format!("delivery held off: {why}"));
+                    self.audit.refusal(&peer.to_string(), &format!("delivery held off: {why}"));
                     if self.log.may_write(format!("{peer}: deliveries held off")) {
                         tracing::warn!(%peer, why, "delivery held off");
                     }

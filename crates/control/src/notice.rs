@@ -82,6 +82,18 @@ impl ArchiveNotice {
         Ok(notice)
     }
 
+    /// The same, if any of these keys signed it.
+    pub fn verify_any(bytes: &[u8], keys: &[VerifyingKey]) -> Result<Self, Error> {
+        let mut refused = Error::inconsistent("archive notice", "no key is configured that may sign it");
+        for key in keys {
+            match Self::verify(bytes, key) {
+                Ok(notice) => return Ok(notice),
+                Err(error) => refused = error,
+            }
+        }
+        Err(refused)
+    }
+
     /// Reads a notice without checking who signed it: enough to pass it on, not to forget a record.
     pub fn peek(bytes: &[u8]) -> Result<Self, Error> {
         Self::read(bytes).map(|(notice, ..)| notice)

@@ -81,6 +81,18 @@ impl ArchiveStatement {
         Ok(statement)
     }
 
+    /// The same, if any of these keys signed it.
+    pub fn verify_any(bytes: &[u8], keys: &[VerifyingKey]) -> Result<Self, Error> {
+        let mut refused = Error::inconsistent("archive statement", "no key is configured that may sign it");
+        for key in keys {
+            match Self::verify(bytes, key) {
+                Ok(statement) => return Ok(statement),
+                Err(error) => refused = error,
+            }
+        }
+        Err(refused)
+    }
+
     /// Reads a statement without checking who signed it: enough to show it, not to hold an archive to it.
     pub fn peek(bytes: &[u8]) -> Result<Self, Error> {
         Self::read(bytes).map(|(statement, ..)| statement)

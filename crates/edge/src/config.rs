@@ -13,8 +13,7 @@ use serde::{Deserialize, Deserializer};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use voltmesh_audit::Recorder;
-use voltmesh_http::{NameError, Names};
+use voltmesh_http::{Confinement, NameError, Names};
 use voltmesh_identity::ExpiredList;
 use voltmesh_recording::report::Report;
 use voltmesh_recording::{Battery, Options};
@@ -71,12 +70,12 @@ pub struct Config {
     pub twin: TwinConfig,
     /// Where samples come from.
     pub source: SourceConfig,
+    /// How its process is confined.
+    #[serde(default)]
+    pub process: Confinement,
     /// The battery as far as `[twin]` states it: defaults say nothing.
     #[serde(skip)]
     pub stated: Battery,
-    /// Where refusals are entered. Never in a file: the process opens the log in `data`. Default: nowhere.
-    #[serde(skip)]
-    pub audit: Recorder,
 }
 
 /// The interface for people and monitoring: an address, or a table.

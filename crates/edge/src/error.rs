@@ -44,6 +44,12 @@ pub enum Error {
     /// The spool holds something that is not a batch of this program.
     #[error("{0}; keep the folder and start with an empty one")]
     Entry(String),
+    /// Another process uses the data folder: stop it first.
+    #[error("{} is used by another process: stop that agent first", folder.display())]
+    InUse {
+        /// Which folder.
+        folder: PathBuf,
+    },
     /// The boot counter cannot be kept, or the clock is not set.
     #[error("boot counter: {0}")]
     Boot(String),

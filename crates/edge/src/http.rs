@@ -10,7 +10,7 @@ use commonware_runtime::Metrics;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use voltmesh_control::Status;
-use voltmesh_http::{Figures, Problem, Rules, Server, Settings};
+use voltmesh_http::{Figures, Problem, Process, Rules, Server, Settings};
 
 /// The newest status, written by the agent's loop and read by requests.
 pub(crate) type Board = Arc<Mutex<Status>>;
@@ -21,6 +21,7 @@ pub(crate) type TwinBoard = Arc<Mutex<Option<serde_json::Value>>>;
 /// Listens and answers until the server is dropped. Its address' port is a real one.
 pub(crate) async fn serve<E: Metrics>(
     config: &Config,
+    process: Process,
     board: Board,
     twin: TwinBoard,
     context: E,
@@ -29,7 +30,7 @@ pub(crate) async fn serve<E: Metrics>(
     let refuse = |e: std::io::Error| Error::config("http", format!("cannot listen on {address}: {e}"));
     let rules = Rules::new(config.http.names()?);
     let listener = tokio::net::TcpListener::bind(address).await.map_err(refuse)?;
-    let figures = Figures::with_audit(config.audit.clone());
+    let figures = Figures::of(process);
     let shown = Shown { board, figures: figures.clone() };
     let metrics_shown = shown.clone();
     let context = Arc::new(context);

@@ -14,6 +14,8 @@ const MAX_FILE: usize = 4096;
 #[derive(Deserialize)]
 struct Opening {
     salt: String,
+    /// The signing key that was enrolled. Older openings have none.
+    key: Option<String>,
 }
 
 /// What a vehicle needs to speak.
@@ -47,6 +49,13 @@ impl Keys {
         let vehicle = identity.id().parse().map_err(|e| Error::config(place, format!("{e}")))?;
         let opening: Opening = toml::from_str(&read(&config.opening)?)
             .map_err(|e| Error::config(config.opening.display().to_string(), e.to_string()))?;
+        if let Some(key) = &opening.key
+            && hex32(&config.opening, key)? != tls.signing.verifying_key().to_bytes()
+        {
+            let problem = "its key is not that of sign.key: make a new opening and enrol it, or, if `voltmesh registry \
+                           rotate-vehicle` was interrupted, repeat that command";
+            return Err(Error::config(config.opening.display().to_string(), problem));
+        }
         let trust_file = config.data.join("trust.toml");
         let mut trust = read_trust(&config.trust)?;
         if let Ok(followed) = read_trust(&trust_file)

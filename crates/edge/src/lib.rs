@@ -45,6 +45,7 @@ pub mod run;
 pub mod sources;
 
 mod error;
+mod folder;
 mod http;
 mod twin;
 mod uplink;
@@ -52,7 +53,8 @@ mod uplink;
 pub use agent::{Agent, FogIndex, Input, KeepUntil, Output, Rules};
 pub use config::Config;
 pub use error::Error;
-pub use run::{Summary, run};
+pub use folder::{Hold, hold, waiting};
+pub use run::{Start, Summary, run};
 
 #[cfg(test)]
 mod tests;

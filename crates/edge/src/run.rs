@@ -6,7 +6,7 @@ use crate::http::{self, Board, TwinBoard};
 use crate::keys::Keys;
 use crate::sources::{Next, Pacer, Sampled, Source};
 use crate::uplink::{Event, Uplinks};
-use crate::{Config, Error, boot, twin};
+use crate::{Config, Error, boot, folder, twin};
 use bytes::Bytes;
 use commonware_runtime::{Clock as _, Supervisor as _, tokio::Context};
 use std::collections::VecDeque;
@@ -18,7 +18,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
 use voltmesh_control::{Hello, Latency, Role, Status};
-use voltmesh_identity::{Expected, RevocationWatch, create_private_dir};
+use voltmesh_http::Process;
+use voltmesh_identity::{Expected, RevocationWatch};
 use voltmesh_mqtt::Descriptors;
 use voltmesh_spool::{Position, Spool, Writer};
 use voltmesh_telemetry::Timestamp;
@@ -68,15 +69,25 @@ impl fmt::Display for Summary {
     }
 }
 
+/// What a start of the agent is given beside its configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Start {
+    /// The process that it runs in.
+    pub process: Process,
+    /// Take no samples, and end once everything in the spool is archived.
+    pub drain: bool,
+}
+
 /// Runs a vehicle's agent until it is told to stop (SIGINT, SIGTERM, or the context's stop signal), or until its source
 /// has ended and everything is archived, if so configured. `config.data` is the context's storage folder.
 ///
 /// # Errors
 /// What keeps it from starting, or a source that cannot go on.
-pub async fn run(context: Context, config: Config) -> Result<Summary, Error> {
+pub async fn run(context: Context, mut config: Config, start: Start) -> Result<Summary, Error> {
     // A spool of days keeps many files open.
     Descriptors::raise();
-    create_private_dir(&config.data)?;
+    let _held = folder::hold(&config)?;
+    config.until_archived |= start.drain;
     let keys = Keys::load(&config)?;
     let spool = Spool::open(context.child("spool"), spool_config(&config)).await?;
     let newest = spool.last().await?.map(|(position, bytes)| entry::decode(position, &bytes)).transpose();
@@ -84,7 +95,10 @@ pub async fn run(context: Context, config: Config) -> Result<Summary, Error> {
     let newest_boot = newest.as_ref().map(|stored| stored.batch.header().boot);
     let cursor = newest.as_ref().map(|stored| stored.cursor).unwrap_or_default();
     let boot = boot::next(&config.data.join("boot"), config.new_vehicle, newest_boot, context.current())?;
-    let source = config.source.open(cursor, millis(context.current()))?;
+    let source: Box<dyn Source> = match start.drain {
+        true => Box::new(Drained),
+        false => config.source.open(cursor, millis(context.current()))?,
+    };
 
     let revoked = RevocationWatch::with_policy(&config.crl, &keys.tls.ca, config.expired_crl)?;
     let tls = keys.tls.client_config(Expected::role(voltmesh_identity::Role::Fog), Some(&revoked))?;
@@ -98,7 +112,8 @@ pub async fn run(context: Context, config: Config) -> Result<Summary, Error> {
         Uplinks::new(&keys.vehicle, config.fogs.clone(), (tls, revoked), hello, &config.uplink);
     let board: Board = Arc::new(Mutex::new(Status::new(Role::Edge, keys.vehicle.as_str())));
     let twin_board: TwinBoard = Arc::default();
-    let http = http::serve(&config, board.clone(), twin_board.clone(), context.child("http")).await?;
+    let http =
+        http::serve(&config, start.process, board.clone(), twin_board.clone(), context.child("http")).await?;
     tracing::info!(vehicle = %keys.vehicle, %boot, http = %http.address(), waiting = found.bytes, "edge started");
 
     let (writer, spool_task) = spool.start(context.child("writer"));
@@ -140,7 +155,7 @@ pub async fn run(context: Context, config: Config) -> Result<Summary, Error> {
     }
 }
 
-fn spool_config(config: &Config) -> voltmesh_spool::Config {
+pub(crate) fn spool_config(config: &Config) -> voltmesh_spool::Config {
     voltmesh_spool::Config {
         max_bytes: config.spool.max_bytes + SLACK,
         max_unsynced: 16 << 20,
@@ -148,6 +163,15 @@ fn spool_config(config: &Config) -> voltmesh_spool::Config {
         entries_per_file: NonZeroU64::new(1024).expect("not zero"),
         write_buffer: std::num::NonZeroUsize::new(64 << 10).expect("not zero"),
         ..voltmesh_spool::Config::new("spool")
+    }
+}
+
+/// The source of an agent that takes no samples.
+struct Drained;
+
+impl Source for Drained {
+    fn poll(&mut self) -> Result<Next, Error> {
+        Ok(Next::End)
     }
 }
 

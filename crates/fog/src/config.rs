@@ -7,10 +7,9 @@ use std::{
 
 use ed25519_dalek::{VerifyingKey, pkcs8::DecodePublicKey as _};
 use serde::Deserialize;
-use voltmesh_audit::Recorder;
-use voltmesh_http::Names;
+use voltmesh_http::{Confinement, Names};
 use voltmesh_identity::ExpiredList;
-use voltmesh_ledger::Checkpoint;
+use voltmesh_ledger::{Checkpoint, MAX_CLOUD_KEYS};
 use voltmesh_mqtt::Bounds;
 use voltmesh_stations::Mapping;
 
@@ -55,11 +54,11 @@ pub struct Config {
     /// Records of clients that are not ours.
     #[serde(default)]
     pub foreign: Foreign,
+    /// How its process is confined.
+    #[serde(default)]
+    pub process: Confinement,
     /// Forecasts of charging stations and advice to drivers. Default: none, and `/stations/…` answers 404.
     pub stations: Option<Stations>,
-    /// Where refusals and operators' decisions are entered. Never in a file: the process opens the log in `data`. Default: nowhere.
-    #[serde(skip)]
-    pub audit: Recorder,
 }
 
 /// Addresses to listen on.
@@ -199,8 +198,9 @@ pub struct Peer {
 pub struct Cloud {
     /// Its MQTT listener, host:port. No default.
     pub address: String,
-    /// The Ed25519 key that signs archive notices: 64 hex digits, or the file `sign.pub` that holds it. No default.
-    pub notice_key: String,
+    /// The Ed25519 key that signs archive notices: 64 hex digits, or the file `sign.pub` that holds it; or a list of 1 to 16,
+    /// while one replaces another. No default.
+    pub notice_key: NoticeKeys,
     /// Batches under way to the cloud at once, 1..=65535. Default 256.
     #[serde(default = "default_window")]
     pub window: usize,
@@ -211,6 +211,33 @@ pub struct Cloud {
     /// milliseconds. Default 60000.
     #[serde(default = "default_notice_ms")]
     pub notice_ms: u64,
+}
+
+/// Keys in hex of which any may sign archive notices.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "OneOrMore")]
+pub struct NoticeKeys(pub Vec<String>);
+
+/// One text, or a list of them.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+impl TryFrom<OneOrMore> for NoticeKeys {
+    type Error = &'static str;
+
+    fn try_from(keys: OneOrMore) -> Result<Self, Self::Error> {
+        let keys = match keys {
+            OneOrMore::One(key) => vec![key],
+            OneOrMore::More(keys) => keys,
+        };
+        // As many as a trust file may name.
+        let fits = (1..=MAX_CLOUD_KEYS).contains(&keys.len());
+        fits.then_some(Self(keys)).ok_or("wants a key, or a list of 1 to 16")
+    }
 }
 
 fn default_window() -> usize {
@@ -491,8 +518,10 @@ impl Config {
             peer.key = key(&peer.key, base).map_err(|why| Error::config(format!("ledger.peers: {why}")))?;
         }
         if let Some(cloud) = &mut config.cloud {
-            cloud.notice_key = key(&cloud.notice_key, base)
-                .map_err(|why| Error::config(format!("cloud.notice_key: {why}")))?;
+            for notice_key in &mut cloud.notice_key.0 {
+                *notice_key =
+                    key(notice_key, base).map_err(|why| Error::config(format!("cloud.notice_key: {why}")))?;
+            }
         }
         config.check()?;
         Ok(config)
@@ -649,13 +678,31 @@ mod tests {
         };
         for named in ["sign.pub", &hex, &hex.to_uppercase()] {
             let config = Config::parse(&text(named), folder.path()).unwrap();
-            assert_eq!((&config.ledger.peers[0].key, &config.cloud.unwrap().notice_key), (&hex, &hex));
+            assert_eq!(
+                (&config.ledger.peers[0].key, &config.cloud.unwrap().notice_key.0),
+                (&hex, &vec![hex.clone()])
+            );
         }
         for (named, why) in
             [("none.pub", "none.pub"), ("sign.key", "neither 64 hex digits"), ("abcd", "abcd")]
         {
             let said = Config::parse(&text(named), folder.path()).unwrap_err().to_string();
             assert!(said.contains("ledger.peers") && said.contains(why), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_notice_key_is_one_or_a_list() {
+        let least = "data='d'\ncredentials='c'\ncrl='l'\n[ledger]\ngenesis='g'\n";
+        let keys = |text: &str| {
+            let text = format!("{least}[cloud]\naddress='c:1'\nnotice_key={text}\n");
+            Config::parse(&text, Path::new("/")).map(|config| config.cloud.map(|cloud| cloud.notice_key.0))
+        };
+        let (a, b) = ("a".repeat(64), "b".repeat(64));
+        assert_eq!(keys(&format!("'{a}'")).unwrap().unwrap(), [a.clone()]);
+        assert_eq!(keys(&format!("['{a}', '{b}']")).unwrap().unwrap(), [a, b]);
+        for wrong in ["[]", "7", "['a', 7]"] {
+            assert!(keys(wrong).is_err(), "{wrong}");
         }
     }
 

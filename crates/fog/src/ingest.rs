@@ -64,8 +64,8 @@ pub struct Settings {
     pub opening: Opening,
     /// What salts of attested batches are derived from.
     pub secret: Secret,
-    /// The key that signs archive notices.
-    pub cloud_key: Option<VerifyingKey>,
+    /// Keys of which any may sign archive notices and statements: two while one replaces the other, none without a cloud.
+    pub cloud_keys: Vec<VerifyingKey>,
     /// Bounds of what is taken in.
     pub limits: Limits,
     /// Bounds of what is kept.

@@ -16,9 +16,11 @@
 //! ```no_run
 //! use commonware_runtime::{Runner as _, tokio};
 //!
+//! use voltmesh_http::Process;
+//!
 //! let config = voltmesh_fog::Config::load("fog.toml".as_ref())?;
 //! let runner = tokio::Runner::new(tokio::Config::default().with_storage_directory(&config.data));
-//! runner.start(|context| voltmesh_fog::run(context, config))?;
+//! runner.start(|context| voltmesh_fog::run(context, config, Process::default()))?;
 //! # Ok::<(), voltmesh_fog::Error>(())
 //! ```
 

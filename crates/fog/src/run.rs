@@ -30,7 +30,7 @@ use serde::Deserialize;
 use tokio::sync::{Semaphore, mpsc};
 use voltmesh_consensus::{AddressBook, Config as LedgerConfig, Handle, Node, PublicKey, network, sockets};
 use voltmesh_control::{Handovers, Opening, Role as StatusRole, Status};
-use voltmesh_http::Figures;
+use voltmesh_http::{Figures, Process};
 use voltmesh_identity::{Credentials, Expected, RevocationWatch, Role, create_private_dir};
 use voltmesh_ledger::{Genesis, Height, MAX_GENESIS_BYTES, private_key, public_key_from_hex, verifying_key};
 use voltmesh_mqtt::{Descriptors, Limits as SessionLimits, Server, ServerSettings};
@@ -64,8 +64,8 @@ const LOOK: Duration = Duration::from_millis(250);
 const RESTORE: (usize, usize) = (1_024, 16 * 1024 * 1024);
 
 /// Runs a fog node until the context is stopped. `config.data` is the context's storage folder.
-pub async fn run(context: Context, config: Config) -> Result<(), Error> {
-    Fog::start(context, config).await?.wait().await
+pub async fn run(context: Context, config: Config, process: Process) -> Result<(), Error> {
+    Fog::start(context, config, process).await?.wait().await
 }
 
 /// A running fog node.
@@ -89,7 +89,7 @@ pub struct Addresses {
 
 impl Fog {
     /// Restores what is on disk and starts everything.
-    pub async fn start(context: Context, config: Config) -> Result<Self, Error> {
+    pub async fn start(context: Context, config: Config, process: Process) -> Result<Self, Error> {
         // First: what is opened from here on counts.
         let bounds =
             Descriptors::raise().share(config.ingest.bounds(), config.ingest.reserved_descriptors())?;
@@ -157,7 +157,7 @@ impl Fog {
             bounds,
             max_undecided_bytes: usize::try_from(config.ingest.inflight_bytes).unwrap_or(usize::MAX),
             event_queue: EVENTS,
-            audit: config.audit.clone(),
+            audit: process.audit.clone(),
             ..ServerSettings::default()
         };
         let tls = credentials.server_config(&revoked)?;
@@ -178,8 +178,8 @@ impl Fog {
             replay: tokio::sync::Mutex::default(),
             statements: statements.subscribe(),
             stations,
-            figures: Figures::with_audit(config.audit.clone()),
-            audit: config.audit.clone(),
+            figures: Figures::of(process.clone()),
+            audit: process.audit.clone(),
             entered: Mutex::default(),
         };
         let http = http::serve(config.listen.http, &config.http, shared).await?;
@@ -198,7 +198,7 @@ impl Fog {
             context: context.child("hub"),
             ingest,
             data: config.data.clone(),
-            audit: config.audit.clone(),
+            audit: process.audit,
             server,
             events,
             inputs: received,
@@ -323,14 +323,12 @@ fn settings(
     fog: VehicleId,
 ) -> Result<Settings, Error> {
     let signing = &credentials.signing;
-    let cloud_key = match &config.cloud {
-        Some(cloud) => {
-            let wrong = |error| Error::config(format!("cloud.notice_key: {error}"));
-            let key = public_key_from_hex(&cloud.notice_key).map_err(wrong)?;
-            Some(verifying_key(&key).map_err(wrong)?)
-        }
-        None => None,
-    };
+    let mut cloud_keys = Vec::new();
+    for text in config.cloud.iter().flat_map(|cloud| &cloud.notice_key.0) {
+        let wrong = |error| Error::config(format!("cloud.notice_key: {error}"));
+        let key = public_key_from_hex(text).map_err(wrong)?;
+        cloud_keys.push(verifying_key(&key).map_err(wrong)?);
+    }
     let secret = Digest::of(&[b"voltmesh-fog-secret".as_slice(), signing.as_bytes()].concat());
     let forward = config
         .cloud
@@ -342,7 +340,7 @@ fn settings(
         chain: genesis.digest(),
         opening: opening(config, signing)?,
         secret: Secret::new(secret.to_bytes()),
-        cloud_key,
+        cloud_keys,
         limits: config.ingest.clone(),
         spool: config.spool.clone(),
         foreign: config.foreign.clone(),

@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use voltmesh_audit::Recorder;
-
-use crate::Refusal;
+use crate::{Confined, Process, Refusal};
 
 /// Time between two lines of log about one kind of event: at most 12 kinds of 300 bytes, 360 bytes/s.
 const QUIET: Duration = Duration::from_secs(10);
@@ -62,6 +60,10 @@ impl Kind {
     }
 }
 
+/// Names of the figures of connections.
+const CONNECTIONS: [&str; 3] =
+    ["http_connections", "http_connections_bound", "http_connections_per_source_bound"];
+
 /// Counts since the start, and the places in use now.
 #[derive(Debug, Default)]
 pub struct Figures {
@@ -69,30 +71,33 @@ pub struct Figures {
     connections: AtomicU64,
     bounds: [AtomicU64; 2],
     quiet: Mutex<Quiet>,
-    audit: Recorder,
+    process: Process,
 }
 
 impl Figures {
     /// Those of these figures that may fall.
-    pub const GAUGES: [&'static str; 3] =
-        ["http_connections", "http_connections_bound", "http_connections_per_source_bound"];
+    pub const GAUGES: [&'static str; 6] = {
+        let [landlock, seccomp, user] = Confined::GAUGES;
+        let [connections, bound, per_source] = CONNECTIONS;
+        [connections, bound, per_source, landlock, seccomp, user]
+    };
 
     /// All at nought.
     pub fn new() -> Arc<Self> {
         Arc::default()
     }
 
-    /// The same, and refusals are entered by address, and reads of [`crate::Settings::recorded`] by who asked.
-    pub fn with_audit(audit: Recorder) -> Arc<Self> {
-        Arc::new(Self { audit, ..Self::default() })
+    /// The same, of this process: refusals are entered by address, and reads of [`crate::Settings::recorded`] by who asked.
+    pub fn of(process: Process) -> Arc<Self> {
+        Arc::new(Self { process, ..Self::default() })
     }
 
     /// All of them by name, to be shown among a role's counters.
     pub fn snapshot(&self) -> Vec<(&'static str, u64)> {
         let count = |(kind, name): (Kind, _)| (name, self.counts[kind as usize].load(Ordering::Relaxed));
         let gauges = [&self.connections, &self.bounds[0], &self.bounds[1]];
-        let gauges = Self::GAUGES.into_iter().zip(gauges.map(|value| value.load(Ordering::Relaxed)));
-        Kind::ALL.into_iter().map(count).chain(gauges).collect()
+        let gauges = CONNECTIONS.into_iter().zip(gauges.map(|value| value.load(Ordering::Relaxed)));
+        Kind::ALL.into_iter().map(count).chain(gauges).chain(self.process.confined.figures()).collect()
     }
 
     pub(crate) fn count(&self, kind: Kind) {
@@ -104,7 +109,7 @@ impl Figures {
         self.count(kind);
         if !matches!(kind, Kind::Requests | Kind::GaveWay) {
             let name = Kind::ALL.iter().find(|(known, _)| *known == kind).map_or("", |(_, name)| name);
-            self.audit.refusal(&from.ip().to_canonical().to_string(), name);
+            self.process.audit.refusal(&from.ip().to_canonical().to_string(), name);
         }
         let said = self.quiet.lock().unwrap_or_else(PoisonError::into_inner).ask(kind, Instant::now());
         if let Some(unsaid) = said {
@@ -115,12 +120,12 @@ impl Figures {
 
     /// Enters that somebody with a certificate was turned away.
     pub(crate) fn enter_refusal(&self, who: &str, what: &str) {
-        self.audit.refusal(who, what);
+        self.process.audit.refusal(who, what);
     }
 
     /// Enters that somebody was given something.
     pub(crate) fn enter_read(&self, who: &str, what: &str) {
-        self.audit.read(who, what);
+        self.process.audit.read(who, what);
     }
 
     pub(crate) fn set_connections(&self, count: usize) {

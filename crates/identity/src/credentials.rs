@@ -111,13 +111,51 @@ pub fn write_signing_key(folder: &Path, key: &SigningKey) -> Result<(), Error> {
 
 /// The same, in a form that is asked for.
 pub(crate) fn write_signing_key_as(folder: &Path, key: &SigningKey, form: KeyForm) -> Result<(), Error> {
-    let path = folder.join("sign.key");
-    let refuse = |error: String| Error::content(&path, "an Ed25519 key", error);
-    let private = key.to_pkcs8_pem(LineEnding::LF).map_err(|error| refuse(error.to_string()))?;
-    let public =
-        key.verifying_key().to_public_key_pem(LineEnding::LF).map_err(|error| refuse(error.to_string()))?;
-    keyfile::write(&path, &private, form)?;
-    files::write_public(&folder.join("sign.pub"), public.as_bytes())
+    write_pair(&folder.join("sign.key"), &folder.join("sign.pub"), key, form)
+}
+
+fn write_pair(private: &Path, public: &Path, key: &SigningKey, form: KeyForm) -> Result<(), Error> {
+    let pem = key.to_pkcs8_pem(LineEnding::LF);
+    let pem = pem.map_err(|error| Error::content(private, "an Ed25519 key", error))?;
+    keyfile::write(private, &pem, form)?;
+    write_public_half(public, key)
+}
+
+fn write_public_half(path: &Path, key: &SigningKey) -> Result<(), Error> {
+    let pem = key.verifying_key().to_public_key_pem(LineEnding::LF);
+    files::write_public(path, pem.map_err(|error| Error::content(path, "an Ed25519 key", error))?.as_bytes())
+}
+
+/// Names of a signing key that waits to replace the one in use, and of its public half.
+const NEXT: [&str; 2] = ["sign.key.next", "sign.pub.next"];
+
+/// Makes the signing key that will replace the one of a folder, in the same form, beside it; one that waits already stays.
+/// Returns the file of its public half. [`use_next_signing_key`] puts it in force.
+pub fn make_next_signing_key(folder: &Path) -> Result<PathBuf, Error> {
+    let [private, public] = NEXT.map(|name| folder.join(name));
+    if !private.exists() {
+        let form = match keyfile::is_key_file_encrypted(&folder.join("sign.key"))? {
+            true => KeyForm::Encrypted,
+            false => KeyForm::AsBefore,
+        };
+        write_pair(&private, &public, &new_signing_key(), form)?;
+    }
+    // A crash may have come between the two files.
+    write_public_half(&public, &read_signing_key(&private)?)?;
+    Ok(public)
+}
+
+/// Puts the signing key in force that waits in a folder; false if none waits. The former key is gone afterwards.
+pub fn use_next_signing_key(folder: &Path) -> Result<bool, Error> {
+    let [private, public] = NEXT.map(|name| folder.join(name));
+    if private.exists() {
+        files::rename(&private, &folder.join("sign.key"))?;
+    }
+    if public.exists() {
+        files::rename(&public, &folder.join("sign.pub"))?;
+        return Ok(true);
+    }
+    Ok(false)
 }
 
 pub(crate) fn new_signing_key() -> SigningKey {

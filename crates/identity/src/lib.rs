@@ -45,7 +45,9 @@ mod request;
 mod revocation;
 mod tls;
 
-pub use credentials::{Credentials, read_signing_key, write_signing_key};
+pub use credentials::{
+    Credentials, make_next_signing_key, read_signing_key, use_next_signing_key, write_signing_key,
+};
 pub use error::Error;
 pub use files::{create_private_dir, read_private, read_token, rename, write_private, write_public};
 pub use index::{Entry, OneRole, Reason, Revoked, Status};

@@ -356,6 +356,24 @@ fn a_request_grants_itself_nothing() {
     assert_eq!(statuses(&pki).len(), 1, "what is refused is not entered");
 }
 
+#[test]
+fn a_next_signing_key_waits_until_it_is_put_in_force() {
+    let (_folder, pki) = fresh();
+    let folder = pki.issue(&name("cloud:cloud"), &[], 30).unwrap().folder;
+    let key = |file: &str| read_signing_key(&folder.join(file)).unwrap().verifying_key();
+    let before = key("sign.key");
+    assert!(!use_next_signing_key(&folder).unwrap() && key("sign.key") == before);
+    let public = make_next_signing_key(&folder).unwrap();
+    let (pem, next) = (fs::read(&public).unwrap(), key("sign.key.next"));
+    assert_eq!(make_next_signing_key(&folder).unwrap(), public, "one that waits stays");
+    assert!(key("sign.key") == before && key("sign.key.next") == next && next != before);
+    // A crash between the two renames: the second use ends it.
+    fs::rename(folder.join("sign.key.next"), folder.join("sign.key")).unwrap();
+    assert!(use_next_signing_key(&folder).unwrap());
+    assert_eq!((key("sign.key"), fs::read(folder.join("sign.pub")).unwrap()), (next, pem));
+    assert!(!folder.join("sign.key.next").exists() && !public.exists());
+}
+
 /// PEM, for tests.
 mod pem {
     pub fn encode(label: &str, der: &[u8]) -> String {

@@ -572,7 +572,7 @@ fn fog_settings(
         chain: genesis.digest(),
         opening,
         secret: Secret::new(secret(seed, "fog secret", index as u64)),
-        cloud_key: Some(voltmesh_ledger::signing_key(cloud).verifying_key()),
+        cloud_keys: vec![voltmesh_ledger::signing_key(cloud).verifying_key()],
         limits: voltmesh_fog::config::Limits::default(),
         spool: voltmesh_fog::config::Spool {
             reserve_bytes: 128 * 1024,

@@ -15,6 +15,7 @@ pub mod http;
 pub mod output;
 pub mod parallel;
 pub mod plot;
+pub mod sandbox;
 
 use std::process::ExitCode;
 

@@ -36,7 +36,8 @@ async fn start(folder: &Path, pki: &Pki, extra: &str) -> Running {
     );
     let mut config = Config::parse(&text).unwrap();
     config.resolve(folder);
-    let cloud = Cloud::start(config, Arc::new(|| "other_metric 1\n".to_owned())).await.unwrap();
+    let cloud =
+        Cloud::start(config, Default::default(), Arc::new(|| "other_metric 1\n".to_owned())).await.unwrap();
     let (http, mqtt) = (cloud.http_address(), cloud.mqtt_address());
     let (stop, stopped) = oneshot::channel();
     let done = tokio::spawn(cloud.serve(async move {

@@ -1,6 +1,6 @@
 //! The whole role on real sockets, with a fog node of our own that archives by itself.
 
-use crate::{Config, Summary, run};
+use crate::{Config, Error, Start, Summary, hold, run, waiting};
 use bytes::Bytes;
 use commonware_runtime::{Runner as _, Supervisor as _, tokio};
 use std::collections::BTreeMap;
@@ -137,7 +137,7 @@ fn a_source_is_archived_over_real_sockets_and_resumed_after_a_kill() {
     killed.source.speed = 500.0; // two seconds for all
     let file = folder.path().join("data/spool_0_data/0000000000000000");
     runner(folder.path()).start(|context| async move {
-        let agent = run(context.child("edge"), killed);
+        let agent = run(context.child("edge"), killed, Start::default());
         let spooled = async {
             let mut ticks = ::tokio::time::interval(std::time::Duration::from_millis(5));
             while std::fs::metadata(&file).map_or(0, |m| m.len()) < 16 << 10 {
@@ -157,7 +157,7 @@ fn a_source_is_archived_over_real_sockets_and_resumed_after_a_kill() {
         let (server, events) = fog(&authority).await;
         ::tokio::spawn(archive(events, arrived));
         let config = config(&path, &authority, &[nobody, server.address()], 1000);
-        run(context.child("edge"), config).await.unwrap()
+        run(context.child("edge"), config, Start::default()).await.unwrap()
     });
     let sampled = summary.status.counter("sampled");
     assert!(sampled < 1000, "the first boot had spooled something: {summary}");
@@ -170,6 +170,75 @@ fn a_source_is_archived_over_real_sockets_and_resumed_after_a_kill() {
 
     // Third boot: nothing is left.
     let third = config(folder.path(), &pki, &[nobody], 1000);
-    let summary = runner(folder.path()).start(|context| run(context.child("edge"), third)).unwrap();
+    let summary =
+        runner(folder.path()).start(|context| run(context.child("edge"), third, Start::default())).unwrap();
     assert_eq!((summary.status.counter("sampled"), summary.status.counter("held")), (0, 0));
+}
+
+/// Runs the agent in a folder to its end.
+fn ended(folder: &Path, config: Config, start: Start) -> Result<Summary, Error> {
+    runner(folder).start(|context| run(context.child("edge"), config, start))
+}
+
+#[test]
+fn a_drained_agent_takes_no_samples_and_ends_once_all_is_archived() {
+    let folder = tempfile::tempdir().unwrap();
+    let pki = prepare(folder.path());
+    let nobody = "127.0.0.1:9".parse().unwrap();
+    let mut first = config(folder.path(), &pki, &[nobody], 1000);
+    first.source.speed = 500.0;
+    let spooled = folder.path().join("data/spool_0_data/0000000000000000");
+    runner(folder.path()).start(|context| async move {
+        let agent = run(context.child("edge"), first, Start::default());
+        let full = async {
+            let mut ticks = ::tokio::time::interval(std::time::Duration::from_millis(5));
+            while std::fs::metadata(&spooled).map_or(0, |found| found.len()) < 16 << 10 {
+                ticks.tick().await;
+            }
+        };
+        ::tokio::select! { ended = agent => panic!("{ended:?}"), () = full => {} }
+    });
+    let waiting = |config: Config| {
+        runner(folder.path()).start(|context| async move {
+            let held = hold(&config)?;
+            waiting(context, &config, &held).await
+        })
+    };
+    assert!(waiting(config(folder.path(), &pki, &[nobody], 100)).unwrap() > 0);
+
+    let received = Archive::default();
+    let (arrived, authority, path) = (received.clone(), pki.clone(), folder.path().to_path_buf());
+    let summary: Summary = runner(folder.path()).start(|context| async move {
+        let (server, events) = fog(&authority).await;
+        ::tokio::spawn(archive(events, arrived));
+        // A source without end: only a drained agent ends.
+        let mut config = config(&path, &authority, &[server.address()], 1_000_000);
+        (config.source.speed, config.until_archived) = (1.0, false);
+        run(context.child("edge"), config, Start { drain: true, ..Start::default() }).await.unwrap()
+    });
+    assert_eq!((summary.status.counter("sampled"), summary.status.counter("held")), (0, 0), "{summary}");
+    assert!(!times(&received).is_empty());
+    assert_eq!(waiting(config(folder.path(), &pki, &[nobody], 100)).unwrap(), 0);
+}
+
+#[test]
+fn a_data_folder_has_one_agent_and_an_opening_its_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let pki = prepare(folder.path());
+    let nobody = "127.0.0.1:9".parse().unwrap();
+    let settings = config(folder.path(), &pki, &[nobody], 0);
+    let held = hold(&settings).unwrap();
+    let refused = ended(folder.path(), settings.clone(), Start::default()).unwrap_err();
+    assert!(matches!(refused, Error::InUse { .. }), "{refused}");
+    drop(held);
+    let opening = |key: &str| {
+        let text = format!("salt = \"{}\"\nkey = \"{key}\"\n", "ab".repeat(32));
+        std::fs::write(folder.path().join("opening.toml"), text).unwrap();
+        ended(folder.path(), settings.clone(), Start::default())
+    };
+    let refused = opening(&"00".repeat(32)).unwrap_err().to_string();
+    assert!(refused.contains("rotate-vehicle") && refused.contains("opening.toml"), "{refused}");
+    let own = voltmesh_identity::read_signing_key(&settings.credentials.join("sign.key")).unwrap();
+    let key: String = own.verifying_key().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    opening(&key).unwrap();
 }

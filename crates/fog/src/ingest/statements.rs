@@ -121,8 +121,7 @@ impl Ingest {
     }
 
     pub(super) fn cloud_statement(&mut self, bytes: &Bytes) {
-        let Some(key) = &self.settings.cloud_key else { return };
-        let statement = match ArchiveStatement::verify(bytes, key) {
+        let statement = match ArchiveStatement::verify_any(bytes, &self.settings.cloud_keys) {
             Ok(statement) => statement,
             Err(error) => {
                 self.counters.statements_refused += 1;

@@ -63,7 +63,7 @@ pub fn settings(chain: &Chain, authority: usize, foreign: Foreign) -> Settings {
         key,
         chain: chain.network.genesis().digest(),
         secret: Secret::new([5; 32]),
-        cloud_key: Some(cloud_key().verifying_key()),
+        cloud_keys: vec![cloud_key().verifying_key()],
         limits: Limits::default(),
         spool: Spool::default(),
         foreign,

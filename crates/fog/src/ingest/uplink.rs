@@ -228,8 +228,7 @@ impl Ingest {
     }
 
     pub(super) fn cloud_notice(&mut self, payload: &Bytes) {
-        let Some(key) = &self.settings.cloud_key else { return };
-        let notice = match ArchiveNotice::verify(payload, key) {
+        let notice = match ArchiveNotice::verify_any(payload, &self.settings.cloud_keys) {
             Ok(notice) => notice,
             Err(error) => {
                 self.counters.notices_forged += 1;

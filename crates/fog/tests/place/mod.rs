@@ -133,7 +133,9 @@ impl Place {
         let thread = thread::spawn(move || {
             let runtime = Runtime::default().with_storage_directory(data).with_worker_threads(1);
             Runner::new(runtime).start(|context| async move {
-                let fog = Fog::start(context.child("fog"), config).await.expect("the node starts");
+                let fog = Fog::start(context.child("fog"), config, Default::default())
+                    .await
+                    .expect("the node starts");
                 started.send(fog.addresses()).unwrap();
                 let _ = stopped.await;
                 fog.stop().await.expect("the node stops");

@@ -209,7 +209,7 @@ fn all_descriptors_of_a_server_are_a_third_of_the_usual_limit() {
 async fn reads_and_refusals_are_entered() {
     let folder = tempfile::tempdir().unwrap();
     let audit = voltmesh_audit::Recorder::open(folder.path()).unwrap();
-    let figures = Figures::with_audit(audit.clone());
+    let figures = Figures::of(crate::Process { audit: audit.clone(), ..Default::default() });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let settings = Settings { recorded: &["/fine", "/absent"], ..Settings::default() };
     let server = serve(listener, router(), rules(), settings, None, figures).unwrap();

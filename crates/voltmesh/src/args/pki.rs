@@ -17,6 +17,9 @@ pub enum Pki {
         /// is only warned of.
         #[arg(long)]
         one_role: bool,
+        /// Encrypts the CA's key with the passphrase of this process (`voltmesh pki encrypt --help`).
+        #[arg(long)]
+        encrypt: bool,
     },
     /// Issues keys and a certificate to `role:id`.
     #[command(after_help = "Examples:
@@ -39,6 +42,104 @@ pub enum Pki {
         /// Validity in days.
         #[arg(long, default_value_t = 365)]
         days: u32,
+        /// Encrypts the new keys with the passphrase of this process.
+        #[arg(long)]
+        encrypt: bool,
+    },
+    /// Makes keys where they live, and a request for a certificate, which goes to the CA.
+    #[command(after_help = "Examples, on the vehicle, then where the CA is, then on the vehicle again:
+  voltmesh pki csr edge:car-1 --keys /etc/voltmesh/keys
+  voltmesh pki sign edge:car-1 --request car-1.csr
+  voltmesh pki install --keys /etc/voltmesh/keys --certificate tls.crt --ca ca.crt")]
+    Csr {
+        /// Who, as in `issue`.
+        identity: String,
+        /// Folder of the keys; made with mode 0700. A TLS key in use stays until `install`; a signing key that is there stays.
+        #[arg(long, value_name = "FOLDER")]
+        keys: PathBuf,
+        /// Encrypts the new keys with the passphrase of this process.
+        #[arg(long)]
+        encrypt: bool,
+    },
+    /// Issues a certificate from a request. Of the request nothing but its key is taken: names and rights are the CA's to give.
+    #[command(after_help = "Examples:
+  voltmesh pki sign edge:car-1 --request car-1.csr
+  voltmesh pki sign fog:fog-1 --request fog-1.csr --host fog-1.example --renew")]
+    Sign {
+        /// The PKI folder.
+        #[command(flatten)]
+        dir: PkiDir,
+        /// Who; the request must ask for this identity alone.
+        identity: String,
+        /// The file that `csr` wrote.
+        #[arg(long, value_name = "FILE")]
+        request: PathBuf,
+        /// DNS names and IP addresses of a server; with --renew, those of the former certificate if none is given.
+        #[arg(long = "host", value_name = "HOST")]
+        hosts: Vec<String>,
+        /// Validity in days.
+        #[arg(long, default_value_t = 365)]
+        days: u32,
+        /// The identity has a certificate in force, which this one replaces.
+        #[arg(long)]
+        renew: bool,
+    },
+    /// Puts a certificate to the key that waits for it, after a check that they belong together.
+    #[command(after_help = "Example:
+  voltmesh pki install --keys /etc/voltmesh/keys --certificate tls.crt --ca ca.crt
+
+A running process takes the new pair over within about a second.")]
+    Install {
+        /// Folder of the keys, as in `csr`.
+        #[arg(long, value_name = "FOLDER")]
+        keys: PathBuf,
+        /// The certificate that the CA made from the request.
+        #[arg(long, value_name = "FILE")]
+        certificate: PathBuf,
+        /// The CA's certificate.
+        #[arg(long, value_name = "FILE")]
+        ca: PathBuf,
+    },
+    /// Encrypts private keys in place, with the passphrase of this process.
+    #[command(after_help = "Example:
+  VOLTMESH_PASSPHRASE_FILE=passphrase voltmesh pki encrypt pki/ca.key pki/operator-op-1/sign.key
+
+The passphrase is read from the descriptor that VOLTMESH_PASSPHRASE_FD names, else from the file that
+VOLTMESH_PASSPHRASE_FILE names (mode 0600), else from the systemd credential voltmesh-passphrase; at least 12 bytes. Every
+command and role that reads an encrypted key finds it there. Keys are PKCS #8 (scrypt, AES-256-CBC), as of openssl pkcs8.")]
+    Encrypt {
+        /// Files: ca.key, sign.key, tls.key.
+        #[arg(required = true, value_name = "FILE")]
+        keys: Vec<PathBuf>,
+    },
+    /// Writes private keys without encryption, in place.
+    #[command(after_help = "Example:
+  VOLTMESH_PASSPHRASE_FILE=passphrase voltmesh pki decrypt pki/fog-fog-1/tls.key")]
+    Decrypt {
+        /// Files, as in `encrypt`.
+        #[arg(required = true, value_name = "FILE")]
+        keys: Vec<PathBuf>,
+    },
+    /// Makes the signing key that will replace a cloud's, beside it.
+    #[command(after_help = "Example, how a cloud's notice key is replaced:
+  voltmesh pki next-key --keys pki/cloud-cloud
+  voltmesh chain trust --genesis genesis.toml --cloud pki/cloud-cloud/sign.pub.next -o trust.toml
+  voltmesh pki use-next-key --keys pki/cloud-cloud --trust trust.toml")]
+    NextKey {
+        /// Folder of the keys.
+        #[arg(long, value_name = "FOLDER")]
+        keys: PathBuf,
+    },
+    /// Puts the signing key in force that `next-key` made, once a trust file names it; restart the cloud then.
+    #[command(after_help = "Example:
+  voltmesh pki use-next-key --keys pki/cloud-cloud --trust trust.toml")]
+    UseNextKey {
+        /// Folder of the keys.
+        #[arg(long, value_name = "FOLDER")]
+        keys: PathBuf,
+        /// The trust file that vehicles and verifiers have.
+        #[arg(long, value_name = "FILE")]
+        trust: PathBuf,
     },
     /// Issues a new certificate with a new TLS key; the signing key stays.
     Renew {
@@ -50,6 +151,9 @@ pub enum Pki {
         /// Validity in days.
         #[arg(long, default_value_t = 365)]
         days: u32,
+        /// Encrypts the new key with the passphrase of this process. One that replaces an encrypted key is encrypted anyway.
+        #[arg(long)]
+        encrypt: bool,
     },
     /// Revokes a certificate; running nodes that watch this folder's crl.pem drop its sessions.
     Revoke {

@@ -62,6 +62,30 @@ pub enum Registry {
         #[command(flatten)]
         submit: Submit,
     },
+    /// Replaces a vehicle's signing key, opening and certificate in one step; its agent must not run.
+    RotateVehicle(RotateVehicle),
+    /// Replaces a vehicle's key on the ledger alone, where its new keys are made elsewhere.
+    #[command(after_help = "Example, on the vehicle, where the operators are, and on the vehicle again:
+  voltmesh pki next-key --keys keys
+  voltmesh registry opening --key keys/sign.pub.next -o new-opening.toml
+  voltmesh registry rotate-opening car-1 --opening opening.toml --new-opening new-opening.toml --genesis genesis.toml \\
+    --operator pki/operator-op-1/sign.key --operator pki/operator-op-2/sign.key
+  mv keys/sign.key.next keys/sign.key && mv keys/sign.pub.next keys/sign.pub && mv new-opening.toml opening.toml")]
+    RotateOpening {
+        /// The vehicle.
+        vehicle: String,
+        /// The opening of the commitment that counts until now.
+        #[arg(long, value_name = "FILE")]
+        opening: PathBuf,
+        /// The opening of the commitment that counts from then on.
+        #[arg(long, value_name = "FILE")]
+        new_opening: PathBuf,
+        /// Who signs and where it goes.
+        #[command(flatten)]
+        submit: Submit,
+    },
+    /// Replaces the operators, and how many of them must sign, from the next decision on.
+    SetOperators(SetOperators),
     /// Admits an authority: it serves from the next-but-one epoch on, at first on probation.
     #[command(after_help = "Example:
   voltmesh registry admit-authority pki/fog-fog-5/sign.pub --genesis genesis.toml \\
@@ -135,6 +159,51 @@ pub struct ReplaceCommittee {
     /// HTTP interfaces of fog nodes.
     #[arg(long = "fog", value_name = "ADDRESS", default_value = "127.0.0.1:9100")]
     pub fogs: Vec<std::net::SocketAddr>,
+}
+
+/// Options of `voltmesh registry rotate-vehicle`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  voltmesh edge --config edge.toml --drain
+  voltmesh registry rotate-vehicle --config edge.toml --pki pki --genesis genesis.toml \\
+    --operator pki/operator-op-1/sign.key --operator pki/operator-op-2/sign.key --fog 127.0.0.1:9100
+
+What the old key signed counts if it was anchored before the block that it names. If the command is interrupted, repeat it.")]
+pub struct RotateVehicle {
+    /// The vehicle's configuration: names its keys, opening and spool.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The CA's folder, if the vehicle's keys are in it: also issues a new certificate and revokes the former ones.
+    #[arg(long, value_name = "FOLDER")]
+    pub pki: Option<PathBuf>,
+    /// Validity of the new certificate in days.
+    #[arg(long, default_value_t = 365)]
+    pub days: u32,
+    /// Rotates although batches of the old key are not archived; those that no fog node has anchored never count.
+    #[arg(long)]
+    pub leave_waiting: bool,
+    /// Who signs and where it goes.
+    #[command(flatten)]
+    pub submit: Submit,
+}
+
+/// Options of `voltmesh registry set-operators`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  voltmesh registry set-operators --key pki/operator-op-1/sign.pub --key pki/operator-op-4/sign.pub --threshold 2 \\
+    --genesis genesis.toml --operator pki/operator-op-1/sign.key --operator pki/operator-op-2/sign.key
+
+Name all operators, those who stay as well. If fewer than the threshold still have their keys, nothing can be decided any more.")]
+pub struct SetOperators {
+    /// An operator from then on: `sign.pub` or the key in 64 hex digits; 1 to 16 of them.
+    #[arg(long = "key", value_name = "KEY", required = true)]
+    pub keys: Vec<AuthorityKey>,
+    /// How many of them must sign, 1 to all.
+    #[arg(long)]
+    pub threshold: u8,
+    /// Who signs this decision and where it goes.
+    #[command(flatten)]
+    pub submit: Submit,
 }
 
 /// How an authority is named on the command line.

@@ -20,6 +20,7 @@ pub struct RoleArgs {
 #[command(after_help = "Examples:
   voltmesh edge --config edge.toml
   voltmesh edge --config edge.toml --accept-doubtful
+  voltmesh edge --config edge.toml --drain
 
 Exit code 2: the recordings give no usable sample, or are doubtful (`voltmesh inspect` shows why).")]
 pub struct EdgeRole {
@@ -29,6 +30,9 @@ pub struct EdgeRole {
     /// Takes recordings although what they hold is not plausible.
     #[arg(long)]
     pub accept_doubtful: bool,
+    /// Takes no samples, sends what waits in the spool, and ends once all of it is archived.
+    #[arg(long)]
+    pub drain: bool,
 }
 
 /// A fog node's configuration, and what is for one start only.

@@ -46,7 +46,7 @@ fn read_limited(path: &Path, limit: usize) -> Result<Vec<u8>> {
 }
 
 /// As [`read_limited`], for text.
-fn read_text(path: &Path, limit: usize) -> Result<String> {
+pub(crate) fn read_text(path: &Path, limit: usize) -> Result<String> {
     String::from_utf8(read_limited(path, limit)?).with_context(|| format!("{} is not text", path.display()))
 }
 

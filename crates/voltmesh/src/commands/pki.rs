@@ -3,35 +3,84 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use commonware_cryptography::Signer as _;
 use serde_json::json;
 use time::OffsetDateTime;
-use voltmesh_audit::{Kind, Recorder};
-use voltmesh_identity::{Entry, Identity, Issued, OneRole, Pki, Reason, Role, Target};
+use voltmesh_identity::{
+    Entry, Identity, Issued, KeyForm, OneRole, Pki, Reason, Role, Target, decrypt_key_file, encrypt_key_file,
+    install, make_next_signing_key, make_request, read_signing_key, use_next_signing_key,
+};
+use voltmesh_ledger::{MAX_TRUST_BYTES, Trust, private_key};
 
 use super::registry::read_public;
+use super::{audit, read_limited, read_text};
 use crate::{Outcome, args, output};
+
+/// Largest certificate signing request.
+const MAX_REQUEST: usize = 16 << 10;
 
 /// Runs the command. What it changes is entered in the audit log of the CA, the folder `audit` in its own.
 pub fn run(command: args::Pki) -> Result<Outcome> {
     match command {
-        args::Pki::Init { dir, one_role } => {
+        args::Pki::Init { dir, one_role, encrypt } => {
             let policy = if one_role { OneRole::Refuse } else { OneRole::Warn };
-            let pki = Pki::init_with(&dir.dir, policy)?;
+            let pki = Pki::init_with(&dir.dir, policy, form(encrypt))?;
             enter(&dir.dir, "a CA is made")?;
             output::line(format!("CA made: {}", pki.ca_path().display()));
             output::line(format!("Next: voltmesh pki issue fog:fog-1 --dir {}", dir.dir.display()));
         }
-        args::Pki::Issue { dir, identity, hosts, replace_lost: false, days } => {
-            told("issued", &dir.dir, &Pki::open(&dir.dir)?.issue(&parse(&identity)?, &hosts, days)?)?;
+        args::Pki::Issue { dir, identity, hosts, replace_lost: false, days, encrypt } => {
+            let pki = Pki::open(&dir.dir)?.with_key_form(form(encrypt));
+            told("issued", &dir.dir, &pki.issue(&parse(&identity)?, &hosts, days)?)?;
         }
-        args::Pki::Issue { dir, identity, replace_lost: true, days, .. } => {
-            let issued = Pki::open(&dir.dir)?.replace(&parse(&identity)?, days)?;
+        args::Pki::Issue { dir, identity, replace_lost: true, days, encrypt, .. } => {
+            let pki = Pki::open(&dir.dir)?.with_key_form(form(encrypt));
+            let issued = pki.replace(&parse(&identity)?, days)?;
             told("issued anew", &dir.dir, &issued)?;
             next_after_loss(&issued);
         }
-        args::Pki::Renew { dir, identity, days } => {
-            told("renewed", &dir.dir, &Pki::open(&dir.dir)?.renew(&parse(&identity)?, days)?)?;
+        args::Pki::Csr { identity, keys, encrypt } => {
+            let made = make_request(&keys, &parse(&identity)?, form(encrypt))?;
+            output::line(format!("for the CA: {}", made.request.display()));
+            output::line(format!("for the registry: {}", made.sign_pub.display()));
+            output::line("The keys stay here.");
+        }
+        args::Pki::Sign { dir, identity, request, hosts, days, renew } => {
+            let request = read_limited(&request, MAX_REQUEST)?;
+            let pki = Pki::open(&dir.dir)?;
+            let issued = pki.sign(&parse(&identity)?, &request, &hosts, days, renew)?;
+            told("signed", &dir.dir, &issued)?;
+            output::line("Take tls.crt and ca.crt to the keys: voltmesh pki install.");
+        }
+        args::Pki::Install { keys, certificate, ca } => {
+            let own = install(&keys, &certificate, &ca)?;
+            let until = output::rfc3339(own.expires_s);
+            output::line(format!("{}: {} until {until}", keys.display(), own.identity));
+        }
+        args::Pki::Encrypt { keys } => {
+            for key in keys {
+                let changed = encrypt_key_file(&key)?;
+                let what = if changed { "encrypted" } else { "was encrypted, with this passphrase" };
+                output::line(format!("{}: {what}", key.display()));
+            }
+        }
+        args::Pki::Decrypt { keys } => {
+            for key in keys {
+                let changed = decrypt_key_file(&key)?;
+                let what =
+                    if changed { "decrypted: put it on an encrypted disk" } else { "was not encrypted" };
+                output::line(format!("{}: {what}", key.display()));
+            }
+        }
+        args::Pki::NextKey { keys } => {
+            let public = make_next_signing_key(&keys)?;
+            output::line(format!("{}: let it be trusted, then: voltmesh pki use-next-key", public.display()));
+        }
+        args::Pki::UseNextKey { keys, trust } => use_next_key(&keys, &trust)?,
+        args::Pki::Renew { dir, identity, days, encrypt } => {
+            let pki = Pki::open(&dir.dir)?.with_key_form(form(encrypt));
+            told("renewed", &dir.dir, &pki.renew(&parse(&identity)?, days)?)?;
         }
         args::Pki::Revoke { dir, identity } => {
             let pki = Pki::open(&dir.dir)?;
@@ -55,6 +104,32 @@ pub fn run(command: args::Pki) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+fn form(encrypt: bool) -> KeyForm {
+    if encrypt { KeyForm::Encrypted } else { KeyForm::AsBefore }
+}
+
+/// Puts a cloud's next key in force, once a trust file names it: whoever does not know it would believe no notice, and keep
+/// everything.
+fn use_next_key(keys: &Path, trust: &Path) -> Result<()> {
+    let next = keys.join("sign.key.next");
+    if next.exists() {
+        let key = private_key(&read_signing_key(&next)?.to_bytes()).public_key();
+        let trusted = Trust::from_toml(&read_text(trust, MAX_TRUST_BYTES)?)
+            .with_context(|| format!("{} is no trust file", trust.display()))?;
+        ensure!(
+            trusted.cloud_keys().contains(&key),
+            "{} does not name the key {key}: add it with `voltmesh chain trust --cloud {}`, give the file to vehicles and \
+             verifiers and the key to fog nodes (cloud.notice_key), and repeat this",
+            trust.display(),
+            keys.join("sign.pub.next").display()
+        );
+    }
+    let used = use_next_signing_key(keys)?;
+    ensure!(used, "no key waits in {}: make one with `voltmesh pki next-key`", keys.display());
+    output::line(format!("{}: the next key is in force from the next start on", keys.display()));
+    Ok(())
+}
+
 /// `edge:car-1` or the whole URI.
 pub(crate) fn parse(text: &str) -> Result<Identity> {
     let uri = if text.starts_with("urn:") { text.to_owned() } else { format!("urn:voltmesh:{text}") };
@@ -63,11 +138,7 @@ pub(crate) fn parse(text: &str) -> Result<Identity> {
 
 /// Enters what an operator has done with the CA.
 fn enter(folder: &Path, what: &str) -> Result<()> {
-    let recorder = Recorder::open(&folder.join("audit"))?;
-    let user = std::env::var("USER").unwrap_or_else(|_| "user unknown".to_owned());
-    recorder.record(Kind::Operator, &user, what);
-    recorder.close();
-    Ok(())
+    audit::enter_once(&folder.join("audit"), what)
 }
 
 fn told(what: &str, folder: &Path, issued: &Issued) -> Result<()> {

@@ -1,6 +1,8 @@
 //! `voltmesh registry …`: what operators decide, as transactions that m of n of them sign.
 
+mod operators;
 mod replace;
+mod rotate;
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -13,6 +15,7 @@ use ed25519_dalek::pkcs8::DecodePublicKey as _;
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 use voltmesh_control::Opening;
+use voltmesh_fog::answers::Status;
 use voltmesh_identity::{Pki, Role, read_signing_key, write_private, write_public};
 use voltmesh_ledger::{
     Action, Block, Commitment, Genesis, Height, MAX_GENESIS_BYTES, PublicKey, RegistryTx, Transaction, Trust,
@@ -38,9 +41,7 @@ pub fn run(command: args::Registry) -> Result<Outcome> {
     match command {
         args::Registry::Genesis(options) => genesis(&options)?,
         args::Registry::Opening { key, output: path } => {
-            let mut salt = [0; 32];
-            rand::rng().fill(&mut salt[..]);
-            let opening = Opening { salt, key: raw_key(&key)? };
+            let opening = Opening { salt: salt(), key: raw_key(&key)? };
             write_opening(&path, &opening)?;
             output::line(format!("{}: keep it where only the vehicle can read it", path.display()));
         }
@@ -62,6 +63,11 @@ pub fn run(command: args::Registry) -> Result<Outcome> {
             let commitment = commitment_of(&vehicle, &opening)?;
             decide(&submit, Action::RevokeVehicle { commitment }, &format!("{vehicle}'s key is revoked"))?;
         }
+        args::Registry::RotateVehicle(options) => rotate::vehicle(&options)?,
+        args::Registry::RotateOpening { vehicle, opening, new_opening, submit } => {
+            rotate::opening(&vehicle, &opening, &new_opening, &submit)?;
+        }
+        args::Registry::SetOperators(options) => operators::run(&options)?,
         args::Registry::AdmitAuthority { key, submit } => {
             let key = authority(&key)?;
             decide(&submit, Action::AdmitAuthority { key }, "the authority is admitted")?;
@@ -126,23 +132,11 @@ pub fn elect(genesis: Genesis, election: args::ElectionArgs) -> Result<Genesis> 
 
 /// Signs an action, submits it, waits until it is final, and says so.
 fn decide(submit: &args::Submit, action: Action, done: &str) -> Result<()> {
-    let genesis = Genesis::from_toml(&read_text(&submit.genesis, MAX_GENESIS_BYTES)?)?;
     let later = serves_later(&action);
     block_on(async {
-        let (http, fog) = (Http::new()?, submit.fog.fog);
-        let status = super::chain::status(&http, fog).await?;
-        ensure!(
-            status.chain == genesis.digest().to_string(),
-            "{} is not the genesis of the chain {} that {fog} follows",
-            submit.genesis.display(),
-            status.chain
-        );
-        let mut transaction = RegistryTx::new(genesis.digest(), status.nonce, vec![action]);
-        for operator in &submit.operators {
-            transaction = transaction.sign(&private_key(&read_signing_key(operator)?.to_bytes()));
-        }
-        let last = offer(&http, fog, &transaction, PATIENCE, Refusals::Final).await?;
-        let height = find(&http, fog, &transaction, status.height..=last).await?;
+        let decider = Decider::new(submit).await?;
+        let height = decider.finish(&decider.sign(vec![action])?).await?;
+        let genesis = &decider.genesis;
         let from = genesis.epoch_of(Height::new(height)).get() + 2;
         let when = if later {
             format!("; it counts from epoch {from} on, block {}", from * genesis.epoch_length)
@@ -152,6 +146,65 @@ fn decide(submit: &args::Submit, action: Action, done: &str) -> Result<()> {
         output::line(format!("{done}: final in block {height}{when}"));
         Ok(())
     })
+}
+
+/// The operators whose keys are given, and the fog node through which they decide.
+struct Decider<'a> {
+    http: Http,
+    genesis: Genesis,
+    submit: &'a args::Submit,
+    status: Status,
+}
+
+impl<'a> Decider<'a> {
+    /// Asks the fog node how far the ledger is, and checks that it follows the chain of the genesis.
+    async fn new(submit: &'a args::Submit) -> Result<Self> {
+        let genesis = Genesis::from_toml(&read_text(&submit.genesis, MAX_GENESIS_BYTES)?)?;
+        let (http, fog) = (Http::new()?, submit.fog.fog);
+        let status = super::chain::status(&http, fog).await?;
+        ensure!(
+            status.chain == genesis.digest().to_string(),
+            "{} is not the genesis of the chain {} that {fog} follows",
+            submit.genesis.display(),
+            status.chain
+        );
+        Ok(Self { http, genesis, submit, status })
+    }
+
+    /// What the fog node said at the beginning.
+    fn status(&self) -> &Status {
+        &self.status
+    }
+
+    /// The newest final block at the beginning: a later one holds what is decided now.
+    fn height(&self) -> u64 {
+        self.status.height
+    }
+
+    /// The next decision, signed by all operators that are given.
+    fn sign(&self, actions: Vec<Action>) -> Result<RegistryTx> {
+        let mut transaction = RegistryTx::new(self.genesis.digest(), self.status.nonce, actions);
+        for operator in &self.submit.operators {
+            transaction = transaction.sign(&private_key(&read_signing_key(operator)?.to_bytes()));
+        }
+        Ok(transaction)
+    }
+
+    /// Submits a decision; returns the block in which it is final.
+    async fn finish(&self, transaction: &RegistryTx) -> Result<u64> {
+        let fog = self.submit.fog.fog;
+        let last = offer(&self.http, fog, transaction, PATIENCE, Refusals::Final).await?;
+        let digest = Transaction::Registry(transaction.clone()).digest().to_string();
+        let found = find(&self.http, fog, &digest, self.height()..=last).await?;
+        found.with_context(|| {
+            format!("another decision has taken number {}; repeat the command", transaction.nonce)
+        })
+    }
+
+    /// The block that holds an earlier decision, if one after this height does.
+    async fn find(&self, decision: &str, after: u64) -> Result<Option<u64>> {
+        find(&self.http, self.submit.fog.fog, decision, after..=self.height()).await
+    }
 }
 
 /// Whether an action changes who serves, which is settled two epochs ahead.
@@ -165,22 +218,21 @@ fn serves_later(action: &Action) -> bool {
     )
 }
 
-/// The block that holds a decision. Another one with the same number may have been faster.
+/// The block that holds a decision, given by its digest.
 async fn find(
     http: &Http,
     fog: SocketAddr,
-    transaction: &RegistryTx,
-    mut heights: RangeInclusive<u64>,
-) -> Result<u64> {
-    let digest = Transaction::Registry(transaction.clone()).digest();
-    for height in heights.by_ref() {
+    decision: &str,
+    heights: RangeInclusive<u64>,
+) -> Result<Option<u64>> {
+    for height in heights {
         let bytes = http.get(fog, &format!("/chain/block/{height}")).await?;
         let block = Block::decode_bounded(&bytes).context("the answer is no block")?;
-        if block.transactions().iter().any(|other| other.digest() == digest) {
-            return Ok(height);
+        if block.transactions().iter().any(|other| other.digest().to_string() == decision) {
+            return Ok(Some(height));
         }
     }
-    bail!("another decision has taken number {}; repeat the command", transaction.nonce)
+    Ok(None)
 }
 
 /// Offers a decision to a fog node until the ledger's nonce has passed it; returns the height at which that was seen.
@@ -249,23 +301,40 @@ struct OpeningFile {
     key: String,
 }
 
+impl OpeningFile {
+    fn of(opening: &Opening) -> Self {
+        Self { salt: hex::encode(opening.salt), key: hex::encode(opening.key) }
+    }
+
+    /// What it says; `path` is the file that held it.
+    fn opening(&self, path: &Path) -> Result<Opening> {
+        let bytes = |text: &str| -> Result<[u8; 32]> {
+            let mut out = [0; 32];
+            hex::decode_to_slice(text, &mut out)
+                .with_context(|| format!("{}: salt and key want 64 hex digits", path.display()))?;
+            Ok(out)
+        };
+        Ok(Opening { salt: bytes(&self.salt)?, key: bytes(&self.key)? })
+    }
+}
+
 /// Reads an opening.
 pub fn read_opening(path: &Path) -> Result<Opening> {
     let file: OpeningFile = toml::from_str(&read_text(path, MAX_SMALL_FILE)?)
         .with_context(|| format!("{} is no opening: it wants salt and key", path.display()))?;
-    let bytes = |text: &str| -> Result<[u8; 32]> {
-        let mut out = [0; 32];
-        hex::decode_to_slice(text, &mut out)
-            .with_context(|| format!("{}: salt and key want 64 hex digits", path.display()))?;
-        Ok(out)
-    };
-    Ok(Opening { salt: bytes(&file.salt)?, key: bytes(&file.key)? })
+    file.opening(path)
 }
 
 /// Writes an opening with mode 0600: who has it can tell whose the commitment is.
 pub fn write_opening(path: &Path, opening: &Opening) -> Result<()> {
-    let file = OpeningFile { salt: hex::encode(opening.salt), key: hex::encode(opening.key) };
-    Ok(write_private(path, toml::to_string(&file)?.as_bytes())?)
+    Ok(write_private(path, toml::to_string(&OpeningFile::of(opening))?.as_bytes())?)
+}
+
+/// A salt that was never used.
+fn salt() -> [u8; 32] {
+    let mut salt = [0; 32];
+    rand::rng().fill(&mut salt[..]);
+    salt
 }
 
 fn commitment_of(vehicle: &str, opening: &Path) -> Result<Commitment> {

@@ -7,11 +7,13 @@ use anyhow::Result;
 use commonware_runtime::{Runner as _, tokio};
 use rustix::fs::Mode;
 use voltmesh_consensus::StartError;
+use voltmesh_edge::Start;
+use voltmesh_http::{Confined, Confinement, Process};
 
 use super::audit;
 use super::chain::read_checkpoint;
 use crate::args::{EdgeRole, FogRole, RoleArgs};
-use crate::{Outcome, disk, output};
+use crate::{Outcome, disk, output, sandbox};
 
 /// Rights that files and folders made by a role never have: those of its group and of others. What a role keeps says where
 /// vehicles were and how they are.
@@ -23,17 +25,18 @@ const AUDIT: &str = "audit";
 /// Runs a vehicle's agent.
 pub fn edge(args: EdgeRole) -> Result<Outcome> {
     let Some(path) = file(&args.role, voltmesh_edge::config::DEFAULTS) else { return Ok(Outcome::Done) };
-    let mut config = voltmesh_edge::Config::load(&path)?;
+    let config = voltmesh_edge::Config::load(&path)?;
     if !args.accept_doubtful {
         let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64);
         config.check_source(now_ms)?;
     }
+    let confined = confine(&config.process, &path, &[&config.data])?;
     // An edge shares a small computer: one worker thread is enough for a pack at 10 Hz.
     let data = config.data.clone();
     disk::guard(&data, || {
-        config.audit = audit::begin(&data.join(AUDIT), &path)?;
-        let recorder = config.audit.clone();
-        let ended = runner(&data, 1).start(|context| voltmesh_edge::run(context, config));
+        let recorder = audit::begin(&data.join(AUDIT), &path)?;
+        let start = Start { process: Process { audit: recorder.clone(), confined }, drain: args.drain };
+        let ended = runner(&data, 1).start(|context| voltmesh_edge::run(context, config, start));
         let ended = ended.map_err(anyhow::Error::from);
         audit::end(&recorder, &ended);
         output::line(ended?.to_string());
@@ -47,11 +50,12 @@ pub fn fog(args: FogRole) -> Result<Outcome> {
     let mut config = voltmesh_fog::Config::load(&path)?;
     config.ledger.checkpoint = args.checkpoint.as_deref().map(read_checkpoint).transpose()?;
     config.ledger.repair = args.repair_ledger;
+    let confined = confine(&config.process, &path, &[&config.data])?;
     let data = config.data.clone();
     disk::guard(&data, || {
-        config.audit = audit::begin(&data.join(AUDIT), &path)?;
-        let recorder = config.audit.clone();
-        let ended = runner(&data, cores()).start(|context| voltmesh_fog::run(context, config));
+        let recorder = audit::begin(&data.join(AUDIT), &path)?;
+        let process = Process { audit: recorder.clone(), confined };
+        let ended = runner(&data, cores()).start(|context| voltmesh_fog::run(context, config, process));
         let ended = ended.map_err(|error| match remedy(&error) {
             Some(remedy) => anyhow::Error::new(error).context(remedy),
             None => error.into(),
@@ -78,17 +82,22 @@ fn remedy(error: &voltmesh_fog::Error) -> Option<&'static str> {
 /// Runs the cloud.
 pub fn cloud(args: RoleArgs) -> Result<Outcome> {
     let Some(path) = file(&args, voltmesh_cloud::config::DEFAULTS) else { return Ok(Outcome::Done) };
-    let mut config = voltmesh_cloud::Config::load(&path)?;
+    let config = voltmesh_cloud::Config::load(&path)?;
     let local = (!config.archive.contains("://")).then(|| PathBuf::from(&config.archive));
-    // The archive is an object store's; the runner's own storage is not used.
+    let learned = config.trust_learned.as_deref().and_then(Path::parent).map(Path::to_path_buf);
+    let written: Vec<&Path> =
+        local.iter().chain([&config.audit]).chain(&learned).map(PathBuf::as_path).collect();
+    let confined = confine(&config.process, &path, &written)?;
+    // The archive is an object store's; the runner's own storage is not used, but its folder is made at the start.
     let config_for_runner = tokio::Config::default()
+        .with_storage_directory(&config.audit)
         .with_worker_threads(cores())
         .with_max_blocking_threads(voltmesh_cloud::delta::BLOCKING_THREADS);
     let run = || {
-        config.recorder = audit::begin(&config.audit, &path)?;
-        let recorder = config.recorder.clone();
-        let ended =
-            tokio::Runner::new(config_for_runner).start(|context| voltmesh_cloud::run(context, config));
+        let recorder = audit::begin(&config.audit, &path)?;
+        let process = Process { audit: recorder.clone(), confined };
+        let ended = tokio::Runner::new(config_for_runner)
+            .start(|context| voltmesh_cloud::run(context, config, process));
         let ended = ended.map_err(anyhow::Error::from);
         audit::end(&recorder, &ended);
         ended.map(|()| Outcome::Done)
@@ -107,6 +116,19 @@ fn file(args: &RoleArgs, defaults: &str) -> Option<PathBuf> {
     }
     rustix::process::umask(FOR_ITS_OWNER_ONLY);
     args.config.clone()
+}
+
+/// Confines this process, which has one thread yet, to what its configuration names and the folders that it writes.
+fn confine(rules: &Confinement, config: &Path, written: &[&Path]) -> Result<Confined> {
+    // From here on its file may be out of reach.
+    voltmesh_identity::read_passphrase_early();
+    let user_changed = sandbox::become_user(rules.user.as_deref())?;
+    for folder in written.iter().filter(|folder| !folder.exists()) {
+        voltmesh_identity::create_private_dir(folder)?;
+    }
+    let read = sandbox::named_in(config)?;
+    let confined = sandbox::enter(rules.sandbox, &read, written)?;
+    Ok(Confined { user_changed, ..confined })
 }
 
 fn cores() -> usize {

@@ -290,6 +290,34 @@ fn forged_and_stale_notices_release_nothing() {
     assert_eq!(world.held(), 0);
 }
 
+/// While the cloud's key is replaced, the node takes notices and statements of both; afterwards those of the new one alone.
+#[test]
+fn a_notice_counts_under_any_key_that_is_configured() {
+    let (old, new) = (cloud_key(), other_key());
+    for (keys, signer, counts) in [
+        (vec![&old, &new], &old, true),
+        (vec![&old, &new], &new, true),
+        (vec![&new], &old, false),
+        (vec![&new], &new, true),
+        (vec![], &old, false),
+    ] {
+        let chain = chain();
+        let mut settings = settings(&chain, 0, Foreign { second_copy: false, ..Foreign::default() });
+        settings.cloud_keys = keys.iter().map(|key| key.verifying_key()).collect();
+        let mut world = World::of(chain, settings);
+        world.give(Input::CloudUp);
+        let session = world.vehicle(&car());
+        let batch = car().batch(1, 0, 10, None);
+        world.send(session, &batch);
+        world.wait(200);
+        world.block();
+        world.give(Input::CloudNotice(notice(&batch, signer)));
+        world.give(Input::CloudAnswer { batch: batch.id(), reason: 0 });
+        world.tick();
+        assert_eq!((world.held() == 0, world.counter("notices_forged")), (counts, u64::from(!counts)));
+    }
+}
+
 #[test]
 fn what_the_cloud_rejects_is_quarantined_and_released() {
     let mut world = World::new();
