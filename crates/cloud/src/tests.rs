@@ -7,6 +7,7 @@ mod core;
 mod cost;
 mod exactly_once;
 mod extent;
+mod fuzz;
 mod gone;
 mod http;
 mod lab;

@@ -11,6 +11,9 @@ pub mod commands;
 pub mod demo;
 pub mod deploy;
 pub mod disk;
+#[cfg(test)]
+#[allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that fails should stop")]
+mod fuzz;
 pub mod http;
 pub mod output;
 pub mod parallel;
