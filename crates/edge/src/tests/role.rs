@@ -226,7 +226,7 @@ fn a_data_folder_has_one_agent_and_an_opening_its_key() {
     let folder = tempfile::tempdir().unwrap();
     let pki = prepare(folder.path());
     let nobody = "127.0.0.1:9".parse().unwrap();
-    let settings = config(folder.path(), &pki, &[nobody], 0);
+    let settings = config(folder.path(), &pki, &[nobody], 100);
     let held = hold(&settings).unwrap();
     let refused = ended(folder.path(), settings.clone(), Start::default()).unwrap_err();
     assert!(matches!(refused, Error::InUse { .. }), "{refused}");
@@ -234,7 +234,8 @@ fn a_data_folder_has_one_agent_and_an_opening_its_key() {
     let opening = |key: &str| {
         let text = format!("salt = \"{}\"\nkey = \"{key}\"\n", "ab".repeat(32));
         std::fs::write(folder.path().join("opening.toml"), text).unwrap();
-        ended(folder.path(), settings.clone(), Start::default())
+        // With nothing to send it ends at once.
+        ended(folder.path(), settings.clone(), Start { drain: true, ..Start::default() })
     };
     let refused = opening(&"00".repeat(32)).unwrap_err().to_string();
     assert!(refused.contains("rotate-vehicle") && refused.contains("opening.toml"), "{refused}");
