@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
 use tokio::process::{Child, Command};
+use voltmesh_control::Status;
 use voltmesh_identity::{Credentials, Expected, Identity, Reason as Why, Role, Target};
 use voltmesh_mqtt::{Client, ClientEvent, ClientEvents, ClientSettings, Outgoing, Reason};
 
@@ -21,7 +22,7 @@ use super::usage::Usage;
 use crate::Outcome;
 use crate::args::{AttackKind, BenchHostile, GeneratorMode};
 use crate::deploy::process::Process;
-use crate::deploy::{Site, Size, edge_name};
+use crate::deploy::{EdgePlan, Pace, Recording, Site, Size, Tuning, edge_name, fog_name, free_ports, local};
 use crate::output::{self, row};
 
 /// Fog nodes: the fewest that tolerate one fault.
@@ -35,6 +36,9 @@ const KEPT: u64 = 50;
 
 /// Certificates that are revoked in mid-session, one after the other.
 const REVOCATIONS: usize = 7;
+
+/// Samples of the vehicle whose fog node is revoked: more than it sends until then.
+const SAMPLES: u64 = 1_000_000;
 
 /// Longest wait until an attack is under way, or a session ends.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -66,10 +70,16 @@ struct Memory {
     after: f64,
 }
 
+/// From a new revocation list to the end of sessions, in ms.
 #[derive(Debug, Clone, Copy, Serialize)]
 struct Revocation {
+    /// Of clients that a fog node ends, as they see it: median and longest.
     p50: f64,
     max: f64,
+    /// Of a vehicle's agent that leaves a revoked fog node, as the node sees it.
+    vehicle_leaves_fog: f64,
+    /// Until the last fog node has left a revoked cloud, as the cloud sees it.
+    fogs_leave_cloud: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -89,7 +99,6 @@ struct Report {
     log_bytes_per_s: f64,
     /// Resident memory before and after all attacks.
     rss_mb: Memory,
-    /// From the new revocation list to the end of the session, as its client sees it.
     revocation_ms: Revocation,
 }
 
@@ -319,7 +328,69 @@ impl Bench {
             ensure!(self.connect(&identity).await.is_err(), "{identity} is revoked, and came back");
         }
         waits.sort_by(f64::total_cmp);
-        Ok(Revocation { p50: waits[waits.len() / 2], max: waits[waits.len() - 1] })
+        Ok(Revocation {
+            p50: waits[waits.len() / 2],
+            max: waits[waits.len() - 1],
+            vehicle_leaves_fog: self.vehicle_leaves_fog().await?,
+            fogs_leave_cloud: self.fogs_leave_cloud().await?,
+        })
+    }
+
+    /// Revokes the last fog node in the middle of a vehicle's session. The node itself goes on; its vehicle must not.
+    async fn vehicle_leaves_fog(&self) -> Result<f64> {
+        let fog = self.site.fogs.last().context("there are fog nodes")?;
+        let http = local(free_ports(1)?.remove(0));
+        let recording = Recording {
+            file: None,
+            seed: 1,
+            series: None,
+            pace: Pace::Rate { hz: RATE },
+            samples: Some(SAMPLES),
+        };
+        let fogs = self.site.fog_mqtt.last().copied().into_iter().collect();
+        let config = self.site.deployment.write_edge(&EdgePlan {
+            n: 1,
+            http,
+            fogs,
+            recording,
+            tuning: Tuning::DEMO,
+        })?;
+        let mut vehicle = self.site.process(&edge_name(1), "edge", &config, http);
+        vehicle.start()?;
+        self.until(fog, "its vehicle is connected", |status| status.counter("mqtt_open_sessions") > 0)
+            .await?;
+        let identity = Identity::new(Role::Fog, &fog_name(FOGS))?;
+        self.site.deployment.pki.revoke(&Target::Identity(identity), Why::KeyCompromise)?;
+        let wait = self
+            .until(fog, "the vehicle has left the revoked fog node", |status| {
+                status.counter("mqtt_open_sessions") == 0
+            })
+            .await;
+        vehicle.kill().await?;
+        wait
+    }
+
+    /// Revokes the cloud while fog nodes are connected to it.
+    async fn fogs_leave_cloud(&self) -> Result<f64> {
+        let cloud = self.site.cloud.as_ref().context("there is a cloud")?;
+        self.until(cloud, "fog nodes are connected", |status| status.counter("mqtt_open_sessions") > 0)
+            .await?;
+        let identity = Identity::new(Role::Cloud, "cloud")?;
+        self.site.deployment.pki.revoke(&Target::Identity(identity), Why::KeyCompromise)?;
+        self.until(cloud, "fog nodes have left the revoked cloud", |status| {
+            status.counter("mqtt_open_sessions") == 0
+        })
+        .await
+    }
+
+    /// Asks a process until its status says so; returns the milliseconds that it took.
+    async fn until(&self, process: &Process, what: &str, holds: impl Fn(&Status) -> bool) -> Result<f64> {
+        let begun = Instant::now();
+        while !process.status(&self.site.http).await.is_some_and(|status| holds(&status)) {
+            ensure!(begun.elapsed() < PATIENCE, "not after {PATIENCE:?}: {what}; {}", process.last_words());
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(begun.elapsed().as_secs_f64() * 1000.0)
     }
 
     async fn stop(mut self) {
@@ -363,6 +434,14 @@ impl Report {
                 row(
                     "revocation to the session's end p50 / max, ms",
                     format!("{:.0} / {:.0}", self.revocation_ms.p50, self.revocation_ms.max),
+                ),
+                row(
+                    "a vehicle leaves a revoked fog node after, ms",
+                    format!("{:.0}", self.revocation_ms.vehicle_leaves_fog),
+                ),
+                row(
+                    "fog nodes leave a revoked cloud after, ms",
+                    format!("{:.0}", self.revocation_ms.fogs_leave_cloud),
                 ),
             ],
         );
