@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use voltmesh_battery::estimate::{Options, evaluate};
 use voltmesh_battery::log::Log;
-use voltmesh_battery::pack::{PackLog, PackSample};
+use voltmesh_battery::pack::PackSample;
 use voltmesh_battery::twin::Setup;
 use voltmesh_battery::watch::Stage;
 use voltmesh_battery::{Cell, CellParams, Chemistry, Sample, Twin, bpx};
@@ -54,6 +54,23 @@ fn watched(cell: &Arc<Cell>, series: usize, name: &str, samples: Vec<PackSample>
     (twin.watch().coverage().seconds() / 3_600.0, found.collect())
 }
 
+/// A table's rows: of each, the values of the columns that begin so; no number where there is none.
+fn columns<const N: usize>(path: &Path, separator: char, starts: [&str; N]) -> Vec<[f64; N]> {
+    let text = text(path);
+    let mut lines = text.lines();
+    let titles: Vec<&str> = lines.next().unwrap_or_default().split(separator).collect();
+    let of = starts.map(|start| titles.iter().position(|title| title.starts_with(start)));
+    let value = |fields: &[&str], column: Option<usize>| {
+        column.and_then(|column| fields.get(column)?.trim().parse().ok()).unwrap_or(f64::NAN)
+    };
+    lines
+        .map(|line| {
+            let fields: Vec<&str> = line.split(separator).collect();
+            of.map(|column| value(&fields, column))
+        })
+        .collect()
+}
+
 #[test]
 fn no_drive_and_no_pulse_is_taken_for_a_runaway_slow() {
     let nca = Arc::new(Cell::new(CellParams::typical(Chemistry::Nca, 2.9)).expect("a preset"));
@@ -62,37 +79,38 @@ fn no_drive_and_no_pulse_is_taken_for_a_runaway_slow() {
         ["data/battery/panasonic_18650pf/cycles_1hz", "data/battery/panasonic_18650pf/characterisation"]
     {
         for path in files(folder) {
-            let log = Log::read(&name(&path), text(&path).as_bytes()).expect("a log");
-            let (looked, events) = watched(&nca, 1, &name(&path), PackLog::from(log).samples);
+            let titles = ["time_s", "voltage_v", "current_a", "cell_temp_c", "chamber_temp_c"];
+            let samples = columns(&path, ',', titles).into_iter().map(
+                |[time_s, voltage_v, current_a, cell, chamber]| PackSample {
+                    time_s,
+                    voltage_v,
+                    current_a,
+                    cells_v: vec![voltage_v],
+                    temps_c: [cell, chamber].into_iter().find(|temp| temp.is_finite()).into_iter().collect(),
+                    insulation_ohm: None,
+                },
+            );
+            let (looked, events) = watched(&nca, 1, &name(&path), samples.collect());
             hours += looked;
             found.extend(events);
         }
     }
     let nmc = Arc::new(Cell::new(CellParams::typical(Chemistry::Nmc, 60.0)).expect("a preset"));
     for path in files("data/battery/bmw_i3_trips") {
-        let text = text(&path);
-        let mut lines = text.lines();
-        let titles: Vec<&str> = lines.next().unwrap_or_default().split(';').collect();
-        let column =
-            |start: &str| titles.iter().position(|title| title.starts_with(start)).expect("a column");
-        let of =
-            ["Time", "Battery Voltage", "Battery Current", "Battery Temperature", "max. Battery Temperature"];
         // One trip has no maximum.
-        let of = of.map(|start| titles.iter().any(|title| title.starts_with(start)).then(|| column(start)));
-        let samples = lines.map(|line| {
-            let fields: Vec<&str> = line.split(';').collect();
-            let value = |column: Option<usize>| {
-                column.and_then(|column| fields.get(column)?.trim().parse().ok()).unwrap_or(f64::NAN)
-            };
-            PackSample {
-                time_s: value(of[0]),
-                voltage_v: value(of[1]),
-                current_a: value(of[2]),
-                cells_v: Vec::new(),
-                temps_c: vec![value(of[3]), value(of[4])],
-                insulation_ohm: None,
-            }
-        });
+        let titles =
+            ["Time", "Battery Voltage", "Battery Current", "Battery Temperature", "max. Battery Temperature"];
+        let samples =
+            columns(&path, ';', titles).into_iter().map(|[time_s, voltage_v, current_a, temp, most]| {
+                PackSample {
+                    time_s,
+                    voltage_v,
+                    current_a,
+                    cells_v: Vec::new(),
+                    temps_c: vec![temp, most],
+                    insulation_ohm: None,
+                }
+            });
         let (looked, events) = watched(&nmc, 96, &name(&path), samples.collect());
         hours += looked;
         found.extend(events);

@@ -305,8 +305,10 @@ impl SourceConfig {
     fn paths(&mut self) -> Vec<&mut PathBuf> {
         match &mut self.kind {
             Kind::Replay(config) => config.files.iter_mut().collect(),
-            Kind::Candump(config) => config.files.iter_mut().chain([&mut config.dbc]).collect(),
-            Kind::Can(config) => vec![&mut config.dbc],
+            Kind::Candump(config) => {
+                config.files.iter_mut().chain(&mut config.dbc).chain(&mut config.diagnostics).collect()
+            }
+            Kind::Can(config) => config.dbc.iter_mut().chain(&mut config.diagnostics).collect(),
             Kind::Sim(_) => Vec::new(),
         }
     }
@@ -318,7 +320,7 @@ impl SourceConfig {
         match &self.kind {
             Kind::Replay(config) => config.check(),
             Kind::Candump(config) => config.check(),
-            Kind::Can(_) => Ok(()),
+            Kind::Can(config) => config.check(),
             Kind::Sim(config) => config.check(),
         }
     }

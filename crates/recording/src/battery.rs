@@ -79,6 +79,6 @@ pub(crate) fn limits(quantity: Quantity, battery: Battery) -> (f64, f64) {
         Quantity::Temperatures | Quantity::Ambient | Quantity::Coolant => TEMPERATURES_C,
         Quantity::Insulation => (0.0, f64::INFINITY),
         Quantity::Speed => (-100.0, 400.0),
-        Quantity::Time | Quantity::Contactor | Quantity::Charging => anything,
+        Quantity::Time | Quantity::Contactor | Quantity::Charging | Quantity::ChargeCounter => anything,
     }
 }

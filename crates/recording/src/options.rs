@@ -14,6 +14,8 @@ pub struct Options {
     pub table: table::Options,
     /// Of logs of a bus: what the frames mean.
     pub dbc: Option<PathBuf>,
+    /// Of logs of a bus: what answers of control units mean, a definition file.
+    pub diagnostics: Option<PathBuf>,
     /// Of logs of a bus. Default: guessed by names and units in the DBC file, which is said.
     pub signals: Option<Signals>,
     /// Of logs of a bus: only frames of this interface. Default: of all.
@@ -38,6 +40,7 @@ impl Options {
             mappings: Vec::new(),
             table: table::Options::default(),
             dbc: None,
+            diagnostics: None,
             signals: None,
             interface: None,
             period_ms: 1000,

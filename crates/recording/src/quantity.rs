@@ -32,11 +32,13 @@ pub enum Quantity {
     Coolant,
     /// Speed of the vehicle in km/h.
     Speed,
+    /// A tester's net charge counter in Ah, falling with discharge; of tables only, and never sent.
+    ChargeCounter,
 }
 
 impl Quantity {
     /// All, in the order of the declaration.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Time,
         Self::PackVoltage,
         Self::PackCurrent,
@@ -49,6 +51,7 @@ impl Quantity {
         Self::Ambient,
         Self::Coolant,
         Self::Speed,
+        Self::ChargeCounter,
     ];
 
     /// Its name in configuration and on the command line.
@@ -67,6 +70,7 @@ impl Quantity {
             Self::Ambient => "ambient",
             Self::Coolant => "coolant",
             Self::Speed => "speed",
+            Self::ChargeCounter => "charge_counter",
         }
     }
 
@@ -80,6 +84,7 @@ impl Quantity {
             Self::Temperatures | Self::Ambient | Self::Coolant => "°C",
             Self::Insulation => "Ω",
             Self::Speed => "km/h",
+            Self::ChargeCounter => "Ah",
             Self::Time | Self::Contactor | Self::Charging => "",
         }
     }

@@ -8,7 +8,7 @@ pub use open::dbc;
 use crate::can::Log;
 use crate::clock::{Clock, ClockConfig, Placed};
 use crate::report::{Report, Reporter, Said};
-use crate::table::{Columns, Level, Table};
+use crate::table::{Columns, Level, Table, first_number};
 use crate::{Error, Options, Quantity, Row, Skipped};
 use bus::Bus;
 use std::collections::{BTreeSet, VecDeque};
@@ -43,7 +43,11 @@ pub struct Recording {
     next: usize,
     source: Source,
     ready: VecDeque<Placed<Row>>,
+    /// The last row that was given.
+    row: Placed<Row>,
     reporter: Reporter,
+    /// Whether the reporter is given the rows.
+    counts: bool,
     /// What the files that have ended said.
     said: Said,
     level: Level,
@@ -57,8 +61,8 @@ enum Source {
 
 /// What reading on has given.
 enum Step {
-    /// A row that comes next.
-    Row(Placed<Row>),
+    /// The row that comes next: it was read in place.
+    Row,
     /// Perhaps rows in the queue.
     More,
     /// Nothing: the file has ended.
@@ -75,36 +79,53 @@ struct Tables {
 }
 
 impl Recording {
-    /// The next row; `None` at the end.
+    /// The next row, which is there until the one after it is read; `None` at the end.
     ///
     /// # Errors
     /// [`Error::File`]; [`Error::Format`] if a file cannot be read on, and at the end if no row is usable, with what was
     /// never there; [`Error::Mapping`] if a wanted message came on two buses.
     #[expect(clippy::should_implement_trait, reason = "a row can fail")]
-    pub fn next(&mut self) -> Result<Option<Placed<Row>>, Error> {
+    pub fn next(&mut self) -> Result<Option<&Placed<Row>>, Error> {
         let next = self.advance();
         self.ended |= next.is_err();
-        let placed = next?;
-        if let Some(placed) = &placed {
-            self.reporter.row(placed.segment, placed.time, &placed.item);
+        if !next? {
+            return Ok(None);
         }
-        Ok(placed)
+        if self.counts {
+            self.reporter.row(self.row.segment, self.row.time, &self.row.item);
+        }
+        Ok(Some(&self.row))
     }
 
-    fn advance(&mut self) -> Result<Option<Placed<Row>>, Error> {
+    /// The last row that was read.
+    #[must_use]
+    pub const fn row(&self) -> &Row {
+        &self.row.item
+    }
+
+    /// The same recording, whose report says nothing of values: for a reader that has looked at the files before.
+    #[must_use]
+    pub fn uncounted(mut self) -> Self {
+        self.counts = false;
+        self
+    }
+
+    /// Goes to the next row; false at the end.
+    fn advance(&mut self) -> Result<bool, Error> {
         loop {
             if let Some(row) = self.ready.pop_front() {
-                return Ok(Some(row));
+                self.row = row;
+                return Ok(true);
             }
             if self.ended {
-                return Ok(None);
+                return Ok(false);
             }
             let step = match &mut self.source {
-                Source::Tables(tables) => tables.step(&mut self.ready)?,
+                Source::Tables(tables) => tables.step(&mut self.row, &mut self.ready)?,
                 Source::Bus(bus) => bus.step(&mut self.ready)?,
             };
-            if let Step::Row(row) = step {
-                return Ok(Some(row));
+            if matches!(step, Step::Row) {
+                return Ok(true);
             }
             if matches!(step, Step::End) && !self.open_next()? {
                 self.ended = true;
@@ -138,6 +159,9 @@ impl Recording {
                     self.ready.extend(tables.out.drain(..));
                 }
                 let table = Table::open(path, &self.options.of_tables())?;
+                // A voltage that no column has is the sum of the cells.
+                let present = table.mapping().map(|found| found.quantity);
+                self.reporter.set_present(present.chain([Quantity::PackVoltage]));
                 if first {
                     self.level = table.level();
                     self.reporter.set_cell(table.level() == Level::Cell);
@@ -186,17 +210,27 @@ impl Recording {
     /// What makes the mapping, the units or the clock doubtful, whatever the values are; each with its remedy.
     #[must_use]
     pub fn doubts(&self) -> Vec<String> {
-        self.whole().doubts
+        self.said().doubts
     }
 
     /// What was read so far; of the whole recording after its last row.
     #[must_use]
     pub fn report(&self) -> Report {
-        self.reporter.finish(self.whole())
+        self.reporter.finish(self.said(), &self.row.item)
     }
 
-    /// What is said of all files, with the one that is open.
-    fn whole(&self) -> Said {
+    /// The number that the recording gives its first cell: 0 or 1.
+    #[must_use]
+    pub fn first_cell(&self) -> usize {
+        let of_cells = |(quantity, source): &(Quantity, String)| {
+            (*quantity == Quantity::Cells).then(|| first_number(source))
+        };
+        self.said().sources.iter().find_map(of_cells).unwrap_or(1)
+    }
+
+    /// What is said of all files but their values, with the one that is open.
+    #[must_use]
+    pub fn said(&self) -> Said {
         let mut said = self.said.clone();
         match &self.source {
             Source::Tables(tables) => {
@@ -230,14 +264,18 @@ impl Recording {
 }
 
 impl Tables {
-    /// Reads a row.
-    fn step(&mut self, ready: &mut VecDeque<Placed<Row>>) -> Result<Step, Error> {
+    /// Reads a row in place; one whose stamp is not believed at once goes to the clock.
+    fn step(&mut self, row: &mut Placed<Row>, ready: &mut VecDeque<Placed<Row>>) -> Result<Step, Error> {
         let Some(table) = &mut self.table else { return Ok(Step::End) };
-        let Some(row) = table.next()? else { return Ok(Step::End) };
-        if let Some((segment, time)) = self.clock.follows(row.time) {
-            return Ok(Step::Row(Placed { item: row, segment, time }));
+        if !table.read_row(&mut row.item)? {
+            return Ok(Step::End);
         }
-        let pushed = self.clock.push(row.time, row, &mut self.out);
+        let stated = row.item.time;
+        if let Some((segment, time)) = self.clock.follows(stated) {
+            (row.segment, row.time) = (segment, time);
+            return Ok(Step::Row);
+        }
+        let pushed = self.clock.push(stated, row.item.clone(), &mut self.out);
         pushed.map_err(|error| at(table.place(), error))?;
         ready.extend(self.out.drain(..));
         Ok(Step::More)

@@ -141,7 +141,7 @@ pub struct Said {
 }
 
 /// Quantities of a report: name, factor from the base unit, unit, and which it is.
-const REPORTED: [(&str, f64, &str, Quantity); 9] = [
+const REPORTED: [(&str, f64, &str, Quantity); 10] = [
     ("pack_voltage_v", 1.0, "V", Quantity::PackVoltage),
     ("pack_current_a", 1.0, "A", Quantity::PackCurrent),
     ("soc_pct", 1.0, "%", Quantity::Soc),
@@ -151,12 +151,14 @@ const REPORTED: [(&str, f64, &str, Quantity); 9] = [
     ("ambient_c", 1.0, "°C", Quantity::Ambient),
     ("coolant_c", 1.0, "°C", Quantity::Coolant),
     ("speed_kmh", 1.0, "km/h", Quantity::Speed),
+    ("charge_counter_ah", 1.0, "Ah", Quantity::ChargeCounter),
 ];
 
 /// Counts of one quantity.
 #[derive(Clone, Debug)]
 struct Tally {
     n: u64,
+    /// Of lists; a quantity of one value is unknown in all rows in which it is not known.
     unknown: u64,
     min: f64,
     max: f64,
@@ -168,14 +170,18 @@ struct Tally {
 impl Tally {
     fn take(&mut self, reading: Reading) {
         match reading {
-            Ok(value) => {
-                self.n += 1;
-                self.min = self.min.min(value);
-                self.max = self.max.max(value);
-                self.beyond += u64::from(value < self.limits.0 || value > self.limits.1);
-            }
+            Ok(value) => self.take_known(value),
             Err(_) => self.unknown += 1,
         }
+    }
+
+    /// Takes a known value.
+    #[inline]
+    fn take_known(&mut self, value: f64) {
+        self.n += 1;
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+        self.beyond += u64::from(value < self.limits.0 || value > self.limits.1);
     }
 }
 
@@ -185,7 +191,8 @@ pub struct Reporter {
     battery: Battery,
     tallies: Vec<Tally>,
     first: Option<Row>,
-    last: Option<Row>,
+    /// Places of those tallies that rows can have values for.
+    present: Vec<usize>,
     segments: Vec<(u32, Stamp, Stamp, u64)>,
     samples: u64,
     sums: Sums,
@@ -235,7 +242,7 @@ impl Reporter {
             battery,
             tallies,
             first: None,
-            last: None,
+            present: (0..REPORTED.len()).collect(),
             segments: Vec::new(),
             samples: 0,
             sums: Sums::default(),
@@ -250,6 +257,17 @@ impl Reporter {
         }
     }
 
+    /// States which quantities the rows of the first file have, or those of a further one have beside them.
+    pub fn set_present(&mut self, quantities: impl Iterator<Item = Quantity>) {
+        if self.samples == 0 {
+            self.present.clear();
+        }
+        for quantity in quantities {
+            let place = REPORTED.iter().position(|(.., other)| *other == quantity);
+            self.present.extend(place.filter(|place| !self.present.contains(place)));
+        }
+    }
+
     /// Takes a row with the segment and the time that the clock gave it.
     pub fn row(&mut self, segment: u32, time: Stamp, row: &Row) {
         self.samples += 1;
@@ -260,36 +278,32 @@ impl Reporter {
             }
             _ => self.segments.push((segment, time, time, 1)),
         }
-        for (tally, (_, _, _, quantity)) in self.tallies.iter_mut().zip(REPORTED) {
-            match quantity {
+        for place in &self.present {
+            let tally = &mut self.tallies[*place];
+            match REPORTED[*place].3 {
                 Quantity::Cells => row.cells.iter().for_each(|reading| tally.take(*reading)),
                 Quantity::Temperatures => row.temperatures.iter().for_each(|reading| tally.take(*reading)),
-                single => row.single(single).into_iter().for_each(|reading| tally.take(reading)),
+                single => {
+                    if let Some(Ok(value)) = row.single(single) {
+                        tally.take_known(value);
+                    }
+                }
             }
         }
-        let sum: Option<f64> = row.cells.iter().map(|reading| reading.ok()).sum();
-        if let (Some(sum), Ok(pack), false) = (sum, row.pack_voltage, row.cells.is_empty()) {
-            self.sums.take(sum, row.cells.len(), pack);
+        if let (Ok(pack), false) = (row.pack_voltage, row.cells.is_empty()) {
+            let sum: Reading = row.cells.iter().copied().sum();
+            if let Ok(sum) = sum {
+                self.sums.take(sum, row.cells.len(), pack);
+            }
         }
         if self.first.is_none() {
             self.first = Some(row.clone());
         }
-        match &mut self.last {
-            Some(last) => {
-                // The lists keep their memory.
-                let (mut cells, mut temperatures) =
-                    (std::mem::take(&mut last.cells), std::mem::take(&mut last.temperatures));
-                cells.clone_from(&row.cells);
-                temperatures.clone_from(&row.temperatures);
-                *last = Row { cells, temperatures, ..*row };
-            }
-            None => self.last = Some(row.clone()),
-        }
     }
 
-    /// The report on the rows so far.
+    /// The report on the rows so far, of which this is the last.
     #[must_use]
-    pub fn finish(&self, said: Said) -> Report {
+    pub fn finish(&self, said: Said, last: &Row) -> Report {
         let mut reasons = said.doubts.clone();
         let mut warnings = said.warnings.clone();
         let mut quantities = BTreeMap::new();
@@ -300,11 +314,12 @@ impl Reporter {
                 .filter(|(of, _)| *of == quantity)
                 .map(|(_, source)| source.as_str())
                 .collect();
-            if tally.n == 0 && (tally.unknown == 0 || sources.is_empty()) {
+            let unknown = self.unknown(tally, quantity);
+            if tally.n == 0 && (unknown == 0 || sources.is_empty()) {
                 continue;
             }
             self.judge(tally, name, quantity, &mut reasons, &mut warnings);
-            let values = |row: &Option<Row>| match row {
+            let values = |row: Option<&Row>| match row {
                 Some(row) => values(row, quantity, factor),
                 None => Values::One(None),
             };
@@ -313,11 +328,11 @@ impl Reporter {
                 source: sources.join(", "),
                 unit: unit.to_owned(),
                 n: tally.n,
-                unknown: tally.unknown,
+                unknown,
                 min: known(tally.min),
                 max: known(tally.max),
-                first: values(&self.first),
-                last: values(&self.last),
+                first: values(self.first.as_ref()),
+                last: values(self.first.is_some().then_some(last)),
             };
             quantities.insert(name.to_owned(), report);
         }
@@ -349,6 +364,14 @@ impl Reporter {
             usable: verdict == Verdict::Usable,
             verdict,
             reasons,
+        }
+    }
+
+    /// Unknown values of a quantity.
+    fn unknown(&self, tally: &Tally, quantity: Quantity) -> u64 {
+        match quantity {
+            Quantity::Cells | Quantity::Temperatures => tally.unknown,
+            _ => self.samples - tally.n,
         }
     }
 
@@ -426,11 +449,12 @@ impl Reporter {
         let (voltage, current) = (&self.tallies[0], &self.tallies[1]);
         for (tally, name) in [(voltage, "pack_voltage_v"), (current, "pack_current_a")] {
             let is_summed = name == "pack_voltage_v" && self.tallies[3].n > 0;
-            if tally.n > 0 && tally.unknown > tally.n && !is_summed {
+            let unknown = self.samples - tally.n;
+            if tally.n > 0 && unknown > tally.n && !is_summed {
                 reasons.push(format!(
                     "{name} is unknown in {} of {} rows: check the column or signal, its range and the DBC file",
-                    tally.unknown,
-                    tally.unknown + tally.n
+                    unknown,
+                    self.samples
                 ));
             }
         }

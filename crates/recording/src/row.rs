@@ -38,6 +38,8 @@ pub struct Row {
     pub coolant: Reading,
     /// See [`Quantity::Speed`].
     pub speed: Reading,
+    /// See [`Quantity::ChargeCounter`].
+    pub charge_counter: Reading,
 }
 
 impl Row {
@@ -58,7 +60,20 @@ impl Row {
             ambient: none,
             coolant: none,
             speed: none,
+            charge_counter: none,
         }
+    }
+
+    /// Makes all quantities unknown at another time; the lists are empty and keep their memory.
+    #[inline]
+    pub(crate) fn clear(&mut self, time: Stamp) {
+        const NONE: Reading = Err(Unknown::NotSent);
+        self.time = time;
+        self.cells.clear();
+        self.temperatures.clear();
+        (self.pack_voltage, self.pack_current, self.soc) = (NONE, NONE, NONE);
+        (self.contactor, self.charging, self.insulation) = (NONE, NONE, NONE);
+        (self.ambient, self.coolant, self.speed, self.charge_counter) = (NONE, NONE, NONE, NONE);
     }
 
     /// The reading of a quantity of one value; `None` for time, cells and temperatures.
@@ -74,6 +89,7 @@ impl Row {
             Quantity::Ambient => self.ambient,
             Quantity::Coolant => self.coolant,
             Quantity::Speed => self.speed,
+            Quantity::ChargeCounter => self.charge_counter,
             Quantity::Time | Quantity::Cells | Quantity::Temperatures => return None,
         })
     }

@@ -26,9 +26,10 @@ impl Conversion {
     #[must_use]
     #[inline]
     pub fn apply(self, value: f64) -> f64 {
-        if self.factor == 1.0 {
-            return value + self.offset;
-        }
+        if self.factor == 1.0 { value + self.offset } else { self.scaled(value) }
+    }
+
+    fn scaled(self, value: f64) -> f64 {
         // Division by a power of ten is exact to the last digit where multiplication by 0.001 is not.
         let inverse = (1.0 / self.factor).round();
         if self.factor.abs() < 1.0 && inverse.abs() <= 1e9 && 1.0 / inverse == self.factor {
@@ -55,7 +56,9 @@ pub enum Dimension {
     Resistance,
     /// Base km/h.
     Speed,
-    /// Charge, energy, power and others that no quantity has.
+    /// Base Ah.
+    Charge,
+    /// Energy, power and others that no quantity has.
     Other,
 }
 
@@ -71,6 +74,7 @@ impl Dimension {
             Quantity::Temperatures | Quantity::Ambient | Quantity::Coolant => Self::Temperature,
             Quantity::Insulation => Self::Resistance,
             Quantity::Speed => Self::Speed,
+            Quantity::ChargeCounter => Self::Charge,
             Quantity::Contactor | Quantity::Charging => return None,
         })
     }
@@ -148,7 +152,7 @@ fn prefixed(unit: &str) -> Option<(Dimension, f64)> {
 
 /// Units without prefixes, and what stands for no quantity.
 fn named(text: &str) -> Option<(Dimension, f64)> {
-    use Dimension::{Other, Ratio, Speed, Time};
+    use Dimension::{Charge, Other, Ratio, Speed, Time};
     let lower = text.to_lowercase().replace(['\u{b5}', '\u{3bc}'], "u");
     let compact: String = lower.chars().filter(|c| !matches!(c, ' ' | '_' | '-')).collect();
     Some(match compact.as_str() {
@@ -165,8 +169,10 @@ fn named(text: &str) -> Option<(Dimension, f64)> {
         "km/h" | "kmh" | "kph" | "kmph" | "kilometerperhour" | "kilometeperhour" => (Speed, 1.0),
         "m/s" | "mps" | "meterpersecond" => (Speed, 3.6),
         "mph" | "mi/h" | "mile/h" | "miles/h" | "milesperhour" => (Speed, 1.609_344),
-        "ah" | "mah" | "a.h" | "ma.h" | "wh" | "mwh" | "kwh" | "w.h" | "w" | "kw" | "mw" | "hz" | "v/s"
-        | "ah/v" | "v/ah" | "c/s" | "mah/g" | "nm" | "km" | "m" | "f/g" | "a/s" => (Other, 1.0),
+        "ah" | "a.h" | "amperehour" | "amperehours" => (Charge, 1.0),
+        "mah" | "ma.h" => (Charge, 1e-3),
+        "wh" | "mwh" | "kwh" | "w.h" | "w" | "kw" | "mw" | "hz" | "v/s" | "ah/v" | "v/ah" | "c/s"
+        | "mah/g" | "nm" | "km" | "m" | "f/g" | "a/s" => (Other, 1.0),
         _ => return None,
     })
 }
@@ -222,7 +228,8 @@ mod tests {
     #[test]
     fn units_of_each_quantity() {
         use Quantity::{
-            Ambient, Cells, Coolant, Insulation, PackCurrent, PackVoltage, Soc, Speed, Temperatures, Time,
+            Ambient, Cells, ChargeCounter, Coolant, Insulation, PackCurrent, PackVoltage, Soc, Speed,
+            Temperatures, Time,
         };
         check(PackVoltage, "V", 355.2, Some(355.2));
         check(PackVoltage, "Volts", 355.2, Some(355.2));
@@ -263,5 +270,8 @@ mod tests {
         check(Insulation, "kOhm", 2.0, Some(2000.0));
         check(Speed, "m/s", 10.0, Some(36.0));
         check(Speed, "mph", 10.0, Some(16.09344));
+        check(ChargeCounter, "Ah", -1.5, Some(-1.5));
+        check(ChargeCounter, "mA.h", -1500.0, Some(-1.5));
+        check(ChargeCounter, "A", 1.0, None);
     }
 }

@@ -236,6 +236,79 @@ fn tables_are_judged_by_the_battery() {
     assert_eq!(case.report().verdict, Verdict::Doubtful);
 }
 
+const KONA: &str = include_str!("../vehicles/hyundai-kona-64kwh.toml");
+
+/// Frames of an answer, as candump writes them, at a time in ms.
+fn answer(ms: u32, id: u16, data: &[u8]) -> String {
+    let message = [&[0x62][..], &id.to_be_bytes(), data].concat();
+    let mut frames =
+        vec![[&[0x10 | (message.len() >> 8) as u8, message.len() as u8][..], &message[..6]].concat()];
+    for (number, part) in message[6..].chunks(7).enumerate() {
+        let mut frame = [&[0x20 | ((number + 1) & 0xf) as u8][..], part].concat();
+        frame.resize(8, 0xaa);
+        frames.push(frame);
+    }
+    let line = |(number, frame): (usize, &Vec<u8>)| {
+        let hex: String = frame.iter().map(|byte| format!("{byte:02X}")).collect();
+        let ms = ms as usize + number;
+        format!("({}.{:03}000) can0 7EC#{hex}\n", 1_700_000_000 + ms / 1000, ms % 1000)
+    };
+    frames.iter().enumerate().map(line).collect()
+}
+
+/// Answers of a vehicle with 98 cells: charge, relay, 12.5 A of discharge, 355.2 V, temperatures, insulation; and each cell.
+fn answers(ms: u32) -> String {
+    let mut pack = [0; 59];
+    (pack[4], pack[9]) = (87, 1);
+    pack[10..12].copy_from_slice(&125_i16.to_be_bytes());
+    pack[12..14].copy_from_slice(&3552_u16.to_be_bytes());
+    pack[16..20].copy_from_slice(&[21, 22, 0xff, 24]);
+    pack[57..59].copy_from_slice(&1000_u16.to_be_bytes());
+    let mut text = answer(ms, 0x101, &pack);
+    for (number, id) in (0x102..=0x104).enumerate() {
+        let mut cells = [181; 40];
+        cells[4] = if number == 1 { 0xff } else { 180 };
+        text += &answer(ms + 100 * (number as u32 + 1), id, &cells);
+    }
+    text + &answer(ms + 400, 0x105, &[181; 40])
+}
+
+#[test]
+fn answers_of_control_units_are_read_by_their_definition() {
+    let mut case = Case::new().file("a", (0..5).map(|second| answers(1000 * second)).collect::<String>());
+    let definition = case.folder.path().join("kona.toml");
+    std::fs::write(&definition, KONA).unwrap();
+    case.options.diagnostics = Some(definition);
+    let report = case.report();
+    assert_eq!((report.samples, report.verdict), (5, Verdict::Usable), "{:?}", report.reasons);
+    for (name, wanted) in
+        [("soc_pct", 43.5), ("pack_voltage_v", 355.2), ("pack_current_a", -12.5), ("insulation_ohm", 1e6)]
+    {
+        near(&report, name, wanted);
+    }
+    let Values::Many(cells) = &report.quantities["cells_mv"].last else { panic!() };
+    assert_eq!((cells.len(), cells[0], cells[31], cells[32]), (98, Some(3600.0), Some(3620.0), None));
+    let temperatures = [Some(21.0), Some(22.0), Some(-1.0), Some(24.0)];
+    assert_eq!(report.quantities["temperatures_c"].last, Values::Many(temperatures.to_vec()));
+    assert!(report.quantities["cells_mv"].source.contains("7EC.0103"), "{report:?}");
+    assert!(case.read().unwrap().configuration().contains("kona.toml"));
+
+    // A frame of the first cells is missing: they are unknown, or what they were, and it is said.
+    let text = (0..5).map(|second| answers(1000 * second)).collect::<String>();
+    let cut: String =
+        text.lines().enumerate().filter(|(at, _)| *at != 12).map(|(_, line)| format!("{line}\n")).collect();
+    let case = Case { options: case.options.clone(), ..Case::new().file("a", cut) };
+    let report = case.report();
+    assert!(report.warnings.iter().any(|text| text.contains("missing frames")), "{:?}", report.warnings);
+    assert_eq!(report.samples, 5);
+
+    let both = Case { options: case.options.clone(), ..Case::new().file("a", log(0..3)) };
+    let both = both.dbc(DBC).map("pack_voltage=PackVoltage").map("pack_current=PackCurrent");
+    both.refused(&["pack_voltage", "both"]);
+    let alone = Case { options: case.options.clone(), ..Case::new().file("a", log(0..3)) };
+    alone.refused(&["no sample is usable", "7EC.0101"]);
+}
+
 fn shared(folder: &str) -> Option<PathBuf> {
     let path =
         PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").unwrap()).join("../../../shared").join(folder);

@@ -484,7 +484,7 @@ fn a_table_is_reported() {
     }
     clock.flush(&mut placed);
     placed.iter().for_each(|row| reporter.row(row.segment, row.time, &row.item));
-    let report = reporter.finish(table.said(clock.said()));
+    let report = reporter.finish(table.said(clock.said()), &placed[placed.len() - 1].item);
     assert_eq!((report.samples, report.segments.len(), report.verdict), (5, 2, Verdict::Usable));
     assert_eq!(report.segments[1].start, Moment::Seconds(3.0));
     assert_eq!(report.skipped["its time cannot be read"], 1);

@@ -117,7 +117,17 @@ fn a_cell_is_fitted_and_its_charge_found_from_a_wrong_start() {
     );
     std::fs::write(at.join("bad.csv"), "time_s,volt\n1,2\n").unwrap();
     let error = fails(at, &["twin", "evaluate", "--params", "cell.toml", "--capacity-ah", "2.9", "bad.csv"]);
-    assert!(error.contains("bad.csv") && error.contains("voltage_v"), "{error}");
+    assert!(error.contains("bad.csv") && error.contains("--map pack_current"), "{error}");
+    // The same file as anywhere else: what is mapped, another unit, a counter under another name.
+    let text = std::fs::read_to_string(at.join("d.csv")).unwrap();
+    let (_, rows) = text.split_once('\n').unwrap();
+    std::fs::write(at.join("other.csv"), format!("t [s],U [V],I [A],Q [Ah],T [°C]\n{rows}")).unwrap();
+    let mapped = ["--map", "charge_counter=Q", "--map", "temperatures=T [°C]", "other.csv"];
+    let other = json(at, &[&evaluate[..], &mapped].concat());
+    assert_eq!(
+        other["total"]["soc_rmse_pct"],
+        json(at, &[&evaluate[..], &["d.csv"]].concat())["total"]["soc_rmse_pct"]
+    );
     let lfp = fails(at, &[&fit[..], &["-o", "x.toml", "--chemistry", "lfp"]].concat());
     assert!(lfp.contains("half charge"), "{lfp}");
 }

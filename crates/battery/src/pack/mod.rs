@@ -12,7 +12,7 @@ pub use delta::{CellDelta, Deltas};
 pub use fault::Fault;
 pub use filter::{CellEstimate, PackEstimate, PackEstimator};
 pub use layout::Layout;
-pub use log::{PackLog, is_pack};
+pub use log::PackLog;
 pub use sensors::{PackSample, Sensors};
 
 use crate::{Cell, CellState, Health, cell::Climate};

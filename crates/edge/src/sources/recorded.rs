@@ -4,12 +4,12 @@ use super::sample::Sampler;
 use super::{Cursor, Level, Next, PackLayout, Sampled, Source, fingerprint};
 use crate::Error;
 use serde::Deserialize;
+use std::fmt;
 use std::path::PathBuf;
 use voltmesh_recording::can::Signals;
-use voltmesh_recording::clock::Placed;
-use voltmesh_recording::report::Report;
+use voltmesh_recording::report::{Report, Said};
 use voltmesh_recording::table::{self, Columns};
-use voltmesh_recording::{Battery, Options, Recording, Row, Stamp};
+use voltmesh_recording::{Battery, Options, Recording, Stamp};
 use voltmesh_telemetry::MAX_CELLS;
 
 /// Between two passes of a recording, at least, in ms.
@@ -78,14 +78,17 @@ impl ReplayConfig {
 }
 
 /// A recorded bus.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CandumpConfig {
     /// Logs of a bus in any known format, plain or gzip.
     pub files: Vec<PathBuf>,
-    /// What the frames mean.
-    pub dbc: PathBuf,
-    /// Which signals.
+    /// What the frames mean. Default: only answers of control units are read.
+    pub dbc: Option<PathBuf>,
+    /// What answers of control units mean. Default: they are not read.
+    pub diagnostics: Option<PathBuf>,
+    /// Which signals of the DBC file.
+    #[serde(default)]
     pub signals: Signals,
     /// Only frames of this interface. Default: of all.
     pub interface: Option<String>,
@@ -100,11 +103,36 @@ pub(super) fn second() -> u64 {
     1000
 }
 
+/// As before there were definitions of diagnostics: places of sources are known by this text.
+impl fmt::Debug for CandumpConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { files, dbc, diagnostics, signals, interface, period_ms, start_ms } = self;
+        let mut text = f.debug_struct("CandumpConfig");
+        text.field("files", files).field("dbc", dbc.as_ref().unwrap_or(&PathBuf::new()));
+        text.field("signals", signals).field("interface", interface);
+        text.field("period_ms", period_ms).field("start_ms", start_ms);
+        if let Some(diagnostics) = diagnostics {
+            text.field("diagnostics", diagnostics);
+        }
+        text.finish()
+    }
+}
+
+/// Refuses a bus whose frames nothing explains.
+pub(super) fn check_meaning(dbc: Option<&PathBuf>, diagnostics: Option<&PathBuf>) -> Result<(), Error> {
+    if dbc.is_none() && diagnostics.is_none() {
+        let problem = "wants a DBC file, or diagnostics a definition of what control units answer";
+        return Err(Error::config("source.dbc", problem));
+    }
+    Ok(())
+}
+
 impl CandumpConfig {
     pub(crate) fn check(&self) -> Result<(), Error> {
         if self.files.is_empty() {
             return Err(Error::config("source.files", "names no file"));
         }
+        check_meaning(self.dbc.as_ref(), self.diagnostics.as_ref())?;
         check_period(self.period_ms)
     }
 
@@ -112,7 +140,8 @@ impl CandumpConfig {
     #[must_use]
     pub fn options(&self, now_ms: u64) -> Options {
         Options {
-            dbc: Some(self.dbc.clone()),
+            dbc: self.dbc.clone(),
+            diagnostics: self.diagnostics.clone(),
             signals: Some(self.signals.clone()),
             interface: self.interface.clone(),
             period_ms: self.period_ms,
@@ -168,7 +197,7 @@ pub struct Recorded {
     taken: u64,
     /// Rows and frames that the passes before left out, and what was said of the recording at the end of the first.
     skipped_before: u64,
-    report: Option<Report>,
+    whole: Option<Said>,
     ended: bool,
 }
 
@@ -220,49 +249,53 @@ impl Recorded {
             due_ms: 0,
             taken: 0,
             skipped_before: 0,
-            report: None,
+            whole: None,
             ended: false,
         }
     }
 
-    /// The next row with its own time; `None` after the last pass.
-    fn row(&mut self) -> Result<Option<(Row, u64)>, Error> {
+    /// Reads the next row: its own time, or `None` after the last pass.
+    fn advance(&mut self) -> Result<Option<u64>, Error> {
         loop {
             let recording = match &mut self.recording {
                 Some(recording) => recording,
-                None => self.recording.insert(Recording::open(&self.files, &self.options)?),
+                // Its values were looked at before the vehicle started.
+                None => self.recording.insert(Recording::open(&self.files, &self.options)?.uncounted()),
             };
-            let Some(Placed { item, segment, time }) = recording.next()? else {
-                self.end_pass()?;
-                if self.ended {
-                    return Ok(None);
-                }
-                continue;
-            };
-            self.sampler.set_level(recording.level());
-            self.rows += 1;
-            let stated = match time {
-                Stamp::Unix(ns) | Stamp::Relative(ns) => u64::try_from(ns.div_euclid(1_000_000)).unwrap_or(0),
-            };
-            if !self.begun {
-                self.begun = true;
-                let gap = self.period_ms.max(PASS_MS);
-                self.shift_ms = if self.pass == 0 { 0 } else { (self.last_ms + gap).saturating_sub(stated) };
+            if let Some(placed) = recording.next()? {
+                let (segment, time) = (placed.segment, placed.time);
+                return Ok(Some(self.own_ms(segment, time)));
             }
-            let own = stated.saturating_add(self.shift_ms);
-            if segment != self.segment || own < self.last_ms {
-                (self.segment, self.due_ms) = (segment, 0);
+            self.end_pass()?;
+            if self.ended {
+                return Ok(None);
             }
-            self.last_ms = own;
-            return Ok(Some((item, own)));
         }
+    }
+
+    /// The own time of a row with this segment and stamp.
+    fn own_ms(&mut self, segment: u32, time: Stamp) -> u64 {
+        self.rows += 1;
+        let (Stamp::Unix(ns) | Stamp::Relative(ns)) = time;
+        let stated = u64::try_from(ns.div_euclid(1_000_000)).unwrap_or(0);
+        if !self.begun {
+            self.begun = true;
+            let gap = self.period_ms.max(PASS_MS);
+            self.shift_ms = if self.pass == 0 { 0 } else { (self.last_ms + gap).saturating_sub(stated) };
+        }
+        let own = stated.saturating_add(self.shift_ms);
+        if segment != self.segment || own < self.last_ms {
+            (self.segment, self.due_ms) = (segment, 0);
+        }
+        self.last_ms = own;
+        own
     }
 
     fn end_pass(&mut self) -> Result<(), Error> {
         let ended = self.recording.take();
         if let Some(recording) = &ended {
             self.skipped_before += recording.skipped();
-            self.report.get_or_insert_with(|| recording.report());
+            self.whole.get_or_insert_with(|| recording.said());
         }
         if self.samples_in_pass == 0 {
             // Another pass would be as empty.
@@ -293,11 +326,13 @@ impl Source for Recorded {
             if self.ended || (self.samples > 0 && self.taken >= self.samples) {
                 return Ok(Next::End);
             }
-            let Some((row, own_ms)) = self.row()? else { return Ok(Next::End) };
+            let Some(own_ms) = self.advance()? else { return Ok(Next::End) };
             if self.period_ms > 0 && own_ms < self.due_ms {
                 continue;
             }
-            let Some(sample) = self.sampler.sample(&row, own_ms) else { continue };
+            let Some(recording) = &self.recording else { continue };
+            self.sampler.set_level(recording.level());
+            let Some(sample) = self.sampler.sample(recording.row(), own_ms) else { continue };
             if let Some(periods) = own_ms.checked_div(self.period_ms) {
                 self.due_ms = (periods + 1) * self.period_ms;
             }
@@ -318,10 +353,10 @@ impl Source for Recorded {
 
     fn said(&self) -> Vec<String> {
         let mut said = vec![format!("{} rows read, {} samples taken", self.rows, self.taken)];
-        let open = self.recording.as_ref().map(Recording::report);
-        if let Some(report) = open.as_ref().or(self.report.as_ref()) {
-            said.extend(report.skipped.iter().map(|(reason, count)| format!("{count} skipped: {reason}")));
-            said.extend(report.warnings.iter().cloned());
+        let open = self.recording.as_ref().map(Recording::said);
+        if let Some(whole) = open.as_ref().or(self.whole.as_ref()) {
+            said.extend(whole.skipped.iter().map(|(reason, count, _)| format!("{count} skipped: {reason}")));
+            said.extend(whole.warnings.iter().cloned());
         }
         said.extend(
             self.sampler.skipped().iter().map(|(reason, count)| format!("{count} rows skipped: {reason}")),

@@ -222,7 +222,8 @@ fn candump_with_a_dbc() {
     .unwrap();
     let config = CandumpConfig {
         files: vec![write(folder.path(), "drive.log", LOG)],
-        dbc: write(folder.path(), "bms.dbc", DBC),
+        dbc: Some(write(folder.path(), "bms.dbc", DBC)),
+        diagnostics: None,
         signals,
         interface: Some("can0".into()),
         period_ms: 1000,

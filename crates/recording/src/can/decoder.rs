@@ -1,10 +1,11 @@
 //! Frames to rows, by a DBC file and the names of signals in it.
 
 use super::dbc::{Dbc, Message};
+use super::diagnostics::{Definition, Diagnostics};
 use super::signals::Signals;
 use super::{Bus, Frame};
 use crate::unit::Conversion;
-use crate::{Error, Quantity, Reading, Row, Stamp, Unknown};
+use crate::{Error, Quantity, Reading, Row, Skipped, Stamp, Unknown};
 use std::collections::{BTreeMap, HashMap};
 
 /// Most 29-bit identifiers that are counted apart; frames of further ones are not looked at.
@@ -38,6 +39,21 @@ pub(super) struct Value {
     pub(super) max_age_ns: u64,
 }
 
+/// The newest readings, by quantity.
+#[derive(Default)]
+pub(super) struct Values(pub(super) BTreeMap<Quantity, Vec<Value>>);
+
+impl Values {
+    /// Sets a reading; false if there is no such place.
+    pub(super) fn set(&mut self, quantity: Quantity, place: usize, reading: Reading, seen: Stamp) -> bool {
+        let Some(value) = self.0.get_mut(&quantity).and_then(|values| values.get_mut(place)) else {
+            return false;
+        };
+        (value.reading, value.seen) = (reading, Some(seen));
+        true
+    }
+}
+
 /// Frames of one identifier.
 struct Slot {
     id: u32,
@@ -45,6 +61,8 @@ struct Slot {
     frames: u64,
     used: u64,
     items: Vec<usize>,
+    /// Control units that answer with it.
+    units: Vec<usize>,
     bus: Option<Bus>,
     other_bus: Option<Bus>,
 }
@@ -54,7 +72,8 @@ pub struct Decoder {
     pub(super) messages: Vec<Message>,
     pub(super) items: Vec<Item>,
     seen: Vec<bool>,
-    pub(super) values: BTreeMap<Quantity, Vec<Value>>,
+    pub(super) values: Values,
+    diagnostics: Option<Diagnostics>,
     slots: Vec<Slot>,
     standard: Vec<u32>,
     extended: HashMap<u32, u32>,
@@ -85,11 +104,24 @@ impl Decoder {
     /// [`Error::Mapping`] for a signal that the file does not have or has in two messages, a unit that is not
     /// understood, and a number of cells that does not fit.
     pub fn new(dbc: &Dbc, signals: &Signals) -> Result<Self, Error> {
+        Self::with_diagnostics(dbc, signals, None)
+    }
+
+    /// Finds the signals in the file, and takes answers of control units beside them.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; and for a quantity that both would give.
+    pub fn with_diagnostics(
+        dbc: &Dbc,
+        signals: &Signals,
+        diagnostics: Option<Definition>,
+    ) -> Result<Self, Error> {
         let mut decoder = Self {
             messages: dbc.messages.clone(),
             items: Vec::new(),
             seen: Vec::new(),
-            values: BTreeMap::new(),
+            values: Values::default(),
+            diagnostics: None,
             slots: Vec::new(),
             standard: vec![NEW; 2048],
             extended: HashMap::new(),
@@ -123,11 +155,40 @@ impl Decoder {
             }
         }
         decoder.add_indexed(signals)?;
-        if decoder.items.is_empty() {
+        if let Some(definition) = diagnostics {
+            decoder.add_diagnostics(definition)?;
+        }
+        if decoder.values.0.is_empty() {
             return Err(Error::mapping("signals", "no signal is named"));
         }
         decoder.seen = vec![false; decoder.items.len()];
         Ok(decoder)
+    }
+
+    /// Makes room for what a definition names.
+    fn add_diagnostics(&mut self, definition: Definition) -> Result<(), Error> {
+        let diagnostics = Diagnostics::new(definition);
+        let max_age_ns = diagnostics.max_age_ns();
+        let mut quantities = BTreeMap::<Quantity, usize>::new();
+        for (quantity, count) in diagnostics.quantities() {
+            let most = quantities.entry(quantity).or_default();
+            *most = count.max(*most);
+        }
+        for (quantity, count) in quantities {
+            if self.values.0.contains_key(&quantity) {
+                let problem = format!(
+                    "{quantity} is both a signal and in the definition of diagnostics: leave one out"
+                );
+                return Err(Error::mapping("signals", problem));
+            }
+            let none = Value { reading: Err(Unknown::NotSent), seen: None, max_age_ns };
+            self.values.0.insert(quantity, vec![none; count]);
+            self.sums_cells &= quantity != Quantity::PackVoltage;
+            // A definition states its own sign.
+            self.discharge_positive &= quantity != Quantity::PackCurrent;
+        }
+        self.diagnostics = Some(diagnostics);
+        Ok(())
     }
 
     /// Takes a frame in; true if a wanted signal is in it.
@@ -135,7 +196,7 @@ impl Decoder {
         let Some(slot) = self.slot(frame) else { return false };
         let slot = &mut self.slots[slot];
         slot.frames += 1;
-        if slot.items.is_empty() || !frame.has_data() {
+        if (slot.items.is_empty() && slot.units.is_empty()) || !frame.has_data() {
             return false;
         }
         if slot.bus.is_none() {
@@ -153,11 +214,14 @@ impl Decoder {
                 continue;
             }
             let Some((place, reading)) = item.read(message, data) else { continue };
-            let Some(value) = self.values.get_mut(&item.quantity).and_then(|v| v.get_mut(place)) else {
-                continue;
-            };
-            (value.reading, value.seen) = (reading, Some(frame.time));
-            (used, self.seen[*at]) = (true, true);
+            if self.values.set(item.quantity, place, reading, frame.time) {
+                (used, self.seen[*at]) = (true, true);
+            }
+        }
+        if let Some(diagnostics) = &mut self.diagnostics {
+            for unit in &slot.units {
+                used |= diagnostics.take(*unit, frame, &mut self.values);
+            }
         }
         slot.used += u64::from(used);
         used
@@ -180,7 +244,8 @@ impl Decoder {
         let items = 0..self.items.len();
         let items = items.filter(|i| self.messages[self.items[*i].message].has_id(id, extended)).collect();
         let slot = self.slots.len();
-        self.slots.push(Slot { id, extended, frames: 0, used: 0, items, bus: None, other_bus: None });
+        let units = self.diagnostics.as_ref().map_or_else(Vec::new, |of| of.units(id, extended));
+        self.slots.push(Slot { id, extended, frames: 0, used: 0, items, units, bus: None, other_bus: None });
         if extended {
             self.extended.insert(id, slot as u32);
         } else {
@@ -193,7 +258,7 @@ impl Decoder {
     #[must_use]
     pub fn row(&self, now: Stamp) -> Option<Row> {
         let fresh = |value: &Value| value.seen.is_some_and(|seen| is_fresh(seen, now, value.max_age_ns));
-        if !self.values.values().flatten().any(fresh) {
+        if !self.values.0.values().flatten().any(fresh) {
             return None;
         }
         let reading = |value: &Value| match value.seen {
@@ -201,7 +266,7 @@ impl Decoder {
             _ => value.reading,
         };
         let list = |quantity| -> Vec<Reading> {
-            self.values.get(&quantity).into_iter().flatten().map(reading).collect()
+            self.values.0.get(&quantity).into_iter().flatten().map(reading).collect()
         };
         let single = |quantity| list(quantity).first().copied().unwrap_or(Err(Unknown::NotSent));
         let cells = list(Quantity::Cells);
@@ -228,12 +293,13 @@ impl Decoder {
             ambient: single(Quantity::Ambient),
             coolant: single(Quantity::Coolant),
             speed: single(Quantity::Speed),
+            charge_counter: Err(Unknown::NotSent),
         })
     }
 
     /// Forgets all readings: the clock was set, and their age is not known any more.
     pub fn restart(&mut self) {
-        for value in self.values.values_mut().flatten() {
+        for value in self.values.0.values_mut().flatten() {
             (value.reading, value.seen) = (Err(Unknown::NotSent), None);
         }
     }
@@ -241,14 +307,23 @@ impl Decoder {
     /// Each wanted signal as quantity, `Message.Signal` and unit, in the order of the configuration.
     pub fn sources(&self) -> impl Iterator<Item = (Quantity, String, &str)> {
         let name = |item: &Item| self.full_name((item.message, item.signal));
-        self.items.iter().map(move |item| (item.quantity, name(item), item.unit.as_str()))
+        let signals = self.items.iter().map(move |item| (item.quantity, name(item), item.unit.as_str()));
+        let answers = self.diagnostics.iter().flat_map(Diagnostics::sources);
+        signals.chain(answers.map(|(quantity, source)| (quantity, source, "")))
+    }
+
+    /// Answers of control units that gave no values, counted by reason.
+    #[must_use]
+    pub fn lost(&self) -> Option<&Skipped> {
+        self.diagnostics.as_ref().map(Diagnostics::lost)
     }
 
     /// Wanted signals that no frame had, as `Message.Signal`.
     #[must_use]
     pub fn never_seen(&self) -> Vec<String> {
         let unseen = self.items.iter().zip(&self.seen).filter(|(_, seen)| !**seen);
-        unseen.map(|(item, _)| self.full_name((item.message, item.signal))).collect()
+        let signals = unseen.map(|(item, _)| self.full_name((item.message, item.signal)));
+        signals.chain(self.diagnostics.iter().flat_map(Diagnostics::never_seen)).collect()
     }
 
     /// Frames by identifier, in the order of their first.

@@ -2,6 +2,7 @@
 
 pub mod dbc;
 mod decoder;
+pub mod diagnostics;
 pub mod frame;
 mod guess;
 pub mod log;

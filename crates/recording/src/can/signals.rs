@@ -4,6 +4,7 @@ use crate::table::Mapping;
 use crate::unit::Conversion;
 use crate::{Error, Quantity};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// A signal, by its name alone or with what the DBC file says wrongly or not at all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -142,14 +143,28 @@ impl Signals {
             Quantity::Ambient => &mut self.ambient,
             Quantity::Coolant => &mut self.coolant,
             Quantity::Speed => &mut self.speed,
-            Quantity::Time | Quantity::Cells | Quantity::Temperatures => return None,
+            Quantity::Time | Quantity::Cells | Quantity::Temperatures | Quantity::ChargeCounter => {
+                return None;
+            }
         })
+    }
+
+    /// Leaves out quantities that come from elsewhere.
+    pub(crate) fn leave_out(&mut self, quantities: &BTreeSet<Quantity>) {
+        for quantity in quantities {
+            match (quantity, self.single(*quantity)) {
+                (_, Some(signal)) => *signal = None,
+                (Quantity::Cells, None) => (self.cells, self.indexed_cells) = (Vec::new(), None),
+                (Quantity::Temperatures, None) => self.temperatures = Vec::new(),
+                (_, None) => {}
+            }
+        }
     }
 
     /// Adds what a user maps; a mapped quantity replaces a configured one.
     ///
     /// # Errors
-    /// [`Error::Mapping`] for a time, which frames have of themselves.
+    /// [`Error::Mapping`] for a time, which frames have of themselves, and for a charge counter, which only tables have.
     pub fn map(&mut self, mappings: &[Mapping]) -> Result<(), Error> {
         for quantity in [Quantity::Cells, Quantity::Temperatures] {
             let several = mappings.iter().filter(|mapping| mapping.quantity == quantity);
@@ -165,6 +180,11 @@ impl Signals {
                 (_, Some(signal)) => *signal = Some(mapping.into()),
                 (Quantity::Time, None) => {
                     let problem = "frames have their own time: leave --map time=… out";
+                    return Err(Error::mapping("signals", problem));
+                }
+                (Quantity::ChargeCounter, None) => {
+                    let problem =
+                        "a charge counter is read from tables only: leave --map charge_counter=… out";
                     return Err(Error::mapping("signals", problem));
                 }
                 (_, None) => {}

@@ -233,7 +233,7 @@ impl Decoder {
     }
 
     fn make_room(&mut self, quantity: Quantity, count: usize, max_age_ns: u64) {
-        let values = self.values.entry(quantity).or_default();
+        let values = self.values.0.entry(quantity).or_default();
         let none = Value { reading: Err(Unknown::NotSent), seen: None, max_age_ns };
         values.resize(values.len().max(count), none);
         values[count - 1].max_age_ns = max_age_ns;
@@ -263,7 +263,7 @@ impl Decoder {
         for count in 1..=signals.cell_count {
             self.make_room(Quantity::Cells, count, age);
         }
-        self.values.entry(Quantity::Cells).or_default().truncate(signals.cell_count);
+        self.values.0.entry(Quantity::Cells).or_default().truncate(signals.cell_count);
         Ok(())
     }
 }

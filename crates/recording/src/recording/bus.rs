@@ -139,6 +139,9 @@ impl Bus {
             said.skipped.merge(log.skipped());
         }
         said.skipped.merge(self.clock.skipped());
+        for (reason, count, first) in self.decoder().lost().into_iter().flat_map(Skipped::iter) {
+            said.warnings.push(format!("{count} {reason} (first: {first})"));
+        }
         let clock = self.clock.said();
         said.warnings.extend(self.warnings.iter().cloned());
         said.warnings.extend(self.decoder().warnings().iter().cloned());

@@ -2,10 +2,12 @@
 
 use super::bus::Bus;
 use super::{Recording, Source, Tables, clock};
+use crate::can::diagnostics::Definition;
 use crate::can::{self, Dbc, Decoder, Log, Sampler, Signals, guess};
+use crate::clock::Placed;
 use crate::report::{Reporter, Said};
 use crate::table::{Columns, Level, Table};
-use crate::{Error, Options, Quantity, Stamp};
+use crate::{Error, Options, Quantity, Row, Stamp};
 use serde::Serialize;
 use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -18,6 +20,9 @@ const FIRST: usize = 100;
 const GUESSED_FROM: usize = 200_000;
 /// 1990-01-01: a date before it is none.
 const FIRST_DATE_NS: i64 = 631_152_000 * 1_000_000_000;
+
+/// The time of a recording's row before its first.
+const START: Stamp = Stamp::Relative(0);
 
 /// Kind of a file.
 #[derive(Clone, Copy, PartialEq)]
@@ -74,8 +79,10 @@ impl Recording {
         }
         let source = match kind {
             Kind::Table => {
-                if options.dbc.is_some() {
-                    said.warnings.push("the files are tables: the DBC file is not used".into());
+                if options.dbc.is_some() || options.diagnostics.is_some() {
+                    let unused =
+                        "the files are tables: the DBC file and the definition of diagnostics are not used";
+                    said.warnings.push(unused.into());
                 }
                 Source::Tables(Box::new(Tables {
                     clock: clock(options),
@@ -93,7 +100,9 @@ impl Recording {
             next: 0,
             source,
             ready: VecDeque::new(),
+            row: Placed { item: Row::unknown(START, 0, 0), segment: 0, time: START },
             reporter: Reporter::new(options.battery),
+            counts: true,
             said,
             level: Level::Pack,
             ended: false,
@@ -174,52 +183,62 @@ pub fn dbc(path: &Path) -> Result<Dbc, Error> {
 }
 
 fn bus(files: &[PathBuf], options: &Options) -> Result<Bus, Error> {
-    let Some(path) = &options.dbc else {
-        let place = files.first().map(|path| path.display().to_string()).unwrap_or_default();
-        return Err(Error::mapping(
-            place,
-            "this is a log of a bus: a DBC file says what its frames mean (--dbc FILE)",
-        ));
+    let definition = options.diagnostics.as_deref().map(Definition::open).transpose()?;
+    let (dbc, place) = match (&options.dbc, &options.diagnostics) {
+        (Some(path), _) => (dbc(path)?, path.display().to_string()),
+        (None, Some(path)) => (Dbc::default(), path.display().to_string()),
+        (None, None) => {
+            let place = files.first().map(|path| path.display().to_string()).unwrap_or_default();
+            let problem = "this is a log of a bus: a DBC file says what its frames mean (--dbc FILE), or a definition \
+                           what control units answer (--diagnostics FILE)";
+            return Err(Error::mapping(place, problem));
+        }
     };
-    let dbc = dbc(path)?;
-    let place = path.display().to_string();
     let mut warnings: Vec<String> =
         dbc.warnings.iter().take(5).map(|text| format!("{place}: {text}")).collect();
     if dbc.warnings.len() > 5 {
         warnings.push(format!("{place}: {} further remarks", dbc.warnings.len() - 5));
     }
     let mut doubts = Vec::new();
+    let answered: BTreeSet<Quantity> = definition.iter().flat_map(Definition::quantities).collect();
     let needed = [Quantity::PackCurrent, Quantity::PackVoltage];
-    let mapped = |quantity: Quantity| {
-        options.mappings.iter().any(|mapping| {
-            mapping.quantity == quantity
-                || (quantity == Quantity::PackVoltage && mapping.quantity == Quantity::Cells)
-        })
+    let known = |quantity: Quantity| {
+        let is = |other: Quantity| {
+            other == quantity || (quantity == Quantity::PackVoltage && other == Quantity::Cells)
+        };
+        options.mappings.iter().any(|mapping| is(mapping.quantity)) || answered.iter().any(|other| is(*other))
     };
     let mut signals = match &options.signals {
         Some(signals) => signals.clone(),
-        None if needed.into_iter().all(mapped) => Signals::default(),
+        None if options.dbc.is_none() || needed.into_iter().all(known) => Signals::default(),
         None => {
-            let guess = guessed(&dbc, files, options)?;
+            let mut guess = guessed(&dbc, files, options)?;
+            let stated = |quantity: &Quantity| {
+                options.mappings.iter().any(|mapping| mapping.quantity == *quantity)
+                    || answered.contains(quantity)
+            };
             let unsure = |text: &&String| {
-                !options.mappings.iter().any(|mapping| text.starts_with(&format!("{} ", mapping.quantity)))
+                !Quantity::ALL.iter().filter(|q| stated(q)).any(|q| text.starts_with(&format!("{q} ")))
             };
             doubts.extend(guess.ambiguous.iter().filter(unsure).cloned());
             warnings
                 .push("the signals are guessed by their names and units in the DBC file: check them".into());
+            guess.signals.leave_out(&answered);
             guess.signals
         }
     };
     signals.map(&options.mappings)?;
-    if signals.current.is_none() {
+    if signals.current.is_none() && !answered.contains(&Quantity::PackCurrent) {
         let problem = "no signal is the current: name it (--map pack_current=MESSAGE.SIGNAL)";
         return Err(Error::mapping(place, problem));
     }
-    if signals.voltage.is_none() && signals.cells.is_empty() && signals.indexed_cells.is_none() {
+    let has_voltage =
+        signals.voltage.is_some() || !signals.cells.is_empty() || signals.indexed_cells.is_some();
+    if !has_voltage && !answered.contains(&Quantity::PackVoltage) && !answered.contains(&Quantity::Cells) {
         let problem = "no signal is the voltage of the pack or of its cells: name it (--map pack_voltage=MESSAGE.SIGNAL)";
         return Err(Error::mapping(place, problem));
     }
-    let decoder = Decoder::new(&dbc, &signals).map_err(|error| match error {
+    let decoder = Decoder::with_diagnostics(&dbc, &signals, definition).map_err(|error| match error {
         Error::Mapping { problem, .. } => Error::Mapping { place, problem },
         other => other,
     })?;
@@ -263,6 +282,8 @@ struct Written<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     dbc: Option<&'a Path>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    diagnostics: Option<&'a Path>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     interface: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     level: Option<&'static str>,
@@ -290,6 +311,7 @@ pub(super) fn configuration_of_bus(recording: &Recording, bus: &Bus) -> String {
         kind: "candump",
         files: &recording.files,
         dbc: options.dbc.as_deref(),
+        diagnostics: options.diagnostics.as_deref(),
         interface: options.interface.as_deref(),
         level: None,
         start_ms: options.start_ms,
@@ -303,6 +325,7 @@ pub(super) fn configuration_of_tables(recording: &Recording, columns: Option<Col
         kind: "replay",
         files: &recording.files,
         dbc: None,
+        diagnostics: None,
         interface: None,
         level: (recording.level == Level::Cell).then_some("cell"),
         start_ms: recording.options.start_ms,

@@ -16,7 +16,8 @@ fn report(rows: &[Row], battery: Battery) -> Report {
         reporter.row(0, row.time, row);
     }
     let sources = vec![(Quantity::PackVoltage, "u".into()), (Quantity::Cells, "c1".into())];
-    reporter.finish(Said { sources, ..Said::default() })
+    let last = rows.last().cloned().unwrap_or_else(|| Row::unknown(Stamp::Relative(0), 0, 0));
+    reporter.finish(Said { sources, ..Said::default() }, &last)
 }
 
 #[track_caller]

@@ -38,6 +38,11 @@ impl Name {
     }
 }
 
+/// The number from which columns or signals are counted, by the name of the first: 0 or 1.
+pub(crate) fn first_number(name: &str) -> usize {
+    usize::from(Name::parse(name).number() != Some(0))
+}
+
 /// `Name [unit]`, `Name(unit)`, also with a number behind, and with the wrong bracket at the end.
 fn bracketed(text: &str) -> Option<(String, Option<String>)> {
     let open = text.rfind(['[', '('])?;
@@ -151,5 +156,14 @@ mod tests {
         check("\u{feff}\"Test Time / s\"", "test time", Some("s"));
         check("v.b.voltage", "v b voltage", None);
         check("", "", None);
+    }
+
+    #[test]
+    fn first_numbers() {
+        for (name, first) in
+            [("cell_0_v", 0), ("Cell00 [mV]", 0), ("Pack.Cell_1 [V]", 1), ("cell_01_v", 1), ("Voltage", 1)]
+        {
+            assert_eq!(first_number(name), first, "{name}");
+        }
     }
 }

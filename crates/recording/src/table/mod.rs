@@ -21,6 +21,7 @@ mod value;
 #[cfg(feature = "xlsx")]
 mod xlsx;
 
+pub(crate) use header::first_number;
 pub use mapping::Mapping;
 pub(crate) use mapping::fits;
 pub use options::{Columns, Level, Options, Sign, Units};

@@ -274,6 +274,8 @@ const COOLANTS: &[&str] = &[
 const SPEEDS: &[&str] = &["speed", "vehicle speed", "velocity", "v p speed"];
 const INSULATIONS: &[&str] =
     &["insulation", "insulation resistance", "isolation resistance", "isolation", "insulation r"];
+/// The net charge since the counter was 0: counters of charge and discharge apart are none.
+const CHARGE_COUNTERS: &[&str] = &["net capacity", "ah", "charge counter", "net charge"];
 const CHARGINGS: &[&str] = &["is charging", "charging"];
 const CONTACTORS: &[&str] = &["contactor", "main contactor", "contactor closed"];
 
@@ -290,6 +292,7 @@ pub(crate) const fn keys(quantity: Quantity) -> &'static [&'static str] {
         Quantity::Insulation => INSULATIONS,
         Quantity::Charging => CHARGINGS,
         Quantity::Contactor => CONTACTORS,
+        Quantity::ChargeCounter => CHARGE_COUNTERS,
         Quantity::Cells | Quantity::Temperatures => &[],
     }
 }

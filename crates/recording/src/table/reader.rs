@@ -3,11 +3,11 @@
 use super::cell::Cell;
 use super::number::Decimal;
 use super::options::{Level, Options};
-use super::plan::{Found, Input, Plan};
-use super::source::{self, Opened, Source};
+use super::plan::{Found, Input, Plan, State};
+use super::source::{self, Cells, Opened, Source};
 use super::text::{self, Lines};
 use super::value::{self, Direction};
-use crate::{Error, Quantity, Reading, Row, Skipped, Unknown};
+use crate::{Error, Quantity, Reading, Row, Skipped, Stamp, Unknown};
 use std::io::Read;
 use std::path::Path;
 
@@ -101,20 +101,39 @@ impl Table {
     /// The next row; `None` at the end.
     ///
     /// # Errors
-    /// [`Error::File`]; at the end [`Error::Format`] if no row, no voltage or no current could be read at all.
+    /// See [`Self::read_row`].
     #[allow(clippy::should_implement_trait, reason = "a row can fail")]
     pub fn next(&mut self) -> Result<Option<Row>, Error> {
+        let mut row = Row::unknown(Stamp::Relative(0), 0, 0);
+        Ok(self.read_row(&mut row)?.then_some(row))
+    }
+
+    /// Reads the next row into `row`, whose lists keep their memory; false at the end, and `row` is then as it was.
+    ///
+    /// # Errors
+    /// [`Error::File`]; at the end [`Error::Format`] if no row, no voltage or no current could be read at all.
+    pub fn read_row(&mut self, row: &mut Row) -> Result<bool, Error> {
         while !self.ended && self.source.advance(&mut self.skipped)? {
-            let Some(time) = self.plan.time.read(self.source.cell(self.plan.time_index)) else {
+            let cells = self.source.cells();
+            let Some(time) = self.plan.time.read(cells.get(self.plan.time_index)) else {
                 self.skipped.count(NO_TIME, || self.source.place());
                 continue;
             };
-            let mut row = Row::unknown(time, 0, 0);
-            for index in 0..self.plan.single.len() {
-                let reading = self.reading(|plan| &plan.single[index]);
-                match self.plan.single[index].quantity {
+            row.clear(time);
+            let (decimal, grouped) = (self.decimal, self.grouped);
+            let mut read = |found: &Found| {
+                let cell = cells.get(found.index);
+                let (reading, unread) = value::reading(cell, found, decimal, grouped);
+                if unread {
+                    note(&mut self.unread, reading, cell, found, || self.source.place());
+                }
+                reading
+            };
+            for found in &self.plan.single {
+                let reading = read(found);
+                match found.quantity {
                     Quantity::PackVoltage => row.pack_voltage = reading,
-                    Quantity::PackCurrent => row.pack_current = self.signed(reading),
+                    Quantity::PackCurrent => row.pack_current = signed(self.plan.state, cells, reading),
                     Quantity::Soc => row.soc = reading,
                     Quantity::Contactor => row.contactor = reading,
                     Quantity::Charging => row.charging = reading,
@@ -122,18 +141,15 @@ impl Table {
                     Quantity::Ambient => row.ambient = reading,
                     Quantity::Coolant => row.coolant = reading,
                     Quantity::Speed => row.speed = reading,
+                    Quantity::ChargeCounter => row.charge_counter = reading,
                     Quantity::Time | Quantity::Cells | Quantity::Temperatures => {}
                 }
             }
-            row.cells.reserve_exact(self.plan.cells.len());
-            for index in 0..self.plan.cells.len() {
-                let reading = self.reading(|plan| &plan.cells[index]);
-                row.cells.push(reading);
+            for found in &self.plan.cells {
+                row.cells.push(read(found));
             }
-            row.temperatures.reserve_exact(self.plan.temperatures.len());
-            for index in 0..self.plan.temperatures.len() {
-                let reading = self.reading(|plan| &plan.temperatures[index]);
-                row.temperatures.push(reading);
+            for found in &self.plan.temperatures {
+                row.temperatures.push(read(found));
             }
             if self.sums_cells {
                 row.pack_voltage = row.cells.iter().copied().sum();
@@ -141,31 +157,10 @@ impl Table {
             self.rows += 1;
             self.known.0 += u64::from(row.pack_voltage.is_ok() || row.cells.iter().any(Result::is_ok));
             self.known.1 += u64::from(row.pack_current.is_ok());
-            return Ok(Some(row));
+            return Ok(true);
         }
         let first = !std::mem::replace(&mut self.ended, true);
-        if first { self.check_end().map(|()| None) } else { Ok(None) }
-    }
-
-    #[inline]
-    fn reading(&mut self, column: impl Fn(&Plan) -> &Found) -> Reading {
-        let found = column(&self.plan);
-        let cell = self.source.cell(found.index);
-        let (reading, unread) = value::reading(cell, found, self.decimal, self.grouped);
-        if unread {
-            note(&mut self.unread, reading, cell, found, || self.source.place());
-        }
-        reading
-    }
-
-    /// A current with the sign that the column of the state gives it.
-    fn signed(&self, reading: Reading) -> Reading {
-        let (Some(state), Ok(value)) = (self.plan.state, reading) else { return reading };
-        match self.source.cell(state.index) {
-            Cell::Text(text) => Direction::apply(Direction::parse(text), value),
-            _ if value == 0.0 => Ok(0.0),
-            _ => Err(Unknown::NotAvailable),
-        }
+        if first { self.check_end().map(|()| false) } else { Ok(false) }
     }
 
     fn check_end(&self) -> Result<(), Error> {
@@ -250,6 +245,16 @@ impl Table {
     #[must_use]
     pub fn unused_columns(&self) -> &[String] {
         &self.plan.unused
+    }
+}
+
+/// A current with the sign that the column of the state gives it.
+fn signed(state: Option<State>, cells: Cells<'_>, reading: Reading) -> Reading {
+    let (Some(state), Ok(value)) = (state, reading) else { return reading };
+    match cells.get(state.index) {
+        Cell::Text(text) => Direction::apply(Direction::parse(text), value),
+        _ if value == 0.0 => Ok(0.0),
+        _ => Err(Unknown::NotAvailable),
     }
 }
 

@@ -49,17 +49,17 @@ impl Source {
         }
     }
 
-    /// A cell of the row.
+    /// The cells of the row.
     #[inline]
-    pub fn cell(&self, index: usize) -> Cell<'_> {
+    pub fn cells(&self) -> Cells<'_> {
         match self {
-            Self::Text(source) => source.cell(index),
+            Self::Text(source) => Cells::Text(source.line(), &source.ranges),
             Self::Kept(source) => {
                 let row = source.next.checked_sub(1).and_then(|row| source.rows.get(row));
-                row.and_then(|row| row.get(index)).map_or(Cell::Empty, Kept::as_cell)
+                Cells::Kept(row.map_or(&[], Vec::as_slice))
             }
             #[cfg(feature = "parquet")]
-            Self::Parquet(source) => source.cell(index),
+            Self::Parquet(source) => Cells::Parquet(source),
         }
     }
 
@@ -70,6 +70,31 @@ impl Source {
             Self::Kept(source) => format!("row {}", source.first_row + source.next),
             #[cfg(feature = "parquet")]
             Self::Parquet(source) => format!("row {}", source.number()),
+        }
+    }
+}
+
+/// The cells of a row.
+#[derive(Clone, Copy)]
+pub(crate) enum Cells<'a> {
+    Text(&'a [u8], &'a [(u32, u32)]),
+    Kept(&'a [Kept]),
+    #[cfg(feature = "parquet")]
+    Parquet(&'a super::parquet::ParquetSource),
+}
+
+impl<'a> Cells<'a> {
+    /// One of them; empty beyond the last.
+    #[inline]
+    pub fn get(self, index: usize) -> Cell<'a> {
+        match self {
+            Self::Text(line, ranges) => match ranges.get(index) {
+                Some((from, to)) if to > from => Cell::Text(&line[*from as usize..*to as usize]),
+                _ => Cell::Empty,
+            },
+            Self::Kept(row) => row.get(index).map_or(Cell::Empty, Kept::as_cell),
+            #[cfg(feature = "parquet")]
+            Self::Parquet(source) => source.cell(index),
         }
     }
 }
@@ -99,7 +124,9 @@ impl TextSource {
     fn advance(&mut self, skipped: &mut Skipped) -> Result<bool, Error> {
         loop {
             self.number += 1;
-            self.from_head = self.head.pop_front();
+            if self.from_head.is_some() || !self.head.is_empty() {
+                self.from_head = self.head.pop_front();
+            }
             let line = match &self.from_head {
                 Some(line) => line.as_slice(),
                 None => match self.lines.advance()? {
@@ -132,12 +159,8 @@ impl TextSource {
     }
 
     #[inline]
-    fn cell(&self, index: usize) -> Cell<'_> {
-        let line = self.from_head.as_deref().unwrap_or_else(|| self.lines.line());
-        match self.ranges.get(index) {
-            Some((from, to)) if to > from => Cell::Text(&line[*from as usize..*to as usize]),
-            _ => Cell::Empty,
-        }
+    fn line(&self) -> &[u8] {
+        self.from_head.as_deref().unwrap_or_else(|| self.lines.line())
     }
 }
 

@@ -38,6 +38,8 @@ enum Kind {
 #[derive(Debug)]
 pub(crate) struct TimeColumn {
     kind: Kind,
+    /// Nanoseconds of a number's unit, where they are whole: then the number needs no float.
+    whole_ns: Option<u64>,
     zone: Option<Tz>,
     decimal: Decimal,
     grouped: bool,
@@ -84,8 +86,15 @@ impl TimeColumn {
             Some(format) => meaning::stated(format, given)?,
             None => meaning::told(given, remarks)?,
         };
+        let whole_ns = match kind {
+            Kind::Number { unit_ns, .. } if (1.0..=1e14).contains(&unit_ns) && unit_ns.fract() == 0.0 => {
+                Some(unit_ns as u64)
+            }
+            _ => None,
+        };
         let column = Self {
             kind,
+            whole_ns,
             zone,
             decimal: given.decimal,
             grouped: given.grouped,
@@ -147,7 +156,7 @@ impl TimeColumn {
             }
             (Kind::Number { unit_ns, offset_ns, unix }, Cell::Text(text)) => {
                 let (unit_ns, offset_ns, unix) = (*unit_ns, *offset_ns, *unix);
-                if let Some(ns) = exact(text, self.decimal, unit_ns) {
+                if let Some(ns) = self.whole_ns.and_then(|unit| exact(text, self.decimal, unit)) {
                     let ns = ns.checked_add(offset_ns)?;
                     return Some(if unix { Stamp::Unix(ns) } else { Stamp::Relative(ns) });
                 }
@@ -226,10 +235,7 @@ fn number_stamp(value: f64, unit_ns: f64, offset_ns: i64, unix: bool) -> Option<
 }
 
 /// A decimal number without exponent times a whole number of ns, without the rounding of floats.
-fn exact(text: &[u8], decimal: Decimal, unit_ns: f64) -> Option<i64> {
-    if unit_ns < 1.0 || unit_ns.fract() != 0.0 || unit_ns > 1e14 {
-        return None;
-    }
+fn exact(text: &[u8], decimal: Decimal, unit: u64) -> Option<i64> {
     let (negative, digits) = match text {
         [b'-', rest @ ..] => (true, rest),
         rest => (false, rest),
@@ -255,7 +261,6 @@ fn exact(text: &[u8], decimal: Decimal, unit_ns: f64) -> Option<i64> {
             return None;
         }
     }
-    let unit = unit_ns as u64;
     let part = if rest == 0 { 0 } else { rest.checked_mul(unit)?.checked_add(scale / 2)? / scale };
     let ns = i64::try_from(whole.checked_mul(unit)?.checked_add(part)?).ok()?;
     Some(if negative { -ns } else { ns })

@@ -16,7 +16,7 @@ use voltmesh_recording::table::Mapping;
   voltmesh inspect --config edge.toml --json
 
 Quantities of --map: time, pack_voltage, pack_current, soc, cells, temperatures, contactor, charging, insulation, ambient, coolant,
-speed. A factor leads from the column's or signal's value to V, A, %, V, °C, Ω, km/h or s; *-1 only turns the sign. In a name
+speed, charge_counter. A factor leads from the column's or signal's value to V, A, %, V, °C, Ω, km/h, Ah or s; *-1 only turns the sign. In a name
 of cells or temperatures, * stands for any text and {} for a number.
 Exit codes: 0 usable, 2 not read, 3 doubtful.")]
 pub struct Inspect {
@@ -26,6 +26,9 @@ pub struct Inspect {
     /// What the frames of a bus mean.
     #[arg(long, value_name = "FILE")]
     pub dbc: Option<PathBuf>,
+    /// What answers of control units mean: a definition file (docs/sources.md).
+    #[arg(long, value_name = "FILE")]
+    pub diagnostics: Option<PathBuf>,
     /// A vehicle's configuration: its [source] says how files are read, and which if none is named; its [twin] states the battery.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use voltmesh_recording::table::Mapping;
 
 /// `voltmesh twin …`
 #[derive(Debug, Subcommand)]
@@ -34,13 +35,50 @@ pub enum ChemistryArg {
     Lfp,
 }
 
+/// How logs are read, by each command that reads some.
+#[derive(Debug, Clone, Args)]
+pub struct ReadLogs {
+    /// QUANTITY=NAME[*FACTOR][+OFFSET]: which column or signal is which quantity; may be repeated (see `voltmesh inspect`).
+    #[arg(long = "map", value_name = "MAPPING")]
+    pub mappings: Vec<Mapping>,
+    /// What the frames of a bus mean.
+    #[arg(long, value_name = "FILE")]
+    pub dbc: Option<PathBuf>,
+    /// What answers of control units mean: a definition file (docs/sources.md).
+    #[arg(long, value_name = "FILE")]
+    pub diagnostics: Option<PathBuf>,
+}
+
+/// Cell, logs and output of commands that run a twin over logs.
+#[derive(Debug, Clone, Args)]
+pub struct TwinLogs {
+    /// The cell's parameters (default: a typical cell of --chemistry, which is uncertain).
+    #[arg(long, value_name = "FILE")]
+    pub params: Option<PathBuf>,
+    /// Active material, without --params.
+    #[arg(long, default_value = "nmc")]
+    pub chemistry: ChemistryArg,
+    /// Charge of one cell (or parallel group) between full and empty in Ah (default: that of the parameters, or 60).
+    #[arg(long, value_name = "AH")]
+    pub capacity_ah: Option<f64>,
+    /// How logs are read.
+    #[command(flatten)]
+    pub read: ReadLogs,
+    /// One JSON object on one line, the last of stdout.
+    #[arg(long)]
+    pub json: bool,
+    /// Logs.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
 /// Options of `voltmesh twin fit`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Example:
   voltmesh twin fit --ocv c20.csv.gz --hppc hppc_25.csv.gz hppc_0.csv.gz --cycles drives/*.csv.gz --capacity-ah 2.9 -o cell.toml
 
-Files are CSV, plain or gzipped, with columns time_s, voltage_v, current_a (discharge negative), ah (the tester's counter, 0
-when full), cell_temp_c, chamber_temp_c, or their names in the Battery Data Format.")]
+Files are logs of one cell as `voltmesh inspect` reads them, with a charge counter (a column ah or Net Capacity, 0 when full,
+falling with discharge; --map charge_counter=NAME names another).")]
 pub struct TwinFit {
     /// A slow discharge (C/20), from full to empty.
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
@@ -69,6 +107,9 @@ pub struct TwinFit {
     /// The report as one JSON object on one line, the last of stdout.
     #[arg(long)]
     pub json: bool,
+    /// How logs are read.
+    #[command(flatten)]
+    pub read: ReadLogs,
 }
 
 /// Options of `voltmesh twin import`.
@@ -99,21 +140,9 @@ pub struct TwinImport {
 Logs are those of `voltmesh twin detect`. Nobody has to know the charge at the start; where the voltages do not tell it, the
 interval is wide. Exits 4 where a log allows no estimate.")]
 pub struct TwinEstimate {
-    /// The cell's parameters (default: a typical cell of --chemistry, which is uncertain).
-    #[arg(long, value_name = "FILE")]
-    pub params: Option<PathBuf>,
-    /// Active material, without --params.
-    #[arg(long, default_value = "nmc")]
-    pub chemistry: ChemistryArg,
-    /// Charge of one cell (or parallel group) between full and empty in Ah (default: that of the parameters, or 60).
-    #[arg(long, value_name = "AH")]
-    pub capacity_ah: Option<f64>,
-    /// One JSON object on one line, the last of stdout.
-    #[arg(long)]
-    pub json: bool,
-    /// Logs.
-    #[arg(required = true, value_name = "FILE")]
-    pub files: Vec<PathBuf>,
+    /// Cell, logs and output.
+    #[command(flatten)]
+    pub logs: TwinLogs,
 }
 
 /// Options of `voltmesh twin evaluate`.
@@ -147,6 +176,9 @@ pub struct TwinEvaluate {
     /// Folder for plots of estimate and truth (SVG).
     #[arg(long, value_name = "FOLDER")]
     pub plots: Option<PathBuf>,
+    /// How logs are read.
+    #[command(flatten)]
+    pub read: ReadLogs,
     /// One JSON object on one line, the last of stdout.
     #[arg(long)]
     pub json: bool,
@@ -212,24 +244,11 @@ pub struct TwinSimulate {
   voltmesh twin detect --params cell.toml --capacity-ah 2.9 drive.csv.gz
   voltmesh twin inject --fault internal-short@600 -o packs && voltmesh twin detect --json packs/*.csv.gz
 
-Logs have one column for each cell, cell_1_v … cell_N_v (or from cell_0_v on), and temp_1_c …, or are logs of one cell as
-for `twin evaluate`. What was looked for, how long, and why not longer is said; exits 4 where a log could not be looked at.")]
+Logs are those that `voltmesh inspect` reads: of a pack, or of one cell. What was looked for, how long, and why not longer is said; exits 4 where a log could not be looked at.")]
 pub struct TwinDetect {
-    /// The cell's parameters (default: a typical cell of --chemistry).
-    #[arg(long, value_name = "FILE")]
-    pub params: Option<PathBuf>,
-    /// Active material, without --params.
-    #[arg(long, default_value = "nmc")]
-    pub chemistry: ChemistryArg,
-    /// Charge of one cell (or parallel group) between full and empty in Ah (default: that of the parameters, or 60).
-    #[arg(long, value_name = "AH")]
-    pub capacity_ah: Option<f64>,
-    /// One JSON object on one line, the last of stdout.
-    #[arg(long)]
-    pub json: bool,
-    /// Logs.
-    #[arg(required = true, value_name = "FILE")]
-    pub files: Vec<PathBuf>,
+    /// Cell, logs and output.
+    #[command(flatten)]
+    pub logs: TwinLogs,
 }
 
 /// Options of `voltmesh twin inject`.

@@ -47,7 +47,14 @@ fn date(text: &[u8]) -> Option<i64> {
         .position(|m| name.starts_with(m))
         .or_else(|| GERMAN.iter().find(|(m, _)| name.starts_with(m)).map(|(_, i)| *i))?;
     let day = decimal(words.next()?)?;
-    let mut time = clock(words.next()?)?;
+    let text = words.next()?;
+    let mut time = match text.iter().position(|byte| matches!(byte, b'.' | b',')) {
+        // Milliseconds are a count of three digits; python-can leaves their zeros in front out.
+        Some(at) if (1..3).contains(&(text.len() - at - 1)) => {
+            clock(&text[..at])? + decimal(&text[at + 1..])? as i64 * (SECOND / 1000)
+        }
+        _ => clock(text)?,
+    };
     let mut next = words.next()?;
     let (am, pm) = (next.eq_ignore_ascii_case(b"am"), next.eq_ignore_ascii_case(b"pm"));
     if am || pm {

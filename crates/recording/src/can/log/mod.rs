@@ -6,6 +6,9 @@ mod candump;
 mod columns;
 mod crtd;
 mod lines;
+mod mdf;
+mod seekable;
+mod sqlite;
 mod text;
 mod trc;
 
@@ -39,7 +42,14 @@ enum Text {
 enum Source {
     Text(Lines, Text),
     Blf(blf::Blf),
+    Mdf(Box<mdf::Mdf>),
+    Sqlite(Box<sqlite::Messages>),
 }
+
+/// What files of frames that are no text begin with.
+const BLF: &[u8] = b"LOGG";
+const MDF: [&[u8]; 2] = [b"MDF     ", b"UnFinMF "];
+const SQLITE: &[u8] = b"SQLite format 3\0";
 
 /// A log of frames, read once from its beginning to its end.
 pub struct Log {
@@ -52,10 +62,7 @@ pub struct Log {
 }
 
 /// Forms that are recognised and refused: the bytes they begin with, their name, and the remedy.
-const REFUSED: [(&[u8], &str, &str); 9] = [
-    (b"MDF     ", "an MDF file", "convert it to ASC with python-can or asammdf"),
-    (b"UnFinMF ", "an unfinished MDF file", "convert it to ASC with asammdf"),
-    (b"SQLite format 3\0", "an SQLite file", "convert it with `python -m can.logconvert log.db log.asc`"),
+const REFUSED: [(&[u8], &str, &str); 6] = [
     (b"PK\x03\x04", "a zip archive", "unpack it"),
     (b"\x28\xb5\x2f\xfd", "a zstd archive", "unpack it"),
     (b"\xfd7zXZ\0", "an xz archive", "unpack it"),
@@ -70,7 +77,7 @@ impl Log {
     /// # Errors
     /// [`Error::File`]; [`Error::Format`] for a format that is not known or not read, with the remedy.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        Self::recognize(lines::open(path)?, path.display().to_string())
+        Self::recognize(lines::open(path)?, path.display().to_string(), Some(path))
     }
 
     /// The log in a file; `None` for a file without frames of a known format, which may be a table.
@@ -85,11 +92,11 @@ impl Log {
         let of_tables = [b"PK\x03\x04".as_slice(), b"\xff\xfe", b"\xfe\xff", b"PAR1"];
         let refused = REFUSED.iter().any(|(magic, ..)| head.starts_with(magic));
         if of_tables.iter().any(|magic| head.starts_with(magic))
-            || !(refused || head.starts_with(b"LOGG") || recognize_text(&head).is_some())
+            || !(refused || is_binary(&head) || recognize_text(&head).is_some())
         {
             return Ok(None);
         }
-        Self::recognize(input, place).map(Some)
+        Self::recognize(input, place, Some(path)).map(Some)
     }
 
     /// The same from any input; `place` names it in errors.
@@ -98,22 +105,28 @@ impl Log {
     /// See [`Log::open`].
     pub fn new(input: impl BufRead + Send + 'static, place: &str) -> Result<Self, Error> {
         let input = lines::unpacked(Box::new(input)).map_err(Error::file(Path::new(place), "reading"))?;
-        Self::recognize(input, place.to_owned())
+        Self::recognize(input, place.to_owned(), None)
     }
 
-    fn recognize(input: Input, place: String) -> Result<Self, Error> {
+    fn recognize(input: Input, place: String, path: Option<&Path>) -> Result<Self, Error> {
         let (head, input) =
             lines::peek(input, lines::HEAD).map_err(Error::file(Path::new(&place), "reading"))?;
         if let Some((_, name, remedy)) = REFUSED.iter().find(|(magic, ..)| head.starts_with(magic)) {
             return Err(Error::format(place, format!("this is {name}, which is not read: {remedy}")));
         }
         let mut warnings = BTreeSet::new();
-        let (source, timed) = if head.starts_with(b"LOGG") {
+        let (source, timed) = if head.starts_with(BLF) {
             (Source::Blf(blf::Blf::open(input, &place)?), true)
+        } else if MDF.iter().any(|magic| head.starts_with(magic)) {
+            let store = seekable::Store::open(path, &head, input, &place)?;
+            (Source::Mdf(Box::new(mdf::Mdf::open(store, &place)?)), true)
+        } else if head.starts_with(SQLITE) {
+            let store = seekable::Store::open(path, &head, input, &place)?;
+            (Source::Sqlite(Box::new(sqlite::Messages::open(store, path, &place)?)), true)
         } else {
             let text = recognize_text(&head).ok_or_else(|| {
-                let known = "candump, Vector ASC and BLF, PEAK TRC, IXXAT trace, SavvyCAN or GVRET CSV, OVMS CRTD, \
-                             python-can CSV, tab-separated frames";
+                let known = "candump, Vector ASC and BLF, MDF 4, PEAK TRC, IXXAT trace, SavvyCAN or GVRET CSV, OVMS \
+                             CRTD, python-can CSV and SQLite, tab-separated frames";
                 Error::format(&place, format!("no frame of a known format in the first 64 KiB; known are: {known}"))
             })?;
             let timed = !matches!(&text, Text::Candump(candump) if candump.untimed);
@@ -136,6 +149,8 @@ impl Log {
         }
         let next = match &mut self.source {
             Source::Blf(blf) => blf.next(&mut self.skipped),
+            Source::Mdf(mdf) => mdf.next(&mut self.skipped),
+            Source::Sqlite(messages) => messages.next(&mut self.skipped),
             Source::Text(lines, text) => {
                 next_of_text(lines, text, &self.place, &mut self.skipped, &mut self.warnings)
             }
@@ -156,6 +171,8 @@ impl Log {
     pub const fn format(&self) -> &'static str {
         match &self.source {
             Source::Blf(_) => "Vector BLF",
+            Source::Mdf(_) => "MDF 4 bus logging",
+            Source::Sqlite(_) => "python-can SQLite",
             Source::Text(_, text) => match text {
                 Text::Candump(_) => "candump",
                 Text::Asc(_) => "Vector ASC",
@@ -173,12 +190,14 @@ impl Log {
         self.timed
     }
 
-    /// Number of the line that was read last, from 1; of objects in a BLF file.
+    /// Number of the line that was read last, from 1; of objects in a BLF file, of records in MDF 4 and SQLite.
     #[must_use]
     pub const fn line(&self) -> u64 {
         match &self.source {
             Source::Text(lines, _) => lines.number,
             Source::Blf(blf) => blf.objects,
+            Source::Mdf(mdf) => mdf.records,
+            Source::Sqlite(messages) => messages.records,
         }
     }
 
@@ -189,8 +208,12 @@ impl Log {
     }
 
     /// What a user should know so far, one sentence each.
-    pub fn warnings(&self) -> impl Iterator<Item = &'static str> {
-        self.warnings.iter().copied()
+    pub fn warnings(&self) -> impl Iterator<Item = &str> {
+        let of_mdf = match &self.source {
+            Source::Mdf(mdf) => Some(mdf.warnings()),
+            _ => None,
+        };
+        self.warnings.iter().copied().chain(of_mdf.into_iter().flatten())
     }
 }
 
@@ -251,6 +274,11 @@ impl Text {
             _ => None,
         }
     }
+}
+
+/// Whether it begins as a file of frames that is no text.
+fn is_binary(head: &[u8]) -> bool {
+    [BLF, SQLITE].iter().chain(&MDF).any(|magic| head.starts_with(magic))
 }
 
 /// The form of the first line that only one form can have.

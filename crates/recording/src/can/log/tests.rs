@@ -101,10 +101,16 @@ fn candump_without_times_says_so() {
 }
 
 #[test]
+fn a_date_without_the_zeros_of_its_milliseconds_is_python_cans() {
+    let text = "date Wed Nov 15 10:13:20.12 pm 2023\nbase hex  timestamps absolute\n0.25 1 100 Rx d 1 E0\n";
+    check(text, "Vector ASC", &["u1700086400262000 1 R 100 E0"], 0);
+}
+
+#[test]
 fn vector_asc() {
     check(
-        "date Wed Nov 15 10:13:20.5 pm 2023\nbase hex  timestamps absolute\ninternal events logged\n\
-         Begin Triggerblock Wed Nov 15 10:13:20.5 pm 2023\n   0.000000 Start of measurement\n\
+        "date Wed Nov 15 10:13:20.500 pm 2023\nbase hex  timestamps absolute\ninternal events logged\n\
+         Begin Triggerblock Wed Nov 15 10:13:20.500 pm 2023\n   0.000000 Start of measurement\n\
          0.25 1  100             Rx   d 2 E0 0D  Length = 0 BitCount = 0\n0.5 2  18DAF110x Tx d 1 FF\n\
          0.6 1 123 Rx r 4\n0.7 1 ErrorFrame\n0.8 CANFD 2 Rx 200 Name 1 0 9 12 00 01 02 03 04 05 06 07 08 09 0A 0B 0 0\n\
          0.9 1 Statistic: D 0 R 0\n1.0 1 100 Rx d 8 01 02\nEnd TriggerBlock\n",

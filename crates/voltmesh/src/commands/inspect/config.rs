@@ -26,7 +26,8 @@ pub fn load(path: &Path, now_ms: u64) -> Result<(Vec<PathBuf>, Options)> {
         Kind::Candump(config) => (config.files.clone(), config.options(now_ms)),
         Kind::Can(config) => {
             let options = Options {
-                dbc: Some(config.dbc),
+                dbc: config.dbc,
+                diagnostics: config.diagnostics,
                 signals: Some(config.signals),
                 period_ms: config.period_ms,
                 ..Options::new(now_ms)
@@ -38,6 +39,7 @@ pub fn load(path: &Path, now_ms: u64) -> Result<(Vec<PathBuf>, Options)> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let files = files.iter().map(|file| folder.join(file)).collect();
     options.dbc = options.dbc.map(|dbc| folder.join(dbc));
+    options.diagnostics = options.diagnostics.map(|definition| folder.join(definition));
     if let Some(twin) = table.get("twin") {
         let chemistry = twin.get("chemistry").map(|name| name.clone().try_into());
         let chemistry = chemistry.transpose().context("twin.chemistry wants nca, nmc or lfp")?;

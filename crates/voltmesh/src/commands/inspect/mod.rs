@@ -100,6 +100,7 @@ fn read(asked: &Inspect) -> Result<(Report, String, Figures)> {
     ensure!(!files.is_empty(), "no file is named, neither here nor under [source]");
     options.mappings.clone_from(&asked.mappings);
     options.dbc = asked.dbc.clone().or(options.dbc);
+    options.diagnostics = asked.diagnostics.clone().or(options.diagnostics);
     options.interface = asked.interface.clone().or(options.interface);
     options.start_ms = asked.start_ms.or(options.start_ms);
     options.table.time_format = asked.time_format.clone().or(options.table.time_format);

@@ -12,7 +12,7 @@ use voltmesh_battery::watch::{Check, Event, Finding, Kind, Look};
 
 use super::packs::{cell_of, say_unused, twin_of};
 use super::read::pack_log;
-use crate::args::TwinDetect;
+use crate::args::{TwinDetect, TwinLogs};
 use crate::{Outcome, output};
 
 /// What was found in one file.
@@ -55,11 +55,11 @@ struct Printed<'a> {
 }
 
 /// Runs the command.
-pub fn run(options: &TwinDetect) -> Result<Outcome> {
-    let cell = cell_of(options.params.as_deref(), options.chemistry, options.capacity_ah)?;
-    let found = options.files.iter().map(|path| look(&cell, options, path)).collect::<Result<Vec<_>>>()?;
+pub fn run(TwinDetect { logs }: &TwinDetect) -> Result<Outcome> {
+    let cell = cell_of(logs.params.as_deref(), logs.chemistry, logs.capacity_ah)?;
+    let found = logs.files.iter().map(|path| look(&cell, logs, path)).collect::<Result<Vec<_>>>()?;
     let detections = found.iter().flat_map(|file| &file.detections).filter(|event| !event.over).count();
-    if options.json {
+    if logs.json {
         let hours = found.iter().map(|file| file.hours).sum();
         output::json(&Printed {
             method: voltmesh_battery::watch::VERSION,
@@ -73,9 +73,9 @@ pub fn run(options: &TwinDetect) -> Result<Outcome> {
     Ok(if found.iter().all(Found::looked) { Outcome::Done } else { Outcome::NotLooked })
 }
 
-fn look(cell: &Arc<Cell>, options: &TwinDetect, path: &Path) -> Result<Found> {
-    let log = pack_log(path)?;
-    let mut twin = twin_of(cell, &log, options.capacity_ah)?;
+fn look(cell: &Arc<Cell>, logs: &TwinLogs, path: &Path) -> Result<Found> {
+    let log = pack_log(path, &logs.read)?;
+    let mut twin = twin_of(cell, &log, logs.capacity_ah)?;
     let (mut detections, mut checks, mut refused) = (Vec::new(), BTreeMap::<Check, u64>::new(), false);
     let samples = log.samples.len();
     let span = |log: &PackLog| Some(log.samples.last()?.time_s - log.samples.first()?.time_s);

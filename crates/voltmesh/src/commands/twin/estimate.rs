@@ -12,7 +12,7 @@ use voltmesh_battery::watch::Check;
 
 use super::packs::{cell_of, say_unused, twin_of};
 use super::read::pack_log;
-use crate::args::TwinEstimate;
+use crate::args::{TwinEstimate, TwinLogs};
 use crate::{Outcome, output};
 
 /// A standard deviation of the state of charge above which the voltages do not tell where the charge is.
@@ -50,11 +50,10 @@ struct Printed<'a> {
 }
 
 /// Runs the command.
-pub fn run(options: &TwinEstimate) -> Result<Outcome> {
-    let cell = cell_of(options.params.as_deref(), options.chemistry, options.capacity_ah)?;
-    let files =
-        options.files.iter().map(|path| estimate(&cell, options, path)).collect::<Result<Vec<_>>>()?;
-    if options.json {
+pub fn run(TwinEstimate { logs }: &TwinEstimate) -> Result<Outcome> {
+    let cell = cell_of(logs.params.as_deref(), logs.chemistry, logs.capacity_ah)?;
+    let files = logs.files.iter().map(|path| estimate(&cell, logs, path)).collect::<Result<Vec<_>>>()?;
+    if logs.json {
         output::json(&Printed { method: VERSION, cell: &cell.params().name, files: &files })?;
     } else {
         show(&cell, &files);
@@ -63,9 +62,9 @@ pub fn run(options: &TwinEstimate) -> Result<Outcome> {
     Ok(if files.iter().all(known) { Outcome::Done } else { Outcome::NotLooked })
 }
 
-fn estimate(cell: &Arc<Cell>, options: &TwinEstimate, path: &Path) -> Result<Estimated> {
-    let log = pack_log(path)?;
-    let mut twin = twin_of(cell, &log, options.capacity_ah)?;
+fn estimate(cell: &Arc<Cell>, logs: &TwinLogs, path: &Path) -> Result<Estimated> {
+    let log = pack_log(path, &logs.read)?;
+    let mut twin = twin_of(cell, &log, logs.capacity_ah)?;
     let mut checks = BTreeMap::<Check, u64>::new();
     let (mut used, mut refused, mut soc_first) = (0, false, None);
     let samples = log.samples.len();

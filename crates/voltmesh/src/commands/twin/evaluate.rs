@@ -7,7 +7,8 @@ use anyhow::{Result, ensure};
 use serde::Serialize;
 use voltmesh_battery::estimate::{Evaluation, FileScore, Options, Trace, VERSION, evaluate};
 
-use super::{capacity, cell, figure, folder, log, wrote};
+use super::read::cell_log;
+use super::{capacity, cell, figure, folder, wrote};
 use crate::args::TwinEvaluate;
 use crate::plot::{Axis, Line, lines};
 use crate::{Outcome, output};
@@ -43,7 +44,7 @@ pub fn run(options: &TwinEvaluate) -> Result<Outcome> {
         .files
         .iter()
         .map(|path| {
-            let log = log(path)?;
+            let log = cell_log(path, &options.read)?;
             Ok(if options.start_after_gap { log.after_last_gap() } else { log })
         })
         .collect::<Result<Vec<_>>>()?;

@@ -9,7 +9,8 @@ use serde::Serialize;
 use voltmesh_battery::fit::{LoggedRun, Report, Request, Role, RunError, fit};
 use voltmesh_battery::{CellParams, Chemistry};
 
-use super::{capacity, folder, log, wrote};
+use super::read::cell_log;
+use super::{capacity, folder, wrote};
 use crate::args::TwinFit;
 use crate::plot::{Axis, Line, lines};
 use crate::{Outcome, output};
@@ -36,7 +37,7 @@ pub fn run(options: &TwinFit) -> Result<Outcome> {
     let mut runs = Vec::new();
     for (paths, role) in files {
         for path in paths {
-            let log = log(path)?;
+            let log = cell_log(path, &options.read)?;
             let log = if role == Role::Drive { log.after_last_gap() } else { log };
             runs.push(log.into_run(role)?);
         }

@@ -10,22 +10,18 @@ mod packs;
 pub(crate) mod read;
 mod simulate;
 
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
-use voltmesh_battery::{Cell, CellParams, Chemistry, log::Log};
+use voltmesh_battery::{Cell, CellParams, Chemistry};
 
-use super::{open_gzipped, read_text};
+use super::read_text;
 use crate::args::{ChemistryArg, Twin};
 use crate::{Outcome, output};
 
 /// Bytes of a parameter file at most.
 const MAX_PARAMS: usize = 4 << 20;
-
-/// Bytes of a log at most, decompressed: a year at 1 Hz.
-const MAX_LOG: u64 = 4 << 30;
 
 /// Runs the command.
 pub fn run(command: Twin) -> Result<Outcome> {
@@ -50,19 +46,9 @@ impl From<ChemistryArg> for Chemistry {
     }
 }
 
-/// Opens a log, gzipped or not; reads no more of it than a log may have.
-fn open(path: &Path) -> Result<Box<dyn Read>> {
-    open_gzipped(path, MAX_LOG)
-}
-
 /// What a log is called.
 fn name_of(path: &Path) -> String {
     path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into())
-}
-
-/// Reads a log, named as its file.
-fn log(path: &Path) -> Result<Log> {
-    Log::read(&name_of(path), open(path)?).with_context(|| format!("{} is no log of a cell", path.display()))
 }
 
 /// Reads a cell's parameters.
