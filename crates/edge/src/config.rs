@@ -22,6 +22,10 @@ use voltmesh_telemetry::{Boot, VehicleId};
 /// A configuration file with every key at its default, explained.
 pub const DEFAULTS: &str = include_str!("../edge.toml");
 
+/// Doubts that are signed with a batch, and characters of each: 2 KB, a fiftieth of a batch.
+const MAX_DOUBTS: usize = 8;
+const MAX_DOUBT: usize = 256;
+
 /// The largest configuration file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
@@ -76,6 +80,9 @@ pub struct Config {
     /// The battery as far as `[twin]` states it: defaults say nothing.
     #[serde(skip)]
     pub stated: Battery,
+    /// Why its recording is doubtful, accepted nevertheless: signed with every batch. Never in a file. Default: nothing.
+    #[serde(skip)]
+    pub accepted_doubts: Vec<String>,
 }
 
 /// The interface for people and monitoring: an address, or a table.
@@ -413,14 +420,26 @@ impl Config {
         self.source.check()
     }
 
-    /// Reads recorded files once and refuses what is doubtful for the battery that the file states.
+    /// Reads recorded files once: what is said of their values is logged, and what is doubtful for the battery that the file
+    /// states is refused, or noted where it is accepted.
     ///
     /// # Errors
     /// [`Error::Recording`], [`Error::Doubtful`].
-    pub fn check_source(&self, now_ms: u64) -> Result<(), Error> {
-        let report = self.source.inspect(self.stated, now_ms)?;
-        let Some(report) = report.filter(|report| !report.usable) else { return Ok(()) };
-        Err(Error::Doubtful(report.reasons.join("; ")))
+    pub fn check_source(&mut self, now_ms: u64, accept_doubtful: bool) -> Result<(), Error> {
+        let Some(report) = self.source.inspect(self.stated, now_ms)? else { return Ok(()) };
+        for warning in &report.warnings {
+            tracing::warn!(warning, "recording");
+        }
+        if report.usable {
+            return Ok(());
+        }
+        if !accept_doubtful {
+            return Err(Error::Doubtful(report.reasons.join("; ")));
+        }
+        tracing::warn!(doubts = report.reasons.join("; "), "the recording is doubtful, and accepted");
+        let shortened = |reason: &String| reason.chars().take(MAX_DOUBT).collect();
+        self.accepted_doubts = report.reasons.iter().take(MAX_DOUBTS).map(shortened).collect();
+        Ok(())
     }
 
     /// What the agent goes by.
@@ -438,6 +457,7 @@ impl Config {
             ping_after_ms: self.uplink.ping_after_ms,
             measure_every_ms: self.uplink.measure_every_ms,
             until_archived: self.until_archived,
+            accepted_doubts: self.accepted_doubts.clone(),
             seed,
             ..Rules::new(vehicle, boot, self.fogs.clone())
         }

@@ -16,6 +16,7 @@ use arrow::{
     array::{Array, RecordBatch},
     util::display::array_value_to_string,
 };
+use serde::Deserialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -86,6 +87,10 @@ impl Batches {
         *copies += 1;
         if *copies > 1 {
             report.problem(Kind::DoubledBatch, format!("batch {id} stands in batches {copies} times"));
+        }
+        let doubts = accepted_doubts(&batch);
+        if !doubts.is_empty() {
+            report.doubtful(batch.header.vehicle.as_str(), &doubts);
         }
         let mut wrong = Vec::new();
         let kept = match kept(&batch, stored.kept.as_deref()) {
@@ -183,6 +188,22 @@ pub(crate) fn prove(stored: &StoredBatch, trust: &Trust) -> Result<Proven, Strin
         records,
     };
     Ok(Proven { batch, place, block: anchored.time, later: unproven.map(|_| header.epoch) })
+}
+
+/// Why the recording of a batch is doubtful, as its signed report says where someone accepted it nevertheless.
+fn accepted_doubts(batch: &Verified) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Report {
+        accepted_doubts: Vec<String>,
+    }
+    if batch.header.report.is_none() {
+        return Vec::new();
+    }
+    let report = SealedBatch::parse(batch.wire.clone()).and_then(|sealed| sealed.report()).ok().flatten();
+    // A report that is none of ours names none. Few reports have the key: the others are not parsed.
+    let named = |json: &Vec<u8>| json.windows(17).any(|window| window == b"\"accepted_doubts\"");
+    let report = report.filter(named).and_then(|json| serde_json::from_slice::<Report>(&json).ok());
+    report.map(|report| report.accepted_doubts).unwrap_or_default()
 }
 
 /// The positions that were new, if they can be: a vehicle's batch is archived whole, an attested one in part.

@@ -2,10 +2,13 @@
 
 use super::log::LogReport;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Problems listed; more are only counted.
 pub const MAX_PROBLEMS: usize = 1000;
+
+/// Doubts listed; more are only counted.
+pub const MAX_DOUBTS: usize = 100;
 
 /// Findings of an audit. Sums that do not fit stay at `u64::MAX`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -51,6 +54,10 @@ pub struct ArchiveReport {
     pub unaccounted: u64,
     /// The ledger's log, entry by entry.
     pub log: LogReport,
+    /// Batches of recordings that were doubtful and accepted nevertheless, as their vehicle signed; no fault of the archive.
+    pub doubtful_batches: u64,
+    /// Why, each reason once with a vehicle's name, at most [`MAX_DOUBTS`].
+    pub doubts: BTreeSet<String>,
     /// Records of each vehicle.
     pub vehicles: BTreeMap<String, u64>,
     /// What was found, at most [`MAX_PROBLEMS`].
@@ -147,6 +154,17 @@ impl ArchiveReport {
         self.note(text);
     }
 
+    /// Counts a batch of a recording whose doubts were accepted.
+    pub(super) fn doubtful(&mut self, vehicle: &str, doubts: &[String]) {
+        self.doubtful_batches = self.doubtful_batches.saturating_add(1);
+        for doubt in doubts {
+            let text = format!("{vehicle}: {doubt}");
+            if self.doubts.len() < MAX_DOUBTS || self.doubts.contains(&text) {
+                self.doubts.insert(text);
+            }
+        }
+    }
+
     /// Keeps a text whose count is kept elsewhere.
     pub(super) fn note(&mut self, text: String) {
         if self.problems.len() < MAX_PROBLEMS {
@@ -199,7 +217,17 @@ mod tests {
                     "unaccounted",
                     "log",
                 ])
-                .chain(["gaps", "gap_records", "quarantined", "copies", "problems", "unproven", "later"])
+                .chain([
+                    "gaps",
+                    "gap_records",
+                    "quarantined",
+                    "copies",
+                    "problems",
+                    "unproven",
+                    "later",
+                    "doubtful_batches",
+                    "doubts",
+                ])
         {
             assert!(report.get(name).is_some(), "{name}");
         }

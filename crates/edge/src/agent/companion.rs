@@ -31,6 +31,19 @@ pub struct Report {
     /// Records of the batch that the twin did not see, because the vehicle could not keep up with its source.
     #[serde(skip_serializing_if = "is_zero")]
     pub samples_skipped: u64,
+    /// Why the recording that the records are of is doubtful, where someone accepted it nevertheless.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub accepted_doubts: Vec<String>,
+}
+
+impl Report {
+    /// What is said of a batch without a twin: `None` if nothing is to be said.
+    pub(super) fn of_doubts(doubts: &[String]) -> Option<Vec<u8>> {
+        if doubts.is_empty() {
+            return None;
+        }
+        serde_json::to_vec(&Self { accepted_doubts: doubts.to_vec(), ..Self::default() }).ok()
+    }
 }
 
 fn is_zero(count: &u64) -> bool {
@@ -115,11 +128,12 @@ impl Companion {
     }
 
     /// Closes the report of a batch.
-    pub fn report(&mut self) -> Option<Vec<u8>> {
+    pub fn report(&mut self, doubts: &[String]) -> Option<Vec<u8>> {
         let state = self.twin.state();
         let vss = state.as_ref().map(|state| vss::signals(state, &self.twin.passport())).unwrap_or_default();
         let refused = self.twin.refuses();
-        let report = Report { state, vss, refused, ..std::mem::take(&mut self.open) };
+        let accepted_doubts = doubts.to_vec();
+        let report = Report { state, vss, refused, accepted_doubts, ..std::mem::take(&mut self.open) };
         let mut report = serde_json::to_value(&report).ok()?;
         quantise(&mut report);
         let bytes = serde_json::to_vec(&report).ok()?;

@@ -62,6 +62,8 @@ pub struct Rules {
     pub measure_every_ms: u64,
     /// Names of the fog nodes, for the log; [`FogIndex`] counts through them.
     pub fogs: Vec<String>,
+    /// Why the recording is doubtful that was accepted nevertheless: signed with every batch. Default: nothing.
+    pub accepted_doubts: Vec<String>,
     /// Finish when the source has ended and nothing is kept any more.
     pub until_archived: bool,
     /// Of the back-off's jitter.
@@ -91,6 +93,7 @@ impl Rules {
             ping_after_ms: 200,
             measure_every_ms: 60_000,
             fogs,
+            accepted_doubts: Vec::new(),
             until_archived: false,
             seed: 0,
         }

@@ -1,6 +1,6 @@
 //! From samples to durable batches: gathered, sealed, spooled; and when to take no more of them.
 
-use super::{Agent, Companion, Held, Output};
+use super::{Agent, Held, Output, Report};
 use crate::{entry, sources::Cursor};
 use voltmesh_battery::watch::Event;
 use voltmesh_spool::Position;
@@ -52,7 +52,9 @@ impl Agent {
     pub(super) fn seal_open(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         let records = std::mem::take(&mut self.open);
         if !records.is_empty() {
-            let report = self.twin.as_mut().and_then(Companion::report);
+            let doubts = &self.rules.accepted_doubts;
+            let report = self.twin.as_mut().and_then(|twin| twin.report(doubts));
+            let report = report.or_else(|| Report::of_doubts(doubts));
             self.seal(now, &records, report.as_deref(), out);
             self.remember(now, out);
         }
@@ -82,7 +84,8 @@ impl Agent {
             Ok(batch) => self.persist(now, &batch, out),
             Err(TelemetryError::Oversized { .. }) if records.len() > 1 => {
                 let (first, second) = records.split_at(records.len() / 2);
-                self.seal(now, first, None, out);
+                let doubts = Report::of_doubts(&self.rules.accepted_doubts);
+                self.seal(now, first, doubts.as_deref(), out);
                 self.seal(now, second, report, out);
             }
             // Every sample was checked and the numbers are ours.

@@ -25,11 +25,9 @@ const AUDIT: &str = "audit";
 /// Runs a vehicle's agent.
 pub fn edge(args: EdgeRole) -> Result<Outcome> {
     let Some(path) = file(&args.role, voltmesh_edge::config::DEFAULTS) else { return Ok(Outcome::Done) };
-    let config = voltmesh_edge::Config::load(&path)?;
-    if !args.accept_doubtful {
-        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64);
-        config.check_source(now_ms)?;
-    }
+    let mut config = voltmesh_edge::Config::load(&path)?;
+    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64);
+    config.check_source(now_ms, args.accept_doubtful)?;
     let confined = confine(&config.process, &path, &[&config.data])?;
     // An edge shares a small computer: one worker thread is enough for a pack at 10 Hz.
     let data = config.data.clone();

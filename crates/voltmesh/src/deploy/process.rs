@@ -22,6 +22,8 @@ pub struct Process {
     program: PathBuf,
     role: &'static str,
     config: PathBuf,
+    /// Further arguments of the role.
+    more: &'static [&'static str],
     log: PathBuf,
     /// Where /status and /metrics are served.
     pub http: SocketAddr,
@@ -39,12 +41,19 @@ impl Process {
             program: program.to_owned(),
             role,
             config: config.to_owned(),
+            more: &[],
             log: config.with_file_name("log.txt"),
             http,
             child: None,
             paused: false,
             exited: None,
         }
+    }
+
+    /// The same with further arguments of the role.
+    #[must_use]
+    pub fn with(self, more: &'static [&'static str]) -> Self {
+        Process { more, ..self }
     }
 
     /// Whether the process runs now.
@@ -68,6 +77,7 @@ impl Process {
             .arg(self.role)
             .arg("--config")
             .arg(&self.config)
+            .args(self.more)
             .stdin(Stdio::null())
             .stdout(Stdio::from(log.try_clone().context("the log file")?))
             .stderr(Stdio::from(log))

@@ -50,6 +50,7 @@ pub fn verify(
                 row("missing", found.missing),
                 row("in gaps, never received", found.gap_records),
                 row("quarantined batches", found.quarantined),
+                row("batches of doubtful recordings, accepted by their vehicle", found.doubtful_batches),
                 row("batches that fail a check", found.bad_batches),
                 row("batches that stand twice", found.duplicate_batches),
                 row("entries of the ledger's log, archived or refused", found.log.held),
@@ -58,6 +59,7 @@ pub fn verify(
             ],
         );
         found.problems.iter().take(SHOWN).for_each(|problem| output::line(format!("WRONG: {problem}")));
+        found.doubts.iter().take(SHOWN).for_each(|doubt| output::line(format!("doubtful: {doubt}")));
         if let Some(later) = &found.later {
             output::line(format!("CANNOT TELL: {later}"));
         }
