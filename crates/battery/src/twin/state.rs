@@ -111,12 +111,21 @@ impl Twin {
                 charge_a: charge.charge_c * cell_ah * parallel,
                 discharge_a: charge.discharge_c * cell_ah * parallel,
             },
-            balance: balance(estimator.deltas(), cell_ah * parallel, self.setup.bleed_a),
+            balance: self.balance(),
             heat_to_c,
             disagreement: estimate.disagreement,
             current_offset_a: Uncertain { value: mean.offset_a * parallel, sd: mean.offset_sd_a * parallel },
             active: self.watch.active(),
             methods: [estimate::VERSION, watch::VERSION, ageing::VERSION],
+        })
+    }
+
+    /// Groups to bleed; none while nothing is estimated.
+    fn balance(&self) -> Vec<Balance> {
+        let estimator = self.estimator.as_ref().filter(|_| !self.refused && self.latest.is_some());
+        let found = estimator.and_then(|estimator| Some((estimator, estimator.ageing()?)));
+        found.map_or_else(Vec::new, |(estimator, ageing)| {
+            balance(estimator.deltas(), ageing.capacity_ah * self.setup.parallel as f64, self.setup.bleed_a)
         })
     }
 
@@ -183,7 +192,6 @@ impl Twin {
         let new_ah = self.cell.params().capacity_ah;
         let days = (self.counters.seen_h / 24.0).max(1.0);
         let capacity = self.capacity();
-        let state = self.state();
         schedule(&Outlook {
             chemistry: self.cell.params().chemistry,
             loss: self.tracker.loss(),
@@ -192,11 +200,7 @@ impl Twin {
             cycle: Use { depth: 0.4, full_cycles: 0.4, soc, voltage_v, temp_c, c_rate: 0.5 },
             full_cycles_per_day: (self.tracker.full_cycles() / days).clamp(0.0, 4.0),
             active: self.watch.active(),
-            balance_s: state
-                .iter()
-                .flat_map(|state| &state.balance)
-                .map(|group| group.seconds)
-                .fold(0.0, f64::max),
+            balance_s: self.balance().iter().map(|group| group.seconds).fold(0.0, f64::max),
         })
     }
 }
