@@ -4,19 +4,13 @@
 //! the reason with its remedy. A single value beyond a limit among more than 1,000 is a warning, not a doubt: sensors
 //! glitch.
 
+mod judge;
+
 use crate::battery::limits;
 use crate::{Battery, Quantity, Reading, Row, Skipped, Stamp};
+use judge::Sums;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// Seconds of a year.
-const YEAR_S: f64 = 31_557_600.0;
-/// A recording that runs longer without a date has another unit of time.
-const MAX_YEARS: f64 = 10.0;
-/// Rows after which a voltage that never changes while the current does is doubted.
-const CONSTANT_ROWS: u64 = 60;
-/// Most cells in series that a pack has: 1,500 V of LFP cells are 469.
-const MAX_CELLS: f64 = 512.0;
 
 /// Whether a recording can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -198,31 +192,6 @@ pub struct Reporter {
     sums: Sums,
 }
 
-/// Sums of cells beside the pack's voltage, in rows where all are known.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sums {
-    rows: u64,
-    /// Rows whose sum is more than the pack's voltage.
-    more: u64,
-    /// Rows whose sum is less.
-    less: u64,
-    /// Most cells in series that a row of `less` tells: the pack's voltage over the cells' mean.
-    most_cells: f64,
-}
-
-impl Sums {
-    fn take(&mut self, sum_v: f64, cells: usize, pack_v: f64) {
-        let room_v = 0.05 * pack_v.abs();
-        self.rows += 1;
-        self.more += u64::from(sum_v > pack_v + room_v);
-        if sum_v < pack_v - room_v {
-            self.less += 1;
-            let in_series = if sum_v > 0.0 { pack_v * cells as f64 / sum_v } else { f64::INFINITY };
-            self.most_cells = self.most_cells.max(in_series);
-        }
-    }
-}
-
 impl Reporter {
     /// A reporter before the first row.
     #[must_use]
@@ -372,108 +341,6 @@ impl Reporter {
         match quantity {
             Quantity::Cells | Quantity::Temperatures => tally.unknown,
             _ => self.samples - tally.n,
-        }
-    }
-
-    /// Judges a quantity alone.
-    fn judge(
-        &self,
-        tally: &Tally,
-        name: &str,
-        quantity: Quantity,
-        reasons: &mut Vec<String>,
-        warnings: &mut Vec<String>,
-    ) {
-        if tally.beyond == 0 {
-            return;
-        }
-        let (least, most) = tally.limits;
-        let unit = quantity.base_unit();
-        let stated = match (quantity, self.battery.chemistry) {
-            (Quantity::PackVoltage | Quantity::Cells, Some(chemistry)) => format!(" of {chemistry:?}"),
-            _ => String::new(),
-        };
-        let text = format!(
-            "{name}: {} of {} values are beyond {least} to {most} {unit}{stated} (least {}, most {}): check the column, \
-             its unit (--map {quantity}=NAME*FACTOR), and the stated battery",
-            tally.beyond, tally.n, tally.min, tally.max
-        );
-        let glitch = tally.beyond * 1000 < tally.n;
-        if glitch { warnings.push(text) } else { reasons.push(text) }
-    }
-
-    /// Judges how long a clock without a date runs: a wrong unit of time shows there.
-    fn judge_span(&self, reasons: &mut Vec<String>) {
-        let relative = |stamp: Stamp| match stamp {
-            Stamp::Relative(ns) => Some(ns as f64 / 1e9),
-            Stamp::Unix(_) => None,
-        };
-        let ends = self.segments.first().zip(self.segments.last());
-        let Some((first, last)) = ends.and_then(|(a, b)| Some((relative(a.1)?, relative(b.2)?))) else {
-            return;
-        };
-        let years = (last - first) / YEAR_S;
-        if years > MAX_YEARS {
-            reasons.push(format!(
-                "the times span {years:.0} years: check the unit of the time (--map time=NAME*SECONDS)"
-            ));
-        }
-    }
-
-    /// Judges the cells' sum by the pack's voltage. A sum that is less can be that of a part of the cells, as far as a pack
-    /// has so many; one that is more cannot be.
-    fn judge_sums(&self, reasons: &mut Vec<String>, warnings: &mut Vec<String>) {
-        let Sums { rows, more, less, most_cells } = self.sums;
-        if more * 1000 > rows {
-            reasons.push(format!(
-                "the cells' sum is more than the pack's voltage by over 5 % in {more} of {rows} rows: check the units and \
-                 the mapping (--map cells=NAME*)"
-            ));
-        }
-        if less * 1000 > rows {
-            let text = format!(
-                "the cells' sum is less than the pack's voltage by over 5 % in {less} of {rows} rows: by their mean, the \
-                 pack has {most_cells:.0} in series; check that all cells are mapped (--map cells=NAME*), and the units"
-            );
-            let all_are_mapped = self.battery.cells_in_series.is_some_and(|stated| {
-                self.first.as_ref().is_some_and(|first| first.cells.len() == stated as usize)
-            });
-            let impossible = all_are_mapped || most_cells > MAX_CELLS;
-            if impossible { reasons.push(text) } else { warnings.push(text) }
-        }
-    }
-
-    /// Judges quantities by one another.
-    fn judge_together(&self, reasons: &mut Vec<String>, warnings: &mut Vec<String>) {
-        self.judge_sums(reasons, warnings);
-        let (voltage, current) = (&self.tallies[0], &self.tallies[1]);
-        for (tally, name) in [(voltage, "pack_voltage_v"), (current, "pack_current_a")] {
-            let is_summed = name == "pack_voltage_v" && self.tallies[3].n > 0;
-            let unknown = self.samples - tally.n;
-            if tally.n > 0 && unknown > tally.n && !is_summed {
-                reasons.push(format!(
-                    "{name} is unknown in {} of {} rows: check the column or signal, its range and the DBC file",
-                    unknown,
-                    self.samples
-                ));
-            }
-        }
-        let constant = |tally: &Tally| tally.n >= CONSTANT_ROWS && tally.min == tally.max;
-        if constant(voltage) && current.max - current.min > 1.0 {
-            reasons.push(format!(
-                "the voltage is {} in all rows while the current changes: the sensor is stuck or clipped, or the column \
-                 is another's (--map pack_voltage=NAME)",
-                voltage.min
-            ));
-        }
-        if let (Some(stated), Some(first)) = (self.battery.cells_in_series, &self.first)
-            && first.cells.len() > 1
-            && first.cells.len() != stated as usize
-        {
-            reasons.push(format!(
-                "{} cells are read, and {stated} in series are stated: map all cells (--map cells=NAME*)",
-                first.cells.len()
-            ));
         }
     }
 }

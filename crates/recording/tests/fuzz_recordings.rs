@@ -141,12 +141,12 @@ fn read(random: &mut Random, folder: &Path, (end, bytes): &Input) {
     match *end {
         "dbc" => {
             if let Ok(dbc) = Dbc::parse(bytes, "a.dbc") {
-                let names = dbc
+                let mut names = dbc
                     .messages
                     .iter()
                     .flat_map(|message| &message.signals)
                     .map(|signal| signal.name.clone());
-                let Some(name) = names.last() else { return };
+                let Some(name) = names.next_back() else { return };
                 let signals: Signals = toml::from_str(&format!("current = {name:?}")).unwrap_or_default();
                 if let Ok(mut decoder) = Decoder::new(&dbc, &signals) {
                     let data: Vec<u8> = (0..random.below(65)).map(|_| random.next() as u8).collect();

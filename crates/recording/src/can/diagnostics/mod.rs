@@ -15,7 +15,7 @@ use super::decoder::Values;
 use crate::unit::Conversion;
 use crate::{Quantity, Reading, Skipped, Unknown};
 use std::collections::BTreeSet;
-use transport::Receiver;
+use transport::{Lost, Receiver};
 
 /// A positive response to a request for an identifier.
 const RESPONSE: u8 = 0x62;
@@ -69,12 +69,13 @@ impl Diagnostics {
         let message = match self.receivers[unit].take(data, frame.time) {
             Ok(Some(message)) => message,
             Ok(None) => return false,
-            Err(transport::Lost::Sequence) => {
-                self.lost.count("responses with missing frames", place);
-                return false;
-            }
-            Err(transport::Lost::Length) => {
-                self.lost.count("frames of an impossible length", place);
+            Err(lost) => {
+                let reason = match lost {
+                    Lost::Sequence => "responses with missing frames",
+                    Lost::Stray => "frames of responses whose first frame is not there",
+                    Lost::Length => "frames of an impossible length",
+                };
+                self.lost.count(reason, place);
                 return false;
             }
         };

@@ -1,6 +1,6 @@
 //! Requests for identifiers on a live bus: one at a time, each until it is answered or its time is over.
 
-use super::transport::{self, Control, Receiver};
+use super::transport::{self, Control, Lost, Receiver};
 use super::{Definition, NEGATIVE, PENDING, RESPONSE, behind_address};
 use crate::Stamp;
 use crate::can::Frame;
@@ -79,6 +79,8 @@ impl Requester {
             Ok(Some([a, b, PENDING, ..])) if [*a, *b] == NEGATIVE => now_ms.saturating_add(PENDING_MS),
             Ok(Some([RESPONSE, ..])) => now_ms,
             Ok(Some([a, b, ..])) if [*a, *b] == NEGATIVE => now_ms,
+            // What came before was asked for by another.
+            Err(Lost::Stray) => return None,
             Err(_) => now_ms,
             // A further frame of the answer may take as long as the first.
             Ok(None) => now_ms.saturating_add(ANSWER_MS),

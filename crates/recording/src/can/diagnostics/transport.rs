@@ -44,6 +44,8 @@ pub enum Lost {
     Sequence,
     /// A frame whose length is impossible.
     Length,
+    /// A further frame of a message whose first one is not there.
+    Stray,
 }
 
 /// Receiver of the messages of one sender.
@@ -90,7 +92,7 @@ impl Receiver {
                 (self.length, self.next, self.last) = (length, 1, Some(time));
                 if interrupted { Err(Lost::Sequence) } else { Ok(None) }
             }
-            Control::Consecutive if self.length == 0 => Ok(None),
+            Control::Consecutive if self.length == 0 => Err(Lost::Stray),
             Control::Consecutive => {
                 let [first, rest @ ..] = data else { return Err(Lost::Length) };
                 let late = self.last.is_none_or(|last| !within(last, time));
@@ -207,10 +209,6 @@ mod tests {
         let sent = frames(&message);
         assert_eq!(receiver.take(&sent[0], Stamp::Relative(0)), Ok(None));
         assert_eq!(receiver.take(&sent[1], Stamp::Relative(1_000_000_001)), Err(Lost::Sequence));
-        assert_eq!(
-            receiver.take(&sent[2], Stamp::Relative(1_000_000_002)),
-            Ok(None),
-            "it belongs to nothing"
-        );
+        assert_eq!(receiver.take(&sent[2], Stamp::Relative(1_000_000_002)), Err(Lost::Stray));
     }
 }
