@@ -276,3 +276,35 @@ fn charge_and_health_are_estimated_without_a_truth() {
     std::fs::write(at.join("none.csv"), "time_s,voltage_v,current_a\n").unwrap();
     assert_eq!(voltmesh(at, &[&asked[..], &["none.csv"]].concat()).status.code(), Some(4));
 }
+
+/// Inputs that were read wrongly once, where they are at hand.
+#[test]
+fn shared_cases_are_right_or_refused() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/cases/vehicle");
+    if !folder.exists() {
+        println!("skipped: there is no ../shared/cases/vehicle");
+        return;
+    }
+    let detect = |name: &str, code: i32| {
+        let output = voltmesh(&folder, &["twin", "detect", name]);
+        let text = [&output.stdout[..], &output.stderr[..]].concat();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{name}: {text}");
+        text
+    };
+    for name in ["semicolon", "latin1", "trailing-comma", "null", "cellnames", "kelvin", "time-reset"] {
+        let said = detect(&format!("twin-{name}.csv"), 0);
+        assert!(said.contains("looked at"), "{name}: {said}");
+    }
+    assert!(detect("twin-first-temperature.csv", 0).contains("nothing found"));
+    assert!(detect("twin-milliseconds.csv", 4).contains("seconds or milliseconds?"));
+    assert!(!detect("twin-zerobased.csv", 0).contains("nothing found"));
+    // Whatever is claimed of the start, the truth (55 %) is within the interval.
+    for claim in ["1.0", "0.9", "0.75", "0.55", "0.4", "0.2"] {
+        let asked =
+            ["twin", "evaluate", "--params", "lfp-cell.toml", "--capacity-ah", "2", "--initial-soc", claim];
+        let found = json(&folder, &[&asked[..], &["--json", "twin-lfp-mid.csv"]].concat());
+        let within = found["total"]["within_2sigma_pct"].as_f64().expect("it is stated");
+        assert!(within >= 93.0, "from {claim}: {found}");
+    }
+}

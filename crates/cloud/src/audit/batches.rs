@@ -249,3 +249,43 @@ pub(super) fn other_columns(
     }
     wrong
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        archivist::reopen,
+        testing::{Fleet, id_of, key_of},
+    };
+    use bytes::Bytes;
+    use voltmesh_telemetry::{Boot, Secret, Signer, batch::Place, seal_with};
+
+    #[test]
+    fn accepted_doubts_are_counted_and_named_once_a_vehicle() {
+        let mut found = ArchiveReport::default();
+        for report in [
+            None,
+            Some(r#"{"events":[]}"#),
+            Some(r#"{"accepted_doubts":["too high","no date"],"events":[]}"#),
+            Some(r#"{"state":null,"accepted_doubts":["too high"]}"#),
+            Some(r#"{"accepted_doubts":7}"#),
+            Some(r#"["accepted_doubts"]"#),
+            Some("\"accepted_doubts\" and no JSON"),
+        ] {
+            let records = Fleet::new(1).batch(0, 1, 0, 3, None).open().unwrap();
+            let place =
+                Place { vehicle: id_of("ev-0"), boot: Boot::new(1), previous: None, signer: Signer::Vehicle };
+            let (secret, report) = (Secret::new([0; 32]), report.map(str::as_bytes));
+            let sealed = seal_with(&place, &records, report, &secret, &key_of("ev-0")).unwrap();
+            let entry =
+                reopen(sealed.wire().clone(), vec![], Bytes::new(), 1, "fog-1".to_owned(), None).unwrap();
+            let doubts = accepted_doubts(&entry.batch);
+            if !doubts.is_empty() {
+                found.doubtful(entry.batch.header.vehicle.as_str(), &doubts);
+            }
+        }
+        assert_eq!(found.doubtful_batches, 2);
+        assert_eq!(found.doubts.iter().collect::<Vec<_>>(), ["ev-0: no date", "ev-0: too high"]);
+        assert!(found.is_sound(), "no fault of the archive");
+    }
+}

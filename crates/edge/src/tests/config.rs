@@ -74,6 +74,27 @@ fn wrong_values_are_refused_with_the_key() {
 }
 
 #[test]
+fn a_bus_wants_a_meaning_and_requests_what_to_ask_for() {
+    let head = MINIMAL.split("[source]").next().unwrap();
+    let bus =
+        |keys: &str| parse(&format!("{head}[source]\nkind = 'can'\ninterface = 'can0'\n{keys}")).map(|_| ());
+    for keys in
+        ["diagnostics = 'kona.toml'", "diagnostics = 'kona.toml'\nrequest_every_ms = 1000", "dbc = 'a.dbc'"]
+    {
+        assert_eq!(bus(keys), Ok(()), "{keys}");
+    }
+    for (keys, said) in [
+        ("", "source.dbc"),
+        ("dbc = 'a.dbc'\nrequest_every_ms = 1000", "needs diagnostics"),
+        ("diagnostics = 'kona.toml'\nrequest_every_ms = 10", "200 to 3600000"),
+        ("diagnostics = 'kona.toml'\nperiod_ms = 1", "source.period_ms"),
+    ] {
+        let error = bus(keys).unwrap_err();
+        assert!(error.contains(said), "{keys}: {error}");
+    }
+}
+
+#[test]
 fn the_interface_is_an_address_or_a_table() {
     let read_http = |line: &str| parse(&format!("{line}\n{MINIMAL}")).unwrap().http;
     let plain = read_http("http = '127.0.0.1:9201'");

@@ -8,16 +8,21 @@ use voltmesh_ledger::testing;
 use voltmesh_telemetry::{Boot, Secret, Timestamp};
 
 fn agent(config: &TwinConfig, data: &std::path::Path) -> Agent {
+    agent_with(Vec::new()).with_twin(config.open(data).unwrap().expect("it is enabled"))
+}
+
+/// An agent without a twin whose recording was accepted against these doubts.
+fn agent_with(accepted_doubts: Vec<String>) -> Agent {
     let trust = testing::Chain::new(4).trust();
     let signing = ed25519_dalek::SigningKey::from_bytes(&[1; 32]);
     let credentials = Credentials { signing, secret: Secret::new([2; 32]), salt: [3; 32], trust };
     let rules = Rules {
         max_records: 50,
         max_age_ms: 3_600_000,
+        accepted_doubts,
         ..Rules::new("car-1".parse().unwrap(), Boot::new(1), vec!["fog-1".into()])
     };
-    let agent = Agent::new(rules, credentials, Found::default());
-    agent.with_twin(config.open(data).unwrap().expect("it is enabled"))
+    Agent::new(rules, credentials, Found::default())
 }
 
 /// Drives a simulated vehicle; returns the batches' reports and the last memory.
@@ -61,6 +66,29 @@ fn drive_from(
     }
     act(agent.handle(Timestamp::from_millis(1_800_000_000_000), Input::SourceEnded));
     (reports, memory)
+}
+
+#[test]
+fn accepted_doubts_are_signed_with_every_batch_with_and_without_a_twin() {
+    let doubts = vec!["pack_voltage_v: 5 of 5 values are beyond 192 to 403 V".to_owned()];
+    let folder = tempfile::tempdir().unwrap();
+    for with_twin in [true, false] {
+        let mut agent = agent_with(doubts.clone());
+        if with_twin {
+            let twin = TwinConfig::default().open(folder.path()).unwrap().expect("it is enabled");
+            agent = agent.with_twin(twin);
+        }
+        let (reports, _) = drive(&mut agent, 120, |_, _| {});
+        assert_eq!(reports.len(), 3);
+        assert!(
+            reports.iter().all(|report| report["accepted_doubts"] == serde_json::json!(doubts)),
+            "{reports:?}"
+        );
+        assert_eq!(reports[2]["state"].is_object(), with_twin);
+    }
+    let mut agent = agent(&TwinConfig::default(), folder.path());
+    let (reports, _) = drive(&mut agent, 60, |_, _| {});
+    assert!(reports[0].get("accepted_doubts").is_none(), "nothing was accepted");
 }
 
 #[test]
