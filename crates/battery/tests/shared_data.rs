@@ -164,3 +164,46 @@ fn an_lfp_cell_is_within_its_interval_from_any_claim_slow() {
         }
     }
 }
+
+/// A drive of the Panasonic cell with its tester's counter, from where it is logged without gaps.
+fn nca(path: &Path) -> Log {
+    let titles = ["time_s", "voltage_v", "current_a", "cell_temp_c", "chamber_temp_c", "ah"];
+    let known = |value: f64| Some(value).filter(|value| value.is_finite());
+    let (mut samples, mut counter) = (Vec::new(), Vec::new());
+    for [time_s, voltage_v, current_a, cell, chamber, ah] in columns(path, ',', titles) {
+        samples.push(Sample {
+            time_s,
+            voltage_v,
+            current_a,
+            cell_temp_c: known(cell),
+            ambient_c: known(chamber),
+        });
+        counter.push(ah);
+    }
+    Log { name: name(path), samples, counter_ah: Some(counter) }.after_last_gap()
+}
+
+#[test]
+fn an_nca_cell_is_within_the_interval_of_a_typical_one_slow() {
+    let files = files("data/battery/panasonic_18650pf/cycles_1hz");
+    // The cell has aged by 13 % when the chamber's temperature rises: the reference knows one capacity.
+    let logs: Vec<Log> =
+        files.iter().filter(|path| !name(path).starts_with("trise")).map(|path| nca(path)).collect();
+    let cell = Arc::new(Cell::new(CellParams::typical(Chemistry::Nca, 2.9)).expect("a preset"));
+    let (mut sum, mut within, mut settled) = (0.0, 0.0, 0.0);
+    for initial_soc in [0.2, 0.4, 0.55, 0.75, 0.9, 1.0] {
+        let options = Options { capacity_ah: 2.9, initial_soc, ..Options::default() };
+        if logs.is_empty() {
+            return;
+        }
+        let found = evaluate(&cell, &logs, &options, || 0.0).expect("an evaluation").total;
+        println!("from {initial_soc}: {found:?}");
+        let samples = found.samples as f64;
+        sum += found.soc_rmse_pct * found.soc_rmse_pct * samples;
+        within += found.within_2sigma_pct.expect("it is stated") * samples;
+        settled += samples;
+    }
+    let within = within / settled;
+    println!("RMSE {:.2} %, in 2σ {within:.1} %", (sum / settled).sqrt());
+    assert!(within >= 93.0, "{within} %");
+}

@@ -89,7 +89,7 @@ impl CellParams {
 
 /// What resistance and voltage of cells of one chemistry differ by, in V: at −20, 0 and 25 °C, when nearly empty, low and half
 /// full. Makers' resistances differ by half and more, most in the cold.
-const TYPICAL_V: [[f64; 3]; 3] = [[0.3, 0.2, 0.15], [0.15, 0.08, 0.06], [0.06, 0.03, 0.02]];
+const TYPICAL_V: [[f64; 3]; 3] = [[0.6, 0.4, 0.3], [0.23, 0.12, 0.09], [0.06, 0.03, 0.02]];
 
 /// What their curves are shifted by along the charge: blends and balances of electrodes differ.
 const TYPICAL_SHIFT: f64 = 0.03;
