@@ -11,9 +11,12 @@ use voltmesh_http::{Confinement, Names};
 use voltmesh_identity::ExpiredList;
 use voltmesh_ledger::{Checkpoint, MAX_CLOUD_KEYS};
 use voltmesh_mqtt::Bounds;
-use voltmesh_stations::Mapping;
 
 use crate::Error;
+
+mod stations;
+
+pub use stations::{FeedSource, Stations};
 
 /// A configuration file with every key at its default, explained.
 pub const DEFAULTS: &str = include_str!("../fog.toml");
@@ -398,57 +401,6 @@ impl Default for Foreign {
     }
 }
 
-/// Charging stations that this node forecasts and recommends.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Stations {
-    /// A model of `voltmesh stations train`, at most 256 MiB. No default.
-    pub model: PathBuf,
-    /// What is observed: a table `timestamp,evse_id,status` to which another program appends, or which it replaces, or what a network
-    /// publishes as JSON (docs/stations.md). It need not exist yet. No default.
-    pub feed: PathBuf,
-    /// Time between two looks at the feed, milliseconds, 10..=600000. Default 1000.
-    #[serde(default = "default_feed_poll_ms")]
-    pub feed_poll_ms: u64,
-    /// Plays what the feed has at the start so many times faster than it happened, 0..=1000000; 0: all at once. Default 0.
-    #[serde(default)]
-    pub replay_speed: f64,
-    /// Where the EVSEs stand and what they offer: what `--evse` of `voltmesh stations recommend` takes, at most 64 MiB.
-    /// Default: what the model knows.
-    #[serde(default)]
-    pub places: Option<PathBuf>,
-    /// An OSRM server for distances and times by road, `http://host:port`. Default: estimated from the straight line.
-    #[serde(default)]
-    pub osrm: Option<String>,
-    /// Time after which OSRM is not waited for, milliseconds, 10..=60000. Default 1000.
-    #[serde(default = "default_osrm_ms")]
-    pub osrm_ms: u64,
-    /// How long a reading counts, in seconds, 1..=604800, unless the feed tells changes only: then a week; without a newer snapshot for so long, and two sampling
-    /// intervals at least, nothing is forecast. Default 3600.
-    #[serde(default = "default_max_age_s")]
-    pub max_age_s: i64,
-    /// How long after its arrival the network shows a vehicle that was sent somewhere, in minutes, 0..=240: until then its plug
-    /// counts as taken. Default 20.
-    #[serde(default = "default_reservation_min")]
-    pub reservation_min: u32,
-    /// What statuses mean where that is not usual: free, partly-free, busy, out-of-order or unknown. Default: none.
-    #[serde(default)]
-    pub meaning: Mapping,
-}
-
-fn default_feed_poll_ms() -> u64 {
-    1_000
-}
-fn default_osrm_ms() -> u64 {
-    1_000
-}
-fn default_max_age_s() -> i64 {
-    3_600
-}
-fn default_reservation_min() -> u32 {
-    20
-}
-
 /// Longest `sign.pub`: an Ed25519 key in PEM has 113 bytes.
 const MAX_KEY_FILE: u64 = 4096;
 
@@ -510,9 +462,7 @@ impl Config {
             *path = base.join(&*path);
         }
         if let Some(stations) = &mut config.stations {
-            for path in [&mut stations.model, &mut stations.feed].into_iter().chain(&mut stations.places) {
-                *path = base.join(&*path);
-            }
+            stations.resolve(base);
         }
         for peer in &mut config.ledger.peers {
             peer.key = key(&peer.key, base).map_err(|why| Error::config(format!("ledger.peers: {why}")))?;
@@ -576,14 +526,7 @@ impl Config {
             within("cloud.window", cloud.window as u64, 1..=65_535)?;
         }
         if let Some(stations) = &self.stations {
-            within("stations.feed_poll_ms", stations.feed_poll_ms, 10..=600_000)?;
-            within("stations.osrm_ms", stations.osrm_ms, 10..=60_000)?;
-            within("stations.max_age_s", u64::try_from(stations.max_age_s).unwrap_or(0), 1..=604_800)?;
-            within("stations.reservation_min", stations.reservation_min.into(), 0..=240)?;
-            if !(0.0..=1e6).contains(&stations.replay_speed) {
-                let given = stations.replay_speed;
-                return Err(Error::config(format!("stations.replay_speed = {given} is outside 0..=1000000")));
-            }
+            stations.check(within)?;
         }
         Ok(())
     }
@@ -620,48 +563,6 @@ mod tests {
         // For one start each, by somebody who has looked.
         assert!(refused("repair = true").contains("repair"));
         assert!(refused("checkpoint = 'c.bin'").contains("checkpoint"));
-    }
-
-    /// The commented table of the defaults file, with the keys that have no default.
-    fn stated_stations() -> String {
-        let table = DEFAULTS.split_once("# [stations]").expect("there is a table").1;
-        let lines = table
-            .lines()
-            .map_while(|line| if line.is_empty() { Some(line) } else { line.strip_prefix("# ") });
-        let lines =
-            lines.filter(|line| !["places", "osrm =", "meaning"].iter().any(|key| line.starts_with(key)));
-        format!("[stations]{}", lines.collect::<Vec<_>>().join("\n"))
-    }
-
-    #[test]
-    fn stations_have_defaults_and_bounds() {
-        let base = "data='d'\ncredentials='c'\ncrl='l'\n[ledger]\ngenesis='g'\n";
-        let parse = |text: &str| {
-            Config::parse(&format!("{base}{text}"), Path::new("/etc")).map(|config| config.stations)
-        };
-        assert!(parse("").unwrap().is_none());
-        let least = parse("[stations]\nmodel='stations.model'\nfeed='feed.csv'\n").unwrap().unwrap();
-        assert_eq!((least.model.as_path(), least.max_age_s), (Path::new("/etc/stations.model"), 3_600));
-        let stated = parse(&stated_stations()).unwrap().unwrap();
-        assert_eq!(format!("{stated:?}"), format!("{least:?}"));
-        let all = "[stations]\nmodel='m'\nfeed='f'\nplaces='p.csv'\nosrm='http://127.0.0.1:5000'\nreplay_speed=300\n\
-                   meaning={ RESERVED = 'busy' }\n";
-        let all = parse(all).unwrap().unwrap();
-        assert_eq!(all.places.as_deref(), Some(Path::new("/etc/p.csv")));
-        assert_eq!(all.meaning["RESERVED"], voltmesh_stations::Meaning::Busy);
-        let refused = |text: &str| refuse(&format!("{base}[stations]\n{text}"));
-        assert!(refused("model='m'").contains("feed"));
-        for (key, value) in [
-            ("feed_poll_ms", "1"),
-            ("max_age_s", "0"),
-            ("reservation_min", "999"),
-            ("replay_speed", "-1.0"),
-            ("replay_speed", "nan"),
-        ] {
-            let said = refused(&format!("model='m'\nfeed='f'\n{key}={value}"));
-            assert!(said.contains(&format!("stations.{key} = ")), "{said}");
-        }
-        assert!(refused("model='m'\nfeed='f'\nmeaning={ A = 'nice' }").contains("nice"));
     }
 
     #[test]

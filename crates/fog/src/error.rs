@@ -52,6 +52,15 @@ pub enum Error {
         #[source]
         source: voltmesh_stations::Error,
     },
+    /// A feed at an address cannot be asked as configured: change `stations.feed` or `stations.web`.
+    #[error("stations.web: the feed at {address}")]
+    Feed {
+        /// Where.
+        address: String,
+        /// Why.
+        #[source]
+        source: crate::stations::web::WebError,
+    },
     /// The routing service gives no distances now: estimate them.
     #[error("the routing service {what}")]
     Routing {

@@ -24,6 +24,7 @@ use voltmesh_identity::Peer;
 use crate::body::{Inbound, Outbound};
 use crate::figures::Kind;
 use crate::gate::Report;
+use crate::offsets;
 use crate::pace::Paced;
 use crate::problem::finish;
 use crate::{Figures, Refusal, Rules, Settings};
@@ -118,7 +119,10 @@ async fn answer(
 ) -> Response {
     report.update(&|activity| activity.in_request = true);
     shared.figures.count(Kind::Requests);
-    let (parts, incoming) = request.into_parts();
+    let (mut parts, incoming) = request.into_parts();
+    if let Some(uri) = offsets::escaped(&parts.uri) {
+        parts.uri = uri;
+    }
     let (body, done) = Inbound::new(incoming, report.clone());
     let settings = &shared.settings;
     let judged = shared.rules.judge(&parts, shared.listens, ends.local, shared.secure).and_then(|()| {

@@ -6,7 +6,8 @@
 //!
 //! **Provided**: [`serve`] with [`Settings`] (bounds of connections by source address or identity, of headers, bodies and times) and
 //! [`Rules`] (names, origins, content types, a bearer token); TLS with client certificates, whose connections end when the certificate
-//! is revoked or ends; one type of error body ([`Problem`]); [`Figures`] of all refusals.
+//! is revoked or ends; one type of error body ([`Problem`]) and one format of metrics ([`Exposition`]); offsets of times in queries that are not escaped; [`Figures`] of
+//! all refusals.
 //! **Not provided**: HTTP/2, CORS, compression, pages, rate limits of requests.
 //!
 //! ```
@@ -26,8 +27,10 @@
 mod authority;
 mod body;
 mod connection;
+mod exposition;
 mod figures;
 mod gate;
+mod offsets;
 mod pace;
 mod places;
 mod problem;
@@ -37,6 +40,7 @@ mod server;
 mod settings;
 
 pub use authority::{Authority, Host};
+pub use exposition::Exposition;
 pub use figures::Figures;
 pub use problem::{Problem, Refusal};
 pub use process::{Confined, Confinement, Process, Sandbox};

@@ -3,12 +3,14 @@ mod rules;
 mod server;
 mod tls;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::Query;
 use axum::routing::{get, post};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -25,6 +27,10 @@ fn router() -> Router {
         .route("/fine", get(|| async { "fine" }))
         .route("/never", get(|| async { std::future::pending::<()>().await }))
         .route("/echo", post(|body: Bytes| async move { body }))
+        .route(
+            "/query",
+            get(|Query(query): Query<BTreeMap<String, String>>| async move { format!("{query:?}") }),
+        )
         .route("/much", get(|| async { vec![7_u8; 8 << 20] }))
 }
 

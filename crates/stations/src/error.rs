@@ -42,6 +42,14 @@ pub enum Error {
         /// What the reader says.
         source: serde_json::Error,
     },
+    /// A document is no XML that is read.
+    #[error("{what} is no XML that is read: {problem}")]
+    Xml {
+        /// Which document.
+        what: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
     /// A document of no kind that is read.
     #[error("{what} is not understood: it is {known}")]
     Unknown {

@@ -1,6 +1,7 @@
 //! Rows to learn from: what was known of an EVSE, and what came true at every horizon.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::features::{Layout, NONE, Tracker};
 use crate::{Covariates, History};
@@ -27,8 +28,8 @@ pub struct Samples {
     pub horizons: usize,
     /// How many labels.
     pub classes: usize,
-    /// `row × feature`.
-    pub features: Vec<f32>,
+    /// `row × feature`; the same for all horizons, so that parts share them.
+    pub features: Arc<Vec<f32>>,
     /// Of each row: EVSE, label in force, seconds since 1970.
     pub seen: Vec<(u32, u8, i64)>,
     /// `row × horizon`: the label that was in force then, or [`NONE`].
@@ -67,11 +68,13 @@ impl Samples {
     #[must_use]
     pub fn select(&self, keep: impl Fn(usize) -> bool) -> Self {
         let mut out = Self::of_shape(self.width, self.horizons, self.classes);
+        let mut features = Vec::new();
         for row in (0..self.len()).filter(|row| keep(*row)) {
-            out.features.extend_from_slice(self.row(row).features);
+            features.extend_from_slice(self.row(row).features);
             out.seen.push(self.seen[row]);
             out.truth.extend_from_slice(self.truth(row));
         }
+        out.features = features.into();
         out
     }
 
@@ -84,7 +87,8 @@ impl Samples {
     /// The same rows with the truths of some horizons only; features stay as they are.
     #[must_use]
     pub fn of_horizons(&self, horizons: Range<usize>) -> Self {
-        let truth = (0..self.len()).flat_map(|row| self.truth(row)[horizons.clone()].to_vec()).collect();
+        let truth =
+            (0..self.len()).flat_map(|row| self.truth(row)[horizons.clone()].iter().copied()).collect();
         Self {
             horizons: horizons.len(),
             features: self.features.clone(),
@@ -165,13 +169,37 @@ impl Walk<'_> {
     /// Collects the rows of which at least one truth is known.
     pub fn samples(&self, tracker: &mut Tracker, slots: Range<usize>) -> Samples {
         let mut out = Samples::of_shape(self.layout.width(), tracker.horizons.len(), self.layout.classes);
+        let mut features = Vec::new();
         self.run(tracker, slots, |_, seen, truth| {
             if truth.iter().any(|label| *label != NONE) {
-                out.features.extend_from_slice(seen.features);
+                features.extend_from_slice(seen.features);
                 out.seen.push((seen.evse as u32, seen.now as u8, seen.at));
                 out.truth.extend_from_slice(truth);
             }
         });
+        out.features = features.into();
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_by_horizon_share_their_features() {
+        let all = Samples {
+            width: 1,
+            horizons: 3,
+            classes: 2,
+            features: vec![0.5, 1.5].into(),
+            seen: vec![(0, 1, 7), (1, 0, 7)],
+            truth: vec![0, 1, NONE, 1, 0, 1],
+        };
+        let part = all.of_horizons(1..3);
+        assert_eq!((part.horizons, &part.truth[..], part.seen == all.seen), (2, &[1, NONE, 0, 1][..], true));
+        assert!(Arc::ptr_eq(&part.features, &all.features));
+        let second = part.select(|row| row == 1);
+        assert_eq!((second.len(), second.row(0).features, second.truth(0)), (1, &[1.5][..], &[0, 1][..]));
     }
 }

@@ -12,7 +12,6 @@ mod leaves;
 mod stations;
 
 use std::{
-    fmt::Write as _,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -33,7 +32,7 @@ use tokio::sync::{Semaphore, watch};
 use voltmesh_audit::{Kind, Recorder};
 use voltmesh_consensus::{Handle, SubmitError};
 use voltmesh_control::{Opening, Status, commitment};
-use voltmesh_http::{Figures, Problem, Rules, Server, Settings, Token};
+use voltmesh_http::{Exposition, Figures, Problem, Rules, Server, Settings, Token};
 use voltmesh_ledger::{Genesis, RegistryTx, Transaction, Trust};
 use voltmesh_telemetry::VehicleId;
 
@@ -178,30 +177,25 @@ async fn status(State(shared): Asked) -> Json<Status> {
 }
 
 async fn metrics(State(shared): Asked) -> Response {
-    let mut text = prometheus(&board(&shared));
-    text.push_str(&shared.context.encode());
-    ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
+    exposition(&board(&shared)).response(&shared.context.encode())
 }
 
-/// The status as Prometheus reads it.
-fn prometheus(status: &Status) -> String {
-    let mut out = String::with_capacity(4096);
+/// The status as metrics.
+fn exposition(status: &Status) -> Exposition {
+    let mut figures = Exposition::new("fog");
     for (name, value) in &status.counters {
         let mqtt = name.strip_prefix("mqtt_").is_some_and(voltmesh_mqtt::Counters::is_gauge);
-        let gauge = mqtt || GAUGES.into_iter().chain(Figures::GAUGES).any(|gauge| gauge == name);
-        let (kind, suffix) = if gauge { ("gauge", "") } else { ("counter", "_total") };
-        let _ = writeln!(out, "# TYPE voltmesh_fog_{name} {kind}\nvoltmesh_fog_{name}{suffix} {value}");
-    }
-    let _ = writeln!(out, "# TYPE voltmesh_fog_ready gauge\nvoltmesh_fog_ready {}", u8::from(status.ready));
-    for (name, latency) in &status.latencies {
-        let _ = writeln!(out, "# TYPE voltmesh_fog_{name}_seconds summary");
-        for (quantile, us) in [("0.5", latency.p50_us), ("0.99", latency.p99_us)] {
-            let seconds = us as f64 / 1e6;
-            let _ = writeln!(out, "voltmesh_fog_{name}_seconds{{quantile=\"{quantile}\"}} {seconds}");
+        if mqtt || GAUGES.into_iter().chain(Figures::GAUGES).any(|gauge| gauge == name) {
+            figures.gauge(name, *value);
+        } else {
+            figures.counter(name, *value);
         }
-        let _ = writeln!(out, "voltmesh_fog_{name}_seconds_count {}", latency.count);
     }
-    out
+    figures.gauge("ready", u64::from(status.ready));
+    for (name, latency) in &status.latencies {
+        figures.seconds(name, &[("0.5", latency.p50_us), ("0.99", latency.p99_us)], latency.count);
+    }
+    figures
 }
 
 /// Takes an encoded `Transaction` or `RegistryTx`.

@@ -1,7 +1,8 @@
-//! Documents of JSON among a feed's bytes: one or many, over several lines or one a line, each read as soon as it is complete.
+//! Documents among a feed's bytes: of JSON one or many, over several lines or one a line, of XML one; each read as soon as it is
+//! complete.
 
 use serde_json::Value;
-use voltmesh_stations::feeds::{self, Reading};
+use voltmesh_stations::feeds::{self, Reading, xml};
 
 /// Most bytes of documents that are held, 64 MiB: three times France's whole table of charging points.
 pub const MAX_DOCUMENT: usize = 64 << 20;
@@ -15,10 +16,29 @@ pub struct Documents {
     pub strange: u64,
 }
 
-/// Whether a feed that begins with these bytes is JSON.
-pub fn is_json(bytes: &[u8]) -> bool {
-    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
-    feeds::is_json(bytes.trim_ascii_start())
+impl Documents {
+    /// Adds what a document tells; `None` is one that cannot be read.
+    fn take(&mut self, document: Option<&Value>) {
+        match document.and_then(feeds::of_live_value) {
+            Some((_, readings)) => self.readings.extend(readings),
+            None => self.strange += 1,
+        }
+    }
+}
+
+/// Whether a feed that begins with these bytes is of documents.
+pub fn is_one(bytes: &[u8]) -> bool {
+    let bytes = beginning(bytes);
+    feeds::is_json(bytes) || is_xml(bytes)
+}
+
+fn beginning(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes).trim_ascii_start()
+}
+
+/// The very first byte is enough: no table begins with it.
+fn is_xml(bytes: &[u8]) -> bool {
+    bytes == b"<" || xml::is_xml(bytes)
 }
 
 /// Bytes of which the last document may not be complete.
@@ -36,6 +56,13 @@ impl Buffer {
         }
         self.bytes.extend_from_slice(bytes);
         let mut found = Documents::default();
+        if is_xml(beginning(&self.bytes)) {
+            if xml::is_complete(&self.bytes) {
+                let text = std::mem::take(&mut self.bytes);
+                found.take(xml::read(&text, "the feed").ok().as_ref());
+            }
+            return Some(found);
+        }
         // A document ends with a bracket: nothing else is worth a look.
         if !matches!(self.bytes.trim_ascii_end().last(), Some(b'}' | b']')) {
             return Some(found);
@@ -46,10 +73,7 @@ impl Buffer {
         let mut used = 0;
         while let Some(Ok(document)) = documents.next() {
             used = documents.byte_offset();
-            match feeds::of_live_value(&document) {
-                Some((_, readings)) => found.readings.extend(readings),
-                None => found.strange += 1,
-            }
+            found.take(Some(&document));
         }
         self.bytes = text[used..].trim_ascii_start().to_vec();
         Some(found)

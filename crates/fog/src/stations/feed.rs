@@ -4,18 +4,25 @@
 //! A slot is complete when a row of a later one comes, or when its feed has been quiet ([`Feed::settle`]). A snapshot has every
 //! EVSE's newest reading that is not too old at the newest time in the feed: rows may be whole snapshots, changes only, or each
 //! with the time at which its charger said so. Where rows hardly ever repeat a status they are changes only: a status holds for a
-//! week then, and slots follow this node's clock. A document says what is so now, and since when. Rows that cannot be used are
-//! skipped, each counted with its reason.
+//! week then, and slots follow this node's clock. A document says what is so now, and since when. What is polled comes as pages,
+//! each whole ([`Feed::page`]) or the same as before ([`Feed::same`]). Rows that cannot be used are skipped, each counted with its
+//! reason.
+
+mod rows;
+mod validity;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use voltmesh_stations::feeds::{Reading as Published, believed, of_log_line};
-use voltmesh_stations::history::shape::CHANGES_HOLD_S;
 use voltmesh_stations::table::{Columns, separator};
 use voltmesh_stations::{Labels, Mapping, parse_time};
 
 use super::document::{self, Buffer};
+
+pub use rows::Rows;
+use validity::Repetitions;
+pub use validity::{CHANGES_SILENCE_S, Kind, Validity};
 
 /// Longest line, in bytes: a time, two hundred characters of id and as many of status, with room.
 pub const MAX_LINE: usize = 1024;
@@ -29,15 +36,6 @@ pub const MAX_EVSES: usize = 50_000;
 
 /// Most different statuses that are remembered, 100 bytes each; a network has ten.
 const MAX_STATUSES: usize = 256;
-
-/// So many rows that follow a row of the same EVSE tell whether the feed is one of changes only.
-const PAIRS: u64 = 6;
-
-/// Of them, one in so many may repeat the status before: reconnections.
-const REPEATS: u64 = 4;
-
-/// Longest silence of a feed of changes, in seconds: a network in which nothing changes for a day has no feed any more.
-const SILENT_S: i64 = 86_400;
 
 /// Which grid of time the model has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,46 +51,6 @@ impl Grid {
     fn slot(self, at: i64) -> i64 {
         let since = at.saturating_sub(self.phase);
         at.saturating_sub(since.rem_euclid(self.step_s.max(1)))
-    }
-}
-
-/// What came in and what could not be used.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Rows {
-    /// Rows read, headers apart.
-    pub rows: u64,
-    /// No row of the table's columns, no time, no EVSE id or no status; a document that is none of the kinds that are read.
-    pub malformed: u64,
-    /// Longer than [`MAX_LINE`].
-    pub too_long: u64,
-    /// More than [`voltmesh_stations::feeds::AHEAD_S`] ahead of this node's clock, or before 2000: not believed.
-    pub ahead: u64,
-    /// Older than a reading of the same EVSE, or too old to be believed.
-    pub late: u64,
-    /// The EVSE had a reading at the same time; the later row counts.
-    pub duplicates: u64,
-    /// A status that neither the model, the configured meanings nor the usual names know: the EVSE is unknown then.
-    pub unknown_status: u64,
-    /// Of an EVSE beyond [`MAX_EVSES`].
-    pub too_many: u64,
-    /// Times the file was replaced by another, or cut.
-    pub restarts: u64,
-}
-
-impl Rows {
-    /// Names and values, for `/status` and `/metrics`.
-    pub fn figures(&self) -> [(&'static str, u64); 9] {
-        [
-            ("stations_rows", self.rows),
-            ("stations_rows_malformed", self.malformed),
-            ("stations_rows_too_long", self.too_long),
-            ("stations_rows_ahead", self.ahead),
-            ("stations_rows_late", self.late),
-            ("stations_rows_duplicate", self.duplicates),
-            ("stations_rows_unknown_status", self.unknown_status),
-            ("stations_rows_too_many", self.too_many),
-            ("stations_feed_restarts", self.restarts),
-        ]
     }
 }
 
@@ -115,6 +73,8 @@ struct Reading {
     said: i64,
     /// `None`: a status that nothing here knows.
     status: Option<Arc<str>>,
+    /// The page that says what is so now, where it was one.
+    page: Option<u32>,
 }
 
 /// What the feed is, as its beginning says.
@@ -127,15 +87,15 @@ enum Content {
     Table { columns: Columns, separator: char, is_now: bool },
     /// Lines of a log of OCPP.
     Log,
-    /// Documents of JSON.
-    Json(Buffer),
+    /// Documents of JSON or XML.
+    Documents(Buffer),
 }
 
 /// Takes bytes, gives snapshots.
 #[derive(Debug)]
 pub struct Feed {
     grid: Grid,
-    max_age_s: i64,
+    validity: Validity,
     labels: Labels,
     mapping: Mapping,
     /// What was read of a line whose end has not been written yet.
@@ -151,18 +111,18 @@ pub struct Feed {
     newest: i64,
     /// Whether the slot has rows that no snapshot has shown.
     fresh: bool,
-    /// Rows that follow a row of the same EVSE, and those of them that repeat its status.
-    pairs: u64,
-    repeats: u64,
+    repetitions: Repetitions,
+    /// The page under way, of a feed that is polled.
+    page: Option<u32>,
     rows: Rows,
 }
 
 impl Feed {
-    /// For a model of these labels; `max_age_s` is how long a reading counts, in seconds.
-    pub fn new(grid: Grid, max_age_s: i64, labels: Labels, mapping: Mapping) -> Self {
+    /// For a model of these labels.
+    pub fn new(grid: Grid, validity: Validity, labels: Labels, mapping: Mapping) -> Self {
         Self {
             grid,
-            max_age_s,
+            validity,
             labels,
             mapping,
             rest: Vec::new(),
@@ -173,8 +133,8 @@ impl Feed {
             slot: None,
             newest: i64::MIN,
             fresh: false,
-            pairs: 0,
-            repeats: 0,
+            repetitions: Repetitions::default(),
+            page: None,
             rows: Rows::default(),
         }
     }
@@ -186,10 +146,39 @@ impl Feed {
 
     /// The file begins anew: a header comes first. Readings are kept.
     pub fn restart(&mut self) {
+        self.begin();
+        self.rows.restarts += 1;
+    }
+
+    fn begin(&mut self) {
         self.rest.clear();
         self.skipping = false;
         self.content = Content::Unknown;
-        self.rows.restarts += 1;
+    }
+
+    /// Takes a whole page of a feed that is polled, the `page`-th of its poll. Returns the slots that are complete;
+    /// [`Feed::settle`] ends the poll.
+    pub fn page(&mut self, now: i64, page: u32, bytes: &[u8]) -> Vec<Snapshot> {
+        self.begin();
+        self.page = Some(page);
+        let mut complete = self.take(now, bytes);
+        self.drop_rest();
+        let last = std::mem::take(&mut self.rest);
+        complete.extend(self.line(now, &last));
+        self.page = None;
+        complete
+    }
+
+    /// A page is the same as before: what it said to be so is so now.
+    pub fn same(&mut self, now: i64, page: u32) -> Option<Snapshot> {
+        if !self.readings.values().any(|reading| reading.page == Some(page)) {
+            return None;
+        }
+        let complete = self.reach(now);
+        for reading in self.readings.values_mut().filter(|reading| reading.page == Some(page)) {
+            reading.at = reading.at.max(now);
+        }
+        complete
     }
 
     /// Takes what was appended; `now` is this node's clock in seconds since 1970. Returns the slots that are complete.
@@ -198,11 +187,11 @@ impl Feed {
         if matches!(self.content, Content::Unknown)
             && self.rest.is_empty()
             && !self.skipping
-            && document::is_json(bytes)
+            && document::is_one(bytes)
         {
-            self.content = Content::Json(Buffer::default());
+            self.content = Content::Documents(Buffer::default());
         }
-        if let Content::Json(buffer) = &mut self.content {
+        if let Content::Documents(buffer) = &mut self.content {
             match buffer.take(bytes) {
                 Some(found) => {
                     self.rows.rows += found.strange;
@@ -245,34 +234,42 @@ impl Feed {
 
     /// Nothing has been appended for a while: the slot is as complete as it gets.
     pub fn settle(&mut self) -> Option<Snapshot> {
-        if let Content::Json(buffer) = &mut self.content
+        self.drop_rest();
+        std::mem::take(&mut self.fresh).then(|| self.snapshot()).flatten()
+    }
+
+    /// Counts the rest of documents: it is none, and will be none.
+    fn drop_rest(&mut self) {
+        if let Content::Documents(buffer) = &mut self.content
             && buffer.clear()
         {
-            // What is there is no document, and will be none.
             self.rows.rows += 1;
             self.rows.malformed += 1;
         }
-        std::mem::take(&mut self.fresh).then(|| self.snapshot()).flatten()
     }
 
     /// The slot of this node's clock, where a feed of changes has been silent since an earlier one: its statuses hold.
     pub fn hold(&mut self, now: i64) -> Option<Snapshot> {
         let (slot, silent_s) = (self.grid.slot(now), now.saturating_sub(self.newest));
-        if !self.changes_only() || self.slot.is_none_or(|before| slot <= before) || silent_s > SILENT_S {
+        if !self.changes_only()
+            || self.slot.is_none_or(|before| slot <= before)
+            || silent_s > self.validity.changes_silence_s
+        {
             return None;
         }
         self.slot = Some(slot);
         self.snapshot()
     }
 
-    /// Whether rows hardly ever repeat a status.
+    /// Whether rows hardly ever repeat a status, or are said not to.
     fn changes_only(&self) -> bool {
-        self.pairs >= PAIRS && self.repeats * REPEATS <= self.pairs
+        self.repetitions.are_changes(self.validity.kind)
     }
 
     /// How long a reading counts, in seconds.
     fn counts_s(&self) -> i64 {
-        if self.changes_only() { self.max_age_s.max(CHANGES_HOLD_S) } else { self.max_age_s }
+        let Validity { max_age_s, changes_hold_s, .. } = self.validity;
+        if self.changes_only() { max_age_s.max(changes_hold_s) } else { max_age_s }
     }
 
     /// Takes a status of a document: it is so now, and has been since the time that it states.
@@ -281,12 +278,12 @@ impl Feed {
         let said = reading.at.unwrap_or(now);
         if !believed(said, now) {
             self.rows.ahead += 1;
-        } else if now.saturating_sub(said) > self.max_age_s.max(CHANGES_HOLD_S) {
+        } else if now.saturating_sub(said) > self.validity.max_age_s.max(self.validity.changes_hold_s) {
             self.rows.late += 1;
         } else if reading.evse.is_empty() || reading.evse.len() > MAX_ID {
             self.rows.malformed += 1;
         } else {
-            return self.row((now, said), &reading.evse, &reading.status);
+            return self.row((now, said), &reading.evse, &reading.status, true);
         }
         None
     }
@@ -346,7 +343,7 @@ impl Feed {
             self.rows.ahead += 1;
             return None;
         }
-        self.row((at, at), id, status)
+        self.row((at, at), id, status, false)
     }
 
     /// Takes a line of a log of OCPP; other messages than those of a status are none of ours.
@@ -359,13 +356,13 @@ impl Feed {
         } else if !believed(at, now) {
             self.rows.ahead += 1;
         } else {
-            return self.row((at, at), &reading.evse, &reading.status);
+            return self.row((at, at), &reading.evse, &reading.status, false);
         }
         None
     }
 
-    /// Takes a status that is so at a time and has been said at another.
-    fn row(&mut self, (at, said): (i64, i64), id: &str, status: &str) -> Option<Snapshot> {
+    /// Takes a status that is so at a time and has been said at another; `is_now` if the time is this node's.
+    fn row(&mut self, (at, said): (i64, i64), id: &str, status: &str, is_now: bool) -> Option<Snapshot> {
         if self.slot.is_some() && self.newest.saturating_sub(at) > self.counts_s() {
             self.rows.late += 1;
             return None;
@@ -380,25 +377,32 @@ impl Feed {
             return None;
         }
         self.rows.duplicates += u64::from(known.is_some_and(|known| known.at == at));
-        // A later slot has begun: the one before is complete.
-        let slot = self.grid.slot(at);
-        let complete = if self.slot.is_some_and(|before| slot > before) { self.settle() } else { None };
-        self.slot = self.slot.max(Some(slot));
-        self.newest = self.newest.max(at);
-        self.fresh = true;
+        let complete = self.reach(at);
+        let page = self.page.filter(|_| is_now);
         let status = self.status(status);
         match self.readings.get_mut(id) {
             Some(known) => {
-                if known.at < at {
-                    self.pairs += 1;
-                    self.repeats += u64::from(known.status == status);
+                if known.at < at && !is_now {
+                    self.repetitions.see(known.status == status);
                 }
-                *known = Reading { at, said, status };
+                *known = Reading { at, said, status, page };
             }
             None => {
-                self.readings.insert(id.into(), Reading { at, said, status });
+                self.readings.insert(id.into(), Reading { at, said, status, page });
             }
         }
+        complete
+    }
+
+    /// Something is so at this time. Returns the slot before, if a later one has begun: it is complete.
+    fn reach(&mut self, at: i64) -> Option<Snapshot> {
+        let slot = self.grid.slot(at);
+        let is_later = self.slot.is_some_and(|before| slot > before);
+        let complete =
+            if is_later { std::mem::take(&mut self.fresh).then(|| self.snapshot()).flatten() } else { None };
+        self.slot = self.slot.max(Some(slot));
+        self.newest = self.newest.max(at);
+        self.fresh = true;
         complete
     }
 
@@ -420,7 +424,7 @@ impl Feed {
     fn snapshot(&self) -> Option<Snapshot> {
         let at = self.slot?;
         let mut snapshot = Snapshot { at, readings: Vec::new(), said: Vec::new() };
-        for (id, Reading { at, said, status }) in &self.readings {
+        for (id, Reading { at, said, status, .. }) in &self.readings {
             if let Some(status) = status
                 && self.newest.saturating_sub(*at) <= self.counts_s()
             {

@@ -1,7 +1,7 @@
 //! Charging stations near this node: what is forecast of them, and where a driver should charge.
 //!
 //! [`feed::Feed`] turns a feed's bytes into snapshots, [`Adviser`] leads a trained model through them and answers. Neither asks a
-//! clock, a disk or a network.
+//! clock, a disk or a network; [`web`] asks a feed's address.
 //!
 //! Provided: nothing is said before the first snapshot, or when the newest is too old; memory is bounded by
 //! [`feed::MAX_EVSES`]. Not provided: the model's covariates, which no feed has, are unknown to it here.
@@ -13,6 +13,7 @@ pub mod feed;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+pub mod web;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -20,6 +20,13 @@ async fn requests_are_bounded_and_every_error_has_one_form() {
             403,
             "http.origins",
         ),
+        // An offset that is not escaped, as people type it.
+        (
+            format!("GET /query?from=2025-03-01T10:00:00+00:00 HTTP/1.1\r\n{localhost}\r\n"),
+            200,
+            "{\"from\": \"2025-03-01T10:00:00+00:00\"}",
+        ),
+        (format!("GET /query?x=1&x=2 HTTP/1.1\r\n{localhost}\r\n"), 200, "\"2\""),
         (format!("POST /echo HTTP/1.1\r\n{localhost}{json}Content-Length: 2\r\n\r\nab"), 200, "ab"),
         (format!("POST /echo HTTP/1.1\r\n{localhost}Content-Length: 2\r\n\r\nab"), 415, "application/json"),
         (
@@ -70,7 +77,7 @@ async fn requests_are_bounded_and_every_error_has_one_form() {
         ("http_refused_origin", 1),
         ("http_refused_content_type", 1),
         ("http_refused_body", 2),
-        ("http_requests", 12),
+        ("http_requests", 14),
         ("http_malformed", 2),
         ("http_connections_bound", 256),
     ] {

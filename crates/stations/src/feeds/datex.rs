@@ -1,8 +1,9 @@
-//! DATEX II 3.6, profile AFIR Energy Infrastructure, as JSON: the status publication and the table publication.
+//! DATEX II 3.6, profile AFIR Energy Infrastructure, as JSON or as XML (see [`super::xml`]): the status publication and the table
+//! publication.
 
 use serde_json::Value;
 
-use super::field::{connector, each, first, list, number, position, text, time};
+use super::field::{connector, each, first, list, number, plain_number, position, text, time};
 use super::{Listed, Reading};
 use crate::place::{Place, Position};
 
@@ -16,7 +17,9 @@ fn value_of(value: &Value, name: &str) -> Option<String> {
 /// The object itself, or the one that its only field holds: elements are wrapped in the name of their type.
 fn unwrapped(value: &Value) -> &Value {
     match value.as_object() {
-        Some(object) if object.len() == 1 => object.values().next().unwrap_or(value),
+        Some(object) if object.len() == 1 => {
+            object.values().next().filter(|one| one.is_object()).unwrap_or(value)
+        }
         _ => value,
     }
 }
@@ -65,7 +68,7 @@ pub(super) fn places(value: &Value) -> Option<(&'static str, Vec<Listed>)> {
 fn listed(point: &Value) -> Listed {
     let connectors = list(point, "connector");
     let watts = connectors.iter().filter_map(|one| number(one, "maxPowerAtSocket"));
-    let all = list(point, "availableChargingPower").iter().filter_map(Value::as_f64);
+    let all = list(point, "availableChargingPower").iter().filter_map(plain_number);
     let mut listed = Listed {
         evse: text(point, "idG").or_else(|| text(point, "id")).unwrap_or_default(),
         place: Place {
@@ -89,10 +92,12 @@ fn price_kwh(point: &Value) -> Option<f64> {
     let per_kwh = |price: &&Value| value_of(price, "priceType").as_deref() == Some("pricePerKWh");
     let price = list(rate, "energyPrice").iter().find(per_kwh)?;
     let net = number(price, "value")?;
-    let taxes = match price.get("taxIncluded").and_then(Value::as_bool) {
-        Some(false) => number(price, "taxRate").unwrap_or(0.0),
-        _ => 0.0,
+    let excluded = match price.get("taxIncluded") {
+        Some(Value::Bool(included)) => !included,
+        Some(Value::String(text)) => matches!(text.trim(), "false" | "0"),
+        _ => false,
     };
+    let taxes = if excluded { number(price, "taxRate").unwrap_or(0.0) } else { 0.0 };
     let gross = net * (1.0 + taxes / 100.0);
     // Prices are published to a hundredth of a cent.
     (gross >= 0.0).then_some((gross * 1e4).round() / 1e4)
@@ -106,17 +111,98 @@ fn where_is(value: &Value) -> Option<Position> {
 
 /// The first name in any language.
 fn words(value: &Value) -> Option<String> {
-    list(first(value, "name")?, "values").iter().find_map(|one| text(one, "value"))
+    spoken(first(value, "name")?)
+}
+
+/// A text in the first of its languages.
+fn spoken(value: &Value) -> Option<String> {
+    fn word(value: &Value) -> Option<String> {
+        match value {
+            Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+            Value::Array(all) => all.iter().find_map(word),
+            Value::Object(object) => word(object.get("value")?),
+            _ => None,
+        }
+    }
+    list(value, "values").iter().find_map(word)
 }
 
 /// Street, number and town.
 fn address(reference: &Value) -> Option<String> {
     let address = first(reference, "address")?;
-    let in_words = |value: &Value| list(value, "values").iter().find_map(|one| text(one, "value"));
     let lines: Vec<String> =
-        list(address, "addressLine").iter().filter_map(|line| in_words(line.get("text")?)).collect();
-    let town = address.get("city").and_then(in_words);
+        list(address, "addressLine").iter().filter_map(|line| spoken(line.get("text")?)).collect();
+    let town = address.get("city").and_then(spoken);
     let parts: Vec<String> =
         Some(lines.join(" ")).filter(|l| !l.is_empty()).into_iter().chain(town).collect();
     (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Plug;
+    use crate::feeds::xml;
+
+    /// A status publication of one site as XML, with so many refill points.
+    fn statuses(points: &[(&str, &str)]) -> String {
+        let point = |(id, status): &(&str, &str)| {
+            format!(
+                "<egi:refillPointStatus xsi:type=\"egi:RefillPointStatus\">\
+                 <fac:reference targetClass=\"fac:FacilityObject\" id=\"{id}\" version=\"1\"/>\
+                 <fac:lastUpdated>2025-03-03T11:30:00+01:00</fac:lastUpdated>\
+                 <egi:status>{status}</egi:status></egi:refillPointStatus>"
+            )
+        };
+        let points: String = points.iter().map(point).collect();
+        format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<d2:messageContainer xmlns:d2=\"http://datex2.eu/schema/3/d2Payload\" \
+             xmlns:egi=\"http://datex2.eu/schema/3/energyInfrastructure\"><d2:payload lang=\"de\" \
+             xsi:type=\"egi:EnergyInfrastructureStatusPublication\"><egi:energyInfrastructureSiteStatus>\
+             <fac:reference id=\"S\" version=\"1\"/><egi:energyInfrastructureStationStatus><fac:reference id=\"T\" version=\"1\"/>\
+             {points}</egi:energyInfrastructureStationStatus></egi:energyInfrastructureSiteStatus></d2:payload></d2:messageContainer>"
+        )
+    }
+
+    #[test]
+    fn statuses_in_xml_are_those_in_json() {
+        let check = |points: &[(&str, &str)]| {
+            let found = readings(&xml::read(statuses(points).as_bytes(), "the feed").unwrap()).unwrap();
+            let at = Some(1_740_997_800);
+            let expected = points.iter().map(|(id, status)| Reading {
+                evse: (*id).to_owned(),
+                status: (*status).to_owned(),
+                at,
+            });
+            assert_eq!(found, (FORMAT, expected.collect()));
+        };
+        // One stands alone, several are a list.
+        check(&[("DE*AB1*E1", "available")]);
+        check(&[("DE*AB1*E1", "available"), ("DE*AB1*E2", "charging"), ("DE*AB1*E3", "outOfOrder")]);
+    }
+
+    #[test]
+    fn places_in_xml_are_those_in_json() {
+        let text = "<payload><energyInfrastructureTable id='t'><energyInfrastructureSite id='S'>\
+            <locationReference><coordinatesForDisplay><latitude>50.5</latitude><longitude>8.25</longitude></coordinatesForDisplay>\
+            <address><city><values><value lang='de'>Town</value></values></city><addressLine order='1'><text><values>\
+            <value lang='de'>Street 1</value><value lang='en'>1 Street</value></values></text></addressLine></address></locationReference>\
+            <operator><name><values><value lang='de'>Op</value></values></name></operator>\
+            <energyInfrastructureStation id='T'><refillPoint id='DE*AB1*E1' version='1'>\
+            <availableChargingPower>11000</availableChargingPower><availableChargingPower>150000</availableChargingPower>\
+            <connector><connectorType>iec62196T2COMBO</connectorType><maxPowerAtSocket>150000</maxPowerAtSocket></connector>\
+            <electricEnergy><energyRate><ratePolicy>adHoc</ratePolicy><energyPrice><priceType>pricePerKWh</priceType>\
+            <value>0.66386555</value><taxIncluded>false</taxIncluded><taxRate>19</taxRate></energyPrice></energyRate></electricEnergy>\
+            </refillPoint></energyInfrastructureStation></energyInfrastructureSite></energyInfrastructureTable></payload>";
+        let (_, listed) = places(&xml::read(text.as_bytes(), "the list").unwrap()).unwrap();
+        let [one] = &listed[..] else { panic!("{listed:?}") };
+        assert_eq!((&*one.evse, &one.place.plugs[..]), ("DE*AB1*E1", &[Plug::Ccs][..]));
+        assert_eq!((one.place.power_kw, one.place.price_kwh), (Some(150.0), Some(0.79)));
+        assert_eq!(
+            (one.place.position, one.place.station.as_deref()),
+            (Position::new(50.5, 8.25), Some("T"))
+        );
+        assert_eq!(one.place.address.as_deref(), Some("Street 1, Town"));
+        assert_eq!((one.place.operator.as_deref(), &one.unknown_plugs[..]), (Some("Op"), &[][..]));
+    }
 }

@@ -18,7 +18,12 @@ pub(super) fn text(value: &Value, name: &str) -> Option<String> {
 
 /// A finite number, also one that is written as text.
 pub(super) fn number(value: &Value, name: &str) -> Option<f64> {
-    let number = match value.get(name)? {
+    plain_number(value.get(name)?)
+}
+
+/// A finite number that stands alone, also one that is written as text.
+pub(super) fn plain_number(value: &Value) -> Option<f64> {
+    let number = match value {
         Value::String(text) => text.trim().parse().ok(),
         other => other.as_f64(),
     };
@@ -30,9 +35,13 @@ pub(super) fn time(value: &Value, name: &str) -> Option<i64> {
     parse_time(&text(value, name)?).map(|(at, _)| at)
 }
 
-/// The elements of a list; none where there is no list.
+/// The elements of a list; one where something stands alone, as XML has it, and none where there is nothing.
 pub(super) fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
-    value.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    match value.get(name) {
+        Some(Value::Array(all)) => all,
+        None | Some(Value::Null) => &[],
+        Some(one) => std::slice::from_ref(one),
+    }
 }
 
 /// A position of two fields.

@@ -1,5 +1,5 @@
-//! What networks publish as JSON: OCPI 2.1.1, 2.2.1 and 2.3.0 locations and tariffs, OICP, DATEX II (AFIR), Open Charge Map, and
-//! Barcelona's port statuses, told apart by their content.
+//! What networks publish as JSON: OCPI 2.1.1, 2.2.1 and 2.3.0 locations and tariffs, OICP, DATEX II (AFIR; also as XML), Open Charge
+//! Map, and Barcelona's port statuses, told apart by their content.
 //!
 //! All become [`Reading`]s and [`Listed`] places. An entry that lacks what a reading needs is left out by itself; the rest counts.
 
@@ -10,6 +10,7 @@ mod ocm;
 mod ocpi;
 mod oicp;
 mod rows;
+pub mod xml;
 
 use serde_json::Value;
 
@@ -87,7 +88,7 @@ pub fn places_of(value: &Value) -> Option<(&'static str, Vec<Listed>)> {
 /// What a document of bytes is and the statuses that it tells.
 ///
 /// # Errors
-/// More than [`MAX_FEED_BYTES`], no JSON, or none of the kinds that are read.
+/// More than [`MAX_FEED_BYTES`], neither JSON nor XML, or none of the kinds that are read.
 pub fn read(bytes: &[u8]) -> Result<(&'static str, Vec<Reading>), Error> {
     const WHAT: &str = "the feed";
     if bytes.len() > MAX_FEED_BYTES {
@@ -95,7 +96,11 @@ pub fn read(bytes: &[u8]) -> Result<(&'static str, Vec<Reading>), Error> {
         return Err(Error::TooMuch { what: "bytes of a feed", found, limit });
     }
     let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
-    let value = serde_json::from_slice(text).map_err(|source| Error::Json { what: WHAT, source })?;
+    let value = if xml::is_xml(text.trim_ascii_start()) {
+        xml::read(text, WHAT)?
+    } else {
+        serde_json::from_slice(text).map_err(|source| Error::Json { what: WHAT, source })?
+    };
     let known = "neither OCPI, OICP, DATEX II, Open Charge Map nor GELFS";
     of_value(&value).ok_or(Error::Unknown { what: WHAT, known })
 }
@@ -189,6 +194,8 @@ mod tests {
         for text in ["{}", "[1]", "[]", r#"{"a":1}"#, r#"{"data":{}}"#] {
             assert!(matches!(read(text.as_bytes()), Err(Error::Unknown { .. })), "{text}");
         }
-        assert!(matches!(read(b"<xml/>"), Err(Error::Json { .. })));
+        assert!(matches!(read(b"<xml/>"), Err(Error::Unknown { .. })));
+        assert!(matches!(read(b"<xml"), Err(Error::Xml { .. })));
+        assert!(matches!(read(b"text"), Err(Error::Json { .. })));
     }
 }

@@ -60,7 +60,16 @@ fn id(location: Option<&Value>, evse: &Value) -> Option<String> {
     })
 }
 
+/// A response without entries: behind the last page, or of a network that has none.
+fn is_empty_page(value: &Value) -> bool {
+    let empty = value.get("data").and_then(Value::as_array).is_some_and(Vec::is_empty);
+    empty && value.get("status_code").and_then(Value::as_u64).is_some_and(|code| (1000..2000).contains(&code))
+}
+
 pub(super) fn readings(value: &Value) -> Option<(&'static str, Vec<Reading>)> {
+    if is_empty_page(value) {
+        return Some((FORMAT, Vec::new()));
+    }
     let read = |(location, evse): (Option<&Value>, &Value)| {
         let at = time(evse, "last_updated").or_else(|| time(location?, "last_updated"));
         Some(Reading { evse: id(location, evse)?, status: text(evse, "status")?, at })

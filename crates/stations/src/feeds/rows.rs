@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Reading;
-use crate::history::ocpp;
+use crate::history::{ENVELOPES, ocpp};
 use crate::parse_time;
 use crate::table::Columns;
 
@@ -35,7 +35,10 @@ fn collect(value: &Value, depth: usize, found: &mut Vec<Reading>) -> bool {
             let fields: Vec<String> = object.values().map(text).collect();
             let columns = Columns::of(object.keys().map(String::as_str));
             let Some((at, evse, status)) = columns.and_then(|columns| columns.status_of(&fields)) else {
-                return false;
+                let within = ENVELOPES
+                    .iter()
+                    .find_map(|name| object.get(*name).filter(|v| v.is_array() || v.is_object()));
+                return depth > 0 && within.is_some_and(|within| collect(within, depth - 1, found));
             };
             if let Some((at, _)) = parse_time(at).filter(|_| !evse.is_empty() && !status.is_empty()) {
                 found.push(Reading { evse: evse.to_owned(), status: status.to_owned(), at: Some(at) });

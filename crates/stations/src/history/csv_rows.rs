@@ -8,6 +8,7 @@ use super::{Builder, json_rows};
 use crate::Error;
 use crate::error::cut;
 use crate::feeds::is_json;
+use crate::feeds::xml::is_xml;
 use crate::table::{Columns, irve_status, separator};
 use crate::times::{NoTime, read_time};
 
@@ -19,7 +20,7 @@ const WHAT: &str = "the history";
 impl Builder {
     /// Reads one file, told by its content: a table with the columns `timestamp,evse_id,status` in any of their usual names, IRVE
     /// dynamic tables, tables of sessions with start and end; JSON, one document or one object a line: rows, sessions, OCPI, OICP,
-    /// DATEX II, Open Charge Map; logs of OCPP.
+    /// DATEX II, Open Charge Map; DATEX II as XML; logs of OCPP.
     ///
     /// # Errors
     /// None of these, or more rows or statuses than we take. A row that cannot be used is counted ([`super::Report`]).
@@ -34,6 +35,9 @@ impl Builder {
         let is_json = is_json(text);
         if !is_table && !is_json && ocpp::is_log(text) {
             return ocpp::read(self, from);
+        }
+        if is_xml(text) {
+            return json_rows::read_xml(self, from);
         }
         if is_json { json_rows::read(self, from) } else { self.read_csv(from) }
     }

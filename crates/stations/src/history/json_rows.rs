@@ -17,7 +17,7 @@ const WHAT: &str = "the history";
 const DEPTH: usize = 4;
 
 /// Names under which publishers put their rows.
-const ENVELOPES: [&str; 9] =
+pub(crate) const ENVELOPES: [&str; 9] =
     ["data", "results", "records", "items", "value", "rows", "fields", "sessions", "features"];
 
 /// Reads all documents.
@@ -61,12 +61,27 @@ pub(super) fn read(builder: &mut Builder, mut from: impl BufRead) -> Result<(), 
     }
 }
 
+/// Reads one document of XML.
+pub(super) fn read_xml(builder: &mut Builder, from: impl BufRead) -> Result<(), Error> {
+    let mut bytes = Vec::new();
+    let io = |source| Error::Json { what: WHAT, source: serde_json::Error::io(source) };
+    from.take(MAX_FEED_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(io)?;
+    too_long(bytes.len())?;
+    let value = feeds::xml::read(&bytes, WHAT)?;
+    builder.source("XML")?;
+    Reader { builder, keys: Vec::new(), columns: None, times: Times::default() }.value(
+        &value,
+        Place::Line(1),
+        0,
+    )
+}
+
 fn too_long(bytes: usize) -> Result<(), Error> {
     if bytes <= MAX_FEED_BYTES {
         return Ok(());
     }
     let limit = MAX_FEED_BYTES as u64;
-    Err(Error::TooMuch { what: "bytes of one JSON document", found: bytes as u64, limit })
+    Err(Error::TooMuch { what: "bytes of one document", found: bytes as u64, limit })
 }
 
 struct Reader<'a> {

@@ -18,6 +18,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 pub use builder::Builder;
+pub(crate) use json_rows::ENVELOPES;
 pub use report::{Counted, Oddities, Report, Shape, Skip, SourceReport, Word};
 
 use crate::{Error, Labels, Mapping};

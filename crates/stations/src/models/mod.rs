@@ -185,8 +185,9 @@ impl Trained {
             Kind::Svm => Self::Svm(Svm::train(samples, lesson.label, progress)),
             Kind::Boosting => {
                 let horizons = samples.horizons;
+                let thinned = samples.thinned(BOOSTING_EVERY);
                 let one = |horizon: usize| {
-                    let part = samples.thinned(BOOSTING_EVERY).of_horizons(horizon..horizon + 1);
+                    let part = thinned.of_horizons(horizon..horizon + 1);
                     let options = Options { trees: 50, rate: 0.15, ..Options::default() };
                     let boost = Boost::train(&part, None, &options, |_| true);
                     progress((horizon + 1) as f64 / horizons as f64);

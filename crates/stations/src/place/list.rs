@@ -46,7 +46,7 @@ pub fn read_places(from: impl Read) -> Result<Places, Error> {
 
 impl PlaceList {
     /// Reads `evse_id[,station_id][,connector_type][,latitude,longitude][,power_kw][,price_kwh][,operator][,address]` in any order
-    /// and in the names that IRVE, Belib and BNetzA use, or OCPI, OICP, DATEX II and Open Charge Map as JSON, told by the content.
+    /// and in the names that IRVE, Belib and BNetzA use, or OCPI, OICP, DATEX II and Open Charge Map as JSON, or DATEX II as XML, told by the content.
     /// An empty value is unknown, and so is one that cannot be read, which is counted.
     ///
     /// # Errors
@@ -58,7 +58,8 @@ impl PlaceList {
         let text = beginning.strip_prefix("\u{feff}".as_bytes()).unwrap_or(beginning).trim_ascii_start();
         let mut list = Self::default();
         match text.first() {
-            Some(b'{' | b'[') => list.read_json(from)?,
+            Some(b'{' | b'[') => list.read_documents(from, false)?,
+            Some(b'<') => list.read_documents(from, true)?,
             _ => {
                 let lines = text.split(|byte| *byte == b'\n').take(MAX_PREAMBLE).map(String::from_utf8_lossy);
                 let by = lines.map(|line| (separator(&line), line));
@@ -75,7 +76,7 @@ impl PlaceList {
         Ok(list)
     }
 
-    fn read_json(&mut self, mut from: impl Read) -> Result<(), Error> {
+    fn read_documents(&mut self, mut from: impl Read, xml: bool) -> Result<(), Error> {
         let mut bytes = Vec::new();
         let json = |source| Error::Json { what: WHAT, source };
         let read = (&mut from).take(feeds::MAX_FEED_BYTES as u64 + 1).read_to_end(&mut bytes);
@@ -85,26 +86,33 @@ impl PlaceList {
             return Err(Error::TooMuch { what: "bytes of a list of places", found, limit });
         }
         let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
+        if xml {
+            return self.document(&feeds::xml::read(text, WHAT)?);
+        }
         for value in serde_json::Deserializer::from_slice(text).into_iter::<serde_json::Value>() {
-            let value = value.map_err(json)?;
-            let Some((format, places)) = feeds::places_of(&value) else {
-                let known = "neither OCPI locations, OICP EVSE data, a DATEX II table nor Open Charge Map";
-                return Err(Error::Unknown { what: WHAT, known });
-            };
-            self.report.format = format;
-            for listed in places {
-                self.report.rows += 1;
-                for text in &listed.unknown_plugs {
-                    *self.report.unknown_plugs.entry(cut(text)).or_default() += 1;
-                }
-                if listed.evse.is_empty() {
-                    count(&mut self.report.without_id, || {
-                        cut(listed.place.station.as_deref().unwrap_or_default())
-                    });
-                    continue;
-                }
-                self.add(listed.evse, listed.place)?;
+            self.document(&value.map_err(json)?)?;
+        }
+        Ok(())
+    }
+
+    fn document(&mut self, value: &serde_json::Value) -> Result<(), Error> {
+        let Some((format, places)) = feeds::places_of(value) else {
+            let known = "neither OCPI locations, OICP EVSE data, a DATEX II table nor Open Charge Map";
+            return Err(Error::Unknown { what: WHAT, known });
+        };
+        self.report.format = format;
+        for listed in places {
+            self.report.rows += 1;
+            for text in &listed.unknown_plugs {
+                *self.report.unknown_plugs.entry(cut(text)).or_default() += 1;
             }
+            if listed.evse.is_empty() {
+                count(&mut self.report.without_id, || {
+                    cut(listed.place.station.as_deref().unwrap_or_default())
+                });
+                continue;
+            }
+            self.add(listed.evse, listed.place)?;
         }
         Ok(())
     }

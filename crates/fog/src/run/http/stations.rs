@@ -230,7 +230,7 @@ mod tests {
         let (status, body) = get(&format!("{base}/stations/forecast")).await;
         assert_eq!((status, body["error"].as_str().unwrap().contains("yet")), (503, true), "{body}");
         // A collector starts to write.
-        std::fs::write(&config.feed, testing::feed(END, 3)).unwrap();
+        std::fs::write(folder.path().join("feed.csv"), testing::feed(END, 3)).unwrap();
         tokio::time::timeout(Duration::from_secs(30), async {
             while service.figures().iter().all(|figure| *figure != ("stations_snapshots", 3)) {
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -281,7 +281,8 @@ mod tests {
             board.counter("stations_forecaster_bytes") > board.counter("stations_model_bytes"),
             "{board:?}"
         );
-        let text = super::super::prometheus(&board);
+        let figures = super::super::exposition(&board);
+        let text = figures.text();
         for line in [
             "voltmesh_fog_stations_forecast_seconds_count 2",
             "voltmesh_fog_stations_recommend_seconds{quantile=\"0.99\"}",
@@ -290,6 +291,61 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line}: {text}");
         }
+        following.abort();
+    }
+
+    #[tokio::test]
+    async fn a_feed_at_an_address_is_polled_page_by_page() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+
+        let folder = tempfile::tempdir().unwrap();
+        let broken = Arc::new(AtomicBool::new(true));
+        let is_broken = broken.clone();
+        // Two pages of OCPI, three EVSEs each.
+        let publisher = move |uri: axum::http::Uri| {
+            let broken = is_broken.load(Ordering::Relaxed);
+            async move {
+                let first = !uri.query().unwrap_or_default().contains("offset");
+                let evse = |id: &&str| format!(r#"{{"uid":"{id}","evse_id":"{id}","status":"AVAILABLE"}}"#);
+                let ids = if first { ["A/1", "A/2", "B/1"] } else { ["B/2", "C/1", "C/2"] };
+                let evses: Vec<String> = ids.iter().map(evse).collect();
+                let body =
+                    format!(r#"{{"status_code":1000,"data":[{{"id":"L","evses":[{}]}}]}}"#, evses.join(","));
+                let next = if first { "</ocpi?offset=1>; rel=\"next\"" } else { "" };
+                let status = if broken { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+                (status, [("link", next)], body)
+            }
+        };
+        let base = serve(Router::new().fallback(publisher)).await;
+        let text = format!(
+            "model = {:?}\nfeed = \"{base}/ocpi\"\n[web]\ninterval_s = 1\n",
+            folder.path().join("model")
+        );
+        std::fs::write(folder.path().join("model"), testing::model().write().unwrap()).unwrap();
+        let config: config::Stations = toml::from_str(&text).unwrap();
+        let service = Arc::new(Service::open(&config).unwrap());
+        let following = tokio::spawn(service.clone().follow(config));
+        let figure = |name: &str| {
+            service.figures().iter().find(|(own, _)| *own == name).map_or(0, |(_, value)| *value)
+        };
+        let until = async |name: &str, least: u64| {
+            let waited = tokio::time::timeout(Duration::from_secs(60), async {
+                while figure(name) < least {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            });
+            assert!(waited.await.is_ok(), "{name} is {}", figure(name));
+        };
+        until("stations_feed_errors", 1).await;
+        assert_eq!(figure("stations_rows"), 0);
+        broken.store(false, Ordering::Relaxed);
+        until("stations_snapshots", 1).await;
+        let (_, all) =
+            get(&format!("{}/stations/forecast", serve(router(Some(service.clone()))).await)).await;
+        let known =
+            all["evses"].as_array().unwrap().iter().filter(|evse| evse["status"] == "Available").count();
+        assert_eq!(known, testing::EVSES, "{all}");
+        assert_eq!((figure("stations_rows_malformed"), figure("stations_feed_restarts")), (0, 0));
         following.abort();
     }
 

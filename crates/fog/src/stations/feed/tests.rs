@@ -9,7 +9,7 @@ const TEN: i64 = 1_740_823_200;
 
 fn feed() -> Feed {
     let labels = Labels::new(["Available", "Occ"].map(str::to_owned), &Mapping::new());
-    Feed::new(Grid { step_s: 900, phase: 0 }, 3600, labels, Mapping::new())
+    Feed::new(Grid { step_s: 900, phase: 0 }, Validity::new(3600), labels, Mapping::new())
 }
 
 /// One snapshot as text: minutes after ten, and each EVSE's status.
@@ -185,6 +185,96 @@ fn documents_are_read_as_they_come() {
     feed.take(TEN, b"{\"a\":1}\n");
     feed.take(TEN, b"{\"b\":");
     assert_eq!((feed.settle(), feed.rows().malformed), (None, 2));
+}
+
+#[test]
+fn documents_of_xml_are_read_as_they_come() {
+    let point = |id: &str, status: &str| {
+        format!(
+            "<refillPointStatus><reference id=\"{id}\"/><lastUpdated>2025-03-01T09:59:00Z</lastUpdated><status>{status}</status>\
+             </refillPointStatus>"
+        )
+    };
+    let document = format!(
+        "<?xml version=\"1.0\"?>\n<d2:payload xmlns:d2=\"x\"><energyInfrastructureStationStatus>{}\n{}\
+         </energyInfrastructureStationStatus></d2:payload>\n",
+        point("a", "available"),
+        point("b", "charging")
+    );
+    for size in [1, 50, 10_000] {
+        let mut feed = feed();
+        for piece in document.as_bytes().chunks(size) {
+            assert_eq!(feed.take(TEN, piece), []);
+        }
+        assert_eq!(feed.settle().as_ref().map(text), Some("0: a=available b=charging".to_owned()), "{size}");
+        assert_eq!(feed.rows(), Rows { rows: 2, ..Rows::default() });
+    }
+    // An error's page of HTML is none of a feed.
+    let mut feed = feed();
+    assert_eq!(feed.page(TEN, 0, b"<!DOCTYPE html><html><body>502</body></html>"), []);
+    assert_eq!((feed.settle(), feed.rows().malformed), (None, 1));
+}
+
+#[test]
+fn pages_are_whole_and_what_is_the_same_is_so_now() {
+    let document = |evses: &[(&str, &str)]| {
+        let evse = |(id, status): &(&str, &str)| {
+            format!(
+                r#"{{"uid":"{id}","evse_id":"{id}","status":"{status}","last_updated":"2025-03-01T09:00:00Z"}}"#
+            )
+        };
+        format!(r#"{{"data":[{}],"status_code":1000}}"#, evses.iter().map(evse).collect::<Vec<_>>().join(","))
+    };
+    let mut feed = feed();
+    assert_eq!(feed.page(TEN, 0, document(&[("a", "AVAILABLE"), ("b", "CHARGING")]).as_bytes()), []);
+    assert_eq!(feed.page(TEN, 1, document(&[("c", "AVAILABLE")]).as_bytes()), []);
+    // The last page may be empty, and is none of those that are not understood.
+    assert_eq!(feed.page(TEN, 2, document(&[]).as_bytes()), []);
+    assert_eq!(feed.settle().as_ref().map(text), Some("0: a=AVAILABLE b=CHARGING c=AVAILABLE".to_owned()));
+    // An hour later the first page is the same; of the second nothing was heard.
+    assert_eq!(feed.same(TEN + 3_600, 7), None);
+    assert_eq!(feed.same(TEN + 3_600, 0), None);
+    assert_eq!(feed.settle().as_ref().map(text), Some("60: a=AVAILABLE b=CHARGING c=AVAILABLE".to_owned()));
+    feed.same(TEN + 4_500, 0);
+    assert_eq!(feed.settle().as_ref().map(text), Some("75: a=AVAILABLE b=CHARGING".to_owned()));
+    assert_eq!(feed.rows(), Rows { rows: 3, ..Rows::default() });
+    // However often a document changes, it says what is so now: nothing of it holds longer than it is said.
+    for n in 0..20 {
+        let status = if n % 2 == 0 { "CHARGING" } else { "AVAILABLE" };
+        feed.page(TEN + 4_500 + 60 * n, 0, document(&[("a", status)]).as_bytes());
+    }
+    feed.settle();
+    assert_eq!(feed.hold(TEN + 20_000), None);
+}
+
+#[test]
+fn a_page_of_a_table_needs_no_last_line_end() {
+    let mut feed = feed();
+    feed.page(TEN, 0, rows(&[(0, "a", "Occ"), (0, "b", "Occ")]).trim_end().as_bytes());
+    feed.page(TEN, 1, rows(&[(0, "c", "Available")]).as_bytes());
+    assert_eq!(feed.settle().as_ref().map(text), Some("0: a=Occ b=Occ c=Available".to_owned()));
+    // Its rows have their own times: that the table is the same is no news of them.
+    assert_eq!(feed.same(TEN + 900, 0), None);
+    assert_eq!(feed.settle(), None);
+    assert_eq!(feed.rows(), Rows { rows: 3, ..Rows::default() });
+}
+
+#[test]
+fn the_kind_of_a_feed_can_be_said() {
+    let check = |kind: Kind, expected: Option<&str>| {
+        let labels = Labels::new(["Available", "Occ"].map(str::to_owned), &Mapping::new());
+        let validity =
+            Validity { kind, changes_hold_s: 7_200, changes_silence_s: 7_200, ..Validity::new(3_600) };
+        let mut feed = Feed::new(Grid { step_s: 900, phase: 0 }, validity, labels, Mapping::new());
+        // Too few rows to tell.
+        feed.take(TEN, rows(&[(0, "a", "Occ")]).as_bytes());
+        feed.settle();
+        assert_eq!(feed.hold(TEN + 7_200).as_ref().map(text).as_deref(), expected, "{kind:?}");
+        assert_eq!(feed.hold(TEN + 8_100), None, "{kind:?}");
+    };
+    check(Kind::Auto, None);
+    check(Kind::Snapshots, None);
+    check(Kind::Changes, Some("120: a=Occ"));
 }
 
 proptest::proptest! {
