@@ -70,7 +70,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let settings = &shared.settings;
-    let stream = TokioIo::new(Paced::new(stream, settings.stalled, report.clone()));
+    let stream = TokioIo::new(Paced::new(stream, settings.clone(), report.clone()));
     let asked = AtomicBool::new(false);
     let service = service_fn(|request| {
         asked.store(true, Ordering::Relaxed);

@@ -30,6 +30,7 @@ mod connection;
 mod exposition;
 mod figures;
 mod gate;
+mod malformed;
 mod offsets;
 mod pace;
 mod places;

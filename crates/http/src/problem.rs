@@ -118,14 +118,19 @@ impl Refusal {
 
     /// What is written to a connection that gets no place.
     pub(crate) fn raw(&self) -> String {
-        let (status, body) = (self.status(), Problem::new(self.status(), self).body());
-        format!(
-            "HTTP/1.1 {} {}\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\nRetry-After: 1\r\nConnection: close\r\n\r\n{body}",
-            status.as_u16(),
-            status.canonical_reason().unwrap_or_default(),
-            body.len(),
-        )
+        raw(&Problem::new(self.status(), self), "Retry-After: 1\r\n")
     }
+}
+
+/// A problem as it is written to a connection that ends, where no route answers.
+pub(crate) fn raw(problem: &Problem, fields: &str) -> String {
+    let body = problem.body();
+    format!(
+        "HTTP/1.1 {} {}\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\n{fields}Connection: close\r\n\r\n{body}",
+        problem.status.as_u16(),
+        problem.status.canonical_reason().unwrap_or_default(),
+        body.len(),
+    )
 }
 
 /// What every answer says to browsers. A page that is served may set its own policy.
