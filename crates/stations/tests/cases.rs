@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 use voltmesh_stations::forecaster::{Held, School, train_ours};
 use voltmesh_stations::history::{Report, Shape, Skip};
-use voltmesh_stations::recommend::{Circumstances, Ranking, Recommender, Request, Reservations, Roads};
+use voltmesh_stations::recommend::{
+    Circumstances, Expected, Ranking, Recommender, Request, Reservations, Roads,
+};
 use voltmesh_stations::{
     Covariates, Error, Forecaster, History, Mapping, Meaning, PlaceList, Places, Plug, Position,
 };
@@ -265,8 +267,13 @@ fn where_most_rows_cannot_be_used_that_is_said() {
     assert!(!history.report().mostly_unusable() && history.report().lines().is_empty());
 }
 
-/// A model of a network that a list of places describes, and what it recommends to a car with CCS.
+/// What is recommended to a car with CCS where a list of places describes the network.
 fn recommend(list: &PlaceList) -> Ranking {
+    recommend_by(list, &Roads::default())
+}
+
+/// The same with roads that were measured, by a model of that network.
+fn recommend_by(list: &PlaceList, roads: &Roads) -> Ranking {
     let mut text = "timestamp,evse_id,status\n".to_owned();
     for slot in 0..192 {
         for evse in [
@@ -288,9 +295,11 @@ fn recommend(list: &PlaceList) -> Ranking {
     let model: Forecaster = school.train("markov".parse().unwrap(), &mut |_| {}).unwrap();
     let request = Request::new(Position { latitude: 50.0, longitude: 8.0 }, 0.3, 58.0, vec![Plug::Ccs]);
     let mut recommender = Recommender::new(model.tracker().ids.iter().map(|id| &**id), &places);
-    let (roads, reservations) = (Roads::default(), Reservations::default());
+    let reservations = Reservations::default();
     let now = model.tracker().at.unwrap();
-    let here = Circumstances { now, outlook: &model, roads: &roads, reservations: &reservations, avoid: &[] };
+    let forecasts = model.forecast_all();
+    let outlook = Expected::new(&model, &forecasts);
+    let here = Circumstances { now, outlook: &outlook, roads, reservations: &reservations, avoid: &[] };
     recommender.rank(&request, here).unwrap()
 }
 
@@ -312,4 +321,39 @@ fn a_car_is_sent_to_plugs_that_fit_it_only() {
         let ranking = recommend(&list);
         assert_eq!((ranking.stations.len(), ranking.excluded.plug), (0, 3), "{name}");
     }
+}
+
+/// `osrm-null-for-the-nearest.json`: kilometres and minutes of three drives, the nearest of which the service says nothing of.
+#[test]
+fn a_drive_that_was_not_measured_is_estimated_and_the_nearest_stays_the_nearest() {
+    let Some(folder) = cases() else { return };
+    let text = std::fs::read(folder.join("osrm-null-for-the-nearest.json")).unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    // The first is the origin itself.
+    let column = |name: &str, by: f64| -> Vec<Option<f64>> {
+        answer[name][0].as_array().unwrap().iter().skip(1).map(|value| Some(value.as_f64()? / by)).collect()
+    };
+    let (km, min) = (column("distances", 1000.0), column("durations", 60.0));
+    let measured: Vec<Option<(f64, f64)>> = km.into_iter().zip(min).map(|(km, min)| km.zip(min)).collect();
+    assert_eq!(measured[0], None);
+    let list = PlaceList::read(open(&folder.join("places-good.csv"))).unwrap();
+    let of = |measured: &[Option<(f64, f64)>]| {
+        let stations = ["S100", "S101", "S102"].map(str::to_owned);
+        let measured = stations.into_iter().zip(measured.iter().copied()).collect();
+        recommend_by(&list, &Roads { measured, ..Roads::default() })
+    };
+    let unmeasured = |ranking: &Ranking| -> Vec<String> {
+        ranking
+            .stations
+            .iter()
+            .filter(|entry| entry.drive_unmeasured)
+            .map(|entry| entry.station.clone())
+            .collect()
+    };
+    let ranking = of(&measured);
+    assert_eq!((ranking.stations.len(), ranking.stations[0].station.as_str()), (3, "S100"), "{ranking:?}");
+    assert_eq!((unmeasured(&ranking), ranking.excluded.unreachable), (vec!["S100".to_owned()], 0));
+    // The service says nothing of any.
+    let ranking = of(&[None; 3]);
+    assert_eq!((ranking.stations.len(), unmeasured(&ranking).len()), (3, 3), "{ranking:?}");
 }

@@ -252,3 +252,67 @@ fn where_most_rows_are_unusable_commands_end_with_3() {
         said(folder.path(), &["train", "--train", "strange.csv", "--horizons", "30", "-o", "bad.model"]);
     assert!(code != Some(0) && text.contains("zonk"), "{code:?}: {text}");
 }
+
+/// A publisher on loopback that answers each path with a head and a body; it ends with the test's process.
+fn publisher(answer: impl Fn(&str, &str) -> (String, String) + Send + 'static) -> String {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let base = format!("http://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let lines = BufReader::new(&stream).lines().map_while(Result::ok);
+            let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+            let path = head.first().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
+            let (fields, body) = answer(path, &head.join("\n"));
+            let length = body.len();
+            let text = format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n{fields}\r\n{body}"
+            );
+            (&stream).write_all(text.as_bytes()).ok();
+        }
+    });
+    base
+}
+
+#[test]
+fn a_feed_at_an_address_is_inspected_with_all_its_pages() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("token"), "0123456789abcdef").expect("a file");
+    let base = publisher(|path, head| {
+        let evse = |id: &str, status: &str| {
+            format!(
+                r#"{{"uid":"{id}","evse_id":"{id}","status":"{status}","last_updated":"2025-03-03T10:30:00Z","connectors":[{{"standard":"IEC_62196_T2"}}]}}"#
+            )
+        };
+        let page = |evses: &str| {
+            format!(
+                r#"{{"status_code":1000,"data":[{{"id":"L","coordinates":{{"latitude":"50","longitude":"8"}},"evses":[{evses}]}}]}}"#
+            )
+        };
+        match path {
+            "/locations" if head.to_lowercase().contains("authorization: token 0123456789abcdef") => {
+                ("link: </locations?offset=1>; rel=\"next\"\r\n".to_owned(), page(&evse("DE*AB1*E1", "AVAILABLE")))
+            }
+            "/locations?offset=1" => (String::new(), page(&evse("DE*AB1*E2", "CHARGING"))),
+            "/datex" => (
+                String::new(),
+                "<payload><refillPointStatus><reference id='DE*AB1*E9'/><status>available</status></refillPointStatus></payload>"
+                    .to_owned(),
+            ),
+            _ => (String::new(), "[]".to_owned()),
+        }
+    });
+    let asked = ["inspect", &format!("{base}/locations"), "--token-file", "token", "--scheme", "Token"];
+    let (code, text) = said(folder.path(), &asked);
+    for words in ["(2 pages): OCPI", "2 of 2 rows usable", "2 EVSEs, 2 with a position, 2 with plugs"] {
+        assert!(code == Some(0) && text.contains(words), "{words}: {code:?}: {text}");
+    }
+    let (code, text) = said(folder.path(), &["inspect", &format!("{base}/datex")]);
+    assert!(code == Some(0) && text.contains("DATEX II, 1 statuses without times"), "{code:?}: {text}");
+    // Without the token the publisher says nothing.
+    let (code, text) = said(folder.path(), &["inspect", &format!("{base}/locations?key=hidden")]);
+    assert!(code == Some(1) && !text.contains("hidden"), "{code:?}: {text}");
+    let clear = ["inspect", "http://cpo.example/locations", "--token-file", "token"];
+    let (code, text) = said(folder.path(), &clear);
+    assert!(code == Some(1) && text.contains("in the clear"), "{code:?}: {text}");
+}

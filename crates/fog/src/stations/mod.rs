@@ -23,8 +23,7 @@ use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use voltmesh_stations::ids::Ids;
 use voltmesh_stations::recommend::{
-    Circumstances, Excluded, Outlook, Recommended, Recommender, Request, RequestError, Reservations, Roads,
-    beside,
+    Circumstances, Excluded, Expected, Recommended, Recommender, Request, RequestError, Reservations, Roads,
 };
 use voltmesh_stations::{Forecaster, Labels, Mapping, Places, Position};
 
@@ -343,8 +342,8 @@ impl Adviser {
     ) -> Result<Advice, Refusal> {
         let known = self.known();
         let at = self.fresh(&known, now)?;
-        let outlook =
-            View { known: &known, all: known.all(), now, since_min: (now - at).max(0) as f64 / 60.0 };
+        let since_min = now.saturating_sub(at).max(0) as f64 / 60.0;
+        let outlook = Expected::new(&known.model, known.all()).after(since_min).said(&known.said, now);
         let mut desk = self.desk();
         let desk = &mut *desk;
         desk.reservations.expire(now);
@@ -441,42 +440,6 @@ impl Known {
             Some(minutes) if wanted.is_empty() => Err(Refusal::NoHorizon { minutes, horizons: all.to_vec() }),
             _ => Ok(wanted),
         }
-    }
-}
-
-/// What is expected, from a snapshot that is some minutes old.
-struct View<'a> {
-    known: &'a Known,
-    all: &'a [Option<Vec<f32>>],
-    now: i64,
-    since_min: f64,
-}
-
-impl View<'_> {
-    fn forecast(&self, evse: usize) -> Option<&[f32]> {
-        self.all.get(evse).and_then(Option::as_deref)
-    }
-}
-
-impl Outlook for View<'_> {
-    fn usable(&self, evse: usize, minutes: f64) -> f64 {
-        self.known.usable(evse, self.forecast(evse), minutes + self.since_min)
-    }
-
-    fn usable_beside(&self, evse: usize, minutes: f64, others: usize) -> f64 {
-        beside(&self.known.model, evse, self.forecast(evse), others) * self.usable(evse, minutes)
-    }
-
-    fn faulty(&self, evse: usize) -> f64 {
-        self.known.model.faulty(evse)
-    }
-
-    fn age_s(&self, evse: usize) -> Option<i64> {
-        self.known.age_s(evse, self.now)
-    }
-
-    fn busy_min(&self, evse: usize) -> f64 {
-        self.known.model.busy_min(evse)
     }
 }
 

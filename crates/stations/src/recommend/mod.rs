@@ -14,6 +14,7 @@
 mod answer;
 mod charge;
 mod odds;
+mod outlook;
 mod rank;
 pub mod replay;
 mod request;
@@ -29,80 +30,12 @@ use serde::Serialize;
 pub use answer::{Excluded, Ranking, Recommended};
 pub use charge::Charging;
 pub use odds::Reservations;
+pub use outlook::{Expected, Outlook};
 pub use rank::{Candidate, Circumstances, Recommender};
 pub use request::{Request, RequestError};
 pub use stations::{Charger, Station, Stations, Unfit, Usable};
 
-use crate::{Forecaster, Meaning, Position};
-
-/// What is expected of each EVSE, by its index in the network that the stations were made of.
-pub trait Outlook {
-    /// P(one can plug in) so many minutes from now.
-    fn usable(&self, evse: usize, minutes: f64) -> f64;
-    /// P(one can plug in beside so many others that no status shows yet); no more than [`Outlook::usable`]. An EVSE has one plug,
-    /// unless an implementation knows better.
-    fn usable_beside(&self, evse: usize, minutes: f64, others: usize) -> f64 {
-        if others == 0 { self.usable(evse, minutes) } else { 0.0 }
-    }
-    /// Share of the last days that it was out of order.
-    fn faulty(&self, evse: usize) -> f64;
-    /// Age of its newest status, in s; `None` if there never was one.
-    fn age_s(&self, evse: usize) -> Option<i64>;
-    /// How long it stays busy once it is, in minutes.
-    fn busy_min(&self, evse: usize) -> f64;
-}
-
-impl Outlook for Forecaster {
-    fn usable(&self, evse: usize, minutes: f64) -> f64 {
-        Self::usable(self, evse, minutes)
-    }
-
-    fn usable_beside(&self, evse: usize, minutes: f64, others: usize) -> f64 {
-        let forecast = self.forecast(evse);
-        beside(self, evse, forecast.as_deref(), others) * Self::usable(self, evse, minutes)
-    }
-
-    fn faulty(&self, evse: usize) -> f64 {
-        Self::faulty(self, evse)
-    }
-
-    fn age_s(&self, evse: usize) -> Option<i64> {
-        Self::age_s(self, evse)
-    }
-
-    fn busy_min(&self, evse: usize) -> f64 {
-        Self::busy_min(self, evse)
-    }
-}
-
-/// P(one can plug in beside so many others | one can plug in). An EVSE that was seen partly taken has two plugs: the chance
-/// that both are free, if one is, is that of the shortest horizon of a `forecast`; one half where there is none.
-pub fn beside(model: &Forecaster, evse: usize, forecast: Option<&[f32]>, others: usize) -> f64 {
-    let meanings = model.labels().meanings();
-    let seen = model.tracker().evses.get(evse).map_or(&[][..], |state| &state.seen);
-    let two =
-        seen.iter().zip(meanings).any(|(at, meaning)| *at > i64::MIN && *meaning == Meaning::PartlyFree);
-    match others {
-        0 => 1.0,
-        1 if two => forecast.map_or(0.5, |p| {
-            let sum = |wanted: fn(Meaning) -> bool| {
-                meanings
-                    .iter()
-                    .zip(p)
-                    .filter(|(meaning, _)| wanted(**meaning))
-                    .map(|(_, p)| f64::from(*p))
-                    .sum::<f64>()
-            };
-            let usable = sum(Meaning::usable);
-            if usable > 0.0 {
-                (sum(|meaning| meaning == Meaning::Free) / usable).clamp(0.0, 1.0)
-            } else {
-                0.0
-            }
-        }),
-        _ => 0.0,
-    }
-}
+use crate::Position;
 
 /// How far and how long a drive is: estimated from the straight line, or as a router measured it.
 #[derive(Debug, Clone, PartialEq, Serialize)]

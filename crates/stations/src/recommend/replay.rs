@@ -39,7 +39,7 @@ impl Policy {
 /// Outlooks as time goes on.
 pub trait Outlooks {
     /// What is expected at a slot, with nothing known that is later. Slots are asked for in ascending order.
-    fn at(&mut self, slot: usize) -> &dyn Outlook;
+    fn at(&mut self, slot: usize) -> Box<dyn Outlook + '_>;
 }
 
 /// What to simulate.
@@ -172,7 +172,7 @@ pub fn replay(history: &History, places: &Places, setting: &Setting, outlooks: &
     for slot in setting.slots.clone() {
         let outlook = outlooks.at(slot);
         for lane in &mut lanes {
-            lane.run(slot, outlook, &mut recommender);
+            lane.run(slot, &*outlook, &mut recommender);
         }
     }
     Replay { drivers: drivers.len(), policies: lanes.into_iter().map(Lane::tally).collect() }

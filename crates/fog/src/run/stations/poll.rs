@@ -17,9 +17,6 @@ enum Nothing {
          would be read"
     )]
     Strange { address: String, documents: u64 },
-    /// The runtime stops.
-    #[error("this process stops")]
-    Stops,
 }
 
 /// Polls until the runtime stops.
@@ -28,12 +25,8 @@ pub(super) async fn poll(service: Arc<Service>, mut feed: Feed, mut web: WebFeed
     let mut complaint = None;
     loop {
         let (started, before) = (Instant::now(), feed.rows());
-        let polled = pages(&service, feed, &mut web).await;
-        let (back, outcome) = match polled {
-            Ok(polled) => polled,
-            Err(Nothing::Stops) => return,
-            Err(never) => unreachable!("only the runtime's end takes the feed away, not: {never}"),
-        };
+        // Only when the runtime stops.
+        let Some((back, outcome)) = pages(&service, feed, &mut web).await else { return };
         feed = back;
         let outcome = outcome.map_err(Nothing::from).and_then(|()| understood(&web, before, feed.rows()));
         // What came before a failure counts all the same.
@@ -54,6 +47,10 @@ pub(super) async fn poll(service: Arc<Service>, mut feed: Feed, mut web: WebFeed
             }
             Err(error) => {
                 service.counted().feed_errors += 1;
+                // That nonsense is the same as before makes it no better.
+                if matches!(error, Nothing::Strange { .. }) {
+                    web.forget();
+                }
                 let asked = if let Nothing::Web(error) = &error { error.retry_after() } else { None };
                 let said = chain(&error);
                 let pause = pace.after_failure(asked, rand::random());
@@ -68,19 +65,19 @@ pub(super) async fn poll(service: Arc<Service>, mut feed: Feed, mut web: WebFeed
     }
 }
 
-/// One poll: the feed back, and whether all pages came.
+/// One poll: the feed back, and whether all pages came. `None` if the runtime stops.
 async fn pages(
     service: &Arc<Service>,
     mut feed: Feed,
     web: &mut WebFeed,
-) -> Result<(Feed, Result<(), WebError>), Nothing> {
+) -> Option<(Feed, Result<(), WebError>)> {
     service.counted().feed_polls += 1;
     let mut poll = web.poll();
     loop {
         let (number, page) = match poll.page().await {
             Ok(Some(page)) => page,
-            Ok(None) => return Ok((feed, Ok(()))),
-            Err(error) => return Ok((feed, Err(error))),
+            Ok(None) => return Some((feed, Ok(()))),
+            Err(error) => return Some((feed, Err(error))),
         };
         {
             let mut counted = service.counted();
@@ -99,11 +96,11 @@ async fn pages(
             };
             (feed, snapshots)
         });
-        let Ok((back, snapshots)) = read.await else { return Err(Nothing::Stops) };
+        let (back, snapshots) = read.await.ok()?;
         feed = back;
         for snapshot in snapshots {
             if !service.take_apart(snapshot, 1.0).await {
-                return Err(Nothing::Stops);
+                return None;
             }
         }
     }

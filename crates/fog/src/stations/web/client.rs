@@ -85,6 +85,11 @@ impl WebFeed {
         &self.start
     }
 
+    /// Forgets what pages were: the next poll gets all of them.
+    pub fn forget(&mut self) {
+        self.known.clear();
+    }
+
     /// Begins a poll.
     pub fn poll(&mut self) -> Poll<'_> {
         let next = Some(self.start.clone());

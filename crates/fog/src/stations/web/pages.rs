@@ -115,21 +115,57 @@ fn reference(value: &Value) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// How many entries a list has; none if it is no list.
+/// How many entries a list has; none if it is no list. Nothing of it is kept: a page may have 64 MiB.
 struct Count(u64);
 
 impl<'de> Deserialize<'de> for Count {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Either {
-            List(Vec<IgnoredAny>),
-            Other(IgnoredAny),
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = Count;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("anything")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Count, A::Error> {
+                let mut entries = 0;
+                while list.next_element::<IgnoredAny>()?.is_some() {
+                    entries += 1;
+                }
+                Ok(Count(entries))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Count, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Count(0))
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Count, E> {
+                Ok(Count(0))
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Count, E> {
+                Ok(Count(0))
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Count, E> {
+                Ok(Count(0))
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Count, E> {
+                Ok(Count(0))
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Count, E> {
+                Ok(Count(0))
+            }
+
+            fn visit_unit<E>(self) -> Result<Count, E> {
+                Ok(Count(0))
+            }
         }
-        Ok(Self(match Either::deserialize(deserializer)? {
-            Either::List(list) => list.len() as u64,
-            Either::Other(IgnoredAny) => 0,
-        }))
+        deserializer.deserialize_any(Any)
     }
 }
 
@@ -193,6 +229,15 @@ mod tests {
             Some("https://cpo.example/locations?page=2"),
         );
         check(HERE, &[], None, r#"{"next":null,"data":{"next":"/x"}}"#, None);
+        for other in ["null", "true", "-1", "7", "0.5", "\"text\"", "{\"a\":[1]}"] {
+            check(
+                HERE,
+                &[],
+                None,
+                &format!(r#"{{"data":{other},"next":"?page=2"}}"#),
+                Some("https://cpo.example/locations?page=2"),
+            );
+        }
     }
 
     #[test]

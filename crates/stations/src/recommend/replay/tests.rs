@@ -23,6 +23,7 @@ fn network() -> (History, Places) {
 }
 
 /// Knows how often each was free before, and nothing else.
+#[derive(Clone)]
 struct Shares {
     shares: Vec<f64>,
 }
@@ -53,8 +54,8 @@ impl Outlook for Shares {
 }
 
 impl Outlooks for Shares {
-    fn at(&mut self, _: usize) -> &dyn Outlook {
-        self
+    fn at(&mut self, _: usize) -> Box<dyn Outlook + '_> {
+        Box::new(self.clone())
     }
 }
 

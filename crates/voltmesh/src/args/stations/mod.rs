@@ -29,7 +29,7 @@ pub enum Stations {
 #[derive(Debug, Args)]
 pub struct StationsInput {
     /// The list of places: CSV with evse_id and as much of station_id, connector_type, latitude, longitude, power_kw,
-    /// price_kwh, operator, address as there is; IRVE, BNetzA; OCPI, OICP, DATEX II or Open Charge Map as JSON.
+    /// price_kwh, operator, address as there is; IRVE, BNetzA; OCPI, OICP, DATEX II or Open Charge Map as JSON; DATEX II as XML.
     #[arg(long, value_name = "FILE")]
     pub evse: Option<PathBuf>,
     /// Traffic, weather, prices: CSV with timestamp and columns of numbers, each known from its time on.
@@ -44,12 +44,25 @@ pub struct StationsInput {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   voltmesh stations inspect november.csv.gz evse.csv
+  voltmesh stations inspect 'https://cpo.example/ocpi/2.2.1/locations?limit=100' --token-file feed.token --scheme Token
 
 Exit code 3 where most rows of a file could not be used.")]
 pub struct StationsInspect {
-    /// Histories, feeds or lists of places.
-    #[arg(required = true, value_name = "FILE")]
+    /// Histories, feeds or lists of places: files, or http and https addresses, of which all pages are asked for.
+    #[arg(required = true, value_name = "FILE|URL")]
     pub files: Vec<PathBuf>,
+    /// A file with the token that goes with every request to an address.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// The HTTP field that has the token.
+    #[arg(long, value_name = "NAME", default_value = "Authorization")]
+    pub header: String,
+    /// What stands before the token: Bearer, OCPI's Token, or nothing.
+    #[arg(long, value_name = "WORD", default_value = "Bearer")]
+    pub scheme: String,
+    /// A PEM file with the certificate authorities that may vouch for the server. Default: the system's.
+    #[arg(long, value_name = "FILE")]
+    pub roots: Option<PathBuf>,
     /// What a status means, where its name does not tell: NAME=free, partly-free, busy, out-of-order or unknown.
     #[arg(long, value_name = "NAME=MEANING")]
     pub meaning: Vec<String>,

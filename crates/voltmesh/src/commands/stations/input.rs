@@ -145,18 +145,28 @@ impl Odd {
     }
 }
 
-/// The format and the statuses of a document that a live feed takes, each with how many EVSEs have it; `None` for other files.
-pub fn live(path: &Path) -> Result<Option<(&'static str, BTreeMap<String, usize>)>> {
+/// A format, and statuses with how many EVSEs have each.
+pub type Live = (&'static str, BTreeMap<String, usize>);
+
+/// The format and the statuses of a document that a live feed takes; `None` for other files.
+pub fn live(path: &Path) -> Result<Option<Live>> {
     let mut bytes = Vec::new();
     let limit = feeds::MAX_FEED_BYTES as u64;
     std::io::Read::read_to_end(&mut open_gzipped(path, limit)?, &mut bytes)
         .with_context(|| format!("cannot read {}", path.display()))?;
-    let Ok((format, readings)) = feeds::read(&bytes) else { return Ok(None) };
-    let mut statuses = BTreeMap::new();
-    for reading in readings {
-        *statuses.entry(reading.status).or_default() += 1;
+    Ok(live_of([&bytes[..]]))
+}
+
+/// The same of documents that belong together.
+pub fn live_of<'a>(documents: impl IntoIterator<Item = &'a [u8]>) -> Option<Live> {
+    let (mut found, mut statuses) = (None, BTreeMap::new());
+    for (format, readings) in documents.into_iter().filter_map(|document| feeds::read(document).ok()) {
+        found.get_or_insert(format);
+        for reading in readings {
+            *statuses.entry(reading.status).or_default() += 1;
+        }
     }
-    Ok(Some((format, statuses)).filter(|(_, statuses)| !statuses.is_empty()))
+    found.map(|format| (format, statuses)).filter(|(_, statuses)| !statuses.is_empty())
 }
 
 /// The list of places.

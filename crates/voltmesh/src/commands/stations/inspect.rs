@@ -1,13 +1,13 @@
 //! `voltmesh stations inspect`
 
-use std::collections::BTreeMap;
-use std::path::Path;
+mod source;
 
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use voltmesh_stations::history::Report;
 use voltmesh_stations::{Builder, Error, History, Mapping, Meaning, PlaceList};
 
+use self::source::Source;
 use super::input;
 use crate::{Outcome, args, output};
 
@@ -15,13 +15,14 @@ use crate::{Outcome, args, output};
 pub fn run(options: &args::StationsInspect) -> Result<Outcome> {
     let mapping = input::mapping(&options.meaning)?;
     let (mut objects, mut wrong) = (Vec::new(), false);
-    for path in &options.files {
-        let found = Found::of(path, &mapping)?;
+    for given in &options.files {
+        let source = Source::open(given, options)?;
+        let found = Found::of(&source, &mapping)?;
         wrong |= found.mostly_unusable();
         if options.json {
-            objects.push(found.object(path));
+            objects.push(found.object(&source));
         } else {
-            found.print(path);
+            found.print(&source);
         }
     }
     if options.json {
@@ -33,18 +34,18 @@ pub fn run(options: &args::StationsInspect) -> Result<Outcome> {
 /// What a file is: a history, a list of places, or both as OCPI locations are; or what a live feed takes, where it has no times.
 struct Found {
     /// Format, statuses and how many EVSEs have each, of a document that a live feed takes.
-    live: Option<(&'static str, BTreeMap<String, usize>)>,
+    live: Option<input::Live>,
     history: Option<(Report, Result<History, Error>)>,
     places: Option<PlaceList>,
 }
 
 impl Found {
-    fn of(path: &Path, mapping: &Mapping) -> Result<Self> {
+    fn of(source: &Source, mapping: &Mapping) -> Result<Self> {
         let mut builder = Builder::default();
-        let added = input::add(&mut builder, path);
+        let added = source.add(&mut builder);
         let history =
             added.is_ok().then(|| builder.inspect(mapping)).filter(|(report, _)| report.usable() > 0);
-        let list = input::list(path).ok().filter(|list| list.report.evses > 0);
+        let list = source.list().ok().filter(|list| list.report.evses > 0);
         // A table of statuses has EVSE ids too; a list of places says something about them.
         let says = |list: &PlaceList| {
             list.places
@@ -52,16 +53,16 @@ impl Found {
                 .any(|place| place.position.is_some() || !place.plugs.is_empty() || place.power_kw.is_some())
         };
         let places = list.filter(|list| history.is_none() || says(list));
-        let live = input::live(path)?.filter(|_| history.is_none());
+        let live = source.live()?.filter(|_| history.is_none());
         if history.is_none() && places.is_none() && live.is_none() {
             match added {
                 Err(error) => return Err(error),
                 Ok(()) => {
                     let mut builder = Builder::default();
-                    input::add(&mut builder, path)?;
+                    source.add(&mut builder)?;
                     let (report, _) = builder.inspect(mapping);
                     let why = report.lines().join("; ");
-                    bail!("{} is neither a history nor a list of places: {why}", path.display());
+                    bail!("{source} is neither a history nor a list of places: {why}");
                 }
             }
         }
@@ -73,7 +74,7 @@ impl Found {
             || self.places.as_ref().is_some_and(|list| list.report.mostly_unusable())
     }
 
-    fn object(&self, path: &Path) -> Value {
+    fn object(&self, source: &Source) -> Value {
         let time = |at: i64| output::rfc3339(at);
         let history = self.history.as_ref().map(|(report, built)| {
             let grid = built.as_ref().ok().map(|history| {
@@ -99,15 +100,14 @@ impl Found {
         let places = self.places.as_ref().map(|list| &list.report);
         let live =
             self.live.as_ref().map(|(format, statuses)| json!({ "format": format, "statuses": statuses }));
-        json!({ "file": path, "history": history, "places": places, "live": live })
+        json!({ "file": source.to_string(), "history": history, "places": places, "live": live })
     }
 
-    fn print(&self, path: &Path) {
+    fn print(&self, source: &Source) {
         if let Some((format, statuses)) = &self.live {
             let evses: usize = statuses.values().sum();
             output::line(format!(
-                "{}: {format}, {evses} statuses without times that are believed: no history, but a live feed takes it",
-                path.display()
+                "{source}: {format}, {evses} statuses without times that are believed: no history, but a live feed takes it"
             ));
             let meaning = |word: &str| {
                 Meaning::of_usual_name(word).map_or("not understood".to_owned(), |m| m.to_string())
@@ -116,20 +116,19 @@ impl Found {
             output::table(&["status", "means", "EVSEs"], &statuses.iter().map(row).collect::<Vec<_>>());
         }
         if let Some((report, built)) = &self.history {
-            for source in &report.sources {
-                let kind = source
+            for file in &report.sources {
+                let kind = file
                     .shape
                     .map_or_else(|| "nothing that can be used".to_owned(), |shape| shape.to_string());
-                let span = source.span.map_or_else(String::new, |(from, to)| {
+                let span = file.span.map_or_else(String::new, |(from, to)| {
                     format!(", {} to {}", output::rfc3339(from), output::rfc3339(to))
                 });
                 output::line(format!(
-                    "{}: {}, {kind}; {} of {} rows usable, {} EVSEs{span}",
-                    path.display(),
-                    source.format,
+                    "{source}: {}, {kind}; {} of {} rows usable, {} EVSEs{span}",
+                    file.format,
                     report.usable(),
-                    source.rows,
-                    source.evses
+                    file.rows,
+                    file.evses
                 ));
             }
             match built {
@@ -166,8 +165,7 @@ impl Found {
                 list.places.values().filter(|p| known(p)).count()
             };
             output::line(format!(
-                "{}: {}; {} EVSEs, {} with a position, {} with plugs, {} with a power, {} with a price",
-                path.display(),
+                "{source}: {}; {} EVSEs, {} with a position, {} with plugs, {} with a power, {} with a price",
                 report.format,
                 report.evses,
                 with(|place| place.position.is_some()),

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 use voltmesh_fog::Osrm;
 use voltmesh_stations::recommend::{
-    Candidate, Circumstances, Ranking, Recommended, Recommender, Request, Reservations, Roads,
+    Candidate, Circumstances, Expected, Ranking, Recommended, Recommender, Request, Reservations, Roads,
 };
 use voltmesh_stations::{Places, Position};
 
@@ -37,9 +37,11 @@ pub fn run(options: &args::StationsRecommend, odd: &mut input::Odd) -> Result<()
     let known = merged(&model.tracker().places, places);
     let mut recommender = Recommender::new(model.tracker().ids.iter().map(|id| &**id), &known);
     let roads = roads(options, &recommender, &request)?;
+    let forecasts = model.forecast_all();
+    let outlook = Expected::new(&model, &forecasts);
     let here = Circumstances {
         now,
-        outlook: &model,
+        outlook: &outlook,
         roads: &roads,
         reservations: &Reservations::default(),
         avoid: &[],

@@ -3,8 +3,8 @@
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use voltmesh_stations::ids::Ids;
-use voltmesh_stations::recommend::Outlook;
 use voltmesh_stations::recommend::replay::{Outlooks, Policy, Setting, replay};
+use voltmesh_stations::recommend::{Expected, Outlook};
 use voltmesh_stations::{Forecaster, History, Mapping};
 
 use super::recommend::merged;
@@ -56,7 +56,9 @@ pub fn run(options: &args::StationsReplay, odd: &mut input::Odd) -> Result<()> {
     let mut ahead = Ahead {
         history: &history,
         mapping: &mapping,
-        now: Now { index, forecasts: Vec::new(), model },
+        index,
+        forecasts: Vec::new(),
+        model,
         moved: &|slot| show(&progress, (slot - from) as f64 / (history.slots() - from) as f64),
     };
     let found = replay(&history, &places, &setting, &mut ahead);
@@ -113,45 +115,19 @@ pub fn run(options: &args::StationsReplay, odd: &mut input::Odd) -> Result<()> {
 struct Ahead<'a> {
     history: &'a History,
     mapping: &'a Mapping,
-    now: Now,
+    model: Forecaster,
+    /// The model's index by the history's.
+    index: Vec<Option<usize>>,
+    /// Of the newest slot, each made once.
+    forecasts: Vec<Option<Vec<f32>>>,
     moved: &'a dyn Fn(usize),
 }
 
-/// A model's forecasts at a slot, each made once; EVSEs as the history counts them.
-struct Now {
-    /// The model's index by the history's.
-    index: Vec<Option<usize>>,
-    forecasts: Vec<Option<Vec<f32>>>,
-    model: Forecaster,
-}
-
 impl Outlooks for Ahead<'_> {
-    fn at(&mut self, slot: usize) -> &dyn Outlook {
-        self.now.model.observe(self.history.time(slot), &self.history.readings(slot), self.mapping);
-        self.now.forecasts = self.now.model.forecast_all();
+    fn at(&mut self, slot: usize) -> Box<dyn Outlook + '_> {
+        self.model.observe(self.history.time(slot), &self.history.readings(slot), self.mapping);
+        self.forecasts = self.model.forecast_all();
         (self.moved)(slot);
-        &self.now
-    }
-}
-
-impl Outlook for Now {
-    fn usable(&self, evse: usize, minutes: f64) -> f64 {
-        let Some(evse) = self.index.get(evse).copied().flatten() else { return 0.0 };
-        match self.forecasts.get(evse).and_then(Option::as_ref) {
-            Some(p) => self.model.usable_of(evse, p, minutes),
-            None => self.model.usable(evse, minutes),
-        }
-    }
-
-    fn faulty(&self, evse: usize) -> f64 {
-        self.index.get(evse).copied().flatten().map_or(0.0, |evse| self.model.faulty(evse))
-    }
-
-    fn age_s(&self, evse: usize) -> Option<i64> {
-        self.index.get(evse).copied().flatten().and_then(|evse| self.model.age_s(evse))
-    }
-
-    fn busy_min(&self, evse: usize) -> f64 {
-        self.index.get(evse).copied().flatten().map_or(f64::NAN, |evse| self.model.busy_min(evse))
+        Box::new(Expected::new(&self.model, &self.forecasts).by(&self.index))
     }
 }
