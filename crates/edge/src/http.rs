@@ -7,10 +7,9 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use commonware_runtime::Metrics;
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use voltmesh_control::Status;
-use voltmesh_http::{Figures, Problem, Process, Rules, Server, Settings};
+use voltmesh_http::{Exposition, Figures, Problem, Process, Rules, Server, Settings};
 
 /// The newest status, written by the agent's loop and read by requests.
 pub(crate) type Board = Arc<Mutex<Status>>;
@@ -35,8 +34,8 @@ pub(crate) async fn serve<E: Metrics>(
     let metrics_shown = shown.clone();
     let context = Arc::new(context);
     let metrics = move || {
-        let text = format!("{}{}", metrics(&metrics_shown.status()), context.encode());
-        async move { ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text) }
+        let response = metrics(&metrics_shown.status()).response(&context.encode());
+        async move { response }
     };
     let router = axum::Router::new()
         .route("/metrics", get(metrics))
@@ -80,26 +79,19 @@ async fn said(twin: TwinBoard) -> axum::response::Response {
 /// Counters that may fall.
 const GAUGES: [&str; 3] = ["held", "spool_bytes", "boot"];
 
-/// The status in Prometheus' text format; the runtime's own metrics follow it.
-fn metrics(status: &Status) -> String {
-    let mut text = String::new();
+/// The status as metrics; the runtime's own follow it.
+fn metrics(status: &Status) -> Exposition {
+    let mut figures = Exposition::new("edge");
     for (name, value) in &status.counters {
-        let (kind, suffix) = if GAUGES.into_iter().chain(Figures::GAUGES).any(|gauge| gauge == name) {
-            ("gauge", "")
+        if GAUGES.into_iter().chain(Figures::GAUGES).any(|gauge| gauge == name) {
+            figures.gauge(name, *value);
         } else {
-            ("counter", "_total")
-        };
-        let _ = writeln!(text, "# TYPE voltmesh_edge_{name} {kind}\nvoltmesh_edge_{name}{suffix} {value}");
+            figures.counter(name, *value);
+        }
     }
     for (name, latency) in &status.latencies {
-        let _ = writeln!(text, "# TYPE voltmesh_edge_{name}_seconds summary");
-        for (quantile, us) in [("0.5", latency.p50_us), ("0.99", latency.p99_us)] {
-            let seconds = us as f64 / 1e6;
-            let _ = writeln!(text, "voltmesh_edge_{name}_seconds{{quantile=\"{quantile}\"}} {seconds}");
-        }
-        let _ = writeln!(text, "voltmesh_edge_{name}_seconds_count {}", latency.count);
+        figures.seconds(name, &[("0.5", latency.p50_us), ("0.99", latency.p99_us)], latency.count);
     }
-    let _ =
-        writeln!(text, "# TYPE voltmesh_edge_ready gauge\nvoltmesh_edge_ready {}", u8::from(status.ready));
-    text
+    figures.gauge("ready", u64::from(status.ready));
+    figures
 }
