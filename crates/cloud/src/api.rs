@@ -195,8 +195,7 @@ async fn trust(State(api): State<Api>) -> impl IntoResponse {
 }
 
 async fn metrics(State(api): State<Api>) -> impl IntoResponse {
-    let text = api.board.metrics(api.figures.snapshot()) + &(api.metrics)();
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)
+    api.board.metrics(api.figures.snapshot()).response(&(api.metrics)())
 }
 
 async fn status(State(api): State<Api>) -> impl IntoResponse {

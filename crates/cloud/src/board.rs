@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 use voltmesh_control::{Latency, Role, Status};
-use voltmesh_http::Figures;
+use voltmesh_http::{Exposition, Figures};
 use voltmesh_mqtt::ServerFigures;
 use voltmesh_telemetry::{Digest, VehicleId};
 
@@ -234,31 +234,25 @@ impl Board {
         status
     }
 
-    /// The same figures for Prometheus.
-    pub fn metrics(&self, counters: Vec<(&'static str, u64)>) -> String {
+    /// The same figures as metrics.
+    pub fn metrics(&self, counters: Vec<(&'static str, u64)>) -> Exposition {
         let status = self.status_with(counters);
         let gauges = ["gaps", "missing", "pending", "fogs", "quarantine_bytes", "quarantine_bytes_bound"]
             .into_iter()
             .chain(Figures::GAUGES);
-        let mut text = String::new();
+        let mut figures = Exposition::new("cloud");
         for (name, value) in &status.counters {
             let mqtt = name.strip_prefix("mqtt_").is_some_and(voltmesh_mqtt::Counters::is_gauge);
-            let gauge = mqtt || gauges.clone().any(|gauge| gauge == name);
-            let (kind, suffix) = if gauge { ("gauge", "") } else { ("counter", "_total") };
-            text += &format!(
-                "# TYPE voltmesh_cloud_{name}{suffix} {kind}\nvoltmesh_cloud_{name}{suffix} {value}\n"
-            );
+            if mqtt || gauges.clone().any(|gauge| gauge == name) {
+                figures.gauge(name, *value);
+            } else {
+                figures.counter(name, *value);
+            }
         }
         for (name, latency) in &status.latencies {
-            let seconds = |us: u64| us as f64 / 1e6;
-            text += &format!("# TYPE voltmesh_cloud_{name}_seconds summary\n");
-            for (quantile, us) in [("0.5", latency.p50_us), ("0.99", latency.p99_us)] {
-                text +=
-                    &format!("voltmesh_cloud_{name}_seconds{{quantile=\"{quantile}\"}} {}\n", seconds(us));
-            }
-            text += &format!("voltmesh_cloud_{name}_seconds_count {}\n", latency.count);
+            figures.seconds(name, &[("0.5", latency.p50_us), ("0.99", latency.p99_us)], latency.count);
         }
-        text
+        figures
     }
 }
 
