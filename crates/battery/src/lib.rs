@@ -21,6 +21,7 @@ pub mod pack;
 pub mod passport;
 mod sample;
 pub mod scenario;
+pub mod summary;
 pub mod twin;
 pub mod units;
 pub mod vss;

@@ -79,6 +79,7 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Query(options) => commands::query::run(options),
         Command::Twin(command) => commands::twin::run(command),
         Command::Stations(command) => commands::stations::run(command),
+        Command::Controller(command) => commands::controller::run(command),
         Command::Sim(options) => commands::sim::run(options),
         Command::Bench(Bench::Ingest(options)) => bench::ingest::run(options),
         Command::Bench(Bench::Path(options)) => bench::path::run(&options),

@@ -2,13 +2,13 @@
 
 use super::{Estimate, slow::Ageing};
 use crate::{Cell, Chemistry, cell::Climate, units::HOUR_S};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Horizons of power limits in s.
 pub const HORIZONS_S: [f64; 3] = [2.0, 10.0, 30.0];
 
 /// A value and its standard deviation.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Uncertain {
     /// Mean.
     pub value: f64,

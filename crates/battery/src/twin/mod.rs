@@ -234,6 +234,12 @@ impl Twin {
         self.estimator.as_ref()
     }
 
+    /// The newest sample that could be used, as it was used: a value that is its sensor's fault is no number in it.
+    #[must_use]
+    pub fn last(&self) -> Option<&PackSample> {
+        self.last.as_ref()
+    }
+
     /// The detectors.
     #[must_use]
     pub fn watch(&self) -> &Watch {

@@ -12,7 +12,7 @@ use crate::{
     passport::{Passport, certified_energy},
     watch::{self, Kind, Stage},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A twin's state, as it goes with a batch.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -48,7 +48,7 @@ pub struct State {
 }
 
 /// Current limits of a pack in A, both positive.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// Charge.
     pub charge_a: f64,

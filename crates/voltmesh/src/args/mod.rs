@@ -4,6 +4,7 @@ mod archive;
 mod audit;
 mod bench;
 mod chain;
+mod controller;
 mod demo;
 #[cfg(test)]
 mod documents;
@@ -22,6 +23,7 @@ pub use self::archive::*;
 pub use self::audit::*;
 pub use self::bench::*;
 pub use self::chain::*;
+pub use self::controller::*;
 pub use self::demo::*;
 pub use self::inspect::*;
 pub use self::pki::*;
@@ -85,6 +87,9 @@ pub enum Command {
     /// Charging stations: how well their availability can be forecast.
     #[command(subcommand)]
     Stations(Stations),
+    /// The controller's rules: checked, and tried on recordings.
+    #[command(subcommand)]
+    Controller(Controller),
     /// Simulates edge, fog, ledger and cloud in one deterministic process with faults.
     Sim(Sim),
     /// Measures this machine.

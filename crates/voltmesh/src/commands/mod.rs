@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod audit;
 pub mod chain;
+pub mod controller;
 pub mod inspect;
 pub mod pki;
 pub mod prove;

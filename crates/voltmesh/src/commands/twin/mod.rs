@@ -6,7 +6,7 @@ mod evaluate;
 mod fit;
 mod import;
 pub(crate) mod inject;
-mod packs;
+pub(crate) mod packs;
 pub(crate) mod read;
 mod simulate;
 
