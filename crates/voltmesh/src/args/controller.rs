@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::twin::ChemistryArg;
+use super::twin::TwinPack;
 
 /// `voltmesh controller …`
 #[derive(Debug, Subcommand)]
@@ -39,21 +39,16 @@ pub enum ControllerRules {
 #[command(after_help = "Examples:
   voltmesh controller rules test --data drive.csv.gz
   voltmesh controller rules test --rules rules.toml --chemistry lfp --capacity-ah 100 --data pack-1.csv pack-2.csv --json
+  voltmesh controller rules test --capacity-ah 60 --cells 96 --data trip.csv.gz
 
 Recordings are those of `voltmesh twin detect`: tables of a pack or a cell. Exits with 4 where one could not be looked at.")]
 pub struct RulesTest {
     /// The rule file (default: the rules that are shipped).
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
-    /// The cell's parameters (default: a typical cell of --chemistry, which is uncertain).
-    #[arg(long, value_name = "FILE")]
-    pub params: Option<PathBuf>,
-    /// Active material, without --params.
-    #[arg(long, default_value = "nmc")]
-    pub chemistry: ChemistryArg,
-    /// Charge of one cell (or parallel group) between full and empty in Ah (default: that of the parameters, or 60).
-    #[arg(long, value_name = "AH")]
-    pub capacity_ah: Option<f64>,
+    /// Which pack.
+    #[command(flatten)]
+    pub pack: TwinPack,
     /// Recordings; each is a vehicle of its own.
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     pub data: Vec<PathBuf>,

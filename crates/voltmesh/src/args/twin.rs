@@ -49,9 +49,9 @@ pub struct ReadLogs {
     pub diagnostics: Option<PathBuf>,
 }
 
-/// Cell, logs and output of commands that run a twin over logs.
+/// Pack whose twin a command runs, and how its logs are read.
 #[derive(Debug, Clone, Args)]
-pub struct TwinLogs {
+pub struct TwinPack {
     /// The cell's parameters (default: a typical cell of --chemistry, which is uncertain).
     #[arg(long, value_name = "FILE")]
     pub params: Option<PathBuf>,
@@ -61,9 +61,20 @@ pub struct TwinLogs {
     /// Charge of one cell (or parallel group) between full and empty in Ah (default: that of the parameters, or 60).
     #[arg(long, value_name = "AH")]
     pub capacity_ah: Option<f64>,
+    /// Cells (or parallel groups) in series, for logs of packs without cell voltages.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub cells: Option<u16>,
     /// How logs are read.
     #[command(flatten)]
     pub read: ReadLogs,
+}
+
+/// Pack, logs and output of commands that run a twin over logs.
+#[derive(Debug, Clone, Args)]
+pub struct TwinLogs {
+    /// Which pack.
+    #[command(flatten)]
+    pub pack: TwinPack,
     /// One JSON object on one line, the last of stdout.
     #[arg(long)]
     pub json: bool,

@@ -55,7 +55,7 @@ pub fn run(options: &RulesTest) -> Result<Outcome> {
         }
         None => Rules::default(),
     };
-    let cell = cell_of(options.params.as_deref(), options.chemistry, options.capacity_ah)?;
+    let cell = cell_of(&options.pack)?;
     let found: Vec<Found> =
         options.data.iter().map(|path| replay(&rules, &cell, options, path)).collect::<Result<_>>()?;
     let hours = found.iter().map(|file| file.summaries as f64 / 3_600.0).sum();
@@ -73,8 +73,8 @@ pub fn run(options: &RulesTest) -> Result<Outcome> {
 
 /// Replays one recording as a vehicle of its own.
 fn replay(rules: &Rules, cell: &Arc<Cell>, options: &RulesTest, path: &Path) -> Result<Found> {
-    let log = pack_log(path)?;
-    let mut twin = twin_of(cell, &log, options.capacity_ah)?;
+    let log = pack_log(path, &options.pack.read)?;
+    let mut twin = twin_of(cell, &log, &options.pack)?;
     let mut vehicle = Replayed::new(rules, cell)?;
     let samples = log.samples.len();
     let mut summarizer = Summarizer::new();

@@ -56,7 +56,7 @@ struct Printed<'a> {
 
 /// Runs the command.
 pub fn run(TwinDetect { logs }: &TwinDetect) -> Result<Outcome> {
-    let cell = cell_of(logs.params.as_deref(), logs.chemistry, logs.capacity_ah)?;
+    let cell = cell_of(&logs.pack)?;
     let found = logs.files.iter().map(|path| look(&cell, logs, path)).collect::<Result<Vec<_>>>()?;
     let detections = found.iter().flat_map(|file| &file.detections).filter(|event| !event.over).count();
     if logs.json {
@@ -74,8 +74,8 @@ pub fn run(TwinDetect { logs }: &TwinDetect) -> Result<Outcome> {
 }
 
 fn look(cell: &Arc<Cell>, logs: &TwinLogs, path: &Path) -> Result<Found> {
-    let log = pack_log(path, &logs.read)?;
-    let mut twin = twin_of(cell, &log, logs.capacity_ah)?;
+    let log = pack_log(path, &logs.pack.read)?;
+    let mut twin = twin_of(cell, &log, &logs.pack)?;
     let (mut detections, mut checks, mut refused) = (Vec::new(), BTreeMap::<Check, u64>::new(), false);
     let samples = log.samples.len();
     let span = |log: &PackLog| Some(log.samples.last()?.time_s - log.samples.first()?.time_s);

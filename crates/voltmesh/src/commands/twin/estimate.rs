@@ -51,7 +51,7 @@ struct Printed<'a> {
 
 /// Runs the command.
 pub fn run(TwinEstimate { logs }: &TwinEstimate) -> Result<Outcome> {
-    let cell = cell_of(logs.params.as_deref(), logs.chemistry, logs.capacity_ah)?;
+    let cell = cell_of(&logs.pack)?;
     let files = logs.files.iter().map(|path| estimate(&cell, logs, path)).collect::<Result<Vec<_>>>()?;
     if logs.json {
         output::json(&Printed { method: VERSION, cell: &cell.params().name, files: &files })?;
@@ -63,8 +63,8 @@ pub fn run(TwinEstimate { logs }: &TwinEstimate) -> Result<Outcome> {
 }
 
 fn estimate(cell: &Arc<Cell>, logs: &TwinLogs, path: &Path) -> Result<Estimated> {
-    let log = pack_log(path, &logs.read)?;
-    let mut twin = twin_of(cell, &log, logs.capacity_ah)?;
+    let log = pack_log(path, &logs.pack.read)?;
+    let mut twin = twin_of(cell, &log, &logs.pack)?;
     let mut checks = BTreeMap::<Check, u64>::new();
     let (mut used, mut refused, mut soc_first) = (0, false, None);
     let samples = log.samples.len();

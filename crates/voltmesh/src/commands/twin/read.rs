@@ -20,6 +20,13 @@ use crate::output;
 #[derive(Debug)]
 pub struct NotLooked(String);
 
+impl NotLooked {
+    /// Of a log of that name.
+    pub fn of(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+}
+
 impl fmt::Display for NotLooked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} could not be looked at", self.0)
