@@ -1,5 +1,7 @@
 //! `voltmesh controller` from the outside.
 
+#![expect(clippy::print_stdout, reason = "a test that is skipped says so")]
+
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -74,6 +76,49 @@ fn a_replay_says_which_conditions_begin_and_end_and_when() {
     let hot = changes.iter().find(|change| change["rule"] == "cell hot").expect("it is hot");
     assert!(hot["since_s"].as_f64().is_some_and(|since| (270.0..290.0).contains(&since)), "{hot}");
     assert_eq!(warm["began"]["protect"], Value::Null);
+}
+
+/// No recorded drive is one to protect from: 30 trips of a vehicle, from ../shared; skipped where they are not.
+#[test]
+fn no_recorded_trip_asks_for_protection_slow() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/battery/bmw_i3_trips");
+    let Ok(entries) = std::fs::read_dir(&folder) else {
+        println!("skipped: ../shared/data/battery/bmw_i3_trips is not here");
+        return;
+    };
+    let mut trips: Vec<String> = entries
+        .filter_map(|entry| Some(entry.ok()?.path().to_string_lossy().into_owned()))
+        .filter(|path| path.ends_with(".csv.gz"))
+        .collect();
+    trips.sort();
+    let mut args =
+        vec!["controller", "rules", "test", "--capacity-ah", "60", "--cells", "96", "--json", "--data"];
+    args.extend(trips.iter().map(String::as_str));
+    let output = voltmesh(&folder, &args);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let found: Value =
+        serde_json::from_str(text(&output.stdout).lines().last().expect("a line")).expect("JSON");
+    assert!(found["hours"].as_f64().is_some_and(|hours| hours > 10.0), "{}", found["hours"]);
+    assert_eq!(found["began"]["protect"], Value::Null);
+}
+
+/// A pack of which neither cell voltages nor their number are known is not looked at: its voltage is no cell's.
+#[test]
+fn a_pack_without_cells_wants_their_number() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut table = "time_s,pack_voltage,pack_current,temp_1\n".to_owned();
+    for second in 0..60 {
+        let _ = writeln!(table, "{second},355.2,0.0,25.0");
+    }
+    std::fs::write(folder.path().join("pack.csv"), table).expect("written");
+    let run = |more: &[&str]| {
+        let args = [&["controller", "rules", "test", "--data", "pack.csv"], more].concat();
+        voltmesh(folder.path(), &args)
+    };
+    let refused = run(&[]);
+    assert_eq!(refused.status.code(), Some(4), "{}", text(&refused.stdout));
+    assert!(text(&refused.stderr).contains("--cells"), "{}", text(&refused.stderr));
+    assert_eq!(run(&["--cells", "96"]).status.code(), Some(0));
 }
 
 #[test]
