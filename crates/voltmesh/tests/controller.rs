@@ -1,7 +1,5 @@
 //! `voltmesh controller` from the outside.
 
-#![expect(clippy::print_stdout, reason = "a test that is skipped says so")]
-
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Output};

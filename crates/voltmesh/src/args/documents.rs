@@ -124,13 +124,14 @@ fn unknown_part(shown: &str) -> Option<String> {
     Some(format!("no option --{unknown}"))
 }
 
-/// Splits a shell line: double quotes hold a word together.
+/// Splits a shell line as far as the command's own words go: double quotes hold a word together, `>` and `|` end them.
 fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut quoted = false;
     for c in line.chars() {
         match c {
             '"' => quoted = !quoted,
+            '>' | '|' if !quoted => break,
             ' ' if !quoted => words.push(String::new()),
             _ => words.last_mut().expect("never empty").push(c),
         }
