@@ -600,7 +600,7 @@ mod tests {
             Config::parse(&text, Path::new("/")).map(|config| config.cloud.map(|cloud| cloud.notice_key.0))
         };
         let (a, b) = ("a".repeat(64), "b".repeat(64));
-        assert_eq!(keys(&format!("'{a}'")).unwrap().unwrap(), [a.clone()]);
+        assert_eq!(keys(&format!("'{a}'")).unwrap().unwrap(), std::slice::from_ref(&a));
         assert_eq!(keys(&format!("['{a}', '{b}']")).unwrap().unwrap(), [a, b]);
         for wrong in ["[]", "7", "['a', 7]"] {
             assert!(keys(wrong).is_err(), "{wrong}");

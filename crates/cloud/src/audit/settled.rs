@@ -21,7 +21,8 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// What one look at an archive has found.
 #[derive(Debug)]
 pub struct Look {
-    report: ArchiveReport,
+    /// What it found.
+    pub report: ArchiveReport,
     /// Whether its writer may have changed what was looked at meanwhile, or is about to.
     in_motion: bool,
 }

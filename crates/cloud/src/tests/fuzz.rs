@@ -3,7 +3,7 @@
 //! `FUZZ_SECONDS=60 FUZZ_SEED=7 cargo test -p voltmesh-cloud --lib fuzz_archive_logs` runs longer or repeats a failure.
 
 use super::lab::Lab;
-use crate::{Archive, Claims, Settings, verify_claims};
+use crate::{Archive, Claims, Look, Settings, look};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use std::fs;
@@ -61,13 +61,13 @@ async fn fuzz_archive_logs() {
         let (location, trust) = (lab.location(), trust.clone());
         let looked = tokio::spawn(async move {
             let opened = Archive::open(&location, Settings::default()).await.is_ok();
-            (opened, verify_claims(&location, &trust, &Claims::default()).await)
+            (opened, look(&location, &trust, &Claims::default()).await)
         });
         let (opened, report) = looked.await.unwrap_or_else(|panic| {
             panic!("{} in round {rounds} of FUZZ_SEED={seed}: {panic}", file.display())
         });
         refused += u64::from(!opened);
-        if let Ok(report) = report
+        if let Ok(Look { report, .. }) = report
             && report.is_sound()
         {
             assert!(report.records <= sound.records, "{}: rows that were never there", file.display());
