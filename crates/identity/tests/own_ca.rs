@@ -1,4 +1,6 @@
 //! Certificates of a fleet's own CA, made by openssl: RSA, P-256, P-384, Ed25519, directly and through an intermediate CA.
+
+#![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 #![allow(clippy::unwrap_used, clippy::result_large_err)]
 
 use std::fs;
