@@ -1,6 +1,5 @@
 //! Quantities that rules can compare with a limit, and how uncertain each is.
 
-use crate::rules::Sensors;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use voltmesh_battery::estimate::power::Uncertain;
@@ -9,6 +8,18 @@ use voltmesh_battery::summary::Summary;
 /// Current in A above which a pack is being charged, or discharged: more than the offset of a usual sensor and what a
 /// vehicle takes at rest.
 pub const FLOWS_A: f64 = 2.0;
+
+/// Standard deviations of sensors, for what is measured and not estimated.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sensors {
+    /// Of a cell's voltage, in V.
+    pub voltage_v: f64,
+    /// Of a temperature, in K.
+    pub temperature_c: f64,
+    /// Of the pack's current, in A.
+    pub current_a: f64,
+}
 
 /// Quantity of a summary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -15,28 +15,18 @@ pub mod disk;
 #[allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that fails should stop")]
 mod fuzz;
 pub mod http;
+mod outcome;
 pub mod output;
 pub mod parallel;
 pub mod plot;
 pub mod sandbox;
 
+pub use outcome::Outcome;
+
 use std::process::ExitCode;
 
 use args::{Bench, Cli, Command};
 use clap::Parser as _;
-
-/// How a command ended, if it did not fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// All is well.
-    Done,
-    /// The command worked, and what it checked is wrong.
-    Wrong,
-    /// Recordings could not be read.
-    Unread,
-    /// There was nothing that could be looked at: no result, which is neither good nor bad.
-    NotLooked,
-}
 
 /// The whole program.
 pub fn main() -> ExitCode {

@@ -1,15 +1,15 @@
 //! Assessment: follows each vehicle by its summaries and says when a condition begins and ends.
 
+mod change;
 mod level;
 mod vehicle;
 
-use crate::rules::{Rule, Rules, Trigger};
-use crate::{Condition, Quantity};
-use serde::Serialize;
+pub use change::{Active, Change};
+
+use crate::rules::Rules;
 use std::collections::BTreeMap;
 use voltmesh_battery::Chemistry;
 use voltmesh_battery::summary::Summary;
-use voltmesh_battery::watch::Stage;
 use voltmesh_telemetry::{Timestamp, VehicleId};
 
 use vehicle::Vehicle;
@@ -33,46 +33,6 @@ pub enum Refused {
     /// So many vehicles are followed already.
     #[error("{MAX_VEHICLES} vehicles are followed already")]
     Full,
-}
-
-/// A condition that begins or ends.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Change {
-    /// Whose battery.
-    pub vehicle: VehicleId,
-    /// By which rule.
-    pub rule: String,
-    /// What is the case, or is over.
-    pub condition: Condition,
-    /// How urgent it is, or was.
-    pub stage: Stage,
-    /// Whether it ends.
-    pub over: bool,
-    /// When that was found, in the summaries' time in s.
-    pub at_s: f64,
-    /// When the first of the summaries that showed it was; where it ends, when it began.
-    pub since_s: f64,
-    /// What was compared; nothing for a finding of the detectors.
-    pub quantity: Option<Quantity>,
-    /// Its value.
-    pub value: Option<f64>,
-    /// Its standard deviation.
-    pub sd: Option<f64>,
-    /// The limit, or what it had to clear.
-    pub limit: Option<f64>,
-}
-
-/// A condition that a vehicle is in.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Active {
-    /// By which rule.
-    pub rule: String,
-    /// What is the case.
-    pub condition: Condition,
-    /// How urgent it is.
-    pub stage: Stage,
-    /// Since when, in the summaries' time in s.
-    pub since_s: f64,
 }
 
 /// Follows vehicles by rules.
@@ -202,30 +162,6 @@ fn is_absurd(summary: &Summary) -> bool {
         && ordered(summary.temps_c, -100.0, 1_000.0)
         && summary.insulation_ohm.is_none_or(|ohm| ohm >= 0.0)
         && estimates)
-}
-
-/// What a rule says of a value with its standard deviation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Says {
-    /// It is beyond the limit, surely.
-    Beyond,
-    /// It is where the condition ends, surely.
-    Clear,
-    /// Neither.
-    Neither,
-}
-
-/// A condition begins when the interval of the value says so, and ends when its mean is past `clear`: an estimate that becomes
-/// uncertain neither begins one nor keeps it for ever.
-fn says(rule: &Rule, value: f64, sd: f64) -> Says {
-    let away = rule.sure() * sd;
-    match rule.trigger {
-        Trigger::Above { limit, .. } if value - away > limit => Says::Beyond,
-        Trigger::Below { limit, .. } if value + away < limit => Says::Beyond,
-        Trigger::Above { clear, .. } if value <= clear => Says::Clear,
-        Trigger::Below { clear, .. } if value >= clear => Says::Clear,
-        _ => Says::Neither,
-    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 use super::*;
+use crate::Condition;
 use crate::rules::DEFAULTS;
 use proptest::prelude::*;
 use voltmesh_battery::estimate::power::Uncertain;
 use voltmesh_battery::summary::{Estimates, Quality, Range, TRENDS_S, Trend};
 use voltmesh_battery::twin::Limits;
+use voltmesh_battery::watch::Stage;
 
 const NMC: Option<Chemistry> = Some(Chemistry::Nmc);
 

@@ -1,7 +1,7 @@
 //! What is followed of one vehicle: a level a rule, and what it did last.
 
+use super::change::{Active, Change, Says, says};
 use super::level::{Level, Turn};
-use super::{Active, Change, Says, says};
 use crate::Quantity;
 use crate::quantity::FLOWS_A;
 use crate::rules::{Rule, Rules, Trigger, While};

@@ -1,6 +1,7 @@
 //! Rule files as they are written, and what is wrong with them: each finding with its line.
 
-use super::{CONFIDENCE, Error, MAX_RULES, MAX_RULES_BYTES, MAX_SHOWN, Rule, Sensors, Trigger, While};
+use super::rule::{CONFIDENCE, Error, MAX_RULES, MAX_RULES_BYTES, MAX_SHOWN, Rule, Trigger, While};
+use crate::quantity::Sensors;
 use crate::{Condition, Quantity};
 use serde::Deserialize;
 use std::collections::BTreeMap;

@@ -1,3 +1,4 @@
+use super::rule::normal_quantile;
 use super::*;
 use proptest::prelude::*;
 
