@@ -1,3 +1,5 @@
+//! Summaries of a simulated pack: one a second, of what is known.
+
 use super::*;
 use crate::pack::{Layout, Pack, Sensors};
 use crate::twin::Setup;

@@ -60,7 +60,7 @@ pub(super) enum Says {
 /// A condition begins when the interval of the value says so, and ends when its mean is past `clear`: an estimate that becomes
 /// uncertain neither begins one nor keeps it for ever.
 pub(super) fn says(rule: &Rule, value: f64, sd: f64) -> Says {
-    let away = rule.sure() * sd;
+    let away = rule.sure * sd;
     match rule.trigger {
         Trigger::Above { limit, .. } if value - away > limit => Says::Beyond,
         Trigger::Below { limit, .. } if value + away < limit => Says::Beyond,

@@ -1,3 +1,5 @@
+//! Laws of the assessor: when conditions begin and end, and when not.
+
 use super::*;
 use crate::Condition;
 use crate::rules::DEFAULTS;

@@ -1,6 +1,8 @@
 //! Rule files as they are written, and what is wrong with them: each finding with its line.
 
-use super::rule::{CONFIDENCE, Error, MAX_RULES, MAX_RULES_BYTES, MAX_SHOWN, Rule, Trigger, While};
+use super::rule::{
+    CONFIDENCE, Error, MAX_RULES, MAX_RULES_BYTES, MAX_SHOWN, Rule, Trigger, While, normal_quantile,
+};
 use crate::quantity::Sensors;
 use crate::{Condition, Quantity};
 use serde::Deserialize;
@@ -159,6 +161,7 @@ impl Written {
             trigger,
             while_: self.while_,
             confidence,
+            sure: normal_quantile(confidence),
             shown,
         })
     }

@@ -8,7 +8,7 @@ use voltmesh_battery::watch::{Kind, Stage};
 /// Most bytes of a rule file: 256 KiB, several times what [`MAX_RULES`] need.
 pub const MAX_RULES_BYTES: usize = 256 << 10;
 
-/// Most rules: each costs every vehicle 56 bytes, 256 of them for 100,000 vehicles 1.4 GB; the shipped file has a tenth.
+/// Most rules: each costs every vehicle 48 bytes, 256 of them for 100,000 vehicles 1.2 GB; the shipped file has a tenth.
 pub const MAX_RULES: usize = 256;
 
 /// Most summaries that a rule looks back on: the bits of a word.
@@ -47,7 +47,7 @@ pub enum Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum While {
-    /// Current into the pack, more than [`crate::quantity`]'s bound.
+    /// Current into the pack, more than what a sensor's offset and a vehicle at rest can be.
     Charging,
     /// Current out of it.
     Discharging,
@@ -100,6 +100,8 @@ pub struct Rule {
     pub while_: Option<While>,
     /// Probability, 0.5..1, with which the value must be beyond its limit.
     pub confidence: f64,
+    /// Standard deviations that a value must be beyond its limit: the normal quantile of the confidence.
+    pub sure: f64,
     /// So many of the last so many summaries must show it.
     pub shown: (u8, u8),
 }
@@ -110,12 +112,6 @@ impl Rule {
     pub fn is_for(&self, chemistry: Option<Chemistry>) -> bool {
         self.chemistries.is_empty()
             || chemistry.is_some_and(|chemistry| self.chemistries.contains(&chemistry))
-    }
-
-    /// Standard deviations that a value must be beyond its limit: the normal quantile of its confidence.
-    #[must_use]
-    pub fn sure(&self) -> f64 {
-        normal_quantile(self.confidence)
     }
 }
 

@@ -1,3 +1,5 @@
+//! Rule files: the shipped one, and what is wrong with others.
+
 use super::rule::normal_quantile;
 use super::*;
 use proptest::prelude::*;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
+use voltmesh_battery::Cell;
 use voltmesh_battery::summary::{Summarizer, Summary};
 use voltmesh_battery::watch::Stage;
-use voltmesh_battery::{Cell, Twin};
 use voltmesh_sdn::assess::Active;
 use voltmesh_sdn::rules::MAX_RULES_BYTES;
 use voltmesh_sdn::{Assessor, Change, Rules};
@@ -85,7 +85,7 @@ fn replay(rules: &Rules, cell: &Arc<Cell>, options: &RulesTest, path: &Path) -> 
             vehicle.restart();
         }
     }
-    vehicle.see(summarizer.close(Twin::state(&twin).as_ref()));
+    vehicle.see(summarizer.close(twin.state().as_ref()));
     Ok(vehicle.found(log.name, samples))
 }
 
