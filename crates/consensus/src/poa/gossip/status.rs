@@ -10,7 +10,7 @@ use crate::{
 };
 use commonware_p2p::{Recipients, Sender};
 use commonware_utils::vec::NonEmptyVec;
-use voltmesh_ledger::Height;
+use voltmesh_ledger::{Height, State};
 
 /// Peers remembered by what they last said; the network has fewer connections.
 const MAX_HEARD: usize = 256;
@@ -80,12 +80,8 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
     /// Whether nothing has become final here for a while, and a peer says that `height` has, in the epoch that runs here.
     fn is_stuck_below(&self, height: u64) -> bool {
         let state = self.shared.core.finalized();
-        let decrees = self.shared.decrees.lock();
-        state.genesis().has_committee()
-            && height > state.height().get()
-            && state.calendar().epoch_of(Height::new(height)) == state.next_epoch()
-            && decrees.is_still(self.shared.core.now_ms())
-            && !decrees.has_left(&state)
+        let still = self.shared.decrees.lock().is_still(self.shared.core.now_ms());
+        state.genesis().has_committee() && still && self.lacks(&state, height)
     }
 
     /// Whether a peer has a final block of the epoch that runs here, and nobody sends it: finalizations go to the epoch's
@@ -93,11 +89,15 @@ impl<S: Sender<PublicKey = PublicKey>> RootGossip<S> {
     /// each time that a peer tells its height.
     fn is_not_sent(&self, height: u64) -> bool {
         let state = self.shared.core.finalized();
-        let epoch = state.next_epoch();
-        let serves = state.authorities_for(epoch).is_some_and(|set| set.contains(&self.shared.core.me));
-        !serves
-            && height > state.height().get()
-            && state.calendar().epoch_of(Height::new(height)) == epoch
-            && !self.shared.decrees.lock().has_left(&state)
+        let set = state.authorities_for(state.next_epoch());
+        let serves = set.is_some_and(|set| set.contains(&self.shared.core.me));
+        !serves && self.lacks(&state, height)
+    }
+
+    /// Whether the block of that height is of the epoch that runs here, is not final here, and may count here if it is.
+    fn lacks(&self, state: &State, height: u64) -> bool {
+        height > state.height().get()
+            && state.calendar().epoch_of(Height::new(height)) == state.next_epoch()
+            && !self.shared.decrees.lock().has_left(state)
     }
 }
