@@ -33,21 +33,33 @@
 pub mod topics;
 
 mod allowance;
+mod command;
 mod envelope;
 mod error;
 mod handovers;
 mod hello;
+mod lease;
 mod notice;
+mod orders;
 mod receipts;
 mod statement;
 mod status;
 
 pub use allowance::Allowance;
+pub use command::{
+    Action, ActionKind, Command, CommandAnswer, MAX_COMMAND_BYTES, MAX_GROUPS, MAX_REASON_BYTES,
+    MAX_VALID_MS, Outcome,
+};
 pub use envelope::{Envelope, MAX_ENVELOPE_BYTES};
 pub use error::Error;
 pub use handovers::{Handovers, MAX_HANDOVERS_BYTES};
 pub use hello::{CLOCK_TOLERANCE_MS, Hello, MAX_HELLO_BYTES, Opening, commitment};
+pub use lease::{Epoch, Lease, MAX_LEASE_BYTES};
 pub use notice::{ArchiveNotice, ArchivedBatch, MAX_NOTICE_BATCHES, MAX_NOTICE_BYTES};
+pub use orders::{
+    FunctionEvent, FunctionReport, FunctionState, Instance, InstanceState, MAX_CONTROLLER_MESSAGE_BYTES,
+    Order, Room, Severity, Summaries, VehicleSummary, Work,
+};
 pub use receipts::{BatchReceipt, MAX_RECEIPTS, MAX_RECEIPTS_BYTES, Receipts};
 pub use statement::{ArchiveStatement, MAX_STATEMENT_BYTES, Tree};
 pub use status::{Latency, MAX_STATUS_BYTES, Role, Status};

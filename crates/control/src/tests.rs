@@ -1,3 +1,5 @@
+mod commands;
+
 use super::*;
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;

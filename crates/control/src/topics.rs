@@ -26,9 +26,13 @@ pub enum VehicleTopic {
     Notice,
     /// Down: [`crate::Handovers`].
     Trust,
+    /// Down: [`crate::Command`].
+    Command,
+    /// Up: [`crate::CommandAnswer`].
+    Answer,
 }
 
-/// What travels between a fog node and the cloud.
+/// What travels between a fog node and the cloud, or the controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FogTopic {
     /// Up: [`crate::Envelope`].
@@ -41,6 +45,14 @@ pub enum FogTopic {
     Notice,
     /// Down: [`crate::ArchiveStatement`].
     Statement,
+    /// Up, to the controller: [`crate::Summaries`].
+    Summary,
+    /// Up, to the controller: [`crate::FunctionReport`].
+    Function,
+    /// Down, from the controller: [`crate::Order`].
+    Order,
+    /// Down, from the controller: a function's signed release.
+    Release,
 }
 
 /// Any topic.
@@ -53,8 +65,16 @@ pub enum Topic {
 }
 
 impl VehicleTopic {
-    const ALL: [VehicleTopic; 6] =
-        [Self::Hello, Self::Batch, Self::Sample, Self::Receipt, Self::Notice, Self::Trust];
+    const ALL: [VehicleTopic; 8] = [
+        Self::Hello,
+        Self::Batch,
+        Self::Sample,
+        Self::Receipt,
+        Self::Notice,
+        Self::Trust,
+        Self::Command,
+        Self::Answer,
+    ];
 
     const fn as_str(self) -> &'static str {
         match self {
@@ -64,17 +84,29 @@ impl VehicleTopic {
             Self::Receipt => "receipt",
             Self::Notice => "notice",
             Self::Trust => "trust",
+            Self::Command => "command",
+            Self::Answer => "answer",
         }
     }
 
     /// Whether the vehicle publishes it; else the fog node does.
     pub const fn is_up(self) -> bool {
-        matches!(self, Self::Hello | Self::Batch | Self::Sample)
+        matches!(self, Self::Hello | Self::Batch | Self::Sample | Self::Answer)
     }
 }
 
 impl FogTopic {
-    const ALL: [FogTopic; 5] = [Self::Envelope, Self::Trust, Self::Anchored, Self::Notice, Self::Statement];
+    const ALL: [FogTopic; 9] = [
+        Self::Envelope,
+        Self::Trust,
+        Self::Anchored,
+        Self::Notice,
+        Self::Statement,
+        Self::Summary,
+        Self::Function,
+        Self::Order,
+        Self::Release,
+    ];
 
     const fn as_str(self) -> &'static str {
         match self {
@@ -83,12 +115,16 @@ impl FogTopic {
             Self::Notice => "notice",
             Self::Anchored => "anchored",
             Self::Statement => "statement",
+            Self::Summary => "summary",
+            Self::Function => "function",
+            Self::Order => "order",
+            Self::Release => "release",
         }
     }
 
-    /// Whether the fog node publishes it; else the cloud does.
+    /// Whether the fog node publishes it; else the cloud or the controller does.
     pub const fn is_up(self) -> bool {
-        matches!(self, Self::Envelope | Self::Trust | Self::Anchored)
+        matches!(self, Self::Envelope | Self::Trust | Self::Anchored | Self::Summary | Self::Function)
     }
 }
 

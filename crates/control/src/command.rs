@@ -1,0 +1,266 @@
+//! What a fog node's function asks of a vehicle, and what the vehicle says that it did.
+
+use crate::{Epoch, Error, Lease, lease::MAX_LEASE_BYTES};
+use ed25519_dalek::{SigningKey, VerifyingKey};
+use serde::{Deserialize, Serialize};
+use voltmesh_telemetry::{
+    Timestamp, VehicleId,
+    cbor::{Reader, Writer},
+    cose::{Protected, Sign1, key_id},
+};
+
+/// Groups of cells that a balancing mask can name, as many as a sample has cells at most.
+pub const MAX_GROUPS: usize = 1024;
+/// Longest reason in bytes.
+pub const MAX_REASON_BYTES: usize = 256;
+/// Most bytes of a signed command: its lease, a mask of [`MAX_GROUPS`] groups of three bytes, a reason, and 512 bytes around.
+pub const MAX_COMMAND_BYTES: usize = MAX_LEASE_BYTES + 3 * MAX_GROUPS + MAX_REASON_BYTES + 512;
+/// Longest validity of a command in ms: one hour, so that a vehicle that hears nothing any more is soon its own master.
+pub const MAX_VALID_MS: u64 = 3_600_000;
+/// Our claim in the protected header: this is a command, version 1.
+const KIND: &str = "command/1";
+
+/// What a vehicle is asked to do. Only integers are signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "action", content = "value")]
+pub enum Action {
+    /// Most current into the pack in mA.
+    ChargeLimit(u32),
+    /// Most current out of the pack in mA.
+    DischargeLimit(u32),
+    /// Temperature to heat or cool to in hundredths of °C.
+    TargetTemperature(i32),
+    /// Groups to bleed by their index, ascending; none ends balancing.
+    Balance(Vec<u16>),
+    /// Samples per 1,000 s.
+    SamplingRate(u32),
+    /// Millionths of its own limits that the vehicle may use, at most 1,000,000.
+    Derate(u32),
+    /// Ends charging.
+    StopCharging,
+}
+
+/// Kind of an action: of each kind one command is in force at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ActionKind {
+    /// See [`Action::ChargeLimit`].
+    ChargeLimit,
+    /// See [`Action::DischargeLimit`].
+    DischargeLimit,
+    /// See [`Action::TargetTemperature`].
+    TargetTemperature,
+    /// See [`Action::Balance`].
+    Balance,
+    /// See [`Action::SamplingRate`].
+    SamplingRate,
+    /// See [`Action::Derate`].
+    Derate,
+    /// See [`Action::StopCharging`].
+    StopCharging,
+}
+
+impl Action {
+    /// Its kind.
+    pub const fn kind(&self) -> ActionKind {
+        match self {
+            Self::ChargeLimit(_) => ActionKind::ChargeLimit,
+            Self::DischargeLimit(_) => ActionKind::DischargeLimit,
+            Self::TargetTemperature(_) => ActionKind::TargetTemperature,
+            Self::Balance(_) => ActionKind::Balance,
+            Self::SamplingRate(_) => ActionKind::SamplingRate,
+            Self::Derate(_) => ActionKind::Derate,
+            Self::StopCharging => ActionKind::StopCharging,
+        }
+    }
+
+    fn write(&self, writer: &mut Writer) {
+        writer.array(2).uint(self.kind() as u64);
+        match self {
+            Self::ChargeLimit(value)
+            | Self::DischargeLimit(value)
+            | Self::SamplingRate(value)
+            | Self::Derate(value) => {
+                writer.uint(u64::from(*value));
+            }
+            // Shifted by 1,000 K: the codec has no negative numbers here.
+            Self::TargetTemperature(value) => {
+                writer.uint(u64::from(value.saturating_add(100_000).max(0).unsigned_abs()));
+            }
+            Self::Balance(groups) => {
+                writer.array(groups.len());
+                for group in groups {
+                    writer.uint(u64::from(*group));
+                }
+            }
+            Self::StopCharging => {
+                writer.uint(0);
+            }
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        let narrow = |value: u64| {
+            u32::try_from(value).map_err(|_| Error::inconsistent("command", "a value is beyond 32 bits"))
+        };
+        reader.array_of(2)?;
+        Ok(match reader.uint()? {
+            0 => Self::ChargeLimit(narrow(reader.uint()?)?),
+            1 => Self::DischargeLimit(narrow(reader.uint()?)?),
+            2 => {
+                let shifted = i32::try_from(reader.uint()?)
+                    .map_err(|_| Error::inconsistent("command", "a temperature is beyond 32 bits"))?;
+                Self::TargetTemperature(shifted - 100_000)
+            }
+            3 => {
+                let len = reader.array()?;
+                Error::limit("balancing mask", len, MAX_GROUPS)?;
+                let mut groups: Vec<u16> = Vec::with_capacity(len);
+                for _ in 0..len {
+                    let group = u16::try_from(reader.uint()?)
+                        .map_err(|_| Error::inconsistent("command", "a group is beyond 16 bits"))?;
+                    if groups.last().is_some_and(|last| *last >= group) {
+                        return Err(Error::inconsistent("command", "its groups do not ascend"));
+                    }
+                    groups.push(group);
+                }
+                Self::Balance(groups)
+            }
+            4 => Self::SamplingRate(narrow(reader.uint()?)?),
+            5 => {
+                let share = narrow(reader.uint()?)?;
+                if share > 1_000_000 {
+                    return Err(Error::inconsistent(
+                        "command",
+                        "it allows more than the vehicle's own limits",
+                    ));
+                }
+                Self::Derate(share)
+            }
+            6 => {
+                reader.uint()?;
+                Self::StopCharging
+            }
+            _ => return Err(reader.malformed("unknown action").into()),
+        })
+    }
+}
+
+/// Fog → vehicle. Signed by the key that its lease names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// Whom it is for.
+    pub vehicle: VehicleId,
+    /// Number within its lease, ascending: a vehicle takes each once.
+    pub number: u64,
+    /// When it was made, by the fog node's clock.
+    pub issued: Timestamp,
+    /// After which it is not in force any more; at most [`MAX_VALID_MS`] after `issued`.
+    pub expires: Timestamp,
+    /// What to do.
+    pub action: Action,
+    /// Why, for people.
+    pub reason: String,
+}
+
+impl Command {
+    /// The COSE_Sign1 message by the fog node's key, with the signed lease under which it acts.
+    pub fn sign(&self, fog: &str, lease: &[u8], key: &SigningKey) -> Vec<u8> {
+        let protected = Protected {
+            key_id: key_id(&key.verifying_key()),
+            issuer: format!("urn:voltmesh:fog:{fog}"),
+            subject: self.vehicle.to_string(),
+            tree: false,
+            extension: Writer::new().text(KIND).finish(),
+        };
+        let mut payload = Writer::with_capacity(lease.len() + self.reason.len() + 128);
+        payload.array(6).uint(self.number).uint(self.issued.as_millis()).uint(self.expires.as_millis());
+        self.action.write(&mut payload);
+        payload.text(&self.reason).bytes(lease);
+        Sign1::sign(&protected, &payload.finish(), key).encode()
+    }
+
+    /// Reads a command whose lease one of these controllers signed, and which the lease's holder signed for the lease's
+    /// vehicle. Whether both are still in force is for the caller.
+    pub fn verify(bytes: &[u8], controllers: &[VerifyingKey]) -> Result<(Self, Lease), Error> {
+        Error::limit("command", bytes.len(), MAX_COMMAND_BYTES)?;
+        let message = Sign1::decode(bytes)?;
+        let protected = Protected::decode(&message.protected)?;
+        if protected.tree
+            || !message.has_bare_header()
+            || protected.extension != Writer::new().text(KIND).finish()
+        {
+            return Err(Error::inconsistent("command", "it is signed as something else"));
+        }
+        let mut reader = Reader::new("command", message.payload.as_deref().unwrap_or_default());
+        reader.array_of(6)?;
+        let number = reader.uint()?;
+        let issued = Timestamp::from_millis(reader.uint()?);
+        let expires = Timestamp::from_millis(reader.uint()?);
+        let action = Action::read(&mut reader)?;
+        let reason = reader.text()?;
+        Error::limit("command's reason", reason.len(), MAX_REASON_BYTES)?;
+        let reason = reason.to_owned();
+        let lease = Lease::verify(reader.bytes()?, controllers)?;
+        reader.finish()?;
+        let key = VerifyingKey::from_bytes(&lease.fog_key)
+            .map_err(|_| Error::inconsistent("command", "its lease names no valid key"))?;
+        message.verify(&key)?;
+        if protected.issuer != format!("urn:voltmesh:fog:{}", lease.fog) {
+            return Err(Error::inconsistent("command", "it is of another fog node than its lease"));
+        }
+        if protected.subject != lease.vehicle.as_str() {
+            return Err(Error::inconsistent("command", "it is for another vehicle than its lease"));
+        }
+        if expires <= issued || expires.as_millis() - issued.as_millis() > MAX_VALID_MS {
+            return Err(Error::inconsistent("command", "it is not valid between 1 ms and one hour"));
+        }
+        Ok((Self { vehicle: lease.vehicle.clone(), number, issued, expires, action, reason }, lease))
+    }
+}
+
+/// What a vehicle did with a command.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "outcome")]
+pub enum Outcome {
+    /// It is in force, with the value that the vehicle's own limits allow in the command's unit; `null` for one without a value.
+    Applied {
+        /// What is in force.
+        value: Option<i64>,
+        /// Why not what was asked.
+        why_less: Option<String>,
+    },
+    /// It is not in force.
+    Refused {
+        /// Why.
+        reason: String,
+    },
+    /// Its time is over; the vehicle's own limits are in force again.
+    Expired,
+}
+
+/// Vehicle → fog: the answer to one command, over the vehicle's own session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommandAnswer {
+    /// Function that asked.
+    pub function: String,
+    /// Term and count of its lease.
+    pub epoch: (u32, u32),
+    /// Number of the command.
+    pub number: u64,
+    /// When, by the vehicle's clock, in ms.
+    pub at_ms: u64,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+impl CommandAnswer {
+    /// Most bytes of an answer.
+    pub const MAX_BYTES: usize = 1024;
+
+    /// Its lease's epoch.
+    pub const fn lease_epoch(&self) -> Epoch {
+        Epoch { term: self.epoch.0, count: self.epoch.1 }
+    }
+}
