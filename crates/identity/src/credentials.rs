@@ -2,9 +2,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey};
+use ed25519_dalek::{SigningKey, VerifyingKey};
 use rustls::InconsistentKeys;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
@@ -118,11 +118,11 @@ fn write_pair(private: &Path, public: &Path, key: &SigningKey, form: KeyForm) ->
     let pem = key.to_pkcs8_pem(LineEnding::LF);
     let pem = pem.map_err(|error| Error::content(private, "an Ed25519 key", error))?;
     keyfile::write(private, &pem, form)?;
-    write_public_half(public, key)
+    write_public_half(public, &key.verifying_key())
 }
 
-fn write_public_half(path: &Path, key: &SigningKey) -> Result<(), Error> {
-    let pem = key.verifying_key().to_public_key_pem(LineEnding::LF);
+pub(crate) fn write_public_half(path: &Path, key: &VerifyingKey) -> Result<(), Error> {
+    let pem = key.to_public_key_pem(LineEnding::LF);
     files::write_public(path, pem.map_err(|error| Error::content(path, "an Ed25519 key", error))?.as_bytes())
 }
 
@@ -141,7 +141,7 @@ pub fn make_next_signing_key(folder: &Path) -> Result<PathBuf, Error> {
         write_pair(&private, &public, &new_signing_key(), form)?;
     }
     // A crash may have come between the two files.
-    write_public_half(&public, &read_signing_key(&private)?)?;
+    write_public_half(&public, &read_signing_key(&private)?.verifying_key())?;
     Ok(public)
 }
 

@@ -46,6 +46,30 @@ pub enum Error {
         /// Who has it.
         other: String,
     },
+    /// A place in a token that is not one. Correct the URI (RFC 7512).
+    #[error(
+        "{text:?} is not the place of a key in a token: {problem}; write pkcs11:token=LABEL;object=LABEL?module-path=/PATH&pin-source=file:PATH"
+    )]
+    TokenUri {
+        /// What was given, cut to 120 characters and without a PIN.
+        text: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A token that cannot be used. Check library, label and PIN.
+    #[error("the token of {uri} cannot be used: {problem}")]
+    Token {
+        /// Which key.
+        uri: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A key in a token, for a program without tokens. Build it with them.
+    #[error("this program has no PKCS #11, so that it cannot use {uri}: build it with `--features pkcs11`")]
+    NoTokens {
+        /// Which key.
+        uri: String,
+    },
     /// A file is there but holds something else. Restore it, or issue anew.
     #[error("{} is not {expected}: {problem}; restore it, or issue it again with `voltmesh pki`", path.display())]
     Content {

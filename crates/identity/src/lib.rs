@@ -10,10 +10,11 @@
 //! read is not used.
 //!
 //! **Provided**: [`Pki`] (a development CA in a folder: init, issue, sign requests, renew, revoke, show), keys made where they
-//! live ([`make_request`], [`install`]), keys encrypted with a passphrase ([`KeyForm`]), [`RevocationWatch`] (a changed
+//! live ([`make_request`], [`install`]), keys encrypted with a passphrase ([`KeyForm`]), keys of the CA and of
+//! operators in a token ([`pkcs11`], [`Signer`]), [`RevocationWatch`] (a changed
 //! list reaches running servers without restart), TLS configurations (a renewed certificate
 //! reaches running processes likewise), Ed25519 signing keys apart from the TLS keys.
-//! **Not provided**: issuing by intermediate CAs, OCSP, hardware keys, another CA without restart. For a production CA, write the same files with your own tool; only the URI and the two key usages
+//! **Not provided**: issuing by intermediate CAs, OCSP, TLS keys in hardware, another CA without restart. For a production CA, write the same files with your own tool; only the URI and the two key usages
 //! matter.
 //!
 //! ```
@@ -31,6 +32,7 @@
 //! # Ok(()) }
 //! ```
 
+mod ca_key;
 mod credentials;
 mod error;
 mod files;
@@ -39,10 +41,12 @@ mod keyfile;
 mod name;
 mod passphrase;
 mod peer;
+pub mod pkcs11;
 mod pki;
 mod renewal;
 mod request;
 mod revocation;
+mod signer;
 mod tls;
 
 pub use credentials::{
@@ -58,4 +62,5 @@ pub use peer::{Peer, Serial, issuer_serials};
 pub use pki::{Issued, Pki, Target};
 pub use request::{Requested, install, make_request};
 pub use revocation::{ExpiredList, RevocationWatch};
+pub use signer::Signer;
 pub use tls::{Expected, server_name};

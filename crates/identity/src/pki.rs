@@ -13,10 +13,14 @@ use rcgen::{
 use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
 
+use crate::ca_key::CaKey;
 use crate::index::{Entry, Index, OneRole, Reason, Revoked, Status};
 use crate::keyfile::{self, KeyForm};
+use crate::pkcs11::TokenUri;
 use crate::{Error, Identity, Role, Serial, credentials, files, request};
 
+/// Place of the CA's key, where it is in a token.
+const CA_URI: &str = "ca.uri";
 /// How long a development CA lives.
 const CA_DAYS: i64 = 3650;
 /// How long a revocation list counts as fresh; each revocation signs a new one.
@@ -27,7 +31,7 @@ const BACKDATE: Duration = Duration::hours(1);
 /// A development CA in a folder.
 ///
 /// ```text
-/// pki/ca.crt  ca.key  crl.pem  index.toml
+/// pki/ca.crt  ca.key (or ca.uri, the place of a key in a token)  crl.pem  index.toml
 ///     <role>-<id>/tls.crt  tls.key  sign.key  sign.pub  ca.crt
 /// ```
 ///
@@ -64,14 +68,39 @@ impl Pki {
 
     /// The same, and says what becomes of an id that two roles ask for, and in which form the CA's key is written.
     pub fn init_with(folder: &Path, one_role: OneRole, form: KeyForm) -> Result<Pki, Error> {
+        Pki::make(folder, one_role, form, |pki| {
+            let key = KeyPair::generate()?;
+            pki.write_key("ca.key", &key)?;
+            Ok(CaKey::File(key))
+        })
+    }
+
+    /// A CA whose key is in a token: the one that `place` names, made there if there is none. The folder holds its place.
+    ///
+    /// # Errors
+    /// Those of the token; [`Error::NoTokens`] where this program was built without them.
+    pub fn init_in_token(folder: &Path, one_role: OneRole, place: &TokenUri) -> Result<Pki, Error> {
+        Pki::make(folder, one_role, KeyForm::AsBefore, |pki| {
+            let key = CaKey::open_or_make(place)?;
+            files::write_public(&pki.path(CA_URI), format!("{place}\n").as_bytes())?;
+            Ok(key)
+        })
+    }
+
+    fn make(
+        folder: &Path,
+        one_role: OneRole,
+        form: KeyForm,
+        key: impl FnOnce(&Pki) -> Result<CaKey, Error>,
+    ) -> Result<Pki, Error> {
         files::create_private_dir(folder)?;
         let pki = Pki { folder: folder.to_path_buf(), form };
         let _lock = pki.lock()?;
-        if pki.path("ca.crt").exists() || pki.path("ca.key").exists() {
+        if ["ca.crt", "ca.key", CA_URI].iter().any(|name| pki.path(name).exists()) {
             return Err(Error::Exists { path: folder.to_path_buf() });
         }
         let now = OffsetDateTime::now_utc();
-        let key = KeyPair::generate()?;
+        let key = key(&pki)?;
         let serial = Serial::random();
         let mut params = CertificateParams::default();
         params.serial_number = Some(SerialNumber::from_slice(serial.as_bytes()));
@@ -82,7 +111,6 @@ impl Pki {
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&key)?;
-        pki.write_key("ca.key", &key)?;
         pki.sign_crl(&mut Index { one_role, ..Index::default() }, &Issuer::new(params, key), now)?;
         // Last: a CA is there when its certificate is.
         files::write_public(&pki.path("ca.crt"), certificate.pem().as_bytes())?;
@@ -124,6 +152,18 @@ impl Pki {
     /// role has a certificate in force for the same id: fog nodes shut a client out whose id is a vehicle's. A CA
     /// of [`OneRole::Refuse`] refuses it.
     pub fn issue(&self, identity: &Identity, hosts: &[String], days: u32) -> Result<Issued, Error> {
+        self.issue_with(identity, hosts, days, |folder| {
+            credentials::write_signing_key_as(folder, &credentials::new_signing_key(), self.form)
+        })
+    }
+
+    fn issue_with(
+        &self,
+        identity: &Identity,
+        hosts: &[String],
+        days: u32,
+        write_signing_key: impl FnOnce(&Path) -> Result<(), Error>,
+    ) -> Result<Issued, Error> {
         let _lock = self.lock()?;
         let now = OffsetDateTime::now_utc();
         let index = Index::read(&self.path("index.toml"))?;
@@ -134,8 +174,21 @@ impl Pki {
         check_other_roles(&index, identity, now)?;
         let folder = self.folder_of(identity);
         files::create_private_dir(&folder)?;
-        credentials::write_signing_key_as(&folder, &credentials::new_signing_key(), self.form)?;
+        write_signing_key(&folder)?;
         self.certify(index, identity, hosts.to_vec(), days, now)
+    }
+
+    /// The same as [`Pki::issue`] without hosts, but the signing key is in a token: the one that `place` names, made there if
+    /// there is none. The folder holds `sign.uri`, its place, and `sign.pub`.
+    ///
+    /// # Errors
+    /// Those of the token; [`Error::NoTokens`] where this program was built without them.
+    pub fn issue_in_token(&self, identity: &Identity, place: &TokenUri, days: u32) -> Result<Issued, Error> {
+        let public = crate::signer::open_or_make(place)?;
+        self.issue_with(identity, &[], days, |folder| {
+            files::write_public(&folder.join("sign.uri"), format!("{place}\n").as_bytes())?;
+            credentials::write_public_half(&folder.join("sign.pub"), &public)
+        })
     }
 
     /// Issues a certificate to the key in a request ([`crate::make_request`]), which must be signed with that key and ask for
@@ -396,7 +449,7 @@ impl Pki {
     fn sign_crl(
         &self,
         index: &mut Index,
-        issuer: &Issuer<'_, KeyPair>,
+        issuer: &Issuer<'_, CaKey>,
         now: OffsetDateTime,
     ) -> Result<(), Error> {
         index.crl_number += 1;
@@ -423,10 +476,8 @@ impl Pki {
         files::write_public(&self.crl_path(), list.as_bytes())
     }
 
-    fn issuer(&self) -> Result<Issuer<'static, KeyPair>, Error> {
-        let path = self.path("ca.key");
-        let pem = keyfile::read(&path)?;
-        let key = KeyPair::from_pem(&pem).map_err(|error| Error::content(&path, "a private key", error))?;
+    fn issuer(&self) -> Result<Issuer<'static, CaKey>, Error> {
+        let key = CaKey::open(&self.path("ca.key"), &self.path(CA_URI))?;
         let path = self.path("ca.crt");
         Issuer::from_ca_cert_pem(&files::read_text(&path)?, key)
             .map_err(|error| Error::content(&path, "a CA certificate", error))

@@ -46,7 +46,7 @@ pub fn public_key_from_hex(text: &str) -> Result<PublicKey, Error> {
 }
 
 /// The signature in these 64 bytes.
-pub(crate) fn signature(bytes: &[u8; 64]) -> Signature {
+pub fn signature(bytes: &[u8; 64]) -> Signature {
     match Signature::decode(Copying(&bytes[..])) {
         Ok(signature) => signature,
         Err(_) => unreachable!("any 64 bytes have the form of a signature"),

@@ -67,7 +67,8 @@ pub use election::{MAX_ANCESTORS, PERFECT, PROBATION, Quarantine, Standing};
 pub use error::Error;
 pub use genesis::{Genesis, MAX_CHAIN_NAME, MAX_EPOCH_LENGTH, MAX_GENESIS_BYTES, MAX_TERM_LENGTH};
 pub use keys::{
-    NAMESPACE, key_id, namespace, private_key, public_key, public_key_from_hex, signing_key, verifying_key,
+    NAMESPACE, key_id, namespace, private_key, public_key, public_key_from_hex, signature, signing_key,
+    verifying_key,
 };
 pub use operators::{MAX_OPERATORS, Operators};
 pub use proof::{

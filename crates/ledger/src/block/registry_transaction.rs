@@ -11,6 +11,7 @@ use crate::{
 use bytes::BufMut;
 use commonware_codec::{Buf, EncodeSize, Error as CodecError, RangeCfg, Read, ReadExt, Write};
 use commonware_cryptography::{Signer as _, Verifier as _};
+use commonware_utils::union_unique;
 use std::collections::BTreeSet;
 
 /// Most actions in one registry transaction, which happen together or not at all.
@@ -39,12 +40,32 @@ impl RegistryTx {
 
     /// Adds an operator's signature; a second one by the same key replaces the first.
     pub fn sign(mut self, key: &PrivateKey) -> Self {
-        let by = key.public_key();
         let signature = key.sign(&Self::namespace(&self.chain), &self.signed());
+        self.insert(key.public_key(), signature);
+        self
+    }
+
+    /// The bytes of which an operator's key makes an Ed25519 signature where it lives, such as in a token.
+    pub fn to_be_signed(&self) -> Vec<u8> {
+        union_unique(&Self::namespace(&self.chain), &self.signed())
+    }
+
+    /// Adds a signature over [`Self::to_be_signed`] that was made elsewhere.
+    ///
+    /// # Errors
+    /// [`Error::Signature`] where it does not verify.
+    pub fn with_signature(mut self, by: PublicKey, signature: Signature) -> Result<Self, Error> {
+        if !by.verify(&Self::namespace(&self.chain), &self.signed(), &signature) {
+            return Err(Error::Signature { what: "registry transaction", by });
+        }
+        self.insert(by, signature);
+        Ok(self)
+    }
+
+    fn insert(&mut self, by: PublicKey, signature: Signature) {
         self.signatures.retain(|(other, _)| *other != by);
         let at = self.signatures.partition_point(|(other, _)| *other < by);
         self.signatures.insert(at, (by, signature));
-        self
     }
 
     fn namespace(chain: &Digest) -> Vec<u8> {

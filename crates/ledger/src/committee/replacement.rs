@@ -16,6 +16,7 @@ use crate::{
 use bytes::BufMut;
 use commonware_codec::{Buf, EncodeSize, Error as CodecError, FixedSize as _, Read, ReadExt, Write};
 use commonware_cryptography::{Hasher, Sha256, Signer as _, Verifier as _};
+use commonware_utils::union_unique;
 
 /// Longest decree with its acknowledgements: 128 keys, 16 and 128 signatures with their keys; about 18 KiB.
 pub const MAX_REPLACEMENT_BYTES: usize =
@@ -65,6 +66,23 @@ impl Decree {
         let signature = key.sign(&transaction_namespace(DECREE, &self.chain), &self.signed());
         self.signatures.add(key.public_key(), signature);
         self
+    }
+
+    /// The bytes of which an operator's key makes an Ed25519 signature where it lives, such as in a token.
+    pub fn to_be_signed(&self) -> Vec<u8> {
+        union_unique(&transaction_namespace(DECREE, &self.chain), &self.signed())
+    }
+
+    /// Adds a signature over [`Self::to_be_signed`] that was made elsewhere.
+    ///
+    /// # Errors
+    /// [`Error::Signature`] where it does not verify.
+    pub fn with_signature(mut self, by: PublicKey, signature: Signature) -> Result<Self, Error> {
+        if !by.verify(&transaction_namespace(DECREE, &self.chain), &self.signed(), &signature) {
+            return Err(Error::Signature { what: "replacement order", by });
+        }
+        self.signatures.add(by, signature);
+        Ok(self)
     }
 
     /// Names what is decreed, whichever operators signed.

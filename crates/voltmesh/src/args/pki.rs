@@ -8,7 +8,9 @@ use clap::{Args, Subcommand};
 #[derive(Debug, Subcommand)]
 pub enum Pki {
     /// Makes a development CA.
-    #[command(after_help = "Example:\n  voltmesh pki init --one-role --dir pki")]
+    #[command(after_help = "Examples:
+  voltmesh pki init --one-role --dir pki
+  voltmesh pki init --pkcs11 'pkcs11:token=fleet;object=voltmesh-ca?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/etc/voltmesh/pin'")]
     Init {
         /// The PKI folder.
         #[command(flatten)]
@@ -20,12 +22,19 @@ pub enum Pki {
         /// Encrypts the CA's key with the passphrase of this process (`voltmesh pki encrypt --help`).
         #[arg(long)]
         encrypt: bool,
+        /// Keeps the CA's key in a token: its place as RFC 7512 writes it. A key of that label is used; there is none, it is
+        /// made in the token. The PIN is read from the file that pin-source names, else it is the passphrase of this process.
+        /// Needs a program that was built with `--features pkcs11`.
+        #[arg(long, value_name = "URI", conflicts_with = "encrypt")]
+        pkcs11: Option<String>,
     },
     /// Issues keys and a certificate to `role:id`.
     #[command(after_help = "Examples:
   voltmesh pki issue edge:car-1
   voltmesh pki issue fog:fog-1 --host fog-1.example --host 127.0.0.1
-  voltmesh pki issue fog:fog-3 --replace-lost")]
+  voltmesh pki issue fog:fog-3 --replace-lost
+  voltmesh pki issue operator:op-1 \\
+    --pkcs11 'pkcs11:token=op-1;object=voltmesh-operator?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:pin'")]
     Issue {
         /// The PKI folder.
         #[command(flatten)]
@@ -45,6 +54,10 @@ pub enum Pki {
         /// Encrypts the new keys with the passphrase of this process.
         #[arg(long)]
         encrypt: bool,
+        /// Of an operator: keeps the signing key in a token, as in `init`. Its place stands in `sign.uri`, which takes the place of
+        /// `sign.key` in `voltmesh registry … --operator`.
+        #[arg(long, value_name = "URI", conflicts_with_all = ["encrypt", "replace_lost", "hosts"])]
+        pkcs11: Option<String>,
     },
     /// Makes keys where they live, and a request for a certificate, which goes to the CA.
     #[command(after_help = "Examples, on the vehicle, then where the CA is, then on the vehicle again:

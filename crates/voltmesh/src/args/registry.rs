@@ -149,7 +149,8 @@ pub struct ReplaceCommittee {
     /// The genesis file; it names the chain.
     #[arg(long, value_name = "FILE")]
     pub genesis: PathBuf,
-    /// Operators' private keys (PEM files with mode 0600); as many as the ledger's threshold asks for.
+    /// Operators' keys: `sign.key` (mode 0600), or the place of a key in a token (`sign.uri` or a `pkcs11:` URI); as many as the
+    /// ledger's threshold asks for.
     #[arg(long = "operator", value_name = "FILE", required = true)]
     pub operators: Vec<PathBuf>,
     /// Who votes: `sign.pub` or 64 hex digits, 3 f + 1 of them (default: the best by score that can be reached, as many as
@@ -283,7 +284,8 @@ pub struct Submit {
     /// The genesis file; it names the chain.
     #[arg(long, value_name = "FILE")]
     pub genesis: PathBuf,
-    /// Operators' private keys (PEM files with mode 0600); as many as the ledger's threshold asks for.
+    /// Operators' keys: `sign.key` (mode 0600), or the place of a key in a token (`sign.uri` or a `pkcs11:` URI); as many as the
+    /// ledger's threshold asks for.
     #[arg(long = "operator", value_name = "FILE", required = true)]
     pub operators: Vec<PathBuf>,
     /// Which fog node.

@@ -23,14 +23,28 @@ const MAX_REQUEST: usize = 16 << 10;
 /// Runs the command. What it changes is entered in the audit log of the CA, the folder `audit` in its own.
 pub fn run(command: args::Pki) -> Result<Outcome> {
     match command {
-        args::Pki::Init { dir, one_role, encrypt } => {
+        args::Pki::Init { dir, one_role, encrypt, pkcs11 } => {
             let policy = if one_role { OneRole::Refuse } else { OneRole::Warn };
-            let pki = Pki::init_with(&dir.dir, policy, form(encrypt))?;
+            let pki = match pkcs11 {
+                Some(place) => Pki::init_in_token(&dir.dir, policy, &place.parse()?)?,
+                None => Pki::init_with(&dir.dir, policy, form(encrypt))?,
+            };
             enter(&dir.dir, "a CA is made")?;
             output::line(format!("CA made: {}", pki.ca_path().display()));
             output::line(format!("Next: voltmesh pki issue fog:fog-1 --dir {}", dir.dir.display()));
         }
-        args::Pki::Issue { dir, identity, hosts, replace_lost: false, days, encrypt } => {
+        args::Pki::Issue { dir, identity, pkcs11: Some(place), days, .. } => {
+            let identity = parse(&identity)?;
+            ensure!(
+                identity.role == Role::Operator,
+                "only an operator's signing key is used rarely enough for a token; {identity} signs by `sign.key`, which \
+                 --encrypt protects"
+            );
+            let issued = Pki::open(&dir.dir)?.issue_in_token(&identity, &place.parse()?, days)?;
+            told("issued", &dir.dir, &issued)?;
+            output::line(format!("sign with --operator {}", issued.folder.join("sign.uri").display()));
+        }
+        args::Pki::Issue { dir, identity, hosts, replace_lost: false, days, encrypt, .. } => {
             let pki = Pki::open(&dir.dir)?.with_key_form(form(encrypt));
             told("issued", &dir.dir, &pki.issue(&parse(&identity)?, &hosts, days)?)?;
         }

@@ -16,10 +16,10 @@ use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 use voltmesh_control::Opening;
 use voltmesh_fog::answers::Status;
-use voltmesh_identity::{Pki, Role, read_signing_key, write_private, write_public};
+use voltmesh_identity::{Pki, Role, Signer, write_private, write_public};
 use voltmesh_ledger::{
-    Action, Block, Commitment, Genesis, Height, MAX_GENESIS_BYTES, PublicKey, RegistryTx, Transaction, Trust,
-    commitment, private_key, public_key, public_key_from_hex,
+    Action, Block, Commitment, Genesis, Height, MAX_GENESIS_BYTES, PublicKey, RegistryTx, Signature,
+    Transaction, Trust, commitment, public_key, public_key_from_hex, signature,
 };
 use voltmesh_telemetry::{Timestamp, VehicleId};
 
@@ -185,7 +185,9 @@ impl<'a> Decider<'a> {
     fn sign(&self, actions: Vec<Action>) -> Result<RegistryTx> {
         let mut transaction = RegistryTx::new(self.genesis.digest(), self.status.nonce, actions);
         for operator in &self.submit.operators {
-            transaction = transaction.sign(&private_key(&read_signing_key(operator)?.to_bytes()));
+            let signer = Signer::open(operator)?;
+            let (by, signature) = signed(&signer, &transaction.to_be_signed())?;
+            transaction = transaction.with_signature(by, signature)?;
         }
         Ok(transaction)
     }
@@ -205,6 +207,12 @@ impl<'a> Decider<'a> {
     async fn find(&self, decision: &str, after: u64) -> Result<Option<u64>> {
         find(&self.http, self.submit.fog.fog, decision, after..=self.height()).await
     }
+}
+
+/// An operator's key and its signature over a message, wherever the key is kept.
+fn signed(signer: &Signer, message: &[u8]) -> Result<(PublicKey, Signature)> {
+    let by = public_key(&signer.verifying_key()?.to_bytes())?;
+    Ok((by, signature(&signer.sign(message)?.to_bytes())))
 }
 
 /// Whether an action changes who serves, which is settled two epochs ahead.

@@ -7,9 +7,9 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail, ensure};
 use commonware_codec::Encode as _;
 use voltmesh_fog::answers::{Decreed, Succession};
-use voltmesh_identity::read_signing_key;
+use voltmesh_identity::Signer;
 use voltmesh_ledger::{
-    AuthoritySet, Block, Decree, Digest, Epoch, Genesis, Height, MAX_GENESIS_BYTES, Mandate, private_key,
+    AuthoritySet, Block, Decree, Digest, Epoch, Genesis, Height, MAX_GENESIS_BYTES, Mandate,
     public_key_from_hex,
 };
 
@@ -36,7 +36,9 @@ pub fn run(options: &args::ReplaceCommittee) -> Result<()> {
         };
         let mut decree = unsigned(&answers, furthest, voters)?;
         for operator in &options.operators {
-            decree = decree.sign(&private_key(&read_signing_key(operator)?.to_bytes()));
+            let signer = Signer::open(operator)?;
+            let (by, signature) = super::signed(&signer, &decree.to_be_signed())?;
+            decree = decree.with_signature(by, signature)?;
         }
         say(&decree, furthest);
         let fogs: Vec<SocketAddr> = answers.iter().map(|(fog, _)| *fog).collect();
