@@ -1,5 +1,5 @@
-//! How many small QoS 1 publishes per second one server takes over mutual TLS, with the generator in a process of its
-//! own on the same machine. Every publish is acknowledged at once, so this is the transport alone.
+//! Measures the small QoS 1 publishes per second that one server takes over mutual TLS, with the generator in a process of
+//! its own on the same machine. Every publish is acknowledged at once, so this is the transport alone.
 //!
 //! `cargo run --release -p voltmesh-mqtt --example flood -- [connections=4] [seconds=5] [bytes=1000] [window=1000]`
 #![allow(clippy::print_stdout, clippy::unwrap_used)]

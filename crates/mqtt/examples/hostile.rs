@@ -1,6 +1,6 @@
-//! How long an honest client waits for its session while others attack, all on this machine and from one address:
-//! nobody, silent connections that come again when they are ended, handshakes that are begun and left, and one certificate
-//! that opens ever more sessions. The attackers run in a process of their own.
+//! Measures the time that an honest client waits for its session while others attack, all on this machine and from one
+//! address: nobody, silent connections that come again when they are ended, handshakes that are begun and left, and one
+//! certificate that opens ever more sessions. The attackers run in a process of their own.
 //!
 //! `cargo run --release -p voltmesh-mqtt --example hostile -- [seconds=5] [silent=10000] [handshakes_per_second=2000]`
 #![allow(clippy::print_stdout, clippy::unwrap_used)]

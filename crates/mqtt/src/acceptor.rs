@@ -23,10 +23,10 @@ use crate::{Door, End, Policy, Reason, Refusal, ServerConnection, ServerEvent, S
 /// Ciphertext is read from the socket in pieces of up to this size: 4 TLS records.
 const SOCKET_READ: usize = 64 << 10;
 
-/// What the log says of connections that were ended to make room.
+/// Line of the log for connections that were ended to make room.
 const MADE_ROOM: &str = "a connection that kept silent was ended to make room";
 
-/// What accepts connections and runs their sessions.
+/// Task that accepts connections and runs their sessions.
 pub(crate) struct Acceptor {
     pub(crate) listener: TcpListener,
     pub(crate) tls: Arc<rustls::ServerConfig>,

@@ -1,11 +1,11 @@
-//! What all sessions of one identity have under way, together.
+//! Publishes and bytes that all sessions of one identity have under way, together.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::Moment;
 
-/// How far an identity may be ahead of its publish rate: one second's worth may come at once.
+/// Lead of an identity over its publish rate at most: one second's worth may come at once.
 const BURST: Duration = Duration::from_secs(1);
 
 /// Figures of one identity, shared by its sessions; each is touched once for all publishes of a read.

@@ -1,4 +1,4 @@
-//! Who may connect: connections and handshakes, by source address, before anybody is known. No clock, no socket.
+//! Admission of connections and handshakes, by source address, before anybody is known. No clock, no socket.
 
 mod pool;
 mod rates;
@@ -48,7 +48,7 @@ pub(crate) enum Refused {
     Busy,
 }
 
-/// What becomes of a connection that has come.
+/// Decision on a connection that has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Arrival {
     /// It is in; these are ended for it.

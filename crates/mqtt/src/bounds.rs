@@ -1,4 +1,4 @@
-//! How much of a server one source address and one identity may take.
+//! Bounds on the share of a server that one source address and one identity may take.
 
 /// Bounds of connections, handshakes, sessions and publishes of one server.
 ///

@@ -22,7 +22,7 @@ use crate::{
 /// Ciphertext is read from the socket in pieces of up to this size.
 const SOCKET_READ: usize = 32 << 10;
 
-/// How a client behaves.
+/// Settings of a client.
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
     /// Towards the server.
@@ -53,7 +53,7 @@ impl Default for ClientSettings {
     }
 }
 
-/// What happens on a client's connection.
+/// Events on a client's connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientEvent {
     /// Messages, in order. Accept each by its token once it is dealt with.

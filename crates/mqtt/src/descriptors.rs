@@ -7,7 +7,7 @@ use crate::{Bounds, Error};
 /// With fewer no role works: half of them are 128 files and 128 connections.
 const LEAST: usize = 256;
 
-/// How many file descriptors this process may have open.
+/// Limits on open file descriptors of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Descriptors {
     limit: usize,

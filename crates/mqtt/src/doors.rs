@@ -16,7 +16,7 @@ use crate::pump::Clock;
 use crate::session::SessionId;
 use crate::{Bounds, LogLimiter};
 
-/// Who caused a line of the log, and which.
+/// Cause of a line of the log: the kind of event and its originator.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Subject {
     Source(Source, &'static str),
@@ -32,7 +32,7 @@ impl fmt::Display for Subject {
     }
 }
 
-/// What all connections of a server share until they have a session.
+/// State that all connections of a server share until they have a session.
 pub(crate) struct Doors {
     state: Mutex<State>,
     /// Handshakes that compute at the same time: half of the processors, so that no number of handshakes takes the time

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::End;
 
-/// What can go wrong with a connection; each message says what, where and what to do.
+/// Errors of a connection; each message says what, where and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address cannot be listened on. Choose another, or stop what holds it.

@@ -39,7 +39,7 @@ struct State<K> {
     others: (Duration, u64),
 }
 
-/// What was not written.
+/// Count of lines that were not written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unwritten<K> {
     /// Who caused it; `None` for all that had no lines of their own.

@@ -1,4 +1,4 @@
-//! Who may have a session: places by identity, once it is known. No clock, no socket.
+//! Places for sessions, by identity, once it is known. No clock, no socket.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -24,7 +24,7 @@ const MAX_READ: usize = 256 << 10;
 const MAX_OUTPUT: usize = 1 << 20;
 /// For the last bytes, such as a DISCONNECT, to a peer that may not read any more.
 const LINGER: Duration = Duration::from_secs(1);
-/// How long to wait when only the server's common budget is used up.
+/// Wait before another try when only the server's common budget is used up.
 const RETRY: Duration = Duration::from_millis(10);
 
 /// Whether more may be read.
@@ -37,7 +37,7 @@ pub(crate) enum Appetite {
     Retry,
 }
 
-/// What the two sides have in common.
+/// Interface that the state machines of both sides have in common.
 pub(crate) trait Machine {
     type Command;
     type Event;

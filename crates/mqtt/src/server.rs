@@ -20,7 +20,7 @@ use crate::session::{Session, SessionId};
 use crate::standing::unix_now_s;
 use crate::{Bounds, Counters, End, Error, Incoming, Limits, Policy, Reason, Tag};
 
-/// What a server may take up.
+/// Settings of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerSettings {
     /// Of each session.
@@ -51,7 +51,7 @@ impl Default for ServerSettings {
     }
 }
 
-/// What happens on a server, in order within each session.
+/// Events on a server, in order within each session.
 #[derive(Debug)]
 pub enum ServerEvent {
     /// A client is in.
@@ -90,7 +90,7 @@ pub enum ServerEvent {
     },
 }
 
-/// What all sessions of a server share.
+/// State that all sessions of a server share.
 pub(crate) struct Common {
     pub(crate) counters: Counters,
     pub(crate) doors: Arc<Doors>,

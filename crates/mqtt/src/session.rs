@@ -137,7 +137,7 @@ pub(crate) struct ServerSide {
     ended: Option<End>,
 }
 
-/// Where the door leaves a session's place.
+/// Slot in which the acceptor leaves a session's place.
 pub(crate) type Place = Arc<Mutex<Option<Placed>>>;
 
 impl ServerSide {

@@ -16,7 +16,7 @@ pub(super) struct Rates {
     order: BTreeSet<(Moment, Source)>,
 }
 
-/// What a bucket holds: one second's worth.
+/// Capacity of a bucket: one second's worth.
 const DEPTH: Duration = Duration::from_secs(1);
 
 impl Rates {

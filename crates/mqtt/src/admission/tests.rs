@@ -32,7 +32,7 @@ fn small() -> Bounds {
     }
 }
 
-/// What is known of each connection from outside.
+/// State of each connection as seen from outside.
 #[derive(Default)]
 struct Model {
     /// Source, stage (0 silent, 1 at work, 2 waiting, 3 session) and since when it waits.

@@ -10,7 +10,7 @@ use super::wire::{Packet, Taken, Wire, reason_of};
 use super::{End, Incoming, Moment, Outgoing, Tag, Token, Version};
 use crate::{Error, Reason, is_filter};
 
-/// What a client asks of a server.
+/// Options that a client asks of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientOptions {
     /// Tells several sessions of one identity apart; empty lets the server choose. Default empty.

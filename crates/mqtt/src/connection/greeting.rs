@@ -16,7 +16,7 @@ use crate::{Reason, Refusal, is_topic};
 /// First byte of CONNECT (MQTT 5 3.1.1).
 pub(super) const CONNECT: u8 = 0x10;
 
-/// How far a packet has come.
+/// Progress of a packet that arrives piece by piece.
 pub(super) enum Frame {
     Unfinished,
     /// So many bytes are the packet.
@@ -43,7 +43,7 @@ pub(super) fn frame(bytes: &[u8], max_packet: u32) -> Frame {
     }
 }
 
-/// What a CONNECT says.
+/// Content of a CONNECT.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Connect {
     pub(super) version: Version,
@@ -62,7 +62,7 @@ pub(super) struct Connect {
     pub(super) max_packet: Option<u32>,
 }
 
-/// What is published if the session ends without the client's word.
+/// Will message: published if the session ends without the client's word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Will {
     pub(super) topic: String,
@@ -78,7 +78,7 @@ impl Will {
     }
 }
 
-/// Why a CONNECT is not read.
+/// Reason why a CONNECT is not read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Unread {
     /// Another protocol: nothing is answered.
@@ -245,7 +245,7 @@ fn will_properties(mut fields: Fields<'_>) -> Read<()> {
 #[derive(Default)]
 struct Seen(u64);
 
-/// What is left of a packet.
+/// Rest of a packet that is not parsed yet.
 struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {

@@ -68,7 +68,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// How a message is delivered.
+/// Quality of service of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Qos {
     /// QoS 0: sent once, never acknowledged.
@@ -141,7 +141,7 @@ impl Outgoing {
     }
 }
 
-/// How a connection ended.
+/// End of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
     /// The peer said so: DISCONNECT, or a CONNACK that refuses.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use mqtt_protocol_core::mqtt::ArcPayload;
 use mqtt_protocol_core::mqtt::packet::{Qos as RawQos, v3_1_1, v5_0};
 
-/// What both versions say in a PUBLISH.
+/// Content of a PUBLISH that both versions have.
 pub(super) struct Publish<'a> {
     pub(super) topic: &'a str,
     pub(super) qos: RawQos,

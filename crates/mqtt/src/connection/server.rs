@@ -16,7 +16,7 @@ use super::wire::{Packet, Taken, Wire, reason_of};
 use super::{End, Incoming, Moment, Outgoing, Qos, Tag, Token, Version, strict};
 use crate::{Reason, Refusal};
 
-/// What each peer may do. The identity is the certificate's.
+/// Rights of each peer. The identity is the certificate's.
 pub trait Policy: Send + Sync + 'static {
     /// May this peer publish to this topic? A refusal is the PUBACK's reason, thus permanent: the client must not try
     /// again. QoS 0 publishes that are refused vanish.
@@ -37,7 +37,7 @@ pub trait Policy: Send + Sync + 'static {
 /// Decides on a session by its client id, once, before CONNACK.
 pub type Door = Box<dyn FnMut(&str) -> Result<(), Refusal> + Send>;
 
-/// What one session may take up.
+/// Limits of one session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Largest packet accepted, in bytes; checked before any of it is buffered. Default 1 MiB + 4 KiB: one batch.
@@ -405,7 +405,7 @@ impl ServerConnection {
     }
 }
 
-/// What one input brought.
+/// Publishes and completions that one input brought.
 #[derive(Default)]
 struct Heard {
     publishes: Vec<Incoming>,

@@ -1,4 +1,4 @@
-//! What both sides share: the protocol library's connection with its timers and its output.
+//! Part that both sides share: the protocol library's connection with its timers and its output.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -48,7 +48,7 @@ pub(super) struct Wire<R: RoleType> {
     unacknowledged: BTreeMap<u16, Tag>,
 }
 
-/// What became of a received PUBLISH.
+/// Outcome of a received PUBLISH.
 pub(super) enum Taken {
     Fresh(Incoming),
     /// The same packet again while the first is undecided.

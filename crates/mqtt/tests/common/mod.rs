@@ -1,4 +1,4 @@
-//! What several test files need.
+//! Helpers that several test files share.
 #![allow(dead_code, clippy::unwrap_used)]
 
 use std::sync::Arc;

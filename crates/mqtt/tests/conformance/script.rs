@@ -1,4 +1,4 @@
-//! What cases are made of: bytes to send, and answers as text.
+//! Parts of the cases: bytes to send, and answers as text.
 
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -7,7 +7,8 @@ use voltmesh_mqtt::Version;
 
 use crate::PATIENCE;
 
-/// What is sent, step by step, with the answers that follow, and whether the connection is open in the end.
+/// Case of a conformance test: what is sent, step by step, with the answers that follow, and whether the connection is open
+/// in the end.
 pub struct Case {
     /// The statements that it shows, without `MQTT-`.
     pub ids: &'static str,

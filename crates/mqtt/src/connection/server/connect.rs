@@ -1,4 +1,4 @@
-//! Who is let in: the answer to CONNECT.
+//! Answer to CONNECT: the decision on who is let in.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a peer asks to be sent.
+//! Subscriptions of a peer.
 
 use mqtt_protocol_core::mqtt::packet::{Qos as RawQos, SubEntry};
 
