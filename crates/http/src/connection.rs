@@ -32,7 +32,7 @@ use crate::{Figures, Refusal, Rules, Settings};
 /// Of a refused body so much is read and forgotten, so that its sender reads the refusal before it meets a closed socket.
 const DRAINED: u64 = 256 << 10;
 
-/// What all connections of a server share.
+/// State that all connections of a server share.
 pub(crate) struct Shared {
     pub(crate) router: Router,
     pub(crate) rules: Rules,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 
-/// What ends every text (OpenMetrics 1.0, "Overall structure").
+/// Last line of every text (OpenMetrics 1.0, "Overall structure").
 const END: &str = "# EOF\n";
 
 /// The figures of a role, named `voltmesh_<role>_<name>`, each with its help and type.

@@ -11,7 +11,7 @@ use crate::{Confined, Process, Refusal};
 /// Time between two lines of log about one kind of event: at most 12 kinds of 300 bytes, 360 bytes/s.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// What is counted.
+/// Kinds of events that are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     Requests,
@@ -138,7 +138,7 @@ impl Figures {
     }
 }
 
-/// When something was last said of each kind, and how much was not said since.
+/// Limiter of log lines: for each kind, the time of the last line and the count of those left out since.
 #[derive(Debug, Default)]
 struct Quiet(BTreeMap<Kind, (Instant, u64)>);
 

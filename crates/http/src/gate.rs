@@ -81,7 +81,7 @@ impl<K, V> Inner<K, V> {
     }
 }
 
-/// What reports of a connection's doings, wherever it is parked.
+/// Source of reports on a connection's activity, wherever it is parked.
 pub(crate) trait Report: Send + Sync {
     fn update(&self, change: &dyn Fn(&mut Activity));
 }

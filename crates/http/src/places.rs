@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PlaceId(u64);
 
-/// What a connection does. It waits for its peer unless the server works on a request whose body has come and whose answer is taken.
+/// Activity of a connection. It waits for its peer unless the server works on a request whose body has come and whose answer
+/// is taken.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Activity {
     /// A request's header has come, and its answer is not yet all handed to the socket.

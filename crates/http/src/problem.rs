@@ -41,7 +41,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Why a request or connection is refused before any handler sees it.
+/// Reason why a request or connection is refused before any handler sees it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// RFC 9112 3.2: exactly one, well-formed.
@@ -133,7 +133,7 @@ pub(crate) fn raw(problem: &Problem, fields: &str) -> String {
     )
 }
 
-/// What every answer says to browsers. A page that is served may set its own policy.
+/// Headers for browsers in every answer. A page that is served may set its own policy.
 const HEADERS: [(HeaderName, &str); 5] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::CACHE_CONTROL, "no-store"),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use voltmesh_audit::Recorder;
 
-/// How a role's process is confined: the table `[process]` of its configuration.
+/// Confinement of a role's process: the table `[process]` of its configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Confinement {
@@ -35,7 +35,7 @@ pub struct Process {
     pub confined: Confined,
 }
 
-/// How a process is confined.
+/// Confinement of a process as it was put in force.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Confined {
     /// How much of what was asked for Landlock enforces: 2 all, 1 the part that this kernel has, 0 nothing.

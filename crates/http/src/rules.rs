@@ -1,4 +1,4 @@
-//! Who may ask what from where: decisions over a request's header alone.
+//! Access rules: decisions on who may ask what from where, over a request's header alone.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -20,7 +20,7 @@ const MAX_TOKEN: usize = 4096;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// What an interface is called beside where it listens, and which pages may use it.
+/// Names of an interface beside the address where it listens, and the pages that may use it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names {
     hosts: Vec<Authority>,
@@ -161,7 +161,7 @@ pub enum Asked {
     Changes,
 }
 
-/// What a server asks of every request.
+/// Requirements of a server on every request.
 #[derive(Clone, Debug)]
 pub struct Rules {
     names: Names,

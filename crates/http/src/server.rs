@@ -31,14 +31,14 @@ pub struct Tls {
     pub roles: &'static [Role],
 }
 
-/// Who holds a place.
+/// Holder of a place.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Owner {
     Source(IpAddr),
     Identity(Identity),
 }
 
-/// Where connections are parked, with the certificate that they came with.
+/// Parked connections, with the certificates that they came with.
 type Connections = Gate<Owner, Option<Arc<Peer>>>;
 
 /// A listening socket and its connections. Dropping it closes all of them at once.

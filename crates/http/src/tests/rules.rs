@@ -1,4 +1,4 @@
-//! Who may ask what from where, line by line.
+//! Cases of the access rules, line by line.
 
 use axum::http::Request;
 use proptest::prelude::*;
