@@ -22,7 +22,7 @@ impl fmt::Display for Position {
     }
 }
 
-/// How large the spool may grow and how it is laid out. All sizes are in bytes.
+/// Configuration of a spool: its largest size and its layout. All sizes are in bytes.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Prefix of the storage partitions: ASCII letters, digits, `-` and `_`. One spool per name.

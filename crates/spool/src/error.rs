@@ -1,4 +1,4 @@
-//! What can go wrong, one variant per thing a caller would do differently.
+//! Errors of the spool, one variant per thing a caller would do differently.
 
 use crate::Position;
 

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 type Journal<E> = variable::Journal<E, Entry>;
 
-/// What [`Spool::verify`] has read.
+/// Result of [`Spool::verify`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Verified {
     /// Entries on disk, acknowledged ones that are not pruned yet included.

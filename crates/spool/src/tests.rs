@@ -76,7 +76,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What must hold, kept beside the spool.
+/// Model of the spool that a test keeps beside it.
 #[derive(Default)]
 struct Model {
     /// All that was ever appended and may still be there, by position.

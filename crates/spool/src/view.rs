@@ -145,7 +145,7 @@ impl<E: Context> View<E> {
     }
 }
 
-/// What a read is looking for, and what it has found.
+/// State of a read: the entries looked for and those found.
 struct Reading<'a> {
     acks: &'a Acks,
     /// The next position that is not acknowledged.

@@ -15,7 +15,7 @@ use std::{
 /// A sync or checkpoint that is worth a line in the log at level debug: appends wait for it.
 const SLOW: Duration = Duration::from_millis(10);
 
-/// How far the spool has come; watch it with [`Writer::progress`].
+/// Progress of the spool; watch it with [`Writer::progress`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// The first position that is not durable. Everything below it survives a crash.
