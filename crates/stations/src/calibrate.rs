@@ -19,7 +19,7 @@ const FINEST: f32 = 1.06;
 /// Times each label's weight is looked at.
 const ROUNDS: usize = 3;
 
-/// What the days held back taught, of one horizon.
+/// Calibration of one horizon, from the days held back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AtHorizon {
     /// Logits are divided by this (Guo et al., ICML 2017, section 4.2).
@@ -28,7 +28,7 @@ pub struct AtHorizon {
     weights: Vec<f32>,
 }
 
-/// What the days held back taught.
+/// Calibration of all horizons, from the days held back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     horizons: Vec<AtHorizon>,

@@ -1,6 +1,6 @@
-//! What can be wrong with a history, a place list or a feed, each with its evidence.
+//! Errors of histories, place lists and feeds, each with its evidence.
 
-/// Why something from outside is not taken.
+/// Reason why input from outside is refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

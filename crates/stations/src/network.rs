@@ -21,7 +21,7 @@ const MAX_NEAR: usize = 16;
 /// Kinds of connectors that are told apart; all further ones are one.
 pub const MAX_KINDS: usize = 16;
 
-/// Who is coupled with whom.
+/// Network of EVSEs and their couplings.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Network {
     /// Other connectors of the same charger, by EVSE.

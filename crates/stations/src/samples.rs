@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::features::{Layout, NONE, Tracker};
 use crate::{Covariates, History};
 
-/// What is known of one EVSE when its future is asked for.
+/// Knowledge of one EVSE at the moment when its future is asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'a> {
     /// Which EVSE, as the tracker counts them.

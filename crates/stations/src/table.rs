@@ -109,7 +109,7 @@ const ENDS: &[&str] = &[
     "stopdatetime",
 ];
 
-/// What the columns of a history are, by position.
+/// Columns of a history by position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Columns {
     /// A row says what the status of an EVSE was at a time.

@@ -7,7 +7,7 @@ use time::{Date, Month, Time, UtcOffset};
 /// never set; after, clocks that are broken.
 pub const PLAUSIBLE_S: std::ops::Range<i64> = 946_684_800..4_102_444_800;
 
-/// Why a text is no time.
+/// Reason why a text is no time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoTime {
     /// Date and time of day are there; how far that is from UTC is not.

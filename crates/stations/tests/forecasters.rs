@@ -8,7 +8,7 @@ use voltmesh_stations::{Builder, Covariates, Error, Forecaster, History, Mapping
 /// Slots of half an hour.
 const DAY: usize = 48;
 
-/// Where training ends.
+/// Slot at which training ends.
 const UNTIL: usize = 6 * DAY;
 
 const HORIZONS: [u32; 2] = [30, 120];

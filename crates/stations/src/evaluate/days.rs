@@ -15,7 +15,7 @@ use crate::{Covariates, History};
 /// Times that days are drawn again.
 const DRAWS: usize = 1000;
 
-/// What lies outside an interval on each side.
+/// Probability outside an interval on each side.
 const TAIL: f64 = 0.025;
 
 /// From the 2.5 % to the 97.5 % quantile over days drawn with replacement (Efron 1979; whole days, since rows of one day are

@@ -21,7 +21,7 @@ pub struct ClassScore {
     pub support: u64,
 }
 
-/// How good a set of forecasts is. Fractions between 0 and 1, except `log_loss` (nats) and `brier` (0..=2).
+/// Scores of a set of forecasts. Fractions between 0 and 1, except `log_loss` (nats) and `brier` (0..=2).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Scores {
     /// Rows scored.

@@ -1,4 +1,4 @@
-//! How good forecasts of a status are, in temporal order: trained before, scored after, one horizon between.
+//! Evaluation of forecasts of a status, in temporal order: trained before, scored after, one horizon between.
 
 mod days;
 mod metrics;

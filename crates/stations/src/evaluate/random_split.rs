@@ -13,7 +13,7 @@ use crate::random::SplitMix;
 /// Share of rows learnt from.
 const LEARNT: f64 = 0.8;
 
-/// How sure the lookup is.
+/// Probability that the lookup gives to its label.
 const SURE: f32 = 0.98;
 
 /// One line of the table.

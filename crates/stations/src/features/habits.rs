@@ -1,4 +1,4 @@
-//! What an EVSE usually does: its shares of each label by half hour, and where it is a horizon after each label.
+//! Habits of an EVSE: its shares of each label by half hour, and where it is a horizon after each label.
 //!
 //! Today is collected apart and joins at local midnight, so that no habit knows anything of the day it is used on. What an
 //! EVSE has shown seldom is filled up with what EVSEs of its kind do.
@@ -11,7 +11,7 @@ use crate::network::MAX_KINDS;
 /// Bounds of how long a status has lasted, in minutes: what moves are told apart by.
 const WATCHES_MIN: [u32; 13] = [5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1440];
 
-/// How many durations are told apart.
+/// Number of durations that are told apart.
 pub const WATCHES: usize = WATCHES_MIN.len() + 1;
 
 /// An EVSE's whole record counts as so many hours of any half hour, and its kind's record as so many of its own.

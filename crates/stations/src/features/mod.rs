@@ -1,4 +1,4 @@
-//! What a forecast knows of an EVSE: one row of numbers, each with a name.
+//! Features that a forecast has of an EVSE: one row of numbers, each with a name.
 
 mod clock;
 mod habits;

@@ -205,7 +205,7 @@ impl Layout {
     }
 }
 
-/// Where the next feature goes.
+/// Writer of one row of features.
 struct Row<'a> {
     out: &'a mut [f32],
     at: usize,

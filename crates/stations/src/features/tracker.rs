@@ -1,4 +1,4 @@
-//! What is known of every EVSE at one moment: its status, how long, what came before, how often it changes, its habits.
+//! State of every EVSE at one moment: its status, how long, what came before, how often it changes, its habits.
 //!
 //! A tracker goes through a history slot by slot and never back, so a forecast made from it can know nothing of the future.
 
@@ -15,10 +15,10 @@ use crate::{History, Labels, Network, Places};
 /// No label.
 pub const NONE: u8 = u8::MAX;
 
-/// How far back shares of each label are remembered, in minutes: exponential windows.
+/// Exponential windows of the shares of each label, in minutes.
 pub const MEMORIES_MIN: [f32; 6] = [30.0, 60.0, 180.0, 720.0, 1440.0, 4320.0];
 
-/// How far back changes are remembered, in minutes.
+/// Exponential windows of the counts of changes, in minutes.
 pub const CHANGE_MEMORIES_MIN: [f32; 3] = [120.0, 720.0, 4320.0];
 
 /// A status that was not observed for so long and is the same afterwards has lasted all the time.

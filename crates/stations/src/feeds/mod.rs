@@ -1,5 +1,5 @@
-//! What networks publish as JSON: OCPI 2.1.1, 2.2.1 and 2.3.0 locations and tariffs, OICP, DATEX II (AFIR; also as XML), Open Charge
-//! Map, and Barcelona's port statuses, told apart by their content.
+//! Feeds that networks publish as JSON: OCPI 2.1.1, 2.2.1 and 2.3.0 locations and tariffs, OICP, DATEX II (AFIR; also as
+//! XML), Open Charge Map, and Barcelona's port statuses, told apart by their content.
 //!
 //! All become [`Reading`]s and [`Listed`] places. An entry that lacks what a reading needs is left out by itself; the rest counts.
 
@@ -20,11 +20,11 @@ use crate::place::Place;
 /// Largest document that is read, in bytes: France's whole IRVE dynamic table has about 20 MB, Hubject's EVSE data 100.
 pub const MAX_FEED_BYTES: usize = 128 * 1024 * 1024;
 
-/// How far ahead of this node's clock a time may lie and be believed, in seconds: clocks that are kept differ by seconds, and five
+/// Lead over this node's clock up to which a time is believed, in seconds: clocks that are kept differ by seconds, and five
 /// minutes are less than any status that is waited for.
 pub const AHEAD_S: i64 = 300;
 
-/// What one EVSE's status is said to be.
+/// Status of one EVSE as a document states it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
     /// The EVSE (eMI3 EVSE id where there is one).
@@ -35,7 +35,7 @@ pub struct Reading {
     pub at: Option<i64>,
 }
 
-/// What a document says about an EVSE's place.
+/// Place of an EVSE as a document states it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Listed {
     /// The EVSE; empty where it has no id.

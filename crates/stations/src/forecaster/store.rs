@@ -6,7 +6,7 @@ use super::Forecaster;
 use crate::Error;
 use crate::features::NONE;
 
-/// What every file begins with.
+/// First bytes of every model file.
 const MAGIC: &[u8; 8] = b"VMSTATN\n";
 
 /// The format's version; another is refused, since features may mean something else.

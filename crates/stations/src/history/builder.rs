@@ -22,7 +22,7 @@ const MAX_SOURCES: usize = 200;
 /// Longest session, in seconds: a week. The longest real ones are some days.
 const MAX_SESSION_S: i64 = 7 * 86_400;
 
-/// How long a session without an end counts, in seconds.
+/// Assumed length of a session without an end, in seconds.
 const OPEN_SESSION_S: i64 = 86_400;
 
 /// Words for what a session tells: OCPI's.

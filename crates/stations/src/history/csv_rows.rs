@@ -200,7 +200,7 @@ pub(super) struct Times {
     read: Option<Result<(i64, i32), NoTime>>,
 }
 
-/// Where a row stands in its file.
+/// Position of a row in its file.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Place {
     /// A line, from 1.

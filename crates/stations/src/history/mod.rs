@@ -1,4 +1,4 @@
-//! What every EVSE's status was, on one regular grid of time: what all learning and every forecast starts from.
+//! History of every EVSE's status on one regular grid of time: the start of all learning and every forecast.
 //!
 //! A [`Builder`] takes the rows of files of any kind ([`Shape`]) and makes the same kind of history of each. A status is *in force*
 //! at a slot if it was observed in that slot or in the one before. Nothing else is filled in but what a file's kind says: where a
@@ -23,7 +23,7 @@ pub use report::{Counted, Oddities, Report, Shape, Skip, SourceReport, Word};
 
 use crate::{Error, Labels, Mapping};
 
-/// What a cell of the grid holds where nothing was observed.
+/// Value of a cell of the grid where nothing was observed.
 const NONE: u8 = u8::MAX;
 
 /// Statuses of a network's EVSEs on a regular grid.

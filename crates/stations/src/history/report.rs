@@ -1,4 +1,4 @@
-//! What was read of a history, what of it was odd, and what was not used and why.
+//! Report on the reading of a history: what was read, what was odd, and what was not used and why.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::Meaning;
 
-/// What was odd about the rows of a history; none of it stops anything.
+/// Oddities of the rows of a history; none of them stops anything.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Oddities {
     /// Rows read.
@@ -22,7 +22,7 @@ pub struct Oddities {
     pub empty_slots: u64,
 }
 
-/// Why a row was not used.
+/// Reason why a row was not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Skip {
@@ -68,7 +68,7 @@ impl Skip {
     }
 }
 
-/// How many, and the first of them.
+/// Count of occurrences, with the first of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Counted {
     /// How many rows.
@@ -77,7 +77,7 @@ pub struct Counted {
     pub first: String,
 }
 
-/// What kind of history a file is.
+/// Kind of history that a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shape {
@@ -144,7 +144,7 @@ pub struct Word {
     pub rows: u64,
 }
 
-/// What was read of a history.
+/// Report on the reading of a history.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// By file.

@@ -1,18 +1,18 @@
-//! What kind of history a file is, told from the times and repetitions of its rows.
+//! Detection of the kind of history a file holds, from the times and repetitions of its rows.
 
 use std::collections::BTreeMap;
 
 use super::report::Shape;
 
-/// How long a status of a feed of changes holds without news: a charger that says nothing for a week has more likely lost its
-/// connection than its visitors.
+/// Time that a status of a feed of changes holds without news, in seconds: a charger that says nothing for a week has more
+/// likely lost its connection than its visitors.
 pub const CHANGES_HOLD_S: i64 = 7 * 86_400;
 
-/// How long an EVSE counts as free after its last session: where sessions are all that is told, silence is what a free one looks like,
-/// and one without a visitor for two weeks may be gone.
+/// Time that an EVSE counts as free after its last session, in seconds: where sessions are all that is told, silence is what
+/// a free one looks like, and one without a visitor for two weeks may be gone.
 pub const SESSIONS_HOLD_S: i64 = 14 * 86_400;
 
-/// How long a status of irregular polls holds at least and at most.
+/// Time that a status of irregular polls holds at least and at most, in seconds.
 const POLLS_HOLD_S: std::ops::RangeInclusive<i64> = 3_600..=86_400;
 
 /// Share of rows that may repeat the status before in a history of changes: reconnections and heartbeats. Of polls at random times most
@@ -26,7 +26,7 @@ const FEW: usize = 8;
 const USUAL_S: [i64; 16] =
     [10, 15, 20, 30, 60, 120, 180, 300, 600, 900, 1_200, 1_800, 3_600, 7_200, 21_600, 86_400];
 
-/// What the rows of a file tell.
+/// Statistics of the rows of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Told {
     pub(super) shape: Shape,

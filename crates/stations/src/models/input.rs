@@ -14,7 +14,7 @@ const SAMPLED: usize = 50_000;
 /// A standardised value is cut to ± this.
 const CUT: f32 = 6.0;
 
-/// How to standardise.
+/// Scaling by which inputs are standardised.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Standard {
     /// By feature: mean, 1 / standard deviation, whether it is a logarithm.

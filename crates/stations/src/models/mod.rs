@@ -30,7 +30,7 @@ use crate::samples::{Samples, Seen};
 use crate::{Error, History};
 use boost::{Boost, Options};
 
-/// What a baseline may know.
+/// Input of a baseline for one forecast.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
     /// Which EVSE.
@@ -140,7 +140,7 @@ pub enum Trained {
     Ours(Ours),
 }
 
-/// What a model may learn from.
+/// Training data of a model.
 pub struct Lesson<'a> {
     /// For baselines, which need no features.
     pub history: &'a History,

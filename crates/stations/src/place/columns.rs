@@ -77,7 +77,7 @@ pub(super) struct Point {
     pub(super) power: Option<usize>,
 }
 
-/// Where everything stands.
+/// Columns of a place list by meaning.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Columns {
     pub(super) points: Vec<Point>,

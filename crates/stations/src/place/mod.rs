@@ -1,4 +1,4 @@
-//! Where an EVSE stands, what it offers, and who runs it: as far as a list of places says so.
+//! Places of EVSEs: position, offer and operator, as far as a list of places states them.
 
 mod columns;
 mod list;
@@ -42,7 +42,7 @@ impl Position {
     }
 }
 
-/// What a vehicle can plug into.
+/// Kind of plug that a vehicle can use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Plug {
@@ -118,7 +118,7 @@ impl Plug {
     }
 }
 
-/// What is known of one EVSE.
+/// Entry of one EVSE in a list of places.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Place {
     /// The charger or station it belongs to; connectors of one charger are coupled.

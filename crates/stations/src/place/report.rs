@@ -1,4 +1,4 @@
-//! What was read of a list of places, what of it was not used and why, and how it joins a network.
+//! Report on the reading of a list of places: what was not used and why, and how it joins a network.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::history::Counted;
 
-/// What was read of a list of places.
+/// Report on the reading of a list of places.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct PlacesReport {
     /// What the list is, as its content says.
@@ -73,7 +73,7 @@ impl PlacesReport {
     }
 }
 
-/// How a list of places joins the EVSEs of a network.
+/// Join of a list of places with the EVSEs of a network.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Joined {
     /// EVSEs of the network.

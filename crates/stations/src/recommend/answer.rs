@@ -1,10 +1,10 @@
-//! What a driver is told.
+//! Answer to a driver.
 
 use serde::Serialize;
 
 use crate::Position;
 
-/// How many stations were left out, each by the first reason that holds.
+/// Counts of stations that were left out, each by the first reason that holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Excluded {
     /// Too far for the charge that is left.

@@ -1,4 +1,4 @@
-//! How long a charge takes, with the battery's curve and its limits of temperature.
+//! Duration of a charge, with the battery's curve and its limits of temperature.
 
 use std::collections::BTreeMap;
 

@@ -37,7 +37,7 @@ pub use stations::{Charger, Station, Stations, Unfit, Usable};
 
 use crate::Position;
 
-/// How far and how long a drive is: estimated from the straight line, or as a router measured it.
+/// Distance and duration of a drive: estimated from the straight line, or as a router measured it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Roads {
     /// Kilometres of road per kilometre of straight line; at least 1, default 1.3.

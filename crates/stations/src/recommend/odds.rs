@@ -1,4 +1,4 @@
-//! How likely a plug is free, with those who are on their way to it.
+//! Probability that a plug is free, with those who are on their way to it.
 
 use std::collections::BTreeMap;
 

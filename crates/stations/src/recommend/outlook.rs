@@ -1,8 +1,8 @@
-//! What is expected of each EVSE: asked for by whoever ranks stations, answered by a model with forecasts made once.
+//! Expectations of each EVSE: asked for by whoever ranks stations, answered by a model with forecasts made once.
 
 use crate::{Forecaster, Meaning};
 
-/// What is expected of each EVSE, by its index in the network that the stations were made of.
+/// Source of the expectations of each EVSE, by its index in the network that the stations were made of.
 pub trait Outlook {
     /// P(one can plug in) so many minutes from now.
     fn usable(&self, evse: usize, minutes: f64) -> f64;
@@ -19,7 +19,7 @@ pub trait Outlook {
     fn busy_min(&self, evse: usize) -> f64;
 }
 
-/// What a model expects, with its forecasts made once: the one outlook of replay, fog node and command line.
+/// Expectations of a model, with its forecasts made once: the one outlook of replay, fog node and command line.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected<'a> {
     model: &'a Forecaster,

@@ -1,4 +1,4 @@
-//! What each station costs a driver in minutes, and the order that follows.
+//! Cost of each station to a driver in minutes, and the order that follows.
 
 use super::answer::{Excluded, Ranking, Recommended};
 use super::charge::Charging;
@@ -11,7 +11,7 @@ use crate::Places;
 /// Longest wait that is counted on, in minutes: who would wait longer drives on.
 pub(super) const MAX_WAIT_MIN: f64 = 30.0;
 
-/// How long a plug stays busy where nothing is known of it, in minutes.
+/// Assumed time that a plug stays busy where nothing is known of it, in minutes.
 const BUSY_MIN: f64 = 45.0;
 
 /// Plugs of one EVSE that are told apart.
@@ -280,7 +280,7 @@ fn arrival(now: i64, candidate: &Candidate) -> i64 {
     now.saturating_add((candidate.drive_min.min(1e6) * 60.0) as i64)
 }
 
-/// What can be said of some EVSEs of a station together.
+/// Probabilities of some EVSEs of a station together.
 struct Odds {
     p_free: f64,
     faulty: f64,

@@ -19,7 +19,7 @@ use self::lane::Lane;
 use super::{Outlook, Recommender, Request, Roads};
 use crate::{History, Meaning, Places, Plug};
 
-/// How a driver chooses.
+/// Policy by which a driver chooses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Policy {
@@ -42,7 +42,7 @@ pub trait Outlooks {
     fn at(&mut self, slot: usize) -> Box<dyn Outlook + '_>;
 }
 
-/// What to simulate.
+/// Setting of a simulation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Setting {
     /// During which slots; demand is learnt from those before.
@@ -73,7 +73,7 @@ impl Setting {
     }
 }
 
-/// What came of it.
+/// Result of a replay.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Replay {
     /// How many drivers there were.
@@ -82,7 +82,7 @@ pub struct Replay {
     pub policies: Vec<Tally>,
 }
 
-/// What came of one policy.
+/// Result of one policy.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Tally {
     /// Which.

@@ -1,10 +1,10 @@
-//! What a driver asks.
+//! Request of a driver.
 
 use std::ops::RangeInclusive;
 
 use crate::{Plug, Position};
 
-/// What a driver asks for, and the vehicle.
+/// Request of a driver, with the vehicle.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
     /// Where the vehicle is.
@@ -44,7 +44,7 @@ pub struct Request {
     pub top: usize,
 }
 
-/// Why a request is not answered; correct the value.
+/// Reason why a request is not answered; correct the value.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {

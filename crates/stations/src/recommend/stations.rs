@@ -21,7 +21,7 @@ pub struct Charger {
     pub evses: Vec<usize>,
 }
 
-/// What is ranked: chargers within 150 m of the first.
+/// Station as it is ranked: chargers within 150 m of the first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Station {
     /// The id of its first charger.
@@ -57,7 +57,7 @@ pub struct Usable {
     pub power_known: bool,
 }
 
-/// Why a station offers nothing.
+/// Reason why a station offers nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unfit {
     /// No plug fits.

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{Place, Places, Plug};
 
-/// What is expected, the same at all times.
+/// Outlook that is the same at all times.
 struct Said {
     usable: Vec<f64>,
     faulty: f64,

@@ -179,7 +179,7 @@ fn of_plain(plain: &str) -> Option<Plug> {
     })
 }
 
-/// What the text of a connector's type names, which may be several plugs.
+/// Plugs that the text of a connector's type names, which may be several.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PlugText {
     /// The plugs that are understood, in the order of [`Plug`], each once.

@@ -1,4 +1,4 @@
-//! What the words for a status mean.
+//! Meanings of the words for a status.
 
 use super::plain;
 use crate::Meaning;

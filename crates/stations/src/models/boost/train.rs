@@ -19,7 +19,7 @@ type Cell = [f32; LANES];
 /// Rows that a block of work has.
 const BLOCK: usize = 4096;
 
-/// How to boost.
+/// Options of the boosting.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Options {
     /// Trees.

@@ -1,4 +1,4 @@
-//! Who drives when, from where, with what.
+//! Demand of drivers: times, origins and vehicles.
 
 use super::{World, request};
 use crate::random::SplitMix;
@@ -29,7 +29,7 @@ pub(super) struct Driver {
     pub(super) nearest_min: f64,
 }
 
-/// Where and when drivers come from.
+/// Origins and times of drivers.
 pub(super) struct Demand {
     /// Drivers a second, by hour of the local day.
     rates: [f64; 24],

@@ -11,7 +11,7 @@ use crate::{Meaning, Position};
 /// Stations that a driver tries.
 const MAX_TRIES: usize = 3;
 
-/// What a driver does next.
+/// Next event of a driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
     Choose,
