@@ -28,10 +28,10 @@ pub const MAX_PAGE: usize = 10_000;
 pub const DEFAULT_PAGE: usize = 1_000;
 /// The interface's description.
 pub const OPENAPI: &str = include_str!("openapi.json");
-/// Where the description is, which everybody may read.
+/// Path of the description, which everybody may read.
 pub const DESCRIPTION: &str = "/openapi.json";
 
-/// What the handlers need.
+/// State that the handlers share.
 #[derive(Clone)]
 pub struct Api {
     /// Reads the archive.

@@ -1,4 +1,4 @@
-//! What the archivist shows to the HTTP interface: counters, gaps, latencies, each vehicle's latest record.
+//! State that the archivist shows to the HTTP interface: counters, gaps, latencies, each vehicle's latest record.
 
 use crate::{
     archivist::{Archivist, Commit, Counters, Gap},

@@ -79,7 +79,7 @@ impl fmt::Display for Stage {
     }
 }
 
-/// Why a delivery is refused for good.
+/// Permanent refusal of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// Which check.
@@ -111,7 +111,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// What a refused batch claims to be.
+/// Claimed identity of a refused batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct About {
     /// Whose.
@@ -133,7 +133,7 @@ impl About {
     }
 }
 
-/// What the checks found.
+/// Result of the checks.
 #[derive(Debug)]
 pub enum Checked {
     /// All passed.

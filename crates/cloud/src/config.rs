@@ -285,7 +285,7 @@ fn loopback(port: u16) -> SocketAddr {
 /// Largest configuration file: 64 KiB.
 const MAX_BYTES: u64 = 64 << 10;
 
-/// What is wrong with a configuration.
+/// Errors of a configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.

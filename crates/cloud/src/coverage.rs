@@ -1,4 +1,4 @@
-//! What the archive holds of one boot of one vehicle.
+//! Coverage of one boot of one vehicle in the archive.
 //!
 //! Two memories answer, and each says only what it knows:
 //! - **Ranges** of numbers that are held, committed or not. They are exact as long as there are few; when there are too

@@ -1,4 +1,4 @@
-//! What the archive holds of a client that is not ours: records by number and content.
+//! Coverage of a foreign client in the archive: records by number and content.
 //!
 //! Their numbers have gaps by design, and a number is made of a time and 21 bits of the content
 //! ([ADR 3](../../../docs/adr/0003-ids-of-foreign-records.md)), so two samples of one millisecond can share it. Content is

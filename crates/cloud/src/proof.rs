@@ -7,7 +7,7 @@ use crate::{
 use voltmesh_ledger::{AnchorEvidence, Digest, Proof, proof::Opening};
 use voltmesh_telemetry::{RecordId, SealedBatch};
 
-/// Why there is no proof.
+/// Reason why there is no proof.
 #[derive(Debug, thiserror::Error)]
 pub enum ProveError {
     /// The record is not in the archive. Perhaps not yet: look at the gaps.

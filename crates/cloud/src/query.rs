@@ -22,7 +22,7 @@ use futures::StreamExt as _;
 use object_store::{ObjectStore, path::Path, prefix::PrefixStore};
 use std::{sync::Arc, time::Duration};
 
-/// What one query may take.
+/// Limits of one query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueryLimits {
     /// From the opening of the tables to the last row (default 60 s).
@@ -37,7 +37,7 @@ impl Default for QueryLimits {
     }
 }
 
-/// Why a query gives no answer.
+/// Reason why a query gives no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
     /// The archive cannot be read.

@@ -47,7 +47,7 @@ const RECORDED: [&str; 2] = ["/v1/vehicles/", "/v1/records/"];
 /// up when asked for, until their next commit.
 const WARM_ROWS: u64 = 200_000;
 
-/// Why the cloud cannot run.
+/// Errors that end the cloud.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Correct the configuration.

@@ -12,7 +12,7 @@ use voltmesh_telemetry::{
     SealedBatch, Secret, Signer, Timestamp, Unknown, VehicleId, batch::Place, seal,
 };
 
-/// When the fleet's records begin: 1 June 2026.
+/// Time of the fleet's first records: 1 June 2026.
 pub const EPOCH_MS: u64 = 1_780_272_000_000;
 
 /// Vehicles `ev-0`, `ev-1` …, fog nodes `fog-0`, `fog-1` … that may attest, and a ledger that all are enrolled in.

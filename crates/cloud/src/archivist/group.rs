@@ -14,8 +14,8 @@ use voltmesh_telemetry::{SealedBatch, Timestamp};
 /// A batch with an event of the twin waits so long for others, so that one fault in many vehicles is one commit.
 const URGENT_MS: u64 = 200;
 
-/// How batches are grouped into commits. Each field's default is in [`Grouping::default`]; the cloud's configuration has
-/// longer ones.
+/// Rules by which batches are grouped into commits. Each field's default is in [`Grouping::default`]; the cloud's
+/// configuration has longer ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grouping {
     /// A commit waits so long for more, in milliseconds (default 1000).
@@ -64,7 +64,7 @@ impl Member {
     }
 }
 
-/// What goes into one commit, and what waits for it.
+/// Content of one commit, and the deliveries that wait for it.
 #[derive(Debug, Default)]
 pub(super) struct Group {
     since: Option<Timestamp>,

@@ -1,5 +1,5 @@
-//! What the archive holds of every boot, as far as memory tells: it starts from marks, finds what a batch is to it,
-//! and gives the marks of the next commit.
+//! Holdings of the archive for every boot, as far as memory tells: it starts from marks, finds what a batch is to it, and
+//! gives the marks of the next commit.
 
 use super::{Answer, Entry, Question, Verified, places::Places};
 use crate::{
@@ -13,7 +13,7 @@ use voltmesh_telemetry::{Boot, VehicleId};
 /// Committed batches kept by id for look-ups that take long: 65,536 × 150 B; beyond, the oldest look-ups are asked again.
 pub(super) const MAX_UNSETTLED: usize = 65_536;
 
-/// What the archive must remember beside its rows to recognise what it has.
+/// Marks that the archive keeps beside its rows to recognise what it has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
     /// The contiguous watermark of each boot; for boot 0 the number after the highest.
@@ -68,7 +68,7 @@ enum Unsettled {
     Numbers(VehicleId, Vec<u64>),
 }
 
-/// What is archived or about to be, boot by boot.
+/// Holdings that are archived or about to be, boot by boot.
 ///
 /// A look-up that is asked after `n` commits shows these `n` commits in full, and perhaps more. Everything that it might
 /// not show is known by id: what is not committed, and what was committed while it was under way ([`Unsettled`]).

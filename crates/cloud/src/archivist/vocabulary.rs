@@ -100,7 +100,7 @@ pub struct Commit {
     pub marks: Marks,
 }
 
-/// What was refused, and why.
+/// Quarantined item, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quarantined {
     /// When it came.
@@ -124,7 +124,7 @@ impl Quarantined {
     }
 }
 
-/// What the table must be asked.
+/// Question to the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Question {
     /// The batches of a boot that hold or touch the numbers `first..=last`.
@@ -147,7 +147,7 @@ pub enum Question {
     },
 }
 
-/// What the table says.
+/// Answer of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// To [`Question::Batches`].

@@ -1,4 +1,4 @@
-//! What others hold in their hands about this archive, and what must therefore be in it.
+//! Claims: statements that others hold about this archive, and what must therefore be in it.
 
 use super::{
     batches::Batches,
@@ -15,7 +15,7 @@ pub struct Claims {
     pub(super) leaves: Option<Leaves>,
 }
 
-/// Why a claim is none.
+/// Reason why a claim is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimError {
     /// The trust file names no archive's key. Add it with `voltmesh chain trust --cloud`.

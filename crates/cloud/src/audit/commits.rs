@@ -5,7 +5,7 @@ use crate::delta::{Replay, SEQUENCE, from_micros, schema::day_text};
 use std::collections::{BTreeMap, BTreeSet};
 use voltmesh_telemetry::Timestamp;
 
-/// How far the cloud's clock may be behind that of the ledger's blocks, or go back between commits: one hour, more than
+/// Lag of the cloud's clock behind that of the ledger's blocks, or step back between commits, at most: one hour, more than
 /// any clock that is looked after. Times within it are believed as they stand: nobody signed them.
 pub(super) const CLOCK_MICROS: i64 = 3_600_000_000;
 /// Ranges of absent commits that are named.

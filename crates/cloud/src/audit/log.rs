@@ -22,7 +22,7 @@ pub const MAX_ABSENT: usize = 1000;
 /// Ranges that a sentence names.
 const NAMED: usize = 20;
 
-/// What is archived of the ledger's log.
+/// Part of the ledger's log that is archived.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LogReport {
     /// Entries that an archived, copied or refused batch, or a statement with its evidence, proves.
@@ -66,7 +66,7 @@ pub(super) struct LogIndex {
     said: BTreeMap<u64, Digest>,
 }
 
-/// What can explain an entry of which no evidence is here.
+/// Facts that can explain an entry of which no evidence is here.
 pub(super) struct Known<'a> {
     /// Leaves of the archived batches.
     pub batches: BTreeSet<Digest>,

@@ -12,7 +12,7 @@ use arrow::array::{Array, RecordBatch};
 use std::collections::{BTreeMap, BTreeSet};
 use voltmesh_telemetry::{Boot, Digest, Timestamp, VehicleId};
 
-/// What a record's row must be.
+/// Expected row of a record.
 struct Row {
     print: Print,
     /// Its other possible rows, where its batch is archived more than once: each copy has its own block.

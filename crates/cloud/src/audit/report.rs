@@ -1,4 +1,4 @@
-//! What an audit found, counted by kind and said in words.
+//! Report of an audit: findings counted by kind and described in words.
 
 use super::log::LogReport;
 use serde::Serialize;

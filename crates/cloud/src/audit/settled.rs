@@ -1,4 +1,4 @@
-//! When a finding counts in an archive whose writer may go on: the one rule for every check of one.
+//! Rule of when a finding counts in an archive whose writer may go on: the one rule for every check of one.
 //!
 //! A commit shows in `batches` before it shows in `records`, and a merge takes files away while they are read. So a finding
 //! counts if the tables are after the look as they were before it and hold no commit that is in `batches` alone. Until then
@@ -18,7 +18,7 @@ const LOOKS: u32 = 8;
 /// The first wait; each is twice the one before it.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 
-/// What one look at an archive has found.
+/// Findings of one look at an archive.
 #[derive(Debug)]
 pub struct Look {
     /// What it found.

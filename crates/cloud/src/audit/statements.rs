@@ -1,4 +1,4 @@
-//! What the cloud signed onto the ledger of its archive: the tables begin with just that, or the archive went back.
+//! Check of what the cloud signed onto the ledger of its archive: the tables begin with just that, or the archive went back.
 
 use super::{
     batches::Batches,

@@ -1,4 +1,4 @@
-//! How the columns are encoded and compressed in the data files.
+//! Encoding and compression of the columns in the data files.
 //!
 //! Measured with `voltmesh bench archive` (docs/results.md): what is left after it is what the vehicles' signed bytes, their
 //! digests and the cells' voltages hold of information that no general compression finds.

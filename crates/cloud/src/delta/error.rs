@@ -1,6 +1,6 @@
 use std::error::Error;
 
-/// Why the archive cannot be read or written.
+/// Errors of reading and writing the archive.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// Someone else has written to a table. Reload and judge again; find out who it was: one writer per table.

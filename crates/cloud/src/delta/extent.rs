@@ -1,4 +1,4 @@
-//! What the tables hold, as the archive's statements say it: rows, and RFC 9162 trees over batches and quarantine.
+//! Extent of the tables, as the archive's statements say it: rows, and RFC 9162 trees over batches and quarantine.
 //!
 //! Batches are leaves in the order of their commits, within one of vehicle, boot, first number and id, with those that stood
 //! twice and are in `copies` now; quarantined
@@ -27,7 +27,7 @@ const TREE: &str = "tree";
 /// Our metadata's key for the time of the last quarantined row.
 const LAST: &str = "last";
 
-/// What an archive holds at some moment.
+/// Content of an archive at some moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holding {
     /// Versions of `records`, `batches` and `quarantine`.

@@ -92,7 +92,7 @@ pub const BLOCKING_THREADS: usize = 16;
 /// Digests of quarantined deliveries remembered, so that a repeated attempt does not write them twice: 128 KiB.
 const RECENT_QUARANTINE: usize = 4096;
 
-/// How the archive is kept.
+/// Settings of the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// A Delta checkpoint each so many commits (default 100).
@@ -111,7 +111,7 @@ impl Default for Settings {
     }
 }
 
-/// Where the archive is: a folder, or a bucket.
+/// Location of the archive: a folder, or a bucket.
 #[derive(Clone, Debug)]
 pub struct Location {
     /// The store from its root.

@@ -1,4 +1,4 @@
-//! What the log says beside its files: application transactions (watermarks) and our commit metadata (islands).
+//! Content of the log beside its files: application transactions (watermarks) and our commit metadata (islands).
 //!
 //! The library answers for one application id at a time, each with a replay of the log; the archive needs all
 //! of them at once when it opens, so this reads the latest checkpoint's `txn` column and the entries after it.
@@ -17,7 +17,7 @@ use std::{collections::BTreeMap, sync::Arc};
 /// The key of our object in a commit's metadata.
 pub const METADATA_KEY: &str = "voltmesh";
 
-/// What a replay of the log up to a version found.
+/// Result of a replay of the log up to a version.
 #[derive(Debug, Default)]
 pub struct Replay {
     /// The latest version of every application id.

@@ -20,7 +20,7 @@ use voltmesh_telemetry::{Charger, Contactor, Timestamp};
 pub const RECORDS: &str = "records";
 /// One row per archived batch, with the bytes that prove its records.
 pub const BATCHES: &str = "batches";
-/// What failed a check, with its reason.
+/// Table of what failed a check, with its reason.
 pub const QUARANTINE: &str = "quarantine";
 /// Batches that were anchored again, or that hold no new record, with the columns of [`BATCHES`]; their records are
 /// archived from elsewhere. What explains their entries of the ledger's log. `sequence` is 0, or the commit of a row that
@@ -30,13 +30,13 @@ pub const COPIES: &str = "copies";
 /// vehicles' clocks say, and a day's files can be compacted once it has passed.
 pub const DAY: &str = "archived_day";
 
-/// What batches of one block share of the ledger's evidence.
+/// Column of the ledger's evidence that batches of one block share.
 pub const BLOCK: &str = "block";
 /// A batch's own place in the log; where [`BLOCK`] and [`SIGNER`] are null, all of its evidence.
 pub const EVIDENCE: &str = "evidence";
 /// The signer's entry in the ledger's registry.
 pub const SIGNER: &str = "signer";
-/// Why values of a row are null, as [`super::causes`] says it.
+/// Column of the reasons why values of a row are null, as [`super::causes`] says it.
 pub const CAUSES: &str = "causes";
 /// Columns that a table of before ADR 18 (evidence in three columns) or ADR 23 (unknown values) does not have.
 pub const ADDED: [&str; 8] =

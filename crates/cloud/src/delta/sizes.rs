@@ -1,4 +1,4 @@
-//! Where the archive's bytes are: by table, and by column.
+//! Sizes of the archive in bytes: by table, and by column.
 
 use super::{
     ArchiveError, Reader,

@@ -39,7 +39,7 @@ use std::{
 use url::Url;
 use voltmesh_telemetry::Timestamp;
 
-/// What makes a table.
+/// Definition of a table.
 pub(super) struct Definition {
     pub name: &'static str,
     pub schema: SchemaRef,

@@ -20,7 +20,7 @@ use voltmesh_telemetry::Timestamp;
 const DELETIONS: usize = 256;
 const HOUR_MS: u64 = 3_600_000;
 
-/// What is due for one table.
+/// Upkeep that is due for one table.
 #[derive(Debug)]
 pub(super) struct Upkeep {
     settings: Settings,

@@ -54,7 +54,7 @@ impl Names {
     }
 }
 
-/// Where a row is: its file and its place in it.
+/// Position of a row: its file and its place in it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct At {
     pub file: Path,

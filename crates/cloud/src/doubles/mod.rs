@@ -19,7 +19,7 @@ use crate::{
 use serde::Serialize;
 use voltmesh_ledger::Trust;
 
-/// What [`dedup`] did, or would do.
+/// Report on what [`dedup`] did, or would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DedupReport {
     /// Whether nothing was written.

@@ -16,7 +16,7 @@ use std::{
 use voltmesh_ledger::Trust;
 use voltmesh_telemetry::{Digest, Timestamp};
 
-/// What to remove, and what is said of it.
+/// Plan of what to remove, and what is said of it.
 pub(super) struct Plan {
     pub removal: Removal,
     pub report: DedupReport,

@@ -24,7 +24,7 @@ use voltmesh_telemetry::Timestamp;
 /// A statement is made each hour though nothing changed: it shows that nothing did.
 const IDLE_MS: u64 = 3_600_000;
 
-/// When statements are made, and what they say.
+/// Schedule and content of the archive's statements.
 pub struct Statements {
     cloud: String,
     every_ms: u64,

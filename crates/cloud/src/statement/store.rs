@@ -28,7 +28,7 @@ const PLACES_RUN: usize = 32;
 /// Places that are remembered, so that what several fog nodes tell is kept once: an hour of one a second.
 const RECENT: usize = 3_600;
 
-/// Where statements are appended, and where they were anchored.
+/// Store of statements, with the places where they were anchored.
 pub struct StatementStore {
     statements: Runs,
     places: Runs,

@@ -1,4 +1,4 @@
-//! What someone with access to the archive's store may alter, and what the check says of it. One alteration a test.
+//! Alterations by someone with access to the archive's store, and what the check says of them. One alteration a test.
 
 use super::lab::{Lab, Row, plus, says};
 use crate::{ArchiveReport, verify_archive};

@@ -1,4 +1,4 @@
-//! What stands twice, sums at their limits, and claims from outside.
+//! Audits: rows that stand twice, sums at their limits, and claims from outside.
 
 use super::lab::Lab;
 use crate::{

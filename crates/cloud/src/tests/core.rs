@@ -13,7 +13,7 @@ use voltmesh_control::{ArchiveNotice, Envelope};
 use voltmesh_ledger::Action;
 use voltmesh_telemetry::{Boot, Digest, SealedBatch, VehicleId};
 
-/// What a perfect table would hold, and how often each record was appended.
+/// Model of a perfect table, with the count of appends of each record.
 #[derive(Default)]
 pub(super) struct Table {
     pub rows: BTreeMap<(VehicleId, Boot, u64), u32>,

@@ -1,4 +1,4 @@
-//! What a commit costs: nothing that grows with the commits before it.
+//! Cost of a commit: nothing that grows with the commits before it.
 
 use super::*;
 use crate::{ArchiveError, delta::durable::DurableFolder};

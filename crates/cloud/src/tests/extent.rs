@@ -1,4 +1,4 @@
-//! What the archive says of itself is what its tables hold, whoever counts.
+//! Extent of the archive: its statements agree with its tables, whoever counts.
 
 use super::*;
 use crate::{Holding, verify_archive};

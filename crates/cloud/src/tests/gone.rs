@@ -1,4 +1,4 @@
-//! What shows from outside that something was taken away: the log's size and leaves, and the cloud's own statements.
+//! Evidence from outside that something was taken away: the log's size and leaves, and the cloud's own statements.
 
 use super::{at, cloud_key, lab::Lab, lab::Row};
 use crate::{Archive, Claims, Settings, dedup, testing::opening_of};
