@@ -1,6 +1,6 @@
-//! How fast recordings are read as a vehicle reads them, on one core: made-up tables and a log of a bus, beside pandas and
-//! cantools where Python has them: `cargo run --release -p voltmesh-recording --example speed`; with files as arguments
-//! (`FILE…`, of which a DBC file is for the logs), those.
+//! Speed of reading recordings as a vehicle does, on one core: made-up tables and a log of a bus, beside pandas and cantools
+//! where Python has them: `cargo run --release -p voltmesh-recording --example speed`; with files as arguments (`FILE…`, of
+//! which a DBC file is for the logs), those.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for a terminal")]
 
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ const NOW_MS: u64 = 1_790_000_000_000;
 const DBC: &str = "VERSION \"\"\n\nBU_: A\n\nBO_ 256 Pack: 8 A\n SG_ PackVoltage : 0|16@1+ (0.1,0) [0|1000] \"V\" A\n \
     SG_ PackCurrent : 16|16@1- (0.1,0) [-1000|1000] \"A\" A\n";
 
-/// What a script prints: seconds of the processor.
+/// Script that prints its seconds of processor time.
 const PANDAS: &str = "import sys, time, pandas\nt = time.process_time()\npandas.read_csv(sys.argv[1])\nprint(time.process_time() - t)";
 const CANTOOLS: &str = "import sys, time, can, cantools\nd = cantools.database.load_file(sys.argv[2])\nt = time.process_time()\n\
     m = d.get_message_by_name('Pack')\nfor f in can.LogReader(sys.argv[1]):\n    \

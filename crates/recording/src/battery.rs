@@ -1,4 +1,4 @@
-//! What is stated of the battery that was recorded, and which values it can have.
+//! Stated properties of the battery that was recorded, and the values that it can have.
 
 use crate::Quantity;
 use serde::{Deserialize, Serialize};
@@ -49,7 +49,7 @@ impl FromStr for Chemistry {
     }
 }
 
-/// What is stated of the battery that was recorded.
+/// Stated properties of the battery that was recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Battery {
     /// Default: not stated, and voltages are hardly judged.

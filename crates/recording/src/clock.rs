@@ -26,14 +26,14 @@ pub const REORDERED_NS: i64 = 100_000_000;
 pub const MAX_STEP_NS: i64 = 86_400 * 1_000_000_000;
 /// A step ahead up to which a stamp is believed without asking the next one: 60 s, or ten times the step before.
 pub const PAUSE_NS: i64 = 60 * 1_000_000_000;
-/// Why a row is skipped whose stamp no other one confirms.
+/// Reason for skipping a row whose stamp no other one confirms.
 const OUT_OF_LINE: &str = "its stamp is out of line with those around it";
 /// Between the last row of a relative clock and its restart: 1 s.
 pub const RESTART_NS: i64 = 1_000_000_000;
 /// 1990-01-01, before which no recording of a battery is dated.
 const FIRST_DATE_NS: i64 = 631_152_000 * 1_000_000_000;
 
-/// What a clock must know beside the stamps.
+/// Configuration of a clock, beside the stamps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockConfig {
     /// Unix time now, in ns: nothing is dated later than a day after it.
@@ -63,7 +63,7 @@ pub struct Placed<T> {
     pub time: Stamp,
 }
 
-/// Why a segment began.
+/// Reason why a segment began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// The recording began.

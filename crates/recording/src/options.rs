@@ -1,11 +1,11 @@
-//! How a recording is to be read, where it does not say so itself.
+//! Options for reading a recording, where it does not say so itself.
 
 use crate::Battery;
 use crate::can::Signals;
 use crate::table::{self, Mapping};
 use std::path::PathBuf;
 
-/// How files are to be read. What is not stated is found out from them.
+/// Options for reading files. What is not stated is found out from them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// Which column or signal is which quantity; a quantity that stands here is not taken from `table` or `signals`.

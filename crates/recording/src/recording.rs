@@ -59,7 +59,7 @@ enum Source {
     Bus(Box<Bus>),
 }
 
-/// What reading on has given.
+/// Result of reading on.
 enum Step {
     /// The row that comes next: it was read in place.
     Row,

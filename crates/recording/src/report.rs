@@ -1,4 +1,4 @@
-//! What a recording holds, and whether it is plausible.
+//! Report on a recording: what it holds, and whether it is plausible.
 //!
 //! A [`Reporter`] is given each row with its final time; its [`Report`] says per quantity what was read, and per doubt
 //! the reason with its remedy. A single value beyond a limit among more than 1,000 is a warning, not a doubt: sensors
@@ -67,7 +67,7 @@ pub enum Values {
     Many(Vec<Option<f64>>),
 }
 
-/// What was read of a quantity, in the unit that is stated.
+/// Report on one quantity, in the unit that is stated.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QuantityReport {
     /// Columns or signals.
@@ -88,7 +88,7 @@ pub struct QuantityReport {
     pub last: Values,
 }
 
-/// What a recording holds.
+/// Report on a recording.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// What the file was taken for.
@@ -115,7 +115,7 @@ pub struct Report {
     pub reasons: Vec<String>,
 }
 
-/// What the reader of a recording says of it, beside its rows.
+/// Remarks of the reader of a recording, beside its rows.
 #[derive(Clone, Debug, Default)]
 pub struct Said {
     /// See [`Report::format`].

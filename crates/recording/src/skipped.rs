@@ -1,4 +1,4 @@
-//! What was not read, counted by reason.
+//! Counts of what was not read, by reason.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What other tools write is read as they say, where Python has them: python-can, asammdf, can-isotp with udsoncan.
+//! Files of other tools are read as those tools read them, where Python has them: python-can, asammdf, can-isotp with udsoncan.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 

@@ -11,7 +11,7 @@ const MAX_SEVERAL: usize = 512;
 /// Most candidates that are named.
 const MAX_NAMED: usize = 6;
 
-/// What was guessed.
+/// Guessed signals, with what stayed ambiguous.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Guess {
     /// The signals.

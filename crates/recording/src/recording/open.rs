@@ -1,4 +1,4 @@
-//! What files are, in which order they come, and the configuration that reads them.
+//! Opening of files: their kind, their order, and the configuration that reads them.
 
 use super::bus::Bus;
 use super::{Recording, Source, Tables, clock};

@@ -1,4 +1,4 @@
-//! What makes a recording doubtful: values that its battery cannot have, and values that contradict one another.
+//! Rules that make a recording doubtful: values that its battery cannot have, and values that contradict one another.
 
 use super::{Reporter, Tally};
 use crate::{Quantity, Stamp};

@@ -12,7 +12,7 @@ pub(crate) const HEAD_LINES: usize = 1000;
 /// Separators in the order in which they are tried.
 const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
-/// How a text is written.
+/// Dialect of a text: how its fields are written.
 #[derive(Clone, Debug)]
 pub(crate) struct Dialect {
     pub separator: u8,

@@ -1,4 +1,4 @@
-//! How a table is to be read, where it does not say so itself.
+//! Options for reading a table, where it does not say so itself.
 
 use super::Mapping;
 use crate::Quantity;
@@ -14,7 +14,7 @@ pub enum Level {
     Pack,
 }
 
-/// How a table is to be read. What is not stated is found out from the file.
+/// Options for reading a table. What is not stated is found out from the file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Options {
     /// Which column is which quantity.

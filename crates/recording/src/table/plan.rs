@@ -32,7 +32,7 @@ pub(crate) struct State {
     pub index: usize,
 }
 
-/// How rows are read.
+/// Plan by which rows are read.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub preset: Option<&'static Preset>,
@@ -51,7 +51,7 @@ pub(crate) struct Plan {
     pub doubts: Vec<String>,
 }
 
-/// What a plan is made from.
+/// Input that a plan is made from.
 pub(crate) struct Input<'a> {
     pub names: &'a [Name],
     pub sample: &'a [Vec<Kept>],

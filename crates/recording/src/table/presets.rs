@@ -4,7 +4,7 @@ use super::header::Name;
 use super::options::Level;
 use crate::Quantity;
 
-/// What is known of a current's sign.
+/// Rule for a current's sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SignRule {
     /// Positive charges.

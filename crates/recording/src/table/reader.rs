@@ -11,9 +11,9 @@ use crate::{Error, Quantity, Reading, Row, Skipped, Stamp, Unknown};
 use std::io::Read;
 use std::path::Path;
 
-/// Why a row without a readable time is skipped.
+/// Reason for skipping a row without a readable time.
 const NO_TIME: &str = "its time cannot be read";
-/// Why a number is no reading.
+/// Reason why a number is no reading.
 const IMPOSSIBLE: &str = "are impossible in the unit that was taken (kelvin, a fraction, a dead sensor?)";
 
 /// A table that is being read.

@@ -1,4 +1,4 @@
-//! What a table says of itself, for a report.
+//! Remarks of a table on itself, for a report.
 
 use super::header::Name;
 use super::options::{Columns, Options, Sign};

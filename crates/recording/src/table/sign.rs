@@ -1,4 +1,4 @@
-//! What the first rows say of units and of the current's sign, where names do not.
+//! Evidence of the first rows on units and on the current's sign, where names do not tell.
 
 use super::cell::{Cell, Kept};
 use super::plan::{Found, Input, State};

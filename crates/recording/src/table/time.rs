@@ -19,7 +19,7 @@ const EXCEL_DAYS: std::ops::Range<f64> = 32_874.0..73_051.0;
 /// Excel's serial of 1970-01-01.
 const EXCEL_1970: f64 = 25_569.0;
 
-/// What cells of time mean.
+/// Meaning of the cells of a time column.
 #[derive(Clone, Debug, PartialEq)]
 enum Kind {
     /// Numbers: nanoseconds of one, and whether they count from 1970.
@@ -51,7 +51,7 @@ pub(crate) struct TimeColumn {
     pub said: String,
 }
 
-/// What is found about a column of time beside its reader.
+/// Findings about a column of time beside its reader.
 #[derive(Default)]
 pub(crate) struct Remarks {
     pub warnings: Vec<String>,
@@ -59,7 +59,7 @@ pub(crate) struct Remarks {
     pub doubts: Vec<String>,
 }
 
-/// What the finder of a time column is given.
+/// Input of the finder of a time column.
 pub(crate) struct Given<'a> {
     pub name: &'a Name,
     pub mapping: Option<&'a Mapping>,

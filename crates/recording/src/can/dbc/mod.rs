@@ -47,7 +47,7 @@ pub enum Number {
     Double,
 }
 
-/// When a multiplexed signal is in a frame.
+/// Condition for a multiplexed signal to be in a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
     /// Which signal of the message selects, by its place there.

@@ -1,4 +1,4 @@
-//! What a vehicle answers to requests for identifiers (UDS service 0x22, ISO 14229-1), as a file in TOML states it.
+//! Definition of a vehicle's answers to requests for identifiers (UDS service 0x22, ISO 14229-1), a file in TOML.
 
 use crate::can::frame::{MAX_EXTENDED_ID, MAX_STANDARD_ID};
 use crate::{Error, Quantity};

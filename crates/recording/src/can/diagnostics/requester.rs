@@ -5,7 +5,7 @@ use super::{Definition, NEGATIVE, PENDING, RESPONSE, behind_address};
 use crate::Stamp;
 use crate::can::Frame;
 
-/// How long an answer may take before it begins (ISO 14229-2, P2 of a client, with a gateway between), in ms.
+/// Time that an answer may take before it begins (ISO 14229-2, P2 of a client, with a gateway between), in ms.
 const ANSWER_MS: u64 = 500;
 /// The same after a unit has said that it takes longer (P2*), in ms.
 const PENDING_MS: u64 = 5000;

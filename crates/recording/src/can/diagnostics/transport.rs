@@ -37,7 +37,7 @@ pub const fn control(data: &[u8]) -> Control {
     }
 }
 
-/// Why frames gave no message.
+/// Reason why frames gave no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lost {
     /// A frame is missing, or came twice or too late.

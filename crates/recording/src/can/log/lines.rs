@@ -50,7 +50,7 @@ pub(super) struct Lines {
     pub(super) number: u64,
 }
 
-/// What a line is.
+/// Parsed line of a log.
 pub(super) enum Line<'a> {
     /// A line without its end.
     Whole(&'a [u8]),

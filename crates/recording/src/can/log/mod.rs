@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 use std::io::BufRead;
 use std::path::Path;
 
-/// What a line of a log is.
+/// Parsed line of a log, of any format.
 enum Parsed {
     /// A frame.
     Frame(Frame),
@@ -46,7 +46,7 @@ enum Source {
     Sqlite(Box<sqlite::Messages>),
 }
 
-/// What files of frames that are no text begin with.
+/// First bytes of files of frames that are no text.
 const BLF: &[u8] = b"LOGG";
 const MDF: [&[u8]; 2] = [b"MDF     ", b"UnFinMF "];
 const SQLITE: &[u8] = b"SQLite format 3\0";

@@ -9,7 +9,7 @@ use std::path::Path;
 /// Bytes of a packed file that are unpacked to memory, at most: 24 MB, so that all of reading stays below 64 MB.
 const MAX_UNPACKED: u64 = 24 << 20;
 
-/// What is read at any place.
+/// Input that can be read at any place.
 pub(super) trait Seekable: Read + Seek + Send {}
 impl<T: Read + Seek + Send> Seekable for T {}
 

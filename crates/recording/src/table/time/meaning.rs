@@ -1,4 +1,4 @@
-//! What the cells of a column of time mean: as the user states, else as the first of them tell.
+//! Meaning of the cells of a column of time: as the user states, else as the first of them tell.
 
 use super::super::cell::Cell;
 use super::super::date::{self, Order};

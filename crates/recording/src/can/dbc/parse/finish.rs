@@ -1,4 +1,4 @@
-//! What statements of a DBC file say of messages and signals that stand elsewhere in it.
+//! Statements of a DBC file about messages and signals that stand elsewhere in it.
 
 use super::super::{Selection, Signal};
 use super::{INDEPENDENT, MAX_WARNINGS, Multiplexed, Reader};

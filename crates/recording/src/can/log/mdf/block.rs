@@ -10,7 +10,7 @@ const MAX_LINKS: u64 = 1 << 16;
 /// Most bytes of a block that is no data block: texts and descriptions.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// Where a block stands, and how long it is.
+/// Position and length of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     /// Its two letters.

@@ -51,7 +51,7 @@ impl Field {
     }
 }
 
-/// Where a frame's data stand.
+/// Location of a frame's data.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Payload {
     /// In the record, so many bytes at most.

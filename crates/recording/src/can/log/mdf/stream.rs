@@ -17,9 +17,9 @@ use std::io;
 const MAX_WAITING: usize = 1024;
 /// Most bytes of a frame's data.
 const MAX_DATA: u32 = 64;
-/// How often the data of a signal are read from their beginning again, because offsets went back.
+/// Count of times that the data of a signal are read from their beginning again, because offsets went back, at most.
 const MAX_RESTARTS: u32 = 16;
-/// Why a record is left out.
+/// Reason for which a record is left out.
 const NO_TIME: &str = "its time cannot be read";
 const NO_DATA: &str = "a frame whose data are not in the file";
 const CUT: &str = "a record that is cut";

@@ -83,7 +83,7 @@ impl Writer {
     }
 }
 
-/// Where the data of a frame stand.
+/// Location of a frame's data.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Place {
     Record,
@@ -91,7 +91,7 @@ enum Place {
     Group,
 }
 
-/// How data blocks are written.
+/// Form in which data blocks are written.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Packing {
     Plain,
