@@ -1,4 +1,4 @@
-//! How long a proof is and how long its two paths take to check: a record in a batch of 4,096, the batch in a log of 10^6.
+//! Length of a proof, and time that its two paths take to check: a record in a batch of 4,096, the batch in a log of 10^6.
 //!
 //! ```sh
 //! cargo run --release -p voltmesh-telemetry --example proofs

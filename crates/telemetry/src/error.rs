@@ -1,8 +1,8 @@
-//! What can be wrong with what a vehicle says.
+//! Errors of what a vehicle says.
 
 use crate::{Boot, Digest, RecordNumber};
 
-/// Why bytes, text or values from outside are refused. All of it is permanent: the same input fails again.
+/// Reason why bytes, text or values from outside are refused. All of it is permanent: the same input fails again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Larger than this format allows; the sender must split or shrink it.

@@ -1,4 +1,4 @@
-//! What a vehicle says: names, units, samples and signed batches.
+//! Messages of a vehicle: names, units, samples and signed batches.
 //!
 //! A [`Sample`] is a whole pack at one moment, in which anything may be unknown with its cause; numbered, it is a [`Record`]; [`seal`] signs consecutive records as a
 //! [`SealedBatch`] that names its predecessor. From a batch comes a [`RecordReceipt`], which proves one record and

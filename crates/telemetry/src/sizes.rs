@@ -1,4 +1,4 @@
-//! What records take in our encoding and in others.
+//! Sizes of records in our encoding and in others.
 
 use crate::{Error, Place, Record, Secret, Signer, VehicleId, seal, vss};
 use ed25519_dalek::SigningKey;

@@ -164,7 +164,7 @@ impl Timestamp {
     /// The latest time that a record may carry: 2^42 - 1 ms, 15 May 2109. A foreign record's number is its time and 21
     /// bits of its content, and the archive's tables hold numbers of 63 bits. Every door asks this one bound.
     pub const MAX: Timestamp = Timestamp((1 << 42) - 1);
-    /// What every door says of a later time.
+    /// Message for a time that is too late, wherever it is refused.
     pub(crate) const AFTER_MAX: &'static str =
         "time is after 15 May 2109, the last that a record may carry: correct the source's clock";
 

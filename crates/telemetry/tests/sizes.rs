@@ -1,4 +1,4 @@
-//! What a minute of a 96-cell pack takes. `examples/sizes.rs` prints the whole table.
+//! Size of a minute of a 96-cell pack. `examples/sizes.rs` prints the whole table.
 
 #[path = "../examples/drive/mod.rs"]
 mod drive;

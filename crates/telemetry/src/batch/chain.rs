@@ -13,7 +13,7 @@ pub struct ChainHead {
     pub last: BatchId,
 }
 
-/// How a batch relates to a [`ChainHead`].
+/// Relation of a batch to a [`ChainHead`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
     /// It continues the chain: take it, then [`ChainHead::after`].

@@ -20,7 +20,7 @@ use crate::{
 };
 use stream::{Input, Output};
 
-/// What [`MAX_VALUES`] bounds.
+/// Name of what [`MAX_VALUES`] bounds.
 const VALUES: &str = "number of a batch's cells and temperatures";
 
 /// Compression level: higher ones save less than 1 % of such columns.

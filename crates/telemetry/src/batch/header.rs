@@ -1,4 +1,4 @@
-//! What a batch's signature covers.
+//! Header of a batch: what its signature covers.
 
 use crate::{
     BatchId, Boot, Digest, Error, Format, Record, RecordNumber, Timestamp, VehicleId,
@@ -23,7 +23,7 @@ const FIELDS_WITH_REPORT: usize = FIELDS + 1;
 const VEHICLE_URN: &str = "urn:voltmesh:vehicle:";
 const FOG_URN: &str = "urn:voltmesh:fog:";
 
-/// Who vouches for a batch.
+/// Signer of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Signer {
     /// The vehicle itself.

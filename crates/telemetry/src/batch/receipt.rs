@@ -22,7 +22,7 @@ pub struct RecordReceipt {
     pub record: Record,
 }
 
-/// What a valid [`RecordReceipt`] says.
+/// Content of a valid [`RecordReceipt`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivedRecord {
     /// Which record.

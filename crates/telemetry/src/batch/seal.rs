@@ -11,7 +11,7 @@ use ed25519_dalek::SigningKey;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use zeroize::Zeroize as _;
 
-/// What all salts of a vehicle are derived from. Deleting it makes what was anchored unlinkable.
+/// Secret that all salts of a vehicle are derived from. Deleting it makes what was anchored unlinkable.
 #[derive(Clone)]
 pub struct Secret([u8; 32]);
 
@@ -43,7 +43,7 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// Where a new batch belongs.
+/// Place of a new batch: its vehicle, boot and predecessor.
 #[derive(Clone, Debug)]
 pub struct Place {
     /// Whose records.

@@ -85,7 +85,7 @@ pub(crate) fn salt(batch_salt: &[u8; 32], index: u32) -> Salt {
     pair.as_bytes().as_chunks().0[index as usize % 2]
 }
 
-/// What is hashed before a record.
+/// Salt that is hashed before a record.
 type Salt = [u8; 16];
 
 fn salt_block(batch_salt: &[u8; 32], pair: u32) -> Block {

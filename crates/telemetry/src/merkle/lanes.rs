@@ -8,7 +8,7 @@ mod sha_ni;
 use crate::Digest;
 use sha2::block_api::compress256;
 
-/// What SHA-256 works on: 16 words of message.
+/// Block of SHA-256: 16 words of message.
 pub(super) type Block = [u8; 64];
 
 /// Messages that are worth gathering: as many as the widest unit takes at once.

@@ -9,7 +9,7 @@ use crate::{
 /// Longest path: a tree of 2^63 leaves.
 pub const MAX_PATH: usize = 63;
 
-/// Where a leaf is in a tree, and the sibling hashes up to the root.
+/// Inclusion proof: the place of a leaf in a tree, and the sibling hashes up to the root.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Inclusion {
     /// Leaves in the tree.

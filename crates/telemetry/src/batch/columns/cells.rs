@@ -43,7 +43,7 @@ fn mean(sum: i64, cells: usize) -> i32 {
     ((sum << POINT).wrapping_add(cells as i64 / 2) / cells as i64) as i32
 }
 
-/// What a batch says about one cell.
+/// Fit of one cell's voltages to the pack's mean in a batch: offset and gain.
 #[derive(Clone, Copy, Default)]
 struct Fit {
     offset: i32,

@@ -1,4 +1,4 @@
-//! What format 2 adds to the columns: unknown values, optional quantities, extra channels.
+//! Additions of format 2 to the columns: unknown values, optional quantities, extra channels.
 //!
 //! In the columns of format 1 an unknown value is replaced by one that costs little: its neighbours' or the one before it.
 //! Which are unknown follows as spans: a place (a quantity, a cell, a sensor, a channel), consecutive records, a cause. So

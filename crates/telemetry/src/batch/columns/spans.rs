@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, ops::Range};
 /// Causes, which share a number with a span's length.
 const CAUSES: u64 = Unknown::ALL.len() as u64;
 
-/// Where a sample has a value.
+/// Place of a value in a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place(usize);
 
