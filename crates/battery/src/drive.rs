@@ -1,4 +1,4 @@
-//! What a vehicle asks of its battery: public driving schedules, and the forces of the road.
+//! Load of a vehicle on its battery: public driving schedules, and the forces of the road.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
-//! What can be wrong with what the crate is given.
+//! Errors of what the crate is given.
 
-/// Why parameters, data or a request are not usable.
+/// Reason why parameters, data or a request are not usable.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

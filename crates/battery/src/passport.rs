@@ -47,7 +47,7 @@ pub struct Counters {
 /// Hottest temperature in °C that is no event.
 const OVERHEATED_C: f64 = 60.0;
 
-/// How far a voltage may pass its window without being an event, in V.
+/// Distance by which a voltage may pass its window without being an event, in V.
 const MARGIN_V: f64 = 0.05;
 
 /// A moment of use.

@@ -1,4 +1,4 @@
-//! What a battery management system measures at one moment.
+//! Sample of what a battery management system measures at one moment.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! What if: a way of driving, charging and parking, and what it does to range, time, temperature and life.
+//! What-if scenarios: a way of driving, charging and parking, and what it does to range, time, temperature and life.
 
 use crate::{
     Cell, CellState, Chemistry, Error, Health,
@@ -76,7 +76,7 @@ impl Default for Scenario {
     }
 }
 
-/// What came of it.
+/// Outcome of a scenario.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Outcome {
     /// Distance from the target charge to empty, in km.

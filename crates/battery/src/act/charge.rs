@@ -18,7 +18,7 @@ const STEP_S: f64 = 30.0;
 /// Longest plan in h.
 const MOST_H: f64 = 72.0;
 
-/// What is asked for.
+/// Request for a charge.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ChargeRequest {
     /// State of charge at the start and at the end.

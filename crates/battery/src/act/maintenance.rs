@@ -1,4 +1,4 @@
-//! What has to be done to a pack, when, and why.
+//! Maintenance of a pack: what has to be done, when, and why.
 
 use crate::{
     Chemistry,
@@ -13,7 +13,7 @@ const END_OF_LIFE: f64 = 0.7;
 /// Furthest look ahead, in days.
 const HORIZON_DAYS: f64 = 20.0 * 365.0;
 
-/// What is known for a schedule.
+/// Input of a maintenance schedule.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outlook {
     /// Active materials.

@@ -1,4 +1,4 @@
-//! What follows from a state: limits, charging, balancing, heating, maintenance.
+//! Consequences of a state: limits, charging, balancing, heating, maintenance.
 
 mod balance;
 mod charge;

@@ -1,4 +1,4 @@
-//! How a cell loses capacity and gains resistance, by the calendar and by cycling.
+//! Loss of a cell's capacity and growth of its resistance, by the calendar and by cycling.
 //!
 //! Losses are kept as what they are powers of (time, throughput), so that changing conditions add up and a result does not
 //! depend on the step (Naumann et al., J. Power Sources 451:227666, 2020, section 4.1: virtual time and throughput).
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 /// Version of the laws, which goes wherever a forecast goes.
 pub const VERSION: &str = "ageing/1";
 
-/// What has aged so far. Fractions of the capacity and of the resistance when new.
+/// Ageing so far. Fractions of the capacity and of the resistance when new.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Loss {
     /// Capacity lost by the calendar.

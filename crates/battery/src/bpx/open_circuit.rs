@@ -6,10 +6,10 @@ use crate::{Chemistry, Error, cell::OCV_TEMP_C, units::ZERO_CELSIUS_K};
 /// Intervals of SoC: as fine as a cell resamples its curve to, so that nothing is cut off at the steep ends.
 pub(super) const STEPS: usize = 200;
 
-/// How far, in V, a curve may leave the file's own cut-offs: its tables and stoichiometries are rounded.
+/// Distance, in V, by which a curve may leave the file's own cut-offs: its tables and stoichiometries are rounded.
 const CUT_OFF_V: f64 = 0.01;
 
-/// How far a curve may fall from node to node, in V, where it should rise: rounding in tables.
+/// Fall of a curve from node to node, in V, that is taken where it should rise: rounding in tables.
 const ROUNDED_V: f64 = 1e-3;
 
 /// Rise that a flat piece gets from node to node, in V: curves have to rise strictly. 200 of them are 2 mV.

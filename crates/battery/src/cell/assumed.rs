@@ -1,4 +1,4 @@
-//! How wrong a model is of which no measurement of the very cell exists.
+//! Error of a model of which no measurement of the very cell exists.
 
 use super::params::{ModelError, Ocv};
 

@@ -1,4 +1,4 @@
-//! What is known of a kind of cell, as the file `cell.toml` has it.
+//! Parameters of a kind of cell, as the file `cell.toml` has them.
 
 use super::residual::{FEATURES, Residual};
 use crate::{Chemistry, Error};

@@ -87,11 +87,11 @@ impl CellParams {
     }
 }
 
-/// What resistance and voltage of cells of one chemistry differ by, in V: at −20, 0 and 25 °C, when nearly empty, low and half
+/// Spread of resistance and voltage among cells of one chemistry, in V: at −20, 0 and 25 °C, when nearly empty, low and half
 /// full. Makers' resistances differ by half and more, most in the cold.
 const TYPICAL_V: [[f64; 3]; 3] = [[0.6, 0.4, 0.3], [0.23, 0.12, 0.09], [0.06, 0.03, 0.02]];
 
-/// What their curves are shifted by along the charge: blends and balances of electrodes differ.
+/// Shift of their curves along the charge: blends and balances of electrodes differ.
 const TYPICAL_SHIFT: f64 = 0.03;
 
 /// The same where the curve is flat, and its few steps lie at other charges from maker to maker.

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 /// Smooth functions.
 pub const FEATURES: usize = 20;
 
-/// Where a cell is: charge, temperature in °C, both branch currents and the current in C.
+/// Operating point of a cell: charge, temperature in °C, both branch currents and the current in C.
 pub type Place = [f64; 5];
 
-/// How far beyond what was learnt, relative to its range, nothing is left of it.
+/// Distance beyond what was learnt, relative to its range, at which nothing is left of it.
 const FADE: f64 = 0.1;
 
 /// Charge over which the empty end's voltage falls off.

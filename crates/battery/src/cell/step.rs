@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Longest step in s over which the cell's temperature counts as constant; longer ones are split.
 const STEP_S: f64 = 1.0;
 
-/// How a cell is now.
+/// State of a cell now.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CellState {
     /// State of charge, 0..1.
@@ -30,7 +30,7 @@ impl CellState {
     }
 }
 
-/// What ages.
+/// Capacity and resistance of a cell as they have aged.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Health {
     /// Charge between full and empty, in Ah.

@@ -6,7 +6,7 @@ use crate::{Error, units::arrhenius};
 /// Intervals of SoC.
 const STEPS: usize = 200;
 
-/// How far beyond the first and last temperature Arrhenius' law is trusted, in K.
+/// Range beyond the first and last temperature in which Arrhenius' law is trusted, in K.
 const EXTRAPOLATED_K: f64 = 15.0;
 
 /// Furthest that SoC may leave 0..1 and still get a voltage, by the slope at the end.

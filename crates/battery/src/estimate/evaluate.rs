@@ -1,11 +1,11 @@
-//! How good the estimates are where the truth is known.
+//! Evaluation of the estimates where the truth is known.
 
 use super::{Ageing, Estimator, power::Uncertain};
 use crate::{Cell, CellState, Error, Health, log::Log, units::HOUR_S};
 use serde::Serialize;
 use std::sync::Arc;
 
-/// What is evaluated.
+/// Options of an evaluation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Options {
     /// Ah between full and empty; the charge counter and this say what the true SoC is.

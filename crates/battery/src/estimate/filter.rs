@@ -29,7 +29,7 @@ pub(super) struct Filter {
     root: Square,
 }
 
-/// What a measurement said.
+/// Innovation of a measurement.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Innovation {
     /// Measured less expected, in V.

@@ -1,4 +1,4 @@
-//! What state a cell is in, from what its sensors say.
+//! Estimation of a cell's state from what its sensors say.
 //!
 //! The first voltage, of a cell that is taken to have rested, says where the charge is, as far as the curve lets it; a claim
 //! is a prior that this voltage can overrule ([`prior`]). Where a claim stands, two filters run for it: the current sensor is
@@ -46,13 +46,13 @@ const ALIKE_SD: f64 = 0.7;
 /// is wrong meets one step of the curve after the other.
 const LOOK: f64 = 0.1;
 
-/// How much more probable a right sensor is than one with an offset where the claimed charge is right, as a logarithm.
+/// Logarithm of the odds of a right sensor against one with an offset, where the claimed charge is right.
 const SENSOR_TRUST: f64 = 1.0;
 
 /// Offset of a current sensor in A for each Ah of the cell, one standard deviation: 0.05 A for 2.9 Ah.
 const OFFSET_PER_AH: f64 = 0.017;
 
-/// What is known of a cell, with standard deviations.
+/// Estimate of a cell's state, with standard deviations.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
     /// State of charge, 0..1.

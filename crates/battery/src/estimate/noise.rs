@@ -1,4 +1,4 @@
-//! How much a model and its sensors are believed.
+//! Noise of a model and its sensors.
 
 use crate::Cell;
 

@@ -1,4 +1,4 @@
-//! What a cell can still give and take: energy, and power over the next seconds.
+//! Available energy and power of a cell: energy, and power over the next seconds.
 
 use super::{Estimate, slow::Ageing};
 use crate::{Cell, Chemistry, cell::Climate, units::HOUR_S};

@@ -1,5 +1,5 @@
-//! What is believed of a cell's charge at the first voltage: the claim, as far as that voltage leaves it standing, and what
-//! the voltage says by itself.
+//! Belief in a cell's charge at the first voltage: the claim, as far as that voltage leaves it standing, and what the voltage
+//! says by itself.
 //!
 //! A claim is a prior, not knowledge: as probable as not to be right. What it is worth after the first voltage is Bayes' rule
 //! over all charges. On a steep curve a voltage that agrees is strong evidence, and one that does not refutes the claim; on a
@@ -24,10 +24,10 @@ const UNFITTED_CLAIM_SD: f64 = 0.02;
 /// Standard deviations from where a steep curve puts the charge by which a claim may be off.
 const REFUTED: f64 = 4.0;
 
-/// What a voltage at rest is wrong by in any case, in V: it has not rested long enough, and sensors round.
+/// Error of a voltage at rest in any case, in V: it has not rested long enough, and sensors round.
 const RESTED_SD_V: f64 = 0.004;
 
-/// What relaxation after a load within the last hour adds to that, in V.
+/// Error that relaxation after a load within the last hour adds, in V.
 const UNRESTED_V: f64 = 0.02;
 
 /// Intervals of charge that the voltage is compared at.
@@ -51,14 +51,14 @@ pub(super) struct Part {
     pub weight: f64,
 }
 
-/// What is believed: the claim, where one is left, and parts of what the voltage says. Weights add up to 1.
+/// Belief: the claim, where one is left, and parts of what the voltage says. Weights add up to 1.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Belief {
     pub claim: Option<Part>,
     pub parts: Vec<Part>,
 }
 
-/// What a first sample says.
+/// First sample of a cell.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct First {
     pub voltage_v: f64,

@@ -38,7 +38,7 @@ const RESISTANCE_SD: f64 = 0.25;
 /// Below this nothing is claimed to be known of the resistance: layers and states of charge differ by as much.
 const RESISTANCE_FLOOR: f64 = 0.01;
 
-/// What ages, with standard deviations.
+/// Slow states of a cell, those that age, with standard deviations.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ageing {
     /// Charge between full and empty in Ah.

@@ -28,7 +28,7 @@ const OCV_STEPS: usize = 40;
 /// Quantities tabulated over SoC × temperature: R0, R1, R2, charge transfer.
 const QUANTITIES: usize = 4;
 
-/// What a residual of 1 stands for, in V.
+/// Voltage that a residual of 1 stands for, in V.
 pub(super) const TYPICAL_V: f64 = 0.010;
 
 /// Residual from which on a sample counts less, in V.
@@ -37,11 +37,11 @@ const FAR_V: f64 = 0.025;
 /// Layers are at least so far apart, in K.
 const APART_K: f64 = 5.0;
 
-/// How strongly each table is held to a smooth one: V that a bend of 1 Ω (or 1 V) between three nodes is worth, as if
-/// measured once a second for a quarter of an hour.
+/// Weights that hold each table to a smooth one: V that a bend of 1 Ω (or 1 V) between three nodes is worth, as if measured
+/// once a second for a quarter of an hour.
 const SMOOTH: [f64; QUANTITIES] = [5.0, 5.0, 5.0, 15.0];
 
-/// How strongly each is held to nothing: 1 Ω, or 50 mV, is a surprise.
+/// Weights that hold each table to zero: 1 Ω, or 50 mV, is a surprise.
 const NOTHING: [f64; QUANTITIES] = [1.0, 1.0, 1.0, 20.0];
 
 /// The same from layer to layer.

@@ -5,8 +5,7 @@ use crate::{Error, cell::OCV_TEMP_C, units::arrhenius};
 use levenberg_marquardt::{LeastSquaresProblem, LevenbergMarquardt};
 use nalgebra::{DMatrix, DVector, Dyn, Owned};
 
-/// How time constants, charge transfer and resistance go with temperature. The exponents are relative to
-/// [`Self::slowness`].
+/// Laws of time constants, charge transfer and resistance over temperature. The exponents are relative to [`Self::slowness`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Laws {
     tau_s: [f64; 2],

@@ -25,7 +25,7 @@ use crate::{
 use design::Design;
 use laws::Laws;
 
-/// What is to be fitted.
+/// Request for a fit.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// Name of the kind of cell.
@@ -38,7 +38,7 @@ pub struct Request {
     pub runs: Vec<LoggedRun>,
 }
 
-/// How far the fit is.
+/// Progress of a fit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Progress {
     /// Steps done.

@@ -1,4 +1,4 @@
-//! How well the fitted cell foresees power: against each discharge pulse of ten seconds that was measured.
+//! Accuracy of the fitted cell's power: against each discharge pulse of ten seconds that was measured.
 
 use super::{LoggedRun, Role};
 use crate::{Cell, CellState};

@@ -1,4 +1,4 @@
-//! How well the fit explains what was measured.
+//! Report on how well the fit explains what was measured.
 
 use super::{Learned, LoggedRun, PulseError};
 use crate::cell::ModelError;

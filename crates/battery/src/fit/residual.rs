@@ -4,7 +4,7 @@ use crate::cell::{FEATURES, Place, Residual, features};
 use nalgebra::{Cholesky, SMatrix, SVector};
 use serde::Serialize;
 
-/// How strongly weights are held to nothing: V² that a weight of 1 V costs, against residuals of 25 mV and less.
+/// Weight that holds the weights to zero: V² that a weight of 1 V costs, against residuals of 25 mV and less.
 const RIDGE: f64 = 30.0;
 
 /// Residual in V from which on a sample counts less (Huber).
@@ -30,7 +30,7 @@ pub struct Learned {
     pub kept: bool,
 }
 
-/// What is left of a drive's samples by a fit to the other drives.
+/// Residuals of a drive's samples under a fit to the other drives.
 pub(super) struct Left {
     /// Its number in the design.
     pub index: usize,

@@ -2,7 +2,7 @@
 
 use crate::{Error, Sample};
 
-/// What a run is good for.
+/// Purpose of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// So slow that its voltage is almost that at rest (C/20).

@@ -7,7 +7,7 @@ use crate::units::HOUR_S;
 use nalgebra::{Matrix4, RowVector4, SVector, Vector4};
 use serde::Serialize;
 
-/// How a cell differs from the mean, each with a standard deviation.
+/// Differences of a cell from the mean, each with a standard deviation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct CellDelta {
     /// State of charge.
@@ -44,7 +44,7 @@ pub struct Deltas {
     left_variance: f64,
 }
 
-/// What cells may differ by at first: charge, capacity, resistance, leak in C.
+/// Standard deviations of cells' differences at first: charge, capacity, resistance, leak in C.
 const START_SD: [f64; 4] = [0.03, 0.05, 0.15, 3e-3];
 
 /// By how much that drifts in an hour.
@@ -57,7 +57,7 @@ const SHAPE: f64 = 0.03;
 /// Least slope of the voltage at rest that says something about charge, in V.
 const SLOPE_V: f64 = 0.05;
 
-/// What the deltas need to know of the mean cell.
+/// State of the mean cell that the deltas need.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Mean {
     /// Change of its state of charge in the step.

@@ -1,4 +1,4 @@
-//! What state a pack is in: the mean cell by the filter, each cell by its difference, and each by a filter of its own.
+//! Estimation of a pack's state: the mean cell by the filter, each cell by its difference, and each by a filter of its own.
 
 use super::{Deltas, PackSample, delta::Mean};
 use crate::{

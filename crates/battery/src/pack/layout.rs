@@ -1,4 +1,4 @@
-//! How a pack is built, and by how much its cells differ.
+//! Layout of a pack, and the spread of its cells.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! What a battery management system reports of a pack, with the errors that its sensors have.
+//! Sensors of a pack as a battery management system reports them, with their errors.
 
 use super::{Pack, layout::normal};
 

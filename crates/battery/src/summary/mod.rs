@@ -47,7 +47,7 @@ pub struct Trend {
     pub cell_v: Option<Slope>,
 }
 
-/// What the twin estimates, as far as a controller uses it.
+/// Estimates of the twin, as far as a controller uses them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Estimates {
     /// State of charge of the mean cell, 0..1.
@@ -74,7 +74,7 @@ impl From<&State> for Estimates {
     }
 }
 
-/// How good the samples of a second were.
+/// Quality of the samples of a second.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quality {
     /// Samples.
@@ -132,7 +132,7 @@ impl Mean {
     }
 }
 
-/// What has come of the second that is not over.
+/// Accumulated samples of the second that is not over.
 #[derive(Debug, Clone, Default)]
 struct Open {
     current: Mean,

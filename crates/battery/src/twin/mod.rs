@@ -15,7 +15,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
 
-/// How a pack is built and what its twin does.
+/// Setup of a pack's twin.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Setup {
     /// Cells in parallel in a group.
@@ -34,7 +34,7 @@ impl Default for Setup {
     }
 }
 
-/// What outlives a restart.
+/// State of a twin that outlives a restart.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
     /// Capacity of a cell in Ah and its overpotential relative to new, as found.
@@ -49,7 +49,7 @@ pub struct Memory {
     pub faults: BTreeMap<Kind, u64>,
 }
 
-/// What a sample led to.
+/// Result of one sample.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Update {
     /// What its checks said.

@@ -1,4 +1,4 @@
-//! What a twin says: its state, the passport, the schedule.
+//! Output of a twin: its state, the passport, the schedule.
 
 use super::Twin;
 use crate::{

@@ -7,7 +7,7 @@ use std::fmt;
 /// Time in s between samples above which relaxation is no longer followed.
 const SPARSE_S: f64 = 30.0;
 
-/// How far a cell's voltage may leave the chemistry's window and still be that of a cell, in V.
+/// Distance by which a cell's voltage may leave the chemistry's window and still be that of a cell, in V.
 const BEYOND_V: f64 = 0.4;
 
 /// Samples in which voltages must contradict the chemistry before estimation is refused.
@@ -73,7 +73,7 @@ impl fmt::Display for Check {
     }
 }
 
-/// What follows from a sample's checks.
+/// Verdict of a sample's checks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Verdict {
     /// Which failed.

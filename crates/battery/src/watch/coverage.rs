@@ -1,4 +1,4 @@
-//! What was looked for, how long, and why not longer: "nothing found" says nothing without it.
+//! Coverage of the detectors: what was looked for, how long, and why not longer: "nothing found" says nothing without it.
 
 use super::Kind;
 use crate::pack::PackSample;

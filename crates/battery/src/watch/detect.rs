@@ -106,7 +106,7 @@ const RULES: [Rule; 8] = [
     },
 ];
 
-/// How far a kind of fault has ever been, relative to its first limit: 1 is found. For rates against thresholds.
+/// Largest extent of a kind of fault so far, relative to its first limit: 1 is found. For rates against thresholds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Finding {
     /// Largest residual / first limit so far.
@@ -121,7 +121,7 @@ struct State {
     last_s: f64,
 }
 
-/// What one sample says about one rule.
+/// Residual of one rule for one sample.
 struct Residual {
     value: f64,
     cells: Vec<usize>,

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 /// Version of the detectors, which goes wherever an event goes.
 pub const VERSION: &str = "watch/2";
 
-/// How urgent.
+/// Urgency of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {

@@ -84,7 +84,7 @@ impl Plausibility {
     }
 }
 
-/// What the other sensors say.
+/// Readings of the other sensors.
 struct Others {
     middle_c: f64,
     count: usize,
