@@ -66,7 +66,7 @@ impl<K: Ord + Clone + std::fmt::Debug> Rows<K> {
     }
 }
 
-/// What the tables hold.
+/// Content of the tables, as the checker sees it.
 pub struct Audit {
     checker: Checker,
     records: Rows<RecordKey>,

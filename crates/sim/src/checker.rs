@@ -29,7 +29,7 @@ type Source = (VehicleId, Boot);
 #[derive(Clone, Default)]
 pub struct Checker(Arc<Mutex<Book>>);
 
-/// What happened, in numbers.
+/// Counters of what happened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Counters {
     /// Records durable on vehicles.

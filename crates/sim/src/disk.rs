@@ -22,7 +22,7 @@ use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc, time::Duration}
 /// Bytes a file takes besides its contents: its header page.
 const FILE_OVERHEAD: u64 = 4096;
 
-/// How a disk behaves; changes take effect at the next operation.
+/// Behaviour of a disk; changes take effect at the next operation.
 #[derive(Clone, Debug)]
 pub struct Behaviour {
     /// Bytes the disk holds; `u64::MAX` is unbounded.
@@ -40,7 +40,7 @@ impl Default for Behaviour {
     }
 }
 
-/// What happened on a disk.
+/// Counters of what happened on a disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Successful syncs.

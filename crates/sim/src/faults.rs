@@ -1,4 +1,4 @@
-//! What goes wrong, and when: a schedule from the seed. Every fault ends before the calm.
+//! Schedule of faults from the seed. Every fault ends before the calm.
 
 use rand::{Rng, RngExt as _};
 
@@ -58,7 +58,7 @@ pub enum Change {
     Skew(usize, i64),
 }
 
-/// What ails the archive's store.
+/// Fault of the archive's store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreFault {
     /// A request takes up to so many milliseconds.
@@ -71,7 +71,7 @@ pub struct StoreFault {
     pub list_lag_ms: u64,
 }
 
-/// What may go wrong.
+/// Kinds of faults that may happen.
 #[derive(Clone, Copy, Debug)]
 pub struct Kinds {
     /// Slow and failing requests to the archive's store, a second writer.

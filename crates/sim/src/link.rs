@@ -35,7 +35,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// How good the roads are; changes hold for what is sent from then on.
+/// Quality of the links; changes hold for what is sent from then on.
 #[derive(Clone, Debug)]
 pub struct Quality {
     /// One-way delay in milliseconds.

@@ -40,7 +40,7 @@ use voltmesh_ledger::PublicKey;
 /// Messages that may wait at one receiver; more are dropped, as on a full queue.
 const MAILBOX: usize = 8_192;
 
-/// How messages fare.
+/// Delay, loss, duplication and reordering of messages.
 #[derive(Clone, Debug)]
 pub struct Fare {
     /// Delay in milliseconds.
@@ -74,7 +74,7 @@ struct Inner {
     counters: Counters,
 }
 
-/// What happened to messages.
+/// Counters of what happened to messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Delivered.

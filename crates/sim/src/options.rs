@@ -1,11 +1,11 @@
-//! How large the simulated world is, how fast it goes, and what goes wrong in it.
+//! Options of the simulated world: its size, its pace, and its faults.
 
 use crate::faults::Kinds;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use std::{fmt, str::FromStr, time::Duration};
 use voltmesh_cloud::{Grouping, Settings};
 
-/// How large the simulated world is, and what goes wrong in it.
+/// Options of the simulated world.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Vehicles, 1..=50. Default 2.
@@ -66,7 +66,7 @@ impl FromStr for Class {
     }
 }
 
-/// What is drawn for one seed before anything runs.
+/// Parameters drawn for one seed before anything runs.
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
     pub class: Class,

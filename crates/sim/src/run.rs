@@ -25,7 +25,7 @@ use voltmesh_cloud::{ArchiveReport, verify_settled};
 
 /// The simulation's time 0: 2026-01-01, in seconds since the Unix epoch.
 const EPOCH_S: u64 = 1_767_225_600;
-/// What came of one seed.
+/// Result of one seed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// The seed.
@@ -279,7 +279,7 @@ fn count(counts: &mut BTreeMap<String, u64>, change: Change) {
     *counts.entry(name.to_owned()).or_default() += 1;
 }
 
-/// What came of a range of seeds.
+/// Result of a range of seeds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RangeReport {
     /// Seeds that ran.

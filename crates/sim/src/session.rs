@@ -17,7 +17,7 @@ use voltmesh_mqtt::{
 /// A wait without end, for a state machine without a deadline.
 const FOREVER: Duration = Duration::from_secs(3_600);
 
-/// What a role tells its client session to do.
+/// Orders of a role to its client session.
 #[derive(Clone, Debug)]
 pub enum ToClient {
     /// Send.
@@ -30,7 +30,7 @@ pub enum ToClient {
     Disconnect(Reason),
 }
 
-/// What a role tells a server session to do.
+/// Orders of a role to a server session.
 #[derive(Clone, Debug)]
 pub enum ToServer {
     /// PUBACK with success.

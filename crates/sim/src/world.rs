@@ -37,7 +37,7 @@ use voltmesh_telemetry::{Digest, Secret, VehicleId};
 
 /// The cloud's place; fog nodes are below, twins and vehicles above.
 const CLOUD: Place = Place(50);
-/// Where a second writer of the archive runs.
+/// Place of a second writer of the archive.
 const INTRUDER: Place = Place(51);
 const TWINS: u16 = 60;
 const EDGES: u16 = 100;

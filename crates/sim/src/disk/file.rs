@@ -19,7 +19,7 @@ type Sector = [u8; SECTOR as usize];
 /// A position in a file's order of changes; 0 is what the last sync left.
 pub type Sequence = u64;
 
-/// How a power cut treats what was not synced.
+/// Treatment of what was not synced at a power cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tear {
     /// Everything since the last sync is gone.

@@ -24,7 +24,7 @@ use voltmesh_telemetry::{Record, VehicleId, vss};
 /// Between attempts to connect.
 const PAUSE: Duration = Duration::from_millis(900);
 
-/// What a client is told once.
+/// Setup of a client.
 #[derive(Clone)]
 pub struct Setup {
     /// Where it is.

@@ -31,7 +31,7 @@ use voltmesh_control::topics::{FogTopic, Topic};
 use voltmesh_ledger::{AnchorEvidence, Trust};
 use voltmesh_mqtt::{Identity, Incoming, Limits, Outgoing, Reason, Role, ServerOutput};
 
-/// What the cloud is told once.
+/// Setup of the cloud.
 #[derive(Clone)]
 pub struct Setup {
     /// Where it listens.

@@ -43,7 +43,7 @@ use voltmesh_telemetry::{
 /// The tag of the hello; batches have their position's number plus one.
 const HELLO: u64 = 0;
 
-/// What a vehicle is told once.
+/// Setup of a vehicle.
 #[derive(Clone)]
 pub struct Setup {
     /// Where it is.

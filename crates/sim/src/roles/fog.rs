@@ -45,7 +45,7 @@ const RESTORE: usize = 256;
 /// Handles of all running authorities, for the operators' transactions.
 pub type Handles = Arc<Mutex<BTreeMap<Place, Handle>>>;
 
-/// What a fog node is told once.
+/// Setup of a fog node.
 #[derive(Clone)]
 pub struct Setup {
     /// Where it listens.

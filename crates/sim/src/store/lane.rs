@@ -1,4 +1,4 @@
-//! Where the archive's own code runs: real threads that move only while the simulation waits for them.
+//! Threads for the archive's own code: real threads that move only while the simulation waits for them.
 //!
 //! Delta's code starts tasks and blocks threads, which the deterministic runtime cannot do. So each piece of work on
 //! the archive runs on a small Tokio runtime of its own, and the simulated process blocks until that work asks the store
@@ -29,7 +29,7 @@ enum Message {
     Done,
 }
 
-/// Where requests of the work that a lane runs go.
+/// Channel for requests of the work that a lane runs.
 type Line = Arc<Mutex<Option<mpsc::Sender<Message>>>>;
 
 thread_local! {

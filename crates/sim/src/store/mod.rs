@@ -32,10 +32,10 @@ use std::{
 use url::Url;
 use voltmesh_cloud::Location;
 
-/// Where the archive is in the store.
+/// Location of the archive in the store.
 const ROOT: &str = "memory:///archive/";
 
-/// How the store treats requests from now on.
+/// Behaviour of the store towards requests from now on.
 #[derive(Clone, Debug)]
 pub struct Behaviour {
     /// A request's time in milliseconds, drawn evenly over the orders of magnitude. Default 1..=20.
@@ -54,7 +54,7 @@ impl Default for Behaviour {
     }
 }
 
-/// What happened to requests.
+/// Counters of what happened to requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// All.
@@ -165,7 +165,7 @@ struct State {
     closed: bool,
 }
 
-/// What is drawn for one request when it is sent.
+/// Fate drawn for one request when it is sent.
 struct Fate {
     /// Until it takes effect.
     out: Duration,
