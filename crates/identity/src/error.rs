@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-/// What can go wrong with identities, keys and certificates; each message says what, where and what to do.
+/// Errors of identities, keys and certificates; each message says what, where and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A role or id that is not one. Correct the text.

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use crate::{Error, Identity, Serial, files};
 
-/// Why a certificate was revoked (RFC 5280 5.3.1).
+/// Reason for a revocation (RFC 5280 5.3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
@@ -62,7 +62,7 @@ impl FromStr for Reason {
     }
 }
 
-/// When and why a certificate ended before its time.
+/// End of a certificate before its time: the moment and the reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revoked {
     /// Seconds since the Unix epoch.

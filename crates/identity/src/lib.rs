@@ -1,4 +1,4 @@
-//! Who is who: development CA, certificates, SAN identities, revocation, TLS configurations.
+//! Identities of participants: development CA, certificates, SAN identities, revocation, TLS configurations.
 //!
 //! A participant is an [`Identity`], a role and an id, written into its certificate as the URI
 //! `urn:voltmesh:<role>:<id>`. Nothing else names a peer: no DNS name, no MQTT client id, no address.

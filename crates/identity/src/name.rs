@@ -6,7 +6,7 @@ const PREFIX: &str = "urn:voltmesh:";
 /// Longest id, in bytes; the same as a vehicle's.
 const MAX_ID: usize = 64;
 
-/// What a participant may do here; its topics and connections follow from it.
+/// Role of a participant, from which its topics and connections follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// The agent in a vehicle; its id is the vehicle's.

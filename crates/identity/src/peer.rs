@@ -57,7 +57,7 @@ impl FromStr for Serial {
     }
 }
 
-/// Who is at the other end, from its certificate alone.
+/// Identity of the other end of a connection, from its certificate alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// Role and id.

@@ -21,9 +21,9 @@ use crate::{Error, Identity, Role, Serial, credentials, files, request};
 
 /// Place of the CA's key, where it is in a token.
 const CA_URI: &str = "ca.uri";
-/// How long a development CA lives.
+/// Validity of a development CA's certificate in days.
 const CA_DAYS: i64 = 3650;
-/// How long a revocation list counts as fresh; each revocation signs a new one.
+/// Validity of a revocation list in days; each revocation signs a new one.
 const CRL_DAYS: i64 = 365;
 /// Certificates begin this much earlier, for peers whose clock is behind.
 const BACKDATE: Duration = Duration::hours(1);
@@ -42,7 +42,7 @@ pub struct Pki {
     form: KeyForm,
 }
 
-/// What `issue` and `renew` made.
+/// Result of `issue` and `renew`.
 #[derive(Clone, Debug)]
 pub struct Issued {
     /// As in the index.
@@ -51,7 +51,7 @@ pub struct Issued {
     pub folder: PathBuf,
 }
 
-/// What to revoke.
+/// Certificates that a revocation names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// Every certificate of this identity that is in its time.

@@ -17,8 +17,8 @@ use crate::credentials::{Pair, read_certificates};
 use crate::tls::{Side, verify};
 use crate::{Error, Peer, files};
 
-/// How often files are looked at while nobody connects, and how long they must have been still before a refusal is told:
-/// a renewal half done looks like a wrong one.
+/// Interval at which files are looked at while nobody connects, and the time that they must have been still before a refusal
+/// is told: a renewal half done looks like a wrong one.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Certificate and TLS key of one folder, kept up to date from its files. Configurations share it.

@@ -14,7 +14,7 @@ use crate::{Error, Serial, files};
 /// Largest list that is read: some 400,000 entries of 40 bytes.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// What to do when the revocation list is past its `nextUpdate`.
+/// Policy for a revocation list that is past its `nextUpdate`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExpiredList {

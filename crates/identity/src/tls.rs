@@ -93,7 +93,7 @@ impl Credentials {
     }
 }
 
-/// What a certificate is used for.
+/// Side of a connection that a certificate is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Side {
     /// Others connect to its holder.

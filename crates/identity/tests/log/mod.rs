@@ -1,4 +1,4 @@
-//! What the crate writes to its log, of all tests of a file together.
+//! Lines that the crate writes to its log, of all tests of a file together.
 
 use std::fmt::{self, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError};
