@@ -4,16 +4,21 @@
 //! Exit codes: 0 done, 1 failed, 2 the command line is wrong or recordings give no usable sample, 3 a check found
 //! something wrong (a proof, an archive, a demo, a simulated seed), 4 a role's disk is full, read-only or not there, a
 //! log could not be looked at, or a trust file is too old to tell.
+#![forbid(unsafe_code)]
 
 pub mod args;
+#[cfg(feature = "full")]
 pub mod bench;
 pub mod commands;
+#[cfg(feature = "full")]
 pub mod demo;
+#[cfg(feature = "full")]
 pub mod deploy;
 pub mod disk;
-#[cfg(test)]
+#[cfg(all(test, feature = "full"))]
 #[allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that fails should stop")]
 mod fuzz;
+#[cfg(feature = "full")]
 pub mod http;
 mod outcome;
 pub mod output;
@@ -25,21 +30,21 @@ pub use outcome::Outcome;
 
 use std::process::ExitCode;
 
-use args::{Bench, Cli, Command};
+#[cfg(feature = "full")]
+use args::Bench;
+use args::{Cli, Command};
 use clap::Parser as _;
+
+/// Logs of a role by default.
+const LOGS_OF_ROLES: &str = "info,buoyant_kernel=warn,deltalake_core=warn";
+
+/// Logs of a command by default.
+const LOGS_OF_COMMANDS: &str = "warn";
 
 /// The whole program.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let default = match &cli.command {
-        Command::Edge(_) | Command::Fog(_) | Command::Cloud(_) => {
-            "info,buoyant_kernel=warn,deltalake_core=warn"
-        }
-        // Its faults are the point: what libraries say of them is noise.
-        Command::Sim(_) | Command::Bench(Bench::Consensus(_)) => "off",
-        _ => "warn",
-    };
-    output::init_logging(cli.log.as_deref(), default);
+    output::init_logging(cli.log.as_deref(), default_logs(&cli.command));
     match run(cli.command) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Wrong) => ExitCode::from(3),
@@ -52,6 +57,32 @@ pub fn main() -> ExitCode {
     }
 }
 
+#[cfg(feature = "full")]
+fn default_logs(command: &Command) -> &'static str {
+    match command {
+        Command::Edge(_) | Command::Fog(_) | Command::Cloud(_) => LOGS_OF_ROLES,
+        // Its faults are the point: what libraries say of them is noise.
+        Command::Sim(_) | Command::Bench(Bench::Consensus(_)) => "off",
+        _ => LOGS_OF_COMMANDS,
+    }
+}
+
+#[cfg(not(feature = "full"))]
+fn default_logs(command: &Command) -> &'static str {
+    if matches!(command, Command::Edge(_)) { LOGS_OF_ROLES } else { LOGS_OF_COMMANDS }
+}
+
+#[cfg(not(feature = "full"))]
+fn run(command: Command) -> anyhow::Result<Outcome> {
+    match command {
+        Command::Inspect(options) => commands::inspect::run(options),
+        Command::Edge(args) => commands::roles::edge(args),
+        Command::Pki(command) => commands::pki::run(command),
+        Command::Twin(command) => commands::twin::run(command),
+    }
+}
+
+#[cfg(feature = "full")]
 fn run(command: Command) -> anyhow::Result<Outcome> {
     match command {
         Command::Demo(options) => demo::run(options),

@@ -1,4 +1,6 @@
 //! `voltmesh chain` and operators' decisions, as a person and a script meet them: four fog nodes as processes.
+
+#![cfg(feature = "full")]
 #![allow(clippy::unwrap_used, reason = "a test that fails should stop")]
 
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! The command line as a person or a script meets it.
 
+#![cfg(feature = "full")]
+
 use std::path::Path;
 use std::process::{Command, Output};
 

@@ -1,5 +1,7 @@
 //! `voltmesh controller` from the outside.
 
+#![cfg(feature = "full")]
+
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Output};

@@ -1,5 +1,7 @@
 //! The main job as a newcomer runs it: separate processes, real sockets and disks, faults, the check from the outside.
 
+#![cfg(feature = "full")]
+
 use std::process::Command;
 
 use serde_json::Value;

@@ -1,5 +1,7 @@
 //! docs/operate.md, followed word by word: its own code blocks, in order, by separate processes, from an empty folder. Ports are
 //! replaced by free ones wherever the document writes or implies them.
+
+#![cfg(feature = "full")]
 #![allow(clippy::unwrap_used, reason = "a test that fails should stop")]
 
 use std::collections::BTreeSet;

@@ -1,4 +1,6 @@
 //! `docs/faults.md` names tests and counters: they exist.
+
+#![cfg(feature = "full")]
 #![allow(clippy::unwrap_used, reason = "a test that fails should stop")]
 
 use std::fs;

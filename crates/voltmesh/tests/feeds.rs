@@ -1,4 +1,6 @@
 //! Live feeds of charging stations against a real fog node: the process that people run, its file and its clock.
+
+#![cfg(feature = "full")]
 #![allow(clippy::unwrap_used, reason = "a test that fails should stop")]
 
 use std::fmt::Write as _;

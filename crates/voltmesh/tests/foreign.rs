@@ -1,5 +1,7 @@
 //! Clients that are not ours deliver JSON samples over mutual TLS; they end in the archive, and a proof holds offline. A
 //! client that is not installed is skipped, saying so.
+
+#![cfg(feature = "full")]
 #![allow(clippy::unwrap_used, reason = "a test that fails should stop")]
 
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
 //! `voltmesh inspect`: what it says of small inputs, of the shared cases, and of recordings of others, where they are at hand.
 
+#![cfg(feature = "full")]
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use serde_json::Value;

@@ -1,4 +1,6 @@
 //! Keys as an operator handles them: made where they live, encrypted at rest, replaced.
+
+#![cfg(feature = "full")]
 #![allow(clippy::unwrap_used, reason = "a test that fails should stop")]
 
 use std::path::{Path, PathBuf};

@@ -1,4 +1,6 @@
 //! A trust file that is older than what it is to judge: told from tampering by the cause, and by the exit code.
+
+#![cfg(feature = "full")]
 #![allow(clippy::unwrap_used, reason = "a test that fails should stop")]
 
 use std::path::Path;

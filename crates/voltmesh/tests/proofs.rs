@@ -1,5 +1,7 @@
 //! The worked example of docs/proof.md: it verifies, with our own program and with pycose, and leads to the values that the
 //! document states.
+
+#![cfg(feature = "full")]
 #![allow(clippy::unwrap_used, reason = "a test that fails should stop")]
 
 use std::path::PathBuf;

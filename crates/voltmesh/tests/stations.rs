@@ -1,5 +1,7 @@
 //! `voltmesh stations` from the outside, on histories that these tests make.
 
+#![cfg(feature = "full")]
+
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Output};

@@ -1,5 +1,7 @@
 //! The units of `deploy/systemd` leave an attacker who has taken a role over as little as systemd can.
 
+#![cfg(feature = "full")]
+
 use std::path::Path;
 use std::process::Command;
 

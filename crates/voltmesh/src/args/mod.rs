@@ -1,43 +1,57 @@
 //! What the command line accepts. Help is for people: every command has an example.
 
+#[cfg(feature = "full")]
 mod archive;
+#[cfg(feature = "full")]
 mod audit;
+#[cfg(feature = "full")]
 mod bench;
+#[cfg(feature = "full")]
 mod chain;
+#[cfg(feature = "full")]
 mod controller;
+#[cfg(feature = "full")]
 mod demo;
-#[cfg(test)]
+#[cfg(all(test, feature = "full"))]
 mod documents;
 mod inspect;
 mod pki;
+#[cfg(feature = "full")]
 mod proof;
+#[cfg(feature = "full")]
 mod registry;
 mod roles;
+#[cfg(feature = "full")]
 mod sim;
+#[cfg(feature = "full")]
 mod stations;
 mod twin;
 
 use clap::{Parser, Subcommand};
 
-pub use self::archive::*;
-pub use self::audit::*;
-pub use self::bench::*;
-pub use self::chain::*;
-pub use self::controller::*;
-pub use self::demo::*;
 pub use self::inspect::*;
 pub use self::pki::*;
-pub use self::proof::*;
-pub use self::registry::*;
 pub use self::roles::*;
-pub use self::sim::*;
-pub use self::stations::*;
 pub use self::twin::*;
+#[cfg(feature = "full")]
+pub use self::{
+    archive::*, audit::*, bench::*, chain::*, controller::*, demo::*, proof::*, registry::*, sim::*,
+    stations::*,
+};
 
 /// Battery data from vehicles to the cloud: nothing lost, nothing altered unseen.
 #[derive(Debug, Parser)]
 #[command(name = "voltmesh", version, propagate_version = true, max_term_width = 110)]
-#[command(after_help = "Start with `voltmesh demo`. Every command explains itself with --help.")]
+#[cfg_attr(
+    feature = "full",
+    command(after_help = "Start with `voltmesh demo`. Every command explains itself with --help.")
+)]
+#[cfg_attr(
+    not(feature = "full"),
+    command(
+        after_help = "A build for vehicles: other roles are in the full one. Every command explains itself with --help."
+    )
+)]
 pub struct Cli {
     /// Log filter, e.g. `info` or `voltmesh_fog=debug` (default: warn; roles: info).
     #[arg(long, global = true, env = "VOLTMESH_LOG", value_name = "FILTER")]
@@ -48,6 +62,7 @@ pub struct Cli {
 }
 
 /// The commands, in the order in which a newcomer meets them.
+#[cfg(feature = "full")]
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Runs the whole system on this machine and checks it from the outside.
@@ -95,6 +110,22 @@ pub enum Command {
     /// Measures this machine.
     #[command(subcommand)]
     Bench(Bench),
+}
+
+/// The commands of a build for vehicles.
+#[cfg(not(feature = "full"))]
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Shows what would be read of recordings, and whether it is plausible, before anything is signed.
+    Inspect(Inspect),
+    /// Runs a vehicle's agent.
+    Edge(EdgeRole),
+    /// Keys and certificates of a development CA.
+    #[command(subcommand)]
+    Pki(Pki),
+    /// The battery's digital twin: fit, evaluate, simulate, detect.
+    #[command(subcommand)]
+    Twin(Twin),
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ pub struct EdgeRole {
     pub drain: bool,
 }
 
+#[cfg(feature = "full")]
 /// A fog node's configuration, and what is for one start only.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:

@@ -1,18 +1,13 @@
-//! `voltmesh audit …`: the audit log of a role or a CA, and the hand of a process on its own.
+//! `voltmesh audit …`: the audit log of a role or a CA, shown and checked.
 
 use std::collections::VecDeque;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde_json::json;
-use voltmesh_audit::{Entry, Head, Kind, Recorder, read};
-use voltmesh_telemetry::Digest;
+use voltmesh_audit::{Entry, Head, Kind, read};
 
-use super::read_limited;
 use crate::{Outcome, args, output};
-
-/// Largest configuration file of a role.
-const MAX_CONFIG: usize = 1 << 20;
 
 /// Runs the command.
 pub fn run(command: args::Audit) -> Result<Outcome> {
@@ -96,33 +91,4 @@ fn verify(dir: &Path, noted: Option<Head>, as_json: bool) -> Result<Outcome> {
         output::line("Note the head elsewhere: against it a log that was cut or replaced shows.");
     }
     Ok(if fine { Outcome::Done } else { Outcome::Wrong })
-}
-
-/// Enters what an operator has done in a log that no process keeps open.
-pub(super) fn enter_once(folder: &Path, what: &str) -> Result<()> {
-    let recorder = Recorder::open(folder)?;
-    let user = std::env::var("USER").unwrap_or_else(|_| "user unknown".to_owned());
-    recorder.record(Kind::Operator, &user, what);
-    recorder.close();
-    Ok(())
-}
-
-/// The log of a process that starts: its version and the digest of its configuration are the first entries.
-pub(super) fn begin(folder: &Path, config: &Path) -> Result<Recorder> {
-    let recorder =
-        Recorder::open(folder).with_context(|| format!("no role runs unrecorded ({})", folder.display()))?;
-    let digest = Digest::of(&read_limited(config, MAX_CONFIG)?);
-    let name = config.file_name().unwrap_or_default().to_string_lossy();
-    let version = concat!("voltmesh ", env!("CARGO_PKG_VERSION"));
-    recorder.started(version, &format!("{name} with the SHA-256 {digest}"));
-    Ok(recorder)
-}
-
-/// Enters how a process ended, and closes its log.
-pub(super) fn end<T>(recorder: &Recorder, result: &Result<T>) {
-    match result {
-        Ok(_) => recorder.record(Kind::Stop, "process", "in order"),
-        Err(error) => recorder.record(Kind::Stop, "process", &format!("failed: {error:#}")),
-    }
-    recorder.close();
 }

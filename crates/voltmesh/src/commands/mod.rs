@@ -1,30 +1,41 @@
 //! One file a command.
 
+#[cfg(feature = "full")]
 pub mod archive;
+#[cfg(feature = "full")]
 pub mod audit;
+mod audit_log;
+#[cfg(feature = "full")]
 pub mod chain;
+#[cfg(feature = "full")]
 pub mod controller;
+#[cfg(feature = "full")]
+mod gzip;
 pub mod inspect;
 pub mod pki;
+#[cfg(feature = "full")]
 pub mod prove;
+mod public_key;
+#[cfg(feature = "full")]
 pub mod query;
+#[cfg(feature = "full")]
 pub mod registry;
 pub mod roles;
+#[cfg(feature = "full")]
 pub mod sim;
+#[cfg(feature = "full")]
 pub mod stations;
 pub mod twin;
+#[cfg(feature = "full")]
 pub mod verify;
 
-use std::future::Future;
-use std::io::{Read, Seek as _, SeekFrom};
+use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
-/// What every gzipped file begins with (RFC 1952, section 2.3.1).
-const GZIP: [u8; 2] = [0x1f, 0x8b];
-
 /// Runs a short asynchronous command; roles have commonware's runner instead.
+#[cfg(feature = "full")]
 pub(crate) fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -49,18 +60,4 @@ fn read_limited(path: &Path, limit: usize) -> Result<Vec<u8>> {
 /// As [`read_limited`], for text.
 pub(crate) fn read_text(path: &Path, limit: usize) -> Result<String> {
     String::from_utf8(read_limited(path, limit)?).with_context(|| format!("{} is not text", path.display()))
-}
-
-/// Opens a file that may be gzipped, whatever its name; reads no more than `limit` bytes of it, decompressed.
-fn open_gzipped(path: &Path, limit: u64) -> Result<Box<dyn Read>> {
-    let mut file = std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    let unread = || format!("cannot read {}", path.display());
-    let mut magic = [0; 2];
-    let got = file.read(&mut magic).with_context(unread)?;
-    file.seek(SeekFrom::Start(0)).with_context(unread)?;
-    Ok(if magic[..got] == GZIP {
-        Box::new(flate2::read::MultiGzDecoder::new(file).take(limit))
-    } else {
-        Box::new(file.take(limit))
-    })
 }

@@ -13,12 +13,18 @@ use voltmesh_identity::{
 };
 use voltmesh_ledger::{MAX_TRUST_BYTES, Trust, private_key};
 
-use super::registry::read_public;
-use super::{audit, read_limited, read_text};
+use super::public_key::read_public;
+use super::{audit_log, read_limited, read_text};
 use crate::{Outcome, args, output};
 
 /// Largest certificate signing request.
 const MAX_REQUEST: usize = 16 << 10;
+
+/// Default ports of other roles, which a build for vehicles does not have: a fog node's for vehicles and for authorities, the
+/// cloud's for fog nodes. A test holds them to the roles' own.
+const FOG_MQTT: u16 = 8883;
+const FOG_P2P: u16 = 7000;
+const CLOUD_MQTT: u16 = 8884;
 
 /// Runs the command. What it changes is entered in the audit log of the CA, the folder `audit` in its own.
 pub fn run(command: args::Pki) -> Result<Outcome> {
@@ -152,7 +158,7 @@ pub(crate) fn parse(text: &str) -> Result<Identity> {
 
 /// Enters what an operator has done with the CA.
 fn enter(folder: &Path, what: &str) -> Result<()> {
-    audit::enter_once(&folder.join("audit"), what)
+    audit_log::enter_once(&folder.join("audit"), what)
 }
 
 fn told(what: &str, folder: &Path, issued: &Issued) -> Result<()> {
@@ -222,7 +228,6 @@ fn show(pki: &Pki, as_json: bool) -> Result<()> {
 fn configuration(pki: &Pki) -> Result<String> {
     let (mut peers, mut cloud, mut fogs) = (String::new(), String::new(), Vec::new());
     let now = OffsetDateTime::now_utc().unix_timestamp();
-    let (listen, mqtt) = (voltmesh_fog::config::Listen::default(), voltmesh_cloud::config::Mqtt::default());
     let mut seen = BTreeSet::new();
     // The newest certificate of each.
     for entry in pki.show()?.iter().rev().filter(|entry| entry.is_in_force(now)) {
@@ -237,14 +242,14 @@ fn configuration(pki: &Pki) -> Result<String> {
             format!("{} has no sign.pub: copy it there from where the keys of {id} are", folder.display())
         })?;
         if identity.role == Role::Fog {
-            let port = listen.p2p.port();
+            let port = FOG_P2P;
             let peer = format!(
                 "[[ledger.peers]]\nname = \"{id}\"\naddress = \"{host}:{port}\"\nkey = \"{key}\"\n\n"
             );
             peers.insert_str(0, &peer);
-            fogs.insert(0, format!("\"{host}:{}\"", listen.mqtt.port()));
+            fogs.insert(0, format!("\"{host}:{}\"", FOG_MQTT));
         } else {
-            let port = mqtt.listen.port();
+            let port = CLOUD_MQTT;
             cloud = format!("[cloud]\naddress = \"{host}:{port}\"\nnotice_key = \"{key}\"\n\n");
         }
     }
@@ -252,4 +257,17 @@ fn configuration(pki: &Pki) -> Result<String> {
     Ok(format!(
         "# fog.toml, of each fog node: its own entry may stay.\n{peers}{cloud}# edge.toml\nfogs = [{fogs}]"
     ))
+}
+
+#[cfg(all(test, feature = "full"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_those_that_the_roles_listen_on() {
+        let fog = voltmesh_fog::config::Listen::default();
+        let cloud = voltmesh_cloud::config::Mqtt::default();
+        let ports = [fog.mqtt, fog.p2p, cloud.listen].map(|address| address.port());
+        assert_eq!(ports, [FOG_MQTT, FOG_P2P, CLOUD_MQTT]);
+    }
 }

@@ -9,9 +9,8 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use commonware_codec::Encode as _;
-use ed25519_dalek::pkcs8::DecodePublicKey as _;
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 use voltmesh_control::Opening;
@@ -23,6 +22,7 @@ use voltmesh_ledger::{
 };
 use voltmesh_telemetry::{Timestamp, VehicleId};
 
+use super::public_key::{raw_key, read_public};
 use super::{block_on, read_text};
 use crate::http::{Http, Refused};
 use crate::{Outcome, args, output};
@@ -374,25 +374,10 @@ fn commitment_of_fog(id: &str, fog: SocketAddr) -> Result<Commitment> {
     Ok(commitment(id, &hash(&told.salt)?, &hash(&told.key)?))
 }
 
-fn raw_key(path: &Path) -> Result<[u8; 32]> {
-    let pem = read_text(path, MAX_SMALL_FILE)?;
-    let key = ed25519_dalek::VerifyingKey::from_public_key_pem(&pem)
-        .with_context(|| format!("{} is no Ed25519 public key in PEM; use a `sign.pub`", path.display()))?;
-    Ok(key.to_bytes())
-}
-
 /// The authority that the command line names.
 fn authority(named: &args::AuthorityKey) -> Result<PublicKey> {
     match named {
         args::AuthorityKey::Hex(key) => Ok(public_key_from_hex(key)?),
         args::AuthorityKey::File(path) => read_public(path),
-    }
-}
-
-pub(crate) fn read_public(path: &Path) -> Result<PublicKey> {
-    let key = raw_key(path)?;
-    match public_key(&key) {
-        Ok(key) => Ok(key),
-        Err(error) => bail!("{}: {error}", path.display()),
     }
 }

@@ -1,18 +1,25 @@
 //! `voltmesh edge | fog | cloud`: one role, one process, one runner.
 
+#[cfg(feature = "full")]
+mod cloud;
+#[cfg(feature = "full")]
+mod fog;
+
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use commonware_runtime::{Runner as _, tokio};
 use rustix::fs::Mode;
-use voltmesh_consensus::StartError;
 use voltmesh_edge::Start;
 use voltmesh_http::{Confined, Confinement, Process};
 
-use super::audit;
-use super::chain::read_checkpoint;
-use crate::args::{EdgeRole, FogRole, RoleArgs};
+#[cfg(feature = "full")]
+pub use self::cloud::cloud;
+#[cfg(feature = "full")]
+pub use self::fog::fog;
+use super::audit_log;
+use crate::args::{EdgeRole, RoleArgs};
 use crate::{Outcome, disk, output, sandbox};
 
 /// Rights that files and folders made by a role never have: those of its group and of others. What a role keeps says where
@@ -32,78 +39,14 @@ pub fn edge(args: EdgeRole) -> Result<Outcome> {
     // An edge shares a small computer: one worker thread is enough for a pack at 10 Hz.
     let data = config.data.clone();
     disk::guard(&data, || {
-        let recorder = audit::begin(&data.join(AUDIT), &path)?;
+        let recorder = audit_log::begin(&data.join(AUDIT), &path)?;
         let start = Start { process: Process { audit: recorder.clone(), confined }, drain: args.drain };
         let ended = runner(&data, 1).start(|context| voltmesh_edge::run(context, config, start));
         let ended = ended.map_err(anyhow::Error::from);
-        audit::end(&recorder, &ended);
+        audit_log::end(&recorder, &ended);
         output::line(ended?.to_string());
         Ok(Outcome::Done)
     })
-}
-
-/// Runs a fog node.
-pub fn fog(args: FogRole) -> Result<Outcome> {
-    let Some(path) = file(&args.role, voltmesh_fog::config::DEFAULTS) else { return Ok(Outcome::Done) };
-    let mut config = voltmesh_fog::Config::load(&path)?;
-    config.ledger.checkpoint = args.checkpoint.as_deref().map(read_checkpoint).transpose()?;
-    config.ledger.repair = args.repair_ledger;
-    let confined = confine(&config.process, &path, &[&config.data])?;
-    let data = config.data.clone();
-    disk::guard(&data, || {
-        let recorder = audit::begin(&data.join(AUDIT), &path)?;
-        let process = Process { audit: recorder.clone(), confined };
-        let ended = runner(&data, cores()).start(|context| voltmesh_fog::run(context, config, process));
-        let ended = ended.map_err(|error| match remedy(&error) {
-            Some(remedy) => anyhow::Error::new(error).context(remedy),
-            None => error.into(),
-        });
-        audit::end(&recorder, &ended);
-        ended.map(|()| Outcome::Done)
-    })
-}
-
-/// What to type if the ledger does not start.
-fn remedy(error: &voltmesh_fog::Error) -> Option<&'static str> {
-    let voltmesh_fog::Error::Ledger(error) = error else { return None };
-    match **error {
-        StartError::Damaged { .. } | StartError::Votes { .. } | StartError::Missing { .. } => {
-            Some("the ledger's disk is damaged: restore it from a copy, or start once with --repair-ledger")
-        }
-        StartError::Checkpoint(_) => Some(
-            "the checkpoint is not believed: take one from another node with `voltmesh chain checkpoint`",
-        ),
-        _ => None,
-    }
-}
-
-/// Runs the cloud.
-pub fn cloud(args: RoleArgs) -> Result<Outcome> {
-    let Some(path) = file(&args, voltmesh_cloud::config::DEFAULTS) else { return Ok(Outcome::Done) };
-    let config = voltmesh_cloud::Config::load(&path)?;
-    let local = (!config.archive.contains("://")).then(|| PathBuf::from(&config.archive));
-    let learned = config.trust_learned.as_deref().and_then(Path::parent).map(Path::to_path_buf);
-    let written: Vec<&Path> =
-        local.iter().chain([&config.audit]).chain(&learned).map(PathBuf::as_path).collect();
-    let confined = confine(&config.process, &path, &written)?;
-    // The archive is an object store's; the runner's own storage is not used, but its folder is made at the start.
-    let config_for_runner = tokio::Config::default()
-        .with_storage_directory(&config.audit)
-        .with_worker_threads(cores())
-        .with_max_blocking_threads(voltmesh_cloud::delta::BLOCKING_THREADS);
-    let run = || {
-        let recorder = audit::begin(&config.audit, &path)?;
-        let process = Process { audit: recorder.clone(), confined };
-        let ended = tokio::Runner::new(config_for_runner)
-            .start(|context| voltmesh_cloud::run(context, config, process));
-        let ended = ended.map_err(anyhow::Error::from);
-        audit::end(&recorder, &ended);
-        ended.map(|()| Outcome::Done)
-    };
-    match local {
-        Some(folder) => disk::guard(&folder, run),
-        None => run(),
-    }
 }
 
 /// The configuration file, or `None` once the defaults are printed. From here on the process makes private files.
@@ -129,6 +72,7 @@ fn confine(rules: &Confinement, config: &Path, written: &[&Path]) -> Result<Conf
     Ok(Confined { user_changed, ..confined })
 }
 
+#[cfg(feature = "full")]
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from)
 }

@@ -8,8 +8,8 @@ use voltmesh_identity::write_public;
 use voltmesh_ledger::{Genesis, MAX_GENESIS_BYTES, MAX_TRUST_BYTES, Trust};
 
 use super::statement;
+use crate::commands::public_key::read_public;
 use crate::commands::read_text;
-use crate::commands::registry::read_public;
 use crate::http::Http;
 use crate::{args, output};
 

@@ -19,7 +19,7 @@ use voltmesh_ledger::{Action, Transaction, commitment};
 use super::{
     Decider, MAX_SMALL_FILE, OpeningFile, commitment_of, decide, raw_key, read_opening, salt, write_opening,
 };
-use crate::commands::{audit, block_on, read_text};
+use crate::commands::{audit_log, block_on, read_text};
 use crate::{args, output};
 
 /// File beside a vehicle's keys while they are being replaced.
@@ -88,7 +88,7 @@ pub fn vehicle(options: &args::RotateVehicle) -> Result<()> {
         ));
     }
     std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
-    audit::enter_once(
+    audit_log::enter_once(
         &config.data.join("audit"),
         &format!("the signing key of {identity} is rotated in block {height}"),
     )?;

@@ -15,7 +15,7 @@ use voltmesh_stations::place::Joined;
 use voltmesh_stations::table::Columns;
 use voltmesh_stations::{Builder, Covariates, Forecaster, History, Mapping, PlaceList, Places, parse_time};
 
-use super::super::{open_gzipped, read_limited};
+use super::super::{gzip::open_gzipped, read_limited};
 use crate::{args, output};
 
 /// Bytes of a history at most, decompressed: 200 million rows of 60 bytes, as many as are taken, and room.
