@@ -31,6 +31,7 @@
 //! assert_eq!(fog.role, Role::Fog);
 //! # Ok(()) }
 //! ```
+#![forbid(unsafe_code)]
 
 mod ca_key;
 mod credentials;

@@ -39,6 +39,7 @@
 //! let told = client.handle(now, ClientInput::Received(&server.take_bytes()));
 //! assert!(matches!(&told[..], [ClientOutput::Completed(done)] if done[..] == [(7, Reason::SUCCESS)]));
 //! ```
+#![forbid(unsafe_code)]
 
 mod acceptor;
 mod account;

@@ -4,6 +4,7 @@
 //! its cause ([`Unknown`]). What is not read is counted by reason ([`Skipped`]), never dropped without a trace.
 //!
 //! Deliberately absent: what a row means for a battery (crate `battery`), and how it is signed (crate `telemetry`).
+#![forbid(unsafe_code)]
 
 mod battery;
 pub mod can;

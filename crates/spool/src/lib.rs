@@ -35,6 +35,7 @@
 //!     Ok::<(), voltmesh_spool::Error>(())
 //! }).unwrap();
 //! ```
+#![forbid(unsafe_code)]
 
 mod acks;
 mod config;
