@@ -38,6 +38,7 @@ pub mod config;
 pub mod coverage;
 pub mod delta;
 pub mod foreign;
+#[cfg(feature = "testing")]
 pub mod testing;
 pub mod writer;
 

@@ -38,6 +38,7 @@ pub mod harness;
 pub mod pbft;
 mod poa;
 pub mod pow;
+#[cfg(feature = "testing")]
 pub mod testing;
 
 pub use common::{

@@ -10,55 +10,16 @@ use voltmesh_control::{
     Opening, Receipts, Role, Status, Tree, topics::Topic,
 };
 use voltmesh_telemetry::{BatchId, Boot, Digest, RecordNumber, Timestamp};
+use voltmesh_testing::{Random, setting};
 
 /// No input of some kilobytes may take longer, even unoptimised on a busy machine.
 const SLOWEST: Duration = Duration::from_secs(5);
 
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        // SplitMix64.
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound.max(1) as u64) as usize
-    }
-
-    fn mutate(&mut self, bytes: &mut Vec<u8>, other: &[u8]) {
-        for _ in 0..=self.below(6) {
-            let at = self.below(bytes.len());
-            match self.below(7) {
-                0 if !bytes.is_empty() => bytes[at] ^= 1 << self.below(8),
-                1 if !bytes.is_empty() => {
-                    bytes[at] = [0, 0x7f, 0x80, 0xff, 0x1b, 0x5b, 0x9b, 0xbb][self.below(8)]
-                }
-                2 => bytes.truncate(at),
-                3 => bytes.insert(at, self.next() as u8),
-                4 if !bytes.is_empty() => drop(bytes.remove(at)),
-                5 => {
-                    let from = self.below(other.len());
-                    let piece = &other[from..(from + self.below(64)).min(other.len())];
-                    bytes.splice(at..at, piece.iter().copied());
-                }
-                _ => bytes.extend(std::iter::repeat_n(self.next() as u8, self.below(32))),
-            }
-        }
-    }
-}
-
 #[test]
 fn mutated_messages_are_refused() {
-    let number = |name: &str, default: u64| {
-        std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-    };
-    let seed = number("FUZZ_SEED", 1);
-    let until = Instant::now() + Duration::from_secs(number("FUZZ_SECONDS", 2));
-    let mut random = Random(seed);
+    let seed = setting("FUZZ_SEED", 1);
+    let until = Instant::now() + Duration::from_secs(setting("FUZZ_SECONDS", 2));
+    let mut random = Random::new(seed);
 
     let key = SigningKey::from_bytes(&[1; 32]);
     let opening = Opening { salt: [2; 32], key: [3; 32] };

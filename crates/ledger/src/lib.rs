@@ -43,6 +43,7 @@ pub mod proof;
 mod roster;
 mod signatures;
 mod state;
+#[cfg(feature = "testing")]
 pub mod testing;
 mod types;
 

@@ -11,23 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use common::*;
 use voltmesh_mqtt::*;
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit.max(1) as u64) as usize
-    }
-}
+use voltmesh_testing::{Random, setting};
 
 /// Packets as both sides write them, and some that they do not.
 fn corpus() -> Vec<Vec<u8>> {
@@ -75,8 +59,8 @@ fn mutate(random: &mut Random, bytes: &mut Vec<u8>) {
         let place = random.below(bytes.len());
         match random.below(7) {
             0 if !bytes.is_empty() => bytes[place] ^= 1 << random.below(8),
-            1 if !bytes.is_empty() => bytes[place] = random.next() as u8,
-            2 => bytes.insert(place, random.next() as u8),
+            1 if !bytes.is_empty() => bytes[place] = random.next_u64() as u8,
+            2 => bytes.insert(place, random.next_u64() as u8),
             3 if !bytes.is_empty() => drop(bytes.remove(place)),
             4 => bytes.truncate(place),
             5 if !bytes.is_empty() => bytes[place] = [0, 0x7f, 0x80, 0xff][random.below(4)],
@@ -167,16 +151,15 @@ fn feed_client(random: &mut Random, bytes: &[u8], open: bool) {
 
 #[test]
 fn mutated_packets() {
-    let variable = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seconds = variable("FUZZ_SECONDS").unwrap_or(2);
-    let clock = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
-    let seed = variable("FUZZ_SEED").unwrap_or_else(clock);
+    let seconds = setting("FUZZ_SECONDS", 2);
+    let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
+    let seed = setting("FUZZ_SEED", clock);
     let corpus = corpus();
     let until = Instant::now() + Duration::from_secs(seconds);
     let mut cases = 0u64;
     while Instant::now() < until {
         let case = seed.wrapping_add(cases);
-        let mut random = Random(case);
+        let mut random = Random::new(case);
         let bytes = input(&mut random, &corpus);
         let open = random.below(4) > 0;
         let run = catch_unwind(AssertUnwindSafe(|| {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use voltmesh_recording::can::diagnostics::Definition;
 use voltmesh_recording::can::{Dbc, Decoder, Frame, Log, Signals};
 use voltmesh_recording::{Options, Recording, Stamp};
+use voltmesh_testing::{Random, setting};
 
 /// No input of some kilobytes may take longer, even unoptimised on a busy machine.
 const SLOWEST: Duration = Duration::from_secs(10);
@@ -19,46 +20,30 @@ const SLOWEST: Duration = Duration::from_secs(10);
 const MOST: usize = 1_000_000;
 const NOW_MS: u64 = 1_790_000_000_000;
 
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        // SplitMix64.
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound.max(1) as u64) as usize
-    }
-
-    /// One to eight changes of the kinds that parsers trip over.
-    fn mutate(&mut self, bytes: &mut Vec<u8>) {
-        const SIGNS: &[u8] = b"0129-+.,;:eE\"'#{}[]()@|/\\%*\t\r\n \0\xff\x7f\x80";
-        for _ in 0..=self.below(8) {
-            let at = self.below(bytes.len());
-            match self.below(9) {
-                0 if !bytes.is_empty() => bytes[at] ^= 1 << self.below(8),
-                1 | 2 if !bytes.is_empty() => bytes[at] = SIGNS[self.below(SIGNS.len())],
-                3 if self.below(4) == 0 => bytes.truncate(at),
-                4 => bytes.insert(at, SIGNS[self.below(SIGNS.len())]),
-                5 if !bytes.is_empty() => drop(bytes.remove(at)),
-                6 => {
-                    let from = self.below(bytes.len());
-                    let piece = bytes[from..(from + self.below(64)).min(bytes.len())].to_vec();
-                    bytes.splice(at..at, piece);
-                }
-                7 if bytes.len() >= at + 8 => {
-                    // A length, a number or an address.
-                    let value =
-                        [self.next() >> self.below(64), u64::MAX, 0, 1 << self.below(64)][self.below(4)];
-                    let width = [1, 2, 4, 8][self.below(4)];
-                    bytes[at..at + width].copy_from_slice(&value.to_le_bytes()[..width]);
-                }
-                _ => bytes.extend(std::iter::repeat_n(self.next() as u8, self.below(32))),
+/// One to eight changes of the kinds that parsers of text trip over.
+fn mutate(random: &mut Random, bytes: &mut Vec<u8>) {
+    const SIGNS: &[u8] = b"0129-+.,;:eE\"'#{}[]()@|/\\%*\t\r\n \0\xff\x7f\x80";
+    for _ in 0..=random.below(8) {
+        let at = random.below(bytes.len());
+        match random.below(9) {
+            0 if !bytes.is_empty() => bytes[at] ^= 1 << random.below(8),
+            1 | 2 if !bytes.is_empty() => bytes[at] = SIGNS[random.below(SIGNS.len())],
+            3 if random.below(4) == 0 => bytes.truncate(at),
+            4 => bytes.insert(at, SIGNS[random.below(SIGNS.len())]),
+            5 if !bytes.is_empty() => drop(bytes.remove(at)),
+            6 => {
+                let from = random.below(bytes.len());
+                let piece = bytes[from..(from + random.below(64)).min(bytes.len())].to_vec();
+                bytes.splice(at..at, piece);
             }
+            7 if bytes.len() >= at + 8 => {
+                // A length, a number or an address.
+                let value = [random.next_u64() >> random.below(64), u64::MAX, 0, 1 << random.below(64)]
+                    [random.below(4)];
+                let width = [1, 2, 4, 8][random.below(4)];
+                bytes[at..at + width].copy_from_slice(&value.to_le_bytes()[..width]);
+            }
+            _ => bytes.extend(std::iter::repeat_n(random.next_u64() as u8, random.below(32))),
         }
     }
 }
@@ -149,7 +134,7 @@ fn read(random: &mut Random, folder: &Path, (end, bytes): &Input) {
                 let Some(name) = names.next_back() else { return };
                 let signals: Signals = toml::from_str(&format!("current = {name:?}")).unwrap_or_default();
                 if let Ok(mut decoder) = Decoder::new(&dbc, &signals) {
-                    let data: Vec<u8> = (0..random.below(65)).map(|_| random.next() as u8).collect();
+                    let data: Vec<u8> = (0..random.below(65)).map(|_| random.next_u64() as u8).collect();
                     for message in &dbc.messages {
                         decoder.frame(
                             &Frame::new(Stamp::Unix(0), message.id, message.extended).with_data(&data),
@@ -170,7 +155,8 @@ fn read(random: &mut Random, folder: &Path, (end, bytes): &Input) {
                     return;
                 };
                 for n in 0..200 {
-                    let data: Vec<u8> = (0..random.below(9)).map(|_| random.next() as u8 & 0x6f).collect();
+                    let data: Vec<u8> =
+                        (0..random.below(9)).map(|_| random.next_u64() as u8 & 0x6f).collect();
                     decoder.frame(&Frame::new(Stamp::Unix(n), response, false).with_data(&data));
                     let answer = [&[0x10, 0x3e, 0x62, 0x01, 0x01][..], &data].concat();
                     decoder.frame(&Frame::new(Stamp::Unix(n), response, false).with_data(&answer));
@@ -223,12 +209,9 @@ fn shared() -> Vec<Input> {
 
 #[test]
 fn mutated_recordings_are_read_or_refused() {
-    let number = |name: &str, default: u64| {
-        std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-    };
-    let seed = number("FUZZ_SEED", 1);
-    let until = Instant::now() + Duration::from_secs(number("FUZZ_SECONDS", 2));
-    let mut random = Random(seed);
+    let seed = setting("FUZZ_SEED", 1);
+    let until = Instant::now() + Duration::from_secs(setting("FUZZ_SECONDS", 2));
+    let mut random = Random::new(seed);
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("whole.dbc"), DBC).unwrap();
     let mut inputs = texts();
@@ -242,7 +225,7 @@ fn mutated_recordings_are_read_or_refused() {
         round += 1;
         let start = Instant::now();
         let (end, mut bytes) = inputs[random.below(inputs.len())].clone();
-        random.mutate(&mut bytes);
+        mutate(&mut random, &mut bytes);
         let input = (end, bytes);
         let run = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             read(&mut random, folder.path(), &input)

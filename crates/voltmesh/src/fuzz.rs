@@ -11,18 +11,15 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use voltmesh_audit::{Kind, Recorder};
 use voltmesh_ledger::{Action, Decree, Genesis, RegistryTx, Transaction, Trust, testing::Network};
+use voltmesh_testing::setting;
 
 /// No input of some kilobytes may take longer, even unoptimized on a busy machine.
 const SLOWEST: Duration = Duration::from_secs(10);
 
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
 /// Mutates seeds and tries each, for `FUZZ_SECONDS`; returns how many were tried and taken.
 fn fuzz(seeds: &[Vec<u8>], try_one: impl Fn(&[u8]) -> bool) -> (u64, u64) {
-    let seed = number("FUZZ_SEED", 1);
-    let until = Instant::now() + Duration::from_secs(number("FUZZ_SECONDS", 1));
+    let seed = setting("FUZZ_SEED", 1);
+    let until = Instant::now() + Duration::from_secs(setting("FUZZ_SECONDS", 1));
     let mut random = StdRng::seed_from_u64(seed);
     let (mut tried, mut taken) = (0, 0);
     while Instant::now() < until {

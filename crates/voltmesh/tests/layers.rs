@@ -66,9 +66,12 @@ fn actual() -> Table {
         let manifest: toml::Table = manifest.parse().expect("a manifest in TOML");
         let ours = ["dependencies", "dev-dependencies", "build-dependencies"]
             .iter()
-            .filter_map(|section| manifest.get(*section)?.as_table())
-            .flat_map(|section| section.keys())
-            .filter_map(|key| key.strip_prefix("voltmesh-"))
+            .filter_map(|section| Some((*section, manifest.get(*section)?.as_table()?)))
+            .flat_map(|(section, imports)| imports.keys().map(move |key| (section, key)))
+            .filter_map(|(section, key)| Some((section, key.strip_prefix("voltmesh-")?)))
+            // Every crate's tests may use it; what is shipped may not.
+            .filter(|import| *import != ("dev-dependencies", "testing"))
+            .map(|(_, import)| import)
             .filter(|import| *import != name)
             .map(str::to_owned)
             .collect();
@@ -201,6 +204,27 @@ fn files_are_short_or_listed_with_a_reason() {
     );
     let short: Vec<_> = listed.difference(&long).collect();
     assert!(short.is_empty(), "at most {MAX_LINES} lines: {short:?}. Strike them from layers/standing.rs");
+}
+
+/// Crates with unsafe code, each with its argument beside it: vector instructions that hash sixteen records at once.
+const UNSAFE: [&str; 1] = ["telemetry"];
+
+#[test]
+fn every_crate_has_the_lints_of_the_workspace() {
+    for name in crates() {
+        let folder = root().join("crates").join(&name);
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).expect("a manifest");
+        let manifest: toml::Table = manifest.parse().expect("a manifest in TOML");
+        let inherits = manifest.get("lints").and_then(|lints| lints.get("workspace")?.as_bool());
+        assert_eq!(inherits, Some(true), "`{name}` wants `[lints] workspace = true`");
+        let lib = fs::read_to_string(folder.join("src/lib.rs")).expect("a library");
+        let forbids = lib.contains("#![forbid(unsafe_code)]");
+        assert_eq!(
+            forbids,
+            !UNSAFE.contains(&name.as_str()),
+            "`{name}`: forbid unsafe code, or list the crate"
+        );
+    }
 }
 
 /// A newcomer's first run is green for a reason: which cases a property test draws does not depend on chance, unless asked.

@@ -9,10 +9,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
+use voltmesh_testing::setting;
 
 /// Every file of the logs of all tables.
 fn logs(lab: &Lab) -> Vec<PathBuf> {
@@ -44,13 +41,13 @@ fn mutate(random: &mut StdRng, bytes: &mut Vec<u8>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fuzz_archive_logs() {
-    let seed = number("FUZZ_SEED", 1);
+    let seed = setting("FUZZ_SEED", 1);
     let mut random = StdRng::seed_from_u64(seed);
     let lab = Lab::new().await;
     let sound = lab.verify().await;
     assert!(sound.is_sound(), "{sound:#?}");
     let (files, trust, mut rounds, mut refused) = (logs(&lab), lab.fleet.trust(), 0_u64, 0_u64);
-    let until = Instant::now() + Duration::from_secs(number("FUZZ_SECONDS", 2));
+    let until = Instant::now() + Duration::from_secs(setting("FUZZ_SECONDS", 2));
     while rounds == 0 || Instant::now() < until {
         let file = &files[random.random_range(0..files.len())];
         let before = fs::read(file).unwrap();
