@@ -11,7 +11,7 @@
 //! before the writer takes more, so that a power cut loses at most what came during one fsync; entries that could not be
 //! written are counted in the next one that can.
 //! **Not provided**: signatures. Whoever may write the folder may replace the whole log, or cut its end; that shows only against a
-//! head that was noted elsewhere ([`Report::head`]). The head is not anchored on the ledger yet.
+//! head that was noted elsewhere ([`Report::head`]): fog nodes put theirs on the ledger ([`HeadStatement`]).
 //!
 //! ```
 //! use voltmesh_audit::{Kind, Recorder, read};
@@ -36,12 +36,14 @@
 mod entry;
 mod error;
 mod files;
+mod head_statement;
 mod reader;
 mod recorder;
 mod tally;
 
 pub use entry::{Entry, Hash, Kind};
 pub use error::Error;
+pub use head_statement::HeadStatement;
 pub use reader::{Head, Problem, Report, read};
 pub use recorder::Recorder;
 pub use tally::Tally;

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::tally::Counted;
-use crate::{Entry, Error, Hash, Kind, Tally, files, read};
+use crate::{Entry, Error, Hash, Head, Kind, Tally, files, read};
 
 /// Entries that wait for the writer, 1,024 × 700 B at most; more are counted as lost. An fsync of 100 ms lets pass 10,000 a
 /// second of those that no [`Tally`] bounds, which only operators and starts cause.
@@ -29,6 +29,9 @@ struct Shared {
     tallies: Mutex<[Tally; 2]>,
     lost: Mutex<u64>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    folder: PathBuf,
+    /// The last entry that is durable.
+    head: Mutex<Option<Head>>,
     /// What the last entry about the configuration said when the log was opened.
     configuration: Option<String>,
 }
@@ -61,6 +64,8 @@ impl Recorder {
             tallies: Mutex::new([Tally::of_refusals(), Tally::of_reads()]),
             lost: Mutex::new(0),
             writer: Mutex::new(None),
+            folder: folder.to_path_buf(),
+            head: Mutex::new(log.head()),
             configuration,
         });
         let (weak, path) = (Arc::downgrade(&shared), folder.to_path_buf());
@@ -69,6 +74,16 @@ impl Recorder {
         });
         *lock(&shared.writer) = Some(writer.map_err(Error::file("start the writer of", &path))?);
         Ok(Self(Some(shared)))
+    }
+
+    /// The last entry that is durable; `None` before the first.
+    pub fn head(&self) -> Option<Head> {
+        self.0.as_ref().and_then(|shared| *lock(&shared.head))
+    }
+
+    /// The log's folder; `None` of [`Self::none`].
+    pub fn folder(&self) -> Option<&Path> {
+        self.0.as_ref().map(|shared| shared.folder.as_path())
     }
 
     /// Writes an entry.
@@ -188,7 +203,12 @@ fn write(log: &mut Log, messages: &Receiver<Message>, shared: impl Fn() -> Optio
             continue;
         }
         match log.append(&batch) {
-            Ok(()) => unwritten = 0,
+            Ok(()) => {
+                unwritten = 0;
+                if let Some(shared) = shared() {
+                    *lock(&shared.head) = log.head();
+                }
+            }
             Err(error) => {
                 if unwritten == 0 {
                     tracing::error!(%error, folder = %log.folder.display(), "the audit log cannot be written; what it misses is counted");
@@ -237,6 +257,10 @@ impl Log {
                 .map_err(Error::file("write", newest))?;
         }
         Ok(log)
+    }
+
+    fn head(&self) -> Option<Head> {
+        self.next.checked_sub(1).map(|seq| Head { seq, hash: self.last })
     }
 
     fn begin(folder: &Path, first: u64, last: Hash) -> Result<Self, Error> {

@@ -44,7 +44,7 @@ pub mod testing;
 pub use common::{
     config::Config,
     error::StartError,
-    mempool::{MAX_ANCHORS, MAX_REGISTRY, SubmitError},
+    mempool::{MAX_ANCHORS, MAX_EVENT_LISTS, MAX_POLICIES, MAX_REGISTRY, SubmitError},
     network::{self, AddressBook, Channels, Network},
     replica::{Detours, Final, Replica, Running},
 };

@@ -83,9 +83,68 @@ pub enum Error {
         /// How many the ledger remembers.
         window: u64,
     },
-    /// The authority has used up its part of this block. Offer it again in the next one.
-    #[error("anchor quota of {0} in this block is used up")]
+    /// The authority or controller has used up its part of this block, or the controller of this epoch. Offer it again later.
+    #[error("quota of {0} in this block or epoch is used up")]
     Quota(PublicKey),
+    /// An authority's event list with this sequence number is applied already, or too old to tell.
+    #[error("event list {sequence} of {authority} was applied already or is older than the last {window}")]
+    ReplayedEvents {
+        /// Whose list.
+        authority: PublicKey,
+        /// Its sequence number.
+        sequence: u64,
+        /// How many the ledger remembers.
+        window: u64,
+    },
+    /// The event is on the ledger already, or in the list twice. Leave it out.
+    #[error("event {0} of this authority is on the ledger already, or in the list twice")]
+    EventTwice(voltmesh_telemetry::Digest),
+    /// Not a controller that the operators admitted, or not any more.
+    #[error("{0} is not a controller of this chain")]
+    NotController(PublicKey),
+    /// The key is or was a controller. Make a new key.
+    #[error("controller key {0} was admitted before and is not admitted again")]
+    ControllerKnown(PublicKey),
+    /// The controller does not hold this term, or it is not the next one to take. Ask for the current one and begin anew.
+    #[error(
+        "controller {by} acts in term {found}, which it does not hold and cannot take; the current term is {current}"
+    )]
+    Term {
+        /// Who acted.
+        by: PublicKey,
+        /// In which term.
+        found: u32,
+        /// The current one.
+        current: u32,
+    },
+    /// Another controller holds the term, and its tenure is not past. Take the next term later.
+    #[error("{holder} holds term {term} until {} ms", until.as_millis())]
+    TermHeld {
+        /// Who.
+        holder: PublicKey,
+        /// Which one.
+        term: u32,
+        /// Until when, by block time.
+        until: Timestamp,
+    },
+    /// A policy transaction does not count. Sign a new one.
+    #[error("policy {number} of {by} in term {term}: {why}")]
+    Policy {
+        /// Whose.
+        by: PublicKey,
+        /// In which term.
+        term: u32,
+        /// Its number.
+        number: u64,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The function was released before. A component is released once, and never again after it was withdrawn.
+    #[error("function {0} was released before")]
+    Released(voltmesh_telemetry::Digest),
+    /// The function was not released, or is withdrawn already.
+    #[error("function {0} is not released")]
+    NotReleased(voltmesh_telemetry::Digest),
     /// The block is full. Offer it again in the next one.
     #[error("block is full")]
     Full,
@@ -258,7 +317,7 @@ impl Error {
     /// Whether the same transaction may be valid in a later block.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Quota(_) | Self::Full => true,
+            Self::Quota(_) | Self::Full | Self::TermHeld { .. } => true,
             Self::Nonce { found, want } => found > want,
             _ => false,
         }

@@ -1,9 +1,11 @@
 //! What authorities agree on, and how anyone checks it offline.
 //!
 //! The ledger is a verifiable log first: an RFC 9162 tree over the ids of all anchored batches, whose size and root
-//! each block header carries, beside the root of a registry that says which signers count.
+//! each block header carries, beside the root of a registry that says which signers count. On chains with controllers that
+//! root also covers who commands, which functions are released, and a second tree: the log of acts, with the events of
+//! functions and the decisions of controllers.
 //!
-//! Invariants: the state is a pure function of genesis and blocks; an anchor or operators' decision is applied at most
+//! Invariants: the state is a pure function of genesis and blocks; an anchor, an event list or a decision is applied at most
 //! once; a block is final with one certificate and nothing is reorganised; each structure has one encoding.
 //!
 //! Deliberately lacks: agreement (`consensus`), clocks, sockets, disks and entropy; telemetry and plain vehicle names
@@ -50,10 +52,18 @@ mod types;
 pub use authorities::AuthoritySet;
 pub use block::{
     Block, MAX_BLOCK_BYTES, MAX_TRANSACTIONS,
+    act::Act,
     anchor::{Anchor, MAX_ANCHORS_PER_AUTHORITY, MAX_BATCHES_PER_ANCHOR, MAX_BATCHES_PER_AUTHORITY},
     equivocation::{Evidence, Offence, SignedVote},
+    event_list::{
+        EventList, EventSalt, Lane, MAX_EVENTS_PER_AUTHORITY, MAX_EVENTS_PER_LIST, MAX_LISTS_PER_AUTHORITY,
+        SaltedDigest, salted_digest,
+    },
     header::Header,
     justification::{Justification, Notarization},
+    policy::{
+        MAX_DECISIONS_PER_EPOCH, MAX_POLICIES_PER_BLOCK, MAX_POLICY_LIFE_MS, MAX_TENURE_MS, Policy, PolicyAct,
+    },
     registry_transaction::{Action, MAX_ACTIONS, RegistryTx},
     round_trips::{RoundTrips, UNREACHABLE},
     transaction::Transaction,
@@ -78,6 +88,9 @@ pub use proof::{
     authority_history::{AuthorityHistory, MAX_HANDOVERS},
     certificate::{Certificate, Finalization, MAX_CERTIFICATE_BYTES},
     checkpoint::{Attestation, Checkpoint, MAX_CHECKPOINT_BYTES, believe},
+    event_proof::{
+        ActEvidence, EventProof, MAX_ACT_EVIDENCE_BYTES, MAX_EVENT_BYTES, MAX_EVENT_PROOF_BYTES, ProvenEvent,
+    },
     failure::{ProofError, Stage},
     handover::{EpochEnd, Handover, MAX_HANDOVER_BYTES},
     leaves::{LEAVES_MAGIC, Leaves},
@@ -96,7 +109,9 @@ pub use signatures::Signatures;
 pub use state::{
     State,
     build::Built,
+    control::{ActEntry, MAX_CONTROLLERS, MAX_RECENT_EVENTS, MAX_RELEASES},
     execute::Checked,
+    fact::{Controller, Fact, FactProof, Release, Term},
     log::LogEntry,
     registry::{Entry, MAX_ENTRIES, Registry, RegistryProof},
     sequence::SEQUENCE_WINDOW,
@@ -105,4 +120,4 @@ pub use state::{
 pub use types::{
     Digest, Epoch, Height, MAX_AUTHORITIES, MIN_AUTHORITIES, PrivateKey, PublicKey, Scheme, Signature,
 };
-pub use voltmesh_telemetry::{BatchId, Timestamp};
+pub use voltmesh_telemetry::{BatchId, Digest as Hash, Timestamp};

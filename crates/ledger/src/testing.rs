@@ -4,10 +4,11 @@
 //! made here passes the same checks as any other.
 
 use crate::{
-    Action, Anchor, AnchorEvidence, AuthoritySet, Block, Built, Certificate, Commitment, Decree, EpochEnd,
-    Evidence, Finalization, Genesis, Handover, Header, Height, Justification, LogEntry, Mandate,
-    Notarization, PrivateKey, Proof, PublicKey, RegistryTx, Replacement, RootReceipt, Scheme, Seal,
-    SealSignature, State, Transaction, Trust, commitment, private_key, proof::Opening,
+    Act, ActEvidence, Action, Anchor, AnchorEvidence, AuthoritySet, Block, Built, Certificate, Commitment,
+    Decree, EpochEnd, EventList, Evidence, Finalization, Genesis, Handover, Header, Height, Justification,
+    Lane, LogEntry, Mandate, Notarization, Policy, PolicyAct, PrivateKey, Proof, PublicKey, RegistryTx,
+    Replacement, RootReceipt, SaltedDigest, Scheme, Seal, SealSignature, State, Transaction, Trust,
+    commitment, private_key, proof::Opening,
 };
 use commonware_consensus::{
     simplex::types::{ConflictingNotarize, Finalize, Notarize, Proposal},
@@ -85,6 +86,17 @@ impl Vehicle {
 
 /// Number of the first operator's key.
 const OPERATORS: u64 = 1 << 32;
+
+/// Number of the first controller's key.
+const CONTROLLERS: u64 = 1 << 33;
+
+/// How long a test's policy transaction lasts, and for how long it asks for the term, in milliseconds.
+const POLICY_MS: u64 = 30_000;
+
+/// Private key of controller `i`, whom a registry transaction has to admit.
+pub fn controller(i: u64) -> PrivateKey {
+    key(CONTROLLERS + i)
+}
 
 /// A genesis and all its keys: `n` authorities, three operators of whom two must sign, epochs of ten blocks.
 #[derive(Clone, Debug)]
@@ -416,6 +428,39 @@ impl Chain {
         while self.state.height() < Height::new(height) {
             self.push(Vec::new());
         }
+    }
+
+    /// Adds a block that admits controllers 0 to `n` - 1.
+    pub fn admit_controllers(&mut self, n: u64) -> &FinalBlock {
+        self.act((0..n).map(|i| Action::AdmitController { key: controller(i).public_key() }).collect())
+    }
+
+    /// A policy transaction of a controller that asks for the term until 30 s after the last block.
+    pub fn policy(&self, by: u64, term: u32, number: u64, act: PolicyAct) -> Transaction {
+        let until = self.state.time().plus_millis(POLICY_MS);
+        let chain = self.state.chain();
+        Transaction::Policy(Policy::sign(&chain, &controller(by), (term, number), until, until, act))
+    }
+
+    /// The next event list of authority `by` of the genesis, of functions.
+    pub fn events(&self, by: usize, events: Vec<SaltedDigest>) -> Transaction {
+        let key = self.network.authority(by);
+        let sequence = self.state.next_event_sequence(&key.public_key(), Lane::Functions);
+        Transaction::Events(EventList::sign(&self.state.chain(), key, Lane::Functions, sequence, events))
+    }
+
+    /// Evidence for the act at `index` among those of the block at `height`; `None` if there is none.
+    pub fn act_evidence(&self, height: u64, index: usize) -> Option<ActEvidence> {
+        let at = usize::try_from(height).ok()?.checked_sub(1)?;
+        let block = self.blocks.get(at)?;
+        let before = match at.checked_sub(1) {
+            Some(before) => self.blocks[before].state.clone(),
+            None => State::new(self.network.genesis()),
+        };
+        let acts: Vec<Act> = block.block.acts().collect();
+        let entry = before.place_acts(acts).into_iter().nth(index)?;
+        let (header, certificate) = (block.block.header().clone(), block.certificate.clone());
+        Some(ActEvidence::new(header, certificate, entry, block.state.prove_acts()?))
     }
 
     /// The proof of the record at `index` of a batch that is in block `height`.

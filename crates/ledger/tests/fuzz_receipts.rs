@@ -7,7 +7,8 @@ use commonware_codec::Encode;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::time::{Duration, Instant};
 use voltmesh_ledger::{
-    AnchorEvidence, AnchoredStatement, Block, Certificate, Handover, Leaves, LogProof, Proof, Trust,
+    ActEvidence, AnchorEvidence, AnchoredStatement, Block, Certificate, EventProof, Handover, Leaves,
+    LogProof, PolicyAct, Proof, Trust, salted_digest,
     testing::{Chain, Vehicle},
 };
 
@@ -52,6 +53,12 @@ fn mutated_inputs_do_no_harm() {
     let batch = ev.batch(1, 0, 4, None);
     let evidence = chain.anchor(&[batch.id()]).evidence(&batch.id(), &ev.commitment()).expect("anchored");
     let proof = chain.prove(2, &ev, &batch, 1);
+    chain.admit_controllers(1);
+    let digests = [b"first".as_slice(), b"second"].map(|event| salted_digest(&[1; 16], event)).to_vec();
+    let acts = vec![chain.events(2, digests.clone()), chain.policy(0, 1, 0, PolicyAct::TakeTerm)];
+    let acts_block = chain.push(acts).block.clone();
+    let act = chain.act_evidence(4, 0).expect("two acts");
+    let event = EventProof::of_event([1; 16], "second".into(), &digests, 1, act.clone()).expect("two events");
     chain.advance_to(9);
     let block = &chain.blocks[1];
     let log =
@@ -69,6 +76,9 @@ fn mutated_inputs_do_no_harm() {
         log.to_bytes().to_vec(),
         statement.to_bytes().to_vec(),
         Leaves::of(&block.block, 0).encode(),
+        event.to_bytes(),
+        act.to_bytes().to_vec(),
+        acts_block.encode().to_vec(),
     ];
     let genesis = voltmesh_ledger::State::new(chain.network.genesis());
     let seed = number("FUZZ_SEED", 1);
@@ -114,6 +124,14 @@ fn mutated_inputs_do_no_harm() {
         }
         if let Ok(read) = Leaves::decode(&bytes) {
             assert_eq!(read.encode(), bytes);
+        }
+        if let Ok(read) = EventProof::from_bytes(&bytes) {
+            assert_eq!(read.to_bytes(), bytes);
+            assert!(read.verify(&trust).is_err() || bytes == inputs[9], "a false event is believed");
+        }
+        if let Ok(read) = ActEvidence::from_bytes(&bytes) {
+            assert_eq!(read.to_bytes(), bytes);
+            assert!(read.verify(&trust).is_err() || bytes == inputs[10], "a false act is believed");
         }
         if let Ok(text) = std::str::from_utf8(&bytes) {
             let _ = Trust::from_toml(text);

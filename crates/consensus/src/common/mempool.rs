@@ -3,13 +3,19 @@
 use crate::PublicKey;
 use commonware_codec::EncodeSize as _;
 use std::collections::{BTreeMap, BTreeSet};
-use voltmesh_ledger::{Digest, Error, State, Transaction};
+use voltmesh_ledger::{Digest, Error, Lane, State, Timestamp, Transaction};
 
 /// Anchors of one authority that wait. At one each 100 ms: 12.8 s without a block. 128 × 16 KiB = 2 MiB.
 pub const MAX_ANCHORS: usize = 128;
 
 /// Registry transactions that wait, of any operator. 64 × 24 KiB = 1.5 MiB.
 pub const MAX_REGISTRY: usize = 64;
+
+/// Event lists of one authority that wait: at one each 250 ms, 16 s without a block. 64 × 8 KiB = 512 KiB.
+pub const MAX_EVENT_LISTS: usize = 64;
+
+/// Policy transactions of one controller that wait: four full blocks.
+pub const MAX_POLICIES: usize = 4 * voltmesh_ledger::MAX_POLICIES_PER_BLOCK;
 
 /// Pieces of evidence that wait: one for each of the most authorities that may be faulty, of any witness.
 pub const MAX_EVIDENCE: usize = voltmesh_ledger::MAX_AUTHORITIES / 3;
@@ -33,8 +39,8 @@ pub enum SubmitError {
     /// It can never be in a block after the final state. Do not try again.
     #[error("the ledger would refuse it")]
     Invalid(#[source] Box<Error>),
-    /// Another transaction of the same authority with the same sequence number waits. Number it anew.
-    #[error("anchor {sequence} of this authority waits already, with other content")]
+    /// Another anchor or event list of the same authority with the same sequence number waits. Number it anew.
+    #[error("another transaction with number {sequence} of this authority waits already")]
     Conflict {
         /// The number.
         sequence: u64,
@@ -47,13 +53,42 @@ impl From<Error> for SubmitError {
     }
 }
 
-/// Place in the pool: an authority's anchors count together, and so do all registry transactions.
+/// Place in the pool: an authority's anchors count together, and so do its event lists, a controller's policies and all
+/// registry transactions.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
     Registry(u64, Digest),
     Evidence(Digest),
     RoundTrips(PublicKey),
+    Policy(PublicKey, u32, u64, Digest),
+    Events(PublicKey, Lane, u64),
     Anchor(PublicKey, u64),
+}
+
+impl Key {
+    /// What it counts with, and how many of that may wait.
+    fn share(&self) -> (Share, usize) {
+        match self {
+            Self::Registry(..) => (Share::Registry, MAX_REGISTRY),
+            Self::Evidence(_) => (Share::Evidence, MAX_EVIDENCE),
+            // One waits for each authority; a newer one takes its place.
+            Self::RoundTrips(by) => (Share::RoundTrips(by.clone()), usize::MAX),
+            Self::Policy(by, ..) => (Share::Policies(by.clone()), MAX_POLICIES),
+            Self::Events(by, ..) => (Share::Events(by.clone()), MAX_EVENT_LISTS),
+            Self::Anchor(by, _) => (Share::Anchors(by.clone()), MAX_ANCHORS),
+        }
+    }
+}
+
+/// Transactions that share a bound.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Share {
+    Registry,
+    Evidence,
+    RoundTrips(PublicKey),
+    Policies(PublicKey),
+    Events(PublicKey),
+    Anchors(PublicKey),
 }
 
 #[derive(Debug)]
@@ -84,10 +119,8 @@ pub struct Due {
 #[derive(Debug, Default)]
 pub struct Mempool {
     entries: BTreeMap<Key, Entry>,
-    /// Waiting anchors by authority.
-    counts: BTreeMap<PublicKey, usize>,
-    registry: usize,
-    evidence: usize,
+    /// How many wait of each share.
+    counts: BTreeMap<Share, usize>,
     #[cfg(test)]
     pub censored: BTreeSet<PublicKey>,
 }
@@ -111,41 +144,27 @@ impl Mempool {
                 }
                 return Ok(false);
             }
-            if let Key::Anchor(_, sequence) = key {
+            if let Key::Anchor(_, sequence) | Key::Events(_, _, sequence) = key {
                 return Err(SubmitError::Conflict { sequence });
             }
         }
         // The bound first: checking costs a signature.
-        let waiting = match &key {
-            Key::Anchor(authority, _) => self.counts.get(authority).copied().unwrap_or(0),
-            Key::Registry(..) => self.registry,
-            Key::Evidence(_) => self.evidence,
-            // One waits for each authority; a newer one takes its place.
-            Key::RoundTrips(_) => 0,
-        };
-        let bound = match &key {
-            Key::Anchor(..) => MAX_ANCHORS,
-            Key::Registry(..) => MAX_REGISTRY,
-            Key::Evidence(_) => MAX_EVIDENCE,
-            Key::RoundTrips(_) => 1,
-        };
+        let (share, bound) = key.share();
+        let waiting = self.counts.get(&share).copied().unwrap_or(0);
         if waiting >= bound {
             return Err(SubmitError::Full { waiting });
         }
-        check(&transaction, state)?;
-        match &key {
-            Key::Anchor(authority, _) => *self.counts.entry(authority.clone()).or_default() += 1,
-            Key::Registry(..) => self.registry += 1,
-            Key::Evidence(_) => self.evidence += 1,
-            Key::RoundTrips(_) => {}
-        }
+        check(&transaction, state, now_ms)?;
+        self.remove(&key);
+        *self.counts.entry(share).or_default() += 1;
         let offer = offered.then(|| Offer::new(now_ms));
         self.entries.insert(key, Entry { transaction, digest, since_ms: now_ms, offer });
         Ok(true)
     }
 
     /// What a proposer offers to the block after `parent`, at most `bytes` of it: what is `overdue`, registry decisions by
-    /// nonce, evidence, round trips, then anchors by sequence, the authorities taking turns.
+    /// nonce, evidence, round trips, policies by number, then event lists and anchors by sequence, the authorities taking
+    /// turns.
     pub fn candidates(&self, bytes: usize, parent: &State, overdue: &BTreeSet<Digest>) -> Vec<Transaction> {
         let mut left = bytes;
         let mut out = Vec::new();
@@ -160,13 +179,16 @@ impl Mempool {
         let (first, rest): (Vec<_>, Vec<_>) =
             self.offered().partition(|(_, entry)| overdue.contains(&entry.digest));
         first.into_iter().for_each(|(_, entry)| push(&entry.transaction, &mut out));
+        // An authority's event lists come before its anchors: they are few and small, and commands wait for them.
         let mut turns: BTreeMap<&PublicKey, Vec<&Transaction>> = BTreeMap::new();
         for (key, entry) in rest {
             match key {
-                Key::Registry(..) | Key::Evidence(_) | Key::RoundTrips(_) => {
+                Key::Registry(..) | Key::Evidence(_) | Key::RoundTrips(_) | Key::Policy(..) => {
                     push(&entry.transaction, &mut out)
                 }
-                Key::Anchor(authority, _) => turns.entry(authority).or_default().push(&entry.transaction),
+                Key::Events(authority, ..) | Key::Anchor(authority, _) => {
+                    turns.entry(authority).or_default().push(&entry.transaction)
+                }
             }
         }
         let longest = turns.values().map(Vec::len).max().unwrap_or(0);
@@ -279,17 +301,11 @@ impl Mempool {
 
     fn remove(&mut self, key: &Key) -> Option<Entry> {
         let entry = self.entries.remove(key)?;
-        match key {
-            Key::Registry(..) => self.registry -= 1,
-            Key::Evidence(_) => self.evidence -= 1,
-            Key::RoundTrips(_) => {}
-            Key::Anchor(authority, _) => {
-                if let Some(count) = self.counts.get_mut(authority) {
-                    *count -= 1;
-                    if *count == 0 {
-                        self.counts.remove(authority);
-                    }
-                }
+        let (share, _) = key.share();
+        if let Some(count) = self.counts.get_mut(&share) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&share);
             }
         }
         Some(entry)
@@ -303,8 +319,8 @@ impl Offer {
     }
 }
 
-/// Refuses what no block after `state` can hold.
-fn check(transaction: &Transaction, state: &State) -> Result<(), SubmitError> {
+/// Refuses what no block after `state` can hold that is made at `now_ms` or later.
+fn check(transaction: &Transaction, state: &State, now_ms: u64) -> Result<(), SubmitError> {
     match transaction {
         Transaction::Anchor(anchor) => {
             let authority = anchor.authority.clone();
@@ -339,6 +355,29 @@ fn check(transaction: &Transaction, state: &State) -> Result<(), SubmitError> {
             }
         }
         Transaction::Evidence(_) | Transaction::RoundTrips(_) => state.check(transaction)?,
+        Transaction::Events(list) => {
+            let authority = list.authority.clone();
+            if !serves(state, &authority) {
+                return Err(Error::NotAuthority(authority).into());
+            }
+            // Of one that serves later all is checked but its number and signature, which a block checks again.
+            match state.check(transaction) {
+                Err(Error::NotAuthority(_)) if !list.verify(&state.chain()) => {
+                    return Err(Error::Signature { what: "event list", by: authority }.into());
+                }
+                Err(Error::NotAuthority(_)) | Ok(()) => {}
+                Err(why) => return Err(why.into()),
+            }
+        }
+        // While no block is made the state's time stands still, and tenures end by the blocks' time.
+        Transaction::Policy(policy) => {
+            let now = Timestamp::from_millis(now_ms);
+            match state.check_at(transaction, now) {
+                // Another of its controller, which waits here, may have to come first, and the cap ends with the epoch.
+                Err(Error::Quota(_)) if policy.verify(&state.chain()) => {}
+                result => result?,
+            }
+        }
     }
     Ok(())
 }
@@ -359,6 +398,11 @@ fn may_apply(transaction: &Transaction, state: &State) -> bool {
             let accused = roster.and_then(|roster| evidence.accused(&roster.voters));
             accused.is_some_and(|key| !state.convicted().contains_key(key) && state.admitted().contains(key))
         }
+        Transaction::Events(list) => {
+            serves(state, &list.authority)
+                && !state.is_event_list_applied(&list.authority, list.lane, list.sequence)
+        }
+        Transaction::Policy(policy) => state.may_apply_policy(policy),
         Transaction::RoundTrips(report) => {
             let epoch = state.next_epoch();
             report.epoch == epoch && (epoch != state.epoch() || !state.has_reported(&report.authority))
@@ -382,6 +426,10 @@ fn key(transaction: &Transaction, digest: Digest) -> Key {
         Transaction::Registry(registry) => Key::Registry(registry.nonce, digest),
         Transaction::Evidence(_) => Key::Evidence(digest),
         Transaction::RoundTrips(report) => Key::RoundTrips(report.authority.clone()),
+        Transaction::Events(list) => Key::Events(list.authority.clone(), list.lane, list.sequence),
+        Transaction::Policy(policy) => {
+            Key::Policy(policy.controller.clone(), policy.term, policy.number, digest)
+        }
     }
 }
 

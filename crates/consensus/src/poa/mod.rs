@@ -5,6 +5,7 @@
 //! fetches snapshots.
 
 mod assembly;
+pub(crate) mod control;
 pub(crate) mod engine;
 pub(crate) mod executor;
 pub(crate) mod gossip;

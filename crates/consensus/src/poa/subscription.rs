@@ -11,7 +11,10 @@ use commonware_cryptography::Digestible as _;
 use commonware_utils::channel::{mpsc, oneshot};
 use std::{collections::VecDeque, sync::Arc};
 use tracing::warn;
-use voltmesh_ledger::{Block, Certificate, Header, Height, LogEntry, RootReceipt, State};
+use voltmesh_ledger::{
+    Act, ActEntry, ActEvidence, Block, Certificate, EventList, Header, Height, Lane, LogEntry, PublicKey,
+    RootReceipt, State, Transaction,
+};
 
 /// Blocks without a certificate of their own after which one is asked for.
 const LONG_GROUP: usize = 16;
@@ -28,12 +31,36 @@ pub struct Finalized {
     pub certificate: Certificate,
     /// What the block put into the log, with paths to the log root of `header`.
     pub entries: Vec<LogEntry>,
+    /// What the block put into the log of acts (event lists, decisions, terms), with paths to that log's root after the block
+    /// of `header`.
+    pub acts: Vec<ActEntry>,
     /// Signatures of f + 1 or more authorities over the log root of `header`; empty if `entries` is.
     pub root_signatures: Vec<RootReceipt>,
     /// The state after the block of `header`: registry proofs from it fit `header`.
     pub state: Arc<State>,
     /// Whether the block was final before this process started.
     pub replayed: bool,
+}
+
+impl Finalized {
+    /// Evidence that one of `acts` is on the ledger, for [`voltmesh_ledger::EventProof`]. `None` if it is not one of them.
+    pub fn act_evidence(&self, act: &Act) -> Option<ActEvidence> {
+        let entry = self.acts.iter().find(|entry| entry.act == *act)?.clone();
+        let extent = self.state.prove_acts()?;
+        Some(ActEvidence::new(self.header.clone(), self.certificate.clone(), entry, extent))
+    }
+
+    /// Event lists of an authority in this lane that are final with this block, in their order.
+    pub fn event_lists<'a>(
+        &'a self,
+        authority: &'a PublicKey,
+        lane: Lane,
+    ) -> impl Iterator<Item = &'a EventList> {
+        self.block.transactions().iter().filter_map(move |transaction| match transaction {
+            Transaction::Events(list) if list.authority == *authority && list.lane == lane => Some(list),
+            _ => None,
+        })
+    }
 }
 
 /// Delivers final blocks one after the other, from the height that [`crate::Handle::subscribe`] was given.
@@ -238,6 +265,7 @@ impl Subscription {
             }))
         }
         .into_iter();
+        let mut acts = before.place_acts(group.iter().flat_map(|executed| executed.block.acts())).into_iter();
         for executed in &group {
             let entries: Vec<LogEntry> = if alone {
                 executed.entries.to_vec()
@@ -250,6 +278,7 @@ impl Subscription {
                 certificate: certificate.clone(),
                 root_signatures: if entries.is_empty() { Vec::new() } else { signatures.clone() },
                 entries,
+                acts: acts.by_ref().take(executed.block.acts().count()).collect(),
                 state: state.clone(),
                 replayed: executed.block.header().height.get() <= self.shared.restored,
             });

@@ -51,6 +51,8 @@ pub(crate) fn is_applied(transaction: &Transaction, state: &State) -> bool {
     match transaction {
         Transaction::Anchor(anchor) => state.is_applied(&anchor.authority, anchor.sequence),
         Transaction::Registry(registry) => registry.nonce < state.nonce(),
+        Transaction::Events(list) => state.is_event_list_applied(&list.authority, list.lane, list.sequence),
+        Transaction::Policy(policy) => !state.may_apply_policy(policy),
         // Of no use where nobody votes.
         Transaction::Evidence(_) | Transaction::RoundTrips(_) => true,
     }

@@ -3,6 +3,7 @@
 mod agreement;
 mod attacks;
 mod committee;
+mod controllers;
 mod decrees;
 mod election;
 mod idle;

@@ -1,15 +1,18 @@
 //! Blocks: a header that commits to everything, and the transactions.
 
+pub(crate) mod act;
 pub(crate) mod anchor;
 pub(crate) mod equivocation;
+pub(crate) mod event_list;
 pub(crate) mod header;
 pub(crate) mod justification;
+pub(crate) mod policy;
 pub(crate) mod registry_transaction;
 pub(crate) mod round_trips;
 pub(crate) mod transaction;
 
 use crate::{
-    block::{header::Header, justification::Justification, transaction::Transaction},
+    block::{act::Act, header::Header, justification::Justification, transaction::Transaction},
     codec::decode_bounded,
     committee::epoch_opening::Mandate,
     error::Error,
@@ -84,6 +87,15 @@ impl Block {
         self.transactions.iter().flat_map(|transaction| match transaction {
             Transaction::Anchor(anchor) => anchor.batches.as_slice(),
             _ => &[],
+        })
+    }
+
+    /// What it enters into the log of acts, in that log's order.
+    pub fn acts(&self) -> impl Iterator<Item = Act> {
+        self.transactions.iter().filter_map(|transaction| match transaction {
+            Transaction::Events(list) => Some(Act::of_events(list)),
+            Transaction::Policy(policy) => Act::of_policy(policy),
+            _ => None,
         })
     }
 

@@ -13,13 +13,14 @@ use commonware_codec::{Buf, EncodeSize, Error as CodecError, RangeCfg, Read, Rea
 use commonware_cryptography::{Signer as _, Verifier as _};
 use commonware_utils::union_unique;
 use std::collections::BTreeSet;
+use voltmesh_telemetry::Digest as Hash;
 
 /// Most actions in one registry transaction, which happen together or not at all.
 pub const MAX_ACTIONS: usize = 256;
 
 const REGISTRY: &[u8] = b"-registry-";
 
-/// Transaction by which operators change vehicles, authorities or operators.
+/// Transaction by which operators change vehicles, authorities, controllers, functions or operators.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegistryTx {
     /// The chain that this is for ([`crate::Genesis::digest`]).
@@ -106,7 +107,7 @@ impl RegistryTx {
     }
 }
 
-/// One change of vehicles, authorities or operators.
+/// One change of vehicles, authorities, controllers, functions or operators.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// From this block on the vehicle's signatures count.
@@ -154,6 +155,28 @@ pub enum Action {
         keys: Vec<PublicKey>,
         /// How many of them must sign, 1 to all.
         threshold: u8,
+    },
+    /// May take a term from this block on.
+    AdmitController {
+        /// A key that was never a controller.
+        key: PublicKey,
+    },
+    /// From this block on nothing of it counts; if it holds the term, nobody does.
+    RemoveController {
+        /// Never returns.
+        key: PublicKey,
+    },
+    /// From this block on fog nodes may run the function.
+    PublishFunction {
+        /// SHA-256 of the component; one that was never released.
+        component: Hash,
+        /// Signs the function's package.
+        publisher: PublicKey,
+    },
+    /// From this block on they must not; for good.
+    WithdrawFunction {
+        /// SHA-256 of the component.
+        component: Hash,
     },
 }
 
@@ -223,6 +246,23 @@ impl Write for Action {
                 keys.write(buf);
                 threshold.write(buf);
             }
+            Self::AdmitController { key } => {
+                8u8.write(buf);
+                key.write(buf);
+            }
+            Self::RemoveController { key } => {
+                9u8.write(buf);
+                key.write(buf);
+            }
+            Self::PublishFunction { component, publisher } => {
+                10u8.write(buf);
+                write_hash(component, buf);
+                publisher.write(buf);
+            }
+            Self::WithdrawFunction { component } => {
+                11u8.write(buf);
+                write_hash(component, buf);
+            }
         }
     }
 }
@@ -234,8 +274,11 @@ impl EncodeSize for Action {
             | Self::RevokeVehicle { .. }
             | Self::AdmitAuthority { .. }
             | Self::RemoveAuthority { .. }
-            | Self::PardonAuthority { .. } => 32,
-            Self::RotateVehicle { .. } | Self::RotateAuthority { .. } => 64,
+            | Self::PardonAuthority { .. }
+            | Self::AdmitController { .. }
+            | Self::RemoveController { .. }
+            | Self::WithdrawFunction { .. } => 32,
+            Self::RotateVehicle { .. } | Self::RotateAuthority { .. } | Self::PublishFunction { .. } => 64,
             Self::SetOperators { keys, .. } => keys.encode_size() + 1,
         }
     }
@@ -257,6 +300,10 @@ impl Read for Action {
                 threshold: u8::read(buf)?,
             },
             7 => Self::PardonAuthority { key: PublicKey::read(buf)? },
+            8 => Self::AdmitController { key: PublicKey::read(buf)? },
+            9 => Self::RemoveController { key: PublicKey::read(buf)? },
+            10 => Self::PublishFunction { component: read_hash(buf)?, publisher: PublicKey::read(buf)? },
+            11 => Self::WithdrawFunction { component: read_hash(buf)? },
             other => return Err(CodecError::InvalidEnum(other)),
         })
     }

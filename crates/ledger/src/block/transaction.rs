@@ -2,7 +2,8 @@
 
 use crate::{
     block::{
-        anchor::Anchor, equivocation::Evidence, registry_transaction::RegistryTx, round_trips::RoundTrips,
+        anchor::Anchor, equivocation::Evidence, event_list::EventList, policy::Policy,
+        registry_transaction::RegistryTx, round_trips::RoundTrips,
     },
     types::Digest,
 };
@@ -10,7 +11,7 @@ use bytes::BufMut;
 use commonware_codec::{Buf, Encode as _, EncodeSize, Error as CodecError, Read, ReadExt, Write};
 use commonware_cryptography::{Hasher, Sha256};
 
-/// Entry of a block, in one of four kinds.
+/// Entry of a block, in one of six kinds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Transaction {
     /// Batches enter the log.
@@ -21,6 +22,10 @@ pub enum Transaction {
     RoundTrips(RoundTrips),
     /// An authority is convicted.
     Evidence(Evidence),
+    /// What functions did goes on record.
+    Events(EventList),
+    /// A controller holds its term, or writes down a decision.
+    Policy(Policy),
 }
 
 impl Transaction {
@@ -49,6 +54,14 @@ impl Write for Transaction {
                 3u8.write(buf);
                 evidence.write(buf);
             }
+            Self::Events(list) => {
+                4u8.write(buf);
+                list.write(buf);
+            }
+            Self::Policy(policy) => {
+                5u8.write(buf);
+                policy.write(buf);
+            }
         }
     }
 }
@@ -60,6 +73,8 @@ impl EncodeSize for Transaction {
             Self::Registry(tx) => tx.encode_size(),
             Self::RoundTrips(report) => report.encode_size(),
             Self::Evidence(evidence) => evidence.encode_size(),
+            Self::Events(list) => list.encode_size(),
+            Self::Policy(policy) => policy.encode_size(),
         }
     }
 }
@@ -73,6 +88,8 @@ impl Read for Transaction {
             1 => RegistryTx::read(buf).map(Self::Registry),
             2 => RoundTrips::read(buf).map(Self::RoundTrips),
             3 => Evidence::read(buf).map(Self::Evidence),
+            4 => EventList::read(buf).map(Self::Events),
+            5 => Policy::read(buf).map(Self::Policy),
             other => Err(CodecError::InvalidEnum(other)),
         }
     }

@@ -9,6 +9,8 @@ pub enum Stage {
     Format,
     /// The record is not what the batch holds.
     Record,
+    /// The event or decision is not what was committed to.
+    Event,
     /// The batch is not what the key in question signed.
     Batch,
     /// The batch is not in the log.
@@ -27,6 +29,7 @@ impl std::fmt::Display for Stage {
         f.write_str(match self {
             Self::Format => "format",
             Self::Record => "record",
+            Self::Event => "event",
             Self::Batch => "batch",
             Self::Log => "log",
             Self::Finality => "finality",

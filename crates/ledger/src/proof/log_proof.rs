@@ -125,26 +125,10 @@ pub(crate) fn verify_finality(
     receipts: &[RootReceipt],
     strangers: Strangers,
 ) -> Result<Vec<PublicKey>, ProofError> {
-    // Whoever the authorities are, these are not their votes for this block.
-    certificate.is_for(header).map_err(|e| ProofError::from(Stage::Finality, e))?;
+    let signers = verify_votes(trust, header, certificate)?;
     let later = header.epoch > trust.known_until();
-    if trust.calendar().epoch_of(header.height) != header.epoch {
-        // Only a decree cuts an epoch short, and only where a committee votes.
-        if later && trust.genesis().has_committee() {
-            return Err(ProofError::later(trust.known_until(), header.epoch));
-        }
-        return Err(ProofError::new(Stage::Finality, "the block's epoch is not that of its height"));
-    }
     let unknown = || ProofError::from(Stage::Finality, Error::UnknownEpoch(header.epoch));
     let authorities = trust.authorities_for(header.epoch).ok_or_else(unknown)?;
-    let voters = trust.voters_for(header.epoch).ok_or_else(unknown)?;
-    let signers = certificate.verify(&trust.chain(), voters, header).map_err(|error| {
-        if later {
-            ProofError::later(trust.known_until(), header.epoch)
-        } else {
-            ProofError::from(Stage::Finality, error)
-        }
-    })?;
     let known: BTreeSet<&PublicKey> = authorities.keys().collect();
     let stranger = receipts.iter().find(|receipt| !known.contains(&receipt.authority));
     if later && (stranger.is_some() || strangers == Strangers::Some) {
@@ -158,6 +142,33 @@ pub(crate) fn verify_finality(
         return Err(ProofError::new(Stage::Log, format!("{found} authorities signed the root, {want} must")));
     }
     Ok(signers)
+}
+
+/// Checks that the block is final: what [`verify_finality`] does, without receipts of the log's root.
+pub(crate) fn verify_votes(
+    trust: &AuthorityHistory,
+    header: &Header,
+    certificate: &Certificate,
+) -> Result<Vec<PublicKey>, ProofError> {
+    // Whoever the authorities are, these are not their votes for this block.
+    certificate.is_for(header).map_err(|e| ProofError::from(Stage::Finality, e))?;
+    let later = header.epoch > trust.known_until();
+    if trust.calendar().epoch_of(header.height) != header.epoch {
+        // Only a decree cuts an epoch short, and only where a committee votes.
+        if later && trust.genesis().has_committee() {
+            return Err(ProofError::later(trust.known_until(), header.epoch));
+        }
+        return Err(ProofError::new(Stage::Finality, "the block's epoch is not that of its height"));
+    }
+    let unknown = || ProofError::from(Stage::Finality, Error::UnknownEpoch(header.epoch));
+    let voters = trust.voters_for(header.epoch).ok_or_else(unknown)?;
+    certificate.verify(&trust.chain(), voters, header).map_err(|error| {
+        if later {
+            ProofError::later(trust.known_until(), header.epoch)
+        } else {
+            ProofError::from(Stage::Finality, error)
+        }
+    })
 }
 
 impl Write for LogProof {

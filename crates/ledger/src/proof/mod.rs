@@ -12,6 +12,7 @@ pub(crate) mod anchor_proof;
 pub(crate) mod authority_history;
 pub(crate) mod certificate;
 pub(crate) mod checkpoint;
+pub(crate) mod event_proof;
 pub(crate) mod failure;
 pub(crate) mod handover;
 pub(crate) mod leaves;

@@ -23,9 +23,14 @@ pub struct Built {
 }
 
 impl State {
-    /// Checks a transaction against this state as if it were the next block's only one.
+    /// Checks a transaction against this state as if it were the next block's only one, and that block of the same time.
     pub fn check(&self, transaction: &Transaction) -> Result<(), Error> {
-        let mut draft = Draft::new(self, None, self.next_view(None));
+        self.check_at(transaction, self.time())
+    }
+
+    /// [`Self::check`] in a block of this time, or of the last block's if that is later.
+    pub fn check_at(&self, transaction: &Transaction, time: Timestamp) -> Result<(), Error> {
+        let mut draft = Draft::new(self, None, self.next_view(None), time.max(self.time()));
         draft.add(transaction)?;
         if let Transaction::Anchor(anchor) = transaction
             && !anchor.verify(&self.chain)
@@ -42,7 +47,7 @@ impl State {
         if header.view < self.next_view(mandate) || (header.height, header.epoch) != self.next(mandate) {
             return false;
         }
-        let mut draft = Draft::new(self, mandate, header.view);
+        let mut draft = Draft::new(self, mandate, header.view, header.time);
         let embedded = block.justification().is_none_or(|votes| draft.justify(votes).is_ok());
         embedded
             && block.transactions().iter().all(|held| draft.add(held).is_ok())
@@ -55,7 +60,7 @@ impl State {
     }
 
     /// Builds the next block from those of `transactions` that are valid, in their order (registry transactions by
-    /// nonce and evidence before all others). Its time is `now`, or the last block's if that is later. `votes` are left
+    /// nonce, evidence, round trips and policies by number before all others). Its time is `now`, or the last block's if that is later. `votes` are left
     /// out if they may not be embedded; their signatures must have been checked.
     ///
     /// # Panics
@@ -94,10 +99,12 @@ impl State {
             Transaction::Registry(tx) => (0, tx.nonce),
             Transaction::Evidence(_) => (1, 0),
             Transaction::RoundTrips(_) => (2, 0),
-            Transaction::Anchor(_) => (3, 0),
+            Transaction::Policy(policy) => (3, policy.number),
+            Transaction::Events(_) | Transaction::Anchor(_) => (4, 0),
         });
         let forged = forged_anchors(offered.iter(), &self.chain);
-        let mut draft = Draft::new(self, mandate.as_ref(), view);
+        let time = now.max(self.time());
+        let mut draft = Draft::new(self, mandate.as_ref(), view, time);
         let votes = votes.filter(|votes| draft.justify(votes).is_ok());
         let (mut taken, mut rejected) = (Vec::new(), Vec::new());
         for (transaction, forged) in offered.into_iter().zip(forged) {
@@ -113,7 +120,6 @@ impl State {
             }
         }
         let (mut state, entries) = draft.finish();
-        let time = now.max(self.time());
         let header = state.commit(height, self.block, time, epoch, view);
         let block = Block::opening(header, mandate, votes, taken);
         state.header = block.header().clone();

@@ -3,10 +3,13 @@
 use crate::{
     block::{
         MAX_BLOCK_BYTES, MAX_TRANSACTIONS,
+        act::Act,
         anchor::{Anchor, MAX_ANCHORS_PER_AUTHORITY, MAX_BATCHES_PER_AUTHORITY},
         equivocation::Evidence,
+        event_list::{EventList, MAX_EVENTS_PER_AUTHORITY, MAX_LISTS_PER_AUTHORITY},
         header::Header,
         justification::Justification,
+        policy::{MAX_POLICIES_PER_BLOCK, Policy},
         registry_transaction::{Action, RegistryTx},
         round_trips::RoundTrips,
         transaction::Transaction,
@@ -15,12 +18,12 @@ use crate::{
     election::{Ancestor, Quarantine},
     error::Error,
     operators::Operators,
-    state::{State, log::LogEntry, registry::Changes, sequence::SEQUENCE_WINDOW},
+    state::{State, control::Control, log::LogEntry, registry::Changes, sequence::SEQUENCE_WINDOW},
     types::{Epoch, Height, PublicKey},
 };
 use commonware_codec::{EncodeSize, FixedSize as _};
 use std::{collections::BTreeMap, sync::Arc};
-use voltmesh_telemetry::{BatchId, merkle::leaf_hash};
+use voltmesh_telemetry::{BatchId, Timestamp, merkle::leaf_hash};
 
 /// Room for the list's length before the transactions.
 const FRAME_BYTES: usize = 8;
@@ -30,6 +33,7 @@ pub(crate) struct Draft {
     state: State,
     height: Height,
     epoch: Epoch,
+    time: Timestamp,
     registry: Changes,
     bytes: usize,
     transactions: usize,
@@ -37,18 +41,24 @@ pub(crate) struct Draft {
     decreed: bool,
     used: BTreeMap<PublicKey, Used>,
     anchored: Vec<(BatchId, PublicKey)>,
+    acts: Vec<Act>,
+    /// Before the block: facts are hashed again only if they may have changed.
+    control_before: Arc<Control>,
 }
 
-/// Part of its quota that an authority has taken.
+/// Part of its quota that an authority or a controller has taken.
 #[derive(Default)]
 struct Used {
     anchors: usize,
     batches: usize,
+    lists: usize,
+    events: usize,
+    policies: usize,
 }
 
 impl Draft {
-    /// The block after `state`, in this view. What entitles it to begin an epoch is checked apart.
-    pub fn new(state: &State, mandate: Option<&Mandate>, view: u64) -> Self {
+    /// The block after `state`, in this view and of this time. What entitles it to begin an epoch is checked apart.
+    pub fn new(state: &State, mandate: Option<&Mandate>, view: u64, time: Timestamp) -> Self {
         let (height, epoch) = state.next(mandate);
         let decree = mandate.and_then(Mandate::decree);
         let parent = Ancestor {
@@ -65,14 +75,17 @@ impl Draft {
         state.election.follow(parent, epoch, view, &state.schedule.current);
         Self {
             registry: state.registry.change(),
+            control_before: state.control.clone(),
             state,
             height,
             epoch,
+            time,
             bytes: Header::SIZE + FRAME_BYTES + mandate.map_or(0, EncodeSize::encode_size),
             transactions: 0,
             decreed: decree.is_some(),
             used: BTreeMap::new(),
             anchored: Vec::new(),
+            acts: Vec::new(),
         }
     }
 
@@ -94,6 +107,8 @@ impl Draft {
             Transaction::Registry(tx) => self.registry(tx)?,
             Transaction::RoundTrips(report) => self.round_trips(report)?,
             Transaction::Evidence(evidence) => self.evidence(evidence)?,
+            Transaction::Events(list) => self.events(list)?,
+            Transaction::Policy(policy) => self.policy(policy)?,
         }
         self.bytes = bytes;
         self.transactions += 1;
@@ -124,6 +139,43 @@ impl Draft {
         Arc::make_mut(&mut self.state.windows).entry(authority.clone()).or_default().insert(anchor.sequence);
         self.anchored.extend(anchor.batches.iter().map(|batch| (*batch, authority.clone())));
         self.state.records = self.state.records.saturating_add(anchor.records);
+        Ok(())
+    }
+
+    fn events(&mut self, list: &EventList) -> Result<(), Error> {
+        let authority = &list.authority;
+        // The cheap reasons first: a signature is checked for a list that would count.
+        if !self.state.schedule.current.authorities.contains(authority) {
+            return Err(Error::NotAuthority(authority.clone()));
+        }
+        self.state.control.check_events(list)?;
+        let used = self.used.entry(authority.clone()).or_default();
+        let (lists, events) = (used.lists + 1, used.events + list.events.len());
+        if lists > MAX_LISTS_PER_AUTHORITY || events > MAX_EVENTS_PER_AUTHORITY {
+            return Err(Error::Quota(authority.clone()));
+        }
+        if !list.verify(&self.state.chain) {
+            return Err(Error::Signature { what: "event list", by: authority.clone() });
+        }
+        (used.lists, used.events) = (lists, events);
+        Arc::make_mut(&mut self.state.control).apply_events(list);
+        self.acts.push(Act::of_events(list));
+        Ok(())
+    }
+
+    fn policy(&mut self, policy: &Policy) -> Result<(), Error> {
+        let by = &policy.controller;
+        self.state.control.check_policy(policy, self.epoch, self.time)?;
+        let used = self.used.entry(by.clone()).or_default();
+        if used.policies + 1 > MAX_POLICIES_PER_BLOCK {
+            return Err(Error::Quota(by.clone()));
+        }
+        if !policy.verify(&self.state.chain) {
+            return Err(Error::Signature { what: "policy", by: by.clone() });
+        }
+        used.policies += 1;
+        Arc::make_mut(&mut self.state.control).apply_policy(policy, self.epoch);
+        self.acts.extend(Act::of_policy(policy));
         Ok(())
     }
 
@@ -180,6 +232,7 @@ impl Draft {
         let mut registry = self.registry.clone();
         let mut schedule = self.state.schedule.clone();
         let mut election = self.state.election.clone();
+        let mut control = self.state.control.clone();
         let mut operators = None;
         for action in &tx.actions {
             match action {
@@ -193,6 +246,16 @@ impl Draft {
                 Action::RemoveAuthority { key } => schedule.remove(key)?,
                 Action::RotateAuthority { old, new } => schedule.rotate(old, new.clone())?,
                 Action::PardonAuthority { key } => election.pardon(key)?,
+                Action::AdmitController { key } => {
+                    Arc::make_mut(&mut control).admit(key.clone(), self.height)?;
+                }
+                Action::RemoveController { key } => Arc::make_mut(&mut control).remove(key, self.height)?,
+                Action::PublishFunction { component, publisher } => {
+                    Arc::make_mut(&mut control).publish(*component, publisher.clone(), self.height)?;
+                }
+                Action::WithdrawFunction { component } => {
+                    Arc::make_mut(&mut control).withdraw(component, self.height)?;
+                }
                 Action::SetOperators { keys, threshold } => {
                     operators = Some(Operators::new(keys.iter().cloned(), *threshold)?);
                 }
@@ -201,6 +264,7 @@ impl Draft {
         self.registry = registry;
         self.state.schedule = schedule;
         self.state.election = election;
+        self.state.control = control;
         self.state.nonce += 1;
         if let Some(operators) = operators {
             self.state.operators = Arc::new(operators);
@@ -216,7 +280,19 @@ impl Draft {
             state.election.settle(&state.schedule.current, &state.schedule.admitted);
         }
         state.plan(self.epoch.next().next(), ends_epoch || self.decreed);
+        if !self.acts.is_empty() {
+            Arc::make_mut(&mut state.control).append(&self.acts);
+        }
+        if state.control.has_strangers(|key| state.schedule.knows(key)) {
+            Arc::make_mut(&mut state.control).retain(|key| state.schedule.knows(key));
+        }
+        let entries = state.registry.entries().len();
         state.registry = self.registry.finish();
+        let more = state.registry.entries().len() != entries;
+        if more || !Arc::ptr_eq(&state.control, &self.control_before) {
+            let facts = state.control.leaves(state.registry.entries().len());
+            state.registry = state.registry.with_facts(facts);
+        }
         // Whose key serves nowhere any more never anchors again: it is retired.
         if state.windows.keys().any(|key| !state.schedule.knows(key)) {
             Arc::make_mut(&mut state.windows).retain(|key, _| state.schedule.knows(key));

@@ -61,7 +61,7 @@ impl State {
             return Err(Error::View { found: header.view, parent: next_view - 1 });
         }
         self.check_mandate(mandate)?;
-        let mut draft = Draft::new(self, mandate, header.view);
+        let mut draft = Draft::new(self, mandate, header.view, header.time);
         if let Some(votes) = block.justification() {
             draft.justify(votes)?;
         }

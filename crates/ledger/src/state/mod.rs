@@ -1,13 +1,15 @@
 //! The state that all blocks so far lead to, and what the next block may do.
 //!
 //! [`State`] and its plain parts are here; what it answers and does stands beside, one file an idea: [`log`], [`serving`] (who
-//! serves and how well), [`epochs`] (seals, replacements), [`build`] and [`execute`].
+//! serves and how well), [`epochs`] (seals, replacements), [`control`] (controllers, functions, events), [`build`] and [`execute`].
 
 pub(crate) mod anchor_signatures;
 pub(crate) mod build;
+pub(crate) mod control;
 pub(crate) mod draft;
 pub(crate) mod epochs;
 pub(crate) mod execute;
+pub(crate) mod fact;
 mod first_block;
 pub(crate) mod log;
 pub(crate) mod registry;
@@ -23,6 +25,7 @@ use crate::{
     operators::Operators,
     roster::{calendar::Calendar, schedule::Schedule},
     state::{
+        control::Control,
         registry::{Registry, RegistryProof},
         sequence::Window,
     },
@@ -48,6 +51,7 @@ pub struct State {
     log: Frontier,
     records: u64,
     windows: Arc<BTreeMap<PublicKey, Window>>,
+    control: Arc<Control>,
 }
 
 impl State {
@@ -67,6 +71,7 @@ impl State {
             log: Frontier::new(),
             records: 0,
             windows: Arc::default(),
+            control: Arc::default(),
             genesis: Arc::new(genesis.clone()),
         }
     }

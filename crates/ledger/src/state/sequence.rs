@@ -1,5 +1,8 @@
 //! Which of an authority's numbered anchors were applied.
 
+use bytes::BufMut;
+use commonware_codec::{Buf, Error as CodecError, ReadExt as _, Write as _};
+
 /// How many numbers below the highest are remembered. At ten anchors a second, more than 100 s of reordering.
 pub const SEQUENCE_WINDOW: u64 = 1024;
 
@@ -44,6 +47,19 @@ impl Window {
         }
         self.set(number, true);
         true
+    }
+
+    pub fn write(&self, buf: &mut impl BufMut) {
+        self.end.write(buf);
+        self.seen.iter().for_each(|word| word.write(buf));
+    }
+
+    pub fn read(buf: &mut impl Buf) -> Result<Self, CodecError> {
+        let mut window = Self { end: u64::read(buf)?, ..Self::default() };
+        for word in &mut window.seen {
+            *word = u64::read(buf)?;
+        }
+        Ok(window)
     }
 
     fn set(&mut self, number: u64, to: bool) {

@@ -22,7 +22,8 @@ use crate::{
     },
     state::{
         State,
-        registry::{Entry, MAX_ENTRIES, Registry},
+        control::{Control, MAX_CONTROL_BYTES},
+        registry::{Entry, MAX_ENTRIES, Registry, read_bounded},
         sequence::Window,
     },
     types::{Digest, Epoch, Height, MAX_AUTHORITIES, PublicKey},
@@ -39,8 +40,10 @@ use std::{
 use voltmesh_telemetry::merkle::Frontier;
 
 /// Longest snapshot: a full registry of 2^20 × 48 B, 2^16 retired keys and their successors at 96 B, and 1 MiB for the
-/// rest (some 400 windows of 168 B, four rosters of 12 KiB, 128² reports of 4 B, standings).
-pub const MAX_SNAPSHOT_BYTES: usize = MAX_ENTRIES * Entry::SIZE + MAX_RETIRED * 96 + (1 << 20);
+/// rest (some 400 windows of 168 B, four rosters of 12 KiB, 128² reports of 4 B, standings); and some 6 MiB of controllers,
+/// releases and the newest events of each authority.
+pub const MAX_SNAPSHOT_BYTES: usize =
+    MAX_ENTRIES * Entry::SIZE + MAX_RETIRED * 96 + (1 << 20) + MAX_CONTROL_BYTES;
 
 /// What a snapshot begins with: its format's name and version.
 const MAGIC: &[u8; 19] = b"voltmesh-snapshot-1";
@@ -134,6 +137,7 @@ impl Snapshot {
             log,
             records,
             windows,
+            control,
         } = &self.state;
         chain.write(buf);
         header.write(buf);
@@ -150,12 +154,13 @@ impl Snapshot {
         election.write(buf);
         log.size().write(buf);
         log.peaks().iter().for_each(|peak| write_hash(peak, buf));
-        write_map(windows, buf, |window, buf| {
-            window.end.write(buf);
-            window.seen.iter().for_each(|word| word.write(buf));
-        });
+        write_map(windows, buf, |window, buf| window.write(buf));
         registry.entries().len().write(buf);
         registry.entries().iter().for_each(|entry| entry.write(buf));
+        // Chains without controllers and events keep their bytes.
+        if !control.is_empty() {
+            control.write(buf);
+        }
     }
 
     fn read(genesis: &Genesis, buf: &mut impl Buf) -> Result<Self, CodecError> {
@@ -176,14 +181,10 @@ impl Snapshot {
         let size = u64::read(buf)?;
         let peaks = (0..size.count_ones()).map(|_| read_hash(buf)).collect::<Result<_, _>>()?;
         let log = Frontier::from_parts(size, peaks).ok_or(invalid("log"))?;
-        let windows = read_map(buf, MAX_WINDOWS, |buf| {
-            let mut window = Window { end: u64::read(buf)?, ..Window::default() };
-            for word in &mut window.seen {
-                *word = u64::read(buf)?;
-            }
-            Ok(window)
-        })?;
+        let windows = read_map(buf, MAX_WINDOWS, Window::read)?;
         let registry = read_registry(buf)?;
+        let control = if buf.remaining() > 0 { Control::read(buf)? } else { Control::default() };
+        let registry = registry.with_facts(control.leaves(registry.entries().len()));
         let block = header.digest();
         let state = State {
             genesis: Arc::new(genesis.clone()),
@@ -199,6 +200,7 @@ impl Snapshot {
             log,
             records,
             windows: Arc::new(windows),
+            control: Arc::new(control),
         };
         Ok(Self { state, epoch_start })
     }
@@ -276,17 +278,9 @@ fn read_cuts(mut calendar: Calendar, buf: &mut impl Buf) -> Result<Calendar, Cod
 }
 
 fn read_registry(buf: &mut impl Buf) -> Result<Registry, CodecError> {
-    let len = usize::read_cfg(buf, &RangeCfg::from(0..=MAX_ENTRIES))?;
-    if buf.remaining() < len * Entry::SIZE {
-        return Err(CodecError::EndOfBuffer);
-    }
-    let mut entries: Vec<Entry> = Vec::with_capacity(len);
-    for _ in 0..len {
-        let entry = Entry::read(buf)?;
-        if entries.last().is_some_and(|last| last.commitment >= entry.commitment) {
-            return Err(unordered());
-        }
-        entries.push(entry);
+    let entries = read_bounded::<Entry>(buf, MAX_ENTRIES)?;
+    if !entries.is_sorted_by(|a, b| a.commitment < b.commitment) {
+        return Err(unordered());
     }
     Ok(Registry::from_entries(entries))
 }

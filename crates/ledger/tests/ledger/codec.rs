@@ -3,14 +3,32 @@
 use commonware_codec::{Copying, DecodeExt, Encode};
 use proptest::prelude::*;
 use voltmesh_ledger::{
-    Action, Anchor, AnchorEvidence, Block, Certificate, EvidenceParts, Genesis, Handover, LogProof,
-    RegistryTx, RootReceipt, Transaction, Trust,
+    Action, Anchor, AnchorEvidence, Block, Certificate, EventList, EvidenceParts, Genesis, Handover, Lane,
+    LogProof, Policy, PolicyAct, RegistryTx, RootReceipt, Timestamp, Transaction, Trust,
     testing::{Chain, Network, Vehicle, key},
 };
 use voltmesh_telemetry::{BatchId, Digest};
 
 fn arbitrary_digest() -> impl Strategy<Value = Digest> {
     any::<[u8; 32]>().prop_map(Digest::new)
+}
+
+fn public_key() -> impl Strategy<Value = voltmesh_ledger::PublicKey> {
+    (0..50u64).prop_map(|n| commonware_cryptography::Signer::public_key(&key(n)))
+}
+
+fn arbitrary_policy() -> impl Strategy<Value = Transaction> {
+    let act = prop_oneof![
+        Just(PolicyAct::TakeTerm),
+        Just(PolicyAct::Renew),
+        arbitrary_digest().prop_map(|decision| PolicyAct::Decide { decision }),
+        public_key().prop_map(|to| PolicyAct::HandOver { to }),
+    ];
+    (any::<(u32, u64)>(), any::<u64>(), any::<u64>(), act).prop_map(|(place, expires, until, act)| {
+        let chain = Network::new(4).genesis().digest();
+        let [expires, until] = [expires, until].map(Timestamp::from_millis);
+        Transaction::Policy(Policy::sign(&chain, &key(place.1 % 50), place, expires, until, act))
+    })
 }
 
 fn arbitrary_action() -> impl Strategy<Value = Action> {
@@ -22,8 +40,13 @@ fn arbitrary_action() -> impl Strategy<Value = Action> {
         public.clone().prop_map(|key| Action::AdmitAuthority { key }),
         public.clone().prop_map(|key| Action::RemoveAuthority { key }),
         (public.clone(), public.clone()).prop_map(|(old, new)| Action::RotateAuthority { old, new }),
-        (prop::collection::vec(public, 1..5), any::<u8>())
+        (prop::collection::vec(public.clone(), 1..5), any::<u8>())
             .prop_map(|(keys, threshold)| Action::SetOperators { keys, threshold }),
+        public_key().prop_map(|key| Action::AdmitController { key }),
+        public_key().prop_map(|key| Action::RemoveController { key }),
+        (arbitrary_digest(), public_key())
+            .prop_map(|(component, publisher)| Action::PublishFunction { component, publisher }),
+        arbitrary_digest().prop_map(|component| Action::WithdrawFunction { component }),
     ]
 }
 
@@ -41,7 +64,18 @@ fn arbitrary_transaction() -> impl Strategy<Value = Transaction> {
             Transaction::Registry((0..signers).fold(tx, |tx, n| tx.sign(&key(n))))
         },
     );
-    prop_oneof![anchor, registry]
+    let events =
+        (any::<u64>(), prop::collection::vec(arbitrary_digest(), 1..20)).prop_map(|(sequence, events)| {
+            let chain = Network::new(4).genesis().digest();
+            Transaction::Events(EventList::sign(
+                &chain,
+                &key(sequence % 50),
+                Lane::Functions,
+                sequence,
+                events,
+            ))
+        });
+    prop_oneof![anchor, registry, events, arbitrary_policy()]
 }
 
 proptest! {

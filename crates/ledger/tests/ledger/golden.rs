@@ -2,9 +2,10 @@
 
 use commonware_codec::Encode;
 use voltmesh_ledger::{
-    Action, Anchor, Epoch, RoundTrips, Transaction, UNREACHABLE,
-    testing::{Chain, Vehicle, key},
+    Action, Anchor, Epoch, EventProof, PolicyAct, RoundTrips, Transaction, UNREACHABLE, salted_digest,
+    testing::{Chain, Vehicle, controller, key},
 };
+use voltmesh_telemetry::Digest;
 
 /// Compares with `tests/golden/<name>.hex`; `UPDATE_GOLDEN=1` writes it.
 fn check(name: &str, bytes: &[u8]) {
@@ -67,4 +68,34 @@ fn bytes_are_pinned() {
     chain.act(vec![Action::AdmitAuthority { key: commonware_cryptography::Signer::public_key(&key(50)) }]);
     chain.advance_to(9);
     check("handover", &chain.handovers()[0].to_bytes());
+}
+
+#[test]
+fn bytes_of_controllers_functions_and_events_are_pinned() {
+    let mut chain = Chain::new(4);
+    let component = Digest::of(b"component");
+    let publisher = commonware_cryptography::Signer::public_key(&key(60));
+    let key_of = |n| commonware_cryptography::Signer::public_key(&controller(n));
+    chain.act(vec![
+        Action::AdmitController { key: key_of(0) },
+        Action::AdmitController { key: key_of(1) },
+        Action::RemoveController { key: key_of(1) },
+        Action::PublishFunction { component, publisher },
+        Action::WithdrawFunction { component },
+    ]);
+    check("controllers_transaction", &chain.blocks[0].block.transactions()[0].encode());
+    let (salt, event) = ([3; 16], b"{\"kind\":\"balancing-started\"}".as_slice());
+    let digests = vec![salted_digest(&salt, b"another"), salted_digest(&salt, event)];
+    let events = chain.events(1, digests.clone());
+    check("events_transaction", &events.encode());
+    let take = chain.policy(0, 1, 0, PolicyAct::TakeTerm);
+    check("take_term_transaction", &take.encode());
+    chain.push(vec![events, take]);
+    let decide = chain.policy(0, 1, 4, PolicyAct::Decide { decision: salted_digest(&salt, b"decision") });
+    check("policy_transaction", &decide.encode());
+    chain.push(vec![decide]);
+    check("block_with_acts_digest", chain.state.block().as_ref());
+    let evidence = chain.act_evidence(2, 1).expect("two acts");
+    let proof = EventProof::of_event(salt, event.into(), &digests, 1, evidence).expect("two events");
+    check("event_proof", &proof.to_bytes());
 }

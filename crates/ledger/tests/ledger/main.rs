@@ -3,7 +3,9 @@
 mod chain;
 mod codec;
 mod committee;
+mod controllers;
 mod election;
+mod events;
 mod evidence;
 mod golden;
 mod proof;

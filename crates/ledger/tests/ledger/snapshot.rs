@@ -3,9 +3,9 @@
 use commonware_cryptography::Signer as _;
 use proptest::prelude::*;
 use voltmesh_ledger::{
-    Action, Anchor, Attestation, BatchId, Checkpoint, Error, Genesis, Height, MAX_SNAPSHOT_BYTES, PublicKey,
-    RoundTrips, Snapshot, State, Transaction, Trust, commitment,
-    testing::{Chain, Network, key},
+    Action, Anchor, Attestation, BatchId, Checkpoint, Error, Genesis, Height, MAX_SNAPSHOT_BYTES, PolicyAct,
+    PublicKey, RoundTrips, Snapshot, State, Transaction, Trust, commitment,
+    testing::{Chain, Network, controller, key},
 };
 use voltmesh_telemetry::Digest;
 
@@ -22,6 +22,12 @@ enum Step {
     Equivocate(usize),
     Pardon,
     Votes,
+    Events(usize, u64),
+    AdmitController(u64),
+    Dismiss(u64),
+    Publish(u8),
+    Withdraw(u8),
+    Policy(u64, u8),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -37,6 +43,12 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..4usize).prop_map(Step::Equivocate),
         1 => Just(Step::Pardon),
         3 => Just(Step::Votes),
+        2 => (0..4usize, 0..600u64).prop_map(|(authority, first)| Step::Events(authority, first)),
+        1 => (0..3u64).prop_map(Step::AdmitController),
+        1 => (0..3u64).prop_map(Step::Dismiss),
+        1 => (0..4u8).prop_map(Step::Publish),
+        1 => (0..4u8).prop_map(Step::Withdraw),
+        2 => (0..3u64, 0..4u8).prop_map(|(by, what)| Step::Policy(by, what)),
     ]
 }
 
@@ -76,6 +88,31 @@ fn transaction(chain: &Chain, step: &Step) -> Option<Transaction> {
             let voters = state.roster_for(block.epoch)?.voters.clone();
             let place = voters.as_set().position(&network.authority(*n).public_key())?;
             Some(Transaction::Evidence(network.equivocation(&block, &voters, place)))
+        }
+        Step::Events(authority, first) => {
+            let event = |n: u64| Digest::of(&n.to_be_bytes());
+            Some(chain.events(*authority, (*first..first + 200).map(event).collect()))
+        }
+        Step::AdmitController(n) => act(Action::AdmitController { key: controller(*n).public_key() }),
+        Step::Dismiss(n) => act(Action::RemoveController { key: controller(*n).public_key() }),
+        Step::Publish(n) => {
+            act(Action::PublishFunction { component: Digest::of(&[*n]), publisher: key(60).public_key() })
+        }
+        Step::Withdraw(n) => act(Action::WithdrawFunction { component: Digest::of(&[*n]) }),
+        Step::Policy(by, what) => {
+            let term = state.term();
+            Some(match what {
+                0 => chain.policy(*by, term.term + 1, 0, PolicyAct::TakeTerm),
+                1 => chain.policy(*by, term.term, term.next, PolicyAct::Renew),
+                2 => {
+                    let decision = PolicyAct::Decide { decision: Digest::of(b"decision") };
+                    chain.policy(*by, term.term, term.next + 1, decision)
+                }
+                _ => {
+                    let to = controller((by + 1) % 3).public_key();
+                    chain.policy(*by, term.term, term.next, PolicyAct::HandOver { to })
+                }
+            })
         }
         Step::Pardon => act(Action::PardonAuthority { key: state.convicted().keys().next()?.clone() }),
         Step::Votes => None,

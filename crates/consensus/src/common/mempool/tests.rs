@@ -2,8 +2,12 @@
 
 use super::*;
 use crate::harness::load::batch;
+use commonware_cryptography::Signer as _;
 use proptest::prelude::*;
-use voltmesh_ledger::{Action, Anchor, Timestamp, testing::Network};
+use voltmesh_ledger::{
+    Action, Anchor, EventList, Lane, Policy, PolicyAct, Timestamp, salted_digest,
+    testing::{Network, controller},
+};
 
 fn anchor(network: &Network, authority: usize, sequence: u64, tag: u64) -> Transaction {
     let chain = network.genesis().digest();
@@ -115,4 +119,51 @@ proptest! {
         logged.sort();
         prop_assert_eq!(logged, want.into_iter().collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn event_lists_and_policies_wait_apart_from_anchors() {
+    let network = Network::new(4);
+    let mut state = State::new(network.genesis());
+    let admit = Action::AdmitController { key: controller(0).public_key() };
+    state = state.build([network.registry(0, vec![admit])], Timestamp::from_millis(2_000)).state;
+    let list = |sequence: u64, tag: u64| {
+        let (chain, key) = (network.genesis().digest(), network.authority(0));
+        let event = salted_digest(&[1; 16], &tag.to_be_bytes());
+        Transaction::Events(EventList::sign(&chain, key, Lane::Functions, sequence, vec![event]))
+    };
+    let policy = |term: u32, number: u64, at_ms: u64, act| {
+        let until = Timestamp::from_millis(at_ms + 20_000);
+        let chain = network.genesis().digest();
+        Transaction::Policy(Policy::sign(&chain, &controller(0), (term, number), until, until, act))
+    };
+    let mut pool = Mempool::default();
+    for sequence in 0..MAX_EVENT_LISTS as u64 {
+        pool.insert(list(sequence, sequence), &state, 2_000, true).unwrap();
+    }
+    assert!(matches!(
+        pool.insert(list(900, 900), &state, 2_000, true),
+        Err(SubmitError::Full { waiting: MAX_EVENT_LISTS })
+    ));
+    assert!(matches!(
+        pool.insert(list(0, 77), &state, 2_000, true),
+        Err(SubmitError::Conflict { sequence: 0 })
+    ));
+    pool.insert(anchor(&network, 0, 0, 1), &state, 2_000, true).unwrap();
+    let take = policy(1, 0, 2_000, PolicyAct::TakeTerm);
+    assert!(pool.insert(take.clone(), &state, 2_000, true).unwrap());
+    assert!(!pool.insert(take.clone(), &state, 2_000, true).unwrap());
+    // Of no term that is held, and expired by the node's clock although no block says so.
+    let refused = |result| matches!(result, Err(SubmitError::Invalid(_)));
+    assert!(refused(pool.insert(policy(1, 1, 2_000, PolicyAct::Renew), &state, 2_000, true)));
+    assert!(refused(pool.insert(policy(1, 9, 2_000, PolicyAct::TakeTerm), &state, 22_001, true)));
+    let candidates = pool.candidates(usize::MAX, &state, &BTreeSet::new());
+    assert_eq!(candidates.len(), MAX_EVENT_LISTS + 2);
+    assert_eq!(candidates[0], take);
+    let built = state.build(candidates, Timestamp::from_millis(3_000));
+    let lists = voltmesh_ledger::MAX_LISTS_PER_AUTHORITY;
+    assert_eq!(built.block.transactions().len(), lists + 2, "what is over the quota waits");
+    pool.settle(&built.state, built.block.transactions(), 3_000);
+    assert_eq!(pool.len(), MAX_EVENT_LISTS - lists);
+    pool.insert(list(64, 64), &built.state, 3_000, true).unwrap();
 }

@@ -73,11 +73,11 @@ impl Proposer {
         Some(Some(Mandate::Decree(Box::new(replacement.clone()))))
     }
 
-    /// Counts what an authority's share of a block had no room for.
+    /// Counts what an authority's or controller's share of a block had no room for.
     fn note_quota(&self, rejected: &[(Transaction, Error)]) {
         let over = rejected.iter().filter(|(_, error)| matches!(error, Error::Quota(_)));
         for (_, error) in over.clone().take(1) {
-            warn!(%error, "anchors wait for a later block: more data than this authority may anchor at once");
+            warn!(%error, "transactions wait for a later block: more than one authority or controller may put into this one");
         }
         self.shared.core.counts.lock().over_quota += over.count() as u64;
     }
