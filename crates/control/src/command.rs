@@ -3,6 +3,7 @@
 use crate::{Epoch, Error, Lease, lease::MAX_LEASE_BYTES};
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use voltmesh_telemetry::{
     Timestamp, VehicleId,
     cbor::{Reader, Writer},
@@ -58,6 +59,38 @@ pub enum ActionKind {
     Derate,
     /// See [`Action::StopCharging`].
     StopCharging,
+}
+
+impl ActionKind {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::ChargeLimit,
+        Self::DischargeLimit,
+        Self::TargetTemperature,
+        Self::Balance,
+        Self::SamplingRate,
+        Self::Derate,
+        Self::StopCharging,
+    ];
+
+    /// Name, as in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ChargeLimit => "charge-limit",
+            Self::DischargeLimit => "discharge-limit",
+            Self::TargetTemperature => "target-temperature",
+            Self::Balance => "balance",
+            Self::SamplingRate => "sampling-rate",
+            Self::Derate => "derate",
+            Self::StopCharging => "stop-charging",
+        }
+    }
+}
+
+impl fmt::Display for ActionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 impl Action {
@@ -137,10 +170,8 @@ impl Action {
                 }
                 Self::Derate(share)
             }
-            6 => {
-                reader.uint()?;
-                Self::StopCharging
-            }
+            6 if reader.uint()? == 0 => Self::StopCharging,
+            6 => return Err(reader.malformed("stop-charging has no value").into()),
             _ => return Err(reader.malformed("unknown action").into()),
         })
     }
@@ -183,16 +214,47 @@ impl Command {
     /// Reads a command whose lease one of these controllers signed, and which the lease's holder signed for the lease's
     /// vehicle. Whether both are still in force is for the caller.
     pub fn verify(bytes: &[u8], controllers: &[VerifyingKey]) -> Result<(Self, Lease), Error> {
+        let message = Unverified::read(bytes)?;
+        let lease = Lease::verify(&message.lease, controllers)?;
+        let key = VerifyingKey::from_bytes(&lease.fog_key)
+            .map_err(|_| Error::inconsistent("command", "its lease names no valid key"))?;
+        message.signed.verify(&key)?;
+        message.of(lease)
+    }
+
+    /// Reads a command without looking at signatures: whom it claims to be for and from, so that it can be passed on or
+    /// refused by name. Nothing of it may be acted on.
+    pub fn peek(bytes: &[u8]) -> Result<(Self, Lease), Error> {
+        let message = Unverified::read(bytes)?;
+        let lease = Lease::peek(&message.lease)?;
+        message.of(lease)
+    }
+}
+
+/// A command whose signatures nobody has looked at.
+struct Unverified {
+    signed: Sign1,
+    protected: Protected,
+    lease: Vec<u8>,
+    number: u64,
+    issued: Timestamp,
+    expires: Timestamp,
+    action: Action,
+    reason: String,
+}
+
+impl Unverified {
+    fn read(bytes: &[u8]) -> Result<Self, Error> {
         Error::limit("command", bytes.len(), MAX_COMMAND_BYTES)?;
-        let message = Sign1::decode(bytes)?;
-        let protected = Protected::decode(&message.protected)?;
+        let signed = Sign1::decode(bytes)?;
+        let protected = Protected::decode(&signed.protected)?;
         if protected.tree
-            || !message.has_bare_header()
+            || !signed.has_bare_header()
             || protected.extension != Writer::new().text(KIND).finish()
         {
             return Err(Error::inconsistent("command", "it is signed as something else"));
         }
-        let mut reader = Reader::new("command", message.payload.as_deref().unwrap_or_default());
+        let mut reader = Reader::new("command", signed.payload.as_deref().unwrap_or_default());
         reader.array_of(6)?;
         let number = reader.uint()?;
         let issued = Timestamp::from_millis(reader.uint()?);
@@ -201,21 +263,25 @@ impl Command {
         let reason = reader.text()?;
         Error::limit("command's reason", reason.len(), MAX_REASON_BYTES)?;
         let reason = reason.to_owned();
-        let lease = Lease::verify(reader.bytes()?, controllers)?;
+        let lease = reader.bytes()?.to_vec();
         reader.finish()?;
-        let key = VerifyingKey::from_bytes(&lease.fog_key)
-            .map_err(|_| Error::inconsistent("command", "its lease names no valid key"))?;
-        message.verify(&key)?;
-        if protected.issuer != format!("urn:voltmesh:fog:{}", lease.fog) {
-            return Err(Error::inconsistent("command", "it is of another fog node than its lease"));
-        }
-        if protected.subject != lease.vehicle.as_str() {
-            return Err(Error::inconsistent("command", "it is for another vehicle than its lease"));
-        }
         if expires <= issued || expires.as_millis() - issued.as_millis() > MAX_VALID_MS {
             return Err(Error::inconsistent("command", "it is not valid between 1 ms and one hour"));
         }
-        Ok((Self { vehicle: lease.vehicle.clone(), number, issued, expires, action, reason }, lease))
+        Ok(Self { signed, protected, lease, number, issued, expires, action, reason })
+    }
+
+    /// The command, if it is what its lease allows.
+    fn of(self, lease: Lease) -> Result<(Command, Lease), Error> {
+        if self.protected.issuer != format!("urn:voltmesh:fog:{}", lease.fog) {
+            return Err(Error::inconsistent("command", "it is of another fog node than its lease"));
+        }
+        if self.protected.subject != lease.vehicle.as_str() {
+            return Err(Error::inconsistent("command", "it is for another vehicle than its lease"));
+        }
+        let Self { number, issued, expires, action, reason, .. } = self;
+        let vehicle = lease.vehicle.clone();
+        Ok((Command { vehicle, number, issued, expires, action, reason }, lease))
     }
 }
 
@@ -223,7 +289,8 @@ impl Command {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "outcome")]
 pub enum Outcome {
-    /// It is in force, with the value that the vehicle's own limits allow in the command's unit; `null` for one without a value.
+    /// It is in force, with the value that the vehicle's own limits allow in the command's unit: of a balancing mask the number
+    /// of its groups, `null` for one without a value.
     Applied {
         /// What is in force.
         value: Option<i64>,

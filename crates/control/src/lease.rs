@@ -21,7 +21,7 @@ const KIND: &str = "lease/1";
 pub struct Epoch {
     /// Term of the controller, from the ledger.
     pub term: u32,
-    /// Leases of the same vehicle and function before this one within the term.
+    /// Ascending within the term over the leases of a vehicle and function; each signed lease has its own.
     pub count: u32,
 }
 
@@ -69,19 +69,20 @@ impl Lease {
 
     /// Reads a lease that any of these controllers' keys signed. Whether it is still in force is for the caller.
     pub fn verify(bytes: &[u8], keys: &[VerifyingKey]) -> Result<Self, Error> {
-        Error::limit("lease", bytes.len(), MAX_LEASE_BYTES)?;
-        let message = Sign1::decode(bytes)?;
-        let protected = Protected::decode(&message.protected)?;
-        if protected.tree
-            || !message.has_bare_header()
-            || protected.extension != Writer::new().text(KIND).finish()
-        {
-            return Err(Error::inconsistent("lease", "it is signed as something else"));
-        }
-        let key = keys.iter().find(|key| key_id(key) == protected.key_id).ok_or_else(|| {
-            Error::inconsistent("lease", "no controller that is trusted here has signed it")
-        })?;
+        let (message, protected) = read(bytes)?;
+        let trusted = keys.iter().find(|key| key_id(key) == protected.key_id);
+        let key = trusted.ok_or(Error::Untrusted { what: "lease", key_id: protected.key_id })?;
         message.verify(key)?;
+        Self::of(&message, &protected)
+    }
+
+    /// Reads a lease without looking at its signature. Nothing of it may be acted on.
+    pub fn peek(bytes: &[u8]) -> Result<Self, Error> {
+        let (message, protected) = read(bytes)?;
+        Self::of(&message, &protected)
+    }
+
+    fn of(message: &Sign1, protected: &Protected) -> Result<Self, Error> {
         let mut reader = Reader::new("lease", message.payload.as_deref().unwrap_or_default());
         reader.array_of(6)?;
         let (function, fog) = (reader.text()?, reader.text()?);
@@ -99,4 +100,18 @@ impl Lease {
         let vehicle = protected.subject.parse()?;
         Ok(Self { vehicle, function, fog, fog_key, epoch, until })
     }
+}
+
+/// The message and its header, if it is signed as a lease.
+fn read(bytes: &[u8]) -> Result<(Sign1, Protected), Error> {
+    Error::limit("lease", bytes.len(), MAX_LEASE_BYTES)?;
+    let message = Sign1::decode(bytes)?;
+    let protected = Protected::decode(&message.protected)?;
+    if protected.tree
+        || !message.has_bare_header()
+        || protected.extension != Writer::new().text(KIND).finish()
+    {
+        return Err(Error::inconsistent("lease", "it is signed as something else"));
+    }
+    Ok((message, protected))
 }

@@ -1,12 +1,62 @@
 //! Between fog nodes and the controller: summaries of vehicles and what functions did on the way up, functions to run on the
 //! way down. Over mutual TLS, as JSON; what acts on a vehicle is signed by itself ([`crate::Lease`]).
 
-use crate::CommandAnswer;
-use serde::{Deserialize, Serialize};
+use crate::{CommandAnswer, Error};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use voltmesh_telemetry::{Digest, VehicleId};
 
 /// Most bytes of any of these messages but a release: 1 MiB.
 pub const MAX_CONTROLLER_MESSAGE_BYTES: usize = 1 << 20;
+
+/// Reads one of these messages as JSON; its size is checked first.
+fn read<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, Error> {
+    Error::limit(what, bytes.len(), MAX_CONTROLLER_MESSAGE_BYTES)?;
+    serde_json::from_slice(bytes).map_err(|error| Error::Json { what, problem: error.to_string() })
+}
+
+/// Writes one of these messages as JSON; one that is too large is the sender's mistake, and is refused before it is sent.
+fn write<T: Serialize>(what: &'static str, message: &T) -> Result<Vec<u8>, Error> {
+    let bytes =
+        serde_json::to_vec(message).map_err(|error| Error::Json { what, problem: error.to_string() })?;
+    Error::limit(what, bytes.len(), MAX_CONTROLLER_MESSAGE_BYTES)?;
+    Ok(bytes)
+}
+
+impl<S: Serialize + DeserializeOwned> Summaries<S> {
+    /// Reads a message of at most [`MAX_CONTROLLER_MESSAGE_BYTES`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        read("summaries", bytes)
+    }
+
+    /// The message.
+    pub fn encode(&self) -> Result<Vec<u8>, Error> {
+        write("summaries", self)
+    }
+}
+
+impl FunctionReport {
+    /// Reads a message of at most [`MAX_CONTROLLER_MESSAGE_BYTES`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        read("function report", bytes)
+    }
+
+    /// The message.
+    pub fn encode(&self) -> Result<Vec<u8>, Error> {
+        write("function report", self)
+    }
+}
+
+impl Order {
+    /// Reads a message of at most [`MAX_CONTROLLER_MESSAGE_BYTES`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        read("order", bytes)
+    }
+
+    /// The message.
+    pub fn encode(&self) -> Result<Vec<u8>, Error> {
+        write("order", self)
+    }
+}
 
 /// Fog → controller, once a second: what a fog node sees of its vehicles. `S` is a vehicle's summary.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,6 +104,14 @@ pub struct VehicleSummary<S> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "report")]
 pub enum FunctionReport {
+    /// The node is here: the first report of a session. Without it a controller that has no configured key of this node gives it
+    /// no lease.
+    Ready {
+        /// Public key by which the node signs commands, 32 bytes in hexadecimal.
+        key: String,
+        /// Highest term of a controller that it has seen: a controller of a lower one has lost its term.
+        term: u32,
+    },
     /// What runs now: all instances, sent when the session begins and when one changes.
     Running {
         /// Every instance.
@@ -170,9 +228,9 @@ pub struct FunctionState {
     pub epoch: (u32, u32),
 }
 
-/// Controller → fog: what to do with functions. Carried out in order; each number once.
+/// Controller → fog: what to do with functions. Carried out in order; each number once. A later order for the same vehicle and
+/// function takes the place of an earlier one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Order {
     /// Ascending within the controller's term.
     pub number: u64,

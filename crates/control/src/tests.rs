@@ -1,4 +1,5 @@
 mod commands;
+mod orders;
 
 use super::*;
 use bytes::Bytes;

@@ -126,6 +126,11 @@ impl FogTopic {
     pub const fn is_up(self) -> bool {
         matches!(self, Self::Envelope | Self::Trust | Self::Anchored | Self::Summary | Self::Function)
     }
+
+    /// Whether it travels between fog node and controller; else between fog node and cloud. Neither server takes the other's.
+    pub const fn is_of_controller(self) -> bool {
+        matches!(self, Self::Summary | Self::Function | Self::Order | Self::Release)
+    }
 }
 
 impl fmt::Display for Topic {

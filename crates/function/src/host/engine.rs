@@ -1,0 +1,163 @@
+//! Engine, its limits, and components compiled by it.
+
+use super::instance::Guest;
+use crate::{MAX_MEMORY_MIB, Manifest, Package, Refusal, Version, WIT_VERSION, bindings::FunctionPre};
+use std::{fmt, time::Duration};
+use voltmesh_telemetry::Digest;
+use wasmtime::{
+    Config, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig, StoreLimits,
+    StoreLimitsBuilder,
+    component::{self, Linker},
+};
+
+/// Time between two ticks of the clock.
+const TICK: Duration = Duration::from_millis(10);
+/// Ticks that a call may last: 1 s, five times what the most fuel takes. It ends what fuel does not count, such as a
+/// machine that stands still.
+pub(super) const DEADLINE_TICKS: u64 = 100;
+/// Most bytes of a call's stack.
+const STACK_BYTES: usize = 256 << 10;
+/// Core instances, and tables, of one component: one is usual, an interpreter has an adapter or two beside.
+const CORES: u32 = 3;
+/// Most elements of a table: the indirectly called functions of an interpreter.
+const TABLE_ELEMENTS: usize = 20_000;
+/// Instances beyond the node's most: upgrades keep the release before for their first calls, and a trial is made of each release.
+const SPARE: u32 = 64;
+/// Dirty bytes of a memory that are zeroed rather than given back when its instance ends: an instance's stack and heap,
+/// so that the next one begins without page faults.
+const KEEP_RESIDENT: usize = 64 << 10;
+/// Begin of the interface's names.
+const PACKAGE: &str = "voltmesh:function/";
+
+/// Engine with its limits.
+pub struct Host {
+    engine: Engine,
+    linker: Linker<StoreLimits>,
+}
+
+/// Release that was compiled on this node and proved to be a function.
+pub struct Component {
+    pub(super) pre: FunctionPre<StoreLimits>,
+    pub(crate) manifest: Manifest,
+    pub(crate) digest: Digest,
+    pub(crate) validator: jsonschema::Validator,
+}
+
+impl fmt::Debug for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} ({})", self.manifest.name, self.manifest.release, self.digest)
+    }
+}
+
+/// Clock that ends calls which take too long.
+pub struct Clock(EngineWeak);
+
+impl Clock {
+    /// Ticks until the engine is gone. For a thread of its own.
+    pub fn run(self) {
+        while let Some(engine) = self.0.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            std::thread::sleep(TICK);
+        }
+    }
+}
+
+impl Host {
+    /// An engine for at most `instances` instances at a time. Reserves addresses, not memory.
+    pub fn new(instances: u32) -> Result<Self, String> {
+        let memory = (MAX_MEMORY_MIB as usize) << 20;
+        let all = instances.saturating_add(SPARE);
+        let mut pool = PoolingAllocationConfig::new();
+        pool.total_component_instances(all)
+            .total_core_instances(all.saturating_mul(CORES))
+            .total_memories(all)
+            .total_tables(all.saturating_mul(CORES))
+            .max_core_instances_per_component(CORES)
+            .max_memories_per_component(1)
+            .max_tables_per_component(CORES)
+            .table_elements(TABLE_ELEMENTS)
+            .max_memory_size(memory)
+            .linear_memory_keep_resident(KEEP_RESIDENT);
+        let mut config = Config::new();
+        config
+            .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
+            // Addresses of a memory: its most, not 4 GiB, so that thousands of instances fit any address space.
+            .memory_reservation(memory as u64)
+            .memory_guard_size(64 << 10)
+            .consume_fuel(true)
+            .epoch_interruption(true)
+            .max_wasm_stack(STACK_BYTES)
+            // The same inputs give the same bits on every machine, in the simulator too.
+            .cranelift_nan_canonicalization(true)
+            .concurrency_support(false)
+            .wasm_backtrace_max_frames(None)
+            .generate_address_map(false)
+            .native_unwind_info(false)
+            // What a compiler for wasm32 does not use by default is off: less to be attacked.
+            .wasm_relaxed_simd(false)
+            .wasm_simd(false)
+            .wasm_tail_call(false)
+            .wasm_multi_memory(false)
+            .wasm_memory64(false);
+        let engine = Engine::new(&config).map_err(|error| format!("the engine cannot be made: {error:#}"))?;
+        Ok(Self { linker: Linker::new(&engine), engine })
+    }
+
+    /// A clock for calls of this engine.
+    pub fn clock(&self) -> Clock {
+        Clock(self.engine.weak())
+    }
+
+    /// Compiles a release and tries whether it is a function.
+    pub fn compile(&self, package: &Package) -> Result<Component, Refusal> {
+        let component = component::Component::new(&self.engine, &package.component)
+            .map_err(|error| Refusal::NotAComponent(format!("{error:#}")))?;
+        for (name, _) in component.component_type().imports(&self.engine) {
+            import(name)?;
+        }
+        let wrong = |error: wasmtime::Error| Refusal::Export(format!("{error:#}"));
+        let pre = self.linker.instantiate_pre(&component).map_err(wrong)?;
+        let pre = FunctionPre::new(pre).map_err(wrong)?;
+        let manifest = package.manifest.clone();
+        let validator = manifest.validator()?;
+        let compiled = Component { pre, manifest, digest: package.digest, validator };
+        Guest::start(&compiled).map_err(|failure| Refusal::Export(failure.to_string()))?;
+        Ok(compiled)
+    }
+}
+
+impl Component {
+    /// What the release says of itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// SHA-256 of the component.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    pub(super) fn limits(&self) -> StoreLimits {
+        StoreLimitsBuilder::new()
+            .memory_size((self.manifest.memory_mib as usize) << 20)
+            .table_elements(TABLE_ELEMENTS)
+            .instances(CORES as usize)
+            .tables(CORES as usize)
+            .memories(1)
+            .trap_on_grow_failure(true)
+            .build()
+    }
+}
+
+/// Whether the world has this import: types of its own version and nothing else.
+fn import(name: &str) -> Result<(), Refusal> {
+    let Some(rest) = name.strip_prefix(PACKAGE) else { return Err(Refusal::Import(name.to_owned())) };
+    let Some(("types", version)) = rest.split_once('@') else {
+        return Err(Refusal::Import(name.to_owned()));
+    };
+    match version.parse::<Version>() {
+        Ok(version) if version.major == WIT_VERSION.major && version <= WIT_VERSION => Ok(()),
+        _ => Err(Refusal::Interface { found: version.to_owned() }),
+    }
+}

@@ -1,0 +1,612 @@
+//! One function of one vehicle: its lease, its instance, its numbers.
+
+use super::{
+    Node, Output, Previous, Running, Sent, Snapshot, State,
+    backoff::{Failures, Rate},
+};
+use crate::{
+    FailurePolicy,
+    bindings::{
+        Input as Given,
+        voltmesh::function::types::{Applied, Feedback},
+    },
+    host::{Answer, Asked, Component, Failure, Guest, HOST_KINDS, MAX_STATE_BYTES, in_units},
+};
+use std::{collections::BTreeMap, sync::Arc};
+use voltmesh_control::{
+    Action, Command, CommandAnswer, FunctionEvent, FunctionState, Instance, InstanceState, Lease, Outcome,
+    Severity,
+};
+use voltmesh_telemetry::Timestamp;
+
+/// Longest time in ms between two ticks of a function.
+const TICK_MS: u64 = 1_000;
+/// Least time in ms between two snapshots.
+const PERSIST_MS: u64 = 1_000;
+/// Time in ms after which a state that only changed, without an event or command, is in a snapshot.
+const PERSIST_QUIET_MS: u64 = 10_000;
+/// Events at once, and events a second for long: a function says what changed.
+const EVENTS: (u64, u64) = (64, 10);
+/// Commands at once, and commands a second for long: each kind of action every three seconds or so.
+const COMMANDS: (u64, u64) = (32, 2);
+/// Numbers of commands that are reserved at once: 8 min at most. After a crash the next one begins behind them.
+const RESERVED: u64 = 1_024;
+/// Most commands whose answers are awaited: [`COMMANDS`]'s burst, and two minutes.
+const MAX_SENT: usize = 256;
+/// Most feedback that waits for an instance that does not run.
+const MAX_WAITING: usize = 64;
+/// Time in ms after which a withdrawn command is not in force any more: a round trip, and clocks that differ.
+const WITHDRAW_MS: u64 = 3_000;
+
+/// Release with its configuration.
+#[derive(Clone, Debug)]
+pub(super) struct Placed {
+    pub component: Arc<Component>,
+    pub configuration: serde_json::Value,
+}
+
+/// First calls after an upgrade: the release before stays ready.
+pub(super) struct Probation {
+    /// Calls to go.
+    pub left: u32,
+    /// The instance before; it gets the same inputs, and its answers are used from the call on in which the new one fails.
+    pub shadow: Option<Guest>,
+    pub placed: Placed,
+    /// Its state at the upgrade, should the shadow fail too.
+    pub state: State,
+}
+
+pub(super) enum Phase {
+    Running(Box<Guest>),
+    /// It failed and starts again then.
+    Waiting(Timestamp),
+    /// It failed too often.
+    Failed,
+}
+
+/// Command whose answer or expiry is awaited.
+struct Awaited {
+    action: Action,
+    epoch: (u32, u32),
+    expires: Timestamp,
+    /// Whether a later one of its kind took its place.
+    replaced: bool,
+    answered: bool,
+}
+
+pub(super) struct Slot {
+    pub lease: Lease,
+    pub lease_bytes: Vec<u8>,
+    pub placed: Placed,
+    pub phase: Phase,
+    pub probation: Option<Probation>,
+    pub previous: Option<Previous>,
+    /// The last exported state.
+    pub state: State,
+    pub conditions: BTreeMap<String, bool>,
+    pub order: (u32, u64),
+    pub failures: Failures,
+    pub next_event: u64,
+    next_command: u64,
+    reserved: u64,
+    sent: BTreeMap<u64, Awaited>,
+    waiting: Vec<Feedback>,
+    last_sequence: u64,
+    last_tick: Timestamp,
+    persisted: Timestamp,
+    unpersisted: Option<Timestamp>,
+    paused: bool,
+    calls: u64,
+    traps: u64,
+    events: Rate,
+    commands: Rate,
+}
+
+impl Placed {
+    /// A configured instance with this state.
+    pub fn start(&self, state: Option<&State>) -> Result<Guest, Failure> {
+        let mut guest = Guest::start(&self.component)?;
+        guest.configure(&self.configuration.to_string())?.map_err(Failure::Refused)?;
+        if let Some(state) = state {
+            guest.import(state.version, &state.bytes)?.map_err(Failure::Refused)?;
+        }
+        Ok(guest)
+    }
+
+    pub fn export(&self, guest: &mut Guest) -> Result<State, Failure> {
+        Ok(State { version: self.component.manifest.state_version, bytes: guest.export()? })
+    }
+}
+
+impl Slot {
+    pub fn new(
+        lease: Lease,
+        lease_bytes: Vec<u8>,
+        placed: Placed,
+        guest: Guest,
+        state: State,
+        order: (u32, u64),
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            lease,
+            lease_bytes,
+            placed,
+            phase: Phase::Running(Box::new(guest)),
+            probation: None,
+            previous: None,
+            state,
+            conditions: BTreeMap::new(),
+            order,
+            failures: Failures::default(),
+            next_event: 0,
+            next_command: 0,
+            reserved: 0,
+            sent: BTreeMap::new(),
+            waiting: Vec::new(),
+            last_sequence: 0,
+            last_tick: now,
+            persisted: now,
+            unpersisted: None,
+            paused: false,
+            calls: 0,
+            traps: 0,
+            events: Rate::new(EVENTS.0, EVENTS.1),
+            commands: Rate::new(COMMANDS.0, COMMANDS.1),
+        }
+    }
+
+    pub fn epoch(&self) -> (u32, u32) {
+        (self.lease.epoch.term, self.lease.epoch.count)
+    }
+
+    fn who(&self) -> String {
+        format!(
+            "function {} {} of vehicle {}",
+            self.lease.function, self.placed.component.manifest.release, self.lease.vehicle
+        )
+    }
+
+    /// When something is to be done here.
+    pub fn due(&self) -> Option<Timestamp> {
+        let call = match self.phase {
+            _ if self.paused => None,
+            Phase::Running(_) => Some(self.last_tick.plus_millis(TICK_MS).min(self.lease.until)),
+            Phase::Waiting(until) => Some(until.min(self.lease.until)),
+            Phase::Failed => None,
+        };
+        let expiry = self.sent.values().map(|sent| sent.expires).min();
+        [call, expiry, self.unpersisted].into_iter().flatten().min()
+    }
+
+    /// Does what is due.
+    pub fn wake(&mut self, node: &mut Node) {
+        let now = node.now;
+        let expired: Vec<u64> =
+            self.sent.iter().filter(|(_, sent)| sent.expires <= now).map(|(number, _)| *number).collect();
+        for number in expired {
+            if self.sent.remove(&number).is_some_and(|sent| !sent.replaced) {
+                self.feedback(node, Feedback::Expired(number));
+            }
+        }
+        if self.is_paused(node) {
+        } else if let Phase::Waiting(until) = self.phase {
+            if until <= now {
+                self.start(node);
+            }
+        } else if self.last_tick.plus_millis(TICK_MS) <= now {
+            self.give(node, Vec::new());
+        }
+        if self.unpersisted.is_some_and(|due| due <= now) {
+            self.persist(node);
+        }
+    }
+
+    /// Whether its lease is over; said once.
+    fn is_paused(&mut self, node: &mut Node) -> bool {
+        let over = self.lease.until <= node.now;
+        if over && !self.paused {
+            self.paused = true;
+            let who = self.who();
+            node.warn(format!(
+                "{who}: its lease {} is over; it is paused until the controller renews it",
+                self.lease.epoch
+            ));
+        }
+        self.paused = over;
+        over
+    }
+
+    /// A lease that takes the place of the last one.
+    pub fn renew(&mut self, lease: Lease, bytes: Vec<u8>) {
+        if lease.epoch > self.lease.epoch {
+            self.next_event = 0;
+        }
+        self.paused = false;
+        (self.lease, self.lease_bytes) = (lease, bytes);
+    }
+
+    /// Gives feedback now, or when it runs again.
+    pub fn feedback(&mut self, node: &mut Node, feedback: Feedback) {
+        if matches!(self.phase, Phase::Running(_)) && !self.is_paused(node) && !node.is_full() {
+            self.give(node, vec![Given::Feedback(feedback)]);
+        } else if self.waiting.len() < MAX_WAITING {
+            self.waiting.push(feedback);
+        } else {
+            node.counters.missed += 1;
+        }
+    }
+
+    /// One call.
+    pub fn give(&mut self, node: &mut Node, inputs: Vec<Given>) {
+        if self.is_paused(node) || node.is_full() {
+            node.counters.missed += 1;
+            self.last_tick = node.now;
+            return;
+        }
+        let Phase::Running(guest) = &mut self.phase else {
+            node.counters.missed += 1;
+            return;
+        };
+        let mut given: Vec<Given> = self.waiting.drain(..).map(Given::Feedback).collect();
+        given.extend(inputs);
+        let ticks = self.last_tick.plus_millis(TICK_MS) <= node.now;
+        if ticks {
+            self.last_tick = node.now;
+            given.push(Given::Tick);
+        }
+        self.calls += 1;
+        node.counters.calls += 1;
+        let now_ms = node.now.as_millis();
+        let answer = guest.handle(now_ms, &given);
+        node.burn(guest.used());
+        // The release before an upgrade gets the same, so that it can go on from this very call.
+        let before = self.probation.as_mut().and_then(|probation| {
+            let answer = probation.shadow.as_mut()?.handle(now_ms, &given);
+            if answer.is_err() {
+                probation.shadow = None;
+            }
+            answer.ok()
+        });
+        let feedback = given.iter().any(|input| matches!(input, Given::Feedback(_)));
+        match answer.and_then(|answer| self.admit(node.now, answer)) {
+            Ok(answer) => {
+                self.passed();
+                self.carry_out(node, answer, ticks || feedback);
+            }
+            Err(failure) => {
+                let who = self.who();
+                node.failed(&who, &failure);
+                self.traps += 1;
+                node.changed = true;
+                if self.probation.is_some() {
+                    self.roll_back(node, &failure, before);
+                } else {
+                    self.fail(node, &failure);
+                }
+            }
+        }
+    }
+
+    /// Whether the rates allow an answer.
+    pub fn admit(&mut self, now: Timestamp, answer: Answer) -> Result<Answer, Failure> {
+        let flood = |what: &str, (burst, rate): (u64, u64)| {
+            Failure::Bounds(format!("more than {burst} {what} at once or {rate} a second for long"))
+        };
+        if !answer.events.is_empty() && !self.events.take(now, answer.events.len()) {
+            return Err(flood("events", EVENTS));
+        }
+        if !answer.commands.is_empty() && !self.commands.take(now, answer.commands.len()) {
+            return Err(flood("commands", COMMANDS));
+        }
+        Ok(answer)
+    }
+
+    /// Events first, then commands, then the state that knows of both.
+    pub fn carry_out(&mut self, node: &mut Node, answer: Answer, export: bool) {
+        let acted = !answer.events.is_empty() || !answer.commands.is_empty();
+        for said in answer.events {
+            self.say(node, said.kind, said.severity, said.text, said.figures);
+        }
+        for asked in answer.commands {
+            self.ask(node, asked);
+        }
+        if !answer.metrics.is_empty() {
+            node.out.push(Output::Metrics {
+                vehicle: self.lease.vehicle.clone(),
+                function: self.lease.function.clone(),
+                values: answer.metrics,
+            });
+        }
+        if acted || export {
+            self.export(node, acted);
+        }
+    }
+
+    fn say(
+        &mut self,
+        node: &mut Node,
+        kind: String,
+        severity: Severity,
+        text: String,
+        figures: Vec<(String, f64)>,
+    ) {
+        let event = FunctionEvent {
+            vehicle: self.lease.vehicle.clone(),
+            function: self.lease.function.clone(),
+            release: self.placed.component.digest,
+            epoch: self.epoch(),
+            number: self.next_event,
+            at_ms: node.now.as_millis(),
+            kind,
+            severity,
+            text,
+            figures,
+        };
+        self.next_event += 1;
+        self.last_sequence = node.keep(event);
+    }
+
+    /// What the host says of a function, among the function's own events.
+    pub fn say_of(&mut self, node: &mut Node, kind: &str, text: String) {
+        let text = text.chars().filter(|c| !c.is_control()).take(256).collect();
+        self.say(node, format!("{HOST_KINDS}{kind}"), Severity::Warning, text, Vec::new());
+    }
+
+    fn ask(&mut self, node: &mut Node, asked: Asked) {
+        let number = self.next_command;
+        self.next_command += 1;
+        if self.next_command > self.reserved {
+            self.reserved = self.next_command + RESERVED;
+            self.persist(node);
+        }
+        // A lease that ends sooner ends its commands.
+        let expires = node.now.plus_millis(asked.valid_ms).min(self.lease.until);
+        let kind = asked.action.kind();
+        for sent in self.sent.values_mut().filter(|sent| sent.action.kind() == kind) {
+            sent.replaced = true;
+        }
+        if self.sent.len() >= MAX_SENT {
+            self.sent.pop_first();
+        }
+        let awaited = Awaited {
+            action: asked.action.clone(),
+            epoch: self.epoch(),
+            expires,
+            replaced: false,
+            answered: false,
+        };
+        self.sent.insert(number, awaited);
+        let command = Command {
+            vehicle: self.lease.vehicle.clone(),
+            number,
+            issued: node.now,
+            expires,
+            action: asked.action,
+            reason: asked.reason,
+        };
+        node.command(self.last_sequence, command, &self.lease_bytes, &self.lease.function);
+    }
+
+    /// Takes the state out, for a restart or a snapshot.
+    fn export(&mut self, node: &mut Node, acted: bool) {
+        let Phase::Running(guest) = &mut self.phase else { return };
+        let state = self.placed.export(guest);
+        node.burn(guest.used());
+        match state {
+            Ok(state) => {
+                if acted || state != self.state {
+                    let wait = if acted { PERSIST_MS } else { PERSIST_QUIET_MS };
+                    let due = self.persisted.plus_millis(wait).max(node.now);
+                    self.unpersisted = Some(self.unpersisted.map_or(due, |before| before.min(due)));
+                }
+                self.state = state;
+            }
+            Err(failure) => {
+                let who = self.who();
+                node.failed(&who, &failure);
+                self.traps += 1;
+                node.changed = true;
+                self.fail(node, &failure);
+            }
+        }
+        if self.unpersisted.is_some_and(|due| due <= node.now) {
+            self.persist(node);
+        }
+    }
+
+    /// Stops the instance, for a while or for good.
+    pub fn fail(&mut self, node: &mut Node, failure: &Failure) {
+        match self.failures.record(node.now) {
+            Some(until) => self.phase = Phase::Waiting(until),
+            None => self.switch_off(node, &failure.to_string()),
+        }
+    }
+
+    /// Off for good; the manifest says what becomes of its commands.
+    pub fn switch_off(&mut self, node: &mut Node, why: &str) {
+        self.phase = Phase::Failed;
+        self.probation = None;
+        node.changed = true;
+        if self.is_paused(node) {
+            self.persist(node);
+            return;
+        }
+        let policy = self.placed.component.manifest.failure;
+        let commands = match policy {
+            FailurePolicy::Hold => "its last commands stay in force until they expire",
+            FailurePolicy::Withdraw => "its commands are withdrawn",
+        };
+        self.say_of(node, "off", format!("the function is off, {commands}: {why}"));
+        if policy == FailurePolicy::Withdraw {
+            // A later command of the same kind takes its place, and is soon over.
+            let in_force: Vec<Action> = self
+                .sent
+                .values()
+                .filter(|sent| !sent.replaced && sent.expires > node.now.plus_millis(WITHDRAW_MS))
+                .map(|sent| sent.action.clone())
+                .collect();
+            for action in in_force {
+                self.ask(node, Asked { action, valid_ms: WITHDRAW_MS, reason: "the function is off".into() });
+            }
+        }
+        self.persist(node);
+    }
+
+    /// Starts again from the last exported state.
+    pub fn start(&mut self, node: &mut Node) {
+        match self.placed.start(Some(&self.state)) {
+            Ok(guest) => {
+                self.phase = Phase::Running(Box::new(guest));
+                self.last_tick = node.now;
+                node.changed = true;
+                if !self.waiting.is_empty() {
+                    self.give(node, Vec::new());
+                }
+            }
+            Err(failure) => {
+                let who = self.who();
+                node.failed(&who, &failure);
+                self.traps += 1;
+                node.changed = true;
+                self.fail(node, &failure);
+            }
+        }
+    }
+
+    /// What a vehicle answered.
+    pub fn answered(&mut self, node: &mut Node, answer: &CommandAnswer) {
+        let number = answer.number;
+        let Some(sent) = self.sent.get_mut(&number).filter(|sent| sent.epoch == answer.epoch) else { return };
+        let feedback = match &answer.outcome {
+            Outcome::Expired => {
+                let replaced = sent.replaced;
+                self.sent.remove(&number);
+                (!replaced).then_some(Feedback::Expired(number))
+            }
+            _ if sent.answered => None,
+            Outcome::Applied { value, .. } => {
+                sent.answered = true;
+                let value = value.map(|value| in_units(&sent.action, value));
+                Some(Feedback::Applied(Applied { number, refused: None, value }))
+            }
+            Outcome::Refused { reason } => {
+                self.sent.remove(&number);
+                let reason = reason.chars().take(256).collect();
+                Some(Feedback::Applied(Applied { number, refused: Some(reason), value: None }))
+            }
+        };
+        if let Some(feedback) = feedback {
+            self.feedback(node, feedback);
+        }
+    }
+
+    /// A snapshot now.
+    pub fn persist(&mut self, node: &mut Node) {
+        self.persisted = node.now;
+        self.unpersisted = None;
+        let commands = self.sent.iter().filter(|(_, sent)| !sent.replaced);
+        let running = Running {
+            release: self.placed.component.digest,
+            configuration: self.placed.configuration.clone(),
+            lease: hex::encode(&self.lease_bytes),
+            state: self.state.clone(),
+            next_event: self.next_event,
+            next_command: self.reserved,
+            commands: commands
+                .map(|(number, sent)| Sent {
+                    number: *number,
+                    action: sent.action.clone(),
+                    epoch: sent.epoch,
+                    expires_ms: sent.expires.as_millis(),
+                })
+                .collect(),
+            conditions: self.conditions.clone(),
+            previous: self.previous.clone(),
+            failed: matches!(self.phase, Phase::Failed),
+        };
+        node.out.push(Output::Persist(Box::new(self.snapshot(Some(running)))));
+    }
+
+    pub fn snapshot(&self, running: Option<Running>) -> Snapshot {
+        Snapshot {
+            vehicle: self.lease.vehicle.clone(),
+            function: self.lease.function.clone(),
+            order: self.order,
+            epoch: self.epoch(),
+            until_ms: self.lease.until.as_millis(),
+            running,
+        }
+    }
+
+    /// A slot as a snapshot describes it; it starts at once unless it was off.
+    pub fn restored(
+        running: Running,
+        order: (u32, u64),
+        lease: Lease,
+        placed: Placed,
+        kept: Option<u64>,
+        node: &mut Node,
+    ) -> Result<Self, Failure> {
+        let lease_bytes = hex::decode(&running.lease).unwrap_or_default();
+        if running.state.bytes.len() > MAX_STATE_BYTES {
+            return Err(Failure::Bounds("the snapshot's state is too large".into()));
+        }
+        let guest = Guest::start(&placed.component)?;
+        let mut slot = Self::new(lease, lease_bytes, placed, guest, running.state, order, node.now);
+        slot.next_event = kept.map_or(0, |kept| kept.saturating_add(1)).max(running.next_event);
+        (slot.next_command, slot.reserved) = (running.next_command, running.next_command);
+        slot.conditions = running.conditions;
+        slot.previous = running.previous;
+        for sent in running.commands.into_iter().take(MAX_SENT) {
+            let expires = Timestamp::from_millis(sent.expires_ms);
+            let awaited =
+                Awaited { action: sent.action, epoch: sent.epoch, expires, replaced: false, answered: false };
+            slot.sent.insert(sent.number, awaited);
+        }
+        if running.failed {
+            slot.phase = Phase::Failed;
+        } else {
+            slot.phase = Phase::Waiting(node.now);
+            slot.start(node);
+        }
+        Ok(slot)
+    }
+
+    /// The state for the next holder.
+    pub fn handed_over(&mut self, node: &mut Node) -> FunctionState {
+        if let Phase::Running(guest) = &mut self.phase {
+            match self.placed.export(guest) {
+                Ok(state) => self.state = state,
+                Err(failure) => {
+                    let who = self.who();
+                    node.failed(&who, &failure);
+                    node.warn(format!("{who}: its last exported state is handed over"));
+                }
+            }
+        }
+        FunctionState {
+            vehicle: self.lease.vehicle.clone(),
+            function: self.lease.function.clone(),
+            version: self.state.version,
+            state: hex::encode(&self.state.bytes),
+            epoch: self.epoch(),
+        }
+    }
+
+    pub fn instance(&self) -> Instance {
+        Instance {
+            vehicle: self.lease.vehicle.clone(),
+            function: self.lease.function.clone(),
+            release: self.placed.component.digest,
+            epoch: self.epoch(),
+            state: match self.phase {
+                Phase::Running(_) => InstanceState::Running,
+                Phase::Waiting(_) => InstanceState::BackingOff,
+                Phase::Failed => InstanceState::Failed,
+            },
+            calls: self.calls,
+            traps: self.traps,
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Packages: what is signed is what is opened, and each reason for a refusal.
+
+use super::support::*;
+use bytes::Bytes;
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use voltmesh_function::{Host, MAX_COMPONENT_BYTES, Manifest, Package, Refusal};
+use voltmesh_telemetry::Digest;
+
+fn open(bytes: &Bytes) -> Result<Package, Refusal> {
+    Package::open(bytes, &[publisher().verifying_key()], &BTreeSet::new())
+}
+
+fn refused(bytes: &Bytes, reason: &str) {
+    let text = open(bytes).unwrap_err().chain();
+    assert!(text.starts_with(reason), "{text}");
+}
+
+/// Why a component that was duly signed is no function.
+fn uncompiled(component: &[u8]) -> String {
+    let package = open(&sign(&manifest(1), component)).unwrap();
+    Host::new(4).unwrap().compile(&package).unwrap_err().chain()
+}
+
+#[test]
+fn what_is_signed_is_what_is_opened() {
+    let package = open(&one()).unwrap();
+    assert_eq!(package.manifest, manifest(1));
+    assert_eq!(package.digest, Digest::of(ONE));
+    assert_eq!(package.publisher, "tests");
+    assert_eq!(package.component, ONE);
+    assert_eq!(Package::digest_of(&one()), Some(Digest::of(ONE)));
+}
+
+#[test]
+fn refused_unsigned() {
+    let by_another = Package::sign(&manifest(1), ONE, "tests", &key(9)).unwrap().into();
+    refused(&by_another, "unsigned: no publisher that is trusted");
+    refused(&Bytes::from_static(ONE), "not a package");
+}
+
+#[test]
+fn refused_withdrawn() {
+    let withdrawn = BTreeSet::from([Digest::of(ONE)]);
+    let error = Package::open(&one(), &[publisher().verifying_key()], &withdrawn).unwrap_err();
+    assert!(matches!(error, Refusal::Withdrawn(digest) if digest == Digest::of(ONE)));
+}
+
+#[test]
+fn refused_too_large() {
+    let large = [ONE, &vec![0; MAX_COMPONENT_BYTES]].concat();
+    assert!(matches!(
+        Package::sign(&manifest(1), &large, "tests", &publisher()),
+        Err(Refusal::Oversized { .. })
+    ));
+    let bytes = Bytes::from([&one()[..], &vec![0; MAX_COMPONENT_BYTES]].concat());
+    refused(&bytes, "too large: component");
+    refused(&Bytes::from(b"VMF1\xff\xff\xff\xff".to_vec()), "too large: the signed statement");
+}
+
+#[test]
+fn refused_wrong_interface() {
+    let mut manifest = manifest(1);
+    manifest.wit.major = 2;
+    assert!(matches!(manifest.check(), Err(Refusal::Interface { .. })));
+    // The component says another version than the manifest: its own word counts.
+    let wrong = replaced(ONE, b"types@1.0.0", b"types@2.0.0");
+    assert!(uncompiled(&wrong).starts_with("wrong WIT version: it needs 2.0.0"), "{}", uncompiled(&wrong));
+}
+
+#[test]
+fn refused_not_a_component() {
+    let core = b"\0asm\x01\0\0\0";
+    assert!(matches!(
+        Package::sign(&manifest(1), core, "tests", &publisher()),
+        Err(Refusal::NotAComponent(_))
+    ));
+    let mut broken = ONE.to_vec();
+    broken.truncate(ONE.len() / 2);
+    assert!(uncompiled(&broken).starts_with("not a component"), "{}", uncompiled(&broken));
+}
+
+#[test]
+fn refused_foreign_imports() {
+    // An interface's name of the same length, so that the component stays well formed.
+    let wrong = replaced(ONE, b"voltmesh:function/types@1.0.0", b"wasi:filesystem/types@0.2.010");
+    let wrong = if uncompiled(&wrong).starts_with("imports") {
+        wrong
+    } else {
+        replaced(ONE, b"voltmesh:function/types@1.0.0", b"voltmesh:function/clock@1.0.0")
+    };
+    assert!(uncompiled(&wrong).starts_with("imports what the world does not have"), "{}", uncompiled(&wrong));
+}
+
+#[test]
+fn refused_missing_exports() {
+    let wrong = replaced(ONE, b"export-state", b"expert-state");
+    assert!(uncompiled(&wrong).starts_with("not a function of this interface"), "{}", uncompiled(&wrong));
+    // A component of nothing at all.
+    let empty = b"\0asm\x0d\0\x01\0";
+    assert!(uncompiled(empty).starts_with("not a function of this interface"), "{}", uncompiled(empty));
+}
+
+/// `from` by `to` wherever it stands.
+fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let mut bytes = bytes.to_vec();
+    let mut found = false;
+    for at in 0..bytes.len() - from.len() {
+        if bytes[at..].starts_with(from) {
+            bytes[at..at + from.len()].copy_from_slice(to);
+            found = true;
+        }
+    }
+    assert!(found, "the component names what is replaced");
+    bytes
+}
+
+const TOML: &str = r#"
+name = "counter"
+release = "1.0.0"
+wit = "1.0.0"
+state-version = 2
+imports-state = [1]
+memory-mib = 4
+fuel = 1_000_000
+capabilities = ["gpu"]
+latency = "second"
+failure = "withdraw"
+description = "Counts."
+method = "Counting."
+source = "None."
+
+[configuration]
+type = "object"
+properties.event_every = { type = "integer", minimum = 0 }
+"#;
+
+#[test]
+fn a_manifest_is_read_and_encoded() {
+    let manifest = Manifest::from_toml(TOML).unwrap();
+    assert_eq!(manifest.imports_state, [1]);
+    assert_eq!(Manifest::decode(&manifest.encode()).unwrap(), manifest);
+    assert!(manifest.imports(1) && manifest.imports(2) && !manifest.imports(3));
+}
+
+#[test]
+fn a_manifest_out_of_bounds_names_its_field() {
+    let cases = [
+        ("name = \"counter\"", "name = \"Counter\"", "name"),
+        ("release = \"1.0.0\"", "release = \"1.0\"", "release"),
+        ("release = \"1.0.0\"", "release = \"1.00.0\"", "release"),
+        ("state-version = 2", "state-version = 1", "imports-state"),
+        ("memory-mib = 4", "memory-mib = 65", "memory-mib"),
+        ("memory-mib = 4", "memory-mib = 0", "memory-mib"),
+        ("fuel = 1_000_000", "fuel = 1", "fuel"),
+        ("fuel = 1_000_000", "fuel = 1_000_000_000", "fuel"),
+        ("method = \"Counting.\"", "method = \" \"", "method"),
+        ("type = \"object\"", "type = \"obiect\"", "configuration"),
+        ("capabilities = [\"gpu\"]", "capabilities = [\"g p\"]", "capabilities"),
+    ];
+    for (from, to, field) in cases {
+        assert!(TOML.contains(from));
+        let error = Manifest::from_toml(&TOML.replacen(from, to, 1)).unwrap_err();
+        assert!(matches!(&error, Refusal::Manifest { field: found, .. } if *found == field), "{to}: {error}");
+    }
+    assert!(matches!(Manifest::from_toml(&format!("x = 1\n{TOML}")), Err(Refusal::Toml(_))));
+}
+
+proptest! {
+    /// Any flipped bit is found.
+    #[test]
+    fn refused_altered(at in 0usize..1_000_000, bit in 0u8..8) {
+        let mut bytes = one().to_vec();
+        let at = at % bytes.len();
+        bytes[at] ^= 1 << bit;
+        prop_assert!(open(&bytes.into()).is_err());
+    }
+
+    #[test]
+    fn no_bytes_break_the_reader(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+        let bytes = [b"VMF1\0\0\x01\0".to_vec(), bytes].concat();
+        prop_assert!(open(&bytes.into()).is_err());
+    }
+}
