@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::agent::{KeepUntil, Rules};
+use crate::commands::CommandsConfig;
 use crate::sources::{
     CanConfig, CandumpConfig, Cursor, LiveCan, Pace, Recorded, ReplayConfig, Sim, SimConfig, Source, inspect,
     stated,
@@ -72,6 +73,9 @@ pub struct Config {
     /// The battery's twin.
     #[serde(default)]
     pub twin: TwinConfig,
+    /// What functions on fog nodes may ask of the vehicle.
+    #[serde(default)]
+    pub commands: CommandsConfig,
     /// Where samples come from.
     pub source: SourceConfig,
     /// How its process is confined.
@@ -80,6 +84,9 @@ pub struct Config {
     /// The battery as far as `[twin]` states it: defaults say nothing.
     #[serde(skip)]
     pub stated: Battery,
+    /// Whether the chemistry of `[twin]` is stated, by itself or by the cell's parameters, and not assumed.
+    #[serde(skip)]
+    pub says_chemistry: bool,
     /// Why its recording is doubtful, accepted nevertheless: signed with every batch. Never in a file. Default: nothing.
     #[serde(skip)]
     pub accepted_doubts: Vec<String>,
@@ -371,7 +378,8 @@ impl Config {
             &mut config.opening,
             &mut config.secret,
         ];
-        for path in own.into_iter().chain(&mut config.twin.params).chain(config.source.paths()) {
+        let others = config.twin.params.iter_mut().chain(config.commands.paths());
+        for path in own.into_iter().chain(others).chain(config.source.paths()) {
             *path = base.join(&*path);
         }
         let twin: Option<toml::Value> =
@@ -381,6 +389,7 @@ impl Config {
             states("chemistry").then_some(config.twin.chemistry),
             states("series").then_some(u32::try_from(config.twin.series).unwrap_or(u32::MAX)),
         );
+        config.says_chemistry = states("chemistry") || config.twin.params.is_some();
         config.check()?;
         Ok(config)
     }
@@ -417,6 +426,7 @@ impl Config {
         within("uplink.back_off_ms", self.uplink.back_off_ms, 10..=60_000)?;
         within("uplink.back_off_max_ms", self.uplink.back_off_max_ms, 10..=3_600_000)?;
         self.twin.check()?;
+        self.commands.check()?;
         self.source.check()
     }
 
@@ -440,6 +450,13 @@ impl Config {
         let shortened = |reason: &String| reason.chars().take(MAX_DOUBT).collect();
         self.accepted_doubts = report.reasons.iter().take(MAX_DOUBTS).map(shortened).collect();
         Ok(())
+    }
+
+    /// Folders that the process writes to.
+    #[must_use]
+    pub fn written(&self) -> Vec<&Path> {
+        let beside = self.commands.written().filter_map(|file| file.parent());
+        std::iter::once(self.data.as_path()).chain(beside).collect()
     }
 
     /// What the agent goes by.

@@ -1,4 +1,4 @@
-//! `/status`, `/twin` and `/metrics` on loopback.
+//! `/status`, `/twin`, `/commands` and `/metrics` on loopback.
 
 use crate::{Config, Error};
 use axum::extract::State;
@@ -14,8 +14,15 @@ use voltmesh_http::{Exposition, Figures, Problem, Process, Rules, Server, Settin
 /// The newest status, written by the agent's loop and read by requests.
 pub(crate) type Board = Arc<Mutex<Status>>;
 
-/// What the twin says, if there is one.
-pub(crate) type TwinBoard = Arc<Mutex<Option<serde_json::Value>>>;
+/// What the twin says, if there is one, and what the commands say.
+#[derive(Default)]
+pub(crate) struct Said {
+    pub twin: Option<serde_json::Value>,
+    pub commands: serde_json::Value,
+}
+
+/// The newest of it.
+pub(crate) type TwinBoard = Arc<Mutex<Said>>;
 
 /// Listens and answers until the server is dropped. Its address' port is a real one.
 pub(crate) async fn serve<E: Metrics>(
@@ -39,6 +46,13 @@ pub(crate) async fn serve<E: Metrics>(
     };
     let router = axum::Router::new()
         .route("/metrics", get(metrics))
+        .route(
+            "/commands",
+            get({
+                let said = twin.clone();
+                move || commands(said)
+            }),
+        )
         .route("/twin", get(move || said(twin.clone())))
         .route("/status", get(status))
         .with_state(shown);
@@ -67,8 +81,8 @@ async fn status(State(shown): State<Shown>) -> impl IntoResponse {
 }
 
 async fn said(twin: TwinBoard) -> axum::response::Response {
-    let value = twin.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    match value {
+    let said = twin.lock().unwrap_or_else(PoisonError::into_inner);
+    match &said.twin {
         Some(value) => ([(CONTENT_TYPE, "application/json")], value.to_string()).into_response(),
         None => {
             Problem::new(StatusCode::NOT_FOUND, "the twin is switched off (twin.enabled)").into_response()
@@ -76,8 +90,13 @@ async fn said(twin: TwinBoard) -> axum::response::Response {
     }
 }
 
+async fn commands(said: TwinBoard) -> impl IntoResponse {
+    let text = said.lock().unwrap_or_else(PoisonError::into_inner).commands.to_string();
+    ([(CONTENT_TYPE, "application/json")], text)
+}
+
 /// Counters that may fall.
-const GAUGES: [&str; 3] = ["held", "spool_bytes", "boot"];
+const GAUGES: [&str; 4] = ["held", "spool_bytes", "boot", "commands_in_force"];
 
 /// The status as metrics; the runtime's own follow it.
 fn metrics(status: &Status) -> Exposition {

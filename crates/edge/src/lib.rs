@@ -8,7 +8,7 @@
 //! **When the spool is full** no more samples are taken, `refused` counts those of live sources, replays wait; what is
 //! in the spool is never dropped.
 //!
-//! **Not here:** the digital twin, encryption of the spool (use an encrypted disk), commands to the vehicle.
+//! **Not here:** encryption of the spool (use an encrypted disk).
 //!
 //! [`agent`] decides and touches nothing; [`run()`] owns sockets, disk and clock.
 //!
@@ -38,6 +38,7 @@
 
 pub mod agent;
 pub mod boot;
+pub mod commands;
 pub mod config;
 pub mod entry;
 pub mod keys;

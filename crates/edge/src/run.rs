@@ -1,8 +1,9 @@
 //! The role: disk, sockets, clock and source around the agent.
 
 use crate::agent::{Agent, Found, Input, Output};
+use crate::commands::{self, Commands, InForce, Outlets, Setpoints};
 use crate::entry;
-use crate::http::{self, Board, TwinBoard};
+use crate::http::{self, Board, Said, TwinBoard};
 use crate::keys::Keys;
 use crate::sources::{Next, Pacer, Sampled, Source};
 use crate::uplink::{Event, Uplinks};
@@ -39,6 +40,9 @@ const LOAD_BYTES: usize = 2 << 20;
 const SLACK: u64 = 32 << 20;
 /// How often what the twin says is written anew: its forecast of twenty years takes longer than all counters.
 const TWIN_REFRESH: Duration = Duration::from_secs(1);
+/// After the end of a command, outlets wait so many ms for what is in force then: an agent that stands still holds none
+/// longer.
+const STALLED_MS: u64 = 1_000;
 /// How often the status is written anew.
 const REFRESH: Duration = Duration::from_millis(100);
 
@@ -116,12 +120,15 @@ pub async fn run(context: Context, mut config: Config, start: Start) -> Result<S
         http::serve(&config, start.process, board.clone(), twin_board.clone(), context.child("http")).await?;
     tracing::info!(vehicle = %keys.vehicle, %boot, http = %http.address(), waiting = found.bytes, "edge started");
 
+    let commands = take_commands(&config, &keys.vehicle, context.current())?;
     let (writer, spool_task) = spool.start(context.child("writer"));
     let agent = Agent::new(config.rules(keys.vehicle, boot, rand::random()), keys.agent, found);
     let agent = match config.twin.open(&config.data)? {
-        Some(twin) => agent.with_twin(twin),
+        Some(twin) => agent.with_twin(twin, config.says_chemistry),
         None => agent,
     };
+    let agent = agent.with_commands(commands);
+    let outlets = Outlets::open(config.commands.vss.as_ref(), config.commands.can.as_ref())?;
     let feed = Feed::start(source, Pacer::new(config.source.pace()))?;
     let mut shell = Shell {
         context,
@@ -132,6 +139,7 @@ pub async fn run(context: Context, mut config: Config, start: Start) -> Result<S
         twin_board,
         data: config.data.clone(),
         feed,
+        outlets,
         behind: false,
         backlog: VecDeque::new(),
         trust_file: keys.trust_file,
@@ -153,6 +161,27 @@ pub async fn run(context: Context, mut config: Config, start: Start) -> Result<S
         Some(error) => Err(error),
         None => Ok(Summary { status, source: shell.feed.said() }),
     }
+}
+
+/// The commands of the vehicle, with what they remember.
+fn take_commands(
+    config: &Config,
+    vehicle: &voltmesh_telemetry::VehicleId,
+    now: SystemTime,
+) -> Result<Commands, Error> {
+    let groups = u16::try_from(config.twin.series).unwrap_or(u16::MAX);
+    let driven = matches!(config.source.kind, crate::config::Kind::Sim(_));
+    let rules = config.commands.rules(vehicle.clone(), config.twin.group_ah()?, groups, driven)?;
+    if !rules.controllers.is_empty() && rules.obeys.is_empty() {
+        tracing::warn!(
+            "commands.controllers: nothing in this vehicle obeys: every command is refused; configure commands.vss or commands.can"
+        );
+    }
+    let memory = commands::recall(&config.data);
+    if let Err(why) = &memory {
+        tracing::error!(why, "no command is taken");
+    }
+    Ok(Commands::new(rules, memory, Timestamp::from_millis(millis(now))))
 }
 
 pub(crate) fn spool_config(config: &Config) -> voltmesh_spool::Config {
@@ -188,6 +217,7 @@ struct Shell {
     twin_board: TwinBoard,
     data: PathBuf,
     feed: Feed,
+    outlets: Outlets,
     /// What the agent was told of the feed.
     behind: bool,
     /// Entries that the spool did not take yet.
@@ -328,6 +358,18 @@ impl Shell {
                     tracing::warn!(%error, "what the twin has learnt is not saved; it is tried again");
                 }
             }
+            Output::SaveCommands { json } => {
+                let failed = commands::remember(&self.data, &json).err().map(|error| error.to_string());
+                return Some(Input::CommandsSaved { failed });
+            }
+            Output::Answer { fog, message } => self.uplinks.answer(fog, message),
+            Output::Obey { setpoints, own, until } => {
+                self.feed.obey(&setpoints);
+                let now = millis(self.context.current());
+                let left = until.map(|until| until.as_millis().saturating_sub(now) + STALLED_MS);
+                let until = left.map(|left| Instant::now() + Duration::from_millis(left));
+                self.outlets.give(&InForce { setpoints, own, until });
+            }
             Output::Pause { reason } => tracing::warn!(reason, "no samples are taken"),
             Output::Resume => tracing::info!("samples are taken again"),
             Output::Warn { message } => tracing::warn!("{message}"),
@@ -374,7 +416,8 @@ impl Shell {
         }
         if now || self.twin_refreshed.is_none_or(|at| at.elapsed() >= TWIN_REFRESH) {
             self.twin_refreshed = Some(Instant::now());
-            *self.twin_board.lock().unwrap_or_else(PoisonError::into_inner) = self.agent.twin();
+            let said = Said { twin: self.agent.twin(), commands: self.agent.commands().view() };
+            *self.twin_board.lock().unwrap_or_else(PoisonError::into_inner) = said;
         }
     }
 
@@ -416,6 +459,8 @@ struct Feed {
     skipped: Arc<AtomicU64>,
     /// Whether samples wait longer than they should.
     behind: Arc<AtomicBool>,
+    /// What is in force, and how often it has changed.
+    in_force: Arc<(Mutex<Setpoints>, AtomicU64)>,
     /// What the source said at its end.
     said: Arc<Mutex<Vec<String>>>,
 }
@@ -432,17 +477,25 @@ impl Feed {
             refused: Arc::default(),
             skipped: Arc::default(),
             behind: Arc::default(),
+            in_force: Arc::default(),
             said: Arc::default(),
         };
         let said = feed.said.clone();
         let (stopped, refused, skipped) = (feed.stopped.clone(), feed.refused.clone(), feed.skipped.clone());
         let behind = feed.behind.clone();
+        let in_force = feed.in_force.clone();
         let work = move || {
             let mut ready = Vec::new();
+            let mut obeyed = 0;
             let give = |ready: &mut Vec<Sampled>| {
                 ready.is_empty() || send.blocking_send(Given::Samples(std::mem::take(ready))).is_ok()
             };
             while !stopped.load(Ordering::Relaxed) {
+                let newest = in_force.1.load(Ordering::Acquire);
+                if newest != obeyed {
+                    obeyed = newest;
+                    source.obey(&in_force.0.lock().unwrap_or_else(PoisonError::into_inner));
+                }
                 let next = source.poll();
                 skipped.store(source.skipped(), Ordering::Relaxed);
                 let sampled = match next {
@@ -495,6 +548,15 @@ impl Feed {
         let spawned = std::thread::Builder::new().name("source".into()).spawn(work);
         spawned.map_err(|e| Error::source("thread", e.to_string()))?;
         Ok(feed)
+    }
+
+    /// This is in force from the source's next sample on.
+    fn obey(&self, setpoints: &Setpoints) {
+        let mut in_force = self.in_force.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if *in_force != *setpoints {
+            in_force.clone_from(setpoints);
+            self.in_force.1.fetch_add(1, Ordering::Release);
+        }
     }
 
     fn said(&self) -> Vec<String> {

@@ -67,11 +67,12 @@ impl TwinConfig {
         within("bleed_a", self.bleed_a, 0.001, 100.0)
     }
 
-    /// The twin, with what it had learnt before; `None` if it is switched off. A memory that cannot be read is set aside.
-    pub(crate) fn open(&self, data: &Path) -> Result<Option<Twin>, Error> {
-        if !self.enabled {
-            return Ok(None);
-        }
+    /// Capacity in Ah of a group of cells when new.
+    pub(crate) fn group_ah(&self) -> Result<f64, Error> {
+        Ok(self.cell()?.params().capacity_ah * self.parallel as f64)
+    }
+
+    fn cell(&self) -> Result<Arc<Cell>, Error> {
         let unusable = |error: &dyn std::fmt::Display| Error::config("twin.params", error.to_string());
         let params = match &self.params {
             Some(path) => {
@@ -80,7 +81,15 @@ impl TwinConfig {
             }
             None => CellParams::typical(self.chemistry, self.capacity_ah),
         };
-        let cell = Arc::new(Cell::new(params).map_err(|error| unusable(&error))?);
+        Ok(Arc::new(Cell::new(params).map_err(|error| unusable(&error))?))
+    }
+
+    /// The twin, with what it had learnt before; `None` if it is switched off. A memory that cannot be read is set aside.
+    pub(crate) fn open(&self, data: &Path) -> Result<Option<Twin>, Error> {
+        if !self.enabled {
+            return Ok(None);
+        }
+        let cell = self.cell()?;
         let setup = Setup {
             parallel: self.parallel,
             series: self.series,

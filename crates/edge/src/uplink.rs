@@ -18,6 +18,8 @@ use voltmesh_telemetry::{Timestamp, VehicleId};
 
 /// The hello's tag; a batch's is its position plus one.
 const HELLO: u64 = 0;
+/// The tag of answers to commands; no spool has so many batches.
+const ANSWER: u64 = u64::MAX;
 /// Events that wait for the agent, all sessions together.
 const EVENTS: usize = 64;
 /// Payload of messages from a fog node that wait, per session.
@@ -46,6 +48,7 @@ pub(crate) struct Uplinks {
     hello: Hello,
     hello_topic: Arc<str>,
     batch_topic: Arc<str>,
+    answer_topic: Arc<str>,
     sessions: Vec<Session>,
     events: mpsc::Sender<Event>,
 }
@@ -78,6 +81,7 @@ impl Uplinks {
                 topic(VehicleTopic::Trust),
                 topic(VehicleTopic::Receipt),
                 topic(VehicleTopic::Notice),
+                topic(VehicleTopic::Command),
             ],
             ..ClientOptions::default()
         };
@@ -95,6 +99,7 @@ impl Uplinks {
             hello,
             hello_topic: topic(VehicleTopic::Hello).into(),
             batch_topic: topic(VehicleTopic::Batch).into(),
+            answer_topic: topic(VehicleTopic::Answer).into(),
             sessions,
             events,
             fogs,
@@ -173,6 +178,15 @@ impl Uplinks {
         }
     }
 
+    /// Hands the answer to a command over. One that a lost session swallows is not sent again: what is in force is said with
+    /// the next command.
+    pub fn answer(&self, fog: FogIndex, message: Bytes) {
+        let Some(client) = self.client(fog) else { return };
+        if let Err(error) = client.publish(Outgoing::new(self.answer_topic.clone(), message, ANSWER)) {
+            tracing::debug!(%error, "the answer to a command is not sent");
+        }
+    }
+
     /// Times a TCP connection: one round trip, no session.
     pub fn measure(&self, fog: FogIndex) {
         let Some(address) = self.fogs.get(fog.0).cloned() else { return };
@@ -232,7 +246,7 @@ where
                     client.disconnect(Reason::SUCCESS);
                     return format!("it refuses our hello: {}", reason.name());
                 }
-                let batches = done.into_iter().filter(|(tag, _)| *tag != HELLO);
+                let batches = done.into_iter().filter(|(tag, _)| ![HELLO, ANSWER].contains(tag));
                 batches
                     .map(|(tag, reason)| Input::Answered { fog, position: Position(tag - 1), code: reason.0 })
                     .collect()

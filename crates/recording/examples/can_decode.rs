@@ -1,5 +1,6 @@
 //! Decodes lines `file message-index hex-data` from standard input to one JSON object of physical values per line; with
-//! `list FILE` as arguments, prints name, identifier and size of each message. Used by the comparison with cantools.
+//! `list FILE` as arguments, prints name, identifier and size of each message; with `encode`, reads lines `file message-index
+//! JSON` with physical values and prints the frame's data in hex, or why there is none. Used by the comparison with cantools.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
@@ -20,7 +21,24 @@ fn main() {
                 println!("{} {} {} {}", message.name, message.id, u8::from(message.extended), message.size);
             }
         }
+        ["encode"] => encode(),
         _ => decode(),
+    }
+}
+
+fn encode() {
+    let mut files: BTreeMap<String, Dbc> = BTreeMap::new();
+    for line in std::io::stdin().lock().lines() {
+        let line = line.unwrap();
+        let mut parts = line.splitn(3, ' ');
+        let file = parts.next().unwrap();
+        let dbc = files.entry(file.to_owned()).or_insert_with(|| open(file));
+        let index: usize = parts.next().unwrap().parse().unwrap();
+        let values: BTreeMap<&str, f64> = serde_json::from_str(parts.next().unwrap()).unwrap();
+        match dbc.messages[index].encode(&values) {
+            Ok(data) => println!("{}", data.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
+            Err(error) => println!("refused: {error}"),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use std::path::PathBuf;
+use voltmesh_recording::can::dbc::Rounding;
 use voltmesh_recording::can::{Dbc, Decoder, Log, Signals};
 use voltmesh_recording::{Error, Row};
 
@@ -163,6 +164,96 @@ fn all_shared_files_are_read() {
         println!("{} {frames} {:?}", log.format(), log.skipped());
         assert!(frames > 1000 && log.skipped().total() < 30);
     }
+}
+
+/// A frame with only a signal's own bits, and what it says, makes the same bits again: of every signal of every shared file.
+#[test]
+fn encoding_inverts_decoding_of_every_shared_message() {
+    let Some(folder) = shared("data/can/dbc") else { return };
+    let (mut messages, mut values) = (0, 0);
+    // SplitMix64: the same frames in each run.
+    let mut state = 1u64;
+    let mut random = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb).to_be_bytes()
+    };
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let Ok(dbc) = Dbc::parse(&std::fs::read(&path).unwrap(), &name) else { continue };
+        for message in &dbc.messages {
+            messages += 1;
+            for _ in 0..4 {
+                let bytes = usize::try_from(message.size.min(64)).unwrap();
+                let data: Vec<u8> = std::iter::repeat_with(&mut random).flatten().take(bytes).collect();
+                let mut rebuilt = vec![0; bytes];
+                let present: Vec<_> =
+                    (0..message.signals.len()).filter(|index| message.is_present(*index, &data)).collect();
+                for index in present {
+                    let signal = &message.signals[index];
+                    let Some(bits) = signal.bits(&data) else {
+                        assert!(
+                            !signal.put_bits(&mut rebuilt, 0),
+                            "{name} {}: beyond the frame",
+                            signal.name
+                        );
+                        continue;
+                    };
+                    assert!(signal.put_bits(&mut rebuilt, bits));
+                    assert_eq!(signal.bits(&rebuilt), Some(bits), "{name} {} {data:?}", signal.name);
+                    values += 1;
+                    let (Some(value), false) = (signal.physical(&data), signal.factor == 0.0) else {
+                        continue;
+                    };
+                    // What a double does not hold exactly, or the file's range forbids, has no way back.
+                    let exact = bits < 1 << 50 || bits >> (signal.size - 1) == 1 && signal.size <= 50;
+                    let fine = signal.offset.abs() < 1e9 * signal.factor.abs();
+                    if !exact || !fine || signal.read(&data, false) != Some(Ok(value)) {
+                        continue;
+                    }
+                    assert_eq!(
+                        signal.encode(value, Rounding::Nearest),
+                        Ok(bits),
+                        "{name} {} {value}",
+                        signal.name
+                    );
+                }
+                // No bit of the frame that no signal has is touched.
+                let covered: Vec<u8> = data.iter().zip(&rebuilt).map(|(given, made)| given & made).collect();
+                assert_eq!(covered, rebuilt, "{name} {}", message.name);
+            }
+        }
+    }
+    println!("{messages} messages, {values} values");
+    assert!(messages > 1_000 && values > 20_000, "{messages} {values}");
+}
+
+#[test]
+fn what_a_signal_cannot_say_is_refused_and_a_limit_is_rounded_down() {
+    let text = b"BO_ 100 Order: 8 X\n SG_ Limit : 0|10@1+ (0.5,0) [0|400] \"A\" X\n SG_ Target : 23|12@0- (0.1,-10) [0|0] \"degC\" X\n \
+        SG_ Mux M : 40|2@1+ (1,0) [0|3] \"\" X\n SG_ Late m2 : 48|8@1+ (1,0) [0|255] \"\" X\n";
+    let dbc = Dbc::parse(text, "order.dbc").unwrap();
+    let message = &dbc.messages[0];
+    let frame = |values: &[(&str, f64)]| message.encode(&values.iter().copied().collect());
+    let data = frame(&[("Limit", 12.5), ("Target", -20.0)]).unwrap();
+    assert_eq!(data, [25, 0, 0xf9, 0xc0, 0, 0, 0, 0]);
+    assert_eq!(message.signals[1].physical(&data), Some(-20.0));
+    let limit = |value, rounding| message.signals[0].encode(value, rounding).unwrap();
+    assert_eq!((limit(12.99, Rounding::Down), limit(12.99, Rounding::Nearest)), (25, 26));
+    assert_eq!(limit(400.0, Rounding::Down), 800);
+    for (values, said) in [
+        (vec![("Limit", 400.6)], "it says 0 to 400"),
+        (vec![("Limit", -1.0)], "it says 0 to 400"),
+        (vec![("Limit", f64::NAN)], "NaN"),
+        (vec![("Target", 1e9)], "Target"),
+        (vec![("Limt", 1.0)], "has no signal Limt"),
+        (vec![("Mux", 1.0), ("Late", 7.0)], "selector"),
+    ] {
+        let error = frame(&values).unwrap_err().to_string();
+        assert!(error.contains(said), "{values:?}: {error}");
+    }
+    assert_eq!(frame(&[("Mux", 2.0), ("Late", 7.0)]).unwrap()[5..7], [2, 7]);
 }
 
 #[test]

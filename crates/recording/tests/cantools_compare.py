@@ -1,4 +1,4 @@
-"""Compares the example can_decode with cantools: cantools_compare.py EXAMPLE DBC-FOLDER. Exits 77 without cantools."""
+"""Compares the example can_decode with cantools, reading and writing frames: cantools_compare.py EXAMPLE DBC-FOLDER. Exits 77 without cantools."""
 import json, math, pathlib, random, subprocess, sys
 
 try:
@@ -9,7 +9,7 @@ except ImportError:
 
 example, folder = sys.argv[1:3]
 random.seed(1)
-jobs, files, unread = [], 0, []
+jobs, writing, files, unread = [], [], 0, []
 for path in sorted(pathlib.Path(folder).glob("*.dbc")):
     try:
         database = cantools.database.load_file(str(path), strict=False)
@@ -36,6 +36,13 @@ for path in sorted(pathlib.Path(folder).glob("*.dbc")):
             except Exception:
                 continue  # a selector without messages
             jobs.append((f"{path} {index} {data.hex()}", values, f"{path.name} {message.name}"))
+            if any(abs(value) >= 2**53 for value in values.values()):
+                continue  # a double does not hold it
+            try:
+                encoded = message.encode(values, scaling=True, padding=False, strict=False)
+            except Exception:
+                continue  # a value beyond its bits, or not a number
+            writing.append((f"{path} {index} {json.dumps(values)}", encoded.hex(), f"{path.name} {message.name}"))
 
 text = "\n".join(line for line, _, _ in jobs) + "\n"
 answers = subprocess.run([example], input=text, capture_output=True, text=True, check=True).stdout.splitlines()
@@ -56,6 +63,15 @@ for (line, values, name), answer in zip(jobs, answers):
     if not same:
         different = {k: (ours.get(k), theirs.get(k)) for k in ours.keys() | theirs.keys() if ours.get(k) != theirs.get(k)}
         wrong.append((name, line.split()[-1], different))
+text = "\n".join(line for line, _, _ in writing) + "\n"
+answers = subprocess.run([example, "encode"], input=text, capture_output=True, text=True, check=True).stdout.splitlines()
+assert len(answers) == len(writing), (len(answers), len(writing))
+refused = sum(answer.startswith("refused") for answer in answers)
+for (line, theirs, name), answer in zip(writing, answers):
+    # What the file's range forbids, or its words call no value, is refused here alone.
+    if not answer.startswith("refused") and answer != theirs:
+        wrong.append((name, line, answer, theirs))
+print(f"{len(writing)} frames written, of which {refused} are refused here")
 print(f"{files} files, {len(jobs)} frames, {compared} values; {len(wrong)} frames differ, {len(unread)} not read")
 for item in wrong[:12] + unread[:12]:
     print("  ", item)

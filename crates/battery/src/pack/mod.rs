@@ -1,5 +1,6 @@
 //! Many cells: groups of parallel ones in series, each a little different, and what can go wrong with them.
 
+mod coolant;
 mod delta;
 mod fault;
 mod filter;
@@ -8,6 +9,7 @@ mod log;
 mod sensors;
 
 pub use crate::FaultKind;
+pub use coolant::{Coolant, CoolantLoop};
 pub use delta::{CellDelta, Deltas};
 pub use fault::Fault;
 pub use filter::{CellEstimate, PackEstimate, PackEstimator};
@@ -34,10 +36,14 @@ pub struct Pack {
     capacity_ah: Vec<f64>,
     resistance: Vec<f64>,
     ambient_k: Vec<f64>,
-    /// What a group loses beside the pack's current, in A: balancing and leaks.
+    /// What a group loses by a fault beside the pack's current, in A.
     drain_a: Vec<f64>,
+    /// What balancing resistors take from a group, in A.
+    bleed_a: Vec<f64>,
     /// Heat from elsewhere into each cell's surface, in W.
     heat_w: Vec<f64>,
+    /// Heat from the coolant into each cell's surface, in W.
+    coolant_w: Vec<f64>,
     /// Ohmic resistance of each group's connection, beyond the cells' own, in Ω.
     contact_ohm: Vec<f64>,
     /// Current of each cell in the last step.
@@ -65,7 +71,9 @@ impl Pack {
             core_c: vec![temp_c; cells],
             surface_c: vec![temp_c; cells],
             drain_a: vec![0.0; layout.series],
+            bleed_a: vec![0.0; layout.series],
             heat_w: vec![0.0; cells],
+            coolant_w: vec![0.0; cells],
             contact_ohm: vec![0.0; layout.series],
             current_a: vec![0.0; cells],
             cell,
@@ -99,17 +107,27 @@ impl Pack {
         Health { capacity_ah: self.capacity_ah[index], resistance_factor: self.resistance[index] }
     }
 
+    /// Bleeds these groups, from 0, with that current in A from now on, and no others.
+    pub fn bleed(&mut self, groups: &[u16], bleed_a: f64) {
+        self.bleed_a.iter_mut().for_each(|current| *current = 0.0);
+        for group in groups {
+            if let Some(current) = self.bleed_a.get_mut(usize::from(*group)) {
+                *current = bleed_a;
+            }
+        }
+    }
+
     /// Goes on by `dt_s` at a constant current of the pack in A (discharge negative).
     pub fn step(&mut self, current_a: f64, ambient_c: f64, dt_s: f64) {
         for group in 0..self.layout.series {
-            self.share(group, current_a - self.drain_a[group]);
+            self.share(group, current_a - self.drain_a[group] - self.bleed_a[group]);
         }
         for index in 0..self.soc.len() {
             let mut state = self.state(index);
             let health = self.health(index);
             let cell = &self.cell;
             // Heat from elsewhere is as a warmer surrounding.
-            let warmer_k = self.heat_w[index] * cell.params().thermal.outer_k_per_w;
+            let warmer_k = (self.heat_w[index] + self.coolant_w[index]) * cell.params().thermal.outer_k_per_w;
             let around_c = ambient_c + self.ambient_k[index] + warmer_k;
             cell.step(&health, &mut state, self.current_a[index], around_c, dt_s);
             self.soc[index] = state.soc;

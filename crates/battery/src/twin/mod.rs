@@ -210,6 +210,12 @@ impl Twin {
         self.sums.soc += soc * hours;
     }
 
+    /// Active material of the positive electrode, as its cell's parameters have it.
+    #[must_use]
+    pub fn chemistry(&self) -> crate::Chemistry {
+        self.cell.params().chemistry
+    }
+
     /// Whether samples contradict chemistry or sign, so that nothing is estimated.
     #[must_use]
     pub fn refuses(&self) -> bool {

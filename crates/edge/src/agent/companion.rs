@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use voltmesh_battery::pack::PackSample;
 use voltmesh_battery::twin::{Memory, State};
 use voltmesh_battery::watch::{Check, Event};
-use voltmesh_battery::{Twin, vss};
+use voltmesh_battery::{Chemistry, Twin, vss};
 use voltmesh_telemetry::{MAX_REPORT_BYTES, Reading, Sample, Timestamp};
 
 /// Events in one report at most; more are counted.
@@ -16,6 +16,9 @@ const MAX_EVENTS: usize = 64;
 /// What the twin says of one batch, as JSON beside the records.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Report {
+    /// Active material of the cells, where the vehicle's configuration states it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chemistry: Option<Chemistry>,
     /// After the batch's last record; absent while nothing can be said.
     pub state: Option<State>,
     /// The same as VSS signals.
@@ -68,6 +71,8 @@ fn quantise(value: &mut serde_json::Value) {
 /// Twin and open report.
 pub(super) struct Companion {
     twin: Twin,
+    /// Whether the twin's chemistry is stated, not assumed.
+    says_chemistry: bool,
     open: Report,
     thinning: Thinning,
     /// Samples not seen since the start.
@@ -78,8 +83,16 @@ pub(super) struct Companion {
 }
 
 impl Companion {
-    pub fn new(twin: Twin) -> Self {
-        Self { twin, open: Report::default(), thinning: Thinning::new(), skipped: 0, events: 0, failed: 0 }
+    pub fn new(twin: Twin, says_chemistry: bool) -> Self {
+        Self {
+            twin,
+            says_chemistry,
+            open: Report::default(),
+            thinning: Thinning::new(),
+            skipped: 0,
+            events: 0,
+            failed: 0,
+        }
     }
 
     /// The vehicle is behind its source from now on, or is not.
@@ -133,7 +146,9 @@ impl Companion {
         let vss = state.as_ref().map(|state| vss::signals(state, &self.twin.passport())).unwrap_or_default();
         let refused = self.twin.refuses();
         let accepted_doubts = doubts.to_vec();
-        let report = Report { state, vss, refused, accepted_doubts, ..std::mem::take(&mut self.open) };
+        let chemistry = self.says_chemistry.then(|| self.twin.chemistry());
+        let report =
+            Report { chemistry, state, vss, refused, accepted_doubts, ..std::mem::take(&mut self.open) };
         let mut report = serde_json::to_value(&report).ok()?;
         quantise(&mut report);
         let bytes = serde_json::to_vec(&report).ok()?;
@@ -150,6 +165,11 @@ impl Companion {
             "refused": self.twin.refuses(),
             "sees_one_of": self.thinning.every(),
         })
+    }
+
+    /// Charging and discharging current in A that the battery may take and give now; `None` while nothing is estimated.
+    pub fn limits_a(&self) -> Option<(f64, f64)> {
+        self.twin.state().map(|state| (state.limits.charge_a, state.limits.discharge_a))
     }
 
     pub fn memory(&self) -> Memory {

@@ -22,10 +22,11 @@ pub(super) struct Counters {
     pub trust_refused: u64,
     pub sync_failures: u64,
     pub clock_off: u64,
+    pub answers_dropped: u64,
 }
 
 impl Counters {
-    pub fn all(&self) -> [(&'static str, u64); 17] {
+    pub fn all(&self) -> [(&'static str, u64); 18] {
         [
             ("sampled", self.sampled),
             ("refused", self.refused),
@@ -44,6 +45,7 @@ impl Counters {
             ("trust_refused", self.trust_refused),
             ("sync_failures", self.sync_failures),
             ("clock_off", self.clock_off),
+            ("answers_dropped", self.answers_dropped),
         ]
     }
 }

@@ -13,6 +13,7 @@ mod evidence;
 mod figures;
 mod held;
 mod links;
+mod orders;
 mod rules;
 mod sealing;
 mod thinning;
@@ -24,6 +25,7 @@ pub use links::FogIndex;
 pub use rules::{Credentials, KeepUntil, Rules};
 pub use vocabulary::{Input, Output};
 
+use crate::commands::{CommandRules, Commands, Memory};
 use crate::entry::Stored;
 use crate::sources::Cursor;
 use bytes::Bytes;
@@ -67,6 +69,11 @@ pub struct Agent {
     counters: Counters,
     latencies: Latencies,
     twin: Option<Companion>,
+    commands: Commands,
+    /// Answers to commands that wait for a session.
+    answers: VecDeque<Bytes>,
+    /// When the commands were last told the vehicle's own limits.
+    limits_told: Timestamp,
     /// When the twin's memory was last written down.
     remembered: Timestamp,
     /// How far this clock is from the ledger's, by the newest receipt; 0 within the tolerance.
@@ -117,6 +124,13 @@ impl Agent {
             counters: Counters::default(),
             latencies: Latencies::default(),
             twin: None,
+            commands: Commands::new(
+                CommandRules::none(rules.vehicle.clone()),
+                Ok(Memory::default()),
+                Timestamp::default(),
+            ),
+            answers: VecDeque::new(),
+            limits_told: Timestamp::default(),
             remembered: Timestamp::default(),
             clock_off_ms: 0,
             clock_said: None,
@@ -125,11 +139,24 @@ impl Agent {
         }
     }
 
-    /// With a battery's twin that sees every sample.
+    /// With a battery's twin that sees every sample. Its chemistry is reported where it is stated, not assumed.
     #[must_use]
-    pub fn with_twin(mut self, twin: Twin) -> Self {
-        self.twin = Some(Companion::new(twin));
+    pub fn with_twin(mut self, twin: Twin, says_chemistry: bool) -> Self {
+        self.twin = Some(Companion::new(twin, says_chemistry));
         self
+    }
+
+    /// With commands that are taken; else each is refused.
+    #[must_use]
+    pub fn with_commands(mut self, commands: Commands) -> Self {
+        self.commands = commands;
+        self
+    }
+
+    /// Commands: what is taken, by whom, and what is in force.
+    #[must_use]
+    pub fn commands(&self) -> &Commands {
+        &self.commands
     }
 
     /// What the twin says now, if there is one: `state`, `passport`, `maintenance`, `refused`.
@@ -182,6 +209,8 @@ impl Agent {
             Input::Receipts { message } => self.receipts(now, &message, &mut out),
             Input::Notice { message } => self.notice(now, &message, &mut out),
             Input::Trust { message } => self.trust(now, &message, &mut out),
+            Input::Command { message } => self.command(now, &message, &mut out),
+            Input::CommandsSaved { failed } => self.commands_saved(now, failed.as_deref(), &mut out),
             Input::Tick => {}
         }
         self.turn(now, &mut out);
@@ -192,7 +221,8 @@ impl Agent {
     #[must_use]
     pub fn deadline(&self) -> Option<Timestamp> {
         let seal = (!self.open.is_empty()).then(|| self.opened.plus_millis(self.rules.max_age_ms));
-        [seal, self.window.next_again(), self.links.deadline(!self.window.in_flight_is_empty())]
+        let command = self.commands.deadline();
+        [seal, command, self.window.next_again(), self.links.deadline(!self.window.in_flight_is_empty())]
             .into_iter()
             .flatten()
             .min()
@@ -223,6 +253,7 @@ impl Agent {
         if !self.open.is_empty() && now >= self.opened.plus_millis(self.rules.max_age_ms) {
             self.seal_open(now, out);
         }
+        self.commands_due(now, out);
         self.throttle(out);
         self.offer_again(now, out);
         let waiting = !self.window.in_flight_is_empty();
@@ -234,6 +265,7 @@ impl Agent {
                 out.push(Output::Send { fog, position, again });
             }
         }
+        self.send_answers(out);
         if !self.loading
             && let Some((from, limit)) = self.window.wants(self.durable)
         {
@@ -302,7 +334,7 @@ impl Agent {
             ("twin_checks_failed", self.twin.as_ref().map_or(0, |twin| twin.failed)),
             ("twin_skipped", self.twin.as_ref().map_or(0, |twin| twin.skipped)),
         ];
-        let figures = self.counters.all().into_iter().chain(gauges);
+        let figures = self.counters.all().into_iter().chain(gauges).chain(self.commands.counters());
         figures.map(|(name, value)| (name.to_owned(), value)).collect()
     }
 

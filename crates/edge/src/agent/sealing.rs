@@ -35,6 +35,7 @@ impl Agent {
             out.extend(twin.adjust(now).map(|message| Output::Warn { message }));
             out.extend(twin.see(&sample).iter().map(|event| Output::Warn { message: described(event) }));
         }
+        self.obeyed(now, &sample, out);
         self.open.push(Record { number: self.next_number, sample });
         self.next_number = RecordNumber::new(self.next_number.get() + 1);
         self.cursor = cursor;

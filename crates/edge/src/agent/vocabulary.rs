@@ -1,11 +1,12 @@
 //! All that can happen to an agent, and all that it asks for.
 
 use super::FogIndex;
+use crate::commands::{OwnLimits, Setpoints};
 use crate::{entry::Stored, sources::Cursor};
 use bytes::Bytes;
 use voltmesh_control::topics::{Topic, VehicleTopic};
 use voltmesh_spool::Position;
-use voltmesh_telemetry::Sample;
+use voltmesh_telemetry::{Sample, Timestamp};
 
 /// All that can happen to an agent.
 #[derive(Clone, Debug)]
@@ -95,6 +96,16 @@ pub enum Input {
         /// The message.
         message: Bytes,
     },
+    /// [`voltmesh_control::Command`], as received.
+    Command {
+        /// The message.
+        message: Bytes,
+    },
+    /// The answer to the oldest [`Output::SaveCommands`] that is not answered: it is durable, or why it could not be kept.
+    CommandsSaved {
+        /// For the answer to the command.
+        failed: Option<String>,
+    },
     /// The deadline has come.
     Tick,
 }
@@ -106,6 +117,7 @@ impl Input {
             Ok(Topic::Vehicle(_, VehicleTopic::Receipt)) => Some(Self::Receipts { message }),
             Ok(Topic::Vehicle(_, VehicleTopic::Notice)) => Some(Self::Notice { message }),
             Ok(Topic::Vehicle(_, VehicleTopic::Trust)) => Some(Self::Trust { message }),
+            Ok(Topic::Vehicle(_, VehicleTopic::Command)) => Some(Self::Command { message }),
             _ => None,
         }
     }
@@ -159,6 +171,27 @@ pub enum Output {
     SaveTwin {
         /// JSON.
         json: String,
+    },
+    /// Keep this of the commands, durably, before anything else is done; [`Input::CommandsSaved`] answers.
+    SaveCommands {
+        /// JSON of a [`crate::commands::Memory`].
+        json: String,
+    },
+    /// Publish the answer to a command.
+    Answer {
+        /// To whom.
+        fog: FogIndex,
+        /// JSON of a [`voltmesh_control::CommandAnswer`].
+        message: Bytes,
+    },
+    /// This is in force from now on: the source and the outlets obey it.
+    Obey {
+        /// What is in force.
+        setpoints: Setpoints,
+        /// The vehicle's own limits.
+        own: OwnLimits,
+        /// When it is over, if nothing newer has come by then.
+        until: Option<Timestamp>,
     },
     /// Stop taking samples: the spool is full, or the disk does not keep up.
     Pause {

@@ -20,6 +20,7 @@ pub use voltmesh_recording::can::Signals;
 pub use voltmesh_recording::table::{Columns, Level};
 
 use crate::Error;
+use crate::commands::Setpoints;
 use bytes::BufMut;
 use sha2::Digest as _;
 use voltmesh_telemetry::Sample;
@@ -94,6 +95,9 @@ pub trait Source: Send {
     fn is_live(&self) -> bool {
         false
     }
+
+    /// This is in force for the samples from the next one on. Only a driven pack obeys: what is recorded cannot be changed.
+    fn obey(&mut self, _: &Setpoints) {}
 
     /// Rows or frames that could not be used.
     fn skipped(&self) -> u64 {

@@ -3,13 +3,20 @@
 //!
 //! The pack: 96 typical NMC cells of 60 Ah in series, a little different from each other. Below 15 % it charges with 50 kW
 //! up to 80 %, then drives on. No ageing.
+//!
+//! It obeys commands from its next sample on, and without them gives the very same samples. Current limits: what the road or
+//! the charger would make flow beyond them does not flow; the speed is that of the schedule all the same. An end of charging:
+//! the vehicle stays plugged in and takes nothing while it is in force. A target temperature: a coolant loop heats with
+//! 5 kW or cools with 4 kW ([`CoolantLoop`]), which the pack gives. Balancing: 0.1 A from each named group. A sampling rate: the
+//! step from one sample to the next. After a restart of the agent the pack is as if there had been no commands before.
 
 use super::{Cursor, Cycle, Next, Sampled, Source, fingerprint};
 use crate::Error;
+use crate::commands::Setpoints;
 use serde::Deserialize;
 use std::sync::Arc;
 use voltmesh_battery::drive::Car;
-use voltmesh_battery::pack::{Layout, Pack};
+use voltmesh_battery::pack::{Coolant, CoolantLoop, Layout, Pack};
 use voltmesh_battery::{Cell, CellParams, Chemistry};
 use voltmesh_telemetry::{
     CentiPercent, Centidegrees, Charger, Contactor, Milliamps, Millivolts, Millivolts16, Sample, Timestamp,
@@ -81,6 +88,8 @@ const CAPACITY_AH: f64 = 60.0;
 const CHARGE_BELOW: f64 = 0.15;
 const CHARGE_TO: f64 = 0.80;
 const CHARGE_W: f64 = 50_000.0;
+/// Current of a balancing resistor in A, as `twin.bleed_a`.
+const BLEED_A: f64 = 0.1;
 
 /// The simulation. The same configuration gives the same samples, so that a place is just their number.
 pub struct Sim {
@@ -90,10 +99,14 @@ pub struct Sim {
     speeds: Vec<f64>,
     step_s: f64,
     step: u64,
+    /// Step and its time in ms since when a step is as long as it is now.
+    pace_since: (u64, f64),
     /// Seconds of driving; it stands still while charging.
     driven_s: f64,
     charging: bool,
     pack: Pack,
+    coolant: Coolant,
+    in_force: Setpoints,
 }
 
 impl Sim {
@@ -113,9 +126,12 @@ impl Sim {
             speeds: config.cycle.speeds(),
             step_s: 1.0 / config.rate_hz,
             step: 0,
+            pace_since: (0, 0.0),
             driven_s: 0.0,
             charging: false,
             pack: Pack::new(Arc::new(cell), &layout, config.soc / 100.0, config.ambient),
+            coolant: Coolant::new(CoolantLoop::default(), config.ambient),
+            in_force: Setpoints::default(),
             cursor,
             config,
         };
@@ -134,7 +150,8 @@ impl Sim {
     /// Power at the pack's terminals; positive discharges.
     fn power(&self) -> f64 {
         if self.charging {
-            return self.car.auxiliaries_w - CHARGE_W;
+            let charger_w = if self.in_force.stop_charging { 0.0 } else { CHARGE_W };
+            return self.car.auxiliaries_w - charger_w;
         }
         let speed = self.speed(self.driven_s);
         let acceleration = (self.speed(self.driven_s + self.step_s) - speed) / self.step_s;
@@ -154,13 +171,27 @@ impl Sim {
         } else if soc >= CHARGE_TO {
             self.charging = false;
         }
-        let amperes = self.pack.current_at_w(self.power());
-        self.pack.step(amperes, self.config.ambient, self.step_s);
+        let wanted = self.pack.current_at_w(self.power() + self.coolant.electric_w());
+        let amperes = self.limited(wanted);
+        let target_c = self.in_force.target_centidegrees.map(|c100| f64::from(c100) / 100.0);
+        self.coolant.step(&mut self.pack, target_c, amperes, self.config.ambient, self.step_s);
         if !self.charging {
             self.driven_s += self.step_s;
         }
         self.step += 1;
         amperes
+    }
+
+    /// What flows of a current (positive charges) within what is in force.
+    fn limited(&self, amperes: f64) -> f64 {
+        let limit = |limit: Option<u32>| limit.map_or(f64::INFINITY, |ma| f64::from(ma) / 1_000.0);
+        amperes.min(limit(self.in_force.charge_ma)).max(-limit(self.in_force.discharge_ma))
+    }
+
+    /// Time in ms of a step since the start.
+    fn time_ms(&self, step: u64) -> f64 {
+        let (since, at_ms) = self.pace_since;
+        at_ms + step.saturating_sub(since) as f64 * self.step_s * 1_000.0
     }
 
     fn sample(&self, time: Timestamp, amperes: f64) -> Sample {
@@ -177,7 +208,11 @@ impl Sim {
             soc: CentiPercent::from_base((self.soc() * 100.0).clamp(0.0, 100.0))
                 .unwrap_or(CentiPercent::UNKNOWN),
             contactor: Contactor::Closed,
-            charger: if self.charging { Charger::Charging } else { Charger::Unplugged },
+            charger: match self.charging {
+                true if self.in_force.stop_charging => Charger::Plugged,
+                true => Charger::Charging,
+                false => Charger::Unplugged,
+            },
             ..Sample::default()
         }
     }
@@ -188,10 +223,21 @@ impl Source for Sim {
         if self.config.samples > 0 && self.step >= self.config.samples {
             return Ok(Next::End);
         }
-        let ms = (self.step as f64 * self.step_s * 1000.0).round() as u64;
+        let ms = self.time_ms(self.step).round() as u64;
         let amperes = self.advance();
         let sample = self.sample(Timestamp::from_millis(self.cursor.base_ms.saturating_add(ms)), amperes);
         self.cursor.done = self.step;
         Ok(Next::Sample(Sampled { sample, cursor: self.cursor }))
+    }
+
+    fn obey(&mut self, setpoints: &Setpoints) {
+        let step_s =
+            setpoints.samples_per_1000_s.map_or(1.0 / self.config.rate_hz, |rate| 1_000.0 / f64::from(rate));
+        if step_s != self.step_s {
+            self.pace_since = (self.step, self.time_ms(self.step));
+            self.step_s = step_s;
+        }
+        self.pack.bleed(&setpoints.balance, BLEED_A);
+        self.in_force.clone_from(setpoints);
     }
 }

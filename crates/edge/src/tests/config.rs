@@ -30,6 +30,8 @@ fn the_explained_file_states_every_default() {
     // What the file states of the battery is stated, although it is the default.
     assert_eq!(explained.stated.cells_in_series, Some(96));
     explained.stated = minimal.stated;
+    assert!(explained.says_chemistry && !minimal.says_chemistry);
+    explained.says_chemistry = false;
     assert_eq!(explained, minimal);
 }
 
@@ -105,4 +107,31 @@ fn the_interface_is_an_address_or_a_table() {
     refused(|t| format!("http = {{ host = ['a'] }}\n{t}"), "unknown field");
     refused(|t| format!("http = {{ hosts = ['a b'] }}\n{t}"), "http.hosts");
     refused(|t| format!("http = {{ origins = ['fleet.example'] }}\n{t}"), "http.origins");
+}
+
+/// What the explained file and the document show of commands is valid, and what is wrong is named.
+#[test]
+fn commands_are_configured_as_shown() {
+    let with = |text: &str| parse(&MINIMAL.replace("[source]", &format!("{text}\n[source]")));
+    let shown = include_str!("../../../../docs/commands.md");
+    let block = shown.split("```toml").nth(1).and_then(|rest| rest.split("```").next()).expect("a block");
+    let commands = with(block).unwrap().commands;
+    assert_eq!((commands.controllers.len(), commands.can.unwrap().period_ms), (1, 100));
+    let explained = DEFAULTS.split("[commands]\n").nth(1).unwrap().split("[process]").next().unwrap();
+    // From the outlets on, every line is an example.
+    let examples = explained.split("# [commands.vss]").nth(1).unwrap();
+    let uncommented: Vec<_> = examples.lines().map(|line| line.trim_start_matches("# ")).collect();
+    let commands = with(&format!("[commands.vss]{}", uncommented.join("\n"))).unwrap().commands;
+    assert!(commands.vss.unwrap().file.unwrap().starts_with("/etc/voltmesh"));
+    assert!(commands.can.unwrap().signals.counter.is_some());
+    for (text, said) in [
+        ("controllers = [\"12\"]", "commands.controllers"),
+        ("max_per_minute = 0", "commands.max_per_minute"),
+        ("charge_a = -1.0", "commands.charge_a"),
+        ("vss = { stdout = true, file = 'a' }", "commands.vss"),
+        ("limits = 1", "unknown field `limits`"),
+    ] {
+        let error = with(&format!("[commands]\n{text}")).unwrap_err();
+        assert!(error.contains(said), "{error:?} does not say {said:?}");
+    }
 }

@@ -195,7 +195,11 @@ impl World {
                 self.events.push_back(Event::Input(Input::Measured { fog, round_trip_us }));
             }
             Output::Send { fog, position, .. } => self.publish(fog, position),
-            Output::SaveTrust { .. } | Output::SaveTwin { .. } => {}
+            Output::SaveTrust { .. } | Output::SaveTwin { .. } | Output::Obey { .. } => {}
+            Output::SaveCommands { .. } => {
+                self.events.push_back(Event::Input(Input::CommandsSaved { failed: None }));
+            }
+            Output::Answer { .. } => {}
             Output::Pause { .. } => self.paused = true,
             Output::Resume => self.paused = false,
             Output::Warn { message } => self.warnings.push(message),

@@ -1,4 +1,5 @@
 mod boot;
+mod commands;
 mod config;
 mod laws;
 mod role;

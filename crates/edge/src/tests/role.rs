@@ -3,16 +3,19 @@
 use crate::{Config, Error, Start, Summary, hold, run, waiting};
 use bytes::Bytes;
 use commonware_runtime::{Runner as _, Supervisor as _, tokio};
+use ed25519_dalek::SigningKey;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use voltmesh_control::topics::{Topic, VehicleTopic, may_publish, may_subscribe};
-use voltmesh_control::{ArchiveNotice, ArchivedBatch, Hello};
+use voltmesh_control::{
+    Action, ArchiveNotice, ArchivedBatch, Command, CommandAnswer, Epoch, Hello, Lease, Outcome,
+};
 use voltmesh_identity::{Credentials, Identity, Pki, RevocationWatch};
 use voltmesh_ledger::{Trust, public_key, testing};
 use voltmesh_mqtt::{Outgoing, Policy, Reason, Server, ServerEvent, ServerEvents, ServerSettings};
-use voltmesh_telemetry::{SealedBatch, Timestamp};
+use voltmesh_telemetry::{Record, SealedBatch, Timestamp, VehicleId};
 
 /// Batches that arrived, by boot and first record.
 type Archive = Arc<Mutex<BTreeMap<(u64, u64), SealedBatch>>>;
@@ -31,8 +34,8 @@ impl Policy for ByTopic {
     }
 }
 
-fn cloud_key() -> ed25519_dalek::SigningKey {
-    ed25519_dalek::SigningKey::from_bytes(&[9; 32])
+fn cloud_key() -> SigningKey {
+    SigningKey::from_bytes(&[9; 32])
 }
 
 /// Certificates, trust file and secrets of one vehicle and one fog node.
@@ -242,4 +245,94 @@ fn a_data_folder_has_one_agent_and_an_opening_its_key() {
     let own = voltmesh_identity::read_signing_key(&settings.credentials.join("sign.key")).unwrap();
     let key: String = own.verifying_key().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     opening(&key).unwrap();
+}
+
+/// Asks for less discharging and for more samples once the vehicle has said hello; ends with the answers and the first batch
+/// that shows that the vehicle obeys.
+async fn command(mut events: ServerEvents) -> (Vec<CommandAnswer>, Vec<Record>) {
+    let (controller, key) = (SigningKey::from_bytes(&[5; 32]), SigningKey::from_bytes(&[6; 32]));
+    let now = |later_ms: u64| {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        Timestamp::from_millis(since.as_millis() as u64 + later_ms)
+    };
+    let asked = |number: u64, vehicle: &str, action: Action| {
+        let vehicle: VehicleId = vehicle.parse().unwrap();
+        let lease = Lease {
+            vehicle: vehicle.clone(),
+            function: "charging-control".to_owned(),
+            fog: "fog-1".to_owned(),
+            fog_key: key.verifying_key().to_bytes(),
+            epoch: Epoch { term: 1, count: 1 },
+            until: now(120_000),
+        };
+        let (issued, expires) = (now(0), now(60_000));
+        let reason = "a test".to_owned();
+        let command = Command { vehicle, number, issued, expires, action, reason };
+        Bytes::from(command.sign("fog-1", &lease.sign("ctl-1", &controller), &key))
+    };
+    let mut answers: Vec<CommandAnswer> = Vec::new();
+    while let Some(event) = events.next().await {
+        let ServerEvent::Publishes { session, items } = event else { continue };
+        for item in items {
+            session.accept(item.token);
+            let Ok(Topic::Vehicle(vehicle, kind)) = item.topic.parse() else { panic!("{}", item.topic) };
+            match kind {
+                VehicleTopic::Hello => {
+                    let topic = Topic::Vehicle(vehicle, VehicleTopic::Command).to_string();
+                    for (tag, message) in [
+                        asked(1, "car-1", Action::DischargeLimit(4_000)),
+                        asked(2, "car-1", Action::SamplingRate(50_000)),
+                        asked(3, "car-2", Action::StopCharging),
+                    ]
+                    .into_iter()
+                    .enumerate()
+                    {
+                        session.publish(Outgoing::new(topic.clone(), message, tag as u64)).unwrap();
+                    }
+                }
+                VehicleTopic::Answer => answers.push(serde_json::from_slice(&item.payload).unwrap()),
+                VehicleTopic::Batch => {
+                    let records = SealedBatch::parse(item.payload).unwrap().open().unwrap();
+                    let fast = records
+                        .windows(2)
+                        .all(|pair| pair[1].sample.time.millis_since(pair[0].sample.time) == 20);
+                    if answers.len() == 3 && records.len() > 1 && fast {
+                        return (answers, records);
+                    }
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    panic!("the server has ended")
+}
+
+#[test]
+fn a_signed_command_arrives_over_tls_is_obeyed_and_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let pki = prepare(folder.path());
+    let controller = SigningKey::from_bytes(&[5; 32]).verifying_key();
+    let hex = controller.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let (path, authority) = (folder.path().to_path_buf(), pki.clone());
+    let (answers, records) = runner(folder.path()).start(|context| async move {
+        let (server, events) = fog(&authority).await;
+        let mut config = config(&path, &authority, &[server.address()], 1_000_000);
+        config.commands.controllers = vec![hex];
+        config.source.speed = 1.0;
+        ::tokio::select! {
+            ended = run(context.child("edge"), config, Start::default()) => panic!("{ended:?}"),
+            obeyed = command(events) => obeyed,
+        }
+    });
+    let outcomes: Vec<_> = answers.iter().map(|answer| (answer.number, &answer.outcome)).collect();
+    let applied = |value| Outcome::Applied { value: Some(value), why_less: None };
+    assert_eq!(outcomes[..2], [(1, &applied(4_000)), (2, &applied(50_000))]);
+    assert!(
+        matches!(outcomes[2], (3, Outcome::Refused { reason }) if reason.contains("for car-2")),
+        "{outcomes:?}"
+    );
+    assert!(records.iter().all(|record| record.sample.pack_current.get() >= -4_000));
+    // What was taken is on disk, for the next start.
+    let kept = std::fs::read_to_string(folder.path().join("data/commands.json")).unwrap();
+    assert!(kept.contains("charging-control"), "{kept}");
 }

@@ -1,9 +1,10 @@
+use crate::commands::Setpoints;
 use crate::config::Config;
 use crate::sources::*;
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use voltmesh_telemetry::{Charger, Contactor, Millivolts16, Unknown};
+use voltmesh_telemetry::{Charger, Contactor, Millivolts16, Sample, Unknown};
 
 fn all(source: &mut dyn Source) -> Vec<Sampled> {
     std::iter::from_fn(|| source.next().unwrap()).collect()
@@ -60,6 +61,69 @@ fn simulation_charges_when_empty() {
     let first = samples.iter().find(charging).expect("it charges");
     assert!(first.sample.pack_current.get() > 50_000, "{:?}", first.sample.pack_current);
     assert!(samples.last().unwrap().sample.soc.get() > 2000);
+}
+
+/// A pack that is told so takes and gives less, stops, and is conditioned; told nothing, it is the very same pack.
+#[test]
+fn a_driven_pack_obeys() {
+    let run = |config: SimConfig, told: &dyn Fn(usize) -> Setpoints| {
+        let mut source = Sim::open(config, Cursor::default(), 0).unwrap();
+        (0..1_500)
+            .map(|step| {
+                source.obey(&told(step));
+                source.next().unwrap().expect("it has no end").sample
+            })
+            .collect::<Vec<_>>()
+    };
+    let amperes = |samples: &[Sample]| {
+        let all = samples.iter().map(|sample| sample.pack_current.get());
+        (all.clone().min().unwrap(), all.max().unwrap())
+    };
+    let config = || SimConfig::new(Cycle::WltcClass3b);
+    let free = run(config(), &|_| Setpoints::default());
+    let untold: Vec<_> =
+        all(&mut Sim::open(SimConfig { samples: 1_500, ..config() }, Cursor::default(), 0).unwrap());
+    assert!(free.iter().zip(&untold).all(|(sample, untold)| *sample == untold.sample));
+    let limits = Setpoints { charge_ma: Some(8_000), discharge_ma: Some(15_000), ..Setpoints::default() };
+    let (least, most) = amperes(&run(config(), &|_| limits.clone()));
+    assert!(amperes(&free).0 < -15_000 && amperes(&free).1 > 8_000);
+    assert_eq!((least, most), (-15_000, 8_000));
+
+    // Charging ends while it is told so, and goes on after.
+    let low = || SimConfig { soc: 15.0, ..config() };
+    let stop = |step: usize| Setpoints { stop_charging: (600..900).contains(&step), ..Setpoints::default() };
+    let samples = run(low(), &stop);
+    let began = samples.iter().position(|sample| sample.charger == Charger::Charging).expect("it charges");
+    assert!(began < 600);
+    assert!(samples[600..900].iter().all(|s| s.charger == Charger::Plugged && s.pack_current.get() <= 0));
+    assert!(
+        samples[900..1_000].iter().all(|s| s.charger == Charger::Charging && s.pack_current.get() > 50_000)
+    );
+
+    let cold = || SimConfig { ambient: -10.0, ..config() };
+    let warm = |_| Setpoints { target_centidegrees: Some(2_000), ..Setpoints::default() };
+    let mean = |sample: &Sample| {
+        sample.temperatures.iter().map(|temp| temp.get()).sum::<i16>() / sample.temperatures.len() as i16
+    };
+    let (alone, heated) = (run(cold(), &|_| Setpoints::default()), run(cold(), &warm));
+    assert!(
+        mean(&alone[1_499]) < 0 && mean(&heated[1_499]) > 500,
+        "{} {}",
+        mean(&alone[1_499]),
+        mean(&heated[1_499])
+    );
+    assert!(heated[1_499].soc < alone[1_499].soc, "the pack gives the heat");
+
+    // Ten times as often from step 100 on, then as before.
+    let often = |step: usize| Setpoints {
+        samples_per_1000_s: (100..200).contains(&step).then_some(10_000),
+        ..Setpoints::default()
+    };
+    let times: Vec<_> = run(config(), &often).iter().map(|sample| sample.time.as_millis()).collect();
+    assert_eq!(
+        (times[99], times[100], times[101], times[200], times[201]),
+        (99_000, 100_000, 100_100, 110_000, 111_000)
+    );
 }
 
 #[test]

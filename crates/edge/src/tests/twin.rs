@@ -8,7 +8,7 @@ use voltmesh_ledger::testing;
 use voltmesh_telemetry::{Boot, Secret, Timestamp};
 
 fn agent(config: &TwinConfig, data: &std::path::Path) -> Agent {
-    agent_with(Vec::new()).with_twin(config.open(data).unwrap().expect("it is enabled"))
+    agent_with(Vec::new()).with_twin(config.open(data).unwrap().expect("it is enabled"), false)
 }
 
 /// An agent without a twin whose recording was accepted against these doubts.
@@ -76,7 +76,7 @@ fn accepted_doubts_are_signed_with_every_batch_with_and_without_a_twin() {
         let mut agent = agent_with(doubts.clone());
         if with_twin {
             let twin = TwinConfig::default().open(folder.path()).unwrap().expect("it is enabled");
-            agent = agent.with_twin(twin);
+            agent = agent.with_twin(twin, false);
         }
         let (reports, _) = drive(&mut agent, 120, |_, _| {});
         assert_eq!(reports.len(), 3);

@@ -1,8 +1,11 @@
 //! DBC files: messages, their signals, and what the signals' bits mean.
 
 mod decode;
+mod encode;
 mod parse;
 mod text;
+
+pub use encode::{EncodeError, Rounding};
 
 use std::collections::BTreeMap;
 
