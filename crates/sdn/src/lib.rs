@@ -3,12 +3,15 @@
 //! [`Rules`] say from which limits on a vehicle is in an operating condition, and how urgent that is; the [`Assessor`]
 //! follows every vehicle and says when a condition begins and ends (D5.3, 4.1, steps 1.2 and 1.3).
 //!
+//! A [`Policy`] says which functions a vehicle is to have in its conditions, [`placement`] on which fog nodes they run;
+//! [`decisions`] are records that can be explained and undone, and what is learned of their outcomes (steps 1.4, 1.5, 1.8).
+//!
 //! Invariants: a value that is unknown begins and ends nothing; a larger standard deviation begins nothing earlier; rules
 //! that are replaced leave the state of those that stay.
 //!
 //! Pure: no clock, files, sockets or entropy.
 //!
-//! **Not here yet:** functions, placement, commands, switches.
+//! **Not here yet:** switches.
 //!
 //! ```
 //! use voltmesh_sdn::Rules;
@@ -38,10 +41,17 @@
 
 pub mod assess;
 mod condition;
+pub mod controller;
+pub mod decisions;
+pub mod placement;
+pub mod policy;
 mod quantity;
 pub mod rules;
+pub mod run;
 
 pub use assess::{Assessor, Change};
 pub use condition::Condition;
+pub use controller::Controller;
+pub use policy::Policy;
 pub use quantity::Quantity;
 pub use rules::Rules;

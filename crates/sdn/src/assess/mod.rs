@@ -119,6 +119,11 @@ impl Assessor {
         active
     }
 
+    /// Follows a vehicle no more; its next summary is its first, whatever its time. What it was in ends in silence.
+    pub fn forget(&mut self, vehicle: &VehicleId) {
+        self.vehicles.remove(vehicle);
+    }
+
     /// Vehicles that are followed.
     #[must_use]
     pub fn len(&self) -> usize {
