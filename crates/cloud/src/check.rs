@@ -279,7 +279,7 @@ fn proof_failed(error: &ProofError) -> Refusal {
         ProofStage::Log => Stage::Log,
         ProofStage::Registry => Stage::Registry,
         ProofStage::Finality | ProofStage::Authorities => Stage::Finality,
-        ProofStage::Record | ProofStage::Batch => Stage::Batch,
+        ProofStage::Record | ProofStage::Event | ProofStage::Batch => Stage::Batch,
     };
     Refusal::new(stage, error)
 }

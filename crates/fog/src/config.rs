@@ -14,8 +14,10 @@ use voltmesh_mqtt::Bounds;
 
 use crate::Error;
 
+mod functions;
 mod stations;
 
+pub use functions::{Controller, Functions};
 pub use stations::{FeedSource, Stations};
 
 /// A configuration file with every key at its default, explained.
@@ -57,6 +59,11 @@ pub struct Config {
     /// Records of clients that are not ours.
     #[serde(default)]
     pub foreign: Foreign,
+    /// Controllers that are told of vehicles and send functions. Default: none, and no function runs.
+    pub controller: Option<Controller>,
+    /// Bounds of functions.
+    #[serde(default)]
+    pub functions: Functions,
     /// How its process is confined.
     #[serde(default)]
     pub process: Confinement,
@@ -141,6 +148,10 @@ pub struct Ledger {
     /// this node has yet to deliver. Default 16384, some 1 kB each; all without snapshots.
     #[serde(default)]
     pub history_blocks: Option<u64>,
+    /// Hours between two heads of this node's audit log that go onto the ledger, 0..=8760; 0 for none. The receipts are in
+    /// `ledger` in the log's folder: `voltmesh audit verify --trust`. Default 24.
+    #[serde(default = "default_audit_hours")]
+    pub audit_hours: u32,
     /// What a node with an empty disk begins from instead of genesis, checked before it is believed. Never in a file, which
     /// would outlive its use: `voltmesh fog --checkpoint`. Default: none.
     #[serde(skip)]
@@ -177,6 +188,9 @@ fn default_anchor_batches() -> usize {
 }
 fn default_resubmit_ms() -> u64 {
     3_000
+}
+fn default_audit_hours() -> u32 {
+    24
 }
 fn default_snapshot_blocks() -> u64 {
     4_096
@@ -473,6 +487,14 @@ impl Config {
                     key(notice_key, base).map_err(|why| Error::config(format!("cloud.notice_key: {why}")))?;
             }
         }
+        if let Some(controller) = &mut config.controller {
+            for named in &mut controller.keys {
+                *named = key(named, base).map_err(|why| Error::config(format!("controller.keys: {why}")))?;
+            }
+        }
+        for named in &mut config.functions.publishers {
+            *named = key(named, base).map_err(|why| Error::config(format!("functions.publishers: {why}")))?;
+        }
         config.check()?;
         Ok(config)
     }
@@ -499,6 +521,7 @@ impl Config {
         within("ledger.idle_block_ms", self.ledger.idle_block_ms, 100..=600_000)?;
         within("ledger.anchor_ms", self.ledger.anchor_ms, 10..=60_000)?;
         within("ledger.anchor_batches", self.ledger.anchor_batches as u64, 1..=512)?;
+        within("ledger.audit_hours", self.ledger.audit_hours.into(), 0..=8_760)?;
         within("ledger.snapshot_blocks", self.ledger.snapshot_blocks, 0..=1_000_000)?;
         if self.ledger.history().is_some() && self.ledger.snapshot_blocks == 0 {
             return Err(Error::config(
@@ -525,6 +548,10 @@ impl Config {
         if let Some(cloud) = &self.cloud {
             within("cloud.window", cloud.window as u64, 1..=65_535)?;
         }
+        if let Some(controller) = &self.controller {
+            controller.check()?;
+        }
+        self.functions.check(within)?;
         if let Some(stations) = &self.stations {
             stations.check(within)?;
         }

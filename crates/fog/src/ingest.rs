@@ -12,10 +12,12 @@
 mod anchors;
 mod chain;
 mod clock;
+mod commands;
 mod copies;
 mod counters;
 mod durable;
 mod entry;
+mod feed;
 mod foreign;
 mod holding;
 mod job;
@@ -27,9 +29,11 @@ mod session;
 mod statements;
 mod uplink;
 
+pub use commands::NotRouted;
 pub use copies::{MAX_BLOCK, Message};
 pub use counters::Counters;
 pub use entry::{BatchEntry, Block, CopyEntry, Entry, EvidenceEntry, SamplesEntry, SealedBlock};
+pub use feed::{Feed, FeedContent};
 pub use job::{Done, Job};
 pub use refusal::{Delay, Refusal};
 pub use restore::Restoring;
@@ -43,7 +47,7 @@ use bytes::Bytes;
 use commonware_cryptography::Signer as _;
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use voltmesh_consensus::Finalized;
-use voltmesh_control::{Allowance, Opening, commitment};
+use voltmesh_control::{Allowance, CommandAnswer, Opening, commitment};
 use voltmesh_identity::Peer;
 use voltmesh_ledger::{Digest as ChainId, PrivateKey, PublicKey, State, Transaction};
 use voltmesh_spool::Position;
@@ -200,6 +204,15 @@ pub enum Input {
     CloudNotice(Bytes),
     /// The cloud published a statement of its archive.
     CloudStatement(Bytes),
+    /// A signed command is to go to a vehicle; [`Output::CommandRouted`] answers.
+    Command {
+        /// Whose it is said to be.
+        vehicle: VehicleId,
+        /// The command.
+        message: Bytes,
+        /// The shell's own.
+        ticket: u64,
+    },
 }
 
 /// What is to be sent to a vehicle.
@@ -211,6 +224,8 @@ pub enum Topic {
     Notice,
     /// Hand-overs of the ledger.
     Trust,
+    /// A signed command.
+    Command,
 }
 
 /// An answer to a publish.
@@ -284,6 +299,20 @@ pub enum Output {
         /// The payload.
         payload: Bytes,
     },
+    /// Publish a command to a vehicle, QoS 1, or say that it cannot be.
+    CommandRouted {
+        /// Of the input.
+        ticket: u64,
+        /// The vehicle's session and the command, or why it goes nowhere.
+        routed: Result<(SessionId, VehicleId, Bytes), NotRouted>,
+    },
+    /// A vehicle answered a command, over its own session.
+    Answered {
+        /// Which vehicle.
+        vehicle: VehicleId,
+        /// What it did.
+        answer: Box<CommandAnswer>,
+    },
     /// Read these evidence entries, compose [`receipts`] and publish them to a vehicle.
     ReceiptsFromSpool {
         /// Its session.
@@ -306,6 +335,8 @@ pub enum Output {
     TrustToCloud(Bytes),
     /// Publish to the cloud that the log holds a statement of its archive, and where.
     AnchoredToCloud(Bytes),
+    /// Records are durable and verified: for summaries and functions. Only after [`Ingest::feed`].
+    Feed(Feed),
     /// Keep these bytes in the place of earlier ones, for [`Ingest::restore_statements`] and [`newest_statement`].
     KeepStatements(Bytes),
     /// Say this in the log.
@@ -343,6 +374,8 @@ pub struct Ingest {
     copies: second::Copies,
     holdings: holding::Holdings,
     clock: clock::Clock,
+    /// Whether somebody looks into what is durable.
+    feeding: bool,
 }
 
 impl Ingest {
@@ -368,6 +401,7 @@ impl Ingest {
             copies: second::Copies::default(),
             holdings: holding::Holdings::default(),
             clock: clock::Clock::default(),
+            feeding: false,
             settings,
         }
     }
@@ -398,6 +432,7 @@ impl Ingest {
             Input::CloudAnswer { batch, reason } => self.cloud_answer(batch, reason),
             Input::CloudNotice(bytes) => self.cloud_notice(&bytes),
             Input::CloudStatement(bytes) => self.cloud_statement(&bytes),
+            Input::Command { vehicle, message, ticket } => self.command(&vehicle, message, ticket),
         }
         std::mem::take(&mut self.outputs)
     }

@@ -28,6 +28,7 @@
 
 pub mod answers;
 pub mod config;
+pub mod functions;
 pub mod ingest;
 pub mod osrm;
 pub mod stations;
@@ -38,4 +39,6 @@ mod run;
 pub use config::Config;
 pub use error::Error;
 pub use osrm::Osrm;
-pub use run::{Addresses, Fog, own_opening, policy::Topics as TopicPolicy, run};
+pub use run::{
+    Addresses, Answered, Fog, Relay, Undelivered, own_opening, policy::Topics as TopicPolicy, run,
+};

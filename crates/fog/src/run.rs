@@ -5,11 +5,15 @@
 //! spool, one fdatasync and one answer per session. While the disk syncs, the loop goes on.
 
 mod alone;
+mod audit_head;
+mod commands;
 mod finality;
+mod functions;
 mod http;
 mod hub;
 mod latency;
 pub mod policy;
+mod round_trips;
 mod statements;
 mod stations;
 mod uplink;
@@ -43,6 +47,8 @@ use crate::{
     ingest::{AnchorSettings, ForwardSettings, Ingest, Input, Restoring, Settings},
 };
 use alone::Alone;
+pub use commands::{Answered, Relay, Undelivered};
+use functions::{Around, Functions, Told};
 use hub::Hub;
 
 /// Inputs from other tasks that wait for the loop: a few blocks, and answers of the cloud's window.
@@ -76,6 +82,9 @@ pub struct Fog {
     spools: [Writer<Context>; 2],
     http: voltmesh_http::Server,
     addresses: Addresses,
+    functions: Option<Functions>,
+    relay: Relay,
+    answers: Option<mpsc::Receiver<Answered>>,
 }
 
 /// Where a node listens; ports that were configured as 0 are known here.
@@ -119,6 +128,24 @@ impl Fog {
         let (quarantine, _) = quarantine.start(context.child("quarantine_writer"));
 
         let statements = statements::start(&mut ingest, &config.data)?;
+        let (relay, answers, desk) = commands::relay();
+        let functions = Functions::start(Around {
+            context: &context,
+            config: &config,
+            credentials: &credentials,
+            revoked: &revoked,
+            fog: fog.clone(),
+            relay: relay_for_functions(relay.clone()),
+        })
+        .await?;
+        let answers = match &functions {
+            Some(functions) => {
+                ingest.feed();
+                tokio::spawn(tell_answers(answers, functions.queue()));
+                None
+            }
+            None => Some(answers),
+        };
 
         let (node, copies) = start_ledger(&context, &config, &genesis, &settings).await?;
         let ledger = node.handle();
@@ -178,6 +205,7 @@ impl Fog {
             replay: tokio::sync::Mutex::default(),
             statements: statements.subscribe(),
             stations,
+            functions: functions.as_ref().map(Functions::figures),
             figures: Figures::of(process.clone()),
             audit: process.audit.clone(),
             entered: Mutex::default(),
@@ -193,6 +221,16 @@ impl Fog {
         let (done, jobs_done) = mpsc::unbounded_channel();
         let workers =
             workers::Workers::start(workers, &done).map_err(Error::file("start threads of", &config.data))?;
+        if config.ledger.audit_hours > 0 {
+            let heads = audit_head::AuditHeads {
+                recorder: process.audit.clone(),
+                ledger: ledger.clone(),
+                key: settings.key.clone(),
+                fog: fog.clone(),
+                every: Duration::from_secs(3_600 * u64::from(config.ledger.audit_hours)),
+            };
+            tokio::spawn(heads.run());
+        }
         let finality = finality::watch(context.child("finality"), ledger.clone());
         let hub = Hub::new(hub::Parts {
             context: context.child("hub"),
@@ -211,17 +249,39 @@ impl Fog {
             hold,
             copies,
             orders,
+            desk,
             statements,
             board,
             finality,
+            functions: functions.as_ref().map(Functions::queue),
         });
         let hub = tokio::spawn(hub.run());
-        Ok(Self { context, hub, node, spools: [spool, quarantine], http, addresses })
+        Ok(Self {
+            context,
+            hub,
+            node,
+            spools: [spool, quarantine],
+            http,
+            addresses,
+            relay,
+            answers,
+            functions,
+        })
     }
 
     /// Where it listens.
     pub fn addresses(&self) -> Addresses {
         self.addresses
+    }
+
+    /// The way of signed commands to the vehicles that are connected with it.
+    pub fn relay(&self) -> Relay {
+        self.relay.clone()
+    }
+
+    /// What vehicles answer to commands; once. What nobody takes is dropped and counted.
+    pub fn take_answers(&mut self) -> Option<mpsc::Receiver<Answered>> {
+        self.answers.take()
     }
 
     /// Its ledger.
@@ -249,11 +309,29 @@ impl Fog {
         self.http.shutdown().await;
         self.hub.abort();
         let _ = self.hub.await;
+        if let Some(functions) = self.functions {
+            functions.stop().await?;
+        }
         for spool in &self.spools {
             spool.close().await?;
         }
         self.node.stop().await;
         Ok(())
+    }
+}
+
+/// The way to vehicles, as functions use it.
+fn relay_for_functions(relay: Relay) -> functions::Relay {
+    Box::new(move |vehicle, message| {
+        let relay = relay.clone();
+        Box::pin(async move { relay.send(vehicle, message).await.map_err(|why| why.to_string()) })
+    })
+}
+
+/// Tells functions what vehicles did with their commands.
+async fn tell_answers(mut answers: mpsc::Receiver<Answered>, functions: functions::FunctionQueue) {
+    while let Some(Answered { vehicle, answer }) = answers.recv().await {
+        functions.tell(Told::Answer { vehicle, answer: Box::new(answer) });
     }
 }
 

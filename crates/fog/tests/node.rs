@@ -4,71 +4,19 @@
 
 mod place;
 
-use std::time::Duration;
-
-use place::{Ask, Place, ask, ask_bytes};
-use voltmesh_control::{ArchiveNotice, ArchiveStatement, Hello, Opening, Receipts, Status, commitment};
+use ed25519_dalek::SigningKey;
+use place::{
+    Ask, Place, ask, ask_bytes,
+    peer::{PATIENCE, Peer, hello},
+};
+use voltmesh_control::{
+    Action, ArchiveNotice, ArchiveStatement, Command, CommandAnswer, Epoch, Lease, Outcome, Receipts, Status,
+    commitment,
+};
 use voltmesh_identity::{Reason as Revocation, Role, Target};
 use voltmesh_ledger::{AnchorEvidence, AnchoredStatement, Leaves, Trust, testing::Vehicle};
-use voltmesh_mqtt::{Client, ClientEvent, ClientEvents, Outgoing, Reason};
-use voltmesh_telemetry::{Boot, Millivolts, Sample, SealedBatch, Timestamp, vss};
-
-/// Longest wait for anything: a loaded machine with one core.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A client's connection, with what came on it.
-struct Peer {
-    client: Client,
-    events: ClientEvents,
-    done: Vec<(u64, Reason)>,
-    messages: Vec<(String, bytes::Bytes)>,
-    ended: bool,
-}
-
-impl Peer {
-    fn new((client, events): (Client, ClientEvents)) -> Self {
-        Self { client, events, done: Vec::new(), messages: Vec::new(), ended: false }
-    }
-
-    async fn until(&mut self, what: &str, enough: impl Fn(&Self) -> bool) {
-        let waited = tokio::time::timeout(PATIENCE, async {
-            while !enough(self) {
-                match self.events.next().await {
-                    Some(ClientEvent::Completed(done)) => self.done.extend(done),
-                    Some(ClientEvent::Messages(items)) => {
-                        for item in items {
-                            self.client.accept(item.token);
-                            self.messages.push((item.topic.to_string(), item.payload));
-                        }
-                    }
-                    Some(ClientEvent::Ended(_)) | None => self.ended = true,
-                    Some(_) => {}
-                }
-            }
-        });
-        assert!(
-            waited.await.is_ok(),
-            "no {what} in {PATIENCE:?}; so far {:?} {:?}",
-            self.done,
-            self.messages.len()
-        );
-    }
-
-    async fn publish(&mut self, topic: &str, payload: impl Into<bytes::Bytes>, tag: u64) -> Reason {
-        self.client.publish(Outgoing::new(topic, payload.into(), tag)).unwrap();
-        self.until(topic, |peer| peer.done.iter().any(|(done, _)| *done == tag)).await;
-        self.done.iter().find(|(done, _)| *done == tag).unwrap().1
-    }
-
-    fn message(&self, topic: &str) -> Option<&bytes::Bytes> {
-        self.messages.iter().find(|(t, _)| t == topic).map(|(_, payload)| payload)
-    }
-}
-
-fn hello(vehicle: &Vehicle) -> Vec<u8> {
-    let opening = Opening { salt: vehicle.opening.salt, key: vehicle.opening.key };
-    Hello { opening, boot: Boot::new(1), client_version: "test".into() }.encode()
-}
+use voltmesh_mqtt::Reason;
+use voltmesh_telemetry::{Millivolts, Sample, SealedBatch, Timestamp, VehicleId, vss};
 
 fn sample() -> String {
     vss::to_json(&Sample {
@@ -76,6 +24,45 @@ fn sample() -> String {
         pack_voltage: Millivolts::new(352_100),
         ..Sample::default()
     })
+}
+
+/// A command reaches the vehicle that it is signed for, and its answer whoever asked; it reaches nobody else.
+async fn a_command_reaches_its_vehicle(place: &mut Place, vehicle: &mut Peer) {
+    let key = SigningKey::from_bytes(&[3; 32]);
+    let command = |vehicle: &str| {
+        let vehicle: VehicleId = vehicle.parse().unwrap();
+        let (fog_key, at) = (key.verifying_key().to_bytes(), Timestamp::from_millis);
+        let (fog, function, until) = ("fog-0".to_owned(), "balance".to_owned(), at(9));
+        let epoch = Epoch { term: 1, count: 1 };
+        let lease = Lease { vehicle: vehicle.clone(), function, fog, fog_key, epoch, until };
+        let (issued, expires, reason) = (at(1), at(5), String::new());
+        let command = Command { vehicle, number: 1, issued, expires, action: Action::StopCharging, reason };
+        bytes::Bytes::from(command.sign("fog-0", &lease.sign("ctl", &key), &key))
+    };
+    let (relay, mut answers) = place.relay(0);
+    let (car, other): (VehicleId, VehicleId) = ("car".parse().unwrap(), "other".parse().unwrap());
+    let sent = tokio::spawn({
+        let (relay, car, message) = (relay.clone(), car.clone(), command("car"));
+        async move { relay.send(car, message).await }
+    });
+    vehicle.until("command", |peer| peer.message("v1/car/command").is_some()).await;
+    assert_eq!(sent.await.unwrap(), Ok(()));
+    assert_eq!(vehicle.message("v1/car/command"), Some(&command("car")));
+    let error = relay.send(car.clone(), command("other")).await.unwrap_err().to_string();
+    assert!(error.contains("signed for other"), "{error}");
+    let error = relay.send(other.clone(), command("other")).await.unwrap_err().to_string();
+    assert!(error.contains("not connected"), "{error}");
+    let answer = CommandAnswer {
+        function: "balance".into(),
+        epoch: (1, 1),
+        number: 1,
+        at_ms: 7,
+        outcome: Outcome::Applied { value: None, why_less: None },
+    };
+    let json = serde_json::to_vec(&answer).unwrap();
+    assert_eq!(vehicle.publish("v1/car/answer", json, 90).await, Reason::SUCCESS);
+    let answered = tokio::time::timeout(PATIENCE, answers.recv()).await.expect("an answer").unwrap();
+    assert_eq!((answered.vehicle, answered.answer), (car, answer));
 }
 
 /// The log's size and its leaves, and a statement of the archive, are proven to whoever asks; a restart loses neither.
@@ -116,7 +103,7 @@ fn from_vehicle_to_cloud_over_real_sockets() {
 }
 
 async fn main() {
-    let mut place = Place::new().await;
+    let mut place = Place::of(4).await;
     for fog in 0..4 {
         place.start(fog);
     }
@@ -129,7 +116,7 @@ async fn main() {
     place.enrol(&commitments, PATIENCE).await;
 
     // A batch of the vehicle.
-    let mut vehicle = Peer::new(place.connect(Role::Edge, "car", 0, &["receipt", "notice"]).await);
+    let mut vehicle = Peer::new(place.connect(Role::Edge, "car", 0, &["receipt", "notice", "command"]).await);
     assert_eq!(vehicle.publish("v1/car/hello", hello(&car), 1).await, Reason::SUCCESS);
     let batch = car.batch(1, 0, 100, None);
     assert_eq!(vehicle.publish("v1/car/batch", batch.wire().clone(), 2).await, Reason::SUCCESS);
@@ -142,6 +129,8 @@ async fn main() {
     let notice =
         ArchiveNotice::verify(vehicle.message("v1/car/notice").unwrap(), &place.cloud_key()).unwrap();
     assert_eq!(notice.batches[0].id, batch.id());
+
+    a_command_reaches_its_vehicle(&mut place, &mut vehicle).await;
 
     // A sample of a foreign client, attested by the fog node.
     let mut paho = Peer::new(place.connect(Role::Client, "paho", 1, &[]).await);

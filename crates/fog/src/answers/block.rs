@@ -6,7 +6,9 @@ use commonware_codec::EncodeSize as _;
 use commonware_cryptography::Digestible as _;
 use serde::{Deserialize, Serialize};
 use voltmesh_ledger as ledger;
-use voltmesh_ledger::{Action, AuthoritySet, Digest, Epoch, Header, Justification, PublicKey, UNREACHABLE};
+use voltmesh_ledger::{
+    Action, AuthoritySet, Digest, Epoch, Header, Justification, Lane, PolicyAct, PublicKey, UNREACHABLE,
+};
 
 use super::{Names, follow::anchored};
 
@@ -126,6 +128,34 @@ pub enum Transaction {
         /// View of the votes.
         view: u64,
     },
+    /// What functions of an authority's vehicles did.
+    Events {
+        /// Whose list.
+        authority: String,
+        /// `functions` or `audit`.
+        lane: String,
+        /// Counts its lists of this kind.
+        sequence: u64,
+        /// Events in it.
+        events: usize,
+    },
+    /// A controller acts.
+    Policy {
+        /// Who.
+        controller: String,
+        /// In which term.
+        term: u32,
+        /// Its number there.
+        number: u64,
+        /// `take_term`, `renew`, `decide` or `hand_over`.
+        act: String,
+        /// Commitment to a decision.
+        decision: Option<String>,
+        /// To whom a term is handed over.
+        to: Option<String>,
+        /// Until when the term is asked for, milliseconds since 1970.
+        until_ms: u64,
+    },
 }
 
 /// A change that operators decide.
@@ -178,6 +208,28 @@ pub enum Change {
         /// How many must sign.
         threshold: u8,
     },
+    /// May command.
+    AdmitController {
+        /// The controller.
+        key: String,
+    },
+    /// Nothing of it counts any more.
+    RemoveController {
+        /// Never returns.
+        key: String,
+    },
+    /// A function may run.
+    PublishFunction {
+        /// SHA-256 of its component.
+        component: String,
+        /// Whose key signs its package.
+        publisher: String,
+    },
+    /// It must not run any more.
+    WithdrawFunction {
+        /// SHA-256 of its component.
+        component: String,
+    },
 }
 
 impl From<&Action> for Change {
@@ -198,6 +250,14 @@ impl From<&Action> for Change {
             Action::PardonAuthority { key } => Self::PardonAuthority { key: key.to_string() },
             Action::SetOperators { keys, threshold } => {
                 Self::SetOperators { keys: strings(keys), threshold: *threshold }
+            }
+            Action::AdmitController { key } => Self::AdmitController { key: key.to_string() },
+            Action::RemoveController { key } => Self::RemoveController { key: key.to_string() },
+            Action::PublishFunction { component, publisher } => {
+                Self::PublishFunction { component: component.to_string(), publisher: publisher.to_string() }
+            }
+            Action::WithdrawFunction { component } => {
+                Self::WithdrawFunction { component: component.to_string() }
             }
         }
     }
@@ -314,6 +374,32 @@ impl Transaction {
                     offence: evidence.offence().to_string(),
                     epoch: evidence.epoch().get(),
                     view: evidence.view(),
+                }
+            }
+            ledger::Transaction::Events(list) => Self::Events {
+                authority: list.authority.to_string(),
+                lane: match list.lane {
+                    Lane::Functions => "functions".to_owned(),
+                    Lane::Audit => "audit".to_owned(),
+                },
+                sequence: list.sequence,
+                events: list.events.len(),
+            },
+            ledger::Transaction::Policy(policy) => {
+                let (act, decision, to) = match &policy.act {
+                    PolicyAct::TakeTerm => ("take_term", None, None),
+                    PolicyAct::Renew => ("renew", None, None),
+                    PolicyAct::Decide { decision } => ("decide", Some(decision.to_string()), None),
+                    PolicyAct::HandOver { to } => ("hand_over", None, Some(to.to_string())),
+                };
+                Self::Policy {
+                    controller: policy.controller.to_string(),
+                    term: policy.term,
+                    number: policy.number,
+                    act: act.to_owned(),
+                    decision,
+                    to,
+                    until_ms: policy.until.as_millis(),
                 }
             }
         }

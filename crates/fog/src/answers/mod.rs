@@ -5,6 +5,7 @@
 
 mod authorities;
 mod block;
+mod control;
 mod evidence;
 mod follow;
 mod status;
@@ -12,6 +13,7 @@ mod succession;
 
 pub use authorities::{Authorities, Authority, Quarantined, Role, Score, Scores, Seat};
 pub use block::{Block, Change, Embedded, Surroundings, Transaction};
+pub use control::{Control, Controller, Release};
 pub use evidence::{Accusation, Conviction, Convictions, Evidence, Vote};
 pub use follow::FinalBlock;
 pub use status::Status;

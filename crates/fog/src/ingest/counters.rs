@@ -51,6 +51,14 @@ pub struct Counters {
     pub copies_unattested: u64,
     /// Offers of copies refused: malformed, or beyond the bound.
     pub copies_refused: u64,
+    /// Commands handed to a vehicle's session.
+    pub commands_sent: u64,
+    /// Commands for a vehicle that is not connected here, or whose key is revoked.
+    pub commands_unconnected: u64,
+    /// Bytes that were to go to a vehicle and are no command for it.
+    pub commands_refused: u64,
+    /// Answers of vehicles to commands.
+    pub answers_received: u64,
     /// Lines of the log about this node's clock.
     pub clock_off: u64,
     /// Hellos of vehicles whose clock is far from this node's.
@@ -97,6 +105,10 @@ impl Counters {
             ("copies_taken_over", self.copies_taken_over),
             ("copies_unattested", self.copies_unattested),
             ("copies_refused", self.copies_refused),
+            ("commands_sent", self.commands_sent),
+            ("commands_unconnected", self.commands_unconnected),
+            ("commands_refused", self.commands_refused),
+            ("answers_received", self.answers_received),
             ("clock_off", self.clock_off),
             ("vehicle_clocks_off", self.vehicle_clocks_off),
             ("cloud_clock_off", self.cloud_clock_off),

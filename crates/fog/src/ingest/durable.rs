@@ -8,7 +8,7 @@ use voltmesh_spool::Position;
 use voltmesh_telemetry::{BatchId, Boot, Digest, RecordNumber, Timestamp, VehicleId};
 
 use super::{
-    Answer, Ingest, Output, Rejection,
+    Answer, Feed, Ingest, Output, Rejection,
     refusal::{Delay, Refusal},
     session::Claim,
 };
@@ -66,6 +66,8 @@ pub enum Then {
     Attest(Position),
     /// A copy can be confirmed.
     Held(Digest),
+    /// Records can be looked into.
+    Feed(Feed),
 }
 
 /// Positions, bytes and what waits for them.
@@ -230,7 +232,7 @@ impl Ingest {
             wait
         });
         self.disk.release_later.append(&mut later);
-        let mut all = Vec::new();
+        let (mut all, mut feeds) = (Vec::new(), Vec::new());
         while self.disk.waiting.front().is_some_and(|waiting| waiting.below <= durable) {
             let Some(waiting) = self.disk.waiting.pop_front() else { break };
             match waiting.what {
@@ -246,11 +248,14 @@ impl Ingest {
                 Then::Forward(batch) => self.evidence_durable(batch),
                 Then::Attest(source) => self.attest(source),
                 Then::Held(digest) => self.copy_durable(digest),
+                Then::Feed(feed) => feeds.push(feed),
             }
         }
         if !all.is_empty() {
             self.outputs.push(Output::Answer(all));
         }
+        // Answers first: nobody waits for these.
+        self.outputs.extend(feeds.into_iter().map(Output::Feed));
         self.offers_durable();
     }
 

@@ -12,7 +12,7 @@ use voltmesh_spool::Position;
 use voltmesh_telemetry::{Digest, Record, SealedBatch, Timestamp, VehicleId, vss};
 
 use super::{
-    Answer, Ingest, Output,
+    Answer, Feed, FeedContent, Ingest, Output,
     anchors::after,
     chain::Link,
     copies::MAX_BLOCK,
@@ -168,8 +168,14 @@ impl Ingest {
         }
         let Gathering { mut block, mut records } = std::mem::take(&mut self.foreign.gathering);
         let count = block.records();
-        let entry = Entry::Samples(SamplesEntry { received: self.now, block: block.take() });
+        let block = block.take();
+        let entry = Entry::Samples(SamplesEntry { received: self.now, block: block.clone() });
         let (position, size) = self.append(entry.encode());
+        if self.feeding {
+            let claims = records.iter().filter_map(|(_, fresh)| fresh.claim.as_ref());
+            let arrived_us = claims.map(|(answer, ..)| answer.claim.arrived_us).min().unwrap_or_default();
+            self.disk.then(Then::Feed(Feed { arrived_us, content: FeedContent::Samples(block) }));
+        }
         let source = Source { size, records: count, unsealed: count, open: count };
         self.foreign.sources.insert(position, source);
         if !self.settings.foreign.second_copy {

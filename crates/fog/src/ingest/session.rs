@@ -10,7 +10,7 @@ use voltmesh_mqtt::SessionId;
 use voltmesh_telemetry::{BatchId, Digest, SealedBatch, Signer, VehicleId, batch::MAX_WIRE_BYTES};
 
 use super::{
-    Ingest, Output, Topic,
+    Feed, FeedContent, Ingest, Output, Topic,
     chain::{Fit, Link},
     durable::{Held, Then},
     entry::{BatchEntry, Entry},
@@ -38,6 +38,7 @@ enum Kind {
     Hello,
     Batch,
     Sample,
+    Answer,
 }
 
 /// A presented and enrolled key.
@@ -66,6 +67,7 @@ impl Session {
         match (self.peer.identity.role, name) {
             (Role::Edge, "hello") => Some(Kind::Hello),
             (Role::Edge, "batch") => Some(Kind::Batch),
+            (Role::Edge, "answer") => Some(Kind::Answer),
             (Role::Edge | Role::Client, "sample") => Some(Kind::Sample),
             _ => None,
         }
@@ -130,6 +132,13 @@ impl Sessions {
     /// The session of a vehicle that has said hello.
     pub fn of_vehicle(&self, vehicle: &VehicleId) -> Option<SessionId> {
         self.by_vehicle.get(vehicle).copied()
+    }
+
+    /// The session that a vehicle takes commands by, and whether its key is revoked.
+    pub fn commanded(&self, vehicle: &VehicleId) -> Option<(SessionId, bool)> {
+        let session = self.of_vehicle(vehicle)?;
+        let enrolled = self.all.get(&session)?.enrolled.as_ref()?;
+        Some((session, enrolled.revoked.is_some()))
     }
 
     /// All vehicles that have said hello.
@@ -204,6 +213,11 @@ impl Ingest {
             Some(Kind::Sample) => session.may_sample().and_then(|()| self.sample(claim, payload)),
             Some(Kind::Batch) => self.batch(claim, payload),
             Some(Kind::Hello) => self.hello(claim, payload),
+            Some(Kind::Answer) => {
+                session.may_sample()?;
+                let vehicle = session.vehicle.clone();
+                self.answered(claim, vehicle, payload)
+            }
             None => Err(Reject::For(Refusal::ForeignTopic {
                 topic: topic.chars().take(128).collect(),
                 peer: session.peer.identity.to_string(),
@@ -375,6 +389,10 @@ impl Ingest {
                 self.disk.answer(claim, 0, size);
                 self.hold(&batch, link, enrolled.commitment, &enrolled.opening, Vec::new());
                 self.counters.received_records += u64::from(batch.header().count);
+                if self.feeding && fit != Fit::Known {
+                    let content = FeedContent::Batch(batch.wire().clone());
+                    self.disk.then(Then::Feed(Feed { arrived_us: claim.arrived_us, content }));
+                }
             }
         }
     }

@@ -1,5 +1,7 @@
 //! The core against a disk, a ledger, vehicles and a cloud that the test owns.
 
+mod commands;
+mod feed;
 mod foreign;
 mod laws;
 mod rejections;
@@ -38,6 +40,9 @@ pub struct World {
     pub submitted: Vec<Transaction>,
     pub forwards: Vec<(BatchId, Position, Position)>,
     pub told: Vec<(Topic, Bytes)>,
+    /// Where commands went, by ticket, and what vehicles answered.
+    pub routed: BTreeMap<u64, Result<(SessionId, VehicleId, Bytes), NotRouted>>,
+    pub answered: Vec<(VehicleId, CommandAnswer)>,
     pub copies: Vec<(PublicKey, Bytes)>,
     pub archived: BTreeSet<BatchId>,
     /// Entries of the ledger's log that the cloud was told of, by index.
@@ -46,6 +51,7 @@ pub struct World {
     pub archived_records: BTreeSet<Digest>,
     pub statements: Bytes,
     pub places: Vec<Bytes>,
+    pub fed: Vec<Feed>,
     tokens: u64,
     sessions: u64,
 }
@@ -115,12 +121,15 @@ impl World {
             submitted: Vec::new(),
             forwards: Vec::new(),
             told: Vec::new(),
+            routed: BTreeMap::new(),
+            answered: Vec::new(),
             copies: Vec::new(),
             archived: BTreeSet::new(),
             told_entries: Vec::new(),
             archived_records: BTreeSet::new(),
             statements: Bytes::new(),
             places: Vec::new(),
+            fed: Vec::new(),
             tokens: 0,
             sessions: 0,
         };
@@ -177,8 +186,13 @@ impl World {
                     let entry = self.disk[position.0 as usize].clone();
                     self.give(Input::Loaded(position, entry));
                 }
+                Output::CommandRouted { ticket, routed } => {
+                    assert!(self.routed.insert(ticket, routed).is_none(), "routed twice");
+                }
+                Output::Answered { vehicle, answer } => self.answered.push((vehicle, *answer)),
                 Output::KeepStatements(bytes) => self.statements = bytes,
                 Output::AnchoredToCloud(bytes) => self.places.push(bytes),
+                Output::Feed(feed) => self.fed.push(feed),
                 Output::TrustToCloud(_) | Output::Log(_) | Output::LogRejection { .. } => {}
             }
         }
@@ -266,6 +280,7 @@ impl World {
             header,
             certificate: last.certificate,
             entries: last.entries,
+            acts: Vec::new(),
             root_signatures: last.root_receipts,
             state: Arc::new(last.state),
             replayed: false,

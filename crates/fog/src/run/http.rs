@@ -8,6 +8,7 @@ mod chain;
 mod checkpoint;
 mod decree;
 mod follow;
+mod functions;
 mod leaves;
 mod stations;
 
@@ -36,7 +37,7 @@ use voltmesh_http::{Exposition, Figures, Problem, Rules, Server, Settings, Token
 use voltmesh_ledger::{Genesis, RegistryTx, Transaction, Trust};
 use voltmesh_telemetry::VehicleId;
 
-use super::stations::Service;
+use super::{functions::FIGURE_GAUGES, functions::Figures as FunctionFigures, stations::Service};
 use crate::{Error, answers::Names, config, ingest::newest_statement};
 
 /// Largest registry transaction: 256 actions of 65 bytes and 16 signatures, with room.
@@ -97,6 +98,8 @@ pub struct Shared {
     pub statements: watch::Receiver<Bytes>,
     /// Forecasts of charging stations, if the node is to make any.
     pub stations: Option<Arc<Service>>,
+    /// Functions, if a controller may send any.
+    pub functions: Option<FunctionFigures>,
     /// Of this interface's own connections.
     pub figures: Arc<Figures>,
     /// Where operators' decisions are entered.
@@ -121,6 +124,7 @@ pub async fn serve(address: SocketAddr, access: &config::Http, shared: Shared) -
     let listener = tokio::net::TcpListener::bind(address).await.map_err(listening)?;
     let figures = shared.figures.clone();
     let charging = stations::router(shared.stations.clone());
+    let acting = functions::router(shared.functions.clone());
     let app = Router::new()
         .route("/status", get(status))
         .route("/metrics", get(metrics))
@@ -130,6 +134,7 @@ pub async fn serve(address: SocketAddr, access: &config::Http, shared: Shared) -
         .route("/chain/block/{height}/explained", get(chain::explained))
         .route("/chain/authorities", get(chain::authorities))
         .route("/chain/scores", get(chain::scores))
+        .route("/chain/control", get(chain::control))
         .route("/chain/evidence", get(chain::evidence))
         .route("/chain/evidence/{height}", get(chain::evidence_at))
         .route("/chain/decree", get(decree::show).post(decree::submit))
@@ -140,7 +145,8 @@ pub async fn serve(address: SocketAddr, access: &config::Http, shared: Shared) -
         .route("/chain/opening", get(chain_opening))
         .route("/archive/statement", get(archive_statement))
         .with_state(Arc::new(shared))
-        .merge(charging);
+        .merge(charging)
+        .merge(acting);
     voltmesh_http::serve(listener, app, rules, settings, None, figures).map_err(listening)
 }
 
@@ -161,6 +167,9 @@ fn board(shared: &Shared) -> Status {
         .extend(shared.figures.snapshot().into_iter().map(|(name, value)| (name.to_owned(), value)));
     if let Some(stations) = &shared.stations {
         stations::report(stations, &mut status);
+    }
+    if let Some(functions) = &shared.functions {
+        functions.report(&mut status);
     }
     if let Some(bytes) = super::stations::resident_bytes() {
         status.counters.insert("resident_bytes".to_owned(), bytes);
@@ -185,7 +194,7 @@ fn exposition(status: &Status) -> Exposition {
     let mut figures = Exposition::new("fog");
     for (name, value) in &status.counters {
         let mqtt = name.strip_prefix("mqtt_").is_some_and(voltmesh_mqtt::Counters::is_gauge);
-        if mqtt || GAUGES.into_iter().chain(Figures::GAUGES).any(|gauge| gauge == name) {
+        if mqtt || GAUGES.into_iter().chain(Figures::GAUGES).chain(FIGURE_GAUGES).any(|gauge| gauge == name) {
             figures.gauge(name, *value);
         } else {
             figures.counter(name, *value);
@@ -205,12 +214,18 @@ async fn submit(State(shared): Asked, body: Bytes) -> Response {
         Err(error) => match RegistryTx::decode(body) {
             Ok(registry) => Transaction::Registry(registry),
             Err(_) => {
-                return refuse(StatusCode::BAD_REQUEST, format!("this is no registry transaction: {error}"));
+                return refuse(StatusCode::BAD_REQUEST, format!("this is no transaction: {error}"));
             }
         },
     };
+    if let Transaction::Policy(_) = transaction {
+        return submit_policy(&shared, transaction);
+    }
     if !matches!(transaction, Transaction::Registry(_)) {
-        return refuse(StatusCode::FORBIDDEN, "only registry transactions are taken here");
+        return refuse(
+            StatusCode::FORBIDDEN,
+            "only transactions of operators (registry) and controllers (policy) are taken here",
+        );
     }
     let digest = transaction.digest().to_string();
     let checked = shared.ledger.state().check(&transaction);
@@ -241,6 +256,20 @@ async fn submit(State(shared): Asked, body: Bytes) -> Response {
         Ok(()) => (StatusCode::ACCEPTED, Json(json!({ "transaction": digest }))).into_response(),
         Err(error @ SubmitError::Full { .. }) => refuse(StatusCode::SERVICE_UNAVAILABLE, error),
         Err(error) => refuse(StatusCode::UNPROCESSABLE_ENTITY, error),
+    }
+}
+
+/// Takes a controller's policy transaction. It says itself who it is, so it is not entered in the audit log one by one: the
+/// ledger has it.
+fn submit_policy(shared: &Shared, transaction: Transaction) -> Response {
+    let digest = transaction.digest().to_string();
+    match shared.ledger.submit(transaction) {
+        Ok(()) => (StatusCode::ACCEPTED, Json(json!({ "transaction": digest }))).into_response(),
+        Err(error @ SubmitError::Full { .. }) => refuse(StatusCode::SERVICE_UNAVAILABLE, error),
+        Err(error) => {
+            shared.audit.refusal("/tx", "a policy transaction that does not hold");
+            refuse(StatusCode::UNPROCESSABLE_ENTITY, error)
+        }
     }
 }
 

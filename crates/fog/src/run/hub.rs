@@ -25,12 +25,15 @@ use voltmesh_spool::{Error as SpoolError, Position, Writer};
 use voltmesh_telemetry::{Timestamp, VehicleId};
 
 use super::{
+    commands::{Answered, Desk},
     finality::{self, Finality},
+    functions::{Fed, FunctionQueue, Told},
     latency::Histogram,
+    round_trips::RoundTrips,
     uplink::Order,
     workers::Workers,
 };
-use crate::ingest::{Answer, Claim, Done, Ingest, Input, Output, Rejection, Topic, receipts};
+use crate::ingest::{Answer, Claim, Done, Ingest, Input, NotRouted, Output, Rejection, Topic, receipts};
 
 /// Longest time for the inputs of one wakeup, so that answers are not kept waiting by an endless stream: about four
 /// times what an fdatasync takes, which larger groups would not make cheaper.
@@ -78,10 +81,14 @@ pub struct Parts {
     pub hold: Hold,
     pub copies: SocketSender<Context>,
     pub orders: mpsc::UnboundedSender<Order>,
+    /// Commands to vehicles, and their answers.
+    pub desk: Desk,
     /// The archive's statements that are kept, as bytes.
     pub statements: watch::Sender<Bytes>,
     pub board: Arc<Mutex<Status>>,
     pub finality: Finality,
+    /// The thread of functions, if there is one.
+    pub functions: Option<FunctionQueue>,
 }
 
 /// The loop.
@@ -98,6 +105,7 @@ pub struct Hub {
     caught_up: bool,
     failures: u64,
     quarantine_dropped: u64,
+    round_trips: RoundTrips,
     /// Lines about sessions.
     log: LogLimiter<String>,
 }
@@ -117,6 +125,7 @@ impl Hub {
             caught_up: false,
             failures: 0,
             quarantine_dropped: 0,
+            round_trips: RoundTrips::default(),
             log: LogLimiter::default(),
         }
     }
@@ -147,6 +156,7 @@ impl Hub {
                 }
                 Some(done) = self.parts.jobs_done.recv() => self.give(Input::Done(done)).await,
                 Some(input) = self.parts.inputs.recv() => self.input(input).await,
+                command = self.parts.desk.next() => self.give(command).await,
                 event = self.parts.events.next() => match event {
                     Some(event) => self.event(event).await,
                     None => return,
@@ -218,6 +228,9 @@ impl Hub {
         match event {
             ServerEvent::Connected { session } => {
                 let (id, peer) = (session.id(), session.peer().clone());
+                if let (Some(functions), Ok(vehicle)) = (&self.parts.functions, peer.identity.id().parse()) {
+                    functions.tell(Told::Connected { session: id, vehicle });
+                }
                 self.sessions.insert(id, session);
                 self.give(Input::Connected { session: id, peer }).await;
             }
@@ -241,9 +254,30 @@ impl Hub {
             }
             ServerEvent::Ended { session, .. } => {
                 self.sessions.remove(&session.id());
+                self.parts.desk.ended(session.id());
+                self.round_trips.ended(session.id());
+                if let Some(functions) = &self.parts.functions {
+                    functions.tell(Told::Ended { session: session.id() });
+                }
                 self.give(Input::Disconnected { session: session.id() }).await;
             }
-            ServerEvent::Subscribed { .. } | ServerEvent::Completed { .. } => {}
+            ServerEvent::Completed { session, done } => self.completed(&session, &done),
+            ServerEvent::Subscribed { .. } => {}
+        }
+    }
+
+    /// Publishes to a session are over.
+    fn completed(&mut self, session: &Session, done: &[(u64, Reason)]) {
+        for (tag, reason) in done {
+            self.parts.desk.completed(*tag, reason.0 < 0x80);
+        }
+        let Some(functions) = &self.parts.functions else { return };
+        for (tag, _) in done {
+            if let Some(took) = self.round_trips.acknowledged(session.id(), *tag)
+                && let Ok(vehicle) = session.peer().identity.id().parse()
+            {
+                functions.tell(Told::RoundTrip { vehicle, us: took.as_micros() as u64 });
+            }
         }
     }
 
@@ -291,7 +325,14 @@ impl Hub {
                 Output::ToVehicle { session, vehicle, topic, payload } => {
                     let Some(session) = self.sessions.get(&session).cloned() else { continue };
                     self.tag += 1;
+                    if self.parts.functions.is_some() {
+                        self.round_trips.sent(session.id(), self.tag);
+                    }
                     publish(&session, &vehicle, topic, payload, self.tag);
+                }
+                Output::CommandRouted { ticket, routed } => self.command(ticket, routed),
+                Output::Answered { vehicle, answer } => {
+                    self.parts.desk.answered(Answered { vehicle, answer: *answer });
                 }
                 Output::ReceiptsFromSpool { session, vehicle, entries } => {
                     self.receipts(session, vehicle, entries);
@@ -304,6 +345,12 @@ impl Hub {
                 }
                 Output::AnchoredToCloud(anchored) => {
                     let _ = self.parts.orders.send(Order::Anchored(anchored));
+                }
+                Output::Feed(feed) => {
+                    if let Some(functions) = &self.parts.functions {
+                        let arrived = self.started + Duration::from_micros(feed.arrived_us);
+                        functions.feed(Fed { arrived, content: feed.content });
+                    }
                 }
                 Output::KeepStatements(bytes) => drop(self.parts.statements.send_replace(bytes)),
                 Output::Log(text) => tracing::warn!("{text}"),
@@ -414,6 +461,20 @@ impl Hub {
         });
     }
 
+    fn command(&mut self, ticket: u64, routed: Result<(SessionId, VehicleId, Bytes), NotRouted>) {
+        let sent = routed.and_then(|(id, vehicle, message)| {
+            let open = self
+                .sessions
+                .get(&id)
+                .filter(|session| publish(session, &vehicle, Topic::Command, message, ticket));
+            open.map(|_| id).ok_or(NotRouted::NotConnected(vehicle))
+        });
+        match sent {
+            Ok(session) => self.parts.desk.sent(ticket, session),
+            Err(why) => self.parts.desk.not_sent(ticket, why),
+        }
+    }
+
     /// Looks at the disk, lets go of blocks, and writes the status for others to read.
     async fn look(&mut self) {
         if self.looked.is_none_or(|at| at.elapsed() >= SPACE) {
@@ -447,6 +508,7 @@ impl Hub {
         counters.extend(finality::figures(ledger).map(|(name, value)| (name.to_owned(), value)));
         counters.extend([
             ("disk_free_bytes".to_owned(), self.free),
+            ("answers_dropped".to_owned(), self.parts.desk.dropped()),
             ("quarantine_dropped".to_owned(), self.quarantine_dropped),
         ]);
         let commit =
@@ -460,16 +522,20 @@ impl Hub {
     }
 }
 
-fn publish(session: &Session, vehicle: &VehicleId, topic: Topic, payload: Bytes, tag: u64) {
+/// Whether the session has taken it.
+fn publish(session: &Session, vehicle: &VehicleId, topic: Topic, payload: Bytes, tag: u64) -> bool {
     let kind = match topic {
         Topic::Receipt => VehicleTopic::Receipt,
         Topic::Notice => VehicleTopic::Notice,
         Topic::Trust => VehicleTopic::Trust,
+        Topic::Command => VehicleTopic::Command,
     };
     let topic = MqttTopic::Vehicle(vehicle.clone(), kind).to_string();
-    if let Err(error) = session.publish(Outgoing::new(topic, payload, tag)) {
+    let published = session.publish(Outgoing::new(topic, payload, tag));
+    if let Err(error) = &published {
         tracing::info!(peer = %session.peer().identity, %error, "not told now; the vehicle asks again");
     }
+    published.is_ok()
 }
 
 /// Bytes that this process may still write on the disk of `path`.

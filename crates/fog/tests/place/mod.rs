@@ -1,4 +1,8 @@
-//! A place with four fog nodes, a CA, operators, and a cloud that archives in memory.
+//! A place with some fog nodes, a CA, operators, and a cloud that archives in memory.
+#![allow(dead_code, reason = "each test uses its part of it")]
+
+pub mod controller;
+pub mod peer;
 
 use std::{
     net::SocketAddr,
@@ -18,7 +22,7 @@ use tokio::{
     sync::oneshot,
 };
 use voltmesh_control::{ArchiveNotice, ArchiveStatement, ArchivedBatch, Envelope, Opening, Status, Tree};
-use voltmesh_fog::{Config, Fog, own_opening};
+use voltmesh_fog::{Answered, Config, Fog, Relay, own_opening};
 use voltmesh_identity::{Credentials, Expected, Identity, Pki, RevocationWatch, Role};
 use voltmesh_ledger::{Action, Commitment, Genesis, RegistryTx, Transaction, private_key, testing::key};
 use voltmesh_mqtt::{
@@ -36,6 +40,8 @@ struct Running {
     thread: thread::JoinHandle<()>,
     mqtt: SocketAddr,
     http: SocketAddr,
+    relay: Relay,
+    answers: Option<tokio::sync::mpsc::Receiver<Answered>>,
 }
 
 /// See the module's first line.
@@ -49,10 +55,12 @@ pub struct Place {
     cloud: SocketAddr,
     cloud_key: SigningKey,
     archive: Arc<Mutex<Vec<SealedBatch>>>,
+    /// What else stands in each node's configuration.
+    pub more: String,
 }
 
-/// The cloud lets fog nodes do anything.
-struct Anything;
+/// Servers of a test let fog nodes do anything.
+pub struct Anything;
 
 impl Policy for Anything {
     fn may_publish(&self, _: &Identity, _: &str) -> Result<(), Reason> {
@@ -65,14 +73,15 @@ impl Policy for Anything {
 }
 
 impl Place {
-    pub async fn new() -> Self {
+    /// A place with so many fog nodes.
+    pub async fn of(nodes: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let pki = Pki::init(&folder.path().join("pki")).unwrap();
         let issue = |role, id: &str| {
             let issued = pki.issue(&Identity::new(role, id).unwrap(), &[], 30).unwrap();
             Credentials::load(&issued.folder).unwrap()
         };
-        let fogs: Vec<_> = (0..4).map(|n| issue(Role::Fog, &format!("fog-{n}")).signing).collect();
+        let fogs: Vec<_> = (0..nodes).map(|n| issue(Role::Fog, &format!("fog-{n}")).signing).collect();
         let cloud = issue(Role::Cloud, "cloud");
         issue(Role::Edge, "car");
         issue(Role::Client, "paho");
@@ -87,7 +96,7 @@ impl Place {
         .unwrap();
         std::fs::write(folder.path().join("genesis.toml"), genesis.to_toml()).unwrap();
         // Free now, and hardly anyone else's in a moment.
-        let free: Vec<_> = (0..4).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let free: Vec<_> = (0..nodes).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let p2p = free.iter().map(|listener| listener.local_addr().unwrap()).collect();
         drop(free);
 
@@ -102,8 +111,19 @@ impl Place {
                 .unwrap();
         let (address, cloud_key) = (server.address(), cloud.signing.clone());
         tokio::spawn(run_cloud(server, events, cloud_key.clone(), Arc::clone(&archive)));
-        let nodes = (0..4).map(|_| None).collect();
-        Self { folder, pki, genesis, p2p, fogs, nodes, cloud: address, cloud_key, archive }
+        let running = (0..nodes).map(|_| None).collect();
+        Self {
+            folder,
+            pki,
+            genesis,
+            p2p,
+            fogs,
+            nodes: running,
+            cloud: address,
+            cloud_key,
+            archive,
+            more: String::new(),
+        }
     }
 
     fn config(&self, fog: usize) -> Config {
@@ -117,10 +137,11 @@ impl Place {
             self.cloud,
             hex(self.cloud_key.verifying_key().as_bytes()),
         ));
-        for peer in (0..4).filter(|peer| *peer != fog) {
+        for peer in (0..self.fogs.len()).filter(|peer| *peer != fog) {
             let key = hex(self.fogs[peer].verifying_key().as_bytes());
             text.push_str(&format!("[[ledger.peers]]\nkey = '{key}'\naddress = '{}'\n", self.p2p[peer]));
         }
+        text.push_str(&self.more);
         Config::parse(&text, self.folder.path()).unwrap()
     }
 
@@ -133,16 +154,17 @@ impl Place {
         let thread = thread::spawn(move || {
             let runtime = Runtime::default().with_storage_directory(data).with_worker_threads(1);
             Runner::new(runtime).start(|context| async move {
-                let fog = Fog::start(context.child("fog"), config, Default::default())
+                let mut fog = Fog::start(context.child("fog"), config, Default::default())
                     .await
                     .expect("the node starts");
-                started.send(fog.addresses()).unwrap();
+                started.send((fog.addresses(), fog.relay(), fog.take_answers())).unwrap();
                 let _ = stopped.await;
                 fog.stop().await.expect("the node stops");
             });
         });
-        let addresses = addresses.recv().expect("the node starts");
-        self.nodes[fog] = Some(Running { stop, thread, mqtt: addresses.mqtt, http: addresses.http });
+        let (addresses, relay, answers) = addresses.recv().expect("the node starts");
+        let (mqtt, http) = (addresses.mqtt, addresses.http);
+        self.nodes[fog] = Some(Running { stop, thread, mqtt, http, relay, answers });
     }
 
     pub async fn stop(&mut self, fog: usize) {
@@ -151,8 +173,25 @@ impl Place {
         tokio::task::spawn_blocking(move || node.thread.join().unwrap()).await.unwrap();
     }
 
+    /// The way of commands to the node's vehicles, and their answers.
+    pub fn relay(&mut self, fog: usize) -> (Relay, tokio::sync::mpsc::Receiver<Answered>) {
+        let node = self.nodes[fog].as_mut().expect("it runs");
+        (node.relay.clone(), node.answers.take().expect("taken once"))
+    }
+
     pub fn http(&self, fog: usize) -> SocketAddr {
         self.nodes[fog].as_ref().expect("it runs").http
+    }
+
+    /// Public key by which a node signs.
+    pub fn fog_key(&self, fog: usize) -> VerifyingKey {
+        self.fogs[fog].verifying_key()
+    }
+
+    /// Credentials of another role, made now.
+    pub fn issue(&self, role: Role, id: &str) -> Credentials {
+        let issued = self.pki.issue(&Identity::new(role, id).unwrap(), &[], 30).unwrap();
+        Credentials::load(&issued.folder).unwrap()
     }
 
     pub fn cloud_key(&self) -> VerifyingKey {
@@ -180,7 +219,7 @@ impl Place {
     }
 
     pub async fn until_ready(&self, patience: Duration) {
-        for fog in 0..4 {
+        for fog in 0..self.fogs.len() {
             self.until_status(fog, patience, |status| status.ready).await;
         }
     }
@@ -188,7 +227,7 @@ impl Place {
     pub async fn until_archived(&self, is_it: impl Fn(&SealedBatch) -> bool, patience: Duration) {
         let start = Instant::now();
         while !self.archive.lock().unwrap().iter().any(&is_it) {
-            assert!(start.elapsed() < patience, "{:?}", ask(self.http(1), Ask::Get("/status")).await);
+            assert!(start.elapsed() < patience, "{:?}", ask(self.http(0), Ask::Get("/status")).await);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -200,7 +239,7 @@ impl Place {
         let decision = Transaction::Registry(decision.sign(&key(OPERATORS)).sign(&key(OPERATORS + 1)));
         let (code, body) = ask(self.http(0), Ask::Post("/tx", decision.encode().to_vec())).await;
         assert_eq!(code, 202, "{body}");
-        for fog in 0..4 {
+        for fog in 0..self.fogs.len() {
             let start = Instant::now();
             let height = loop {
                 let (_, body) = ask(self.http(fog), Ask::Get("/chain/status")).await;

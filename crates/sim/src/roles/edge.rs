@@ -42,6 +42,8 @@ use voltmesh_telemetry::{
 
 /// The tag of the hello; batches have their position's number plus one.
 const HELLO: u64 = 0;
+/// The tag of answers to commands; no spool has so many batches.
+const ANSWER: u64 = u64::MAX;
 
 /// Setup of a vehicle.
 #[derive(Clone)]
@@ -352,7 +354,7 @@ impl Vehicle {
                 self.input(Input::Connected { fog, round_trip_us }).await;
             }
             ClientOutput::Completed(done) => {
-                for (tag, reason) in done.into_iter().filter(|(tag, _)| *tag != HELLO) {
+                for (tag, reason) in done.into_iter().filter(|(tag, _)| ![HELLO, ANSWER].contains(tag)) {
                     let position = Position(tag - 1);
                     self.trace("answered", fog, position);
                     self.input(Input::Answered { fog, position, code: reason.0 }).await;
@@ -404,6 +406,12 @@ impl Vehicle {
             Output::Send { fog, position, again } => self.send(fog, position, again).await,
             // These vehicles run no twin.
             Output::SaveTwin { .. } => {}
+            // They take no commands: every one is refused without a word on disk.
+            Output::SaveCommands { .. } | Output::Obey { .. } => {}
+            Output::Answer { fog, message } => {
+                let topic = Topic::Vehicle(self.setup.vehicle.clone(), VehicleTopic::Answer).to_string();
+                self.order(fog, ToClient::Publish(Outgoing::new(topic, message, ANSWER)));
+            }
             Output::SaveTrust { toml } => self.setup.checker.note("trust", toml.as_bytes()),
             Output::Pause { reason } => {
                 self.paused = true;
@@ -481,7 +489,9 @@ impl Vehicle {
         let (net, from, events) = (self.setup.net.clone(), self.setup.place, self.events.clone());
         let topic = |kind| Topic::Vehicle(self.setup.vehicle.clone(), kind).to_string();
         let subscriptions =
-            [VehicleTopic::Receipt, VehicleTopic::Notice, VehicleTopic::Trust].map(topic).to_vec();
+            [VehicleTopic::Receipt, VehicleTopic::Notice, VehicleTopic::Trust, VehicleTopic::Command]
+                .map(topic)
+                .to_vec();
         self.context.child("link").spawn(move |context| async move {
             let Ok(stream) = net.connect(from, to).await else {
                 let _ = events.unbounded_send(Event::Failed { fog, session });

@@ -510,8 +510,12 @@ impl Fog {
                 let topic = ControlTopic::Fog(self.setup.settings.fog.to_string(), FogTopic::Trust);
                 self.to_cloud(Outgoing::new(topic.to_string(), payload, self.next));
             }
-            // Its cloud makes no statements yet.
-            Output::KeepStatements(_) | Output::AnchoredToCloud(_) => {}
+            // Its cloud makes no statements yet, and nobody asks for its feed or for vehicles' answers.
+            Output::KeepStatements(_)
+            | Output::AnchoredToCloud(_)
+            | Output::Feed(_)
+            | Output::CommandRouted { .. }
+            | Output::Answered { .. } => {}
             Output::Log(text) | Output::LogRejection { text, .. } => {
                 tracing::debug!(place = %self.setup.place, text, "fog");
                 self.setup.checker.note("log", text.as_bytes());
@@ -586,6 +590,7 @@ impl Fog {
             Topic::Receipt => VehicleTopic::Receipt,
             Topic::Notice => VehicleTopic::Notice,
             Topic::Trust => VehicleTopic::Trust,
+            Topic::Command => VehicleTopic::Command,
         };
         let topic = ControlTopic::Vehicle(vehicle, topic).to_string();
         self.order(session.0, ToServer::Publish(Outgoing::new(topic, payload, 0)));

@@ -18,6 +18,11 @@ pub async fn status(State(shared): Asked) -> Json<Status> {
     Json(Status::new(&shared.ledger, &shared.names))
 }
 
+/// Who commands, and which functions may run.
+pub async fn control(State(shared): Asked) -> Json<answers::Control> {
+    Json(answers::Control::new(&shared.ledger.state()))
+}
+
 /// The encoded block.
 pub async fn block(State(shared): Asked, Path(height): Path<String>) -> Response {
     match find(&shared, &height).await {

@@ -1,0 +1,224 @@
+//! Functions and summaries: a thread of their own, a journal of their own, and a session with each controller. Ingest hands over
+//! bytes and never waits for any of them; without `[controller]` nothing of this runs.
+
+mod cursors;
+mod figures;
+mod link;
+mod outbox;
+mod queue;
+mod releases;
+mod runner;
+mod sender;
+
+use std::{num::NonZeroU64, path::Path, sync::Arc, thread, time::Duration};
+
+use commonware_runtime::{Supervisor as _, tokio::Context};
+use ed25519_dalek::SigningKey;
+use tokio::{sync::mpsc, task::JoinHandle};
+use voltmesh_function::{Input, Manager, Settings};
+use voltmesh_identity::{Credentials, Expected, RevocationWatch, Role};
+use voltmesh_spool::{Config as SpoolConfig, Spool, Writer};
+use voltmesh_telemetry::VehicleId;
+
+use crate::{Config, Error, functions::journal::Journal};
+use cursors::Cursors;
+pub use figures::{Figures, GAUGES as FIGURE_GAUGES};
+use link::Link;
+use outbox::Outbox;
+use queue::Queue;
+pub use queue::{Fed, Told};
+use releases::Releases;
+use runner::Runner;
+pub use sender::Relay;
+
+/// Entries per file of the journal: a file is removed once nothing in it is needed.
+const FILE: NonZeroU64 = NonZeroU64::new(1_024).expect("not zero");
+
+/// The journal's files hold at most so many times what is needed of them.
+const ROOM: u64 = 2;
+
+/// Restored entries read at once.
+const RESTORE: (usize, usize) = (1_024, 16 * 1024 * 1024);
+
+/// By how much the thread yields to the loop and its sessions, 0..=19: less than those that verify, since a command waits for it.
+const NICENESS: i32 = 5;
+
+/// Between two writings of how far controllers know the events.
+const SAVE: Duration = Duration::from_secs(1);
+
+/// What functions need of the node.
+pub struct Around<'a> {
+    pub context: &'a Context,
+    pub config: &'a Config,
+    pub credentials: &'a Credentials,
+    pub revoked: &'a RevocationWatch,
+    pub fog: VehicleId,
+    pub relay: Relay,
+}
+
+/// Functions that run.
+pub struct Functions {
+    queue: Queue,
+    journal: Writer<Context>,
+    figures: Figures,
+    thread: Option<thread::JoinHandle<()>>,
+    tasks: Vec<JoinHandle<()>>,
+    cursors: Arc<Cursors>,
+}
+
+impl Functions {
+    /// Restores what is on disk and starts everything; `None` if no controller is configured.
+    pub async fn start(around: Around<'_>) -> Result<Option<Self>, Error> {
+        let Around { context, config, credentials, revoked, fog, relay } = around;
+        let Some(controller) = &config.controller else { return Ok(None) };
+        let (bounds, signing) = (&config.functions, &credentials.signing);
+        let controllers = controller.keys()?;
+        if controllers.is_empty() {
+            tracing::warn!("controller.keys names no key: no lease is believed, and no function runs");
+        }
+        let manager = Manager::new(Settings {
+            fog: fog.to_string(),
+            fog_key: signing.verifying_key().to_bytes(),
+            controllers,
+            publishers: bounds.publishers()?,
+            withdrawn: Default::default(),
+            capabilities: Default::default(),
+            most_instances: bounds.instances,
+        })
+        .map_err(|error| Error::config(format!("functions: {error}")))?;
+
+        let clock = manager.clock();
+        let ticking = thread::Builder::new().name("functions-clock".to_owned()).spawn(move || clock.run());
+        ticking.map_err(Error::file("start threads of", &config.data))?;
+
+        let (journal, spool, restored) = open(context, bounds.journal_bytes).await?;
+        let (spool, _) = spool.start(context.child("functions_writer"));
+        let addresses = &controller.addresses;
+        let cursors = Arc::new(Cursors::open(&config.data, addresses, spool.end().0));
+        let (queue, figures) = (Queue::new(bounds.feed_bytes), Figures::new(addresses, spool.clone()));
+        queue.tell(Told::Known(cursors.known()));
+
+        let mut tasks =
+            vec![tokio::spawn(progress(spool.clone(), queue.clone())), tokio::spawn(save(cursors.clone()))];
+        let mut outboxes = Vec::new();
+        let tls = credentials.client_config(Expected::role(Role::Controller), Some(revoked))?;
+        for (index, address) in addresses.iter().enumerate() {
+            let outbox = Arc::new(Outbox::default());
+            outboxes.push(outbox.clone());
+            let link = Link {
+                index,
+                fog: fog.clone(),
+                address: address.clone(),
+                tls: tls.clone(),
+                revoked: revoked.clone(),
+                journal: spool.clone(),
+                outbox,
+                cursors: cursors.clone(),
+                queue: queue.clone(),
+                figures: figures.clone(),
+            };
+            tasks.push(tokio::spawn(link.run()));
+        }
+        let (commands, asked) = mpsc::channel(sender::WAITING);
+        tasks.push(tokio::spawn(sender::run(relay, asked, queue.clone())));
+        let term = restored.iter().filter_map(|input| match input {
+            Input::Restore { snapshot, .. } => Some(snapshot.order.0.max(snapshot.epoch.0)),
+            _ => None,
+        });
+        let runner = Runner::new(runner::Parts {
+            fog,
+            signing: SigningKey::clone(signing),
+            queue: queue.clone(),
+            manager,
+            journal,
+            spool: spool.clone(),
+            releases: Releases::open(&config.data, bounds.cache_bytes)?,
+            outboxes,
+            figures: figures.clone(),
+            commands,
+            // A quarter of them may be away.
+            vehicles: config.ingest.sessions.saturating_mul(4) / 3,
+            term: term.max().unwrap_or_default(),
+        });
+        let thread = spawn(runner, restored, &config.data)?;
+        Ok(Some(Self { queue, journal: spool, figures, thread: Some(thread), tasks, cursors }))
+    }
+
+    /// Where the loop hands over what happens.
+    pub fn queue(&self) -> Queue {
+        self.queue.clone()
+    }
+
+    /// What others may see of it.
+    pub fn figures(&self) -> Figures {
+        self.figures.clone()
+    }
+
+    /// Ends thread and sessions; what is appended is synced.
+    pub async fn stop(mut self) -> Result<(), Error> {
+        self.queue.close();
+        if let Some(thread) = self.thread.take() {
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+        self.tasks.iter().for_each(JoinHandle::abort);
+        self.cursors.save();
+        self.journal.close().await?;
+        Ok(())
+    }
+}
+
+pub use queue::Queue as FunctionQueue;
+
+/// Opens the journal, and reads what functions go on from.
+async fn open(context: &Context, bytes: u64) -> Result<(Journal, Spool<Context>, Vec<Input>), Error> {
+    let config = SpoolConfig {
+        max_bytes: bytes.saturating_mul(ROOM),
+        entries_per_file: FILE,
+        ..SpoolConfig::new("functions")
+    };
+    let spool = Spool::open(context.child("functions"), config).await?;
+    let mut journal = Journal::new(spool.end().0, bytes);
+    let mut from = spool.floor();
+    loop {
+        let entries = spool.read_from(from, RESTORE.0, RESTORE.1).await?;
+        let Some((last, _)) = entries.last() else { break };
+        from = last.next();
+        for (position, entry) in &entries {
+            journal.restore(position.0, entry);
+        }
+    }
+    let restored = journal.restored(spool.end().0);
+    let restored = restored.into_iter().map(|(snapshot, kept)| Input::Restore { snapshot, kept });
+    Ok((journal, spool, restored.collect()))
+}
+
+/// Tells the thread how much of its journal is durable.
+async fn progress(spool: Writer<Context>, queue: Queue) {
+    let mut progress = spool.progress();
+    loop {
+        let durable = progress.borrow_and_update().durable;
+        queue.tell(Told::Durable(durable.0));
+        if progress.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn save(cursors: Arc<Cursors>) {
+    loop {
+        tokio::time::sleep(SAVE).await;
+        let cursors = cursors.clone();
+        let _ = tokio::task::spawn_blocking(move || cursors.save()).await;
+    }
+}
+
+fn spawn(runner: Runner, restored: Vec<Input>, data: &Path) -> Result<thread::JoinHandle<()>, Error> {
+    let thread = thread::Builder::new().name("functions".to_owned()).spawn(move || {
+        // On Linux this is the calling thread's alone. Without it everything works, only later.
+        if let Err(error) = rustix::process::nice(NICENESS) {
+            tracing::warn!(%error, "functions run at the priority of sessions");
+        }
+        runner.run(restored);
+    });
+    thread.map_err(Error::file("start threads of", data))
+}

@@ -1,0 +1,177 @@
+//! What waits for a controller's session: reports in order, and the newest second's summaries.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+/// Reports that wait while a controller is away: states of 1,000 functions and what became of some thousand commands. Beyond it the
+/// oldest leave, which is counted: the controller asks again for what it still needs.
+const MAX_REPORTS: usize = 4_096;
+
+/// Bytes of them.
+const MAX_BYTES: usize = 16 << 20;
+
+/// One controller's outbox.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Whether the session has begun and its first reports are in the queue.
+    greeted: bool,
+    reports: VecDeque<Bytes>,
+    bytes: usize,
+    summaries: Vec<Bytes>,
+    dropped: u64,
+    skipped: u64,
+}
+
+/// What to send next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Item {
+    Report(Bytes),
+    Summaries(Bytes),
+}
+
+impl State {
+    fn trim(&mut self) {
+        while (self.reports.len() > MAX_REPORTS || self.bytes > MAX_BYTES)
+            && let Some(oldest) = self.reports.pop_front()
+        {
+            self.bytes -= oldest.len();
+            self.dropped += 1;
+        }
+    }
+
+    fn put_first(&mut self, reports: impl DoubleEndedIterator<Item = Bytes>) {
+        for report in reports.rev() {
+            self.bytes += report.len();
+            self.reports.push_front(report);
+        }
+    }
+}
+
+impl Outbox {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A session has begun, with these reports before all that wait.
+    pub fn greet(&self, first: Vec<Bytes>) {
+        let mut state = self.lock();
+        state.put_first(first.into_iter());
+        state.greeted = true;
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// A session has ended or is about to begin; these reports were not acknowledged.
+    pub fn down(&self, unacknowledged: impl DoubleEndedIterator<Item = Bytes>) {
+        let mut state = self.lock();
+        state.put_first(unacknowledged);
+        state.trim();
+        state.greeted = false;
+        state.summaries.clear();
+    }
+
+    /// A report, in its turn.
+    pub fn report(&self, report: Bytes) {
+        let mut state = self.lock();
+        state.bytes += report.len();
+        state.reports.push_back(report);
+        state.trim();
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// A second's summaries, in the place of those that could not be sent. Nothing is kept for one who is away.
+    pub fn summaries(&self, summaries: Vec<Bytes>) {
+        let mut state = self.lock();
+        if !state.greeted {
+            return;
+        }
+        state.skipped += state.summaries.len() as u64;
+        state.summaries = summaries;
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Reports that left without being told, and summaries that a newer second replaced.
+    pub fn lost(&self) -> (u64, u64) {
+        let state = self.lock();
+        (state.dropped, state.skipped)
+    }
+
+    /// What is to be sent, once there is something.
+    pub async fn next(&self) -> Item {
+        loop {
+            {
+                let mut state = self.lock();
+                if state.greeted {
+                    if let Some(report) = state.reports.pop_front() {
+                        state.bytes -= report.len();
+                        return Item::Report(report);
+                    }
+                    if let Some(summaries) = state.summaries.pop() {
+                        return Item::Summaries(summaries);
+                    }
+                }
+            }
+            self.changed.notified().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt as _;
+
+    fn report(n: usize) -> Bytes {
+        Bytes::from(n.to_string())
+    }
+
+    fn next(outbox: &Outbox) -> Option<Item> {
+        outbox.next().now_or_never()
+    }
+
+    #[test]
+    fn a_session_begins_with_its_first_reports_and_goes_on_where_the_last_ended() {
+        let outbox = Outbox::default();
+        outbox.report(report(3));
+        outbox.summaries(vec![report(99)]);
+        assert_eq!(next(&outbox), None, "nobody is there");
+        outbox.greet(vec![report(1), report(2)]);
+        outbox.summaries(vec![report(4)]);
+        for n in 1..=3 {
+            assert_eq!(next(&outbox), Some(Item::Report(report(n))));
+        }
+        assert_eq!(next(&outbox), Some(Item::Summaries(report(4))));
+        outbox.report(report(5));
+        outbox.down([report(2), report(3)].into_iter());
+        assert_eq!(next(&outbox), None);
+        outbox.greet(vec![report(1)]);
+        for n in [1, 2, 3, 5] {
+            assert_eq!(next(&outbox), Some(Item::Report(report(n))));
+        }
+        assert_eq!((next(&outbox), outbox.lost()), (None, (0, 0)));
+    }
+
+    #[test]
+    fn the_oldest_report_leaves_and_a_newer_second_replaces() {
+        let outbox = Outbox::default();
+        (0..=MAX_REPORTS).for_each(|n| outbox.report(report(n)));
+        outbox.greet(Vec::new());
+        assert_eq!(next(&outbox), Some(Item::Report(report(1))));
+        outbox.summaries(vec![report(1), report(2)]);
+        outbox.summaries(vec![report(3)]);
+        assert_eq!(outbox.lost(), (1, 2));
+    }
+}

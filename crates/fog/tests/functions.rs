@@ -1,0 +1,108 @@
+//! A fog node, a controller and a vehicle with everything real but the machines: what the vehicle sends is summarised for the
+//! controller, and what functions are is told.
+#![allow(clippy::unwrap_used, reason = "a test that fails should stop")]
+
+mod place;
+
+use place::{
+    Ask, Place, ask,
+    controller::Controller,
+    peer::{PATIENCE, Peer, hello},
+};
+use voltmesh_control::{FunctionReport, Order, Work, commitment};
+use voltmesh_identity::{Identity, Reason as Revocation, Role, Target};
+use voltmesh_ledger::testing::Vehicle;
+use voltmesh_mqtt::Reason;
+
+#[test]
+fn a_controller_hears_of_vehicles_and_functions() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(main());
+}
+
+async fn main() {
+    let mut place = Place::of(4).await;
+    let (active, standby) =
+        (Controller::start(&place, "controller-1").await, Controller::start(&place, "controller-2").await);
+    let hex = |key: &ed25519_dalek::SigningKey| hex::encode(key.verifying_key().as_bytes());
+    place.more = format!(
+        "[controller]\naddresses = ['{}', '{}']\nkeys = ['{}', '{}']\n",
+        active.address,
+        standby.address,
+        hex(&active.key),
+        hex(&standby.key)
+    );
+    place.start(0);
+    // The others only vote.
+    place.more.clear();
+    (1..4).for_each(|fog| place.start(fog));
+    place.until_ready(PATIENCE).await;
+    let car = Vehicle::new("car");
+    let mut commitments = vec![car.commitment()];
+    commitments.extend(place.openings().iter().map(|(fog, opening)| commitment(fog, opening)));
+    place.enrol(&commitments, PATIENCE).await;
+
+    // Each session begins with who the node is and what runs there.
+    for controller in [&active, &standby] {
+        let first = controller
+            .until("first reports", |heard| (heard.reports.len() >= 2).then(|| heard.reports[..2].to_vec()));
+        let key = hex::encode(place.fog_key(0).as_bytes());
+        let expected =
+            [FunctionReport::Ready { key, term: 0 }, FunctionReport::Running { instances: Vec::new() }];
+        assert_eq!(first.await, expected);
+    }
+
+    // What a vehicle sends is a summary within a second or so, at both.
+    let mut vehicle = Peer::new(place.connect(Role::Edge, "car", 0, &["receipt"]).await);
+    assert_eq!(vehicle.publish("v1/car/hello", hello(&car), 1).await, Reason::SUCCESS);
+    let batch = car.batch(1, 0, 100, None);
+    assert_eq!(vehicle.publish("v1/car/batch", batch.wire().clone(), 2).await, Reason::SUCCESS);
+    for controller in [&active, &standby] {
+        let told = controller.until("summary", |heard| {
+            let mut vehicles = heard.summaries.iter().flat_map(|summaries| &summaries.vehicles);
+            vehicles.rfind(|one| one.summary.is_some()).cloned()
+        });
+        let told = told.await;
+        assert!(told.vehicle.as_str() == "car" && told.connected, "{told:?}");
+        let summary = told.summary.unwrap();
+        let last = batch.open().unwrap().pop().unwrap().sample;
+        assert!(summary.quality.samples > 0 && summary.time_s == last.time.as_millis() as f64 / 1_000.0);
+    }
+    // The round trip is measured by what the vehicle is sent anyway.
+    vehicle.until("receipt", |peer| peer.message("v1/car/receipt").is_some()).await;
+    active
+        .until("round trip", |heard| {
+            let newest = heard.summaries.last()?.vehicles.first()?;
+            newest.round_trip_us.filter(|us| *us > 0)
+        })
+        .await;
+
+    // Rubbish is counted; an order that cannot be carried out changes nothing; the higher term is followed.
+    active.send("fog-0", "order", b"{}".to_vec());
+    let order = |term| {
+        let (vehicle, function) = ("car".parse().unwrap(), "guard".to_owned());
+        Order { number: 1, term, work: Work::End { vehicle, function, hand_over: false } }
+    };
+    standby.order("fog-0", &order(7));
+    active.order("fog-0", &order(3));
+    place
+        .until_status(0, PATIENCE, |status| {
+            status.counter("functions_orders_malformed") == 1 && status.counter("controller_term") == 7
+        })
+        .await;
+    let (code, body) = ask(place.http(0), Ask::Get("/functions")).await;
+    let functions: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((code, &functions["functions"]), (200, &serde_json::json!([])), "{body}");
+    let (code, events) = ask(place.http(0), Ask::Get("/events?from=0")).await;
+    let events: serde_json::Value = serde_json::from_str(&events).unwrap();
+    assert_eq!((code, &events["events"]), (200, &serde_json::json!([])), "{events}");
+    for path in ["/events?from=x", "/events?limit=0", "/events?colour=1"] {
+        assert_eq!(ask(place.http(0), Ask::Get(path)).await.0, 400, "{path}");
+    }
+
+    // A revoked controller is not followed any more.
+    let identity = Identity::new(Role::Controller, "controller-2").unwrap();
+    place.pki.revoke(&Target::Identity(identity), Revocation::KeyCompromise).unwrap();
+    place.until_status(0, PATIENCE, |status| status.counter("controllers_connected") == 1).await;
+    place.stop(0).await;
+}
