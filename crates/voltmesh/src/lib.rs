@@ -61,6 +61,7 @@ pub fn main() -> ExitCode {
 fn default_logs(command: &Command) -> &'static str {
     match command {
         Command::Edge(_) | Command::Fog(_) | Command::Cloud(_) => LOGS_OF_ROLES,
+        Command::Controller(args) if args.command.is_none() => LOGS_OF_ROLES,
         // Its faults are the point: what libraries say of them is noise.
         Command::Sim(_) | Command::Bench(Bench::Consensus(_)) => "off",
         _ => LOGS_OF_COMMANDS,
@@ -101,6 +102,7 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Twin(command) => commands::twin::run(command),
         Command::Stations(command) => commands::stations::run(command),
         Command::Controller(command) => commands::controller::run(command),
+        Command::Function(command) => commands::function::run(command),
         Command::Sim(options) => commands::sim::run(options),
         Command::Bench(Bench::Ingest(options)) => bench::ingest::run(options),
         Command::Bench(Bench::Path(options)) => bench::path::run(&options),
@@ -111,7 +113,9 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Bench(Bench::Soak(options)) => bench::soak::run(options),
         Command::Bench(Bench::Ledger(options)) => bench::ledger::run(options),
         Command::Bench(Bench::Consensus(options)) => bench::consensus::run(options),
+        Command::Bench(Bench::Loop(options)) => bench::closed_loop::run(&options),
         Command::Bench(Bench::Twin(options)) => bench::twin::run(&options),
+        Command::Bench(Bench::Placement(options)) => bench::placement::run(&options),
         Command::Bench(Bench::Encoding { json }) => bench::encoding::run(json),
     }
 }

@@ -31,7 +31,8 @@ const LOOPBACK: [&str; 4] = ["127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"]
 const IN_KEYS: &str = "replaces keys of running roles (crates/voltmesh/tests/keys.rs, crates/identity)";
 
 /// Sections whose commands are not run here, and why.
-const NOT_RUN: [(&str, &str); 9] = [
+const NOT_RUN: [(&str, &str); 10] = [
+    ("Keys in tokens", "wants a token (crates/voltmesh/tests/pkcs11.rs)"),
     ("Keys that are made where they live", IN_KEYS),
     ("Encrypted keys", IN_KEYS),
     ("A vehicle's keys", IN_KEYS),

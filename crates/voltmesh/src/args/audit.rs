@@ -29,6 +29,7 @@ pub enum Audit {
     /// Checks that each entry follows the one before it; exits with 3 if one does not, or a noted head is not there.
     #[command(after_help = "Examples:
   voltmesh audit verify --dir fog-1/data/audit
+  voltmesh audit verify --dir fog-1/data/audit --trust trust.toml
   voltmesh audit verify --dir audit --head 41:9f2c0000000000000000000000000000000000000000000000000000000000aa --json")]
     Verify {
         /// The log's folder.
@@ -37,6 +38,15 @@ pub enum Audit {
         /// A head that an earlier `verify` printed: the log must still have that entry.
         #[arg(long, value_name = "NUMBER:HASH")]
         head: Option<voltmesh_audit::Head>,
+        /// A trust file: checks the receipts of heads that the node put onto the ledger, and up to which entry they vouch.
+        #[arg(long, value_name = "FILE")]
+        trust: Option<PathBuf>,
+        /// Folder of the receipts (default: `ledger` in the log's folder).
+        #[arg(long, value_name = "FOLDER", requires = "trust")]
+        receipts: Option<PathBuf>,
+        /// The node whose log it is: a receipt of another one counts as wrong.
+        #[arg(long, value_name = "NODE", requires = "trust")]
+        node: Option<String>,
         /// One JSON object on one line.
         #[arg(long)]
         json: bool,

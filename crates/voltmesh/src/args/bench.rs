@@ -27,6 +27,10 @@ pub enum Bench {
     Consensus(BenchConsensus),
     /// The battery's twin: speed on one core, memory, faults found in simulated packs.
     Twin(BenchTwin),
+    /// Functions onto fog nodes: cost over a proven bound, time, and what a dead node's functions take.
+    Placement(BenchPlacement),
+    /// What closing the loop costs: functions deployed, called, upgraded, handed over.
+    Loop(BenchLoop),
     /// The load generator that `ingest` starts.
     #[command(hide = true)]
     Generate(GeneratorArgs),
@@ -41,6 +45,17 @@ pub enum Bench {
     },
 }
 
+/// Options of `voltmesh bench loop`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  voltmesh bench loop
+  voltmesh bench loop --json")]
+pub struct BenchLoop {
+    /// One JSON object on one line.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Options of `voltmesh bench twin`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
@@ -53,6 +68,39 @@ pub struct BenchTwin {
     /// Simulated packs for each kind of fault.
     #[arg(long, default_value_t = 4)]
     pub packs_per_fault: u32,
+    /// One JSON object on one line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `voltmesh bench placement`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  voltmesh bench placement
+  voltmesh bench placement --nodes 200 --functions 2000 --load 0.8 --json
+  voltmesh bench placement --problems 1 --programme placement.lp")]
+pub struct BenchPlacement {
+    /// Fog nodes (2 to 1000).
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(2..=1_000))]
+    pub nodes: u16,
+    /// Functions (1 to 20000).
+    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u16).range(1..=20_000))]
+    pub functions: u16,
+    /// Load of all functions over that of all nodes (0.01 to 1).
+    #[arg(long, default_value_t = 0.6)]
+    pub load: f64,
+    /// Problems that are drawn (1 to 1000).
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub problems: u16,
+    /// Seed of the first; the others follow.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Milliseconds for local search and what is found in the background (1 to 60000).
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    pub budget_ms: u64,
+    /// Writes the first problem as an integer programme in CPLEX's LP format, for an exact solver.
+    #[arg(long, value_name = "FILE")]
+    pub programme: Option<PathBuf>,
     /// One JSON object on one line.
     #[arg(long)]
     pub json: bool,

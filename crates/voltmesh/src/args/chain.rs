@@ -89,6 +89,9 @@ pub enum Chain {
     /// Quality of service of each authority, and the turns as leader that it earns.
     #[command(after_help = "Example:\n  voltmesh chain scores --fog 127.0.0.1:9100")]
     Scores(Ask),
+    /// Controllers, who holds their term until when, and which functions are released.
+    #[command(after_help = "Example:\n  voltmesh chain control --fog 127.0.0.1:9100 --json")]
+    Control(Ask),
     /// Authorities convicted of voting twice; `show` prints the votes of a block's evidence and checks them.
     #[command(
         args_conflicts_with_subcommands = true,

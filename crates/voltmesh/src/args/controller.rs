@@ -4,14 +4,81 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::roles::RoleArgs;
 use super::twin::TwinPack;
 
-/// `voltmesh controller …`
+/// `voltmesh controller …`: the role, or what asks one that runs.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(after_help = "Examples:
+  voltmesh controller --defaults > controller.toml
+  voltmesh controller --config controller.toml
+  voltmesh controller vehicles
+  voltmesh controller decisions --vehicle car-1
+
+Requests that change something carry the token in the file that the environment variable VOLTMESH_TOKEN_FILE names.")]
+pub struct Controller {
+    /// As for every role.
+    #[command(flatten)]
+    pub role: RoleArgs,
+    /// What to ask or to check instead.
+    #[command(subcommand)]
+    pub command: Option<ControllerCommand>,
+}
+
+/// Which controller to ask, and in which form to answer.
+#[derive(Debug, Args)]
+pub struct AskController {
+    /// HTTP interface of the controller.
+    #[arg(long, default_value = "127.0.0.1:8095", value_name = "ADDRESS")]
+    pub controller: std::net::SocketAddr,
+    /// One JSON object on one line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `voltmesh controller COMMAND`
 #[derive(Debug, Subcommand)]
-pub enum Controller {
+pub enum ControllerCommand {
     /// Rules: from which limits on a vehicle's battery is in an operating condition.
     #[command(subcommand)]
     Rules(ControllerRules),
+    /// Vehicles that fog nodes see, with their conditions and functions.
+    #[command(after_help = "Example:\n  voltmesh controller vehicles --controller 127.0.0.1:8095 --json")]
+    Vehicles(AskController),
+    /// Conditions that vehicles are in.
+    #[command(after_help = "Example:\n  voltmesh controller conditions")]
+    Conditions(AskController),
+    /// What the controller has decided, why, instead of what, and what came of it; the newest first.
+    #[command(
+        after_help = "Examples:\n  voltmesh controller decisions\n  voltmesh controller decisions --vehicle car-1 --last 5 --json"
+    )]
+    Decisions {
+        /// About this vehicle only.
+        #[arg(long)]
+        vehicle: Option<voltmesh_telemetry::VehicleId>,
+        /// At most so many, 1 to 10000.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+        last: u16,
+        /// Which controller.
+        #[command(flatten)]
+        ask: AskController,
+    },
+    /// Undoes a decision: what it began ends, what was learned is as before.
+    #[command(after_help = "Example:\n  voltmesh controller undo 17")]
+    Undo {
+        /// Number of the decision.
+        number: u64,
+        /// Which controller.
+        #[command(flatten)]
+        ask: AskController,
+    },
+    /// Has the controller give no orders until it is resumed; functions go on, and conditions are followed.
+    #[command(after_help = "Example:\n  voltmesh controller pause")]
+    Pause(AskController),
+    /// Has the controller give orders again.
+    #[command(after_help = "Example:\n  voltmesh controller resume")]
+    Resume(AskController),
 }
 
 /// `voltmesh controller rules …`

@@ -98,7 +98,9 @@ fn units_start_a_role() {
 /// Asserts that a whole command line is accepted.
 fn accepted(file: &Path, command: &str) {
     let parsed = Cli::try_parse_from(words(command));
-    assert!(parsed.is_ok(), "{}: {command}\n{}", file.display(), parsed.unwrap_err());
+    if let Err(error) = parsed {
+        panic!("{}: {command}\n{error}", file.display());
+    }
 }
 
 /// The first word of a shown command that names a command or an option which does not exist.

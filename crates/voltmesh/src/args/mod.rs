@@ -14,6 +14,8 @@ mod controller;
 mod demo;
 #[cfg(all(test, feature = "full"))]
 mod documents;
+#[cfg(feature = "full")]
+mod function;
 mod inspect;
 mod pki;
 #[cfg(feature = "full")]
@@ -35,8 +37,8 @@ pub use self::roles::*;
 pub use self::twin::*;
 #[cfg(feature = "full")]
 pub use self::{
-    archive::*, audit::*, bench::*, chain::*, controller::*, demo::*, proof::*, registry::*, sim::*,
-    stations::*,
+    archive::*, audit::*, bench::*, chain::*, controller::*, demo::*, function::*, proof::*, registry::*,
+    sim::*, stations::*,
 };
 
 /// Battery data from vehicles to the cloud: nothing lost, nothing altered unseen.
@@ -102,9 +104,11 @@ pub enum Command {
     /// Charging stations: how well their availability can be forecast.
     #[command(subcommand)]
     Stations(Stations),
-    /// The controller's rules: checked, and tried on recordings.
-    #[command(subcommand)]
+    /// Runs the controller: conditions of vehicles, functions near them. Asks one that runs. Checks rules.
     Controller(Controller),
+    /// Functions that act on vehicles from fog nodes: made, built, tested, signed and shown.
+    #[command(subcommand)]
+    Function(Function),
     /// Simulates edge, fog, ledger and cloud in one deterministic process with faults.
     Sim(Sim),
     /// Measures this machine.

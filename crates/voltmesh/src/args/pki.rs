@@ -55,7 +55,7 @@ pub enum Pki {
         #[arg(long)]
         encrypt: bool,
         /// Of an operator: keeps the signing key in a token, as in `init`. Its place stands in `sign.uri`, which takes the place of
-        /// `sign.key` in `voltmesh registry … --operator`.
+        /// `sign.key` as an operator of the commands of `voltmesh registry`.
         #[arg(long, value_name = "URI", conflicts_with_all = ["encrypt", "replace_lost", "hosts"])]
         pkcs11: Option<String>,
     },

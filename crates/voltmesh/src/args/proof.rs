@@ -26,11 +26,15 @@ pub struct Prove {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   voltmesh verify r.cose --trust trust.toml
+  voltmesh verify --event balancing-started.event --trust trust.toml
   voltmesh verify --archive archive --trust trust.toml --json")]
 pub struct Verify {
     /// A proof written by `voltmesh prove`.
-    #[arg(value_name = "PROOF", required_unless_present = "archive", conflicts_with = "archive")]
+    #[arg(value_name = "PROOF", required_unless_present_any = ["archive", "event"], conflicts_with_all = ["archive", "event"])]
     pub proof: Option<PathBuf>,
+    /// The proof of a function's event, or of a controller's decision, instead.
+    #[arg(long, value_name = "FILE", conflicts_with = "archive")]
+    pub event: Option<PathBuf>,
     /// Checks every record of an archive instead.
     #[arg(long, value_name = "FOLDER")]
     pub archive: Option<PathBuf>,

@@ -133,6 +133,53 @@ pub enum Registry {
         #[command(flatten)]
         submit: Submit,
     },
+    /// Admits a controller: it may take a term, in which its decisions and leases count.
+    #[command(after_help = "Example:
+  voltmesh registry admit-controller pki/controller-ctl-1/sign.pub --genesis genesis.toml \\
+    --operator pki/operator-op-1/sign.key --operator pki/operator-op-2/sign.key")]
+    AdmitController {
+        /// Its `sign.pub`, or its key in 64 hex digits. A key that was a controller once never returns.
+        key: AuthorityKey,
+        /// Who signs and where it goes.
+        #[command(flatten)]
+        submit: Submit,
+    },
+    /// Removes a controller for good, from the next block on; if it holds the term, another may take the next one.
+    #[command(after_help = "Example:
+  voltmesh registry remove-controller pki/controller-ctl-1/sign.pub --genesis genesis.toml \\
+    --operator pki/operator-op-1/sign.key --operator pki/operator-op-2/sign.key")]
+    RemoveController {
+        /// Its `sign.pub`, or its key in 64 hex digits.
+        key: AuthorityKey,
+        /// Who signs and where it goes.
+        #[command(flatten)]
+        submit: Submit,
+    },
+    /// Releases a function: fog nodes may run this component, signed by this publisher.
+    #[command(after_help = "Example:
+  voltmesh registry publish-function balancing.wasm --publisher pki/publisher-acme/sign.pub --genesis genesis.toml \\
+    --operator pki/operator-op-1/sign.key --operator pki/operator-op-2/sign.key")]
+    PublishFunction {
+        /// The component's file, or its SHA-256 in 64 hex digits. One that was released once is not released again.
+        component: Component,
+        /// The publisher's `sign.pub`, or its key in 64 hex digits.
+        #[arg(long, value_name = "KEY")]
+        publisher: AuthorityKey,
+        /// Who signs and where it goes.
+        #[command(flatten)]
+        submit: Submit,
+    },
+    /// Withdraws a function for good: from the next block on no fog node may run this component.
+    #[command(after_help = "Example:
+  voltmesh registry withdraw-function balancing.wasm --genesis genesis.toml \\
+    --operator pki/operator-op-1/sign.key --operator pki/operator-op-2/sign.key")]
+    WithdrawFunction {
+        /// The component's file, or its SHA-256 in 64 hex digits.
+        component: Component,
+        /// Who signs and where it goes.
+        #[command(flatten)]
+        submit: Submit,
+    },
     /// Replaces a committee that has stalled: other authorities vote after the newest final block, for two epochs.
     ReplaceCommittee(ReplaceCommittee),
 }
@@ -229,6 +276,27 @@ impl std::str::FromStr for AuthorityKey {
     }
 }
 
+/// How a function's component is named on the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Component {
+    /// By its SHA-256.
+    Hex([u8; 32]),
+    /// By its file.
+    File(PathBuf),
+}
+
+impl std::str::FromStr for Component {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut digest = [0; 32];
+        Ok(match hex::decode_to_slice(text, &mut digest) {
+            Ok(()) => Component::Hex(digest),
+            Err(_) => Component::File(text.into()),
+        })
+    }
+}
+
 /// How leaders and voters are elected; fixed with the genesis.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct ElectionArgs {
@@ -295,7 +363,13 @@ pub struct Submit {
 
 #[cfg(test)]
 mod tests {
-    use super::AuthorityKey;
+    use super::{AuthorityKey, Component};
+
+    #[test]
+    fn components_are_named_by_digest_or_file() {
+        assert_eq!("0a".repeat(32).parse(), Ok(Component::Hex([10; 32])));
+        assert_eq!("0a.wasm".parse(), Ok(Component::File("0a.wasm".into())));
+    }
 
     #[test]
     fn authorities_are_named_by_key_or_file() {

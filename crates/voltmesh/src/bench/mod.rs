@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod attack;
+pub mod closed_loop;
 pub mod consensus;
 mod drive;
 pub mod encoding;
@@ -9,8 +10,10 @@ pub mod generator;
 pub mod hostile;
 pub mod ingest;
 pub mod ledger;
+pub mod loop_functions;
 mod machine;
 pub mod path;
+pub mod placement;
 pub mod soak;
 pub mod twin;
 mod usage;

@@ -10,6 +10,8 @@ pub mod chain;
 #[cfg(feature = "full")]
 pub mod controller;
 #[cfg(feature = "full")]
+pub mod function;
+#[cfg(feature = "full")]
 mod gzip;
 pub mod inspect;
 pub mod pki;

@@ -20,15 +20,18 @@ use voltmesh_ledger::{
     Action, Block, Commitment, Genesis, Height, MAX_GENESIS_BYTES, PublicKey, RegistryTx, Signature,
     Transaction, Trust, commitment, public_key, public_key_from_hex, signature,
 };
-use voltmesh_telemetry::{Timestamp, VehicleId};
+use voltmesh_telemetry::{Digest, Timestamp, VehicleId};
 
 use super::public_key::{raw_key, read_public};
-use super::{block_on, read_text};
+use super::{block_on, read_limited, read_text};
 use crate::http::{Http, Refused};
 use crate::{Outcome, args, output};
 
 /// An opening or a public key is a few lines.
 const MAX_SMALL_FILE: usize = 4096;
+
+/// Largest component of a function: shipped ones have up to 300 kB.
+const MAX_COMPONENT: usize = 16 << 20;
 
 /// How often a fog node is asked whether a decision is final.
 const ASK_EVERY: Duration = Duration::from_millis(200);
@@ -83,6 +86,24 @@ pub fn run(command: args::Registry) -> Result<Outcome> {
         args::Registry::PardonAuthority { key, submit } => {
             let key = authority(&key)?;
             decide(&submit, Action::PardonAuthority { key }, "the authority is pardoned")?;
+        }
+        args::Registry::AdmitController { key, submit } => {
+            let key = authority(&key)?;
+            decide(&submit, Action::AdmitController { key }, "the controller is admitted")?;
+        }
+        args::Registry::RemoveController { key, submit } => {
+            let key = authority(&key)?;
+            decide(&submit, Action::RemoveController { key }, "the controller is removed")?;
+        }
+        args::Registry::PublishFunction { component, publisher, submit } => {
+            let (component, publisher) = (digest_of(&component)?, authority(&publisher)?);
+            let done = format!("function {component} is released");
+            decide(&submit, Action::PublishFunction { component, publisher }, &done)?;
+        }
+        args::Registry::WithdrawFunction { component, submit } => {
+            let component = digest_of(&component)?;
+            let done = format!("function {component} is withdrawn");
+            decide(&submit, Action::WithdrawFunction { component }, &done)?;
         }
         args::Registry::ReplaceCommittee(options) => replace::run(&options)?,
     }
@@ -374,7 +395,15 @@ fn commitment_of_fog(id: &str, fog: SocketAddr) -> Result<Commitment> {
     Ok(commitment(id, &hash(&told.salt)?, &hash(&told.key)?))
 }
 
-/// The authority that the command line names.
+/// The digest of the component that the command line names.
+fn digest_of(named: &args::Component) -> Result<Digest> {
+    match named {
+        args::Component::Hex(digest) => Ok(Digest::new(*digest)),
+        args::Component::File(path) => Ok(Digest::of(&read_limited(path, MAX_COMPONENT)?)),
+    }
+}
+
+/// The authority or controller that the command line names.
 fn authority(named: &args::AuthorityKey) -> Result<PublicKey> {
     match named {
         args::AuthorityKey::Hex(key) => Ok(public_key_from_hex(key)?),

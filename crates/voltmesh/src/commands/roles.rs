@@ -1,7 +1,9 @@
-//! `voltmesh edge | fog | cloud`: one role, one process, one runner.
+//! `voltmesh edge | fog | cloud | controller`: one role, one process, one runner.
 
 #[cfg(feature = "full")]
 mod cloud;
+#[cfg(feature = "full")]
+mod controller;
 #[cfg(feature = "full")]
 mod fog;
 
@@ -16,6 +18,8 @@ use voltmesh_http::{Confined, Confinement, Process};
 
 #[cfg(feature = "full")]
 pub use self::cloud::cloud;
+#[cfg(feature = "full")]
+pub use self::controller::controller;
 #[cfg(feature = "full")]
 pub use self::fog::fog;
 use super::audit_log;
@@ -35,7 +39,7 @@ pub fn edge(args: EdgeRole) -> Result<Outcome> {
     let mut config = voltmesh_edge::Config::load(&path)?;
     let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64);
     config.check_source(now_ms, args.accept_doubtful)?;
-    let confined = confine(&config.process, &path, &[&config.data])?;
+    let confined = confine(&config.process, &path, &config.written())?;
     // An edge shares a small computer: one worker thread is enough for a pack at 10 Hz.
     let data = config.data.clone();
     disk::guard(&data, || {

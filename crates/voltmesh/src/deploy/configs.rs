@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use voltmesh_edge::sources::{Cursor, Source};
 
-use super::{Deployment, edge_name, fog_name};
+use voltmesh_identity::{Identity, Role, write_private};
+
+use super::{CONTROLLER, DAYS, Deployment, edge_name, fog_name, random};
 
 /// Own time of the first sample of a run: 2026-01-01. The same for all, so that a checker can read the source again.
 const START_MS: u64 = 1_767_225_600_000;
@@ -242,6 +244,48 @@ impl Deployment {
             quoted(self.dir.join("trust.toml").display()),
         );
         self.write("cloud", "cloud.toml", &text)
+    }
+
+    /// Issues a controller's keys and writes its configuration; operators' changes carry the token beside it.
+    pub fn write_controller(&self, mqtt: SocketAddr, http: SocketAddr) -> Result<PathBuf> {
+        let identity = Identity::new(Role::Controller, CONTROLLER)?;
+        self.pki.issue(&identity, &[], DAYS)?;
+        let token = self.node_dir(CONTROLLER)?.join("token");
+        write_private(&token, hex::encode(random::<32>()).as_bytes())?;
+        let mut text = format!(
+            "id = \"{CONTROLLER}\"\ndata = \"data\"\ncredentials = {}\nrevocations = {}\npublishers = [{}]\n\n\
+             [mqtt]\nlisten = \"{mqtt}\"\n\n[http]\nlisten = \"{http}\"\ntoken_file = \"token\"\n\n[fogs]\n",
+            quoted(self.pki_folder("controller", CONTROLLER).display()),
+            quoted(self.pki.crl_path().display()),
+            quoted(self.publisher_key().display()),
+        );
+        for n in 1..=self.authorities.len() {
+            let name = fog_name(n);
+            let key = self.pki_folder("fog", &name).join("sign.pub");
+            let _ = writeln!(text, "{name} = {}", quoted(key.display()));
+        }
+        self.write(CONTROLLER, "controller.toml", &text)
+    }
+
+    /// Public key of who publishes functions here: the first operator's.
+    fn publisher_key(&self) -> PathBuf {
+        self.pki_folder("operator", "op-1").join("sign.pub")
+    }
+
+    /// Has a fog node, counted from 1, whose configuration is written, connect to a controller.
+    pub fn add_controller(&self, n: usize, address: SocketAddr) -> Result<()> {
+        let path = self.node_dir(&fog_name(n))?.join("fog.toml");
+        let mut text =
+            std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let key = self.pki_folder("controller", CONTROLLER).join("sign.pub");
+        let _ = write!(
+            text,
+            "\n[controller]\naddresses = [\"{address}\"]\nkeys = [{}]\n\n[functions]\npublishers = [{}]\n",
+            quoted(key.display()),
+            quoted(self.publisher_key().display()),
+        );
+        self.write(&fog_name(n), "fog.toml", &text)?;
+        Ok(())
     }
 
     /// Writes a vehicle's configuration.

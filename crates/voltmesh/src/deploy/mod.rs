@@ -34,6 +34,9 @@ const DAYS: u32 = 30;
 const OPERATORS: usize = 3;
 const THRESHOLD: u8 = 2;
 
+/// Name of the controller.
+pub const CONTROLLER: &str = "controller";
+
 /// What a deployment consists of.
 #[derive(Debug, Clone, Copy)]
 pub struct Size {

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use super::process::Process;
 use super::proxy::Network;
-use super::{Deployment, FogPlan, Size, fog_name, free_ports, local};
+use super::{CONTROLLER, Deployment, FogPlan, Size, fog_name, free_ports, local};
 use crate::commands::registry::submit_until_final;
 use crate::http::Http;
 
@@ -32,6 +32,8 @@ pub struct Site {
     pub fog_mqtt: Vec<SocketAddr>,
     /// The archive's process.
     pub cloud: Option<Process>,
+    /// The controller's process.
+    pub controller: Option<Process>,
     program: PathBuf,
 }
 
@@ -74,12 +76,28 @@ impl Site {
         }
         let fog_mqtt = plans.iter().map(|plan| plan.mqtt).collect();
         let program = program.to_owned();
-        Ok(Site { deployment, network, http: Http::new()?, fogs, fog_mqtt, cloud, program })
+        let controller = None;
+        Ok(Site { deployment, network, http: Http::new()?, fogs, fog_mqtt, cloud, controller, program })
     }
 
-    /// Starts cloud and fog nodes, and enrols vehicles and attesting fog nodes once the ledger runs.
+    /// Adds a controller to which every fog node connects. Before [`Self::start`].
+    pub async fn add_controller(&mut self) -> Result<()> {
+        let mut ports = free_ports(2)?.into_iter().map(local);
+        let (Some(mqtt), Some(http)) = (ports.next(), ports.next()) else {
+            bail!("ports were counted wrongly")
+        };
+        let config = self.deployment.write_controller(mqtt, http)?;
+        for n in 1..=self.fogs.len() {
+            let link = self.network.link(&fog_name(n), CONTROLLER, mqtt).await?;
+            self.deployment.add_controller(n, link)?;
+        }
+        self.controller = Some(Process::new(&self.program, CONTROLLER, "controller", &config, http));
+        Ok(())
+    }
+
+    /// Starts controller, cloud and fog nodes, and enrols vehicles and attesting fog nodes once the ledger runs.
     pub async fn start(&mut self) -> Result<()> {
-        for process in self.cloud.iter_mut().chain(&mut self.fogs) {
+        for process in self.cloud.iter_mut().chain(&mut self.controller).chain(&mut self.fogs) {
             process.start()?;
         }
         let transaction = self.deployment.decide(0, self.deployment.enrolments()?);
@@ -113,13 +131,13 @@ impl Site {
 
     /// What each process said last, for an error message.
     pub fn last_words(&self) -> String {
-        let tails = self.fogs.iter().chain(&self.cloud).map(Process::last_words);
+        let tails = self.fogs.iter().chain(&self.cloud).chain(&self.controller).map(Process::last_words);
         format!("the last words of each:\n{}", tails.collect::<Vec<_>>().join("\n"))
     }
 
     /// Ends every process.
     pub async fn stop(&mut self) {
-        for process in self.fogs.iter_mut().chain(&mut self.cloud) {
+        for process in self.fogs.iter_mut().chain(&mut self.cloud).chain(&mut self.controller) {
             let _ = process.kill().await;
         }
     }

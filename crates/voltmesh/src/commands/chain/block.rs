@@ -90,6 +90,14 @@ fn transaction(transaction: &Transaction, names: &BTreeMap<String, String>) -> V
             let accused = authority.as_ref().map_or_else(|| "someone".into(), name);
             ("evidence", "anyone".into(), format!("against {accused}: {offence}, in {epoch}.{view}"))
         }
+        Transaction::Events { authority, lane, sequence, events } => {
+            ("events", name(authority), format!("{events} events, list {sequence} of {lane}"))
+        }
+        Transaction::Policy { controller, term, number, act, decision, to, .. } => {
+            let of = decision.as_ref().or(to.as_ref()).map_or(String::new(), |of| format!(" {}", short(of)));
+            let act = act.replace('_', " ");
+            ("policy", name(controller), format!("number {number} of term {term}: {act}{of}"))
+        }
     };
     vec![kind.into(), by, what]
 }
@@ -104,6 +112,12 @@ fn change(change: &Change, name: &impl Fn(&String) -> String) -> String {
         Change::RotateAuthority { old, new } => format!("rotate authority {} to {}", name(old), name(new)),
         Change::PardonAuthority { key } => format!("pardon authority {}", name(key)),
         Change::SetOperators { keys, threshold } => format!("{threshold} of {} operators sign", keys.len()),
+        Change::AdmitController { key } => format!("admit controller {}", name(key)),
+        Change::RemoveController { key } => format!("remove controller {}", name(key)),
+        Change::PublishFunction { component, publisher } => {
+            format!("release function {} of publisher {}", short(component), short(publisher))
+        }
+        Change::WithdrawFunction { component } => format!("withdraw function {}", short(component)),
     }
 }
 

@@ -4,6 +4,7 @@
 mod authorities;
 mod block;
 mod checkpoint;
+mod control;
 mod evidence;
 mod follow;
 pub mod leaves;
@@ -39,6 +40,7 @@ pub fn run(command: args::Chain) -> Result<Outcome> {
             }
             args::Chain::Block { height, ask } => block::run(&http, height, &ask).await?,
             args::Chain::Authorities(ask) => authorities::authorities(&http, &ask).await?,
+            args::Chain::Control(ask) => control::run(&http, &ask).await?,
             args::Chain::Scores(ask) => authorities::scores(&http, &ask).await?,
             args::Chain::Evidence(options) => return evidence::run(&http, &options).await,
             args::Chain::Follow(options) => follow::run(&http, &options).await?,

@@ -1,5 +1,6 @@
-//! `voltmesh controller`: the controller's rules.
+//! `voltmesh controller`: the role, questions to one that runs, and its rules.
 
+mod ask;
 mod rules_test;
 
 use std::path::Path;
@@ -9,13 +10,20 @@ use serde_json::json;
 use voltmesh_sdn::Rules;
 use voltmesh_sdn::rules::{DEFAULTS, MAX_RULES_BYTES};
 
-use super::read_text;
-use crate::args::{Controller, ControllerRules};
+use super::{read_text, roles};
+use crate::args::{Controller, ControllerCommand, ControllerRules};
 use crate::{Outcome, output};
 
 /// Runs the command.
 pub fn run(command: Controller) -> Result<Outcome> {
-    let Controller::Rules(command) = command;
+    match command.command {
+        None => roles::controller(&command.role),
+        Some(ControllerCommand::Rules(command)) => rules(command),
+        Some(command) => ask::run(command),
+    }
+}
+
+fn rules(command: ControllerRules) -> Result<Outcome> {
     match command {
         ControllerRules::Defaults => {
             output::try_line(DEFAULTS.trim_end())?;

@@ -86,8 +86,12 @@ pub fn cell_log(path: &Path, read: &ReadLogs) -> Result<Log> {
     Ok(Log { name: name_of(path), samples, counter_ah: counts.then_some(counter_ah) })
 }
 
-/// Gives each row; what was skipped or assumed is said beside the result. The recording at its end.
-fn rows(path: &Path, read: &ReadLogs, mut take: impl FnMut(&Placed<Row>, Level)) -> Result<Recording> {
+/// Gives each row, with the clock's segment that it is in; what was skipped or assumed is said beside the result. The recording at its end.
+pub(in crate::commands) fn rows(
+    path: &Path,
+    read: &ReadLogs,
+    mut take: impl FnMut(&Placed<Row>, Level),
+) -> Result<Recording> {
     let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64);
     let options = Options {
         mappings: read.mappings.clone(),
@@ -120,7 +124,7 @@ fn number(reading: &Reading) -> f64 {
     reading.unwrap_or(f64::NAN)
 }
 
-fn pack_sample(time_s: f64, row: &Row, level: Level) -> PackSample {
+pub(in crate::commands) fn pack_sample(time_s: f64, row: &Row, level: Level) -> PackSample {
     let numbers = |readings: &[Reading]| readings.iter().map(number).collect::<Vec<f64>>();
     let voltage_v = number(&row.pack_voltage);
     let mut temps_c = numbers(&row.temperatures);

@@ -1,0 +1,113 @@
+//! `voltmesh controller vehicles | conditions | decisions | undo | pause | resume`: questions to a controller that runs.
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
+use voltmesh_sdn::decisions::Decision;
+
+use crate::args::{AskController, ControllerCommand};
+use crate::commands::block_on;
+use crate::http::Http;
+use crate::{Outcome, output};
+
+/// Runs the command.
+pub fn run(command: ControllerCommand) -> Result<Outcome> {
+    match command {
+        ControllerCommand::Vehicles(ask) => table(&ask, "/vehicles", "vehicles", &VEHICLES, vehicle),
+        ControllerCommand::Conditions(ask) => table(&ask, "/conditions", "active", &CONDITIONS, condition),
+        ControllerCommand::Decisions { vehicle, last, ask } => {
+            let vehicle = vehicle.map(|vehicle| format!("&vehicle={vehicle}")).unwrap_or_default();
+            decisions(&ask, &format!("/decisions?limit={last}{vehicle}"))
+        }
+        ControllerCommand::Undo { number, ask } => {
+            change(&ask, &format!("/decisions/{number}/undo"), &format!("decision {number} is undone"))
+        }
+        ControllerCommand::Pause(ask) => {
+            change(&ask, "/pause", "the controller is paused: functions go on, nothing is ordered")
+        }
+        ControllerCommand::Resume(ask) => change(&ask, "/resume", "the controller gives orders again"),
+        ControllerCommand::Rules(_) => bail!("rules are checked without a controller"),
+    }
+}
+
+const VEHICLES: [&str; 5] = ["vehicle", "sessions", "conditions", "functions", "not placed"];
+const CONDITIONS: [&str; 5] = ["vehicle", "condition", "stage", "rule", "since (s)"];
+
+fn get(ask: &AskController, path: &str) -> Result<Value> {
+    let answer = block_on(async { Http::new()?.get(ask.controller, path).await })?;
+    serde_json::from_slice(&answer).context("the controller answers with something else than JSON")
+}
+
+/// Shows a list as a table, or as it came.
+fn table(
+    ask: &AskController,
+    path: &str,
+    list: &str,
+    header: &[&str],
+    row: fn(&Value) -> Vec<String>,
+) -> Result<Outcome> {
+    let answer = get(ask, path)?;
+    if ask.json {
+        output::json(&answer)?;
+        return Ok(Outcome::Done);
+    }
+    let rows: Vec<Vec<String>> = answer[list].as_array().into_iter().flatten().map(row).collect();
+    output::table(header, &rows);
+    Ok(Outcome::Done)
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn names(list: &Value, name: impl Fn(&Value) -> String) -> String {
+    let names: Vec<String> = list.as_array().into_iter().flatten().map(name).collect();
+    if names.is_empty() { "-".to_owned() } else { names.join(", ") }
+}
+
+fn keys(map: &Value) -> String {
+    let names: Vec<&str> = map.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    if names.is_empty() { "-".to_owned() } else { names.join(", ") }
+}
+
+fn vehicle(vehicle: &Value) -> Vec<String> {
+    vec![
+        text(&vehicle["vehicle"]),
+        keys(&vehicle["sessions"]),
+        names(&vehicle["conditions"], |one| format!("{} ({})", text(&one["condition"]), text(&one["stage"]))),
+        names(&vehicle["functions"], |one| {
+            format!("{} at {} ({})", text(&one["function"]), text(&one["fog"]), text(&one["phase"]))
+        }),
+        keys(&vehicle["unplaced"]),
+    ]
+}
+
+fn condition(one: &Value) -> Vec<String> {
+    ["vehicle", "condition", "stage", "rule", "since_s"].map(|key| text(&one[key])).to_vec()
+}
+
+fn decisions(ask: &AskController, path: &str) -> Result<Outcome> {
+    let answer = get(ask, path)?;
+    if ask.json {
+        output::json(&answer)?;
+        return Ok(Outcome::Done);
+    }
+    let decisions: Vec<Decision> = serde_json::from_value(answer["decisions"].clone())
+        .context("the controller is of another version: it answers with other decisions")?;
+    if decisions.is_empty() {
+        output::line("nothing was decided");
+    }
+    for decision in &decisions {
+        output::line(decision.explain().trim_end());
+    }
+    Ok(Outcome::Done)
+}
+
+fn change(ask: &AskController, path: &str, done: &str) -> Result<Outcome> {
+    block_on(async { Http::new()?.post(ask.controller, path, Vec::new()).await })?;
+    if ask.json {
+        output::json(&json!({ "done": done }))?;
+    } else {
+        output::line(done);
+    }
+    Ok(Outcome::Done)
+}
