@@ -147,10 +147,7 @@ pub struct Http {
 impl Http {
     /// What it is called, and by whom it may be asked.
     pub fn names(&self) -> Result<Names, ConfigError> {
-        let wrong = |error: NameError| {
-            let key = if matches!(error, NameError::Host(_)) { "http.hosts" } else { "http.origins" };
-            ConfigError::Value { key, problem: error.to_string() }
-        };
+        let wrong = |error: NameError| ConfigError::Value { key: error.key(), problem: error.to_string() };
         Names::parse(&self.hosts, &self.origins).map_err(wrong)
     }
 }

@@ -115,21 +115,10 @@ pub async fn run(
         .serve(async move {
             tokio::select! {
                 _ = &mut stopped => {}
-                () = termination() => {}
+                () = voltmesh_http::termination() => {}
             }
         })
         .await
-}
-
-async fn termination() {
-    let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
-    match terminate {
-        Ok(mut terminate) => tokio::select! {
-            _ = terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
-        },
-        Err(_) => drop(tokio::signal::ctrl_c().await),
-    }
 }
 
 /// Text of further metrics.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use voltmesh_http::{Confinement, NameError, Names};
+use voltmesh_http::{Confinement, Names};
 use voltmesh_identity::ExpiredList;
 use voltmesh_recording::report::Report;
 use voltmesh_recording::{Battery, Options};
@@ -112,10 +112,8 @@ impl Default for Http {
 impl Http {
     /// What it is called, and by whom it may be asked.
     pub(crate) fn names(&self) -> Result<Names, Error> {
-        Names::parse(&self.hosts, &self.origins).map_err(|error| {
-            let key = if matches!(error, NameError::Host(_)) { "http.hosts" } else { "http.origins" };
-            Error::config(key, error.to_string())
-        })
+        Names::parse(&self.hosts, &self.origins)
+            .map_err(|error| Error::config(error.key(), error.to_string()))
     }
 }
 

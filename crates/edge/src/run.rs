@@ -581,17 +581,9 @@ fn wait(mut time: Duration, stopped: &AtomicBool) {
 
 async fn stop_signal(context: Context) {
     use commonware_runtime::Spawner as _;
-    use tokio::signal::unix::{SignalKind, signal};
     let asked = context.stopped();
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
     tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
+        () = voltmesh_http::termination() => {}
         _ = asked => {}
     }
 }

@@ -294,7 +294,7 @@ impl Fog {
         let mut stopped = self.context.stopped();
         tokio::select! {
             _ = &mut stopped => {}
-            () = termination() => {}
+            () = voltmesh_http::termination() => {}
             ended = &mut self.hub => {
                 let why = ended.err().map_or_else(|| "its loop has ended".to_owned(), |error| error.to_string());
                 return Err(Error::Stopped { why });
@@ -343,17 +343,6 @@ async fn stations(config: &Config) -> Result<Option<Arc<stations::Service>>, Err
     let service = Arc::new(service);
     tokio::spawn(service.clone().follow(config));
     Ok(Some(service))
-}
-
-async fn termination() {
-    let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
-    match terminate {
-        Ok(mut terminate) => tokio::select! {
-            _ = terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
-        },
-        Err(_) => drop(tokio::signal::ctrl_c().await),
-    }
 }
 
 fn read_genesis(path: &Path) -> Result<Genesis, Error> {

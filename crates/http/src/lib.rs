@@ -44,7 +44,7 @@ pub use authority::{Authority, Host};
 pub use exposition::Exposition;
 pub use figures::Figures;
 pub use problem::{Problem, Refusal};
-pub use process::{Confined, Confinement, Process, Sandbox};
+pub use process::{Confined, Confinement, Process, Sandbox, termination};
 pub use rules::{Asked, NameError, Names, Rules, Token, TokenError};
 pub use server::{Server, Tls, serve};
 pub use settings::Settings;

@@ -1,6 +1,7 @@
 //! The process around a role: what the configuration says it may do, and what every part of it writes to or shows.
 
 use serde::{Deserialize, Serialize};
+use tokio::signal::unix::{SignalKind, signal};
 use voltmesh_audit::Recorder;
 
 /// Confinement of a role's process: the table `[process]` of its configuration.
@@ -55,5 +56,16 @@ impl Confined {
     pub fn figures(self) -> [(&'static str, u64); 3] {
         let [landlock, seccomp, user] = Self::GAUGES;
         [(landlock, self.landlock), (seccomp, self.seccomp_calls), (user, self.user_changed.into())]
+    }
+}
+
+/// Waits until the process is told to end: SIGTERM, or SIGINT of a terminal.
+pub async fn termination() {
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        },
+        Err(_) => drop(tokio::signal::ctrl_c().await),
     }
 }

@@ -38,6 +38,16 @@ pub enum NameError {
     Origin(String),
 }
 
+impl NameError {
+    /// The key of a role's configuration that holds the name.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Host(_) => "http.hosts",
+            Self::Origin(_) => "http.origins",
+        }
+    }
+}
+
 impl Names {
     /// `http.hosts` and `http.origins`. A host without a port holds for every port.
     pub fn parse<S: AsRef<str>>(hosts: &[S], origins: &[S]) -> Result<Self, NameError> {

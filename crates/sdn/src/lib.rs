@@ -48,6 +48,7 @@ pub mod policy;
 mod quantity;
 pub mod rules;
 pub mod run;
+mod written;
 
 pub use assess::{Assessor, Change};
 pub use condition::Condition;

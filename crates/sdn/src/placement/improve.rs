@@ -3,6 +3,7 @@
 use super::dense::Dense;
 use super::greedy;
 use super::problem::{Placement, Problem};
+use super::random::Random;
 use super::search::{Moves, settle};
 use super::state::State;
 
@@ -18,7 +19,7 @@ pub struct Improver {
     problem: Problem,
     dense: Dense,
     best: State,
-    random: u64,
+    random: Random,
 }
 
 impl Improver {
@@ -30,7 +31,7 @@ impl Improver {
         greedy::fill(&dense, &mut best);
         let all: Vec<usize> = (0..dense.items.len()).collect();
         settle(&dense, &mut best, &all, Moves::Chains);
-        Self { problem, dense, best, random: seed }
+        Self { problem, dense, best, random: Random(seed) }
     }
 
     /// Takes so many steps, of some 100 µs each with 600 functions; returns whether anything was saved. The caller looks at its
@@ -67,7 +68,7 @@ impl Improver {
         // In a random order, each to the cheapest node with room.
         let mut order = out.clone();
         for at in (1..order.len()).rev() {
-            order.swap(at, self.below(at + 1));
+            order.swap(at, self.random.below(at + 1));
         }
         for item in order {
             let options = &self.dense.items[item].cheapest;
@@ -87,13 +88,13 @@ impl Improver {
     fn choose(&mut self) -> Vec<usize> {
         let items = self.dense.items.len();
         let mut out = Vec::with_capacity(OUT);
-        let mut first = self.below(items);
+        let mut first = self.random.below(items);
         for _ in 0..TRIES {
             let best = self.dense.items[first].cheapest.first().map(|(node, _)| *node);
             if best.is_some() && best != self.best.place[first] {
                 break;
             }
-            first = self.below(items);
+            first = self.random.below(items);
         }
         out.push(first);
         let wishes = self.dense.items[first].cheapest.iter().take(3).map(|(node, _)| *node);
@@ -103,19 +104,9 @@ impl Improver {
         out.sort_unstable();
         out.dedup();
         while out.len() > OUT {
-            let at = self.below(out.len());
+            let at = self.random.below(out.len());
             out.swap_remove(at);
         }
         out
-    }
-
-    /// A random number below `bound` (SplitMix64; Steele, Lea, Flood, OOPSLA 2014).
-    fn below(&mut self, bound: usize) -> usize {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-        (z % bound.max(1) as u64) as usize
     }
 }

@@ -13,6 +13,7 @@ mod improve;
 mod knapsack;
 mod problem;
 mod programme;
+mod random;
 mod search;
 mod state;
 mod synthetic;

@@ -1,6 +1,7 @@
 //! Drawn problems for benchmarks and tests: fog nodes in a region, vehicles in its towns.
 
 use super::problem::{Item, Key, Node, Problem, Reach};
+use super::random::Random;
 use crate::policy::Latency;
 use std::collections::BTreeMap;
 
@@ -26,25 +27,6 @@ pub struct Synthetic {
     pub load: f64,
     /// Of the random numbers.
     pub seed: u64,
-}
-
-/// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
-struct Random(u64);
-
-impl Random {
-    /// A number of 0..1.
-    fn unit(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-        (z >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    fn within(&mut self, least: f64, most: f64) -> f64 {
-        least + (most - least) * self.unit()
-    }
 }
 
 impl Synthetic {

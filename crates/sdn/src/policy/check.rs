@@ -1,10 +1,11 @@
 //! Policy files as they are written, and what is wrong with them: each finding with its line.
 
 use super::entry::{Entry, KnownBattery};
-use super::error::{Error, MAX_ENTRIES, MAX_FUNCTIONS, MAX_POLICY_BYTES, line};
+use super::error::{Error, MAX_ENTRIES, MAX_FUNCTIONS, MAX_POLICY_BYTES};
 use super::function::{BatteryKey, Bounds, Function, Latency, Tunable};
 use super::wanted::Battery;
 use crate::Condition;
+use crate::written::{self, line};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use toml::Spanned;
@@ -90,11 +91,6 @@ struct WrittenEntry {
     configuration: BTreeMap<String, serde_json::Map<String, serde_json::Value>>,
 }
 
-/// Whether a name can be a function's: what leases and topics carry.
-fn is_name(name: &str) -> bool {
-    voltmesh_telemetry::is_name(name)
-}
-
 /// A list that may be absent.
 fn names(written: Option<&Spanned<Vec<String>>>) -> Vec<String> {
     written.map(|names| names.get_ref().clone()).unwrap_or_default()
@@ -106,10 +102,7 @@ impl File {
         if text.len() > MAX_POLICY_BYTES {
             return Err(Error::TooLarge(text.len()));
         }
-        let file: Self = toml::from_str(text).map_err(|error| Error::Syntax {
-            line: line(text, error.span().map_or(0, |span| span.start)),
-            reason: error.message().to_owned(),
-        })?;
+        let file: Self = written::parse(text).map_err(|(line, reason)| Error::Syntax { line, reason })?;
         let wrong = |at: usize, reason: String| Err(Error::Syntax { line: line(text, at), reason });
         if *file.version.get_ref() != 1 {
             return wrong(file.version.span().start, "only version 1 is known".to_owned());
@@ -244,7 +237,7 @@ impl WrittenFunction {
     }
 
     fn function(&self, text: &str) -> Result<Function, Error> {
-        if !is_name(self.name.get_ref()) {
+        if !voltmesh_telemetry::is_name(self.name.get_ref()) {
             let reason = "a function's name is lower-case letters, digits and hyphens, at most 64 bytes";
             return self.wrong(text, self.name.span().start, reason);
         }

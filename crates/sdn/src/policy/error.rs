@@ -34,8 +34,3 @@ pub enum Error {
         reason: String,
     },
 }
-
-/// The line of a place in a text, from 1.
-pub(super) fn line(text: &str, at: usize) -> usize {
-    1 + text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count()
-}

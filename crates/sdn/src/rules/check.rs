@@ -4,6 +4,7 @@ use super::rule::{
     CONFIDENCE, Error, MAX_RULES, MAX_RULES_BYTES, MAX_SHOWN, Rule, Trigger, While, normal_quantile,
 };
 use crate::quantity::Sensors;
+use crate::written::{self, line};
 use crate::{Condition, Quantity};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -42,21 +43,13 @@ struct Written {
     shown: Option<Spanned<(u8, u8)>>,
 }
 
-/// The line of a place in a text, from 1.
-fn line(text: &str, at: usize) -> usize {
-    1 + text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count()
-}
-
 impl File {
     /// Reads a file; its size is checked first.
     pub fn read(text: &str) -> Result<Self, Error> {
         if text.len() > MAX_RULES_BYTES {
             return Err(Error::TooLarge(text.len()));
         }
-        let file: Self = toml::from_str(text).map_err(|error| Error::Syntax {
-            line: line(text, error.span().map_or(0, |span| span.start)),
-            reason: error.message().to_owned(),
-        })?;
+        let file: Self = written::parse(text).map_err(|(line, reason)| Error::Syntax { line, reason })?;
         let wrong = |at: usize, reason: String| Err(Error::Syntax { line: line(text, at), reason });
         if *file.version.get_ref() != 1 {
             return wrong(file.version.span().start, "only version 1 is known".to_owned());

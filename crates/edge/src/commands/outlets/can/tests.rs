@@ -1,3 +1,5 @@
+//! CAN frames of what is in force, read back by the same DBC.
+
 use super::*;
 use crate::commands::own::OwnLimits;
 use crate::commands::setpoints::Setpoints;
