@@ -21,6 +21,7 @@ mod manager;
 mod manifest;
 mod package;
 mod refusal;
+mod shipped;
 mod version;
 
 pub use bindings::voltmesh::function::types::{Estimate, Report, Sample};
@@ -32,6 +33,7 @@ pub use manager::{
 pub use manifest::{FailurePolicy, Latency, MAX_FUEL, MAX_MEMORY_MIB, MAX_SCHEMA_BYTES, Manifest};
 pub use package::{MAX_COMPONENT_BYTES, MAX_PACKAGE_BYTES, Package};
 pub use refusal::Refusal;
+pub use shipped::{SHIPPED, Shipped};
 pub use version::{Version, WIT_VERSION};
 
 /// The interface's text, for those who write functions.

@@ -46,6 +46,11 @@ impl Refused {
     pub fn is_final(&self) -> bool {
         self.status == 422
     }
+
+    /// The reason that the interface gives.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
 }
 
 impl std::fmt::Display for Refused {
@@ -71,6 +76,12 @@ impl Http {
             events: builder().read_timeout(SILENCE).build().context(made)?,
             token: token.transpose()?,
         })
+    }
+
+    /// The same with this token for what changes something.
+    #[must_use]
+    pub fn with_token(self, token: &str) -> Self {
+        Http { token: Some(token.to_owned()), ..self }
     }
 
     /// `GET http://address/path`.
@@ -107,12 +118,24 @@ impl Http {
     /// `POST http://address/path` with a body of bytes, and with the token of [`TOKEN_FILE`] if there is one.
     pub async fn post(&self, address: SocketAddr, path: &str, body: Vec<u8>) -> Result<Vec<u8>> {
         let url = format!("http://{address}{path}");
-        let mut request =
-            self.answers.post(&url).header("content-type", "application/octet-stream").body(body);
+        let request = self.answers.post(&url).body(body);
+        self.change(&url, request).await
+    }
+
+    /// `DELETE http://address/path`, with the token of [`TOKEN_FILE`] if there is one.
+    pub async fn delete(&self, address: SocketAddr, path: &str) -> Result<Vec<u8>> {
+        let url = format!("http://{address}{path}");
+        let request = self.answers.delete(&url);
+        self.change(&url, request).await
+    }
+
+    /// The interface refuses changes by forms, so the type says that this is none.
+    async fn change(&self, url: &str, request: reqwest::RequestBuilder) -> Result<Vec<u8>> {
+        let mut request = request.header("content-type", "application/octet-stream");
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
-        answer(&url, request.send().await).await
+        answer(url, request.send().await).await
     }
 }
 

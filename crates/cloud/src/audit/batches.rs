@@ -64,6 +64,8 @@ impl Batches {
             report.wire_bytes = report.wire_bytes.saturating_add(batch.wire.len() as u64);
             match prove(batch, trust) {
                 Ok(proven) => {
+                    let of = report.wire_bytes_of.entry(proven.batch.header.vehicle.to_string()).or_default();
+                    *of = of.saturating_add(batch.wire.len() as u64);
                     let (sequence, micros) = (sequences.value(at), times.value(at));
                     self.row(rows.slice(at, 1), batch, proven, (sequence, micros), day, report);
                 }

@@ -38,6 +38,8 @@ pub struct ArchiveReport {
     pub copies: u64,
     /// Bytes of the signed batches, as they travelled.
     pub wire_bytes: u64,
+    /// Of these, those whose signature and evidence hold, by vehicle.
+    pub wire_bytes_of: BTreeMap<String, u64>,
     /// Rows of `batches` that fail a check, or of which a column is not what was signed.
     pub bad_batches: u64,
     /// Gaps in the numbers of boots: records that the archive never got.

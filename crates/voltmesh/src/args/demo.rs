@@ -42,7 +42,8 @@ pub struct Demo {
     #[arg(long)]
     pub accept_doubtful: bool,
     /// What goes wrong: KIND:TARGET@TIME, comma-separated. Kinds: kill, restart, partition, heal, pause (the process
-    /// stands still), resume, wipe (a fog node's disk and key), tamper. Targets: fog-N, edge-N, cloud, archive.
+    /// stands still), resume, wipe (a fog node's disk and key), tamper. Targets: fog-N, edge-N, cloud,
+    /// controller, archive.
     #[arg(long, default_value = "", hide_default_value = true)]
     pub fault: Schedule,
     /// Draws faults of all kinds and lengths from this seed instead, several at once, and prints them as --fault takes

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use clap::{Args, Subcommand};
 
-use super::twin::TwinPack;
+use super::function_deploy::{FunctionDeploy, FunctionLogs, FunctionPublish, FunctionUpgrade};
+use super::{AskController, twin::TwinPack};
 
 /// `voltmesh function …`
 #[derive(Debug, Subcommand)]
@@ -30,6 +31,39 @@ The name has lower case letters, digits and hyphens, and is the folder's as well
     Sign(FunctionSign),
     /// Shows a function: its manifest, digest and size, and of a signed one who has published it.
     Show(FunctionShow),
+    /// Gives signed releases to a controller, which places them where its policy or a deployment asks for them.
+    Publish(FunctionPublish),
+    /// Withdraws a release: where it runs, the newest other one takes its place, or the function ends.
+    #[command(after_help = "Example:
+  voltmesh function withdraw hot-pack-1.0.1.vmf")]
+    Withdraw {
+        /// The signed release, or the SHA-256 of its component.
+        #[arg(value_name = "FILE|DIGEST")]
+        release: String,
+        /// Which controller.
+        #[command(flatten)]
+        ask: AskController,
+    },
+    /// Has a function run beyond the policy, or otherwise than it says.
+    Deploy(FunctionDeploy),
+    /// Removes a deployment: what the policy says counts again.
+    #[command(after_help = "Example:
+  voltmesh function undeploy hot-pack")]
+    Undeploy {
+        /// Name of the deployment.
+        name: String,
+        /// Which controller.
+        #[command(flatten)]
+        ask: AskController,
+    },
+    /// Publishes a new release of a function and waits until it runs wherever the one before it ran.
+    Upgrade(FunctionUpgrade),
+    /// Releases, deployments, and which function runs for which vehicle on which fog node.
+    #[command(after_help = "Example:
+  voltmesh function list --controller 127.0.0.1:8095 --json")]
+    List(AskController),
+    /// What functions said and what vehicles answered, the newest last.
+    Logs(FunctionLogs),
 }
 
 /// Options of `voltmesh function build`.
@@ -117,12 +151,14 @@ impl FromStr for ConditionSpan {
 
 /// Options of `voltmesh function sign`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
+#[command(after_help = "Examples:
   voltmesh function sign hot-pack --key pki/operator-op-1/sign.key
+  voltmesh function sign plating-guard --key pki/operator-op-1/sign.key
 
 Fog nodes run what is signed by a key that they are told to trust, and nothing else.")]
 pub struct FunctionSign {
-    /// The function's folder, with manifest.toml and the component.
+    /// The function's folder, with manifest.toml and the component; or the name of a function that is shipped, such as
+    /// cell-balancing, charging-control, down-sampling, plating-guard, soc-soh-estimation, temperature-regulation.
     #[arg(value_name = "FOLDER", default_value = ".")]
     pub folder: PathBuf,
     /// The publisher's private key (PEM file with mode 0600), such as an operator's.

@@ -16,6 +16,8 @@ mod demo;
 mod documents;
 #[cfg(feature = "full")]
 mod function;
+#[cfg(feature = "full")]
+mod function_deploy;
 mod inspect;
 mod pki;
 #[cfg(feature = "full")]
@@ -37,8 +39,8 @@ pub use self::roles::*;
 pub use self::twin::*;
 #[cfg(feature = "full")]
 pub use self::{
-    archive::*, audit::*, bench::*, chain::*, controller::*, demo::*, function::*, proof::*, registry::*,
-    sim::*, stations::*,
+    archive::*, audit::*, bench::*, chain::*, controller::*, demo::*, function::*, function_deploy::*,
+    proof::*, registry::*, sim::*, stations::*,
 };
 
 /// Battery data from vehicles to the cloud: nothing lost, nothing altered unseen.

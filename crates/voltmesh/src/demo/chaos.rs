@@ -21,6 +21,9 @@ const LEAST: Duration = Duration::from_secs(5);
 /// Shortest fault; lengths are log-uniform from here to the whole time in which faults happen.
 const SHORTEST: Duration = Duration::from_millis(100);
 
+/// Makes the controller's random numbers differ from the others'.
+const CONTROLLER: u64 = 0x636f_6e74_726f_6c;
+
 /// Draws the faults of a run of `duration`; the same seed gives the same faults.
 ///
 /// # Errors
@@ -39,8 +42,11 @@ pub fn draw(seed: u64, fogs: usize, vehicles: usize, duration: Duration) -> Resu
     for target in targets {
         away.extend(outages(&target, FIRST, end, &mut random));
     }
+    let wiped = wipes(&away, fogs, FIRST, end, &mut random);
+    // Drawn by itself: the faults of other processes stay those that a seed always had.
+    away.extend(outages(&Target::Controller, FIRST, end, &mut Random(seed ^ CONTROLLER)));
     let mut faults: Vec<Fault> = away.iter().flat_map(Outage::faults).collect();
-    faults.extend(wipes(&away, fogs, FIRST, end, &mut random));
+    faults.extend(wiped);
     faults.sort_by_key(|fault| fault.at);
     Ok(Schedule(faults))
 }
@@ -159,7 +165,7 @@ mod tests {
             }
         }
         for kind in ["kill", "restart", "partition", "heal", "pause", "resume"] {
-            for target in ["fog-1", "fog-4", "edge-1", "edge-3", "cloud"] {
+            for target in ["fog-1", "fog-4", "edge-1", "edge-3", "cloud", "controller"] {
                 assert!(seen.contains(&format!("{kind}:{target}")), "{kind}:{target}");
             }
         }

@@ -8,6 +8,7 @@ use voltmesh_cloud::{ArchivedRow, Claims, Location, open_reader, verify_claims};
 use voltmesh_ledger::Trust;
 use voltmesh_telemetry::{Boot, RecordId, RecordNumber, Sample, Timestamp, VehicleId};
 
+use super::closed_loop::LoopLine;
 use super::report::{Report, TwinLine};
 use crate::deploy::{Recording, edge_name};
 use crate::parallel::on_every_core;
@@ -37,19 +38,31 @@ pub async fn archive(
     trust: &Trust,
     claims: &Claims,
     expected: &[Samples],
+    driven: &mut LoopLine,
     report: &mut Report,
 ) -> Result<()> {
     let location = Location::existing_folder(archive)?;
     let found = verify_claims(&location, trust, claims).await.context("the archive cannot be read")?;
     report.sampled = expected.iter().map(|samples| samples.len() as u64).sum();
-    report.archived = found.records;
-    report.verified = found.verified;
-    report.anchored = found.verified;
+    // The vehicle that obeys counts by itself; a row of it that does not verify is missing among the others.
+    let rows = rows_of(&location, &driven.vehicle.parse()?).await?;
+    driven.archived = rows.len() as u64;
+    driven.signed = signed(&rows);
+    if driven.signed != driven.archived {
+        report.problems.push(format!(
+            "{} of {} records of {} are archived",
+            driven.archived, driven.signed, driven.vehicle
+        ));
+    }
+    report.archived = found.records.saturating_sub(driven.archived);
+    report.verified = found.verified.saturating_sub(driven.archived);
+    report.anchored = report.verified;
     report.quarantined = found.quarantined;
     report.stands_twice = found.duplicates;
-    report.bytes_per_record = found.wire_bytes as f64 / found.records.max(1) as f64;
+    let own = found.wire_bytes_of.get(&driven.vehicle).copied().unwrap_or_default();
+    report.bytes_per_record = found.wire_bytes.saturating_sub(own) as f64 / report.archived.max(1) as f64;
     report.problems.extend(found.problems.iter().take(10).cloned());
-    let (mut beyond, mut twice) = (0, 0);
+    let (mut beyond, mut twice) = (0, doubled_ids(&rows));
     for (n, samples) in expected.iter().enumerate() {
         let vehicle: VehicleId = edge_name(n + 1).parse()?;
         report.twins.push(twin(&location, &vehicle).await?);
@@ -100,6 +113,16 @@ async fn rows_of(location: &Location, vehicle: &VehicleId) -> Result<Vec<Archive
             return Ok(rows);
         }
     }
+}
+
+/// Records that a vehicle has signed by what is archived: each boot's numbers begin at 0 and have no gap.
+fn signed(rows: &[ArchivedRow]) -> u64 {
+    let mut ends: BTreeMap<u64, u64> = BTreeMap::new();
+    for row in rows {
+        let end = ends.entry(row.boot).or_default();
+        *end = row.number.saturating_add(1).max(*end);
+    }
+    ends.values().sum()
 }
 
 /// How many of a vehicle's rows are beyond the first of their record id.

@@ -64,6 +64,8 @@ pub enum Target {
     Edge(usize),
     /// The only cloud.
     Cloud,
+    /// The only controller.
+    Controller,
     /// A copy of the archive.
     Archive,
 }
@@ -74,6 +76,7 @@ impl fmt::Display for Target {
             Target::Fog(n) => write!(f, "fog-{n}"),
             Target::Edge(n) => write!(f, "edge-{n}"),
             Target::Cloud => f.write_str("cloud"),
+            Target::Controller => f.write_str("controller"),
             Target::Archive => f.write_str("archive"),
         }
     }
@@ -87,11 +90,13 @@ impl FromStr for Target {
             |prefix: &str| text.strip_prefix(prefix).and_then(|n| n.parse::<usize>().ok()).filter(|&n| n > 0);
         match text {
             "cloud" => Ok(Target::Cloud),
+            "controller" => Ok(Target::Controller),
             "archive" => Ok(Target::Archive),
-            _ => numbered("fog-")
-                .map(Target::Fog)
-                .or_else(|| numbered("edge-").map(Target::Edge))
-                .ok_or_else(|| format!("`{text}` is not a target; use fog-N, edge-N, cloud or archive")),
+            _ => {
+                numbered("fog-").map(Target::Fog).or_else(|| numbered("edge-").map(Target::Edge)).ok_or_else(
+                    || format!("`{text}` is not a target; use fog-N, edge-N, cloud, controller or archive"),
+                )
+            }
         }
     }
 }
@@ -199,7 +204,7 @@ impl Schedule {
             let exists = match fault.target {
                 Target::Fog(n) => n <= fogs,
                 Target::Edge(n) => n <= vehicles,
-                Target::Cloud | Target::Archive => true,
+                Target::Cloud | Target::Controller | Target::Archive => true,
             };
             if !exists {
                 return Err(format!("`{fault}`: there are {fogs} fog nodes and {vehicles} vehicles"));
@@ -215,7 +220,7 @@ impl Schedule {
             };
             down.retain(|(target, kind)| *target != &fault.target || !ends(*kind));
         }
-        // A fog node may stay away: others carry on. A vehicle or the cloud that never returns cannot finish.
+        // A fog node or the controller may stay away: others carry on. A vehicle or the cloud that never returns cannot finish.
         let never = down.iter().find(|(target, _)| matches!(target, Target::Edge(_) | Target::Cloud));
         match never.and_then(|(target, kind)| Some((target, kind, kind.ended_by()?))) {
             Some((target, kind, end)) => {
@@ -246,6 +251,8 @@ mod tests {
         check("kill:fog-1@5s", Ok("kill:fog-1@5s"));
         check("restart:fog-1@9s, kill:fog-1@500ms", Ok("kill:fog-1@500ms,restart:fog-1@9s"));
         check("wipe:fog-3@2m,tamper:archive@1s", Ok("tamper:archive@1s,wipe:fog-3@120s"));
+        check("pause:controller@2s,kill:controller@3s", Ok("pause:controller@2s,kill:controller@3s"));
+        check("wipe:controller@2s", Err("cannot happen"));
         check("kill:fog-0@5s", Err("fog-N"));
         check("kill:archive@5s", Err("cannot happen"));
         check("wipe:edge-1@5s", Err("cannot happen"));

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::closed_loop::LoopLine;
 use super::stations::StationsLine;
 use crate::output::{self, row};
 
@@ -90,6 +91,8 @@ pub struct Report {
     pub twins: Vec<TwinLine>,
     /// What a fog node said of charging stations; none if a fault kept it away at the end.
     pub stations: Option<StationsLine>,
+    /// What a controller, functions and the vehicle that obeys them did.
+    pub closed_loop: LoopLine,
     /// The faults that were drawn, if any were.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chaos: Option<ChaosLine>,
@@ -183,6 +186,7 @@ impl Report {
                 stations.p99_us as f64 / 1000.0,
             ));
         }
+        self.print_loop();
         if self.is_good() {
             output::line(format!(
                 "Every record is in the archive exactly once and verifies; lost {}, duplicates {}; the altered copy was found out.",
@@ -197,6 +201,32 @@ impl Report {
                 ));
             }
         }
+    }
+}
+
+impl Report {
+    /// What was seen of the loop, step by step.
+    fn print_loop(&self) {
+        let seen = &self.closed_loop;
+        let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "none seen".to_owned());
+        let in_force = seen.in_force.map(|value| format!(", {value} in force")).unwrap_or_default();
+        let stage = seen.stage.as_ref().map(|stage| format!(" ({stage})")).unwrap_or_default();
+        output::line("");
+        output::line(format!("{} obeys what functions near it command:", seen.vehicle));
+        output::table(
+            &["step", "what"],
+            &[
+                row("condition", or_none(&seen.condition) + &stage),
+                row("function", format!("{} on {}", or_none(&seen.function), or_none(&seen.fog))),
+                row("command", or_none(&seen.command) + &in_force),
+                row("event", or_none(&seen.event)),
+                row("records", format!("{} signed, {} archived", seen.signed, seen.archived)),
+            ],
+        );
+        if let Some(explained) = &seen.explained {
+            output::line(explained.trim_end());
+        }
+        output::line("");
     }
 }
 

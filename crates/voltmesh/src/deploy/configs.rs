@@ -290,28 +290,37 @@ impl Deployment {
 
     /// Writes a vehicle's configuration.
     pub fn write_edge(&self, plan: &EdgePlan) -> Result<PathBuf> {
-        let name = edge_name(plan.n);
-        let fogs: Vec<String> = plan.fogs.iter().map(quoted).collect();
-        let text = format!(
+        let twin = match plan.tuning.twin {
+            TwinPlan::Full => "",
+            TwinPlan::BarDelta => "[twin]\nfull_every_s = 0.0\n\n",
+            TwinPlan::Off => "[twin]\nenabled = false\n\n",
+        };
+        let text =
+            self.edge_head(plan.n, plan.http, &plan.fogs, &plan.tuning) + twin + &plan.recording.table();
+        self.write(&edge_name(plan.n), "edge.toml", &text)
+    }
+
+    /// What all vehicles' configurations begin with; tables of the twin and the source follow.
+    pub(super) fn edge_head(
+        &self,
+        n: usize,
+        http: SocketAddr,
+        fogs: &[SocketAddr],
+        tuning: &Tuning,
+    ) -> String {
+        let fogs: Vec<String> = fogs.iter().map(quoted).collect();
+        format!(
             "data = \"data\"\ncredentials = {}\ncrl = {}\ntrust = {}\nopening = \"opening.toml\"\nsecret = \"secret\"\n\
-             fogs = [{}]\nhttp = \"{}\"\nnew_vehicle = true\nuntil_archived = true\n\n\
-             [batch]\nmax_records = {}\nmax_age_ms = {}\n\n[spool]\noffer_again_after_ms = {}\n\n{}{}",
-            quoted(self.pki_folder("edge", &name).display()),
+             fogs = [{}]\nhttp = \"{http}\"\nnew_vehicle = true\nuntil_archived = true\n\n\
+             [batch]\nmax_records = {}\nmax_age_ms = {}\n\n[spool]\noffer_again_after_ms = {}\n\n",
+            quoted(self.pki_folder("edge", &edge_name(n)).display()),
             quoted(self.pki.crl_path().display()),
             quoted(self.dir.join("trust.toml").display()),
             fogs.join(", "),
-            plan.http,
-            plan.tuning.batch_records,
-            plan.tuning.batch_age_ms,
-            plan.tuning.offer_again_after_ms,
-            match plan.tuning.twin {
-                TwinPlan::Full => "",
-                TwinPlan::BarDelta => "[twin]\nfull_every_s = 0.0\n\n",
-                TwinPlan::Off => "[twin]\nenabled = false\n\n",
-            },
-            plan.recording.table(),
-        );
-        self.write(&name, "edge.toml", &text)
+            tuning.batch_records,
+            tuning.batch_age_ms,
+            tuning.offer_again_after_ms,
+        )
     }
 
     /// Writes what vehicles and the cloud trust at the start: the genesis and the cloud's key.
@@ -323,11 +332,11 @@ impl Deployment {
         Ok(path)
     }
 
-    fn pki_folder(&self, role: &str, id: &str) -> PathBuf {
+    pub(super) fn pki_folder(&self, role: &str, id: &str) -> PathBuf {
         self.dir.join("pki").join(format!("{role}-{id}"))
     }
 
-    fn write(&self, node: &str, file: &str, text: &str) -> Result<PathBuf> {
+    pub(super) fn write(&self, node: &str, file: &str, text: &str) -> Result<PathBuf> {
         let path = self.node_dir(node)?.join(file);
         std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(path)
@@ -335,6 +344,6 @@ impl Deployment {
 }
 
 /// A TOML string.
-fn quoted(value: impl std::fmt::Display) -> String {
+pub(super) fn quoted(value: impl std::fmt::Display) -> String {
     toml::Value::String(value.to_string()).to_string()
 }

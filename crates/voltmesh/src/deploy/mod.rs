@@ -1,6 +1,7 @@
 //! A whole system in one folder of this machine, as an operator would set it up: CA, keys, genesis, configurations,
 //! enrolments. The demo and the benchmarks start real processes on it.
 
+mod closed_loop;
 mod configs;
 mod ports;
 pub mod process;
@@ -20,6 +21,7 @@ use voltmesh_identity::{Identity, Pki, Role, create_private_dir, read_signing_ke
 use voltmesh_ledger::{Action, Genesis, PrivateKey, PublicKey, RegistryTx, Trust, commitment, private_key};
 use voltmesh_telemetry::Timestamp;
 
+pub use closed_loop::DrivenPlan;
 pub use configs::{EdgePlan, FogPlan, Pace, Recording, Tuning, TwinPlan};
 pub use ports::free_ports;
 pub use site::Site;

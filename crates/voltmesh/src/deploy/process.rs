@@ -56,6 +56,11 @@ impl Process {
         Process { more, ..self }
     }
 
+    /// Other arguments of the role from its next start on.
+    pub fn set_more(&mut self, more: &'static [&'static str]) {
+        self.more = more;
+    }
+
     /// Whether the process runs now.
     pub fn is_up(&mut self) -> bool {
         let Some(child) = &mut self.child else { return false };
@@ -104,6 +109,16 @@ impl Process {
             self.paused = pause;
         }
         Ok(())
+    }
+
+    /// SIGTERM: it ends in order. Nothing if it does not run.
+    pub fn terminate(&self) -> Result<()> {
+        match self.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)) {
+            Some(id) => {
+                kill_process(id, Signal::TERM).with_context(|| format!("cannot signal {}", self.name))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Whether it stands still.

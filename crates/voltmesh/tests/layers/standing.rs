@@ -330,7 +330,6 @@ pub const LONG_FILES: &[(&str, &[&str])] = &[
             "voltmesh/src/bench/archive.rs",
             "voltmesh/src/bench/hostile.rs",
             "voltmesh/src/bench/path.rs",
-            "voltmesh/src/demo/mod.rs",
         ],
     ),
     (

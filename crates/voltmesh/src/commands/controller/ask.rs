@@ -4,9 +4,8 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 use voltmesh_sdn::decisions::Decision;
 
+use super::client::{get, post, table, text};
 use crate::args::{AskController, ControllerCommand};
-use crate::commands::block_on;
-use crate::http::Http;
 use crate::{Outcome, output};
 
 /// Runs the command.
@@ -31,33 +30,6 @@ pub fn run(command: ControllerCommand) -> Result<Outcome> {
 
 const VEHICLES: [&str; 5] = ["vehicle", "sessions", "conditions", "functions", "not placed"];
 const CONDITIONS: [&str; 5] = ["vehicle", "condition", "stage", "rule", "since (s)"];
-
-fn get(ask: &AskController, path: &str) -> Result<Value> {
-    let answer = block_on(async { Http::new()?.get(ask.controller, path).await })?;
-    serde_json::from_slice(&answer).context("the controller answers with something else than JSON")
-}
-
-/// Shows a list as a table, or as it came.
-fn table(
-    ask: &AskController,
-    path: &str,
-    list: &str,
-    header: &[&str],
-    row: fn(&Value) -> Vec<String>,
-) -> Result<Outcome> {
-    let answer = get(ask, path)?;
-    if ask.json {
-        output::json(&answer)?;
-        return Ok(Outcome::Done);
-    }
-    let rows: Vec<Vec<String>> = answer[list].as_array().into_iter().flatten().map(row).collect();
-    output::table(header, &rows);
-    Ok(Outcome::Done)
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
 
 fn names(list: &Value, name: impl Fn(&Value) -> String) -> String {
     let names: Vec<String> = list.as_array().into_iter().flatten().map(name).collect();
@@ -103,7 +75,7 @@ fn decisions(ask: &AskController, path: &str) -> Result<Outcome> {
 }
 
 fn change(ask: &AskController, path: &str, done: &str) -> Result<Outcome> {
-    block_on(async { Http::new()?.post(ask.controller, path, Vec::new()).await })?;
+    post(ask, path, Vec::new())?;
     if ask.json {
         output::json(&json!({ "done": done }))?;
     } else {

@@ -1,6 +1,7 @@
 //! `voltmesh controller`: the role, questions to one that runs, and its rules.
 
 mod ask;
+pub mod client;
 mod rules_test;
 
 use std::path::Path;

@@ -13,7 +13,7 @@ use crate::{Outcome, output};
 
 /// Runs the command.
 pub fn run(options: &FunctionSign) -> Result<Outcome> {
-    let project = Project::open(&options.folder)?;
+    let project = Project::open_or_shipped(&options.folder)?;
     let component = project.component()?;
     let key = read_signing_key(&options.key)?;
     let publisher = match &options.publisher {
