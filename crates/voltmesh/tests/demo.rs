@@ -19,9 +19,9 @@ fn demo(args: &[&str]) -> Value {
 }
 
 #[test]
-fn a_killed_vehicle_fog_node_and_cloud_lose_and_double_nothing() {
-    let faults =
-        "kill:fog-1@1s,restart:fog-1@3s,kill:edge-1@2s,restart:edge-1@3s,kill:cloud@2s,restart:cloud@3s";
+fn a_killed_vehicle_fog_node_cloud_and_controller_lose_and_double_nothing() {
+    let faults = "kill:fog-1@1s,restart:fog-1@3s,kill:edge-1@2s,restart:edge-1@3s,kill:cloud@2s,restart:cloud@3s,\
+         kill:controller@2s,restart:controller@3s";
     let report = demo(&["--vehicles", "2", "--duration", "5s", "--rate", "40", "--fault", faults]);
     assert_eq!(report["sampled"], 400);
     for stage in ["spooled", "anchored", "archived", "verified"] {
@@ -33,7 +33,7 @@ fn a_killed_vehicle_fog_node_and_cloud_lose_and_double_nothing() {
         assert_eq!(report[none], 0, "{none}: {report}");
     }
     assert_eq!(report["tamper_detected"], true);
-    assert_eq!(report["faults"].as_array().unwrap().len(), 6);
+    assert_eq!(report["faults"].as_array().unwrap().len(), 8);
     assert!(report["anchor_latency_ms"]["p50"].as_f64().unwrap() > 0.0);
     assert!(report["bytes_per_record"].as_f64().unwrap() > 0.0);
     // The fog node that was killed forecasts charging stations again.
@@ -43,7 +43,7 @@ fn a_killed_vehicle_fog_node_and_cloud_lose_and_double_nothing() {
 }
 
 #[test]
-fn seven_fog_nodes_of_which_a_committee_votes_lose_nothing() {
+fn seven_fog_nodes_of_which_a_committee_votes_lose_nothing_and_close_the_loop() {
     let report =
         demo(&["--fogs", "7", "--committee", "4", "--vehicles", "2", "--duration", "3s", "--rate", "40"]);
     assert_eq!(report["sampled"], 240);
@@ -51,4 +51,12 @@ fn seven_fog_nodes_of_which_a_committee_votes_lose_nothing() {
         assert_eq!(report[stage], 240, "{stage}: {report}");
     }
     assert_eq!((&report["lost"], &report["duplicates"]), (&0.into(), &0.into()), "{report}");
+    // The loop was closed: a condition, a function that a decision placed for it, a command that the battery obeys, an event.
+    let seen = &report["closed_loop"];
+    assert_eq!(seen["condition"], "over-temperature", "{report}");
+    assert_eq!(seen["function"], "temperature-regulation", "{report}");
+    assert!(seen["command"].is_string() && seen["event"].is_string(), "{report}");
+    assert!(seen["explained"].as_str().is_some_and(|why| why.contains("over-temperature")), "{report}");
+    assert!(seen["signed"].as_u64().is_some_and(|signed| signed > 0), "{report}");
+    assert_eq!(seen["signed"], seen["archived"], "{report}");
 }

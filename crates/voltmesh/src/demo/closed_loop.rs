@@ -103,7 +103,8 @@ impl Driven {
         }
         self.looked = Some(Instant::now());
         if self.line.condition.is_none() {
-            let said = ask(http, self.controller, &format!("/conditions?vehicle={}", self.line.vehicle)).await;
+            let said =
+                ask(http, self.controller, &format!("/conditions?vehicle={}", self.line.vehicle)).await;
             // It may be over already.
             let mut seen = ["active", "changes"].into_iter().flat_map(|list| said[list].as_array());
             let seen = seen.find_map(|list| list.first()).cloned().unwrap_or_default();

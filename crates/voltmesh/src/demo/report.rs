@@ -209,7 +209,7 @@ impl Report {
     fn print_loop(&self) {
         let seen = &self.closed_loop;
         let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "none seen".to_owned());
-        let in_force = seen.in_force.map(|value| format!(", {value} in force")).unwrap_or_default();
+        let in_force = seen.in_force.map(|value| format!(", {} in force", with_unit(seen, value)));
         let stage = seen.stage.as_ref().map(|stage| format!(" ({stage})")).unwrap_or_default();
         output::line("");
         output::line(format!("{} obeys what functions near it command:", seen.vehicle));
@@ -218,7 +218,7 @@ impl Report {
             &[
                 row("condition", or_none(&seen.condition) + &stage),
                 row("function", format!("{} on {}", or_none(&seen.function), or_none(&seen.fog))),
-                row("command", or_none(&seen.command) + &in_force),
+                row("command", or_none(&seen.command) + &in_force.unwrap_or_default()),
                 row("event", or_none(&seen.event)),
                 row("records", format!("{} signed, {} archived", seen.signed, seen.archived)),
             ],
@@ -227,6 +227,18 @@ impl Report {
             output::line(explained.trim_end());
         }
         output::line("");
+    }
+}
+
+/// What is in force, in a unit that people read.
+fn with_unit(seen: &LoopLine, value: i64) -> String {
+    match seen.command.as_deref() {
+        Some("charge-limit" | "discharge-limit") => format!("{:.1} A", value as f64 / 1_000.0),
+        Some("target-temperature") => format!("{:.1} °C", value as f64 / 100.0),
+        Some("derate") => format!("{:.0} %", value as f64 / 10_000.0),
+        Some("balance") => format!("{value} groups"),
+        Some("sampling-rate") => format!("{:.1} Hz", value as f64 / 1_000.0),
+        _ => value.to_string(),
     }
 }
 
