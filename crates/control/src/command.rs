@@ -107,6 +107,19 @@ impl Action {
         }
     }
 
+    /// Its number in its own unit: mA, hundredths of °C, groups, samples per 1,000 s, millionths; 0 of an end of charging.
+    pub fn amount(&self) -> i64 {
+        match self {
+            Self::ChargeLimit(value)
+            | Self::DischargeLimit(value)
+            | Self::SamplingRate(value)
+            | Self::Derate(value) => i64::from(*value),
+            Self::TargetTemperature(value) => i64::from(*value),
+            Self::Balance(groups) => i64::try_from(groups.len()).unwrap_or(i64::MAX),
+            Self::StopCharging => 0,
+        }
+    }
+
     fn write(&self, writer: &mut Writer) {
         writer.array(2).uint(self.kind() as u64);
         match self {

@@ -1,6 +1,6 @@
 //! The controller's signed word that one fog node may act on one vehicle by one function, until a time.
 
-use crate::Error;
+use crate::{Allowed, Error};
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use std::fmt;
 use voltmesh_telemetry::{
@@ -10,10 +10,10 @@ use voltmesh_telemetry::{
     is_name,
 };
 
-/// Most bytes of a signed lease: names of 64 bytes and numbers, with room to spare.
+/// Most bytes of a signed lease: names of 64 bytes, numbers, and seven ranges of 19 bytes, with room to spare.
 pub const MAX_LEASE_BYTES: usize = 1024;
-/// Our claim in the protected header: this is a lease, version 1.
-const KIND: &str = "lease/1";
+/// Our claim in the protected header: this is a lease, version 2: it says what may be commanded.
+const KIND: &str = "lease/2";
 
 /// Fencing epoch of a lease: the controller's term on the ledger, then a count within the term. A higher one takes
 /// the place of every lower one.
@@ -46,6 +46,8 @@ pub struct Lease {
     pub epoch: Epoch,
     /// After which it is none, by the holder's and the vehicle's clock.
     pub until: Timestamp,
+    /// What the function may command.
+    pub allowed: Allowed,
 }
 
 impl Lease {
@@ -59,11 +61,12 @@ impl Lease {
             extension: Writer::new().text(KIND).finish(),
         };
         let mut payload = Writer::with_capacity(256);
-        payload.array(6).text(&self.function).text(&self.fog).bytes(&self.fog_key);
+        payload.array(7).text(&self.function).text(&self.fog).bytes(&self.fog_key);
         payload
             .uint(u64::from(self.epoch.term))
             .uint(u64::from(self.epoch.count))
             .uint(self.until.as_millis());
+        self.allowed.write(&mut payload);
         Sign1::sign(&protected, &payload.finish(), key).encode()
     }
 
@@ -84,7 +87,7 @@ impl Lease {
 
     fn of(message: &Sign1, protected: &Protected) -> Result<Self, Error> {
         let mut reader = Reader::new("lease", message.payload.as_deref().unwrap_or_default());
-        reader.array_of(6)?;
+        reader.array_of(7)?;
         let (function, fog) = (reader.text()?, reader.text()?);
         if !is_name(function) || !is_name(fog) {
             return Err(reader.malformed("function or fog node has no valid name").into());
@@ -96,9 +99,10 @@ impl Lease {
         };
         let epoch = Epoch { term: wide(reader.uint()?)?, count: wide(reader.uint()?)? };
         let until = Timestamp::from_millis(reader.uint()?);
+        let allowed = Allowed::read(&mut reader)?;
         reader.finish()?;
         let vehicle = protected.subject.parse()?;
-        Ok(Self { vehicle, function, fog, fog_key, epoch, until })
+        Ok(Self { vehicle, function, fog, fog_key, epoch, until, allowed })
     }
 }
 

@@ -33,6 +33,7 @@
 pub mod topics;
 
 mod allowance;
+mod allowed;
 mod command;
 mod envelope;
 mod error;
@@ -46,6 +47,7 @@ mod statement;
 mod status;
 
 pub use allowance::Allowance;
+pub use allowed::{Allowed, FleetShare};
 pub use command::{
     Action, ActionKind, Command, CommandAnswer, MAX_COMMAND_BYTES, MAX_GROUPS, MAX_REASON_BYTES,
     MAX_VALID_MS, Outcome,

@@ -1,7 +1,7 @@
 //! Between fog nodes and the controller: summaries of vehicles and what functions did on the way up, functions to run on the
 //! way down. Over mutual TLS, as JSON; what acts on a vehicle is signed by itself ([`crate::Lease`]).
 
-use crate::{CommandAnswer, Error};
+use crate::{CommandAnswer, Error, FleetShare};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use voltmesh_telemetry::{Digest, VehicleId};
 
@@ -259,6 +259,9 @@ pub enum Work {
         lease: String,
         /// State of the last holder, where there is one.
         state: Option<FunctionState>,
+        /// This node's share of the commands that the whole fleet may get: the newest order's counts.
+        #[serde(default)]
+        fleet: FleetShare,
     },
     /// End a function; its state is asked for where it goes on elsewhere.
     End {

@@ -10,8 +10,8 @@ use place::{
     peer::{PATIENCE, Peer, hello},
 };
 use voltmesh_control::{
-    Action, ArchiveNotice, ArchiveStatement, Command, CommandAnswer, Epoch, Lease, Outcome, Receipts, Status,
-    commitment,
+    Action, Allowed, ArchiveNotice, ArchiveStatement, Command, CommandAnswer, Epoch, Lease, Outcome,
+    Receipts, Status, commitment,
 };
 use voltmesh_identity::{Reason as Revocation, Role, Target};
 use voltmesh_ledger::{AnchorEvidence, AnchoredStatement, Leaves, Trust, testing::Vehicle};
@@ -34,7 +34,8 @@ async fn a_command_reaches_its_vehicle(place: &mut Place, vehicle: &mut Peer) {
         let (fog_key, at) = (key.verifying_key().to_bytes(), Timestamp::from_millis);
         let (fog, function, until) = ("fog-0".to_owned(), "balance".to_owned(), at(9));
         let epoch = Epoch { term: 1, count: 1 };
-        let lease = Lease { vehicle: vehicle.clone(), function, fog, fog_key, epoch, until };
+        let allowed = Allowed::everything();
+        let lease = Lease { vehicle: vehicle.clone(), function, fog, fog_key, epoch, until, allowed };
         let (issued, expires, reason) = (at(1), at(5), String::new());
         let command = Command { vehicle, number: 1, issued, expires, action: Action::StopCharging, reason };
         bytes::Bytes::from(command.sign("fog-0", &lease.sign("ctl", &key), &key))

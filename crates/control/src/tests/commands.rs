@@ -1,6 +1,6 @@
 //! Commands and their leases: what is signed comes back, and nothing else does.
 
-use crate::{Action, Command, Epoch, Lease};
+use crate::{Action, ActionKind, Allowed, Command, Epoch, Lease};
 use ed25519_dalek::SigningKey;
 use proptest::prelude::*;
 use voltmesh_telemetry::Timestamp;
@@ -17,6 +17,11 @@ fn lease(until: u64) -> Lease {
         fog_key: key(2).verifying_key().to_bytes(),
         epoch: Epoch { term: 3, count: 7 },
         until: Timestamp::from_millis(until),
+        allowed: Allowed {
+            ranges: [(ActionKind::TargetTemperature, (-500, 4_500)), (ActionKind::Derate, (0, 1_000_000))]
+                .into(),
+            commands_per_min: 12,
+        },
     }
 }
 

@@ -37,6 +37,7 @@ fn work() -> impl Strategy<Value = Work> {
         configuration: serde_json::json!({ "value": value, "name": "a", "list": [1, 2.5, null] }),
         lease,
         state,
+        fleet: FleetShare { per_min: 60, burst: 9 },
     });
     let end = (vehicle(), name(), any::<bool>());
     let end = end.prop_map(|(vehicle, function, hand_over)| Work::End { vehicle, function, hand_over });

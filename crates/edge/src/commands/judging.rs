@@ -94,6 +94,7 @@ impl Commands {
         if !self.rules.obeys.contains(&command.action.kind()) {
             return Err(Refusal::Unable);
         }
+        lease.allowed.admit(&command.action).map_err(Refusal::Bounds)?;
         self.rules.nameplate.check(&command.action).map_err(Refusal::Bounds)
     }
 

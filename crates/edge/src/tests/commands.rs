@@ -6,7 +6,7 @@ use crate::commands::{CommandRules, Commands, Effect, Memory, Nameplate, Refusal
 use ed25519_dalek::SigningKey;
 use std::collections::VecDeque;
 use voltmesh_control::{
-    Action, ActionKind, CLOCK_TOLERANCE_MS, Command, CommandAnswer, Epoch, Lease, Outcome,
+    Action, ActionKind, Allowed, CLOCK_TOLERANCE_MS, Command, CommandAnswer, Epoch, Lease, Outcome,
 };
 use voltmesh_telemetry::{Timestamp, VehicleId};
 
@@ -45,6 +45,7 @@ struct Asked {
     issued: u64,
     valid: u64,
     until: u64,
+    allowed: Allowed,
     action: Action,
 }
 
@@ -59,6 +60,7 @@ impl Asked {
             issued: START,
             valid: 60_000,
             until: START + 600_000,
+            allowed: Allowed::everything(),
             action,
         }
     }
@@ -72,6 +74,7 @@ impl Asked {
             fog_key: key(self.fog).verifying_key().to_bytes(),
             epoch: Epoch { term: self.epoch.0, count: self.epoch.1 },
             until: Timestamp::from_millis(self.until),
+            allowed: self.allowed.clone(),
         };
         let command = Command {
             vehicle: self.vehicle.clone(),
@@ -87,6 +90,24 @@ impl Asked {
     fn bytes(&self) -> Vec<u8> {
         self.signed_by(&controller())
     }
+}
+
+#[test]
+fn what_the_lease_does_not_allow_is_refused() {
+    let mut car = Car::new();
+    let allowed =
+        Allowed { ranges: [(ActionKind::ChargeLimit, (10_000, 50_000))].into(), commands_per_min: 6 };
+    for (number, action, applied) in [
+        (0, Action::ChargeLimit(50_000), true),
+        (1, Action::ChargeLimit(9_999), false),
+        (2, Action::StopCharging, false),
+        (3, Action::DischargeLimit(50_000), false),
+    ] {
+        let outcome = car.take(&Asked { allowed: allowed.clone(), ..Asked::new(number, action.clone()) });
+        assert_eq!(matches!(outcome, Outcome::Applied { .. }), applied, "{action:?}: {outcome:?}");
+    }
+    assert_eq!(car.in_force.charge_ma, Some(50_000), "what was in force stays");
+    assert_eq!(car.count("commands_refused_bounds"), 3);
 }
 
 /// Commands with a disk.

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use voltmesh_control::topics::{Topic, VehicleTopic, may_publish, may_subscribe};
 use voltmesh_control::{
-    Action, ArchiveNotice, ArchivedBatch, Command, CommandAnswer, Epoch, Hello, Lease, Outcome,
+    Action, Allowed, ArchiveNotice, ArchivedBatch, Command, CommandAnswer, Epoch, Hello, Lease, Outcome,
 };
 use voltmesh_identity::{Credentials, Identity, Pki, RevocationWatch};
 use voltmesh_ledger::{Trust, public_key, testing};
@@ -264,6 +264,7 @@ async fn command(mut events: ServerEvents) -> (Vec<CommandAnswer>, Vec<Record>) 
             fog_key: key.verifying_key().to_bytes(),
             epoch: Epoch { term: 1, count: 1 },
             until: now(120_000),
+            allowed: Allowed::everything(),
         };
         let (issued, expires) = (now(0), now(60_000));
         let reason = "a test".to_owned();

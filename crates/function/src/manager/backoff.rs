@@ -34,26 +34,40 @@ impl Failures {
 }
 
 /// Rate with a burst: a bucket that refills.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Rate {
-    /// In thousandths, so that ms refill whole numbers.
+    /// In parts of a minute's ms, so that ms refill whole numbers.
     left: u64,
     burst: u64,
-    per_s: u64,
+    per_min: u64,
     at: Timestamp,
 }
 
+/// Parts of one.
+const PARTS: u64 = 60_000;
+
 impl Rate {
     pub const fn new(burst: u64, per_s: u64) -> Self {
-        Self { left: burst * 1_000, burst, per_s, at: Timestamp::from_millis(0) }
+        Self::per_min(burst, 60 * per_s)
+    }
+
+    pub const fn per_min(burst: u64, per_min: u64) -> Self {
+        Self { left: burst * PARTS, burst, per_min, at: Timestamp::from_millis(0) }
+    }
+
+    /// Another rate from now on; what is left stays, within the new burst.
+    pub fn set(&mut self, burst: u64, per_min: u64) {
+        // A rate of nothing had nothing left.
+        self.left = if self.burst == 0 { burst * PARTS } else { self.left.min(burst * PARTS) };
+        (self.burst, self.per_min) = (burst, per_min);
     }
 
     /// Takes `count`, or nothing and says no.
     pub fn take(&mut self, now: Timestamp, count: usize) -> bool {
-        let refill = now.millis_since(self.at).saturating_mul(self.per_s);
-        self.left = self.left.saturating_add(refill).min(self.burst * 1_000);
+        let refill = now.millis_since(self.at).saturating_mul(self.per_min);
+        self.left = self.left.saturating_add(refill).min(self.burst * PARTS);
         self.at = now;
-        let wanted = count as u64 * 1_000;
+        let wanted = count as u64 * PARTS;
         let enough = wanted <= self.left;
         if enough {
             self.left -= wanted;

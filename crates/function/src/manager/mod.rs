@@ -40,6 +40,8 @@ pub struct Counters {
     pub events: u64,
     /// Commands.
     pub commands: u64,
+    /// Commands that were not sent: beyond what their lease allows, or this node's share of the fleet's.
+    pub refused_commands: u64,
     /// Orders that were refused.
     pub refused_orders: u64,
     /// Releases that were refused.

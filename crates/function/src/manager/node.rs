@@ -1,8 +1,8 @@
 //! What all functions of a node share: time, numbers, counters, and where outputs go.
 
-use super::{Counters, Output};
+use super::{Counters, Output, backoff::Rate};
 use crate::host::Failure;
-use voltmesh_control::{Command, FunctionEvent, FunctionReport};
+use voltmesh_control::{Command, FleetShare, FunctionEvent, FunctionReport};
 use voltmesh_telemetry::Timestamp;
 
 /// Events that may wait to be durable; beyond, no function is called until the disk is back. 8,192 of at most 4 KiB: 32 MiB.
@@ -22,6 +22,10 @@ pub(super) struct Node {
     pub kept: u64,
     pub counters: Counters,
     pub out: Vec<Output>,
+    /// This node's share of the commands that the whole fleet may get, by the order that said it.
+    pub fleet: FleetShare,
+    pub fleet_order: (u32, u64),
+    fleet_rate: Rate,
     /// Whether an instance changed since the controller was told.
     pub changed: bool,
     fuel: u64,
@@ -51,6 +55,19 @@ impl Node {
             lease: lease.to_vec(),
             function: function.to_owned(),
         });
+    }
+
+    /// Takes the share that an order names, unless a later one named another.
+    pub fn share(&mut self, order: (u32, u64), share: FleetShare) {
+        if order >= self.fleet_order {
+            (self.fleet, self.fleet_order) = (share, order);
+            self.fleet_rate.set(share.burst.into(), share.per_min.into());
+        }
+    }
+
+    /// Whether this node's share allows one more command.
+    pub fn may_command(&mut self) -> bool {
+        self.fleet_rate.take(self.now, 1)
     }
 
     pub fn warn(&mut self, text: String) {

@@ -75,10 +75,12 @@ impl Manager {
         self.last_order = (order.term, Some(order.number));
         let at = (order.term, order.number);
         let done = match order.work {
-            Work::Run { vehicle, function, release, configuration, lease, state } => {
+            Work::Run { vehicle, function, release, configuration, lease, state, fleet } => {
                 let key = (vehicle, function);
-                self.checked(at, &key, release, configuration, &lease, state)
-                    .and_then(|run| self.run(key, run))
+                self.checked(at, &key, release, configuration, &lease, state).and_then(|run| {
+                    self.node.share(at, fleet);
+                    self.run(key, run)
+                })
             }
             Work::End { vehicle, function, hand_over } => self.end(at, (vehicle, function), hand_over),
             Work::Condition { vehicle, function, condition, active } => {

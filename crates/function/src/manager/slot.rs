@@ -100,6 +100,8 @@ pub(super) struct Slot {
     traps: u64,
     events: Rate,
     commands: Rate,
+    /// What the lease allows.
+    allowed: Rate,
 }
 
 impl Placed {
@@ -128,6 +130,7 @@ impl Slot {
         order: (u32, u64),
         now: Timestamp,
     ) -> Self {
+        let allowed = u64::from(lease.allowed.commands_per_min);
         Self {
             lease,
             lease_bytes,
@@ -153,6 +156,7 @@ impl Slot {
             traps: 0,
             events: Rate::new(EVENTS.0, EVENTS.1),
             commands: Rate::new(COMMANDS.0, COMMANDS.1),
+            allowed: Rate::per_min(allowed, allowed),
         }
     }
 
@@ -223,6 +227,8 @@ impl Slot {
             self.next_event = 0;
         }
         self.paused = false;
+        let allowed = u64::from(lease.allowed.commands_per_min);
+        self.allowed.set(allowed, allowed);
         (self.lease, self.lease_bytes) = (lease, bytes);
     }
 
@@ -360,6 +366,9 @@ impl Slot {
             self.reserved = self.next_command + RESERVED;
             self.persist(node);
         }
+        if let Err(why) = self.may_ask(node, &asked.action) {
+            return self.deny(node, number, why);
+        }
         // A lease that ends sooner ends its commands.
         let expires = node.now.plus_millis(asked.valid_ms).min(self.lease.until);
         let kind = asked.action.kind();
@@ -386,6 +395,30 @@ impl Slot {
             reason: asked.reason,
         };
         node.command(self.last_sequence, command, &self.lease_bytes, &self.lease.function);
+    }
+
+    /// Whether the lease and the node's share of the fleet's commands allow one more.
+    fn may_ask(&mut self, node: &mut Node, action: &Action) -> Result<(), String> {
+        self.lease.allowed.admit(action)?;
+        if !self.allowed.take(node.now, 1) {
+            let most = self.lease.allowed.commands_per_min;
+            return Err(format!("its lease allows {most} commands a minute"));
+        }
+        if !node.may_command() {
+            let share = node.fleet.per_min;
+            return Err(format!("this node's share of the fleet's commands is {share} a minute"));
+        }
+        Ok(())
+    }
+
+    /// A command that is not sent: the function hears of it with its next call, as of the vehicle's refusals.
+    fn deny(&mut self, node: &mut Node, number: u64, why: String) {
+        node.counters.refused_commands += 1;
+        let who = self.who();
+        node.warn(format!("{who}: a command is not sent: {why}"));
+        if self.waiting.len() < MAX_WAITING {
+            self.waiting.push(Feedback::Applied(Applied { number, refused: Some(why), value: None }));
+        }
     }
 
     /// Takes the state out, for a restart or a snapshot.
@@ -524,6 +557,7 @@ impl Slot {
             conditions: self.conditions.clone(),
             previous: self.previous.clone(),
             failed: matches!(self.phase, Phase::Failed),
+            fleet: (node.fleet, node.fleet_order),
         };
         node.out.push(Output::Persist(Box::new(self.snapshot(Some(running)))));
     }
@@ -552,6 +586,7 @@ impl Slot {
         if running.state.bytes.len() > MAX_STATE_BYTES {
             return Err(Failure::Bounds("the snapshot's state is too large".into()));
         }
+        node.share(running.fleet.1, running.fleet.0);
         let guest = Guest::start(&placed.component)?;
         let mut slot = Self::new(lease, lease_bytes, placed, guest, running.state, order, node.now);
         slot.next_event = kept.map_or(0, |kept| kept.saturating_add(1)).max(running.next_event);

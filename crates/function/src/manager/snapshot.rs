@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use voltmesh_control::{Action, Epoch};
+use voltmesh_control::{Action, Epoch, FleetShare};
 use voltmesh_telemetry::{Digest, Timestamp, VehicleId};
 
 /// Most bytes of a snapshot's JSON: two states in hexadecimal, two configurations, a lease,
@@ -52,6 +52,9 @@ pub struct Running {
     pub previous: Option<Previous>,
     /// Whether it failed too often and is off.
     pub failed: bool,
+    /// The node's share of the fleet's commands, and the term and number of the order that said it.
+    #[serde(default)]
+    pub fleet: (FleetShare, (u32, u64)),
 }
 
 /// Command that was sent.

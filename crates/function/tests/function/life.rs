@@ -2,7 +2,9 @@
 
 use super::support::*;
 use serde_json::json;
-use voltmesh_control::{Action, CommandAnswer, InstanceState, Outcome, Work};
+use voltmesh_control::{
+    Action, ActionKind, Allowed, CommandAnswer, FleetShare, InstanceState, Lease, Outcome, Work,
+};
 use voltmesh_function::{Estimate, Input, Output, Report};
 use voltmesh_telemetry::Digest;
 
@@ -45,6 +47,39 @@ fn a_command_ends_with_its_lease_and_so_does_the_function() {
     // Renewed, it goes on; the events of a new lease are numbered from 0.
     node.run("bus-7", Digest::of(ONE), configuration, (1, 1));
     assert_eq!(commands(&node.sample("bus-7")).len(), 1);
+}
+
+/// What its lease does not allow, too often or beyond the node's share, is not sent; the function hears why.
+#[test]
+fn a_command_beyond_its_bounds_is_not_sent_and_the_function_hears_why() {
+    let limits = |range| Allowed { ranges: [(ActionKind::ChargeLimit, range)].into(), commands_per_min: 2 };
+    let few = FleetShare { per_min: 1, burst: 1 };
+    for (allowed, fleet, sent, why) in [
+        (Allowed::default(), FLEET, 0, "allows this function no charge-limit"),
+        (limits((0, 100_499)), FLEET, 0, "100500 is outside 0..100499"),
+        (limits((0, 100_500)), FLEET, 2, "2 commands a minute"),
+        (limits((0, 100_500)), few, 1, "share of the fleet's commands is 1 a minute"),
+        (limits((0, 100_500)), FleetShare::default(), 0, "is 0 a minute"),
+    ] {
+        let mut node = Node::with_releases(&[one()]);
+        let lease = Lease { allowed, ..lease(&vehicle("bus-7"), (1, 0), at(600_000)) };
+        let configuration = json!({ "command_every": 1, "valid_ms": 5000 });
+        let work = Work::Run {
+            vehicle: vehicle("bus-7"),
+            function: FUNCTION.into(),
+            release: Digest::of(ONE),
+            configuration,
+            lease: signed(&lease),
+            state: None,
+            fleet,
+        };
+        assert!(refusals(&node.order(1, work)).is_empty());
+        let given: usize = (0..4).map(|_| commands(&node.sample("bus-7")).len()).sum();
+        assert_eq!(given, sent, "{why}");
+        assert_eq!(node.manager.counters().refused_commands, 4 - sent as u64);
+        let heard = node.events.iter().filter(|event| event.kind == "applied").collect::<Vec<_>>();
+        assert!(heard.iter().any(|event| event.text.contains(why)), "{why}: {heard:?}");
+    }
 }
 
 #[test]

@@ -66,6 +66,7 @@ fn an_order_of_a_lower_term_is_refused_and_the_same_one_is_done_once() {
         configuration: json!({ "event_every": 1 }),
         lease: signed(&lease(&vehicle("bus-7"), (2, count), at(600_000))),
         state: None,
+        fleet: FLEET,
     };
     assert!(refusals(&node.order(2, work(0))).is_empty());
     let again = Order { number: 7, term: 2, work: work(0) };

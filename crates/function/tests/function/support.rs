@@ -5,7 +5,8 @@ use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use voltmesh_control::{
-    Epoch, FunctionEvent, FunctionReport, FunctionState, InstanceState, Lease, Order, Work,
+    Allowed, Epoch, FleetShare, FunctionEvent, FunctionReport, FunctionState, InstanceState, Lease, Order,
+    Work,
 };
 use voltmesh_function::{
     FailurePolicy, Input, Latency, Manager, Manifest, Output, Package, Sample, Settings, Snapshot, Version,
@@ -18,6 +19,8 @@ pub const FAULTY: &[u8] = include_bytes!("../guest/faulty.wasm");
 /// Any time.
 pub const START: u64 = 1_767_600_000_000;
 pub const FUNCTION: &str = "counter";
+/// More than any test commands.
+pub const FLEET: FleetShare = FleetShare { per_min: 60_000, burst: 10_000 };
 
 pub fn key(seed: u8) -> SigningKey {
     SigningKey::from_bytes(&[seed; 32])
@@ -115,6 +118,7 @@ pub fn lease(vehicle: &VehicleId, epoch: (u32, u32), until: Timestamp) -> Lease 
         fog_key: key(3).verifying_key().to_bytes(),
         epoch: Epoch { term: epoch.0, count: epoch.1 },
         until,
+        allowed: Allowed { commands_per_min: 600, ..Allowed::everything() },
     }
 }
 
@@ -241,7 +245,18 @@ impl Node {
         state: Option<FunctionState>,
     ) -> Vec<Output> {
         let function = FUNCTION.to_owned();
-        self.order(1, Work::Run { vehicle: vehicle(name), function, release, configuration, lease, state })
+        self.order(
+            1,
+            Work::Run {
+                vehicle: vehicle(name),
+                function,
+                release,
+                configuration,
+                lease,
+                state,
+                fleet: FLEET,
+            },
+        )
     }
 
     pub fn end(&mut self, name: &str, hand_over: bool) -> Vec<Output> {

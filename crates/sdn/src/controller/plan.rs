@@ -1,12 +1,13 @@
 //! What a vehicle is to have, and where: the policy's selection, what is learned, what operators deployed, what placement says.
 
 use std::collections::{BTreeMap, BTreeSet};
+use voltmesh_control::Allowed;
 use voltmesh_telemetry::{Digest, Timestamp, VehicleId};
 
 use super::Controller;
 use super::state::{Assignment, Phase};
 use crate::placement::{self, Item, Problem, Reach, Weights, WhyNowhere};
-use crate::policy::{self, Battery, Bounds, Latency, Reason, VehicleFacts, Wanted};
+use crate::policy::{self, Battery, Latency, Reason, VehicleFacts, Wanted};
 
 /// Round trip in µs that is taken for one that was not measured: a slow one of a cellular network.
 const UNKNOWN_ROUND_TRIP_US: u64 = 100_000;
@@ -15,6 +16,7 @@ const NODE_LOAD_PPM: u32 = 1_000_000;
 /// Needs of a function that the policy does not know.
 const UNKNOWN_LOAD_PPM: u32 = 1_000;
 const UNKNOWN_MEMORY_MIB: u32 = 16;
+const UNKNOWN_COMMANDS_PER_MIN: u32 = 12;
 
 /// Room of a fog node that is taken.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,6 +35,7 @@ pub(super) struct Target {
     pub fog: String,
     pub release: Digest,
     pub configuration: serde_json::Value,
+    pub allowed: Allowed,
     /// Why, for the decision.
     pub reasons: Vec<Reason>,
     /// Points of the placement.
@@ -105,7 +108,11 @@ impl Controller {
                 continue;
             }
             match wanted.iter_mut().find(|wanted| wanted.function == deployment.function) {
-                Some(wanted) => wanted.configuration.extend(deployment.configuration.clone()),
+                Some(wanted) => {
+                    wanted.configuration.extend(deployment.configuration.clone());
+                    wanted.bounds = deployment.bounds.unwrap_or(wanted.bounds);
+                    wanted.commands_per_min = deployment.commands_per_min.unwrap_or(wanted.commands_per_min);
+                }
                 None => wanted.push(self.deployed(now, id, deployment)),
             }
         }
@@ -130,8 +137,11 @@ impl Controller {
             memory_mib,
             capabilities: known.map(|known| known.capabilities.clone()).unwrap_or_default(),
             apart_from: known.map(|known| known.apart_from.clone()).unwrap_or_default(),
-            bounds: known.map_or(Bounds::default(), |known| known.bounds),
-            commands_per_min: known.map_or(0, |known| known.commands_per_min),
+            bounds: deployment.bounds.or(known.map(|known| known.bounds)).unwrap_or_default(),
+            commands_per_min: deployment
+                .commands_per_min
+                .or(known.map(|known| known.commands_per_min))
+                .unwrap_or(UNKNOWN_COMMANDS_PER_MIN),
             since: now,
             reasons: vec![Reason {
                 entry: format!("deployment {}", deployment.name),
@@ -301,6 +311,7 @@ impl Controller {
                 Some((_, fog, cost)) => Aim::At(Box::new(Target {
                     fog: fog.clone(),
                     release,
+                    allowed: wanted.bounds.allowed(wanted.commands_per_min),
                     configuration: wanted.configuration.into(),
                     reasons: wanted.reasons,
                     cost: Some(*cost),
@@ -329,9 +340,11 @@ impl Controller {
     }
 }
 
-/// Whether an assignment runs that release with that configuration.
+/// Whether an assignment runs that release with that configuration and those bounds.
 pub(super) fn is_as(assignment: &Assignment, target: &Target) -> bool {
-    assignment.release == target.release && assignment.configuration == target.configuration
+    assignment.release == target.release
+        && assignment.configuration == target.configuration
+        && assignment.allowed == target.allowed
 }
 
 fn nowhere(why: Option<WhyNowhere>) -> &'static str {

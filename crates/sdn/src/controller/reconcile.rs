@@ -1,7 +1,7 @@
 //! Brings each function of a vehicle to where it is to be: start, renew, upgrade, hand over, end, try again.
 
 use std::collections::BTreeSet;
-use voltmesh_control::{Epoch, Lease};
+use voltmesh_control::{Allowed, Epoch, FleetShare, Lease};
 use voltmesh_telemetry::{Digest, Timestamp, VehicleId};
 
 use super::Controller;
@@ -23,6 +23,7 @@ struct Run {
     fog: String,
     release: Digest,
     configuration: serde_json::Value,
+    allowed: Allowed,
     assignment: Option<Assignment>,
     decision: Option<u64>,
 }
@@ -76,8 +77,8 @@ impl Controller {
 
     fn start(&mut self, now: Timestamp, key: Key, target: Target, out: &mut Vec<Output>) {
         let decision = self.decide_run(now, &key, &target, out);
-        let Target { fog, release, configuration, .. } = target;
-        self.run(now, key, Run { fog, release, configuration, assignment: None, decision }, out);
+        let Target { fog, release, configuration, allowed, .. } = target;
+        self.run(now, key, Run { fog, release, configuration, allowed, assignment: None, decision }, out);
     }
 
     /// One step of a function that is somewhere to where it is to be.
@@ -128,8 +129,9 @@ impl Controller {
             }
             Phase::Starting | Phase::Running if !is_as(&assignment, &target) => {
                 let decision = self.decide_run(now, &key, &target, out);
-                let Target { fog, release, configuration, .. } = target;
-                let run = Run { fog, release, configuration, assignment: Some(assignment), decision };
+                let Target { fog, release, configuration, allowed, .. } = target;
+                let run =
+                    Run { fog, release, configuration, allowed, assignment: Some(assignment), decision };
                 self.run(now, key, run, out);
             }
             Phase::Starting | Phase::Running => self.hold(now, key, assignment, out),
@@ -150,11 +152,11 @@ impl Controller {
         let can = self.nodes.get(&assignment.fog).is_some_and(|node| node.takes_functions(now));
         let usable = self.kept.usable_release(&assignment.release).is_some();
         if again && can && usable {
-            let Assignment { fog, release, configuration, decision, .. } = assignment.clone();
+            let Assignment { fog, release, configuration, allowed, decision, .. } = assignment.clone();
             self.run(
                 now,
                 key,
-                Run { fog, release, configuration, assignment: Some(assignment), decision },
+                Run { fog, release, configuration, allowed, assignment: Some(assignment), decision },
                 out,
             );
         }
@@ -169,9 +171,14 @@ impl Controller {
         target: Target,
         out: &mut Vec<Output>,
     ) {
-        let Target { fog, release, configuration, .. } = target;
+        let Target { fog, release, configuration, allowed, .. } = target;
         let decision = assignment.decision;
-        self.run(now, key, Run { fog, release, configuration, assignment: Some(assignment), decision }, out);
+        self.run(
+            now,
+            key,
+            Run { fog, release, configuration, allowed, assignment: Some(assignment), decision },
+            out,
+        );
     }
 
     /// Goes on at another fog node.
@@ -198,8 +205,8 @@ impl Controller {
             return;
         }
         self.counters.handed_over += 1;
-        let Assignment { release, configuration, decision, .. } = assignment.clone();
-        let run = Run { fog: to, release, configuration, assignment: Some(assignment), decision };
+        let Assignment { release, configuration, allowed, decision, .. } = assignment.clone();
+        let run = Run { fog: to, release, configuration, allowed, assignment: Some(assignment), decision };
         self.run(now, key, run, out);
     }
 
@@ -259,7 +266,7 @@ impl Controller {
     fn run(&mut self, now: Timestamp, key: Key, run: Run, out: &mut Vec<Output>) {
         let Some(term) = self.commands() else { return };
         let Some(fog_key) = self.nodes.get(&run.fog).and_then(|node| node.key) else { return };
-        let Run { fog, release, configuration, assignment, decision } = run;
+        let Run { fog, release, configuration, allowed, assignment, decision } = run;
         // What another node held of this is replaced, since the epoch is higher; should it still run there, it ends.
         let before = assignment.as_ref().filter(|before| before.fog != fog).map(|before| before.fog.clone());
         let epoch = self.epoch(term, out);
@@ -271,6 +278,7 @@ impl Controller {
             until_ms: until.as_millis(),
             release,
             configuration: configuration.clone(),
+            allowed: allowed.clone(),
             phase: Phase::Starting,
             state: state.clone(),
             failures,
@@ -282,8 +290,10 @@ impl Controller {
         self.counters.leases += 1;
         let (vehicle, function) = key.clone();
         let epoch = Epoch { term: epoch.0, count: epoch.1 };
-        let lease = Lease { vehicle, function, fog: fog.clone(), fog_key, epoch, until };
-        self.order(now, &fog, PlannedWork::Run { lease, release, configuration, state }, out);
+        let lease = Lease { vehicle, function, fog: fog.clone(), fog_key, epoch, until, allowed };
+        let fleet =
+            FleetShare::of(self.policy.fleet_commands_per_s, self.policy.fleet_burst, self.nodes.len());
+        self.order(now, &fog, PlannedWork::Run { lease, release, configuration, state, fleet }, out);
         if let Some(before) = before {
             self.orders.settle(&before, &key);
             self.end_stray(now, &before, key, out);

@@ -1,7 +1,7 @@
 //! What fog nodes say became of functions.
 
 use std::collections::BTreeMap;
-use voltmesh_control::{FunctionEvent, FunctionReport, FunctionState, Instance, InstanceState};
+use voltmesh_control::{Allowed, FunctionEvent, FunctionReport, FunctionState, Instance, InstanceState};
 use voltmesh_telemetry::{Timestamp, VehicleId};
 
 use super::Controller;
@@ -175,6 +175,7 @@ impl Controller {
             until_ms: now.as_millis(),
             release: instance.release,
             configuration: serde_json::Value::Null,
+            allowed: Allowed::default(),
             phase: Phase::Running,
             state: None,
             failures: 0,

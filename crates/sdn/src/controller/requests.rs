@@ -92,6 +92,9 @@ impl Controller {
             let why = format!("there are {MAX_DEPLOYMENTS} deployments already: remove one");
             return Err(RequestError::Conflict(why));
         }
+        if let Some(Err(why)) = deployment.bounds.map(|bounds| bounds.check()) {
+            return Err(RequestError::Conflict(why));
+        }
         match &deployment.release {
             Some(digest) => match self.kept.usable_release(digest) {
                 None => {

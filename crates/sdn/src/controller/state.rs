@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use voltmesh_control::FunctionState;
+use voltmesh_control::{Allowed, FunctionState};
 use voltmesh_telemetry::{Digest, VehicleId};
 
 use crate::Condition;
 use crate::decisions::{Decision, Learning, MAX_DECISIONS};
+use crate::policy::Bounds;
 
 /// Releases that are known at most, withdrawn ones included: 256 B each in memory.
 pub const MAX_RELEASES: usize = 4_096;
@@ -47,6 +48,13 @@ pub struct Deployment {
     /// What the function's configuration has otherwise than the policy says.
     #[serde(default)]
     pub configuration: serde_json::Map<String, serde_json::Value>,
+    /// What the function may command, instead of what the policy says of it; a function that the policy does not know may command
+    /// nothing without it.
+    #[serde(default)]
+    pub bounds: Option<Bounds>,
+    /// Commands a minute that it may give, instead of the policy's; 12 where the policy does not know it.
+    #[serde(default)]
+    pub commands_per_min: Option<u32>,
     /// For these vehicles; for all if none is named.
     #[serde(default)]
     pub vehicles: BTreeSet<VehicleId>,
@@ -99,6 +107,9 @@ pub struct Assignment {
     pub release: Digest,
     /// Its configuration.
     pub configuration: serde_json::Value,
+    /// What it may command.
+    #[serde(default)]
+    pub allowed: Allowed,
     /// Where it is in its life.
     pub phase: Phase,
     /// State of the last holder, until the next one says that it runs.

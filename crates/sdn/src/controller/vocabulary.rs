@@ -2,7 +2,7 @@
 
 use ed25519_dalek::SigningKey;
 use voltmesh_battery::summary::Summary;
-use voltmesh_control::{FunctionReport, FunctionState, Lease, Order, Summaries, Work};
+use voltmesh_control::{FleetShare, FunctionReport, FunctionState, Lease, Order, Summaries, Work};
 use voltmesh_telemetry::Digest;
 
 use super::state::{Change, Deployment, Key, Release, Replaced};
@@ -134,6 +134,8 @@ pub enum PlannedWork {
         configuration: serde_json::Value,
         /// State of the last holder.
         state: Option<FunctionState>,
+        /// The fog node's share of the commands that the whole fleet may get.
+        fleet: FleetShare,
     },
     /// End a function.
     End {
@@ -167,13 +169,14 @@ impl Planned {
     /// The order with its lease signed by the controller's key; the same bytes each time.
     pub fn sign(&self, controller: &str, key: &SigningKey) -> Order {
         let work = match &self.work {
-            PlannedWork::Run { lease, release, configuration, state } => Work::Run {
+            PlannedWork::Run { lease, release, configuration, state, fleet } => Work::Run {
                 vehicle: lease.vehicle.clone(),
                 function: lease.function.clone(),
                 release: *release,
                 configuration: configuration.clone(),
                 lease: hex::encode(lease.sign(controller, key)),
                 state: state.clone(),
+                fleet: *fleet,
             },
             PlannedWork::End { key: (vehicle, function), hand_over } => {
                 Work::End { vehicle: vehicle.clone(), function: function.clone(), hand_over: *hand_over }

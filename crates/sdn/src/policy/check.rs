@@ -257,13 +257,8 @@ impl WrittenFunction {
         }
         let bounds = self.bounds.as_ref().map(|bounds| *bounds.get_ref()).unwrap_or_default();
         let at_bounds = self.bounds.as_ref().map_or(0, |bounds| bounds.span().start);
-        for (name, range, [least, most]) in bounds.ranges() {
-            let Some([from, to]) = range else { continue };
-            if !(least <= from && from <= to && to <= most) {
-                let reason =
-                    format!("bounds: {name} is [least, most] within {least}..{most}, not [{from}, {to}]");
-                return self.wrong(text, at_bounds, &reason);
-            }
+        if let Err(reason) = bounds.check() {
+            return self.wrong(text, at_bounds, &reason);
         }
         let mut keys = BTreeMap::new();
         for tune in &self.tune {

@@ -1,7 +1,7 @@
 //! What the policy says of one function: needs, bounds of its commands, and what of it may be tuned.
 
 use serde::{Deserialize, Serialize};
-use voltmesh_control::Action;
+use voltmesh_control::{ActionKind, Allowed};
 
 /// Latency class of a function: how old what it sees may be, and how long its command may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -54,11 +54,11 @@ pub struct Bounds {
 }
 
 /// Name of a bound, its range where one is stated, and what no range may leave.
-pub(super) type NamedRange = (&'static str, Option<[f64; 2]>, [f64; 2]);
+type NamedRange = (&'static str, Option<[f64; 2]>, [f64; 2]);
 
 impl Bounds {
     /// The ranges with their names and what no range may leave.
-    pub(super) fn ranges(&self) -> [NamedRange; 5] {
+    fn ranges(&self) -> [NamedRange; 5] {
         [
             ("charge-limit-a", self.charge_limit_a, [0.0, 5_000.0]),
             ("discharge-limit-a", self.discharge_limit_a, [0.0, 5_000.0]),
@@ -68,35 +68,39 @@ impl Bounds {
         ]
     }
 
-    /// Whether a command may be given.
-    ///
-    /// # Errors
-    /// What is beyond which bound.
-    pub fn admit(&self, action: &Action) -> Result<(), String> {
-        let within = |what: &str, bounds: Option<[f64; 2]>, value: f64| match bounds {
-            None => Err(format!("the policy allows this function no {what}")),
-            Some([least, most]) if (least..=most).contains(&value) => Ok(()),
-            Some([least, most]) => Err(format!("{what} of {value} is outside {least}..{most}")),
-        };
-        match action {
-            Action::ChargeLimit(ma) => within("charge limit in A", self.charge_limit_a, f64::from(*ma) / 1e3),
-            Action::DischargeLimit(ma) => {
-                within("discharge limit in A", self.discharge_limit_a, f64::from(*ma) / 1e3)
+    /// Whether every range is one, and within what none may leave.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        for (name, range, [least, most]) in self.ranges() {
+            let Some([from, to]) = range else { continue };
+            if !(least <= from && from <= to && to <= most) {
+                return Err(format!(
+                    "bounds: {name} is [least, most] within {least}..{most}, not [{from}, {to}]"
+                ));
             }
-            Action::TargetTemperature(hundredths) => {
-                within("target temperature in °C", self.target_temperature_c, f64::from(*hundredths) / 100.0)
-            }
-            Action::Balance(groups) => {
-                let most = self.balance_groups.map(|most| [0.0, f64::from(most)]);
-                within("number of bled groups", most, groups.len() as f64)
-            }
-            Action::SamplingRate(per_1000_s) => {
-                within("sampling rate in Hz", self.sampling_rate_hz, f64::from(*per_1000_s) / 1e3)
-            }
-            Action::Derate(millionths) => within("derating", self.derate, f64::from(*millionths) / 1e6),
-            Action::StopCharging if self.stop_charging => Ok(()),
-            Action::StopCharging => Err("the policy does not allow this function to end charging".to_owned()),
         }
+        Ok(())
+    }
+
+    /// As leases have them, in the units of commands: what a range cuts to is inside it.
+    #[must_use]
+    pub fn allowed(&self, commands_per_min: u32) -> Allowed {
+        let range = |kind, bounds: Option<[f64; 2]>, factor: f64| {
+            let whole =
+                |[least, most]: [f64; 2]| ((least * factor).ceil() as i64, (most * factor).floor() as i64);
+            bounds.map(|bounds| (kind, whole(bounds)))
+        };
+        let groups = self.balance_groups.map(|most| (ActionKind::Balance, (0, i64::from(most))));
+        let stop = self.stop_charging.then_some((ActionKind::StopCharging, (0, 0)));
+        let ranges = [
+            range(ActionKind::ChargeLimit, self.charge_limit_a, 1e3),
+            range(ActionKind::DischargeLimit, self.discharge_limit_a, 1e3),
+            range(ActionKind::TargetTemperature, self.target_temperature_c, 100.0),
+            groups,
+            range(ActionKind::SamplingRate, self.sampling_rate_hz, 1e3),
+            range(ActionKind::Derate, self.derate, 1e6),
+            stop,
+        ];
+        Allowed { ranges: ranges.into_iter().flatten().collect(), commands_per_min }
     }
 }
 

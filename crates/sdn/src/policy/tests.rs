@@ -203,23 +203,23 @@ fn bounds_admit_what_they_name_and_nothing_else() {
     let cases = [
         (Action::ChargeLimit(100_000), None),
         (Action::ChargeLimit(100_001), Some("outside")),
-        (Action::DischargeLimit(1), Some("no discharge limit")),
-        (Action::TargetTemperature(2_000), Some("no target temperature")),
+        (Action::DischargeLimit(1), Some("no discharge-limit")),
+        (Action::TargetTemperature(2_000), Some("no target-temperature")),
         (Action::Balance(vec![1, 2]), None),
         (Action::Balance(vec![1, 2, 3]), Some("outside")),
-        (Action::SamplingRate(1_000), Some("no sampling rate")),
+        (Action::SamplingRate(1_000), Some("no sampling-rate")),
         (Action::Derate(200_000), None),
         (Action::Derate(199_999), Some("outside")),
-        (Action::StopCharging, Some("end charging")),
+        (Action::StopCharging, Some("no stop-charging")),
     ];
     for (action, reason) in cases {
-        match (bounds.admit(&action), reason) {
+        match (bounds.allowed(6).admit(&action), reason) {
             (Ok(()), None) => {}
             (Err(said), Some(reason)) => assert!(said.contains(reason), "{said}"),
             (said, _) => panic!("{action:?}: {said:?}"),
         }
     }
-    assert!(Bounds { stop_charging: true, ..bounds }.admit(&Action::StopCharging).is_ok());
+    assert!(Bounds { stop_charging: true, ..bounds }.allowed(6).admit(&Action::StopCharging).is_ok());
 }
 
 proptest! {

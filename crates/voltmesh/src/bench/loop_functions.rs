@@ -12,7 +12,7 @@ use bytes::Bytes;
 use ed25519_dalek::SigningKey;
 use serde::Serialize;
 use serde_json::{Value, json};
-use voltmesh_control::{Epoch, FunctionReport, FunctionState, Lease, Order, Work};
+use voltmesh_control::{Allowed, Epoch, FleetShare, FunctionReport, FunctionState, Lease, Order, Work};
 use voltmesh_function::{
     FailurePolicy, Input, Latency, Manager, Manifest, Output, Package, Sample, Settings, Version, WIT_VERSION,
 };
@@ -215,11 +215,20 @@ impl Node {
             fog_key: key(3).verifying_key().to_bytes(),
             epoch: Epoch { term: 1, count },
             until: Timestamp::from_millis(self.now + 3_600_000),
+            allowed: Allowed::everything(),
         };
         let configuration: Value = json!({ "event_every": every });
         let (vehicle, function) = (vehicle.clone(), FUNCTION.to_owned());
         let lease = hex::encode(lease.sign("bench", &key(2)));
-        self.order(Work::Run { vehicle, function, release, configuration, lease, state })
+        self.order(Work::Run {
+            vehicle,
+            function,
+            release,
+            configuration,
+            lease,
+            state,
+            fleet: FleetShare::default(),
+        })
     }
 
     fn sample(&mut self, vehicle: &VehicleId) -> Result<Vec<Output>> {

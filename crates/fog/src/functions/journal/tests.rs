@@ -40,6 +40,7 @@ fn snapshot(vehicle: u8, next_event: u64, ended: bool) -> Snapshot {
         conditions: BTreeMap::new(),
         previous: None,
         failed: false,
+        fleet: Default::default(),
     };
     Snapshot {
         vehicle: car(vehicle),

@@ -1,7 +1,7 @@
 //! Commands on their way to vehicles, and answers on their way back.
 
 use super::*;
-use voltmesh_control::{Action, Command, Epoch, Lease, Outcome};
+use voltmesh_control::{Action, Allowed, Command, Epoch, Lease, Outcome};
 
 /// A command for a vehicle, signed by somebody: who may is the vehicle's to check.
 fn command(vehicle: &str) -> Bytes {
@@ -15,6 +15,7 @@ fn command(vehicle: &str) -> Bytes {
         fog_key: signing.verifying_key().to_bytes(),
         epoch: Epoch { term: 1, count: 1 },
         until: at(9_000),
+        allowed: Allowed::everything(),
     };
     let (issued, expires, reason) = (at(1_000), at(2_000), String::new());
     let command = Command { vehicle, number: 1, issued, expires, action: Action::StopCharging, reason };

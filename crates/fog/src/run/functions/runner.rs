@@ -504,6 +504,7 @@ impl Runner {
             ("functions_traps", manager.failures),
             ("functions_missed", manager.missed),
             ("functions_rolled_back", manager.rolled_back),
+            ("functions_commands_not_allowed", manager.refused_commands),
             ("functions_orders_refused", manager.refused_orders),
             ("functions_releases_refused", manager.refused_releases),
             ("functions_orders_malformed", counters.orders_malformed),

@@ -177,6 +177,8 @@ fn what_cannot_be_done_is_refused_with_the_remedy() {
         function: function.to_owned(),
         release,
         configuration: serde_json::Map::new(),
+        bounds: None,
+        commands_per_min: None,
         vehicles: BTreeSet::new(),
         conditions: BTreeSet::new(),
     };
@@ -213,6 +215,8 @@ fn an_undone_decision_takes_its_function_until_it_is_deployed_anew() {
         function: GUARD.to_owned(),
         release: None,
         configuration: serde_json::Map::new(),
+        bounds: None,
+        commands_per_min: None,
         vehicles: [car(1)].into(),
         conditions: BTreeSet::new(),
     };

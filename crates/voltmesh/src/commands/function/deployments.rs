@@ -19,11 +19,15 @@ const MAX_CONFIGURATION: usize = 48 << 10;
 pub fn deploy(options: FunctionDeploy) -> Result<Outcome> {
     let name = options.name.clone().unwrap_or_else(|| options.function.clone());
     let conditions = options.conditions.iter().map(|name| condition(name)).collect::<Result<Vec<_>>>()?;
+    let bounds = options.allow.iter().map(|allow| (allow.kind.clone(), allow.range.clone()));
+    let bounds = (!options.allow.is_empty()).then(|| bounds.collect::<Map<String, Value>>());
     let deployment = json!({
         "name": name,
         "function": options.function,
         "release": options.release.as_deref().map(digest_of).transpose()?,
         "configuration": options.config.as_deref().map(configuration).transpose()?.unwrap_or_default(),
+        "bounds": bounds,
+        "commands_per_min": options.commands_per_min,
         "vehicles": options.vehicles,
         "conditions": conditions,
     });

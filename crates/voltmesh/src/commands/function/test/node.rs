@@ -6,7 +6,9 @@ use anyhow::{Context as _, Error, Result, bail, ensure};
 use ed25519_dalek::SigningKey;
 use serde_json::Value;
 use voltmesh_battery::Twin;
-use voltmesh_control::{Command, CommandAnswer, Epoch, FunctionReport, Lease, Order, Outcome, Work};
+use voltmesh_control::{
+    Allowed, Command, CommandAnswer, Epoch, FleetShare, FunctionReport, Lease, Order, Outcome, Work,
+};
 use voltmesh_function::{Estimate, Input, Manager, Manifest, Output, Package, Report, Settings};
 use voltmesh_telemetry::{Digest, Timestamp, VehicleId};
 
@@ -131,6 +133,7 @@ impl Node {
             fog_key: self.fog_key,
             epoch: Epoch { term: 1, count: 0 },
             until: Timestamp::from_millis(end_ms + 3_600_000),
+            allowed: Allowed::everything(),
         };
         let work = Work::Run {
             vehicle: self.vehicle.clone(),
@@ -139,6 +142,7 @@ impl Node {
             configuration: self.configuration.clone(),
             lease: hex::encode(lease.sign(NODE, &self.controller)),
             state: None,
+            fleet: FleetShare { per_min: 6_000, burst: 1_000 },
         };
         self.order(begin_ms, work, said)?;
         match self.manager.running().is_empty() {
