@@ -24,6 +24,14 @@ impl Controller {
                     let why = format!("release {} is withdrawn: publish a new version", release.digest);
                     return Err(RequestError::Conflict(why));
                 }
+                if let Some(known) = known.filter(|known| known.version != release.version) {
+                    let (a, b, c) = known.version;
+                    let why = format!(
+                        "this component is published as {} {a}.{b}.{c}: a new release needs another component",
+                        known.function
+                    );
+                    return Err(RequestError::Conflict(why));
+                }
                 let same = |known: &&super::Release| {
                     known.function == release.function
                         && known.version == release.version

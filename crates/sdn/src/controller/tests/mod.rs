@@ -183,6 +183,7 @@ fn what_cannot_be_done_is_refused_with_the_remedy() {
         conditions: BTreeSet::new(),
     };
     let same_version = Release { digest: voltmesh_telemetry::Digest::of(b"other"), ..release(GUARD, 0) };
+    let absurd = crate::policy::Bounds { derate: Some([0.5, 2.0]), ..Default::default() };
     let before = world.controller.kept().clone();
     for (request, names) in [
         (Request::Undo(999), "no decision 999"),
@@ -192,6 +193,11 @@ fn what_cannot_be_done_is_refused_with_the_remedy() {
         (Request::Deploy(deployment(GUARD, Some(voltmesh_telemetry::Digest::of(b"x")))), "never published"),
         (Request::Deploy(deployment(GUARD, Some(release("down-sampling", 0).digest))), "down-sampling"),
         (Request::Publish(same_version), "another version"),
+        (Request::Publish(Release { version: (9, 0, 0), ..release(GUARD, 0) }), "another component"),
+        (
+            Request::Deploy(Deployment { bounds: Some(absurd), ..deployment(GUARD, None) }),
+            "derate is [least, most]",
+        ),
     ] {
         let what = format!("{request:?}");
         let error = world.request(request).expect_err(&what).to_string();
