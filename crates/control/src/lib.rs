@@ -40,6 +40,7 @@ mod error;
 mod handovers;
 mod hello;
 mod lease;
+mod ledger_report;
 mod notice;
 mod orders;
 mod receipts;
@@ -57,6 +58,7 @@ pub use error::Error;
 pub use handovers::{Handovers, MAX_HANDOVERS_BYTES};
 pub use hello::{CLOCK_TOLERANCE_MS, Hello, MAX_HELLO_BYTES, Opening, commitment};
 pub use lease::{Epoch, Lease, MAX_LEASE_BYTES};
+pub use ledger_report::{LedgerReport, MAX_POLICY_MESSAGE_BYTES};
 pub use notice::{ArchiveNotice, ArchivedBatch, MAX_NOTICE_BATCHES, MAX_NOTICE_BYTES};
 pub use orders::{
     FunctionEvent, FunctionReport, FunctionState, Instance, InstanceState, MAX_CONTROLLER_MESSAGE_BYTES,

@@ -53,6 +53,10 @@ pub enum FogTopic {
     Order,
     /// Down, from the controller: a function's signed release.
     Release,
+    /// Up, to the controller: [`crate::LedgerReport`].
+    Ledger,
+    /// Down, from the controller: a policy transaction for the ledger, signed by the controller.
+    Policy,
 }
 
 /// Any topic.
@@ -96,7 +100,7 @@ impl VehicleTopic {
 }
 
 impl FogTopic {
-    const ALL: [FogTopic; 9] = [
+    const ALL: [FogTopic; 11] = [
         Self::Envelope,
         Self::Trust,
         Self::Anchored,
@@ -106,6 +110,8 @@ impl FogTopic {
         Self::Function,
         Self::Order,
         Self::Release,
+        Self::Ledger,
+        Self::Policy,
     ];
 
     const fn as_str(self) -> &'static str {
@@ -119,17 +125,25 @@ impl FogTopic {
             Self::Function => "function",
             Self::Order => "order",
             Self::Release => "release",
+            Self::Ledger => "ledger",
+            Self::Policy => "policy",
         }
     }
 
     /// Whether the fog node publishes it; else the cloud or the controller does.
     pub const fn is_up(self) -> bool {
-        matches!(self, Self::Envelope | Self::Trust | Self::Anchored | Self::Summary | Self::Function)
+        matches!(
+            self,
+            Self::Envelope | Self::Trust | Self::Anchored | Self::Summary | Self::Function | Self::Ledger
+        )
     }
 
     /// Whether it travels between fog node and controller; else between fog node and cloud. Neither server takes the other's.
     pub const fn is_of_controller(self) -> bool {
-        matches!(self, Self::Summary | Self::Function | Self::Order | Self::Release)
+        matches!(
+            self,
+            Self::Summary | Self::Function | Self::Order | Self::Release | Self::Ledger | Self::Policy
+        )
     }
 }
 

@@ -129,7 +129,7 @@ impl Fog {
 
         let statements = statements::start(&mut ingest, &config.data)?;
         let (relay, answers, desk) = commands::relay();
-        let functions = Functions::start(Around {
+        let mut functions = Functions::start(Around {
             context: &context,
             config: &config,
             credentials: &credentials,
@@ -149,6 +149,9 @@ impl Fog {
 
         let (node, copies) = start_ledger(&context, &config, &genesis, &settings).await?;
         let ledger = node.handle();
+        if let Some(functions) = &mut functions {
+            functions.join(ledger.clone(), settings.key.clone());
+        }
         // Held before anything is read, so that nothing is pruned that is still needed.
         let from =
             ingest.replay_above().map_or_else(|| ledger.height().next(), |height| Height::new(height + 1));

@@ -4,20 +4,106 @@
 
 mod place;
 
+use commonware_codec::Encode as _;
+use commonware_cryptography::Signer as _;
 use place::{
     Ask, Place, ask,
     controller::Controller,
     peer::{PATIENCE, Peer, hello},
 };
-use voltmesh_control::{FunctionReport, Order, Work, commitment};
+use std::time::{SystemTime, UNIX_EPOCH};
+use voltmesh_control::{FunctionReport, LedgerReport, Order, Work, commitment};
 use voltmesh_identity::{Identity, Reason as Revocation, Role, Target};
-use voltmesh_ledger::testing::Vehicle;
+use voltmesh_ledger::{
+    Act, ActEvidence, Action, EventProof, Policy, PolicyAct, Term, TermEvidence, Timestamp, Transaction,
+    Trust, private_key, salted_digest, testing::Vehicle,
+};
 use voltmesh_mqtt::Reason;
+
+fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(test);
+}
 
 #[test]
 fn a_controller_hears_of_vehicles_and_functions() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    runtime.block_on(main());
+    run(main());
+}
+
+/// A controller that no configuration names is admitted, takes the term over its session with one fog node, and is proven what
+/// the ledger has of it; orders of a lower term are refused though no other was given.
+#[test]
+fn the_ledger_says_who_commands() {
+    run(terms());
+}
+
+async fn terms() {
+    let mut place = Place::of(4).await;
+    let controller = Controller::start(&place, "controller-1").await;
+    place.more = format!("[controller]\naddresses = ['{}']\n", controller.address);
+    place.start(0);
+    place.more.clear();
+    (1..4).for_each(|fog| place.start(fog));
+    place.until_ready(PATIENCE).await;
+    let key = private_key(controller.key.as_bytes());
+    place.decide(vec![Action::AdmitController { key: key.public_key() }], PATIENCE).await;
+
+    let trust = Trust::from_genesis(place.genesis().clone());
+    let proven = |evidence: &[u8]| -> Term {
+        TermEvidence::from_bytes(evidence).unwrap().verify(&trust).unwrap().clone()
+    };
+    let term = |what: &'static str, enough: fn(&Term) -> bool| {
+        controller.until(what, move |heard| {
+            let mut terms = heard.ledger.iter().filter_map(|report| match report {
+                LedgerReport::Term(evidence) => Some(proven(evidence)),
+                _ => None,
+            });
+            terms.find(|term| enough(term))
+        })
+    };
+    let first = term("term", |_| true).await;
+    assert_eq!((first.term, first.holder), (0, None));
+
+    let act = |place: (u32, u64), chain, act| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
+        let [expires, until] = [now + 60_000, now + 10_000].map(Timestamp::from_millis);
+        Transaction::Policy(Policy::sign(&chain, &key, place, expires, until, act)).encode().to_vec()
+    };
+    let chain = place.genesis().digest();
+    controller.send("fog-0", "policy", b"rubbish".to_vec());
+    controller.send("fog-0", "policy", act((1, 0), chain, PolicyAct::TakeTerm));
+    let taken = term("term 1", |term| term.term == 1).await;
+    assert_eq!(taken.holder, Some(key.public_key()));
+
+    // No order was given yet.
+    let (vehicle, function) = ("car".parse().unwrap(), "guard".to_owned());
+    let order = Order { number: 1, term: 0, work: Work::End { vehicle, function, hand_over: false } };
+    controller.order("fog-0", &order);
+    controller
+        .until("refusal", |heard| {
+            heard.reports.iter().find_map(|report| match report {
+                FunctionReport::Refused { order: 1, reason } => reason.contains("of term 0").then_some(()),
+                _ => None,
+            })
+        })
+        .await;
+
+    let (salt, said) = ([7; 16], &b"what was decided"[..]);
+    let decision = salted_digest(&salt, said);
+    controller.send("fog-0", "policy", act((1, 4), chain, PolicyAct::Decide { decision }));
+    let evidence = controller.until("decision", |heard| {
+        heard.ledger.iter().find_map(|report| match report {
+            LedgerReport::Act(evidence) => Some(ActEvidence::from_bytes(evidence).unwrap()),
+            _ => None,
+        })
+    });
+    let evidence = evidence.await;
+    let expected = Act::Decision { controller: key.public_key(), term: 1, number: 4, decision };
+    assert_eq!(evidence.act, expected);
+    let proof = EventProof::of_decision(salt, said.into(), evidence);
+    assert_eq!(proof.verify(&trust).unwrap().digest, decision);
+    term("next number", |term| term.next == 5).await;
+    place.stop(0).await;
 }
 
 async fn main() {

@@ -97,6 +97,7 @@ pub use proof::{
     log_proof::{LogHead, LogProof, MAX_LOG_PROOF_BYTES},
     root_receipt::RootReceipt,
     statement::{AnchoredStatement, MAX_ANCHORED_STATEMENT_BYTES, MAX_STATEMENT_BYTES},
+    term_evidence::{MAX_TERM_EVIDENCE_BYTES, TermEvidence},
     trust::{MAX_ARCHIVES, MAX_CLOUD_KEYS, MAX_TRUST_BYTES, Trust},
 };
 pub use roster::{

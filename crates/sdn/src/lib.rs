@@ -6,6 +6,8 @@
 //! A [`Policy`] says which functions a vehicle is to have in its conditions, [`placement`] on which fog nodes they run;
 //! [`decisions`] are records that can be explained and undone, and what is learned of their outcomes (steps 1.4, 1.5, 1.8).
 //!
+//! [`tenure`] holds the ledger's term: one controller commands, another stands by.
+//!
 //! Invariants: a value that is unknown begins and ends nothing; a larger standard deviation begins nothing earlier; rules
 //! that are replaced leave the state of those that stay.
 //!
@@ -48,6 +50,7 @@ pub mod policy;
 mod quantity;
 pub mod rules;
 pub mod run;
+pub mod tenure;
 mod written;
 
 pub use assess::{Assessor, Change};

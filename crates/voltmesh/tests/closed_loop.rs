@@ -131,6 +131,56 @@ async fn a_shipped_function_limits_a_vehicles_charging() {
         (&Value::from("running"), &command["fog"]),
         "{placements}"
     );
+    event_is_proven(&http, &site, &at, placed["fog"].as_str().unwrap(), function).await;
     edge.kill().await.unwrap();
     site.stop().await;
+}
+
+/// An event of the placed function is on the ledger, with a receipt that anyone can check; an altered one is refused.
+async fn event_is_proven(http: &reqwest::Client, site: &Site, at: &Path, fog: &str, function: &str) {
+    let number: usize = fog.trim_start_matches("fog-").parse().unwrap();
+    let fog = site.fogs[number - 1].http;
+    let begun = Instant::now();
+    let position = loop {
+        let said = get(http, fog, "/events?vehicle=edge-1").await;
+        let events = said["events"].as_array().cloned().unwrap_or_default();
+        let on_ledger =
+            |event: &&Value| event["event"]["function"] == function && event["ledger"]["height"].is_u64();
+        if let Some(event) = events.iter().find(on_ledger) {
+            assert!(event["ledger"]["act"].is_u64(), "{event}");
+            break event["position"].as_u64().unwrap();
+        }
+        assert!(begun.elapsed() < PATIENCE, "no event is on the ledger: {said}");
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    };
+    let voltmesh = |args: Vec<String>| {
+        let program = env!("CARGO_BIN_EXE_voltmesh");
+        let output = Command::new(program).args(&args).current_dir(at).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+    };
+    let words = |line: String| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let trust = format!("chain trust --genesis genesis.toml --fog {fog} -o events-trust.toml");
+    let (code, said) = voltmesh(words(trust));
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = voltmesh(words(format!("prove --event {position} --fog {fog} -o event.proof")));
+    assert_eq!(code, Some(0), "{said}");
+    let verify =
+        |file: &str| voltmesh(words(format!("verify --event {file} --trust events-trust.toml --json")));
+    let (code, said) = verify("event.proof");
+    let proven: Value = serde_json::from_str(said.trim()).unwrap_or_else(|_| panic!("{said}"));
+    assert_eq!((code, &proven["valid"]), (Some(0), &Value::Bool(true)), "{said}");
+    assert_eq!(
+        (&proven["event"]["vehicle"], &proven["event"]["function"]),
+        (&Value::from("edge-1"), &Value::from(function)),
+        "{said}"
+    );
+    // One letter of what was said.
+    let mut altered = std::fs::read(at.join("event.proof")).unwrap();
+    let name = altered.windows(6).position(|six| six == b"edge-1").unwrap();
+    altered[name + 5] = b'2';
+    std::fs::write(at.join("altered.proof"), &altered).unwrap();
+    let (code, said) = verify("altered.proof");
+    assert_ne!(code, Some(0), "{said}");
+    assert!(said.contains("\"valid\":false"), "{said}");
 }

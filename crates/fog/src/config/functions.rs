@@ -25,7 +25,7 @@ pub struct Controller {
     /// Their MQTT listeners, host:port: one, or two that stand in for each other. No default.
     pub addresses: Vec<String>,
     /// The Ed25519 keys of which any may sign leases: 64 hex digits, or the file `sign.pub` that holds one; at most 16.
-    /// Default: none, and no lease is believed, so that no function runs.
+    /// Default: none. Controllers that operators have admitted on the ledger are believed as well, and what they removed there is not.
     #[serde(default)]
     pub keys: Vec<String>,
 }

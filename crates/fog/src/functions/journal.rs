@@ -3,9 +3,9 @@
 //! One log holds events and snapshots, since whatever of a log survives a crash is a beginning of it: a snapshot is never there
 //! without the events that it counts. A command waits until all that was appended before it is durable.
 //!
-//! The log is bounded. Events that the controller knows stay for readers in half of it; the oldest leave first. A snapshot that is
-//! in the way is written again at the end. Events that nobody could be told stay until an eighth is left; then the oldest of
-//! them are lost, which is counted: functions go on.
+//! The log is bounded. Events that the controller knows and the ledger holds stay for readers in half of it; the oldest leave first.
+//! A snapshot that is in the way is written again at the end. Events that nobody could be told, or that the ledger has not taken,
+//! stay until an eighth is left; then the oldest of them are lost, which is counted: functions go on.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -56,6 +56,8 @@ pub enum Input {
     Durable(u64),
     /// Those who must know all events know those below this position.
     Told(u64),
+    /// Events below this position are on the ledger.
+    Listed(u64),
 }
 
 /// What is asked. To be done in order.
@@ -99,6 +101,11 @@ impl Entry {
             None => Err("it is empty".to_owned()),
         }
     }
+
+    /// What the ledger commits to of an event's entry: the event as it was said, in JSON.
+    pub fn said(bytes: &Bytes) -> Bytes {
+        bytes.slice(bytes.len().min(1)..)
+    }
 }
 
 fn entry(kind: u8, json: &[u8]) -> Bytes {
@@ -136,6 +143,8 @@ pub struct Counters {
     pub events: u64,
     /// Events that were released before the controller knew them.
     pub events_lost: u64,
+    /// Events that were released before they were on the ledger.
+    pub events_unlisted: u64,
     /// Commands that were given up: past their time, or crowded out.
     pub commands_given_up: u64,
     /// Commands after an event that was never given: refused.
@@ -154,6 +163,7 @@ pub struct Journal {
     used: u64,
     durable: u64,
     told: u64,
+    listed: u64,
     live: BTreeMap<Key, Live>,
     live_bytes: u64,
     /// Positions and sequences of events that are not durable.
@@ -176,6 +186,7 @@ impl Journal {
             used: 0,
             durable: first,
             told: first,
+            listed: first,
             live: BTreeMap::new(),
             live_bytes: 0,
             undurable: VecDeque::new(),
@@ -221,7 +232,7 @@ impl Journal {
         while self.next() < next {
             self.held.push_back((Held::Replaced(0), 0));
         }
-        (self.durable, self.told) = (next, self.first);
+        (self.durable, self.told, self.listed) = (next, self.first, self.first);
         let live = self.live.iter().filter_map(|(key, live)| {
             let Ok(Entry::Snapshot(snapshot)) = Entry::decode(&live.bytes) else { return None };
             let kept = self.numbers.get(key).filter(|(epoch, _)| *epoch == snapshot.epoch);
@@ -275,6 +286,7 @@ impl Journal {
             Input::Command { after, leaving } => self.command(after, leaving, &mut outputs),
             Input::Durable(below) => self.advance(now, below, &mut outputs),
             Input::Told(below) => self.told = self.told.max(below),
+            Input::Listed(below) => self.listed = self.listed.max(below),
         }
         self.forget(now);
         self.tidy(&mut outputs);
@@ -382,10 +394,11 @@ impl Journal {
         {
             let leaves = match held {
                 Held::Replaced(by) => by < self.durable,
-                Held::Event if self.first < self.told => self.used > self.bound / 2,
+                Held::Event if self.first < self.told.min(self.listed) => self.used > self.bound / 2,
                 Held::Event => {
                     let lost = self.used > self.bound - self.bound / 8;
-                    self.counters.events_lost += u64::from(lost);
+                    self.counters.events_lost += u64::from(lost && self.first >= self.told);
+                    self.counters.events_unlisted += u64::from(lost && self.first >= self.listed);
                     lost
                 }
                 Held::Snapshot => {

@@ -1,6 +1,6 @@
 //! From durable batches to summaries of vehicles and to what functions do.
 //!
-//! **Invariant.** No command leaves before what its function said before it is durable, nor before the command's own number is,
+//! **Invariants.** Each event is on the ledger once ([`lists`]). No command leaves before what its function said before it is durable, nor before the command's own number is,
 //! so that no number is used twice; events of a function have numbers without gaps, also across a crash.
 //!
 //! **Provided**: summaries ([`Watch`]), reports and samples as functions read them ([`decode`]). **Not provided**: plausibility of
@@ -8,6 +8,7 @@
 
 pub mod decode;
 pub mod journal;
+pub mod lists;
 mod watch;
 
 pub use watch::Watch;

@@ -1,32 +1,46 @@
-//! Functions and summaries: a thread of their own, a journal of their own, and a session with each controller. Ingest hands over
+//! Functions and summaries: a thread of their own, a journal of their own, a session with each controller, and a task that puts
+//! events onto the ledger. Ingest hands over
 //! bytes and never waits for any of them; without `[controller]` nothing of this runs.
 
+mod anchor;
+mod bulletin;
 mod cursors;
 mod figures;
 mod link;
 mod outbox;
 mod queue;
+mod receipts;
 mod releases;
 mod runner;
 mod sender;
 
 use std::{num::NonZeroU64, path::Path, sync::Arc, thread, time::Duration};
 
+use bytes::Bytes;
 use commonware_runtime::{Supervisor as _, tokio::Context};
 use ed25519_dalek::SigningKey;
 use tokio::{sync::mpsc, task::JoinHandle};
+use voltmesh_consensus::Handle;
 use voltmesh_function::{Input, Manager, Settings};
 use voltmesh_identity::{Credentials, Expected, RevocationWatch, Role};
+use voltmesh_ledger::PrivateKey;
 use voltmesh_spool::{Config as SpoolConfig, Spool, Writer};
 use voltmesh_telemetry::VehicleId;
 
-use crate::{Config, Error, functions::journal::Journal};
+use crate::{
+    Config, Error,
+    functions::{journal::Journal, lists::Lists},
+};
+use anchor::Anchoring;
+use bulletin::Bulletin;
 use cursors::Cursors;
 pub use figures::{Figures, GAUGES as FIGURE_GAUGES};
 use link::Link;
 use outbox::Outbox;
 use queue::Queue;
 pub use queue::{Fed, Told};
+use receipts::Receipts;
+pub use receipts::Unproven;
 use releases::Releases;
 use runner::Runner;
 pub use sender::Relay;
@@ -42,6 +56,9 @@ const RESTORE: (usize, usize) = (1_024, 16 * 1024 * 1024);
 
 /// By how much the thread yields to the loop and its sessions, 0..=19: less than those that verify, since a command waits for it.
 const NICENESS: i32 = 5;
+
+/// Policy transactions of controllers that wait for the ledger: one is under way at each.
+const POLICIES: usize = 64;
 
 /// Between two writings of how far controllers know the events.
 const SAVE: Duration = Duration::from_secs(1);
@@ -64,6 +81,16 @@ pub struct Functions {
     thread: Option<thread::JoinHandle<()>>,
     tasks: Vec<JoinHandle<()>>,
     cursors: Arc<Cursors>,
+    receipts: Receipts,
+    /// What waits for the ledger's node.
+    ledger: Option<Waiting>,
+}
+
+/// What the task of the ledger begins with.
+struct Waiting {
+    lists: Lists,
+    bulletin: Bulletin,
+    policies: mpsc::Receiver<Bytes>,
 }
 
 impl Functions {
@@ -74,12 +101,14 @@ impl Functions {
         let (bounds, signing) = (&config.functions, &credentials.signing);
         let controllers = controller.keys()?;
         if controllers.is_empty() {
-            tracing::warn!("controller.keys names no key: no lease is believed, and no function runs");
+            tracing::info!(
+                "controller.keys names no key: leases of controllers that the ledger knows are believed"
+            );
         }
         let manager = Manager::new(Settings {
             fog: fog.to_string(),
             fog_key: signing.verifying_key().to_bytes(),
-            controllers,
+            controllers: controllers.clone(),
             publishers: bounds.publishers()?,
             withdrawn: Default::default(),
             capabilities: Default::default(),
@@ -95,12 +124,17 @@ impl Functions {
         let (spool, _) = spool.start(context.child("functions_writer"));
         let addresses = &controller.addresses;
         let cursors = Arc::new(Cursors::open(&config.data, addresses, spool.end().0));
-        let (queue, figures) = (Queue::new(bounds.feed_bytes), Figures::new(addresses, spool.clone()));
+        let (receipts, kept) = Receipts::open(context, bounds.journal_bytes, spool.end().0).await?;
+        let figures = Figures::new(addresses, spool.clone(), receipts.clone());
+        let queue = Queue::new(bounds.feed_bytes);
         queue.tell(Told::Known(cursors.known()));
+        queue.tell(Told::Listed(kept.listed));
+        let lists = Lists::new(kept.listed, kept.next, kept.pending);
 
         let mut tasks =
             vec![tokio::spawn(progress(spool.clone(), queue.clone())), tokio::spawn(save(cursors.clone()))];
         let mut outboxes = Vec::new();
+        let (policies, asked_policies) = mpsc::channel(POLICIES);
         let tls = credentials.client_config(Expected::role(Role::Controller), Some(revoked))?;
         for (index, address) in addresses.iter().enumerate() {
             let outbox = Arc::new(Outbox::default());
@@ -116,9 +150,11 @@ impl Functions {
                 cursors: cursors.clone(),
                 queue: queue.clone(),
                 figures: figures.clone(),
+                policies: policies.clone(),
             };
             tasks.push(tokio::spawn(link.run()));
         }
+        let bulletin = Bulletin::new(outboxes.clone(), queue.clone(), controllers);
         let (commands, asked) = mpsc::channel(sender::WAITING);
         tasks.push(tokio::spawn(sender::run(relay, asked, queue.clone())));
         let term = restored.iter().filter_map(|input| match input {
@@ -141,7 +177,25 @@ impl Functions {
             term: term.max().unwrap_or_default(),
         });
         let thread = spawn(runner, restored, &config.data)?;
-        Ok(Some(Self { queue, journal: spool, figures, thread: Some(thread), tasks, cursors }))
+        let (thread, ledger) = (Some(thread), Some(Waiting { lists, bulletin, policies: asked_policies }));
+        Ok(Some(Self { queue, journal: spool, figures, thread, tasks, cursors, receipts, ledger }))
+    }
+
+    /// Puts events onto the ledger from now on, and tells controllers what it says of them.
+    pub fn join(&mut self, ledger: Handle, key: PrivateKey) {
+        let Some(Waiting { lists, bulletin, policies }) = self.ledger.take() else { return };
+        let anchoring = Anchoring {
+            journal: self.journal.clone(),
+            receipts: self.receipts.clone(),
+            lists,
+            ledger,
+            key,
+            queue: self.queue.clone(),
+            figures: self.figures.clone(),
+            bulletin,
+            policies,
+        };
+        self.tasks.push(tokio::spawn(anchoring.run()));
     }
 
     /// Where the loop hands over what happens.
@@ -163,7 +217,7 @@ impl Functions {
         self.tasks.iter().for_each(JoinHandle::abort);
         self.cursors.save();
         self.journal.close().await?;
-        Ok(())
+        self.receipts.close().await
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use ed25519_dalek::SigningKey;
 use tokio::sync::Notify;
 use voltmesh_battery::summary::Summary;
-use voltmesh_control::{FunctionReport, Order, Summaries};
+use voltmesh_control::{FunctionReport, LedgerReport, Order, Summaries};
 use voltmesh_identity::{RevocationWatch, Role};
 use voltmesh_mqtt::{Outgoing, Server, ServerEvent, ServerEvents, ServerSettings, Session};
 
@@ -30,6 +30,7 @@ struct Heard {
 pub struct State {
     pub reports: Vec<FunctionReport>,
     pub summaries: Vec<Summaries<Summary>>,
+    pub ledger: Vec<LedgerReport>,
     session: Option<Session>,
     pub sessions: usize,
 }
@@ -91,6 +92,8 @@ async fn listen(mut events: ServerEvents, heard: Arc<Heard>) {
                         session.accept(item.token);
                         if item.topic.ends_with("/summary") {
                             state.summaries.push(Summaries::decode(&item.payload).expect("summaries"));
+                        } else if item.topic.ends_with("/ledger") {
+                            state.ledger.push(LedgerReport::decode(&item.payload).expect("a report"));
                         } else {
                             state.reports.push(FunctionReport::decode(&item.payload).expect("a report"));
                         }

@@ -235,6 +235,16 @@ impl Place {
     /// Two of three operators enrol these; waits until all nodes know.
     pub async fn enrol(&self, commitments: &[Commitment], patience: Duration) {
         let actions = commitments.iter().map(|c| Action::EnrolVehicle { commitment: *c }).collect();
+        self.decide(actions, patience).await;
+    }
+
+    /// Where the ledger began.
+    pub fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    /// Two of three operators decide for the first time; waits until all nodes know.
+    pub async fn decide(&self, actions: Vec<Action>, patience: Duration) {
         let decision = RegistryTx::new(self.genesis.digest(), 0, actions);
         let decision = Transaction::Registry(decision.sign(&key(OPERATORS)).sign(&key(OPERATORS + 1)));
         let (code, body) = ask(self.http(0), Ask::Post("/tx", decision.encode().to_vec())).await;

@@ -32,6 +32,14 @@ pub struct Settings {
 pub enum Input {
     /// The controller orders something.
     Order(Order),
+    /// Who may give orders from now on, in the place of those before, and the term of the ledger: no order of a lower one is
+    /// carried out.
+    Controllers {
+        /// Keys that sign leases.
+        keys: Vec<VerifyingKey>,
+        /// The term.
+        term: u32,
+    },
     /// A signed release arrived, from the controller or from this node's own store.
     Release(Bytes),
     /// These releases, and none else, may not run any more.

@@ -102,6 +102,10 @@ impl Manager {
         self.node.now = self.node.now.max(now);
         match input {
             Input::Order(order) => self.order(order),
+            Input::Controllers { keys, term } => {
+                self.settings.controllers = keys;
+                self.last_order = self.last_order.max((term, None));
+            }
             Input::Release(bytes) => self.release(&bytes),
             Input::Withdrawn(withdrawn) => {
                 self.settings.withdrawn = withdrawn;

@@ -19,6 +19,7 @@ pub(crate) mod leaves;
 pub(crate) mod log_proof;
 pub(crate) mod root_receipt;
 pub(crate) mod statement;
+pub(crate) mod term_evidence;
 pub(crate) mod trust;
 
 use crate::{

@@ -4,7 +4,7 @@ use commonware_cryptography::Signer as _;
 use proptest::prelude::*;
 use voltmesh_ledger::{
     Action, Block, Error, Fact, Height, MAX_DECISIONS_PER_EPOCH, MAX_POLICIES_PER_BLOCK, MAX_POLICY_LIFE_MS,
-    MAX_TENURE_MS, Policy, PolicyAct, State, Term, Timestamp, Transaction,
+    MAX_TENURE_MS, Policy, PolicyAct, State, Term, TermEvidence, Timestamp, Transaction,
     testing::{Chain, Network, controller, key},
 };
 use voltmesh_telemetry::Digest;
@@ -115,6 +115,30 @@ fn forged_and_foreign_policies_are_refused() {
     let mut header = built.block.header().clone();
     header.time = Timestamp::from_millis(at + 1);
     assert!(matches!(chain.state.execute(&Block::new(header, None, vec![late])), Err(Error::Policy { .. })));
+}
+
+#[test]
+fn who_commands_is_proven_by_a_final_block() {
+    let chain = held();
+    let (last, trust) = (chain.blocks.last().expect("blocks"), chain.trust());
+    let (header, certificate) = (last.block.header().clone(), last.certificate.clone());
+    let proof = chain.state.prove_term().expect("a chain with controllers");
+    let evidence = TermEvidence::new(header, certificate, proof).expect("a term");
+    assert_eq!(evidence.verify(&trust).expect("proven"), chain.state.term());
+    let bytes = evidence.to_bytes();
+    assert_eq!(TermEvidence::from_bytes(&bytes).expect("ours"), evidence);
+    // Whatever is another: not read, or not proven.
+    for at in (0..bytes.len()).step_by(7) {
+        let mut altered = bytes.to_vec();
+        altered[at] ^= 1;
+        let read = TermEvidence::from_bytes(&altered);
+        assert!(read.is_err() || read.is_ok_and(|read| read.verify(&trust).is_err()), "byte {at}");
+    }
+    let mut later = evidence.clone();
+    later.term.until = Timestamp::from_millis(later.term.until.as_millis() + 1);
+    assert!(later.verify(&trust).is_err());
+    let controller = chain.state.prove_controller(&controller(0).public_key()).expect("admitted");
+    assert_eq!(TermEvidence::new(evidence.header, evidence.certificate, controller), None);
 }
 
 #[test]

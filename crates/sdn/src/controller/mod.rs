@@ -20,6 +20,7 @@ mod reconcile;
 mod reports;
 mod requests;
 mod state;
+mod succession;
 mod summaries;
 mod vehicle;
 mod view;
@@ -30,7 +31,8 @@ pub use node::{GRACE_MS, SILENT_MS, START_GRACE_MS};
 pub use orders::CONFIRM_MS;
 pub use reconcile::HAND_OVER_MS;
 pub use state::{
-    Assignment, Change, Deployment, Kept, Key, MAX_DEPLOYMENTS, MAX_RELEASES, Phase, Release, Replaced,
+    Assignment, Change, Deployment, Kept, Key, MAX_DEPLOYMENTS, MAX_RELEASES, Phase, Receipt, Release,
+    Replaced, Written,
 };
 pub use view::{ConditionView, InstanceView, NodeView, VehicleView};
 pub use vocabulary::{Input, Output, Planned, PlannedWork, Refusal, Request, RequestError};
@@ -206,6 +208,7 @@ impl Controller {
             Input::FogDown { fog } => self.fog_down(now, &fog),
             Input::Summaries { fog, summaries } => self.summaries(now, &fog, *summaries, &mut out),
             Input::Report { fog, report } => self.report(now, &fog, *report, &mut out),
+            Input::Written(written) => self.change(Change::Written { written }, &mut out),
             Input::Tick => self.tick(now, &mut out),
         }
         self.work_off(now, &mut out);
@@ -261,6 +264,7 @@ impl Controller {
             (self.next_order, self.next_lease) = (0, 0);
         }
         self.term = Some(term);
+        self.take_over(now, out);
         self.settled_at = later(now, SETTLING_MS);
         self.changed.extend(self.kept.assignments.keys().cloned());
         self.changed.extend(self.vehicles.keys().cloned());

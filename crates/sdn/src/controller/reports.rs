@@ -1,11 +1,12 @@
 //! What fog nodes say became of functions.
 
 use std::collections::BTreeMap;
-use voltmesh_control::{Allowed, FunctionEvent, FunctionReport, FunctionState, Instance, InstanceState};
+use voltmesh_control::{FunctionEvent, FunctionReport, FunctionState, Instance, InstanceState};
 use voltmesh_telemetry::{Timestamp, VehicleId};
 
 use super::Controller;
 use super::state::{Assignment, Key, Phase};
+use super::succession::adopted;
 use super::vocabulary::{Output, PlannedWork, Refusal};
 use crate::assess;
 
@@ -40,7 +41,7 @@ impl Controller {
             FunctionReport::Wanted { release } => {
                 if self.kept.usable_release(&release).is_some() {
                     out.push(Output::SendRelease { fog: fog.to_owned(), release });
-                } else {
+                } else if self.term.is_some() {
                     self.refuse(fog, Refusal::Absurd("a wish for a release that may not run"), out);
                 }
             }
@@ -169,24 +170,11 @@ impl Controller {
 
     /// Takes over a function that runs and is not known, after the loss of this controller's disk.
     fn adopt(&mut self, now: Timestamp, fog: &str, key: Key, instance: &Instance, out: &mut Vec<Output>) {
-        let assignment = Assignment {
-            fog: fog.to_owned(),
-            epoch: instance.epoch,
-            until_ms: now.as_millis(),
-            release: instance.release,
-            configuration: serde_json::Value::Null,
-            allowed: Allowed::default(),
-            phase: Phase::Running,
-            state: None,
-            failures: 0,
-            retry_ms: 0,
-            decision: None,
-        };
         if self.kept.assignment(&key.0, &key.1).is_some_and(|known| known.phase == Phase::Ending) {
             self.end_stray(now, fog, key, out);
             return;
         }
-        self.assign(&key, assignment, out);
+        self.assign(&key, adopted(now, fog, instance), out);
         self.changed.insert(key.0);
     }
 
@@ -202,7 +190,8 @@ impl Controller {
         self.history.event(fog, event);
     }
 
-    /// Whether a node speaks of a lease that it was not given. Old leases are not remembered: what comes late is believed.
+    /// Whether a node speaks of a lease that it was not given. Old leases are not remembered: what comes late is believed; so are
+    /// leases of others, while this controller stands by.
     fn is_foreign(&self, fog: &str, vehicle: &VehicleId, function: &str, epoch: (u32, u32)) -> bool {
         let never_given =
             epoch.0 > self.kept.term || epoch.0 == self.kept.term && epoch.1 >= self.kept.leases;
@@ -210,7 +199,7 @@ impl Controller {
             .kept
             .assignment(vehicle, function)
             .is_some_and(|assignment| assignment.epoch == epoch && assignment.fog != fog);
-        never_given || others
+        self.term.is_some() && (never_given || others)
     }
 
     fn refused(&mut self, now: Timestamp, fog: &str, number: u64, reason: String, out: &mut Vec<Output>) {

@@ -135,6 +135,44 @@ pub struct Replaced {
     pub text: String,
 }
 
+/// Where a decision is on the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Receipt {
+    /// Term of the controller in which it was written down.
+    pub term: u32,
+    /// Number of the transaction in that term.
+    pub number: u64,
+    /// Height of a final block that proves it.
+    pub height: u64,
+    /// Place in the log of acts.
+    pub act: u64,
+}
+
+/// Decisions that were written down together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Written {
+    /// Their numbers.
+    pub decisions: Vec<u64>,
+    /// Term of the controller in which they were.
+    pub term: u32,
+    /// Number of the transaction in that term.
+    pub number: u64,
+    /// Height of a final block that proves it.
+    pub height: u64,
+    /// Place in the log of acts.
+    pub act: u64,
+}
+
+impl Written {
+    /// Where each of them is.
+    #[must_use]
+    pub fn receipt(&self) -> Receipt {
+        Receipt { term: self.term, number: self.number, height: self.height, act: self.act }
+    }
+}
+
 /// Everything that a controller keeps.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -159,6 +197,8 @@ pub struct Kept {
     pub withheld: BTreeMap<VehicleId, BTreeMap<String, u64>>,
     /// Decisions by number, the newest [`MAX_DECISIONS`].
     pub decisions: BTreeMap<u64, Decision>,
+    /// Where they are on the ledger, by number.
+    pub receipts: BTreeMap<u64, Receipt>,
     /// What is learned of functions.
     pub learning: Learning,
 }
@@ -241,6 +281,11 @@ pub enum Change {
         /// All that is learned.
         learning: Box<Learning>,
     },
+    /// Decisions are on the ledger.
+    Written {
+        /// Which, and where.
+        written: Written,
+    },
     /// A decision was taken, or more is known of it.
     Decided {
         /// As it is now.
@@ -280,11 +325,17 @@ impl Kept {
                 self.withheld.entry(vehicle.clone()).or_default().insert(function.clone(), *decision);
             }
             Change::Granted { vehicle, function } => remove(&mut self.withheld, vehicle, function),
+            Change::Written { written } => {
+                let known = written.decisions.iter().filter(|number| self.decisions.contains_key(number));
+                self.receipts.extend(known.map(|number| (*number, written.receipt())));
+            }
             Change::Learned { learning } => self.learning = (**learning).clone(),
             Change::Decided { decision } => {
                 self.decisions.insert(decision.number, (**decision).clone());
-                while self.decisions.len() > MAX_DECISIONS {
-                    self.decisions.pop_first();
+                while self.decisions.len() > MAX_DECISIONS
+                    && let Some((forgotten, _)) = self.decisions.pop_first()
+                {
+                    self.receipts.remove(&forgotten);
                 }
             }
         }

@@ -5,7 +5,7 @@ use voltmesh_battery::summary::Summary;
 use voltmesh_control::{FleetShare, FunctionReport, FunctionState, Lease, Order, Summaries, Work};
 use voltmesh_telemetry::Digest;
 
-use super::state::{Change, Deployment, Key, Release, Replaced};
+use super::state::{Change, Deployment, Key, Release, Replaced, Written};
 use crate::{Rules, assess};
 
 /// What happens.
@@ -37,6 +37,8 @@ pub enum Input {
         /// What it says.
         report: Box<FunctionReport>,
     },
+    /// Decisions are on the ledger.
+    Written(Written),
     /// Time passes.
     Tick,
 }

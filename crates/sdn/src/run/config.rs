@@ -36,6 +36,12 @@ pub struct Config {
     /// What to do when that list is past its time (default `warn`).
     #[serde(default)]
     pub expired_crl: ExpiredList,
+    /// Where terms come from (default `ledger`).
+    #[serde(default)]
+    pub terms: TermSource,
+    /// The ledger's genesis (default `genesis.toml`), where terms come from it.
+    #[serde(default = "default_genesis")]
+    pub genesis: PathBuf,
     /// Rules (default: those that are shipped).
     #[serde(default)]
     pub rules: Option<PathBuf>,
@@ -70,14 +76,32 @@ fn default_id() -> String {
     "controller-1".into()
 }
 
+fn default_genesis() -> PathBuf {
+    "genesis.toml".into()
+}
+
+/// Where a controller's terms come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TermSource {
+    /// The ledger gives them to one controller at a time that operators have admitted; others stand by.
+    #[default]
+    Ledger,
+    /// Each start takes the next one: for a controller beside which there is no other.
+    Alone,
+}
+
 /// Leases and terms.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Leases {
     /// How long a lease holds, 60 to 604800 s (default 3600): so long functions go on without a controller. Renewed at half of it.
     pub seconds: u64,
-    /// The first term is at least this one (default 1). After the loss of `data`, one more than the highest term that fog nodes
-    /// have seen: the log says which.
+    /// For how long a term of the ledger is asked for, 3 to 30 s (default 10): so long after the active controller's end a standby
+    /// takes over. Renewed at a third of it; clocks may differ by a fifth of it.
+    pub tenure_s: u64,
+    /// The first term is at least this one (default 1). After terms of a controller alone and the loss of `data`, one more than the
+    /// highest term that fog nodes have seen: the log says which.
     pub least_term: u32,
     /// Memory in MiB for functions of one fog node, 16 to 1048576 (default 1024).
     pub node_memory_mib: u32,
@@ -85,7 +109,7 @@ pub struct Leases {
 
 impl Default for Leases {
     fn default() -> Self {
-        Self { seconds: 3_600, least_term: 1, node_memory_mib: 1_024 }
+        Self { seconds: 3_600, tenure_s: 10, least_term: 1, node_memory_mib: 1_024 }
     }
 }
 
@@ -230,7 +254,7 @@ impl Config {
 
     /// Makes relative paths relative to `folder`, and reads the keys that are named by a file.
     pub fn resolve(&mut self, folder: &Path) -> Result<(), ConfigError> {
-        let paths = [&mut self.data, &mut self.credentials, &mut self.revocations];
+        let paths = [&mut self.data, &mut self.credentials, &mut self.revocations, &mut self.genesis];
         let more = self.rules.iter_mut().chain(&mut self.policy).chain(&mut self.http.token_file);
         for path in paths.into_iter().chain(more) {
             *path = folder.join(&*path);
@@ -265,6 +289,7 @@ impl Config {
             if (min..=max).contains(&value) { Ok(()) } else { Err(ConfigError::Value { key, problem }) }
         };
         within("leases.seconds", self.leases.seconds, 60, 604_800)?;
+        within("leases.tenure_s", self.leases.tenure_s, 3, 30)?;
         within("leases.least_term", self.leases.least_term.into(), 1, u64::from(u32::MAX) / 2)?;
         within("leases.node_memory_mib", self.leases.node_memory_mib.into(), 16, 1 << 20)?;
         within("mqtt.max_sessions", self.mqtt.max_sessions as u64, 1, 4096)?;
@@ -326,6 +351,8 @@ mod tests {
             ("[groups]\nbuses = ['a/b']", "configuration is wrong"),
             ("[leases]\nseconds = 5", "leases.seconds"),
             ("[leases]\nleast_term = 0", "leases.least_term"),
+            ("[leases]\ntenure_s = 31", "leases.tenure_s"),
+            ("terms = 'own'", "configuration is wrong"),
             ("[http]\nlisten = '0.0.0.0:80'", "http.listen"),
             ("[http]\nlisten = '0.0.0.0:80'\ntoken_file = 't'", "http.listen"),
             ("[http]\nhosts = ['http://a']", "http.hosts"),

@@ -24,7 +24,9 @@ use voltmesh_mqtt::ServerFigures;
 use voltmesh_telemetry::{Digest, Timestamp, VehicleId, is_name};
 
 use super::packages::Packages;
+use super::proofs::Proofs;
 use crate::controller::{Controller, Deployment, Replaced, Request, RequestError};
+use crate::decisions::Decision;
 use crate::rules::{MAX_RULES_BYTES, Rules};
 
 /// Most entries of a list.
@@ -55,6 +57,8 @@ pub struct Api {
     pub requests: mpsc::Sender<Asked>,
     /// Where packages are kept.
     pub packages: Packages,
+    /// Where proofs of decisions are kept.
+    pub proofs: Proofs,
     /// SHA-256 of the configured rules.
     pub configured_rules: Digest,
     /// Whether anybody may change something: a token or operators' certificates are asked for.
@@ -130,6 +134,7 @@ pub fn router(api: Api) -> Router {
         .route("/placements", get(placements))
         .route("/decisions", get(decisions))
         .route("/decisions/{number}", get(decision))
+        .route("/decisions/{number}/proof", get(proof))
         .route("/decisions/{number}/undo", post(undo))
         .route("/pause", post(pause))
         .route("/resume", post(resume))
@@ -307,9 +312,17 @@ async fn placements(State(api): State<Api>, Query(filter): Query<Filter>) -> Jso
     Json(json!({ "placements": placements, "unplaced": unplaced }))
 }
 
+/// A decision with its place on the ledger, null while it has none.
+fn with_receipt(controller: &Controller, decision: &Decision) -> Value {
+    let mut json = json!(decision);
+    json["receipt"] = json!(controller.kept().receipts.get(&decision.number));
+    json
+}
+
 async fn decisions(State(api): State<Api>, Query(filter): Query<Filter>) -> Json<Value> {
     let controller = api.controller();
-    let decisions: Vec<_> = controller.decisions(filter.vehicle.as_ref()).take(filter.limit()).collect();
+    let decisions = controller.decisions(filter.vehicle.as_ref()).take(filter.limit());
+    let decisions: Vec<_> = decisions.map(|decision| with_receipt(&controller, decision)).collect();
     Json(json!({ "decisions": decisions }))
 }
 
@@ -317,9 +330,31 @@ async fn decision(State(api): State<Api>, Path(number): Path<u64>) -> Result<Res
     let controller = api.controller();
     let decision = controller.kept().decisions.get(&number);
     let absent = || Problem::new(StatusCode::NOT_FOUND, format!("there is no decision {number}"));
-    decision
-        .map(|decision| Json(json!({ "decision": decision, "text": decision.explain() })).into_response())
-        .ok_or_else(absent)
+    let decision = decision.ok_or_else(absent)?;
+    let json = json!({ "decision": with_receipt(&controller, decision), "text": decision.explain() });
+    Ok(Json(json).into_response())
+}
+
+/// The proof that a decision is on the ledger, for `voltmesh verify --event`.
+async fn proof(State(api): State<Api>, Path(number): Path<u64>) -> Result<Response, Problem> {
+    let (known, receipt) = {
+        let controller = api.controller();
+        let kept = controller.kept();
+        (kept.decisions.contains_key(&number), kept.receipts.get(&number).copied())
+    };
+    let Some(receipt) = receipt else {
+        return Err(match known {
+            true => Problem::new(StatusCode::CONFLICT, format!("decision {number} is not on the ledger")),
+            false => Problem::new(StatusCode::NOT_FOUND, format!("there is no decision {number}")),
+        });
+    };
+    let proofs = api.proofs.clone();
+    let proof = tokio::task::spawn_blocking(move || proofs.read(&receipt)).await.ok().flatten();
+    let gone = || {
+        Problem::new(StatusCode::NOT_FOUND, format!("the proof of decision {number} is not here any more"))
+    };
+    let proof = proof.ok_or_else(gone)?;
+    Ok(([(axum::http::header::CONTENT_TYPE, "application/octet-stream")], proof).into_response())
 }
 
 async fn undo(State(api): State<Api>, Path(number): Path<u64>) -> Result<Response, Problem> {

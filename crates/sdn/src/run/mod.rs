@@ -2,20 +2,22 @@
 
 mod config;
 mod http;
+mod ledger;
 mod packages;
+mod proofs;
 mod shell;
 mod store;
 mod terms;
 mod topics;
 
-pub use config::{Config, ConfigError, DEFAULTS, Http, Leases, Mqtt};
+pub use config::{Config, ConfigError, DEFAULTS, Http, Leases, Mqtt, TermSource};
 pub use packages::Packages;
 pub use store::{Store, StoreError};
-pub use terms::{Alone, Terms};
 pub use topics::Topics;
 
 use commonware_runtime::{Metrics as _, Spawner as _, Supervisor as _};
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
     path::Path,
     sync::{Arc, Mutex, OnceLock},
@@ -27,14 +29,18 @@ use voltmesh_function::MAX_PACKAGE_BYTES;
 use voltmesh_http::{Asked as TokenAsked, Figures, Rules as HttpRules, Settings as HttpSettings, Tls};
 use voltmesh_http::{Token as HttpToken, TokenError};
 use voltmesh_identity::{Credentials, RevocationWatch, Role};
+use voltmesh_ledger::{Genesis, MAX_GENESIS_BYTES};
 use voltmesh_mqtt::{Descriptors, Limits, LogLimiter, Server, ServerEvents, ServerSettings};
 use voltmesh_telemetry::{Digest, Timestamp};
 
-use crate::controller::{Controller, Input, Kept, Settings};
+use crate::controller::{Controller, Kept, Settings};
 use crate::policy::{MAX_POLICY_BYTES, Policy};
 use crate::rules::{self, MAX_RULES_BYTES, Rules};
 use http::{Api, Asked};
+use ledger::Ledger;
+use proofs::Proofs;
 use shell::{Shell, now};
+use terms::Terms;
 
 /// MQTT headers and topic around a message.
 const PACKET_OVERHEAD: usize = 4_096;
@@ -50,6 +56,8 @@ const UNWRITTEN: Duration = Duration::from_secs(1);
 const READERS: [Role; 1] = [Role::Operator];
 /// Folder of packages in the data folder.
 const RELEASES: &str = "releases";
+/// Folder of proofs of decisions in it.
+const PROOFS: &str = "decisions";
 
 /// Why the controller cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -107,8 +115,7 @@ pub async fn run(
     let mut stopped = context.stopped();
     let storage = context.child("controller");
     let metrics = Arc::new(move || context.encode());
-    let terms = Box::new(Alone { least: config.leases.least_term });
-    let running = Running::start(storage, config, process, terms, metrics).await?;
+    let running = Running::start(storage, config, process, metrics).await?;
     tracing::info!(mqtt = %running.mqtt_address(), http = %running.http_address(), "controller is up");
     running
         .serve(async move {
@@ -137,7 +144,6 @@ impl<E: voltmesh_spool::Context> Running<E> {
         context: E,
         config: Config,
         process: voltmesh_http::Process,
-        terms: Box<dyn Terms>,
         metrics: MetricsText,
     ) -> Result<Self, Error> {
         // First: what is opened from here on counts.
@@ -151,6 +157,8 @@ impl<E: voltmesh_spool::Context> Running<E> {
         let revoked = RevocationWatch::with_policy(&config.revocations, &credentials.ca, config.expired_crl)?;
         let (store, kept) = Store::open(context, &config.data).await?;
         let packages = Packages::open(&config.data.join(RELEASES), config.publisher_keys()?)?;
+        let proofs = Proofs::open(&config.data.join(PROOFS))?;
+        let terms = terms(&config, &credentials, kept.term)?;
         let (controller, configured_rules) = controller(&config, kept)?;
         let controller = Arc::new(Mutex::new(controller));
 
@@ -162,6 +170,7 @@ impl<E: voltmesh_spool::Context> Running<E> {
             controller: controller.clone(),
             requests: asked,
             packages: packages.clone(),
+            proofs: proofs.clone(),
             configured_rules,
             may_change: config.http.tls || config.http.token_file.is_some(),
             figures: figures.clone(),
@@ -194,6 +203,8 @@ impl<E: voltmesh_spool::Context> Running<E> {
             store,
             packages,
             terms,
+            fogs: BTreeSet::new(),
+            proofs,
             server,
             audit: process.audit,
             outputs: Vec::new(),
@@ -201,7 +212,7 @@ impl<E: voltmesh_spool::Context> Running<E> {
             answers: Vec::new(),
             log: LogLimiter::default(),
         };
-        shell.take_term().await?;
+        shell.begin().await?;
         Ok(Self { shell, events, requests, http })
     }
 
@@ -221,7 +232,7 @@ impl<E: voltmesh_spool::Context> Running<E> {
         let mut unwritten = tokio::time::interval(UNWRITTEN);
         tokio::pin!(stop);
         let ended = loop {
-            let deadline = shell.lock().deadline();
+            let deadline = shell.deadline();
             tokio::select! {
                 () = &mut stop => break Ok(()),
                 event = events.next() => {
@@ -233,7 +244,7 @@ impl<E: voltmesh_spool::Context> Running<E> {
                     }
                 }
                 Some(asked) = requests.recv() => shell.request(asked),
-                () = sleep_until(deadline) => shell.handle(Input::Tick),
+                () = sleep_until(deadline) => shell.tick(),
                 _ = unwritten.tick() => shell.log.due().iter().for_each(|it| tracing::warn!("{it}")),
             }
             if let Err(error) = shell.flush().await {
@@ -245,6 +256,23 @@ impl<E: voltmesh_spool::Context> Running<E> {
         http.shutdown().await;
         ended
     }
+}
+
+/// Where terms come from.
+fn terms(config: &Config, credentials: &Credentials, held: u32) -> Result<Terms, Error> {
+    let leases = &config.leases;
+    if config.terms == TermSource::Alone {
+        return Ok(Terms::alone(held, leases.least_term));
+    }
+    let text = read(&config.genesis, MAX_GENESIS_BYTES)?;
+    let genesis = Genesis::from_toml(&text).map_err(|error| Error::File {
+        path: config.genesis.display().to_string(),
+        problem: error.to_string(),
+    })?;
+    // Orders of a former life may still be on their way.
+    let least = leases.least_term.max(held.saturating_add(1));
+    let ledger = Ledger::new(&config.id, &credentials.signing, genesis, 1_000 * leases.tenure_s, least);
+    Ok(Terms::Ledger(Box::new(ledger)))
 }
 
 /// The controller with what is configured and kept, and the SHA-256 of the configured rules.

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
@@ -17,7 +18,9 @@ use voltmesh_mqtt::{
 use voltmesh_telemetry::Timestamp;
 
 use super::http::Asked;
+use super::ledger::Proven;
 use super::packages::Packages;
+use super::proofs::Proofs;
 use super::store::{Store, StoreError};
 use super::terms::Terms;
 use crate::controller::{Change, Controller, Input, Output, Request, RequestError};
@@ -38,7 +41,10 @@ pub(super) struct Shell<E: voltmesh_spool::Context> {
     pub controller: Arc<Mutex<Controller>>,
     pub store: Store<E>,
     pub packages: Packages,
-    pub terms: Box<dyn Terms>,
+    pub terms: Terms,
+    /// Fog nodes that are connected.
+    pub fogs: BTreeSet<String>,
+    pub proofs: Proofs,
     pub server: Server,
     pub audit: Recorder,
     /// What is to be done once the changes among it are durable.
@@ -56,22 +62,97 @@ impl<E: voltmesh_spool::Context> Shell<E> {
         self.controller.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a term, if there is one.
-    pub async fn take_term(&mut self) -> Result<(), StoreError> {
-        let held = self.lock().kept().term;
-        match self.terms.take(held) {
-            Some(term) => {
-                tracing::info!(term, "this controller holds the term");
-                self.handle(Input::Term(Some(term)));
-            }
-            None => tracing::info!("another controller holds the term: this one stands by"),
+    /// Goes on from what is kept: decisions that are not on the ledger are to come there.
+    pub async fn begin(&mut self) -> Result<(), StoreError> {
+        if let Terms::Ledger(ledger) = &mut self.terms {
+            let controller = self.controller.lock().unwrap_or_else(PoisonError::into_inner);
+            let kept = controller.kept();
+            let open = kept.decisions.values().filter(|one| !kept.receipts.contains_key(&one.number));
+            open.for_each(|decision| ledger.await_decision(decision));
+            tracing::info!("this controller stands by until the ledger gives it the term");
         }
+        self.follow_term();
         self.flush().await
     }
 
     pub fn handle(&mut self, input: Input) {
+        self.follow_term();
+        self.give(input);
+    }
+
+    fn give(&mut self, input: Input) {
         let outputs = self.lock().handle(now(), input);
         self.outputs.extend(outputs);
+    }
+
+    /// When something is to be done.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        [self.lock().deadline(), self.terms.deadline()].into_iter().flatten().min()
+    }
+
+    /// Time passes.
+    pub fn tick(&mut self) {
+        let policies = self.terms.tick(now());
+        self.submit(policies);
+        self.handle(Input::Tick);
+    }
+
+    /// Tells the controller in which term it commands, before anything else happens to it: a process that stood still may have
+    /// lost its term meanwhile.
+    fn follow_term(&mut self) {
+        let (held, told) = (self.terms.held(now()), self.lock().term());
+        if held == told {
+            return;
+        }
+        match held {
+            Some(term) => tracing::info!(term, "this controller holds the term"),
+            None => tracing::warn!(term = told, "this controller holds the term no more: it stands by"),
+        }
+        self.give(Input::Term(held));
+    }
+
+    /// Hands transactions for the ledger to every fog node that is connected.
+    fn submit(&self, policies: Vec<Bytes>) {
+        for policy in policies {
+            for fog in &self.fogs {
+                self.send(fog.clone(), FogTopic::Policy, policy.clone());
+            }
+        }
+    }
+
+    /// Takes what a fog node says of the ledger.
+    fn ledger(&mut self, payload: &Bytes) -> Result<(), String> {
+        let Terms::Ledger(ledger) = &mut self.terms else { return Ok(()) };
+        let policies = ledger.report(now(), payload)?;
+        let proven = ledger.take_proven();
+        self.submit(policies);
+        for Proven { written, proof } in proven {
+            // The proof first: a receipt that is listed can be fetched.
+            match self.proofs.keep(&written.receipt(), &proof) {
+                Ok(()) => self.handle(Input::Written(written)),
+                Err(error) => tracing::error!(%error, "the proof of decisions cannot be kept"),
+            }
+        }
+        self.follow_term();
+        Ok(())
+    }
+
+    /// Has decisions that are durable written down.
+    fn write_down(&mut self, changes: &[Change]) {
+        let Terms::Ledger(ledger) = &mut self.terms else { return };
+        let policies = {
+            let controller = self.controller.lock().unwrap_or_else(PoisonError::into_inner);
+            let kept = controller.kept();
+            for change in changes {
+                if let Change::Decided { decision } = change
+                    && !kept.receipts.contains_key(&decision.number)
+                {
+                    ledger.await_decision(decision);
+                }
+            }
+            ledger.write(now(), &kept.decisions)
+        };
+        self.submit(policies);
     }
 
     pub fn request(&mut self, asked: Asked) {
@@ -98,6 +179,7 @@ impl<E: voltmesh_spool::Context> Shell<E> {
                 let identity = &session.peer().identity;
                 if identity.role == Role::Fog {
                     tracing::info!(fog = identity.id(), "fog node connected");
+                    self.fogs.insert(identity.id().to_owned());
                     let fog = identity.id().to_owned();
                     self.handle(Input::FogUp { fog });
                 } else {
@@ -119,6 +201,7 @@ impl<E: voltmesh_spool::Context> Shell<E> {
                 tracing::info!(peer = %identity, %end, "connection ended");
                 if identity.role == Role::Fog && self.server.sessions_of(identity).is_empty() {
                     let fog = identity.id().to_owned();
+                    self.fogs.remove(&fog);
                     self.handle(Input::FogDown { fog });
                 }
             }
@@ -139,6 +222,12 @@ impl<E: voltmesh_spool::Context> Shell<E> {
                 let read = FunctionReport::decode(payload)
                     .map(|report| Input::Report { fog: fog.clone(), report: Box::new(report) });
                 (fog, read)
+            }
+            Ok(Topic::Fog(fog, FogTopic::Ledger)) => {
+                return self.ledger(payload).err().map(|why| {
+                    self.refuse(&fog, "a report of the ledger that is not proven");
+                    Refused::new(Reason::IMPLEMENTATION_SPECIFIC, why)
+                });
             }
             _ => return Some(Reason::TOPIC_NAME_INVALID.into()),
         };
@@ -176,10 +265,12 @@ impl<E: voltmesh_spool::Context> Shell<E> {
                 })
                 .collect();
             self.store.write(&changes).await?;
+            self.write_down(&changes);
             for output in outputs {
                 self.perform(output);
             }
         }
+        self.write_down(&[]);
         for (session, delivery, refused) in self.accepted.drain(..) {
             match refused {
                 None => session.accept(delivery),
@@ -200,6 +291,8 @@ impl<E: voltmesh_spool::Context> Shell<E> {
     fn perform(&mut self, output: Output) {
         match output {
             Output::Persist(_) => {}
+            // The disk may have kept this process for so long that its term is over.
+            Output::Send { order, .. } if self.terms.held(now()) != Some(order.term) => {}
             Output::Send { fog, order } => match order.sign(&self.id, &self.key).encode() {
                 Ok(bytes) => self.send(fog, FogTopic::Order, bytes.into()),
                 Err(error) => tracing::error!(%error, fog, "an order is too large to be sent"),
@@ -217,16 +310,21 @@ impl<E: voltmesh_spool::Context> Shell<E> {
             Output::Refused { fog, why } => self.refuse(&fog, &why.to_string()),
             Output::Superseded { term } => {
                 let held = self.lock().term();
-                if let Some(held) = held
-                    && !self.terms.holds(held, term)
-                {
+                if self.terms.superseded(term) {
                     tracing::error!(
                         held,
                         seen = term,
                         "a fog node has seen a higher term: it refuses this controller's orders. Either another controller \
                          commands, or this one has lost its data: then start it with a higher leases.least_term"
                     );
-                    self.handle(Input::Term(None));
+                    self.follow_term();
+                } else if held.is_some() {
+                    tracing::error!(
+                        held,
+                        seen = term,
+                        "a fog node has seen a higher term than the ledger's and refuses orders: a controller with terms of its own \
+                         was there; start this one with a higher leases.least_term"
+                    );
                 }
             }
         }

@@ -1,30 +1,56 @@
-//! Who gives terms: a controller commands only while it holds one, and fog nodes and vehicles take no order of a lower one.
+//! Where a controller's term comes from: it commands only while it holds one, and fog nodes and vehicles take no order of a lower one.
 
-/// Where terms come from.
-pub trait Terms: Send {
-    /// A term that is higher than every one this controller has held; none while another controller holds one.
-    fn take(&mut self, held: u32) -> Option<u32>;
+use bytes::Bytes;
+use voltmesh_telemetry::Timestamp;
 
-    /// Whether a term is still this controller's, after a fog node has said that it saw `seen`.
-    fn holds(&mut self, term: u32, seen: u32) -> bool;
+use super::ledger::Ledger;
+
+/// Source of terms.
+pub(super) enum Terms {
+    /// A controller that is alone: each start takes the next one. Nothing is agreed with anybody, so that a second controller must
+    /// not be started on another data folder: it would have terms of its own.
+    Alone(Option<u32>),
+    /// The ledger gives them, to one controller at a time.
+    Ledger(Box<Ledger>),
 }
 
-/// Terms of a controller that is alone: each start takes the next one. Nothing is agreed with anybody, so that a second
-/// controller must not be started on another data folder: it would have terms of its own. The ledger's terms take its place.
-#[derive(Debug)]
-pub struct Alone {
-    /// The first term is at least this one.
-    pub least: u32,
-}
-
-impl Terms for Alone {
-    fn take(&mut self, held: u32) -> Option<u32> {
-        Some(held.checked_add(1)?.max(self.least))
+impl Terms {
+    /// Terms of a controller that is alone and has held this one; the first is at least `least`.
+    pub fn alone(held: u32, least: u32) -> Self {
+        Self::Alone(held.checked_add(1).map(|next| next.max(least)))
     }
 
-    /// It is still this one's, but of no use: fog nodes that have seen a higher one refuse it.
-    fn holds(&mut self, term: u32, seen: u32) -> bool {
-        term >= seen
+    /// The term in which this controller commands now.
+    pub fn held(&self, now: Timestamp) -> Option<u32> {
+        match self {
+            Self::Alone(term) => *term,
+            Self::Ledger(ledger) => ledger.held(now),
+        }
+    }
+
+    /// When [`Self::tick`] is due.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        match self {
+            Self::Alone(_) => None,
+            Self::Ledger(ledger) => ledger.deadline(),
+        }
+    }
+
+    /// Time passes: policy transactions that are to go to fog nodes.
+    pub fn tick(&mut self, now: Timestamp) -> Vec<Bytes> {
+        match self {
+            Self::Alone(_) => Vec::new(),
+            Self::Ledger(ledger) => ledger.tick(now),
+        }
+    }
+
+    /// A fog node says that it has seen a higher term. One fog node cannot depose a controller that holds the ledger's term; one that
+    /// is alone is of no use any more.
+    pub fn superseded(&mut self, seen: u32) -> bool {
+        match self {
+            Self::Alone(term) => term.take_if(|term| *term < seen).is_some(),
+            Self::Ledger(_) => false,
+        }
     }
 }
 
@@ -33,9 +59,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_term_is_higher_than_the_one_before() {
-        let mut terms = Alone { least: 5 };
-        assert_eq!([0, 4, 5, 9].map(|held| terms.take(held)), [Some(5), Some(5), Some(6), Some(10)]);
-        assert_eq!(terms.take(u32::MAX), None);
+    fn each_term_of_one_that_is_alone_is_higher_than_the_one_before() {
+        let now = Timestamp::from_millis(1);
+        let first = |held| Terms::alone(held, 5).held(now);
+        assert_eq!([0, 4, 5, 9].map(first), [Some(5), Some(5), Some(6), Some(10)]);
+        assert_eq!(first(u32::MAX), None);
+        let mut terms = Terms::alone(5, 1);
+        assert!(!terms.superseded(6) && terms.held(now) == Some(6));
+        assert!(terms.superseded(7) && terms.held(now).is_none() && !terms.superseded(9));
     }
 }

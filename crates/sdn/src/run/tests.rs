@@ -51,7 +51,7 @@ impl Place {
     fn config(&self, extra: &str) -> Config {
         let identity: Identity = "urn:voltmesh:controller:controller-1".parse().expect("an identity");
         let text = format!(
-            "data = 'data'\ncredentials = {:?}\nrevocations = {:?}\npolicy = 'policy.toml'\npublishers = ['{}']\n\
+            "terms = 'alone'\ndata = 'data'\ncredentials = {:?}\nrevocations = {:?}\npolicy = 'policy.toml'\npublishers = ['{}']\n\
              [mqtt]\nlisten = '127.0.0.1:0'\n[http]\nlisten = '127.0.0.1:0'\n{extra}",
             self.pki.folder_of(&identity),
             self.pki.crl_path(),
@@ -84,10 +84,8 @@ impl Place {
             .with_storage_directory(&config.data)
             .with_worker_threads(2);
         commonware_runtime::tokio::Runner::new(storage).start(|context| async move {
-            let terms = Box::new(Alone { least: 1 });
             let more: MetricsText = Arc::new(|| "other_metric 1\n".to_owned());
-            let running =
-                Running::start(context.child("controller"), config, Default::default(), terms, more).await;
+            let running = Running::start(context.child("controller"), config, Default::default(), more).await;
             let running = running.expect("it starts");
             let (mqtt, http) = (running.mqtt_address(), running.http_address());
             tokio::select! {
@@ -359,15 +357,9 @@ fn another_ones_certificate_is_refused_at_the_start() {
     config.id = "controller-2".to_owned();
     let storage = commonware_runtime::tokio::Config::default().with_storage_directory(&config.data);
     commonware_runtime::tokio::Runner::new(storage).start(|context| async move {
-        let terms = Box::new(Alone { least: 1 });
-        let started = Running::start(
-            context.child("controller"),
-            config,
-            Default::default(),
-            terms,
-            Arc::new(String::new),
-        )
-        .await;
+        let started =
+            Running::start(context.child("controller"), config, Default::default(), Arc::new(String::new))
+                .await;
         let error = started.err().expect("refused").to_string();
         assert!(error.contains("controller-2"), "{error}");
     });

@@ -41,6 +41,9 @@ mod tests {
         check("fog:fog-1", "v1/fog/fog-1/function", true, false);
         check("fog:fog-1", "v1/fog/fog-1/order", false, true);
         check("fog:fog-1", "v1/fog/fog-1/release", false, true);
+        check("fog:fog-1", "v1/fog/fog-1/ledger", true, false);
+        check("fog:fog-1", "v1/fog/fog-1/policy", false, true);
+        check("fog:fog-2", "v1/fog/fog-1/policy", false, false);
         check("fog:fog-1", "v1/fog/fog-2/summary", false, false);
         check("fog:fog-1", "v1/fog/fog-2/order", false, false);
         check("fog:fog-1", "v1/fog/+/order", false, false);

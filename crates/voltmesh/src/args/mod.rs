@@ -88,7 +88,7 @@ pub enum Command {
     /// Enrol, revoke and rotate, as transactions signed by m of n operators.
     #[command(subcommand)]
     Registry(Registry),
-    /// Fetches a record with everything that proves it.
+    /// Fetches a record, a function's event or a controller's decision with everything that proves it.
     Prove(Prove),
     /// Checks a proof, or a whole archive, offline.
     Verify(Verify),

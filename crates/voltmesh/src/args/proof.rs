@@ -6,11 +6,26 @@ use clap::Args;
 
 /// Options of `voltmesh prove`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  voltmesh prove --record car-1/1/42 --cloud 127.0.0.1:8094 -o r.cose")]
+#[command(after_help = "Examples:
+  voltmesh prove --record car-1/1/42 --cloud 127.0.0.1:8094 -o r.cose
+  voltmesh prove --event 17 --fog 127.0.0.1:9100 -o event.proof
+  voltmesh prove --decision 4 --controller 127.0.0.1:8095 -o decision.proof")]
 pub struct Prove {
     /// Record id: VEHICLE/BOOT/NUMBER.
-    #[arg(long, value_name = "V/BOOT/N")]
-    pub record: String,
+    #[arg(long, value_name = "V/BOOT/N", required_unless_present_any = ["event", "decision"])]
+    pub record: Option<String>,
+    /// A function's event instead: its position at the fog node that said it, as the node's `/events` lists it.
+    #[arg(long, value_name = "POSITION", conflicts_with = "record")]
+    pub event: Option<u64>,
+    /// A controller's decision instead, by its number.
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["record", "event"])]
+    pub decision: Option<u64>,
+    /// HTTP interface of the controller that decided.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8095")]
+    pub controller: std::net::SocketAddr,
+    /// HTTP interface of the fog node that has the event.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9100")]
+    pub fog: std::net::SocketAddr,
     /// The cloud's HTTP interface, HOST:PORT; a URL where it is beyond a proxy or speaks TLS.
     #[arg(long, default_value = "127.0.0.1:8094", value_name = "ADDRESS|URL")]
     pub cloud: String,

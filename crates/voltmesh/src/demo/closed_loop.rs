@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
 use serde_json::Value;
+use voltmesh_ledger::{EventProof, Trust};
 use voltmesh_sdn::decisions::{Choice, Decision};
 
 use crate::deploy::process::Process;
@@ -47,6 +48,8 @@ pub struct LoopLine {
     pub in_force: Option<i64>,
     /// What the function said, in one sentence.
     pub event: Option<String>,
+    /// Where on the ledger an event of the function is.
+    pub receipt: Option<Receipt>,
     /// Decision by which the function runs there.
     pub decision: Option<u64>,
     /// Why, in words.
@@ -57,6 +60,19 @@ pub struct LoopLine {
     pub archived: u64,
 }
 
+/// Receipt of an event.
+#[derive(Debug, Default, Clone, Serialize)]
+pub struct Receipt {
+    /// Position of the event at the fog node that said it.
+    pub position: u64,
+    /// Leaf of the log of acts that holds its digest.
+    pub act: u64,
+    /// Block.
+    pub height: u64,
+    /// Whether the proof, checked with nothing but the trust file, holds.
+    pub verifies: bool,
+}
+
 impl LoopLine {
     /// What has not been seen; nothing if the loop is closed.
     pub fn missing(&self) -> Option<&'static str> {
@@ -65,6 +81,7 @@ impl LoopLine {
             (self.function.is_some(), "no decision placed a function for it"),
             (self.command.is_some(), "no command of the function was applied"),
             (self.event.is_some(), "the function said nothing"),
+            (self.receipt.is_some(), "no event of the function is on the ledger"),
         ]
         .into_iter()
         .find_map(|(seen, what)| (!seen).then_some(what))
@@ -76,6 +93,8 @@ pub struct Driven {
     /// Its agent.
     pub process: Process,
     controller: SocketAddr,
+    /// Interfaces of the fog nodes, in order.
+    fogs: Vec<SocketAddr>,
     looked: Option<Instant>,
     /// What was seen so far.
     pub line: LoopLine,
@@ -93,7 +112,9 @@ impl Driven {
         let config = site.deployment.write_driven(&plan)?;
         let controller = site.controller.as_ref().context("there is no controller")?.http;
         let line = LoopLine { vehicle: name.clone(), ..LoopLine::default() };
-        Ok(Self { process: site.process(&name, "edge", &config, http), controller, looked: None, line })
+        let process = site.process(&name, "edge", &config, http);
+        let fogs = site.fogs.iter().map(|fog| fog.http).collect();
+        Ok(Self { process, controller, fogs, looked: None, line })
     }
 
     /// Looks once a second for what has not been seen; what a process away does not answer is asked again.
@@ -129,12 +150,44 @@ impl Driven {
                 self.line.fog = text(&command["fog"]);
             }
         }
+        if self.line.receipt.is_none() {
+            self.line.receipt = self.receipt(http, &function).await;
+        }
         if self.line.event.is_none() {
             let path = format!("/functions/logs?vehicle={}&function={function}", self.line.vehicle);
             let said = ask(http, self.controller, &path).await;
             let mut lines = said["lines"].as_array().into_iter().flatten();
             self.line.event = lines.find(|line| line["log"] == "event").and_then(|line| text(&line["text"]));
         }
+    }
+
+    /// The fog node that the command came from, as far as it is known.
+    fn fog(&self) -> Option<SocketAddr> {
+        let number: usize = self.line.fog.as_ref()?.strip_prefix("fog-")?.parse().ok()?;
+        self.fogs.get(number.checked_sub(1)?).copied()
+    }
+
+    /// Looks for an event of the function that is on the ledger.
+    async fn receipt(&self, http: &Http, function: &str) -> Option<Receipt> {
+        let said = ask(http, self.fog()?, &format!("/events?vehicle={}", self.line.vehicle)).await;
+        let mut events = said["events"].as_array()?.iter();
+        let on_ledger =
+            events.find(|event| event["event"]["function"] == function && event["ledger"].is_object())?;
+        Some(Receipt {
+            position: on_ledger["position"].as_u64()?,
+            act: on_ledger["ledger"]["act"].as_u64()?,
+            height: on_ledger["ledger"]["height"].as_u64()?,
+            verifies: false,
+        })
+    }
+
+    /// Fetches the proof of the event, and checks it as anybody would.
+    pub async fn check_receipt(&mut self, http: &Http, trust: &Trust) -> Result<()> {
+        let (Some(fog), Some(receipt)) = (self.fog(), &mut self.line.receipt) else { return Ok(()) };
+        let proof = http.get(fog, &format!("/events/{}/proof", receipt.position)).await?;
+        EventProof::from_bytes(&proof)?.verify(trust)?;
+        receipt.verifies = true;
+        Ok(())
     }
 
     /// Notes what was decided for the condition.
@@ -202,6 +255,8 @@ mod tests {
         line.command = Some("charge-limit".into());
         assert_eq!(line.missing(), Some("the function said nothing"));
         line.event = Some("less current".into());
+        assert_eq!(line.missing(), Some("no event of the function is on the ledger"));
+        line.receipt = Some(Receipt::default());
         assert_eq!(line.missing(), None);
     }
 }

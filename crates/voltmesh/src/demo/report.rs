@@ -211,6 +211,13 @@ impl Report {
         let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "none seen".to_owned());
         let in_force = seen.in_force.map(|value| format!(", {} in force", with_unit(seen, value)));
         let stage = seen.stage.as_ref().map(|stage| format!(" ({stage})")).unwrap_or_default();
+        let receipt = seen.receipt.as_ref().map_or_else(
+            || "none seen".to_owned(),
+            |receipt| {
+                let verifies = if receipt.verifies { "verifies" } else { "was not checked" };
+                format!("act {} of the ledger, block {}; {verifies}", receipt.act, receipt.height)
+            },
+        );
         output::line("");
         output::line(format!("{} obeys what functions near it command:", seen.vehicle));
         output::table(
@@ -220,6 +227,7 @@ impl Report {
                 row("function", format!("{} on {}", or_none(&seen.function), or_none(&seen.fog))),
                 row("command", or_none(&seen.command) + &in_force.unwrap_or_default()),
                 row("event", or_none(&seen.event)),
+                row("receipt", receipt),
                 row("records", format!("{} signed, {} archived", seen.signed, seen.archived)),
             ],
         );

@@ -247,24 +247,25 @@ impl Deployment {
     }
 
     /// Issues a controller's keys and writes its configuration; operators' changes carry the token beside it.
-    pub fn write_controller(&self, mqtt: SocketAddr, http: SocketAddr) -> Result<PathBuf> {
-        let identity = Identity::new(Role::Controller, CONTROLLER)?;
+    pub fn write_controller(&self, name: &str, mqtt: SocketAddr, http: SocketAddr) -> Result<PathBuf> {
+        let identity = Identity::new(Role::Controller, name)?;
         self.pki.issue(&identity, &[], DAYS)?;
-        let token = self.node_dir(CONTROLLER)?.join("token");
+        let token = self.node_dir(name)?.join("token");
         write_private(&token, hex::encode(random::<32>()).as_bytes())?;
         let mut text = format!(
-            "id = \"{CONTROLLER}\"\ndata = \"data\"\ncredentials = {}\nrevocations = {}\npublishers = [{}]\n\n\
-             [mqtt]\nlisten = \"{mqtt}\"\n\n[http]\nlisten = \"{http}\"\ntoken_file = \"token\"\n\n[fogs]\n",
-            quoted(self.pki_folder("controller", CONTROLLER).display()),
+            "id = \"{name}\"\ndata = \"data\"\ncredentials = {}\nrevocations = {}\npublishers = [{}]\n\
+             genesis = {}\n\n[mqtt]\nlisten = \"{mqtt}\"\n\n[http]\nlisten = \"{http}\"\ntoken_file = \"token\"\n\n[fogs]\n",
+            quoted(self.pki_folder("controller", name).display()),
             quoted(self.pki.crl_path().display()),
             quoted(self.publisher_key().display()),
+            quoted(self.dir.join("genesis.toml").display()),
         );
         for n in 1..=self.authorities.len() {
             let name = fog_name(n);
             let key = self.pki_folder("fog", &name).join("sign.pub");
             let _ = writeln!(text, "{name} = {}", quoted(key.display()));
         }
-        self.write(CONTROLLER, "controller.toml", &text)
+        self.write(name, "controller.toml", &text)
     }
 
     /// Public key of who publishes functions here: the first operator's.
@@ -285,6 +286,16 @@ impl Deployment {
             quoted(self.publisher_key().display()),
         );
         self.write(&fog_name(n), "fog.toml", &text)?;
+        Ok(())
+    }
+
+    /// Has a fog node that connects to a controller connect to another one too. Its key is the ledger's to say.
+    pub fn add_standby(&self, n: usize, address: SocketAddr) -> Result<()> {
+        let path = self.node_dir(&fog_name(n))?.join("fog.toml");
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let both = format!("\", \"{address}\"]\nkeys");
+        self.write(&fog_name(n), "fog.toml", &text.replacen("\"]\nkeys", &both, 1))?;
         Ok(())
     }
 

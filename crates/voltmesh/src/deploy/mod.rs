@@ -39,6 +39,9 @@ const THRESHOLD: u8 = 2;
 /// Name of the controller.
 pub const CONTROLLER: &str = "controller";
 
+/// Name of the one that stands by.
+pub const STANDBY: &str = "controller-2";
+
 /// What a deployment consists of.
 #[derive(Debug, Clone, Copy)]
 pub struct Size {
@@ -126,6 +129,19 @@ impl Deployment {
             vehicles.map(|(n, opening)| enrolment(&edge_name(n + 1), opening)).collect();
         for fog in 1..=self.authorities.len() {
             actions.push(self.attestation(fog)?);
+        }
+        Ok(actions)
+    }
+
+    /// Admits the controllers whose keys are issued: the ledger gives terms to them.
+    pub fn admissions(&self) -> Result<Vec<Action>> {
+        let mut actions = Vec::new();
+        for name in [CONTROLLER, STANDBY] {
+            let path = self.pki.folder_of(&Identity::new(Role::Controller, name)?).join("sign.key");
+            if path.exists() {
+                let key = private_key(&read_signing_key(&path)?.to_bytes()).public_key();
+                actions.push(Action::AdmitController { key });
+            }
         }
         Ok(actions)
     }

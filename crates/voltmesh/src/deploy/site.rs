@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::process::Process;
 use super::proxy::Network;
-use super::{CONTROLLER, Deployment, FogPlan, Size, fog_name, free_ports, local};
+use super::{CONTROLLER, Deployment, FogPlan, STANDBY, Size, fog_name, free_ports, local};
 use crate::commands::registry::submit_until_final;
 use crate::http::Http;
 
@@ -34,6 +34,8 @@ pub struct Site {
     pub cloud: Option<Process>,
     /// The controller's process.
     pub controller: Option<Process>,
+    /// The process of the controller that stands by.
+    pub standby: Option<Process>,
     program: PathBuf,
 }
 
@@ -76,8 +78,18 @@ impl Site {
         }
         let fog_mqtt = plans.iter().map(|plan| plan.mqtt).collect();
         let program = program.to_owned();
-        let controller = None;
-        Ok(Site { deployment, network, http: Http::new()?, fogs, fog_mqtt, cloud, controller, program })
+        let (controller, standby) = (None, None);
+        Ok(Site {
+            deployment,
+            network,
+            http: Http::new()?,
+            fogs,
+            fog_mqtt,
+            cloud,
+            controller,
+            standby,
+            program,
+        })
     }
 
     /// Adds a controller to which every fog node connects. Before [`Self::start`].
@@ -86,7 +98,7 @@ impl Site {
         let (Some(mqtt), Some(http)) = (ports.next(), ports.next()) else {
             bail!("ports were counted wrongly")
         };
-        let config = self.deployment.write_controller(mqtt, http)?;
+        let config = self.deployment.write_controller(CONTROLLER, mqtt, http)?;
         for n in 1..=self.fogs.len() {
             let link = self.network.link(&fog_name(n), CONTROLLER, mqtt).await?;
             self.deployment.add_controller(n, link)?;
@@ -95,12 +107,29 @@ impl Site {
         Ok(())
     }
 
+    /// Adds a controller that stands by the first one. Before [`Self::start`].
+    pub async fn add_standby(&mut self) -> Result<()> {
+        let mut ports = free_ports(2)?.into_iter().map(local);
+        let (Some(mqtt), Some(http)) = (ports.next(), ports.next()) else {
+            bail!("ports were counted wrongly")
+        };
+        let config = self.deployment.write_controller(STANDBY, mqtt, http)?;
+        for n in 1..=self.fogs.len() {
+            let link = self.network.link(&fog_name(n), STANDBY, mqtt).await?;
+            self.deployment.add_standby(n, link)?;
+        }
+        self.standby = Some(Process::new(&self.program, STANDBY, "controller", &config, http));
+        Ok(())
+    }
+
     /// Starts controller, cloud and fog nodes, and enrols vehicles and attesting fog nodes once the ledger runs.
     pub async fn start(&mut self) -> Result<()> {
-        for process in self.cloud.iter_mut().chain(&mut self.controller).chain(&mut self.fogs) {
+        let controllers = self.controller.iter_mut().chain(&mut self.standby);
+        for process in self.cloud.iter_mut().chain(controllers).chain(&mut self.fogs) {
             process.start()?;
         }
-        let transaction = self.deployment.decide(0, self.deployment.enrolments()?);
+        let actions = [self.deployment.enrolments()?, self.deployment.admissions()?].concat();
+        let transaction = self.deployment.decide(0, actions);
         submit_until_final(&self.http, self.fogs[0].http, &transaction, START_PATIENCE)
             .await
             .with_context(|| format!("the ledger does not start; {}", self.last_words()))?;
@@ -131,13 +160,15 @@ impl Site {
 
     /// What each process said last, for an error message.
     pub fn last_words(&self) -> String {
-        let tails = self.fogs.iter().chain(&self.cloud).chain(&self.controller).map(Process::last_words);
+        let controllers = self.controller.iter().chain(&self.standby);
+        let tails = self.fogs.iter().chain(&self.cloud).chain(controllers).map(Process::last_words);
         format!("the last words of each:\n{}", tails.collect::<Vec<_>>().join("\n"))
     }
 
     /// Ends every process.
     pub async fn stop(&mut self) {
-        for process in self.fogs.iter_mut().chain(&mut self.cloud).chain(&mut self.controller) {
+        let controllers = self.controller.iter_mut().chain(&mut self.standby);
+        for process in self.fogs.iter_mut().chain(&mut self.cloud).chain(controllers) {
             let _ = process.kill().await;
         }
     }

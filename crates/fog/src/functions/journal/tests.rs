@@ -96,6 +96,12 @@ impl World {
         }
     }
 
+    /// What a controller knows is on the ledger too.
+    fn told(&mut self, below: usize) {
+        self.give(Input::Told(below as u64));
+        self.give(Input::Listed(below as u64));
+    }
+
     fn give(&mut self, input: Input) {
         for output in self.journal.handle(at(0), input) {
             match output {
@@ -210,16 +216,38 @@ fn the_log_is_bounded() {
         world.give(Input::Keep { sequence: 1 + number, event: Box::new(event(1, number)) });
         world.sync();
         if number < 1_000 {
-            world.give(Input::Told(world.durable as u64));
+            world.told(world.durable);
         }
         assert!(world.journal.used() <= 200 * size);
         if number == 999 {
             assert_eq!(world.journal.counters().events_lost, 0);
         }
     }
-    let lost = world.journal.counters().events_lost;
-    assert!((800..1_000).contains(&lost), "{lost} lost");
+    let counters = world.journal.counters();
+    assert!((800..1_000).contains(&counters.events_lost), "{counters:?}");
+    assert_eq!(counters.events_lost, counters.events_unlisted);
     assert_eq!(world.crash(0).len(), 1, "the snapshot is still there");
+}
+
+/// What the ledger has not taken stays like what nobody could be told.
+#[test]
+fn an_event_stays_until_it_is_known_and_on_the_ledger() {
+    let size = entry(EVENT, &serde_json::to_vec(&event(0, 0)).unwrap()).len() as u64;
+    for (told, listed, expected) in [(true, true, 50), (true, false, 0), (false, true, 0)] {
+        let mut world = World::new(200 * size);
+        for number in 0..150 {
+            world.give(Input::Keep { sequence: 1 + number, event: Box::new(event(1, number)) });
+        }
+        world.sync();
+        if told {
+            world.give(Input::Told(150));
+        }
+        if listed {
+            world.give(Input::Listed(150));
+        }
+        let released = world.released;
+        assert!((expected..=expected + 8).contains(&released), "{told} {listed}: {released} released");
+    }
 }
 
 /// Events leave, and with them their numbers: the snapshot that was written again knows them.
@@ -234,7 +262,7 @@ fn a_snapshot_that_is_written_again_counts_the_events_that_have_left() {
     for number in 0..500 {
         world.give(Input::Keep { sequence: 8 + number, event: Box::new(event(1, number)) });
         world.sync();
-        world.give(Input::Told(world.durable as u64));
+        world.told(world.durable);
     }
     assert!(world.released > 8, "{} released", world.released);
     let restored = world.crash(0);
@@ -310,7 +338,7 @@ proptest! {
                     world.sync();
                     persisted = [true; 3];
                 }
-                Step::Told => world.give(Input::Told(world.durable as u64)),
+                Step::Told => world.told(world.durable),
                 Step::Crash(again) => {
                     let restored = world.crash(again.into());
                     prop_assert_eq!(restored.len(), persisted.iter().filter(|known| **known).count());

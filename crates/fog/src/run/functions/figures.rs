@@ -10,11 +10,15 @@ use serde::Serialize;
 use voltmesh_control::{Instance, Latency, Status};
 use voltmesh_spool::Writer;
 
+use super::receipts::Receipts;
+
 /// Counters that may fall.
-pub const GAUGES: [&str; 5] = [
+pub const GAUGES: [&str; 7] = [
     "functions_running",
     "functions_vehicles",
     "functions_journal_bytes",
+    "functions_events_waiting",
+    "functions_receipts",
     "controllers_connected",
     "controller_term",
 ];
@@ -53,6 +57,18 @@ pub struct View {
     pub latencies: BTreeMap<&'static str, Latency>,
     pub functions: Vec<FunctionView>,
     pub controllers: Vec<ControllerView>,
+    pub events: Events,
+}
+
+/// Events on their way onto the ledger.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Events {
+    /// Not there yet, of those that were read.
+    pub waiting: u64,
+    /// There since the start of the process.
+    pub listed: u64,
+    /// Of these, in lists that no block that is kept holds.
+    pub without_receipt: u64,
 }
 
 /// For the interfaces.
@@ -60,14 +76,15 @@ pub struct View {
 pub struct Figures {
     view: Arc<Mutex<View>>,
     journal: Writer<Context>,
+    receipts: Receipts,
 }
 
 impl Figures {
     /// Nothing yet, of controllers at these addresses.
-    pub fn new(addresses: &[String], journal: Writer<Context>) -> Self {
+    pub fn new(addresses: &[String], journal: Writer<Context>, receipts: Receipts) -> Self {
         let of = |address: &String| ControllerView { address: address.clone(), ..ControllerView::default() };
         let view = View { controllers: addresses.iter().map(of).collect(), ..View::default() };
-        Self { view: Arc::new(Mutex::new(view)), journal }
+        Self { view: Arc::new(Mutex::new(view)), journal, receipts }
     }
 
     /// The newest state.
@@ -80,6 +97,24 @@ impl Figures {
         &self.journal
     }
 
+    /// Receipts of events.
+    pub fn receipts(&self) -> &Receipts {
+        &self.receipts
+    }
+
+    /// A list is on the ledger.
+    pub fn listed(&self, events: usize, receipt: bool) {
+        let events = events as u64;
+        let mut view = self.view();
+        view.events.listed += events;
+        view.events.without_receipt += if receipt { 0 } else { events };
+    }
+
+    /// So many events wait for the ledger.
+    pub fn unlisted(&self, waiting: usize) {
+        self.view().events.waiting = waiting as u64;
+    }
+
     /// Adds the figures to a status.
     pub fn report(&self, status: &mut Status) {
         let view = self.view();
@@ -87,6 +122,14 @@ impl Figures {
         let term = view.controllers.iter().map(|one| one.term).max().unwrap_or_default();
         status.counters.extend(view.counters.iter().map(|(name, value)| ((*name).to_owned(), *value)));
         status.counters.insert("controllers_connected".to_owned(), connected);
+        for (name, value) in [
+            ("functions_events_waiting", view.events.waiting),
+            ("functions_events_on_ledger", view.events.listed),
+            ("functions_events_without_receipt", view.events.without_receipt),
+            ("functions_receipts", self.receipts.kept() as u64),
+        ] {
+            status.counters.insert(name.to_owned(), value);
+        }
         status.counters.insert("controller_term".to_owned(), term.into());
         let latencies = view.latencies.iter().map(|(name, value)| ((*name).to_owned(), *value));
         status.latencies.extend(latencies);

@@ -1,4 +1,5 @@
-//! The session with one controller: summaries and reports up, orders and releases down; connects again and again.
+//! The session with one controller: summaries, reports and what the ledger says up; orders, releases and transactions for the ledger
+//! down; connects again and again.
 //!
 //! Events are read from the journal, from where this controller knows them: while it is away they wait on the disk. What it has
 //! acknowledged is not sent again; what it may not have is.
@@ -8,6 +9,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use bytes::Bytes;
 use commonware_runtime::tokio::Context;
 use rand::RngExt as _;
+use tokio::sync::mpsc;
 use voltmesh_control::{
     FunctionReport, MAX_CONTROLLER_MESSAGE_BYTES,
     topics::{FogTopic, Topic},
@@ -54,6 +56,8 @@ pub struct Link {
     pub cursors: Arc<Cursors>,
     pub queue: Queue,
     pub figures: Figures,
+    /// Policy transactions of controllers, for the ledger.
+    pub policies: mpsc::Sender<Bytes>,
 }
 
 /// What is on its way in one session.
@@ -104,7 +108,9 @@ impl Link {
         let options = ClientOptions {
             client_id: self.fog.to_string(),
             max_packet: u32::try_from(largest).unwrap_or(u32::MAX),
-            subscriptions: vec![self.topic(FogTopic::Order), self.topic(FogTopic::Release)],
+            subscriptions: [FogTopic::Order, FogTopic::Release, FogTopic::Policy]
+                .map(|kind| self.topic(kind))
+                .to_vec(),
             ..ClientOptions::default()
         };
         ClientSettings { options, revoked: Some(self.revoked.clone()), ..ClientSettings::default() }
@@ -113,7 +119,7 @@ impl Link {
     async fn connected(&self, client: Client, mut events: ClientEvents) {
         let (reports, summaries): (Arc<str>, Arc<str>) =
             (self.topic(FogTopic::Function).into(), self.topic(FogTopic::Summary).into());
-        let orders = self.topic(FogTopic::Order);
+        let ledger: Arc<str> = self.topic(FogTopic::Ledger).into();
         let next = self.cursors.of(&self.address);
         let mut session =
             Session { client, tag: 0, reports: VecDeque::new(), events: VecDeque::new(), summaries: 0, next };
@@ -134,6 +140,11 @@ impl Link {
                             session.reports.push_back((session.tag, payload.clone()));
                             Outgoing::new(reports.clone(), payload, session.tag)
                         }
+                        // Counted with them: what is not acknowledged comes with the next session, or is asked for again.
+                        Item::Ledger(payload) => {
+                            session.summaries += 1;
+                            Outgoing::new(ledger.clone(), payload, session.tag)
+                        }
                         Item::Summaries(payload) => {
                             session.summaries += 1;
                             Outgoing::new(summaries.clone(), payload, session.tag)
@@ -146,7 +157,7 @@ impl Link {
                 changed = progress.changed() => if changed.is_err() { break },
                 event = events.next() => match event {
                     Some(ClientEvent::Completed(done)) => self.completed(&mut session, done),
-                    Some(ClientEvent::Messages(items)) => self.received(&session.client, &orders, items),
+                    Some(ClientEvent::Messages(items)) => self.received(&session.client, items),
                     Some(ClientEvent::Ended(end)) => {
                         tracing::warn!(?end, address = %self.address, "the session with a controller has ended");
                         break;
@@ -216,10 +227,17 @@ impl Link {
         }
     }
 
-    fn received(&self, client: &Client, orders: &str, items: Vec<Incoming>) {
+    fn received(&self, client: &Client, items: Vec<Incoming>) {
+        let (orders, policies) = (self.topic(FogTopic::Order), self.topic(FogTopic::Policy));
         for item in items {
-            // An order that is lost with this process is given again: the controller hears of what runs.
+            // An order that is lost with this process is given again: the controller hears of what runs. So is a transaction.
             client.accept(item.token);
+            if *item.topic == *policies {
+                if self.policies.try_send(item.payload).is_err() {
+                    tracing::debug!(address = %self.address, "a policy transaction is left out: too many wait");
+                }
+                continue;
+            }
             self.queue.tell(match *item.topic == *orders {
                 true => Told::Order { link: self.index, payload: item.payload },
                 false => Told::Release { payload: item.payload },

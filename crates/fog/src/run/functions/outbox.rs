@@ -15,6 +15,9 @@ const MAX_REPORTS: usize = 4_096;
 /// Bytes of them.
 const MAX_BYTES: usize = 16 << 20;
 
+/// Decisions on the ledger that wait to be told: of at most 12 KiB each, 3 MiB. A controller that misses one writes it down again.
+const MAX_ACTS: usize = 256;
+
 /// One controller's outbox.
 #[derive(Debug, Default)]
 pub struct Outbox {
@@ -31,6 +34,12 @@ struct State {
     summaries: Vec<Bytes>,
     dropped: u64,
     skipped: u64,
+    /// What each session begins with: hand-overs of the ledger, and who commands.
+    standing: (Vec<Bytes>, Option<Bytes>),
+    /// Of these, what this session has not been told.
+    handovers: VecDeque<Bytes>,
+    term: Option<Bytes>,
+    acts: VecDeque<Bytes>,
 }
 
 /// What to send next.
@@ -38,6 +47,8 @@ struct State {
 pub enum Item {
     Report(Bytes),
     Summaries(Bytes),
+    /// What the ledger says.
+    Ledger(Bytes),
 }
 
 impl State {
@@ -68,6 +79,7 @@ impl Outbox {
         let mut state = self.lock();
         state.put_first(first.into_iter());
         state.greeted = true;
+        (state.handovers, state.term) = (state.standing.0.clone().into(), state.standing.1.clone());
         drop(state);
         self.changed.notify_one();
     }
@@ -87,6 +99,35 @@ impl Outbox {
         state.bytes += report.len();
         state.reports.push_back(report);
         state.trim();
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// All hand-overs of the ledger so far.
+    pub fn handovers(&self, reports: Vec<Bytes>) {
+        let mut state = self.lock();
+        state.handovers = reports.clone().into();
+        state.standing.0 = reports;
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Who commands now.
+    pub fn term(&self, report: Bytes) {
+        let mut state = self.lock();
+        state.term = Some(report.clone());
+        state.standing.1 = Some(report);
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// A decision is on the ledger.
+    pub fn act(&self, report: Bytes) {
+        let mut state = self.lock();
+        state.acts.push_back(report);
+        if state.acts.len() > MAX_ACTS {
+            state.acts.pop_front();
+        }
         drop(state);
         self.changed.notify_one();
     }
@@ -118,6 +159,12 @@ impl Outbox {
                     if let Some(report) = state.reports.pop_front() {
                         state.bytes -= report.len();
                         return Item::Report(report);
+                    }
+                    // What proves comes before what it proves, and acts before the term that says that their numbers are used.
+                    let handover = state.handovers.pop_front();
+                    let ledger = handover.or_else(|| state.acts.pop_front()).or_else(|| state.term.take());
+                    if let Some(report) = ledger {
+                        return Item::Ledger(report);
                     }
                     if let Some(summaries) = state.summaries.pop() {
                         return Item::Summaries(summaries);
@@ -162,6 +209,28 @@ mod tests {
             assert_eq!(next(&outbox), Some(Item::Report(report(n))));
         }
         assert_eq!((next(&outbox), outbox.lost()), (None, (0, 0)));
+    }
+
+    #[test]
+    fn each_session_begins_with_who_commands() {
+        let outbox = Outbox::default();
+        outbox.term(report(1));
+        outbox.handovers(vec![report(2), report(3)]);
+        outbox.term(report(4));
+        outbox.act(report(5));
+        assert_eq!(next(&outbox), None, "nobody is there");
+        for again in [true, false] {
+            outbox.greet(Vec::new());
+            let acts = again.then_some(5);
+            for n in [2, 3].into_iter().chain(acts).chain([4]) {
+                assert_eq!(next(&outbox), Some(Item::Ledger(report(n))), "{again}");
+            }
+            assert_eq!(next(&outbox), None);
+            outbox.down(std::iter::empty());
+        }
+        (0..2 * MAX_ACTS).for_each(|n| outbox.act(report(n)));
+        outbox.greet(Vec::new());
+        assert_eq!(std::iter::from_fn(|| next(&outbox)).count(), MAX_ACTS + 3);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use ed25519_dalek::VerifyingKey;
 use voltmesh_control::CommandAnswer;
 use voltmesh_mqtt::SessionId;
 use voltmesh_telemetry::VehicleId;
@@ -28,6 +29,10 @@ pub enum Told {
     Durable(u64),
     /// Events below this position are known to those who must know them.
     Known(u64),
+    /// Events below this position are on the ledger.
+    Listed(u64),
+    /// Who may give orders, and the term of the ledger.
+    Controllers { keys: Vec<VerifyingKey>, term: u32 },
     /// A vehicle answered a command over its own session.
     Answer { vehicle: VehicleId, answer: Box<CommandAnswer> },
     /// It is known what became of a command that was sent.

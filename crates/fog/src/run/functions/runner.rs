@@ -78,6 +78,7 @@ struct Counters {
     reports_refused: u64,
     ahead: u64,
     orders_malformed: u64,
+    orders_of_old_terms: u64,
     answers: u64,
     sent: u64,
     undelivered: u64,
@@ -181,6 +182,11 @@ impl Runner {
             Told::RoundTrip { vehicle, us } => self.watch.round_trip(&vehicle, us),
             Told::Durable(below) => self.keep(journal::Input::Durable(below)),
             Told::Known(below) => self.keep(journal::Input::Told(below)),
+            Told::Listed(below) => self.keep(journal::Input::Listed(below)),
+            Told::Controllers { keys, term } => {
+                self.term = self.term.max(term);
+                self.manage(Input::Controllers { keys, term }, None);
+            }
             Told::Answer { vehicle, answer } => self.answer(vehicle, *answer),
             Told::Sent(sent) => self.sent(*sent),
             Told::ControllerUp { link } => self.greet(link),
@@ -261,6 +267,19 @@ impl Runner {
 
     fn order(&mut self, link: usize, payload: &Bytes) {
         match Order::decode(payload) {
+            // Told to whom it is: its number may be that of another order of the controller that commands.
+            Ok(order) if order.term < self.term => {
+                self.counters.orders_of_old_terms += 1;
+                let (term, number) = (order.term, order.number);
+                let reason = format!("the order is of term {term}, and term {} has begun", self.term);
+                let refused = self.encode(&FunctionReport::Refused { order: number, reason });
+                if let (Some(refused), Some(outbox)) = (refused, self.parts.outboxes.get(link)) {
+                    outbox.report(refused);
+                }
+                self.warn(format!("orders of controller {link}"), || {
+                    format!("an order of term {term} is refused: term {} has begun", self.term)
+                });
+            }
             Ok(order) => {
                 self.term = self.term.max(order.term);
                 self.parts.figures.ordered(link, order.term);
@@ -505,11 +524,12 @@ impl Runner {
             ("functions_missed", manager.missed),
             ("functions_rolled_back", manager.rolled_back),
             ("functions_commands_not_allowed", manager.refused_commands),
-            ("functions_orders_refused", manager.refused_orders),
+            ("functions_orders_refused", manager.refused_orders + counters.orders_of_old_terms),
             ("functions_releases_refused", manager.refused_releases),
             ("functions_orders_malformed", counters.orders_malformed),
             ("functions_events_kept", journal.events),
             ("functions_events_lost", journal.events_lost),
+            ("functions_events_unlisted", journal.events_unlisted),
             ("functions_journal_unreadable", journal.unreadable),
             ("functions_journal_waits", counters.waits),
             ("functions_commands_sent", counters.sent),
@@ -540,7 +560,7 @@ impl Runner {
 }
 
 /// Time of day.
-fn clock() -> Timestamp {
+pub fn clock() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(since.as_millis() as u64)
 }

@@ -5,6 +5,7 @@ mod world;
 
 use super::*;
 use voltmesh_control::{FunctionEvent, FunctionReport, FunctionState, Severity};
+use voltmesh_telemetry::Digest;
 use world::{World, car, fog, release, summary};
 
 /// A second of a pack, for tests elsewhere.
@@ -182,15 +183,15 @@ fn what_cannot_be_done_is_refused_with_the_remedy() {
         vehicles: BTreeSet::new(),
         conditions: BTreeSet::new(),
     };
-    let same_version = Release { digest: voltmesh_telemetry::Digest::of(b"other"), ..release(GUARD, 0) };
+    let same_version = Release { digest: Digest::of(b"other"), ..release(GUARD, 0) };
     let absurd = crate::policy::Bounds { derate: Some([0.5, 2.0]), ..Default::default() };
     let before = world.controller.kept().clone();
     for (request, names) in [
         (Request::Undo(999), "no decision 999"),
         (Request::Undeploy("a".to_owned()), "\"a\""),
-        (Request::Withdraw(voltmesh_telemetry::Digest::of(b"x")), "no release"),
+        (Request::Withdraw(Digest::of(b"x")), "no release"),
         (Request::Deploy(deployment("absent", None)), "publish one first"),
-        (Request::Deploy(deployment(GUARD, Some(voltmesh_telemetry::Digest::of(b"x")))), "never published"),
+        (Request::Deploy(deployment(GUARD, Some(Digest::of(b"x")))), "never published"),
         (Request::Deploy(deployment(GUARD, Some(release("down-sampling", 0).digest))), "down-sampling"),
         (Request::Publish(same_version), "another version"),
         (Request::Publish(Release { version: (9, 0, 0), ..release(GUARD, 0) }), "another component"),
@@ -282,6 +283,55 @@ fn a_controller_that_has_lost_its_disk_takes_over_what_runs() {
     assert_eq!(world.controller.counters().unconfirmed, 0);
 }
 
+/// Whatever it remembers: nothing, or what it ordered when it held an earlier term and the vehicle was elsewhere.
+#[test]
+fn a_standby_that_takes_the_term_goes_on_with_what_runs_where_it_runs() {
+    for remembers in [false, true] {
+        let mut world = World::new(2, 1);
+        world.live(5);
+        let old = match remembers {
+            true => world.disk.clone(),
+            false => Kept { releases: world.disk.releases.clone(), ..Kept::default() },
+        };
+        // The other one commands, and moves the functions to where the vehicle is.
+        world.restart();
+        world.at.insert(car(1), Some(fog(2)));
+        world.live(10);
+        let (term, before) = (world.disk.term, world.fogs[&fog(2)].running.clone());
+        assert!(before.contains_key(&(car(1), GUARD.to_owned())), "{before:?}");
+        assert!(world.fogs[&fog(1)].running.is_empty());
+
+        world.stand_by(old);
+        world.live(10);
+        let stands_by = world.now;
+        let event = FunctionEvent {
+            vehicle: car(1),
+            function: GUARD.to_owned(),
+            release: Digest::ZERO,
+            epoch: (term, 1),
+            number: 0,
+            at_ms: 0,
+            kind: "k".to_owned(),
+            severity: Severity::Information,
+            text: String::new(),
+            figures: Vec::new(),
+        };
+        world.handle(Input::Report { fog: fog(2), report: Box::new(FunctionReport::Event(event)) });
+        assert_eq!(world.controller.counters().refused.len(), 0, "leases of the other one are no fault");
+        assert_eq!(world.sent_since(stands_by).count(), 0);
+
+        world.handle(Input::Term(Some(term + 1)));
+        world.live(60);
+        let after = &world.fogs[&fog(2)].running;
+        assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>(), "{remembers}");
+        assert!(after.values().all(|(epoch, _)| epoch.0 == term + 1), "{after:?}");
+        let elsewhere = |(_, to, order): &&(Timestamp, String, Planned)| {
+            *to != fog(2) || matches!(order.work, PlannedWork::End { .. })
+        };
+        assert_eq!(world.sent_since(stands_by).find(elsewhere), None, "{remembers}");
+    }
+}
+
 #[test]
 fn a_fog_node_that_refuses_is_asked_again_after_a_while() {
     let mut world = World::new(1, 1);
@@ -356,7 +406,7 @@ fn what_a_fog_node_cannot_mean_is_refused() {
         // It was not asked for.
         (report(FunctionReport::State(state("x"))), None),
         (report(FunctionReport::Ready { key: "zz".to_owned(), term: 0 }), Some("absurd")),
-        (report(FunctionReport::Wanted { release: voltmesh_telemetry::Digest::of(b"x") }), Some("absurd")),
+        (report(FunctionReport::Wanted { release: Digest::of(b"x") }), Some("absurd")),
         (report(FunctionReport::Refused { order: 1 << 40, reason: String::new() }), None),
     ] {
         let what = format!("{input:?}");

@@ -253,6 +253,21 @@ impl World {
         }
     }
 
+    /// Another controller takes the place of this one, with what it keeps: it hears everything, and holds no term.
+    pub fn stand_by(&mut self, disk: Kept) {
+        self.disk = disk;
+        self.controller = start(self.now, &self.disk);
+        self.inbox.clear();
+        let up: Vec<String> =
+            self.fogs.iter().filter(|(_, node)| node.up).map(|(fog, _)| fog.clone()).collect();
+        for fog in up {
+            if let Some(node) = self.fogs.get_mut(&fog) {
+                node.up = false;
+            }
+            self.connect(&fog);
+        }
+    }
+
     /// Where a function of a vehicle runs, by what the fog nodes run under the newest lease.
     pub fn place(&self, vehicle: &VehicleId, function: &str) -> Option<String> {
         let key = (vehicle.clone(), function.to_owned());

@@ -63,13 +63,21 @@ fn decisions(ask: &AskController, path: &str) -> Result<Outcome> {
         output::json(&answer)?;
         return Ok(Outcome::Done);
     }
-    let decisions: Vec<Decision> = serde_json::from_value(answer["decisions"].clone())
-        .context("the controller is of another version: it answers with other decisions")?;
+    let decisions = answer["decisions"].as_array().cloned().unwrap_or_default();
     if decisions.is_empty() {
         output::line("nothing was decided");
     }
-    for decision in &decisions {
+    for mut decision in decisions {
+        let receipt = decision.as_object_mut().and_then(|fields| fields.remove("receipt"));
+        let decision: Decision = serde_json::from_value(decision)
+            .context("the controller is of another version: it answers with other decisions")?;
         output::line(decision.explain().trim_end());
+        if let Some(receipt) = receipt.filter(|receipt| !receipt.is_null()) {
+            output::line(format!(
+                "  on the ledger: act {} in block {}; `voltmesh prove --decision {}` fetches the proof",
+                receipt["act"], receipt["height"], decision.number
+            ));
+        }
     }
     Ok(Outcome::Done)
 }
