@@ -22,6 +22,7 @@ pub mod passport;
 mod sample;
 pub mod scenario;
 pub mod summary;
+pub mod trouble;
 pub mod twin;
 pub mod units;
 pub mod vss;

@@ -16,9 +16,10 @@ use voltmesh::deploy::{EdgePlan, Pace, Recording, Site, Size, Tuning, free_ports
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The shipped functions.
-const FUNCTIONS: [&str; 6] = [
+const FUNCTIONS: [&str; 7] = [
     "cell-balancing",
     "charging-control",
+    "discharge-control",
     "down-sampling",
     "plating-guard",
     "soc-soh-estimation",

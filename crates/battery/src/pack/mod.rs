@@ -188,6 +188,12 @@ impl Pack {
         self.surface_c.iter().step_by(self.layout.parallel).copied().collect()
     }
 
+    /// Core temperature of each cell, group after group, in °C.
+    #[must_use]
+    pub fn cores_c(&self) -> &[f64] {
+        &self.core_c
+    }
+
     /// Mean state of charge of each group.
     #[must_use]
     pub fn socs(&self) -> Vec<f64> {

@@ -69,7 +69,7 @@ fn quantise(value: &mut serde_json::Value) {
 }
 
 /// Twin and open report.
-pub(super) struct Companion {
+pub struct Companion {
     twin: Twin,
     /// Whether the twin's chemistry is stated, not assumed.
     says_chemistry: bool,
@@ -77,12 +77,15 @@ pub(super) struct Companion {
     thinning: Thinning,
     /// Samples not seen since the start.
     pub skipped: u64,
-    /// Events and failed checks since the start.
+    /// Events since the start.
     pub events: u64,
+    /// Failed checks since the start.
     pub failed: u64,
 }
 
 impl Companion {
+    /// A twin with an empty report; `says_chemistry` if its chemistry is stated and not assumed.
+    #[must_use]
     pub fn new(twin: Twin, says_chemistry: bool) -> Self {
         Self {
             twin,
@@ -157,6 +160,7 @@ impl Companion {
     }
 
     /// State, passport and schedule, for people and the interface.
+    #[must_use]
     pub fn view(&self) -> serde_json::Value {
         serde_json::json!({
             "state": self.twin.state(),
@@ -168,10 +172,13 @@ impl Companion {
     }
 
     /// Charging and discharging current in A that the battery may take and give now; `None` while nothing is estimated.
+    #[must_use]
     pub fn limits_a(&self) -> Option<(f64, f64)> {
         self.twin.state().map(|state| (state.limits.charge_a, state.limits.discharge_a))
     }
 
+    /// What outlives a restart.
+    #[must_use]
     pub fn memory(&self) -> Memory {
         self.twin.memory()
     }

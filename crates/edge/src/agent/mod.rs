@@ -19,7 +19,7 @@ mod sealing;
 mod thinning;
 mod vocabulary;
 
-pub use companion::Report;
+pub use companion::{Companion, Report};
 pub use held::{Held, Stage};
 pub use links::FogIndex;
 pub use rules::{Credentials, KeepUntil, Rules};
@@ -29,7 +29,6 @@ use crate::commands::{CommandRules, Commands, Memory};
 use crate::entry::Stored;
 use crate::sources::Cursor;
 use bytes::Bytes;
-use companion::Companion;
 use figures::{Counters, Latencies};
 use hdrhistogram::Histogram;
 use held::Window;

@@ -2,7 +2,12 @@
 
 use super::instance::Guest;
 use crate::{MAX_MEMORY_MIB, Manifest, Package, Refusal, Version, WIT_VERSION, bindings::FunctionPre};
-use std::{fmt, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use voltmesh_telemetry::Digest;
 use wasmtime::{
     Config, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig, StoreLimits,
@@ -33,6 +38,8 @@ const PACKAGE: &str = "voltmesh:function/";
 pub struct Host {
     engine: Engine,
     linker: Linker<StoreLimits>,
+    /// What was compiled before, where it is shared.
+    shared: Option<Mutex<BTreeMap<Digest, Arc<Component>>>>,
 }
 
 /// Release that was compiled on this node and proved to be a function.
@@ -101,7 +108,13 @@ impl Host {
             .wasm_multi_memory(false)
             .wasm_memory64(false);
         let engine = Engine::new(&config).map_err(|error| format!("the engine cannot be made: {error:#}"))?;
-        Ok(Self { linker: Linker::new(&engine), engine })
+        Ok(Self { linker: Linker::new(&engine), engine, shared: None })
+    }
+
+    /// The same for several nodes in one process, as in simulations: what one of them has compiled, no other compiles again.
+    /// Nothing that was compiled is forgotten.
+    pub fn shared(instances: u32) -> Result<Self, String> {
+        Ok(Self { shared: Some(Mutex::default()), ..Self::new(instances)? })
     }
 
     /// A clock for calls of this engine.
@@ -110,7 +123,19 @@ impl Host {
     }
 
     /// Compiles a release and tries whether it is a function.
-    pub fn compile(&self, package: &Package) -> Result<Component, Refusal> {
+    pub fn compile(&self, package: &Package) -> Result<Arc<Component>, Refusal> {
+        let Some(shared) = &self.shared else { return self.compile_anew(package).map(Arc::new) };
+        let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = shared.get(&package.digest).filter(|known| known.manifest == package.manifest);
+        if let Some(known) = known {
+            return Ok(known.clone());
+        }
+        let compiled = Arc::new(self.compile_anew(package)?);
+        shared.insert(package.digest, compiled.clone());
+        Ok(compiled)
+    }
+
+    fn compile_anew(&self, package: &Package) -> Result<Component, Refusal> {
         let component = component::Component::new(&self.engine, &package.component)
             .map_err(|error| Refusal::NotAComponent(format!("{error:#}")))?;
         for (name, _) in component.component_type().imports(&self.engine) {

@@ -55,7 +55,7 @@ pub struct Counters {
 /// Functions of one fog node.
 pub struct Manager {
     settings: Settings,
-    host: Host,
+    host: Arc<Host>,
     node: Node,
     /// Compiled releases, with the order in which they were made.
     components: BTreeMap<Digest, (u64, Arc<Component>)>,
@@ -76,10 +76,15 @@ pub struct Manager {
 impl Manager {
     /// A node without functions. The error says which setting is wrong.
     pub fn new(settings: Settings) -> Result<Self, String> {
+        let host = Host::new(settings.most_instances.min(MAX_INSTANCES))?;
+        Self::with_host(settings, Arc::new(host))
+    }
+
+    /// The same with a host that other nodes of this process may use too ([`Host::shared`]); it has room for all their instances.
+    pub fn with_host(settings: Settings, host: Arc<Host>) -> Result<Self, String> {
         if !(1..=MAX_INSTANCES).contains(&settings.most_instances) {
             return Err(format!("most_instances is {}; want 1 to {MAX_INSTANCES}", settings.most_instances));
         }
-        let host = Host::new(settings.most_instances)?;
         Ok(Self {
             settings,
             host,

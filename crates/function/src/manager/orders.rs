@@ -406,7 +406,7 @@ impl Manager {
                 self.wanted.remove(&digest);
                 if let Some(component) = component {
                     self.components_made += 1;
-                    self.components.insert(digest, (self.components_made, Arc::new(component)));
+                    self.components.insert(digest, (self.components_made, component));
                 }
                 for key in self.waiting_for(digest) {
                     self.proceed(&key);

@@ -33,7 +33,8 @@ fn a_vehicle_has_what_the_policy_says_where_its_session_is() {
     let view = world.controller.vehicle(&car(1)).expect("seen");
     let functions: Vec<(&str, &str)> =
         view.functions.iter().map(|at| (at.function.as_str(), at.fog.as_str())).collect();
-    let expected = ["charging-control", GUARD, "soc-soh-estimation"].map(|function| (function, "fog-1"));
+    let expected = ["charging-control", "discharge-control", GUARD, "soc-soh-estimation"];
+    let expected = expected.map(|function| (function, "fog-1"));
     assert_eq!(functions, expected);
     assert!(view.unplaced.is_empty(), "{:?}", view.unplaced);
 }

@@ -281,9 +281,12 @@ impl World {
     }
 }
 
-/// The shipped policy with what vehicles do not say of their batteries.
+/// The shipped policy with what vehicles do not say of their batteries; only heat brings what regulates temperature.
 pub fn policy() -> Policy {
-    let text = format!("{}\n[[battery]]\ncapacity_ah = 60.0\ncells = 96\n", crate::policy::DEFAULTS);
+    let always = r#""plating-guard", "temperature-regulation"]"#;
+    assert!(crate::policy::DEFAULTS.contains(always));
+    let text = crate::policy::DEFAULTS.replace(always, r#""plating-guard"]"#);
+    let text = format!("{text}\n[[battery]]\ncapacity_ah = 60.0\ncells = 96\n");
     Policy::parse(&text).expect("right")
 }
 
