@@ -27,8 +27,8 @@ mod version;
 pub use bindings::voltmesh::function::types::{Estimate, Report, Sample};
 pub use host::{Clock, Component, Host, MAX_STATE_BYTES};
 pub use manager::{
-    Counters, Input, MAX_CONFIGURATION_BYTES, MAX_INSTANCES, MAX_SNAPSHOT_BYTES, Manager, Output, Previous,
-    Running, Sent, Settings, Snapshot, State,
+    Compiled, Compiler, Counters, Input, MAX_CONFIGURATION_BYTES, MAX_INSTANCES, MAX_SNAPSHOT_BYTES, Manager,
+    Output, Previous, Running, Sent, Settings, Snapshot, State,
 };
 pub use manifest::{FailurePolicy, Latency, MAX_FUEL, MAX_MEMORY_MIB, MAX_SCHEMA_BYTES, Manifest};
 pub use package::{MAX_COMPONENT_BYTES, MAX_PACKAGE_BYTES, Package};

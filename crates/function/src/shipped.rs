@@ -24,9 +24,10 @@ macro_rules! shipped {
 }
 
 /// All of them.
-pub const SHIPPED: [Shipped; 6] = [
+pub const SHIPPED: [Shipped; 7] = [
     shipped!("cell-balancing"),
     shipped!("charging-control"),
+    shipped!("discharge-control"),
     shipped!("down-sampling"),
     shipped!("plating-guard"),
     shipped!("soc-soh-estimation"),

@@ -3,6 +3,7 @@
 //! bytes and never waits for any of them; without `[controller]` nothing of this runs.
 
 mod anchor;
+mod beside;
 mod bulletin;
 mod cursors;
 mod figures;
@@ -32,6 +33,7 @@ use crate::{
     functions::{journal::Journal, lists::Lists},
 };
 use anchor::Anchoring;
+use beside::Beside;
 use bulletin::Bulletin;
 use cursors::Cursors;
 pub use figures::{Figures, GAUGES as FIGURE_GAUGES};
@@ -161,6 +163,7 @@ impl Functions {
             Input::Restore { snapshot, .. } => Some(snapshot.order.0.max(snapshot.epoch.0)),
             _ => None,
         });
+        let compiler = Beside::start(manager.compiler(), queue.clone(), &config.data)?;
         let runner = Runner::new(runner::Parts {
             fog,
             signing: SigningKey::clone(signing),
@@ -169,6 +172,7 @@ impl Functions {
             journal,
             spool: spool.clone(),
             releases: Releases::open(&config.data, bounds.cache_bytes)?,
+            compiler,
             outboxes,
             figures: figures.clone(),
             commands,

@@ -42,6 +42,8 @@ pub enum Input {
     },
     /// A signed release arrived, from the controller or from this node's own store.
     Release(Bytes),
+    /// The same release, checked and compiled beside by this manager's [`super::Compiler`].
+    Compiled(super::Compiled),
     /// These releases, and none else, may not run any more.
     Withdrawn(BTreeSet<Digest>),
     /// A vehicle's samples, in the order of their time. Give each once.

@@ -1,6 +1,7 @@
 //! The core of one fog node's functions: orders, samples and answers in; events, commands and reports out. No clock, socket or disk.
 
 mod backoff;
+mod compiler;
 mod messages;
 mod node;
 mod orders;
@@ -8,6 +9,7 @@ mod slot;
 mod snapshot;
 mod upgrade;
 
+pub use compiler::{Compiled, Compiler};
 pub use messages::{Input, Output, Settings};
 pub use snapshot::{MAX_SNAPSHOT_BYTES, Previous, Running, Sent, Snapshot, State};
 
@@ -112,6 +114,7 @@ impl Manager {
                 self.last_order = self.last_order.max((term, None));
             }
             Input::Release(bytes) => self.release(&bytes),
+            Input::Compiled(compiled) => self.compiled(compiled),
             Input::Withdrawn(withdrawn) => {
                 self.settings.withdrawn = withdrawn;
                 self.withdraw();
@@ -169,6 +172,11 @@ impl Manager {
     /// The clock that ends calls which take too long; run it on a thread. Without it, fuel alone bounds a call.
     pub fn clock(&self) -> Clock {
         self.host.clock()
+    }
+
+    /// A compiler for a thread of its own; what it gives is for [`Input::Compiled`].
+    pub fn compiler(&self) -> Compiler {
+        Compiler::new(self.host.clone(), self.settings.publishers.clone())
     }
 
     fn instances(&self) -> u32 {

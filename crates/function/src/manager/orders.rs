@@ -1,10 +1,12 @@
 //! Orders of the controller: checked, put in order, carried out, or refused with the reason.
 
 use super::{
-    MAX_CONFIGURATION_BYTES, Manager, Output, Snapshot, State,
+    Compiled, MAX_CONFIGURATION_BYTES, Manager, Output, Snapshot, State,
     slot::{Placed, Slot},
 };
-use crate::{Component, Package, bindings::voltmesh::function::types::Feedback, host::MAX_STATE_BYTES};
+use crate::{
+    Component, Package, Refusal, bindings::voltmesh::function::types::Feedback, host::MAX_STATE_BYTES,
+};
 use bytes::Bytes;
 use std::sync::Arc;
 use voltmesh_control::{Epoch, FunctionReport, FunctionState, Lease, MAX_LEASE_BYTES, Order, Work};
@@ -394,17 +396,29 @@ impl Manager {
 
     /// A release: checked, compiled, and what waited for it carried out.
     pub(super) fn release(&mut self, bytes: &Bytes) {
-        let opened =
-            Package::open(bytes, &self.settings.publishers, &self.settings.withdrawn).and_then(|package| {
-                match self.components.contains_key(&package.digest) {
-                    true => Ok((package.digest, None)),
-                    false => Ok((package.digest, Some(self.host.compile(&package)?))),
-                }
-            });
-        match opened {
-            Ok((digest, component)) => {
+        let known = Package::digest_of(bytes).and_then(|digest| self.components.get(&digest));
+        let compiled = match known {
+            // What came before was signed by a publisher; this one need not be.
+            Some((_, component)) => Package::open(bytes, &self.settings.publishers, &self.settings.withdrawn)
+                .map(|_| component.clone())
+                .map_err(|refusal| refusal.chain()),
+            None => return self.compiled(self.compiler().compile(bytes)),
+        };
+        self.compiled(Compiled { digest: Package::digest_of(bytes), result: compiled });
+    }
+
+    /// A release that was compiled: what waited for it is carried out.
+    pub(super) fn compiled(&mut self, compiled: Compiled) {
+        let withdrawn = compiled.digest.filter(|digest| self.settings.withdrawn.contains(digest));
+        let result = match withdrawn {
+            Some(digest) => Err(Refusal::Withdrawn(digest).chain()),
+            None => compiled.result,
+        };
+        match result {
+            Ok(component) => {
+                let digest = component.digest();
                 self.wanted.remove(&digest);
-                if let Some(component) = component {
+                if !self.components.contains_key(&digest) {
                     self.components_made += 1;
                     self.components.insert(digest, (self.components_made, component));
                 }
@@ -413,11 +427,11 @@ impl Manager {
                 }
                 self.evict();
             }
-            Err(refusal) => {
+            Err(why) => {
                 self.node.counters.refused_releases += 1;
-                let reason = format!("the release is refused: {}", refusal.chain());
+                let reason = format!("the release is refused: {why}");
                 self.node.warn(reason.clone());
-                let Some(digest) = Package::digest_of(bytes) else { return };
+                let Some(digest) = compiled.digest else { return };
                 for key in self.waiting_for(digest) {
                     self.drop_runs(&key, &reason, |run| run.release == digest);
                 }

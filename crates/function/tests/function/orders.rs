@@ -170,3 +170,25 @@ fn a_withdrawn_release_is_off_at_once() {
     let out = node.run("bus-8", one_digest(), json!({}), (1, 0));
     assert!(refusals(&out)[0].contains("withdrawn"), "{:?}", refusals(&out));
 }
+
+/// Compiled beside, a release does what it does when the manager compiles it; one that was withdrawn meanwhile does not run.
+#[test]
+fn a_release_that_was_compiled_beside_runs_unless_it_was_withdrawn_meanwhile() {
+    for withdrawn in [false, true] {
+        let mut node = Node::new();
+        let out = node.run("bus-7", one_digest(), json!({ "event_every": 1 }), (1, 0));
+        assert!(out.contains(&Output::Tell(FunctionReport::Wanted { release: one_digest() })));
+        let compiled = node.manager.compiler().compile(&one());
+        assert!(!compiled.is_refused());
+        if withdrawn {
+            node.input(Input::Withdrawn([one_digest()].into()));
+        }
+        node.input(Input::Compiled(compiled));
+        assert_eq!(node.manager.running().len(), usize::from(!withdrawn));
+        assert_eq!(node.manager.counters().refused_releases, u64::from(withdrawn));
+    }
+    let mut forged = one().to_vec();
+    *forged.last_mut().unwrap() ^= 1;
+    let node = Node::new();
+    assert!(node.manager.compiler().compile(&forged.into()).is_refused());
+}

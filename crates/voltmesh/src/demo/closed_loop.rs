@@ -11,7 +11,6 @@ use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
 use serde_json::Value;
 use voltmesh_ledger::{EventProof, Trust};
-use voltmesh_sdn::decisions::{Choice, Decision};
 
 use crate::deploy::process::Process;
 use crate::deploy::{DrivenPlan, Site, edge_name, fog_name};
@@ -78,8 +77,8 @@ impl LoopLine {
     pub fn missing(&self) -> Option<&'static str> {
         [
             (self.condition.is_some(), "no condition was seen"),
-            (self.function.is_some(), "no decision placed a function for it"),
-            (self.command.is_some(), "no command of the function was applied"),
+            (self.command.is_some(), "no command was applied"),
+            (self.explained.is_some(), "no decision placed the function"),
             (self.event.is_some(), "the function said nothing"),
             (self.receipt.is_some(), "no event of the function is on the ledger"),
         ]
@@ -132,23 +131,22 @@ impl Driven {
             self.line.condition = text(&seen["condition"]);
             self.line.stage = text(&seen["stage"]);
         }
-        if self.line.condition.is_some() && self.line.decision.is_none() {
-            let path = format!("/decisions?limit={DECISIONS}&vehicle={}", self.line.vehicle);
-            let said = ask(http, self.controller, &path).await;
-            let decisions = serde_json::from_value::<Vec<Decision>>(said["decisions"].clone());
-            self.decided(&decisions.unwrap_or_default());
+        if self.line.condition.is_none() {
+            return;
         }
-        let Some(function) = self.line.function.clone() else { return };
         if self.line.command.is_none() {
             let said = ask(http, self.process.http, "/commands").await;
             let mut commands = said["commands"].as_array().into_iter().flatten();
-            let applied = commands
-                .find(|one| one["function"] == function.as_str() && one["outcome"]["outcome"] == "applied");
-            if let Some(command) = applied {
+            if let Some(command) = commands.find(|one| one["outcome"]["outcome"] == "applied") {
                 self.line.command = text(&command["kind"]);
                 self.line.in_force = command["outcome"]["value"].as_i64();
+                self.line.function = text(&command["function"]);
                 self.line.fog = text(&command["fog"]);
             }
+        }
+        let Some(function) = self.line.function.clone() else { return };
+        if self.line.explained.is_none() {
+            self.explain(http, &function).await;
         }
         if self.line.receipt.is_none() {
             self.line.receipt = self.receipt(http, &function).await;
@@ -190,16 +188,19 @@ impl Driven {
         Ok(())
     }
 
-    /// Notes what was decided for the condition.
-    fn decided(&mut self, decisions: &[Decision]) {
-        let for_it = |decision: &&Decision| {
-            let condition = decision.inputs.condition.map(|condition| condition.to_string());
-            condition == self.line.condition && matches!(decision.chosen, Choice::Run { .. })
-        };
-        if let Some(decision) = decisions.iter().find(for_it) {
-            self.line.decision = Some(decision.number);
-            self.line.explained = Some(decision.explain());
-            self.line.function = decision.chosen.function().map(str::to_owned);
+    /// Notes why the function runs there: the newest decision that says so.
+    async fn explain(&mut self, http: &Http, function: &str) {
+        let path = format!("/decisions?limit={DECISIONS}&vehicle={}", self.line.vehicle);
+        let said = ask(http, self.controller, &path).await;
+        let mut decisions = said["decisions"].as_array().into_iter().flatten();
+        let placed = decisions.find(|decision| {
+            let chosen = &decision["chosen"];
+            chosen["function"] == function && (chosen["choice"] == "run" || chosen["choice"] == "move")
+        });
+        self.line.decision = placed.and_then(|decision| decision["number"].as_u64());
+        if let Some(number) = self.line.decision {
+            let said = ask(http, self.controller, &format!("/decisions/{number}")).await;
+            self.line.explained = text(&said["text"]);
         }
     }
 
@@ -249,10 +250,10 @@ mod tests {
         let mut line = LoopLine::default();
         assert_eq!(line.missing(), Some("no condition was seen"));
         line.condition = Some("cold-charge".into());
-        assert_eq!(line.missing(), Some("no decision placed a function for it"));
-        line.function = Some("plating-guard".into());
-        assert_eq!(line.missing(), Some("no command of the function was applied"));
+        assert_eq!(line.missing(), Some("no command was applied"));
         line.command = Some("charge-limit".into());
+        assert_eq!(line.missing(), Some("no decision placed the function"));
+        line.explained = Some("Decision 1".into());
         assert_eq!(line.missing(), Some("the function said nothing"));
         line.event = Some("less current".into());
         assert_eq!(line.missing(), Some("no event of the function is on the ledger"));

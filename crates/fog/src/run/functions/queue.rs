@@ -10,6 +10,7 @@ use std::{
 use bytes::Bytes;
 use ed25519_dalek::VerifyingKey;
 use voltmesh_control::CommandAnswer;
+use voltmesh_function::Compiled;
 use voltmesh_mqtt::SessionId;
 use voltmesh_telemetry::VehicleId;
 
@@ -43,6 +44,8 @@ pub enum Told {
     Order { link: usize, payload: Bytes },
     /// A controller sent a release.
     Release { payload: Bytes },
+    /// A release was compiled, or refused.
+    Compiled { payload: Bytes, compiled: Compiled },
 }
 
 /// Records to look into.

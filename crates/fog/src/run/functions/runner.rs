@@ -15,12 +15,13 @@ use voltmesh_battery::summary::Summary;
 use voltmesh_control::{
     CLOCK_TOLERANCE_MS, CommandAnswer, FunctionReport, Order, Summaries, VehicleSummary, Work,
 };
-use voltmesh_function::{Input, Manager, Output};
+use voltmesh_function::{Compiled, Input, Manager, Output};
 use voltmesh_mqtt::{LogLimiter, SessionId};
 use voltmesh_spool::{Error as SpoolError, Position, Writer};
 use voltmesh_telemetry::{Digest, Sample, SealedBatch, Timestamp, VehicleId};
 
 use super::{
+    beside::Beside,
     figures::{Figures, FunctionView, MAX_METRICS},
     outbox::Outbox,
     queue::{Fed, Next, Queue, Told},
@@ -60,6 +61,7 @@ pub struct Parts {
     pub journal: Journal,
     pub spool: Writer<Context>,
     pub releases: Releases,
+    pub compiler: Beside,
     pub outboxes: Vec<Arc<Outbox>>,
     pub figures: Figures,
     /// To the task that sends them.
@@ -104,6 +106,8 @@ pub struct Runner {
     record_to_command: Histogram,
     command_to_answer: Histogram,
     unanswered: BTreeMap<CommandId, Instant>,
+    /// Releases that are being compiled.
+    compiling: BTreeSet<Bytes>,
     counters: Counters,
     log: LogLimiter<String>,
     /// Why it cannot go on.
@@ -129,6 +133,7 @@ impl Runner {
             record_to_command: Histogram::default(),
             command_to_answer: Histogram::default(),
             unanswered: BTreeMap::new(),
+            compiling: BTreeSet::new(),
             counters: Counters::default(),
             log: LogLimiter::default(),
             stopped: None,
@@ -142,9 +147,8 @@ impl Runner {
         }
         self.look();
         for package in self.parts.releases.all() {
-            self.manage(Input::Release(package), None);
+            self.release(package);
         }
-        self.look();
         while self.stopped.is_none() {
             let next = self.parts.queue.next(self.patience());
             self.now = self.now.max(clock());
@@ -192,6 +196,7 @@ impl Runner {
             Told::ControllerUp { link } => self.greet(link),
             Told::Order { link, payload } => self.order(link, &payload),
             Told::Release { payload } => self.release(payload),
+            Told::Compiled { payload, compiled } => self.compiled(&payload, compiled),
         }
     }
 
@@ -295,14 +300,26 @@ impl Runner {
         }
     }
 
+    /// Has a release compiled beside, so that summaries and other functions go on meanwhile. One that finds no room is asked for
+    /// again.
     fn release(&mut self, payload: Bytes) {
-        let refused = self.parts.manager.counters().refused_releases;
-        self.manage(Input::Release(payload.clone()), None);
-        self.look();
-        if self.parts.manager.counters().refused_releases == refused {
-            // Packages are named otherwise than components: what runs is not told apart here, and the newest stay.
-            self.parts.releases.keep(&payload, &BTreeSet::from([Digest::of(&payload)]));
+        if self.compiling.contains(&payload) {
+            return;
         }
+        match self.parts.compiler.compile(payload.clone()) {
+            true => drop(self.compiling.insert(payload)),
+            false => self.warn("releases".to_owned(), || "too many releases wait to be compiled".to_owned()),
+        }
+    }
+
+    fn compiled(&mut self, payload: &Bytes, compiled: Compiled) {
+        self.compiling.remove(payload);
+        if !compiled.is_refused() {
+            // Packages are named otherwise than components: what runs is not told apart here, and the newest stay.
+            self.parts.releases.keep(payload, &BTreeSet::from([Digest::of(payload)]));
+        }
+        self.manage(Input::Compiled(compiled), None);
+        self.look();
     }
 
     fn answer(&mut self, vehicle: VehicleId, answer: CommandAnswer) {
