@@ -184,26 +184,6 @@ pub const CIRCLES: &[(&str, &str, &[&str])] = &[
         &["recommend::replay", "recommend::replay::demand", "recommend::replay::lane"],
     ),
     (
-        "telemetry",
-        "the parent defines types that its parts use",
-        &[
-            "batch",
-            "batch::columns",
-            "batch::columns::cells",
-            "batch::columns::second",
-            "batch::columns::spans",
-            "batch::columns::stream",
-            "batch::header",
-        ],
-    ),
-    ("telemetry", "errors name ids, and ids fail with errors", &["error", "id", "units", "unknown"]),
-    ("telemetry", "the parent defines types that its parts use", &["merkle", "merkle::hash"]),
-    (
-        "telemetry",
-        "the parent defines types that its parts use",
-        &["merkle::lanes", "merkle::lanes::avx512", "merkle::lanes::sha_ni"],
-    ),
-    (
         "voltmesh",
         "the parent defines helpers that its parts use",
         &[
