@@ -11,8 +11,9 @@ use mqtt_protocol_core::mqtt::packet::{GenericPacket, Property, v5_0};
 use voltmesh_identity::Identity;
 
 use super::greeting::{self, Frame, Will};
+use super::packets::Packet;
 use super::received::Publish;
-use super::wire::{Packet, Taken, Wire, reason_of};
+use super::wire::{Taken, Wire, reason_of};
 use super::{End, Incoming, Moment, Outgoing, Qos, Tag, Token, Version, strict};
 use crate::{Reason, Refusal};
 
