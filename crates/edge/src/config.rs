@@ -1,23 +1,22 @@
 //! Configuration: TOML, every default stated, unknown keys refused.
 
+mod http;
+mod source;
+
+pub use http::Http;
+pub use source::{Kind, SourceConfig};
+
 use crate::Error;
 use crate::agent::{KeepUntil, Rules};
 use crate::commands::CommandsConfig;
-use crate::sources::{
-    CanConfig, CandumpConfig, Cursor, LiveCan, Pace, Recorded, ReplayConfig, Sim, SimConfig, Source, inspect,
-    stated,
-};
+use crate::sources::stated;
 use crate::twin::TwinConfig;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Unexpected, Visitor};
-use serde::{Deserialize, Deserializer};
-use std::net::SocketAddr;
+use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use voltmesh_http::{Confinement, Names};
+use voltmesh_http::Confinement;
 use voltmesh_identity::ExpiredList;
-use voltmesh_recording::report::Report;
-use voltmesh_recording::{Battery, Options};
+use voltmesh_recording::Battery;
 use voltmesh_telemetry::{Boot, VehicleId};
 
 /// A configuration file with every key at its default, explained.
@@ -90,72 +89,6 @@ pub struct Config {
     /// Why its recording is doubtful, accepted nevertheless: signed with every batch. Never in a file. Default: nothing.
     #[serde(skip)]
     pub accepted_doubts: Vec<String>,
-}
-
-/// The interface for people and monitoring: an address, or a table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Http {
-    /// Where it listens. Default 127.0.0.1:9200.
-    pub listen: SocketAddr,
-    /// Further names of it, `host` or `host:port`. Default none but loopback names.
-    pub hosts: Vec<String>,
-    /// Pages that may ask, such as `https://fleet.example`. Default none but its own.
-    pub origins: Vec<String>,
-}
-
-impl Default for Http {
-    fn default() -> Self {
-        Self { listen: ([127, 0, 0, 1], 9200).into(), hosts: Vec::new(), origins: Vec::new() }
-    }
-}
-
-impl Http {
-    /// What it is called, and by whom it may be asked.
-    pub(crate) fn names(&self) -> Result<Names, Error> {
-        Names::parse(&self.hosts, &self.origins)
-            .map_err(|error| Error::config(error.key(), error.to_string()))
-    }
-}
-
-impl<'de> Deserialize<'de> for Http {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AddressOrTable;
-
-        impl<'de> Visitor<'de> for AddressOrTable {
-            type Value = Http;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an address, such as \"127.0.0.1:9200\", or a table")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Http, E> {
-                let listen = text.parse().map_err(|_| E::invalid_value(Unexpected::Str(text), &self))?;
-                Ok(Http { listen, ..Http::default() })
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<Http, M::Error> {
-                #[derive(Deserialize)]
-                #[serde(default, deny_unknown_fields)]
-                struct Table {
-                    listen: SocketAddr,
-                    hosts: Vec<String>,
-                    origins: Vec<String>,
-                }
-
-                impl Default for Table {
-                    fn default() -> Self {
-                        let Http { listen, hosts, origins } = Http::default();
-                        Self { listen, hosts, origins }
-                    }
-                }
-
-                let Table { listen, hosts, origins } = Table::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(Http { listen, hosts, origins })
-            }
-        }
-
-        deserializer.deserialize_any(AddressOrTable)
-    }
 }
 
 /// How samples become batches.
@@ -233,108 +166,6 @@ impl Uplink {
 
     pub(crate) fn answer_timeout(&self) -> Duration {
         Duration::from_millis(self.answer_timeout_ms)
-    }
-}
-
-/// Where samples come from, and how fast.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SourceConfig {
-    /// Which source.
-    pub kind: Kind,
-    /// Times real time; 0 is as fast as possible. Default 1. A live bus has its own pace.
-    pub speed: f64,
-}
-
-/// Which source.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Kind {
-    /// Recorded tables.
-    Replay(ReplayConfig),
-    /// A recorded bus.
-    Candump(CandumpConfig),
-    /// A live bus.
-    Can(CanConfig),
-    /// A simulated vehicle.
-    Sim(SimConfig),
-}
-
-impl<'de> Deserialize<'de> for SourceConfig {
-    /// By hand: serde cannot refuse unknown keys in a tagged and flattened table.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        use serde::de::Error as _;
-        let mut table = toml::Table::deserialize(deserializer)?;
-        let kind = table.remove("kind").ok_or_else(|| D::Error::missing_field("kind"))?;
-        let speed = match table.remove("speed") {
-            None => 1.0,
-            Some(toml::Value::Integer(n)) => n as f64,
-            Some(toml::Value::Float(n)) => n,
-            Some(_) => return Err(D::Error::custom("speed wants a number")),
-        };
-        let kind = match kind.as_str() {
-            Some("replay") => table.try_into().map(Kind::Replay),
-            Some("candump") => table.try_into().map(Kind::Candump),
-            Some("can") => table.try_into().map(Kind::Can),
-            Some("sim") => table.try_into().map(Kind::Sim),
-            _ => return Err(D::Error::custom(format!("kind = {kind}: wants replay, candump, can or sim"))),
-        };
-        Ok(Self { kind: kind.map_err(D::Error::custom)?, speed })
-    }
-}
-
-impl SourceConfig {
-    /// Opens the source at a place, or at its beginning if the place is of another source.
-    ///
-    /// # Errors
-    /// [`Error::Config`], [`Error::File`] or [`Error::Source`].
-    pub fn open(&self, found: Cursor, now_ms: u64) -> Result<Box<dyn Source>, Error> {
-        Ok(match &self.kind {
-            Kind::Replay(config) => Box::new(Recorded::tables(config.clone(), found, now_ms)?),
-            Kind::Candump(config) => Box::new(Recorded::logs(config.clone(), found, now_ms)?),
-            Kind::Can(config) => Box::new(LiveCan::open(config.clone())?),
-            Kind::Sim(config) => Box::new(Sim::open(config.clone(), found, now_ms)?),
-        })
-    }
-
-    /// Reads recorded files once and says what they hold; `None` for a source that is no recording.
-    ///
-    /// # Errors
-    /// [`Error::Recording`] if they cannot be read so.
-    pub fn inspect(&self, battery: Battery, now_ms: u64) -> Result<Option<Report>, Error> {
-        let (files, options) = match &self.kind {
-            Kind::Replay(config) => (&config.files, config.options(now_ms)),
-            Kind::Candump(config) => (&config.files, config.options(now_ms)),
-            Kind::Can(_) | Kind::Sim(_) => return Ok(None),
-        };
-        inspect(files, &Options { battery, ..options }).map(Some)
-    }
-
-    /// How fast recorded time passes.
-    #[must_use]
-    pub fn pace(&self) -> Pace {
-        if self.speed > 0.0 { Pace::Times(self.speed) } else { Pace::Unlimited }
-    }
-
-    fn paths(&mut self) -> Vec<&mut PathBuf> {
-        match &mut self.kind {
-            Kind::Replay(config) => config.files.iter_mut().collect(),
-            Kind::Candump(config) => {
-                config.files.iter_mut().chain(&mut config.dbc).chain(&mut config.diagnostics).collect()
-            }
-            Kind::Can(config) => config.dbc.iter_mut().chain(&mut config.diagnostics).collect(),
-            Kind::Sim(_) => Vec::new(),
-        }
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        if !(0.0..=1e6).contains(&self.speed) {
-            return Err(Error::config("source.speed", "wants 0 (as fast as possible) to 1000000"));
-        }
-        match &self.kind {
-            Kind::Replay(config) => config.check(),
-            Kind::Candump(config) => config.check(),
-            Kind::Can(config) => config.check(),
-            Kind::Sim(config) => config.check(),
-        }
     }
 }
 

@@ -1,14 +1,17 @@
 //! The data folder: one process at a time, and what waits in it.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::os::unix::fs::OpenOptionsExt as _;
 
 use commonware_runtime::{Supervisor as _, tokio::Context};
 use voltmesh_identity::create_private_dir;
 use voltmesh_spool::{Position, Spool};
 
-use crate::run::spool_config;
 use crate::{Config, Error};
+
+/// Added to the agent's own bound of the spool, so that the agent's is the one that is met.
+const SLACK: u64 = 32 << 20;
 
 /// The right to use a vehicle's data folder, until it is dropped or the process ends, however it ends.
 #[derive(Debug)]
@@ -41,4 +44,16 @@ pub async fn waiting(context: Context, config: &Config, _held: &Hold) -> Result<
     let spool = Spool::open(context.child("spool"), spool_config(config)).await?;
     let positions = (spool.floor().0..spool.end().0).map(Position);
     Ok(positions.filter(|position| !spool.is_acked(*position)).count())
+}
+
+/// How batches are kept in the spool.
+pub(crate) fn spool_config(config: &Config) -> voltmesh_spool::Config {
+    voltmesh_spool::Config {
+        max_bytes: config.spool.max_bytes + SLACK,
+        max_unsynced: 16 << 20,
+        recent_bytes: 1 << 20,
+        entries_per_file: NonZeroU64::new(1024).expect("not zero"),
+        write_buffer: NonZeroUsize::new(64 << 10).expect("not zero"),
+        ..voltmesh_spool::Config::new("spool")
+    }
 }

@@ -40,6 +40,7 @@ mod files;
 mod index;
 mod keyfile;
 mod name;
+mod pair;
 mod passphrase;
 mod peer;
 pub mod pkcs11;
@@ -48,7 +49,9 @@ mod renewal;
 mod request;
 mod revocation;
 mod signer;
+mod subject;
 mod tls;
+mod tls_config;
 
 pub use credentials::{
     Credentials, make_next_signing_key, read_signing_key, use_next_signing_key, write_signing_key,

@@ -1,30 +1,30 @@
+//! A development CA in a folder.
+
+mod certificates;
+mod revocations;
+
+pub use revocations::Target;
+
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
-use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rcgen::string::Ia5String;
-use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, CertificateRevocationListParams, DistinguishedName,
-    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData,
-    RevocationReason, RevokedCertParams, SanType, SerialNumber,
-};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose, SerialNumber};
 use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
 
 use crate::ca_key::CaKey;
-use crate::index::{Entry, Index, OneRole, Reason, Revoked, Status};
+use crate::index::{Entry, Index, OneRole, Reason, Revoked};
 use crate::keyfile::{self, KeyForm};
 use crate::pkcs11::TokenUri;
+use crate::subject::common_name;
 use crate::{Error, Identity, Role, Serial, credentials, files, request};
 
 /// Place of the CA's key, where it is in a token.
 const CA_URI: &str = "ca.uri";
 /// Validity of a development CA's certificate in days.
 const CA_DAYS: i64 = 3650;
-/// Validity of a revocation list in days; each revocation signs a new one.
-const CRL_DAYS: i64 = 365;
 /// Certificates begin this much earlier, for peers whose clock is behind.
 const BACKDATE: Duration = Duration::hours(1);
 
@@ -49,15 +49,6 @@ pub struct Issued {
     pub entry: Entry,
     /// Where certificate and keys are.
     pub folder: PathBuf,
-}
-
-/// Certificates that a revocation names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// Every certificate of this identity that is in its time.
-    Identity(Identity),
-    /// One certificate.
-    Serial(Serial),
 }
 
 impl Pki {
@@ -232,23 +223,6 @@ impl Pki {
         Ok(Issued { entry, folder })
     }
 
-    /// Revokes every certificate of an identity but its newest, as superseded. Returns what it ended.
-    pub fn revoke_former(&self, identity: &Identity) -> Result<Vec<Entry>, Error> {
-        let former: Vec<Serial> = {
-            let now = OffsetDateTime::now_utc();
-            let index = Index::read(&self.path("index.toml"))?;
-            let newest = index.current(identity, now).map(|entry| entry.serial.clone());
-            let of_it = index.entries.into_iter().filter(|entry| entry.identity == *identity);
-            let in_force = of_it.filter(|entry| entry.is_in_force(now.unix_timestamp()));
-            in_force.map(|entry| entry.serial).filter(|serial| Some(serial) != newest.as_ref()).collect()
-        };
-        let mut ended = Vec::new();
-        for serial in former {
-            ended.extend(self.revoke(&Target::Serial(serial), Reason::Superseded)?);
-        }
-        Ok(ended)
-    }
-
     /// Checks that one role has certificates in force for an id, and that it is one of these: what the id says then has one
     /// author.
     pub fn check_one_role(&self, id: &str, roles: &[Role]) -> Result<(), Error> {
@@ -277,13 +251,6 @@ impl Pki {
     pub fn other_role(&self, identity: &Identity) -> Result<Option<Identity>, Error> {
         let index = Index::read(&self.path("index.toml"))?;
         Ok(index.other_role(identity, OffsetDateTime::now_utc()).cloned())
-    }
-
-    /// Signs a new revocation list with the same entries, in force for another 365 days.
-    pub fn renew_crl(&self) -> Result<(), Error> {
-        let _lock = self.lock()?;
-        let mut index = Index::read(&self.path("index.toml"))?;
-        self.sign_crl(&mut index, &self.issuer()?, OffsetDateTime::now_utc())
     }
 
     /// Issues a certificate with a new TLS key for an identity that has one in force. The signing key stays, and the
@@ -343,137 +310,9 @@ impl Pki {
         self.certify(index, identity, hosts, days, now)
     }
 
-    /// Revokes, and signs the new list at once. Returns what it ended.
-    pub fn revoke(&self, target: &Target, reason: Reason) -> Result<Vec<Entry>, Error> {
-        let _lock = self.lock()?;
-        let now = OffsetDateTime::now_utc();
-        let mut index = Index::read(&self.path("index.toml"))?;
-        let mut ended = Vec::new();
-        for entry in &mut index.entries {
-            let meant = match target {
-                Target::Identity(identity) => entry.identity == *identity,
-                Target::Serial(serial) => entry.serial == *serial,
-            };
-            if meant && !matches!(entry.status(now.unix_timestamp()), Status::Revoked | Status::Expired) {
-                entry.revoked = Some(Revoked { at_s: now.unix_timestamp(), reason });
-                ended.push(entry.clone());
-            }
-        }
-        if ended.is_empty() {
-            let target = match target {
-                Target::Identity(identity) => identity.to_string(),
-                Target::Serial(serial) => format!("serial number {serial}"),
-            };
-            return Err(Error::NotFound { target });
-        }
-        self.sign_crl(&mut index, &self.issuer()?, now)?;
-        Ok(ended)
-    }
-
     /// All that was issued, oldest first.
     pub fn show(&self) -> Result<Vec<Entry>, Error> {
         Ok(Index::read(&self.path("index.toml"))?.entries)
-    }
-
-    fn certify(
-        &self,
-        index: Index,
-        identity: &Identity,
-        hosts: Vec<String>,
-        days: u32,
-        now: OffsetDateTime,
-    ) -> Result<Issued, Error> {
-        let key = KeyPair::generate()?;
-        let made = self.certificate(&key, identity, &hosts, days, now)?;
-        let entry = self.enter(index, &made, identity, hosts, now, false)?;
-        let folder = self.folder_of(identity);
-        let pem = Zeroizing::new(key.serialize_pem());
-        // The certificate after its key: a process that watches the folder takes the pair over when both are there.
-        keyfile::write(&folder.join("tls.key"), &pem, self.form)?;
-        files::write_public(&folder.join("tls.crt"), made.certificate.pem().as_bytes())?;
-        files::write_public(&folder.join("ca.crt"), &files::read(&self.path("ca.crt"))?)?;
-        Ok(Issued { entry, folder })
-    }
-
-    /// A certificate of one identity for a key, whoever has it: the only place that says what a certificate grants.
-    fn certificate(
-        &self,
-        key: &impl PublicKeyData,
-        identity: &Identity,
-        hosts: &[String],
-        days: u32,
-        now: OffsetDateTime,
-    ) -> Result<Made, Error> {
-        check_days(days)?;
-        let serial = Serial::random();
-        let mut params = CertificateParams::default();
-        params.serial_number = Some(SerialNumber::from_slice(serial.as_bytes()));
-        params.not_before = now - BACKDATE;
-        params.not_after = now + Duration::days(days.into());
-        params.distinguished_name = common_name(&identity.folder());
-        params.is_ca = IsCa::ExplicitNoCa;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages =
-            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        params.use_authority_key_identifier_extension = true;
-        params.subject_alt_names = alternative_names(identity, hosts)?;
-        let certificate = params.signed_by(key, &self.issuer()?)?;
-        Ok(Made { serial, certificate, expires_s: params.not_after.unix_timestamp() })
-    }
-
-    /// Enters a certificate in the index, before it is anywhere else: one that is not in it could never be revoked by name.
-    fn enter(
-        &self,
-        mut index: Index,
-        made: &Made,
-        identity: &Identity,
-        hosts: Vec<String>,
-        now: OffsetDateTime,
-        by_request: bool,
-    ) -> Result<Entry, Error> {
-        let entry = Entry {
-            serial: made.serial.clone(),
-            identity: identity.clone(),
-            hosts,
-            issued_s: now.unix_timestamp(),
-            expires_s: made.expires_s,
-            renewed: false,
-            revoked: None,
-            by_request,
-        };
-        index.entries.push(entry.clone());
-        index.write(&self.path("index.toml"))?;
-        Ok(entry)
-    }
-
-    fn sign_crl(
-        &self,
-        index: &mut Index,
-        issuer: &Issuer<'_, CaKey>,
-        now: OffsetDateTime,
-    ) -> Result<(), Error> {
-        index.crl_number += 1;
-        let revoked_certs = index.entries.iter().filter_map(|entry| {
-            let revoked = entry.revoked.as_ref()?;
-            Some(RevokedCertParams {
-                serial_number: SerialNumber::from_slice(entry.serial.as_bytes()),
-                revocation_time: OffsetDateTime::from_unix_timestamp(revoked.at_s).ok()?,
-                reason_code: reason_code(revoked.reason),
-                invalidity_date: None,
-            })
-        });
-        let params = CertificateRevocationListParams {
-            this_update: now - BACKDATE,
-            next_update: now + Duration::days(CRL_DAYS),
-            crl_number: SerialNumber::from(index.crl_number),
-            issuing_distribution_point: None,
-            revoked_certs: revoked_certs.collect(),
-            key_identifier_method: KeyIdMethod::Sha256,
-        };
-        let list = params.signed_by(issuer)?.pem()?;
-        // The index first: the list is made from it, never the other way round.
-        index.write(&self.path("index.toml"))?;
-        files::write_public(&self.crl_path(), list.as_bytes())
     }
 
     fn issuer(&self) -> Result<Issuer<'static, CaKey>, Error> {
@@ -503,13 +342,6 @@ impl Pki {
     }
 }
 
-/// A certificate that is not entered yet.
-struct Made {
-    serial: Serial,
-    certificate: Certificate,
-    expires_s: i64,
-}
-
 /// An id belongs to one role: refused or warned of, as the CA's policy says.
 fn check_other_roles(index: &Index, identity: &Identity, now: OffsetDateTime) -> Result<(), Error> {
     let Some(other) = index.other_role(identity, now) else { return Ok(()) };
@@ -524,43 +356,4 @@ fn check_other_roles(index: &Index, identity: &Identity, now: OffsetDateTime) ->
 
 fn check_days(days: u32) -> Result<(), Error> {
     if (1..=CA_DAYS as u32).contains(&days) { Ok(()) } else { Err(Error::Validity { days }) }
-}
-
-pub(crate) fn common_name(name: &str) -> DistinguishedName {
-    let mut distinguished = DistinguishedName::new();
-    // RFC 5280 A.1: a common name has at most 64 characters.
-    distinguished.push(DnType::CommonName, &name[..name.len().min(64)]);
-    distinguished
-}
-
-pub(crate) fn alternative_names(identity: &Identity, hosts: &[String]) -> Result<Vec<SanType>, Error> {
-    let mut names = vec![SanType::URI(Ia5String::try_from(identity.to_string())?)];
-    let standard = if identity.role.is_server() { &["localhost", "127.0.0.1", "::1"][..] } else { &[] };
-    for host in standard.iter().copied().chain(hosts.iter().map(String::as_str)) {
-        let name = match host.parse::<IpAddr>() {
-            Ok(address) => SanType::IpAddress(address),
-            Err(_) => {
-                let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'*' | b'_');
-                if host.is_empty() || host.len() > 253 || !host.bytes().all(fits) {
-                    return Err(Error::Host { host: host.to_owned() });
-                }
-                SanType::DnsName(Ia5String::try_from(host)?)
-            }
-        };
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    Ok(names)
-}
-
-fn reason_code(reason: Reason) -> Option<RevocationReason> {
-    // RFC 5280 5.3.1: `unspecified` is said by leaving the code out.
-    match reason {
-        Reason::Unspecified => None,
-        Reason::KeyCompromise => Some(RevocationReason::KeyCompromise),
-        Reason::Superseded => Some(RevocationReason::Superseded),
-        Reason::CessationOfOperation => Some(RevocationReason::CessationOfOperation),
-        Reason::PrivilegeWithdrawn => Some(RevocationReason::PrivilegeWithdrawn),
-    }
 }

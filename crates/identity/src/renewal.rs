@@ -13,7 +13,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::CertificateDer;
 
-use crate::credentials::{Pair, read_certificates};
+use crate::pair::{Pair, read_certificates};
 use crate::tls::{Side, verify};
 use crate::{Error, Peer, files};
 

@@ -14,11 +14,11 @@ use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer as _;
 
-use crate::credentials::{self, read_certificates};
 use crate::keyfile::{self, KeyForm};
-use crate::pki::{alternative_names, common_name};
+use crate::pair::read_certificates;
+use crate::subject::{alternative_names, common_name};
 use crate::tls::{self, Side};
-use crate::{Error, Identity, Peer, files};
+use crate::{Error, Identity, Peer, credentials, files};
 
 /// Largest request that is read: one of RSA with 16,384 bits would have some 5 kB in PEM.
 const MAX_REQUEST_BYTES: usize = 16 << 10;

@@ -1,20 +1,19 @@
+//! Verification of peers: who may be a client, and who is the server that is expected.
+
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{CryptoProvider, verify_tls13_signature};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier};
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, OtherError, PeerIncompatible,
-    RootCertStore, ServerConfig, SignatureScheme,
+    CertificateError, DigitallySignedStruct, DistinguishedName, OtherError, PeerIncompatible, RootCertStore,
+    SignatureScheme,
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use crate::{Credentials, Error, Identity, Peer, RevocationWatch, Role, issuer_serials, peer};
-
-/// Application protocol of both sides (RFC 7301), offered but not required: foreign clients know none.
-const ALPN: &[u8] = b"mqtt";
+use crate::{Error, Identity, Peer, RevocationWatch, Role, issuer_serials, peer};
 
 /// Whom a client accepts as its server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,56 +40,10 @@ impl Expected {
     }
 }
 
-/// The name to hand to a TLS connector with a configuration from [`Credentials::client_config`]. Such a client verifies
+/// The name to hand to a TLS connector with a configuration from [`crate::Credentials::client_config`]. Such a client verifies
 /// its server by the URI in its certificate; an address is never sent, so nothing on the path learns a name.
 pub fn server_name() -> ServerName<'static> {
     ServerName::IpAddress(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST).into())
-}
-
-impl Credentials {
-    /// For a server: TLS 1.3, a client certificate of the same CA required and checked against the revocation list.
-    /// Sessions are not resumed, since resumption would skip that check.
-    pub fn server_config(&self, revoked: &RevocationWatch) -> Result<Arc<ServerConfig>, Error> {
-        let provider = provider();
-        let verifier = Arc::new(ClientVerifier {
-            path: IssuingPath::of(&self.ca)?,
-            chain: client_verifier(&self.ca)?,
-            revoked: revoked.clone(),
-        });
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])?
-            .with_client_cert_verifier(verifier)
-            .with_cert_resolver(self.renewal.resolver(Side::Server));
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
-        config.alpn_protocols = vec![ALPN.to_vec()];
-        Ok(Arc::new(config))
-    }
-
-    /// For a client: TLS 1.3, own certificate shown, the server's identity as expected, and not revoked if a list is at
-    /// hand.
-    pub fn client_config(
-        &self,
-        expected: Expected,
-        revoked: Option<&RevocationWatch>,
-    ) -> Result<Arc<ClientConfig>, Error> {
-        let provider = provider();
-        let verifier = Arc::new(ServerVerifier {
-            path: IssuingPath::of(&self.ca)?,
-            roots: roots(&self.ca)?,
-            provider: provider.clone(),
-            expected,
-            revoked: revoked.cloned(),
-        });
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])?
-            .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_client_cert_resolver(self.renewal.resolver(Side::Client));
-        config.resumption = rustls::client::Resumption::disabled();
-        config.alpn_protocols = vec![ALPN.to_vec()];
-        Ok(Arc::new(config))
-    }
 }
 
 /// Side of a connection that a certificate is used for.
@@ -117,7 +70,9 @@ pub(crate) fn verify(
     }
 }
 
-fn client_verifier(ca: &CertificateDer<'static>) -> Result<Arc<dyn ClientCertVerifier>, rustls::Error> {
+pub(crate) fn client_verifier(
+    ca: &CertificateDer<'static>,
+) -> Result<Arc<dyn ClientCertVerifier>, rustls::Error> {
     WebPkiClientVerifier::builder_with_provider(roots(ca)?, provider())
         .build()
         .map_err(|error| rustls::Error::General(error.to_string()))
@@ -135,7 +90,7 @@ fn verify_server(
     verify_server_cert_signed_by_trust_anchor(&parsed, roots, between, now, algorithms)
 }
 
-fn roots(ca: &CertificateDer<'static>) -> Result<Arc<RootCertStore>, rustls::Error> {
+pub(crate) fn roots(ca: &CertificateDer<'static>) -> Result<Arc<RootCertStore>, rustls::Error> {
     let mut roots = RootCertStore::empty();
     roots.add(ca.clone())?;
     Ok(Arc::new(roots))
@@ -151,13 +106,13 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 /// TLS libraries take a trust anchor's name and key only; its path length constraint (RFC 5280 4.2.1.9) is checked here.
 /// A CA of [`crate::Pki`] has length 0: it signs every certificate itself. One without a constraint allows any path.
 #[derive(Debug)]
-struct IssuingPath {
+pub(crate) struct IssuingPath {
     ca: CertificateDer<'static>,
     most: Option<usize>,
 }
 
 impl IssuingPath {
-    fn of(ca: &CertificateDer<'static>) -> Result<IssuingPath, rustls::Error> {
+    pub(crate) fn of(ca: &CertificateDer<'static>) -> Result<IssuingPath, rustls::Error> {
         let most = peer::path_length(ca).map_err(other)?;
         Ok(IssuingPath { ca: ca.clone(), most })
     }
@@ -205,10 +160,10 @@ fn other(error: Error) -> rustls::Error {
 
 /// Chain, time and usage by webpki; identity and revocation here.
 #[derive(Debug)]
-struct ClientVerifier {
-    path: IssuingPath,
-    chain: Arc<dyn ClientCertVerifier>,
-    revoked: RevocationWatch,
+pub(crate) struct ClientVerifier {
+    pub(crate) path: IssuingPath,
+    pub(crate) chain: Arc<dyn ClientCertVerifier>,
+    pub(crate) revoked: RevocationWatch,
 }
 
 impl ClientCertVerifier for ClientVerifier {
@@ -254,12 +209,12 @@ impl ClientCertVerifier for ClientVerifier {
 
 /// The server is known by role and id in its certificate, whatever its address is.
 #[derive(Debug)]
-struct ServerVerifier {
-    path: IssuingPath,
-    roots: Arc<RootCertStore>,
-    provider: Arc<CryptoProvider>,
-    expected: Expected,
-    revoked: Option<RevocationWatch>,
+pub(crate) struct ServerVerifier {
+    pub(crate) path: IssuingPath,
+    pub(crate) roots: Arc<RootCertStore>,
+    pub(crate) provider: Arc<CryptoProvider>,
+    pub(crate) expected: Expected,
+    pub(crate) revoked: Option<RevocationWatch>,
 }
 
 impl ServerCertVerifier for ServerVerifier {

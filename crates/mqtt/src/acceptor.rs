@@ -15,8 +15,9 @@ use voltmesh_identity::{Identity, RevocationWatch};
 use crate::admission::{Refused, Source};
 use crate::doors::{Subject, Visitor};
 use crate::pump::{Clock, Mailbox, drive};
-use crate::server::Common;
-use crate::session::{ServerSide, SessionId};
+use crate::server_state::ServerState;
+use crate::session::SessionId;
+use crate::session_task::{Place, SessionTask};
 use crate::standing::{Standing, unix_now_s};
 use crate::{Door, End, Policy, Reason, Refusal, ServerConnection, ServerEvent, ServerSettings};
 
@@ -33,7 +34,7 @@ pub(crate) struct Acceptor {
     pub(crate) revoked: RevocationWatch,
     pub(crate) policy: Arc<dyn Policy>,
     pub(crate) settings: ServerSettings,
-    pub(crate) common: Arc<Common>,
+    pub(crate) state: Arc<ServerState>,
     pub(crate) events: mpsc::Sender<ServerEvent>,
     pub(crate) clock: Clock,
     /// When the server started, seconds since the Unix epoch.
@@ -51,9 +52,9 @@ impl Acceptor {
             match this.listener.accept().await {
                 Ok((stream, address)) => {
                     id += 1;
-                    this.common.counters.connections.add(1);
+                    this.state.counters.connections.add(1);
                     let source = Source::of(address.ip());
-                    match this.common.doors.arrive(SessionId(id), source).await {
+                    match this.state.doors.arrive(SessionId(id), source).await {
                         Ok((visitor, ended)) => {
                             this.made_room(source, ended);
                             let (this, id) = (this.clone(), SessionId(id));
@@ -99,8 +100,8 @@ impl Acceptor {
     }
 
     fn too_slow(&self, address: SocketAddr, visitor: &Visitor) {
-        self.common.counters.tls_other.add(1);
-        self.common.audit.refusal(&visitor.source.to_string(), "MQTT: no TLS handshake in time");
+        self.state.counters.tls_other.add(1);
+        self.state.audit.refusal(&visitor.source.to_string(), "MQTT: no TLS handshake in time");
         if self.may_write(visitor.source, "no TLS handshake in time") {
             let limit = self.settings.limits.connect_timeout;
             tracing::warn!(%address, "no TLS handshake within {limit:?}");
@@ -116,13 +117,13 @@ impl Acceptor {
             Err(_) => return self.too_slow(address, visitor),
         };
         let Some(standing) = Standing::of(stream.get_ref().1.peer_certificates()) else {
-            self.common.counters.tls_other.add(1);
+            self.state.counters.tls_other.add(1);
             return;
         };
         if standing.problem(&self.revoked, unix_now_s()).is_some() {
-            self.common.counters.tls_revoked.add(1);
+            self.state.counters.tls_revoked.add(1);
             let who = standing.peer.identity.to_string();
-            self.common.audit.refusal(&who, "MQTT: its certificate is revoked or has ended");
+            self.state.audit.refusal(&who, "MQTT: its certificate is revoked or has ended");
             return;
         }
         let limits = self.settings.limits.clone();
@@ -134,11 +135,11 @@ impl Acceptor {
         machine.assign(format!("{}-{:x}-{}", identity.folder(), self.started_s, id.0));
         machine.ask_door(self.door(id, &standing, visitor.clone(), place.clone()));
         let mailbox = Arc::new(Mailbox::new());
-        let mut side =
-            ServerSide::new(machine, id, standing, limits, self.common.clone(), mailbox.clone(), place);
-        drive(stream, &mut side, &mailbox, &self.events, self.clock).await;
-        if let Some(end) = side.end() {
-            self.common.counters.count_end(end);
+        let mut task =
+            SessionTask::new(machine, id, standing, limits, self.state.clone(), mailbox.clone(), place);
+        drive(stream, &mut task, &mailbox, &self.events, self.clock).await;
+        if let Some(end) = task.end() {
+            self.state.counters.count_end(end);
             self.say(end, &identity, visitor.source);
             tracing::debug!(%address, peer = %identity, %end, "session over");
         }
@@ -159,7 +160,7 @@ impl Acceptor {
                 | Reason::NOT_AUTHORIZED
         );
         let subject = Subject::Peer(identity.clone(), "session ended for what the client sent");
-        if !said && self.common.doors.log.may_write(subject) {
+        if !said && self.state.doors.log.may_write(subject) {
             tracing::warn!(peer = %identity, %source, "session ended for what the client sent: {reason}");
         }
     }
@@ -182,8 +183,8 @@ impl Acceptor {
         };
         shaken
             .inspect_err(|error| {
-                self.common.counters.count_tls(error);
-                self.common
+                self.state.counters.count_tls(error);
+                self.state
                     .audit
                     .refusal(&visitor.source.to_string(), &format!("MQTT: TLS handshake: {error}"));
                 if self.may_write(visitor.source, "TLS handshake refused") {
@@ -194,16 +195,10 @@ impl Acceptor {
     }
 
     /// Asked when CONNECT has come, with the client id.
-    fn door(
-        &self,
-        id: SessionId,
-        standing: &Standing,
-        visitor: Arc<Visitor>,
-        place: crate::session::Place,
-    ) -> Door {
-        let (common, identity) = (self.common.clone(), standing.peer.identity.clone());
+    fn door(&self, id: SessionId, standing: &Standing, visitor: Arc<Visitor>, place: Place) -> Door {
+        let (state, identity) = (self.state.clone(), standing.peer.identity.clone());
         Box::new(move |client_id| {
-            match common.admit(id, &identity, client_id) {
+            match state.admit(id, &identity, client_id) {
                 Ok(placed) => {
                     // Ended in this very moment: there is nobody to answer.
                     if !visitor.connected() {
@@ -213,9 +208,9 @@ impl Acceptor {
                     Ok(())
                 }
                 Err(crowded) => {
-                    let why = common.counters.count_crowded(crowded);
-                    common.audit.refusal(&identity.to_string(), why);
-                    if common.doors.log.may_write(Subject::Peer(identity.clone(), why)) {
+                    let why = state.counters.count_crowded(crowded);
+                    state.audit.refusal(&identity.to_string(), why);
+                    if state.doors.log.may_write(Subject::Peer(identity.clone(), why)) {
                         tracing::warn!(peer = %identity, source = %visitor.source, "{why}");
                     }
                     Err(Refusal::new(crowded.reason(), why))
@@ -225,8 +220,8 @@ impl Acceptor {
     }
 
     fn refused(&self, source: Source, refused: Refused) {
-        let why = self.common.counters.count_refused(refused);
-        self.common.audit.refusal(&source.to_string(), why);
+        let why = self.state.counters.count_refused(refused);
+        self.state.audit.refusal(&source.to_string(), why);
         if self.may_write(source, why) {
             tracing::warn!(%source, "{why}");
         }
@@ -234,7 +229,7 @@ impl Acceptor {
 
     fn made_room(&self, source: Source, ended: usize) {
         if ended > 0 {
-            self.common.counters.made_room.add(ended as u64);
+            self.state.counters.made_room.add(ended as u64);
             if self.may_write(source, MADE_ROOM) {
                 tracing::warn!(%source, "{MADE_ROOM}");
             }
@@ -242,6 +237,6 @@ impl Acceptor {
     }
 
     fn may_write(&self, source: Source, what: &'static str) -> bool {
-        self.common.doors.log.may_write(Subject::Source(source, what))
+        self.state.doors.log.may_write(Subject::Source(source, what))
     }
 }

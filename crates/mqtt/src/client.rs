@@ -1,3 +1,11 @@
+//! A connection to a server, as its application uses it.
+
+mod event;
+mod settings;
+
+pub use event::ClientEvent;
+pub use settings::ClientSettings;
+
 use std::collections::VecDeque;
 use std::future::pending;
 use std::sync::Arc;
@@ -14,59 +22,10 @@ use voltmesh_identity::{Peer, RevocationWatch, server_name};
 
 use crate::pump::{Appetite, Clock, Machine, Mailbox, drive};
 use crate::standing::{Standing, unix_now_s};
-use crate::{
-    ClientConnection, ClientInput, ClientOptions, ClientOutput, End, Error, Incoming, Moment, Outgoing,
-    Reason, Tag, Token,
-};
+use crate::{ClientConnection, ClientInput, ClientOutput, End, Error, Moment, Outgoing, Reason, Token};
 
 /// Ciphertext is read from the socket in pieces of up to this size.
 const SOCKET_READ: usize = 32 << 10;
-
-/// Settings of a client.
-#[derive(Clone, Debug)]
-pub struct ClientSettings {
-    /// Towards the server.
-    pub options: ClientOptions,
-    /// Publishes that wait to be sent, beyond the server's window. Default 4,096.
-    pub max_queue: usize,
-    /// Events that wait for the application; the server is not read from while it is full. Default 64.
-    pub event_queue: usize,
-    /// Payload bytes of messages that the application has not accepted, after which the server is not read from.
-    /// Default 8 MiB.
-    pub max_undecided_bytes: usize,
-    /// Ends the session when the server's certificate, or one that it has shown besides, is revoked. Default none.
-    pub revoked: Option<RevocationWatch>,
-    /// How often to look for a new revocation list and for a certificate that has ended. Default 1 s.
-    pub revocation_poll: Duration,
-}
-
-impl Default for ClientSettings {
-    fn default() -> ClientSettings {
-        ClientSettings {
-            options: ClientOptions::default(),
-            max_queue: 4096,
-            event_queue: 64,
-            max_undecided_bytes: 8 << 20,
-            revoked: None,
-            revocation_poll: Duration::from_secs(1),
-        }
-    }
-}
-
-/// Events on a client's connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClientEvent {
-    /// Messages, in order. Accept each by its token once it is dealt with.
-    Messages(Vec<Incoming>),
-    /// Publishes that are over, each with the server's reason.
-    Completed(Vec<(Tag, Reason)>),
-    /// The server's answer to each filter.
-    Subscribed(Vec<(String, Reason)>),
-    /// A ping was answered.
-    RoundTrip(Duration),
-    /// The last event. What was not completed may not have arrived: send it again, marked as a duplicate.
-    Ended(End),
-}
 
 /// A connection to a server. Cheap to clone; dropping the events ends it.
 #[derive(Clone)]

@@ -25,6 +25,6 @@ pub use error::Error;
 pub use options::Options;
 pub use quantity::Quantity;
 pub use reading::{Reading, Unknown};
-pub use recording::{Recording, dbc, is_usable};
-pub use row::{Row, Stamp};
+pub use recording::{Recording, dbc};
+pub use row::{Row, Stamp, is_usable};
 pub use skipped::Skipped;

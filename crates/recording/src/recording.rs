@@ -1,18 +1,24 @@
 //! Files of a recording to placed rows, whatever kind of file they are.
 
 mod bus;
+mod configuration;
 mod open;
+mod step;
+mod tables;
 
 pub use open::dbc;
 
 use crate::can::Log;
-use crate::clock::{Clock, ClockConfig, Placed};
+use crate::clock::Placed;
 use crate::report::{Report, Reporter, Said};
-use crate::table::{Columns, Level, Table, first_number};
+use crate::table::{Level, Table, first_number};
 use crate::{Error, Options, Quantity, Row, Skipped};
 use bus::Bus;
-use std::collections::{BTreeSet, VecDeque};
+use configuration::{configuration_of_bus, configuration_of_tables};
+use std::collections::VecDeque;
 use std::path::PathBuf;
+use step::{Step, merge};
+use tables::Tables;
 
 /// Most unused columns or identifiers that are named.
 const MAX_UNUSED: usize = 200;
@@ -57,25 +63,6 @@ pub struct Recording {
 enum Source {
     Tables(Box<Tables>),
     Bus(Box<Bus>),
-}
-
-/// Result of reading on.
-enum Step {
-    /// The row that comes next: it was read in place.
-    Row,
-    /// Perhaps rows in the queue.
-    More,
-    /// Nothing: the file has ended.
-    End,
-}
-
-/// Tables, one after the other.
-struct Tables {
-    clock: Clock<Row>,
-    table: Option<Table>,
-    /// The columns of the last table that has ended.
-    columns: Option<Columns>,
-    out: Vec<Placed<Row>>,
 }
 
 impl Recording {
@@ -256,81 +243,10 @@ impl Recording {
             Source::Tables(tables) => {
                 let options = self.options.of_tables();
                 let open = tables.table.as_ref().map(|table| table.columns(&options));
-                open::configuration_of_tables(self, open.or_else(|| tables.columns.clone()))
+                let columns = open.or_else(|| tables.columns.clone());
+                configuration_of_tables(&self.files, &self.options, self.level, columns)
             }
-            Source::Bus(bus) => open::configuration_of_bus(self, bus),
+            Source::Bus(bus) => configuration_of_bus(&self.files, &self.options, bus),
         }
     }
-}
-
-impl Tables {
-    /// Reads a row in place; one whose stamp is not believed at once goes to the clock.
-    fn step(&mut self, row: &mut Placed<Row>, ready: &mut VecDeque<Placed<Row>>) -> Result<Step, Error> {
-        let Some(table) = &mut self.table else { return Ok(Step::End) };
-        if !table.read_row(&mut row.item)? {
-            return Ok(Step::End);
-        }
-        let stated = row.item.time;
-        if let Some((segment, time)) = self.clock.follows(stated) {
-            (row.segment, row.time) = (segment, time);
-            return Ok(Step::Row);
-        }
-        let pushed = self.clock.push(stated, row.item.clone(), &mut self.out);
-        pushed.map_err(|error| at(table.place(), error))?;
-        ready.extend(self.out.drain(..));
-        Ok(Step::More)
-    }
-
-    fn end(&mut self, ready: &mut VecDeque<Placed<Row>>) {
-        self.clock.flush(&mut self.out);
-        ready.extend(self.out.drain(..));
-    }
-}
-
-/// An error of the clock, with the file at which it came.
-fn at(file: &str, error: Error) -> Error {
-    match error {
-        Error::Format { problem, .. } => Error::Format { place: file.to_owned(), problem },
-        other => other,
-    }
-}
-
-fn clock<T>(options: &Options) -> Clock<T> {
-    let ns = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1_000_000);
-    Clock::new(ClockConfig {
-        now_ns: ns(options.now_ms),
-        start_ns: options.start_ms.map(ns),
-        needs_date: options.needs_date,
-    })
-}
-
-/// Adds what a file said, with its name where there are several.
-fn merge(whole: &mut Said, file: Said, name: Option<&str>) {
-    let named = |text: String| match name {
-        Some(name) => format!("{name}: {text}"),
-        None => text,
-    };
-    if whole.format.is_empty() {
-        whole.format = file.format;
-    } else if whole.format != file.format {
-        whole.warnings.push(format!("the files are of several forms: {}, {}", whole.format, file.format));
-    }
-    whole.clock.extend(file.clock.into_iter().map(named));
-    for source in file.sources {
-        if !whole.sources.contains(&source) {
-            whole.sources.push(source);
-        }
-    }
-    whole.skipped.merge(&file.skipped);
-    whole.warnings.extend(file.warnings.into_iter().map(named));
-    whole.doubts.extend(file.doubts.into_iter().map(named));
-    let known: BTreeSet<String> = whole.unused.iter().cloned().collect();
-    whole.unused.extend(file.unused.into_iter().filter(|name| !known.contains(name)));
-}
-
-/// Whether a row can be used: its voltage and its current are known.
-#[must_use]
-pub fn is_usable(row: &Row) -> bool {
-    row.single(Quantity::PackCurrent).is_some_and(|reading| reading.is_ok())
-        && (row.pack_voltage.is_ok() || (!row.cells.is_empty() && row.cells.iter().all(Result::is_ok)))
 }

@@ -4,11 +4,12 @@
 //! the reason with its remedy. A single value beyond a limit among more than 1,000 is a warning, not a doubt: sensors
 //! glitch.
 
+mod counts;
 mod judge;
 
 use crate::battery::limits;
 use crate::{Battery, Quantity, Reading, Row, Skipped, Stamp};
-use judge::Sums;
+use counts::{Sums, Tally};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -147,37 +148,6 @@ const REPORTED: [(&str, f64, &str, Quantity); 10] = [
     ("speed_kmh", 1.0, "km/h", Quantity::Speed),
     ("charge_counter_ah", 1.0, "Ah", Quantity::ChargeCounter),
 ];
-
-/// Counts of one quantity.
-#[derive(Clone, Debug)]
-struct Tally {
-    n: u64,
-    /// Of lists; a quantity of one value is unknown in all rows in which it is not known.
-    unknown: u64,
-    min: f64,
-    max: f64,
-    /// Values beyond the limits.
-    beyond: u64,
-    limits: (f64, f64),
-}
-
-impl Tally {
-    fn take(&mut self, reading: Reading) {
-        match reading {
-            Ok(value) => self.take_known(value),
-            Err(_) => self.unknown += 1,
-        }
-    }
-
-    /// Takes a known value.
-    #[inline]
-    fn take_known(&mut self, value: f64) {
-        self.n += 1;
-        self.min = self.min.min(value);
-        self.max = self.max.max(value);
-        self.beyond += u64::from(value < self.limits.0 || value > self.limits.1);
-    }
-}
 
 /// Reads rows for a report.
 #[derive(Debug)]

@@ -94,3 +94,10 @@ impl Row {
         })
     }
 }
+
+/// Whether a row can be used: its voltage and its current are known.
+#[must_use]
+pub fn is_usable(row: &Row) -> bool {
+    row.single(Quantity::PackCurrent).is_some_and(|reading| reading.is_ok())
+        && (row.pack_voltage.is_ok() || (!row.cells.is_empty() && row.cells.iter().all(Result::is_ok)))
+}

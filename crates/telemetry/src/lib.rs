@@ -42,10 +42,13 @@ pub mod merkle;
 pub mod vss;
 
 mod channel;
+mod digest;
 mod error;
 mod id;
+mod number;
 mod sample;
 mod sizes;
+mod time;
 mod units;
 mod unknown;
 
@@ -54,14 +57,17 @@ pub use batch::{
     Secret, Signer, seal, seal_with,
 };
 pub use channel::{Channel, ChannelValue, MAX_CHANNELS, Resolution};
+pub use digest::Digest;
 pub use error::Error;
-pub use id::{BatchId, Boot, Digest, RecordId, RecordNumber, VehicleId, is_name};
+pub use id::{BatchId, RecordId, VehicleId, is_name};
+pub use number::{Boot, RecordNumber};
 pub use sample::{
     Charger, Contactor, Format, MAX_CELLS, MAX_TEMPERATURES, Original, OriginalNumber, Record, Sample,
 };
 pub use sizes::{Sizes, encoding_sizes};
+pub use time::Timestamp;
 pub use units::{
     CentiKilometersPerHour, CentiPercent, Centidegrees, ChannelCount, Milliamps, Millivolts, Millivolts16,
-    Ohms, Timestamp,
+    Ohms,
 };
 pub use unknown::{Reading, Unknown};

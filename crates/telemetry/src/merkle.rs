@@ -4,47 +4,25 @@
 //! Not provided: consistency proofs (every block header carries size and root, finalised by the authorities).
 
 mod frontier;
-mod hash;
 mod lanes;
+mod leaf;
+mod node;
 mod proof;
 
 pub use frontier::Frontier;
-pub use hash::{LeafHasher, leaf_hash, node_hash, root_of_records};
-pub(crate) use hash::{Leaves, salt};
+pub use leaf::{LeafHasher, leaf_hash, root_of_records};
+pub(crate) use leaf::{Leaves, salt};
+pub use node::node_hash;
+pub(crate) use node::root_in_place;
 pub use proof::{Inclusion, MAX_PATH};
 
 use crate::Digest;
+use node::fold;
 
 /// The root over leaf hashes in order. RFC 9162 2.1.1.
 pub fn root(leaves: &[Digest]) -> Digest {
     let mut level = leaves.to_vec();
     root_in_place(&mut level)
-}
-
-/// The root over `level`, which is used as working space.
-///
-/// Folding neighbours and carrying an odd last node up gives the tree of RFC 9162 2.1.1, whose split is at the
-/// largest power of two below the size.
-pub(crate) fn root_in_place(level: &mut [Digest]) -> Digest {
-    let mut len = level.len();
-    if len == 0 {
-        // RFC 9162 2.1.1: the hash of an empty list is the hash of an empty string.
-        return Digest::of(&[]);
-    }
-    while len > 1 {
-        len = fold(level, len);
-    }
-    level[0]
-}
-
-/// Replaces the first `len` nodes by their parents and returns how many those are.
-fn fold(level: &mut [Digest], len: usize) -> usize {
-    let pairs = len / 2;
-    hash::parents(level, pairs);
-    if len % 2 == 1 {
-        level[pairs] = level[len - 1];
-    }
-    pairs + len % 2
 }
 
 /// The proof that leaf `index` is in the tree over `leaves`; `None` if there is no such leaf. RFC 9162 2.1.3.1.

@@ -1,22 +1,10 @@
 //! The batches on their way: a bounded window over the spool.
 
-use super::{FogIndex, Rules};
+use super::rules::{FogIndex, Rules};
+use super::stage::Stage;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use voltmesh_spool::Position;
 use voltmesh_telemetry::{BatchHeader, BatchId, Boot, RecordNumber, Timestamp};
-
-/// How far a batch has come, as far as evidence shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stage {
-    /// Durable in the spool.
-    Spooled,
-    /// A fog node holds it.
-    Received,
-    /// The ledger holds its id.
-    Anchored,
-    /// The archive holds it.
-    Archived,
-}
 
 /// A batch that the vehicle keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]

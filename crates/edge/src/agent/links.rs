@@ -1,11 +1,7 @@
 //! Which fog node to use: the nearest by measured round trip that answers.
 
-use super::Rules;
+use super::rules::{FogIndex, Rules};
 use voltmesh_telemetry::Timestamp;
-
-/// A fog node by its place in the configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FogIndex(pub usize);
 
 /// What the choice of links asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

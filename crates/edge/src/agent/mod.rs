@@ -16,13 +16,14 @@ mod links;
 mod orders;
 mod rules;
 mod sealing;
+mod stage;
 mod thinning;
 mod vocabulary;
 
 pub use companion::{Companion, Report};
-pub use held::{Held, Stage};
-pub use links::FogIndex;
-pub use rules::{Credentials, KeepUntil, Rules};
+pub use held::Held;
+pub use rules::{Credentials, FogIndex, Rules};
+pub use stage::{KeepUntil, Stage};
 pub use vocabulary::{Input, Output};
 
 use crate::commands::{CommandRules, Commands, Memory};

@@ -1,33 +1,14 @@
 //! What an agent goes by.
 
-use super::{FogIndex, Stage};
+use super::stage::KeepUntil;
 use std::fmt;
 use voltmesh_control::Opening;
 use voltmesh_ledger::Trust;
 use voltmesh_telemetry::{Boot, Secret, VehicleId};
 
-/// How long the vehicle keeps a record.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum KeepUntil {
-    /// Until the cloud's signed notice has been checked: survives the loss of fog nodes with their disks.
-    #[default]
-    Archived,
-    /// Until the ledger's receipt has been checked.
-    Anchored,
-    /// Until a fog node has acknowledged it.
-    Received,
-}
-
-impl KeepUntil {
-    pub(crate) fn stage(self) -> Stage {
-        match self {
-            Self::Archived => Stage::Archived,
-            Self::Anchored => Stage::Anchored,
-            Self::Received => Stage::Received,
-        }
-    }
-}
+/// A fog node by its place in the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FogIndex(pub usize);
 
 /// The agent's configuration; times in milliseconds.
 #[derive(Clone, Debug)]

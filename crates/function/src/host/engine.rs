@@ -1,31 +1,25 @@
-//! Engine, its limits, and components compiled by it.
+//! Engine with its limits: it compiles components.
 
-use super::instance::Guest;
-use crate::{MAX_MEMORY_MIB, Manifest, Package, Refusal, Version, WIT_VERSION, bindings::FunctionPre};
+use super::{
+    component::{CORES, Component, TABLE_ELEMENTS},
+    instance::Guest,
+};
+use crate::{MAX_MEMORY_MIB, Package, Refusal, Version, WIT_VERSION, bindings::FunctionPre};
 use std::{
     collections::BTreeMap,
-    fmt,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use voltmesh_telemetry::Digest;
 use wasmtime::{
     Config, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig, StoreLimits,
-    StoreLimitsBuilder,
     component::{self, Linker},
 };
 
 /// Time between two ticks of the clock.
 const TICK: Duration = Duration::from_millis(10);
-/// Ticks that a call may last: 1 s, five times what the most fuel takes. It ends what fuel does not count, such as a
-/// machine that stands still.
-pub(super) const DEADLINE_TICKS: u64 = 100;
 /// Most bytes of a call's stack.
 const STACK_BYTES: usize = 256 << 10;
-/// Core instances, and tables, of one component: one is usual, an interpreter has an adapter or two beside.
-const CORES: u32 = 3;
-/// Most elements of a table: the indirectly called functions of an interpreter.
-const TABLE_ELEMENTS: usize = 20_000;
 /// Instances beyond the node's most: upgrades keep the release before for their first calls, and a trial is made of each release.
 const SPARE: u32 = 64;
 /// Dirty bytes of a memory that are zeroed rather than given back when its instance ends: an instance's stack and heap,
@@ -40,20 +34,6 @@ pub struct Host {
     linker: Linker<StoreLimits>,
     /// What was compiled before, where it is shared.
     shared: Option<Mutex<BTreeMap<Digest, Arc<Component>>>>,
-}
-
-/// Release that was compiled on this node and proved to be a function.
-pub struct Component {
-    pub(super) pre: FunctionPre<StoreLimits>,
-    pub(crate) manifest: Manifest,
-    pub(crate) digest: Digest,
-    pub(crate) validator: jsonschema::Validator,
-}
-
-impl fmt::Debug for Component {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} ({})", self.manifest.name, self.manifest.release, self.digest)
-    }
 }
 
 /// Clock that ends calls which take too long.
@@ -149,29 +129,6 @@ impl Host {
         let compiled = Component { pre, manifest, digest: package.digest, validator };
         Guest::start(&compiled).map_err(|failure| Refusal::Export(failure.to_string()))?;
         Ok(compiled)
-    }
-}
-
-impl Component {
-    /// What the release says of itself.
-    pub fn manifest(&self) -> &Manifest {
-        &self.manifest
-    }
-
-    /// SHA-256 of the component.
-    pub fn digest(&self) -> Digest {
-        self.digest
-    }
-
-    pub(super) fn limits(&self) -> StoreLimits {
-        StoreLimitsBuilder::new()
-            .memory_size((self.manifest.memory_mib as usize) << 20)
-            .table_elements(TABLE_ELEMENTS)
-            .instances(CORES as usize)
-            .tables(CORES as usize)
-            .memories(1)
-            .trap_on_grow_failure(true)
-            .build()
     }
 }
 

@@ -1,6 +1,9 @@
 //! One instance of a function, and calls of it.
 
-use super::{Answer, Component, Failure, MAX_STATE_BYTES, engine::DEADLINE_TICKS};
+use super::{
+    Answer, Failure, MAX_STATE_BYTES,
+    component::{Component, DEADLINE_TICKS},
+};
 use crate::bindings::{Function, Input};
 use wasmtime::{Store, StoreLimits};
 

@@ -4,11 +4,13 @@
 //! a bound of the stack; answers that are checked before anybody sees them; compilation on this node only.
 //! Not provided: protection against a wrong decision that is well formed, which is the vehicle's own limits' work.
 
+mod component;
 mod engine;
 mod instance;
 mod limits;
 
-pub use engine::{Clock, Component, Host};
+pub use component::Component;
+pub use engine::{Clock, Host};
 pub(crate) use instance::{Guest, MAX_SAMPLES};
 pub(crate) use limits::{Answer, Asked, Failure, HOST_KINDS, in_units};
 

@@ -1,6 +1,6 @@
 //! All that can happen to a node's functions, and all that they can ask.
 
-use super::Snapshot;
+use super::{compiler::Compiled, snapshot::Snapshot};
 use crate::{Report, Sample};
 use bytes::Bytes;
 use ed25519_dalek::VerifyingKey;
@@ -43,7 +43,7 @@ pub enum Input {
     /// A signed release arrived, from the controller or from this node's own store.
     Release(Bytes),
     /// The same release, checked and compiled beside by this manager's [`super::Compiler`].
-    Compiled(super::Compiled),
+    Compiled(Compiled),
     /// These releases, and none else, may not run any more.
     Withdrawn(BTreeSet<Digest>),
     /// A vehicle's samples, in the order of their time. Give each once.

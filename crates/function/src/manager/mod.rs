@@ -1,58 +1,39 @@
 //! The core of one fog node's functions: orders, samples and answers in; events, commands and reports out. No clock, socket or disk.
 
 mod backoff;
+mod bounds;
 mod compiler;
+mod counters;
+mod ends;
 mod messages;
 mod node;
 mod orders;
+mod releases;
+mod restore;
 mod slot;
 mod snapshot;
+mod steps;
 mod upgrade;
 
+pub use bounds::{MAX_CONFIGURATION_BYTES, MAX_INSTANCES};
 pub use compiler::{Compiled, Compiler};
+pub use counters::Counters;
 pub use messages::{Input, Output, Settings};
 pub use snapshot::{MAX_SNAPSHOT_BYTES, Previous, Running, Sent, Snapshot, State};
 
 use crate::{Clock, Component, Host, Sample, bindings::Input as Given, host::MAX_SAMPLES};
 use node::Node;
-use orders::{ASK_AGAIN_MS, Ended, Key, Step};
 use slot::Slot;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
+use steps::{ASK_AGAIN_MS, Ended, Key, Step};
 use voltmesh_control::{FunctionReport, Instance, Room};
 use voltmesh_telemetry::{Digest, Timestamp, VehicleId};
 
-/// Most instances of a node: all of them must fit one message of 1 MiB, with at most 340 bytes each.
-pub const MAX_INSTANCES: u32 = 3_000;
-/// Most bytes of a configuration's JSON.
-pub const MAX_CONFIGURATION_BYTES: usize = 64 << 10;
 /// Least time in ms between two reports of all instances: 1 MiB five times a second at most.
 const TELL_MS: u64 = 200;
-
-/// Counters since the start of the process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Calls of `handle`.
-    pub calls: u64,
-    /// Calls that trapped, ran out of fuel, memory or time, or answered out of bounds.
-    pub failures: u64,
-    /// Events.
-    pub events: u64,
-    /// Commands.
-    pub commands: u64,
-    /// Commands that were not sent: beyond what their lease allows, or this node's share of the fleet's.
-    pub refused_commands: u64,
-    /// Orders that were refused.
-    pub refused_orders: u64,
-    /// Releases that were refused.
-    pub refused_releases: u64,
-    /// Upgrades that were rolled back by themselves.
-    pub rolled_back: u64,
-    /// Inputs that a function did not get: it was backing off, off, or without a lease in force.
-    pub missed: u64,
-}
 
 /// Functions of one fog node.
 pub struct Manager {
@@ -172,11 +153,6 @@ impl Manager {
     /// The clock that ends calls which take too long; run it on a thread. Without it, fuel alone bounds a call.
     pub fn clock(&self) -> Clock {
         self.host.clock()
-    }
-
-    /// A compiler for a thread of its own; what it gives is for [`Input::Compiled`].
-    pub fn compiler(&self) -> Compiler {
-        Compiler::new(self.host.clone(), self.settings.publishers.clone())
     }
 
     fn instances(&self) -> u32 {

@@ -1,6 +1,6 @@
 //! What all functions of a node share: time, numbers, counters, and where outputs go.
 
-use super::{Counters, Output, backoff::Rate};
+use super::{Output, backoff::Rate, counters::Counters};
 use crate::host::Failure;
 use voltmesh_control::{Command, FleetShare, FunctionEvent, FunctionReport};
 use voltmesh_telemetry::Timestamp;

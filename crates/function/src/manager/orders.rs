@@ -1,67 +1,22 @@
 //! Orders of the controller: checked, put in order, carried out, or refused with the reason.
 
 use super::{
-    Compiled, MAX_CONFIGURATION_BYTES, Manager, Output, Snapshot, State,
+    Manager, Output, State,
+    bounds::{MAX_CONFIGURATION_BYTES, MAX_INSTANCES},
     slot::{Placed, Slot},
+    steps::{ASK_AGAIN_MS, Key, Run, Step},
 };
-use crate::{
-    Component, Package, Refusal, bindings::voltmesh::function::types::Feedback, host::MAX_STATE_BYTES,
-};
-use bytes::Bytes;
+use crate::{Component, bindings::voltmesh::function::types::Feedback, host::MAX_STATE_BYTES};
 use std::sync::Arc;
 use voltmesh_control::{Epoch, FunctionReport, FunctionState, Lease, MAX_LEASE_BYTES, Order, Work};
-use voltmesh_telemetry::{Digest, Timestamp, VehicleId, is_name};
+use voltmesh_telemetry::{Digest, is_name};
 
 /// Most steps that wait for a release of one function.
 const MAX_STEPS: usize = 16;
 /// Most functions that wait for a release.
-const MAX_WAITING: usize = super::MAX_INSTANCES as usize;
-/// Time in ms after which a release is asked for again.
-pub(super) const ASK_AGAIN_MS: u64 = 5_000;
+const MAX_WAITING: usize = MAX_INSTANCES as usize;
 /// Most conditions of a function that are the case at a time.
 const MAX_CONDITIONS: usize = 64;
-/// Most functions whose end is remembered, so that an older lease does not bring them back.
-const MAX_ENDED: usize = 10_000;
-/// Compiled releases that are kept: 64 of some MB each.
-const MAX_COMPONENTS: usize = 64;
-
-/// Vehicle and function.
-pub(super) type Key = (VehicleId, String);
-
-/// End of a function.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Ended {
-    pub epoch: Epoch,
-    pub until: Timestamp,
-}
-
-/// What waits for a release, in order.
-pub(super) enum Step {
-    Restore(Box<Snapshot>, Lease, Option<u64>),
-    Run(Box<Run>),
-    Condition(u64, String, bool),
-}
-
-/// Checked order to run a function.
-pub(super) struct Run {
-    order: (u32, u64),
-    release: Digest,
-    configuration: serde_json::Value,
-    pub(super) lease: Lease,
-    lease_bytes: Vec<u8>,
-    state: Option<(State, Epoch)>,
-}
-
-impl Step {
-    fn release(&self) -> Option<Digest> {
-        match self {
-            Self::Restore(snapshot, ..) => snapshot.running.as_ref().map(|running| running.release),
-            Self::Run(run) => Some(run.release),
-            Self::Condition(..) => None,
-        }
-    }
-}
-
 impl Manager {
     pub(super) fn order(&mut self, order: Order) {
         let (term, number) = self.last_order;
@@ -95,7 +50,7 @@ impl Manager {
     }
 
     /// The lease, if it is this node's, of this vehicle and function, and in force.
-    fn lease(&self, key: &Key, text: &str) -> Result<(Lease, Vec<u8>), String> {
+    pub(super) fn lease(&self, key: &Key, text: &str) -> Result<(Lease, Vec<u8>), String> {
         if text.len() > 2 * MAX_LEASE_BYTES {
             return Err("its lease is too large".into());
         }
@@ -180,7 +135,7 @@ impl Manager {
     }
 
     /// Carries out what waits and can be, in order.
-    fn proceed(&mut self, key: &Key) {
+    pub(super) fn proceed(&mut self, key: &Key) {
         while let Some(steps) = self.pending.get_mut(key) {
             let Some(release) = steps.first().map(Step::release) else {
                 self.pending.remove(key);
@@ -296,69 +251,6 @@ impl Manager {
         Ok(())
     }
 
-    fn end(&mut self, order: (u32, u64), key: Key, hand_over: bool) -> Result<(), String> {
-        let mut known = false;
-        for step in self.pending.remove(&key).unwrap_or_default() {
-            known = true;
-            match step {
-                Step::Run(run) => self.node.refuse(run.order.1, "its end came before its release".into()),
-                Step::Condition(..) => {}
-                Step::Restore(snapshot, lease, _) => {
-                    if let Some(running) = snapshot.running.filter(|_| hand_over) {
-                        self.node.out.push(Output::Tell(FunctionReport::State(FunctionState {
-                            vehicle: key.0.clone(),
-                            function: key.1.clone(),
-                            version: running.state.version,
-                            state: hex::encode(&running.state.bytes),
-                            epoch: snapshot.epoch,
-                        })));
-                    }
-                    self.remember(key.clone(), Ended { epoch: lease.epoch, until: lease.until }, order);
-                }
-            }
-        }
-        let slot = self.slots.get_mut(&key.0).and_then(|functions| functions.remove(&key.1));
-        let Some(mut slot) = slot else {
-            return if known { Ok(()) } else { Err("this function does not run here".into()) };
-        };
-        if self.slots.get(&key.0).is_some_and(|functions| functions.is_empty()) {
-            self.slots.remove(&key.0);
-        }
-        self.reschedule(&key);
-        if hand_over {
-            let state = slot.handed_over(&mut self.node);
-            self.node.out.push(Output::Tell(FunctionReport::State(state)));
-        }
-        self.remember(key, Ended { epoch: slot.lease.epoch, until: slot.lease.until }, order);
-        self.node.changed = true;
-        Ok(())
-    }
-
-    /// Remembers an end, here and across the process's.
-    fn remember(&mut self, key: Key, ended: Ended, order: (u32, u64)) {
-        self.node.out.push(Output::Persist(Box::new(Snapshot {
-            vehicle: key.0.clone(),
-            function: key.1.clone(),
-            order,
-            epoch: (ended.epoch.term, ended.epoch.count),
-            until_ms: ended.until.as_millis(),
-            running: None,
-        })));
-        self.note_end(key, ended);
-    }
-
-    fn note_end(&mut self, key: Key, ended: Ended) {
-        if self.ended.len() >= MAX_ENDED {
-            let now = self.node.now;
-            self.ended.retain(|_, ended| ended.until > now);
-            let soonest = self.ended.iter().min_by_key(|(_, ended)| ended.until).map(|(key, _)| key.clone());
-            if let Some(soonest) = soonest.filter(|_| self.ended.len() >= MAX_ENDED) {
-                self.ended.remove(&soonest);
-            }
-        }
-        self.ended.insert(key, ended);
-    }
-
     fn condition(&mut self, order: (u32, u64), key: Key, name: String, active: bool) -> Result<(), String> {
         if !is_name(&name) {
             return Err("its condition has no valid name".into());
@@ -394,58 +286,8 @@ impl Manager {
         Ok(())
     }
 
-    /// A release: checked, compiled, and what waited for it carried out.
-    pub(super) fn release(&mut self, bytes: &Bytes) {
-        let known = Package::digest_of(bytes).and_then(|digest| self.components.get(&digest));
-        let compiled = match known {
-            // What came before was signed by a publisher; this one need not be.
-            Some((_, component)) => Package::open(bytes, &self.settings.publishers, &self.settings.withdrawn)
-                .map(|_| component.clone())
-                .map_err(|refusal| refusal.chain()),
-            None => return self.compiled(self.compiler().compile(bytes)),
-        };
-        self.compiled(Compiled { digest: Package::digest_of(bytes), result: compiled });
-    }
-
-    /// A release that was compiled: what waited for it is carried out.
-    pub(super) fn compiled(&mut self, compiled: Compiled) {
-        let withdrawn = compiled.digest.filter(|digest| self.settings.withdrawn.contains(digest));
-        let result = match withdrawn {
-            Some(digest) => Err(Refusal::Withdrawn(digest).chain()),
-            None => compiled.result,
-        };
-        match result {
-            Ok(component) => {
-                let digest = component.digest();
-                self.wanted.remove(&digest);
-                if !self.components.contains_key(&digest) {
-                    self.components_made += 1;
-                    self.components.insert(digest, (self.components_made, component));
-                }
-                for key in self.waiting_for(digest) {
-                    self.proceed(&key);
-                }
-                self.evict();
-            }
-            Err(why) => {
-                self.node.counters.refused_releases += 1;
-                let reason = format!("the release is refused: {why}");
-                self.node.warn(reason.clone());
-                let Some(digest) = compiled.digest else { return };
-                for key in self.waiting_for(digest) {
-                    self.drop_runs(&key, &reason, |run| run.release == digest);
-                }
-            }
-        }
-    }
-
-    fn waiting_for(&self, release: Digest) -> Vec<Key> {
-        let waits = |steps: &[Step]| steps.iter().any(|step| step.release() == Some(release));
-        self.pending.iter().filter(|(_, steps)| waits(steps)).map(|(key, _)| key.clone()).collect()
-    }
-
     /// Refuses what waits and cannot be done any more.
-    fn drop_runs(&mut self, key: &Key, reason: &str, gone: impl Fn(&Run) -> bool) {
+    pub(super) fn drop_runs(&mut self, key: &Key, reason: &str, gone: impl Fn(&Run) -> bool) {
         let Some(steps) = self.pending.get_mut(key) else { return };
         let (dropped, rest) = std::mem::take(steps)
             .into_iter()
@@ -474,98 +316,6 @@ impl Manager {
             if !self.components.contains_key(&release) {
                 self.want(release);
             }
-        }
-    }
-
-    /// Forgets compiled releases that nobody runs, the oldest first.
-    fn evict(&mut self) {
-        while self.components.len() > MAX_COMPONENTS {
-            let unused =
-                self.components.iter().filter(|(_, (_, component))| Arc::strong_count(component) == 1);
-            let Some(oldest) = unused.min_by_key(|(_, (made, _))| *made).map(|(digest, _)| *digest) else {
-                return;
-            };
-            self.components.remove(&oldest);
-        }
-    }
-
-    /// Takes up what was persisted.
-    pub(super) fn restore(&mut self, snapshot: Snapshot, kept: Option<u64>) {
-        let key = (snapshot.vehicle.clone(), snapshot.function.clone());
-        let (term, number) = self.last_order;
-        let (its_term, its_number) = snapshot.order;
-        if (its_term, Some(its_number)) > (term, number) {
-            self.last_order = (its_term, Some(its_number));
-        }
-        let Some(running) = &snapshot.running else {
-            self.note_end(key, Ended { epoch: snapshot.lease_epoch(), until: snapshot.until() });
-            return;
-        };
-        let lease = match self.lease(&key, &running.lease) {
-            Ok((lease, _)) => lease,
-            Err(why) => {
-                let text = format!("function {} of vehicle {} is not taken up again: {why}", key.1, key.0);
-                return self.node.warn(text);
-            }
-        };
-        if self.slot(&key).is_some() || self.pending.contains_key(&key) {
-            return self
-                .node
-                .warn(format!("function {} of vehicle {} runs already; its snapshot is left", key.1, key.0));
-        }
-        self.pending.insert(key.clone(), vec![Step::Restore(Box::new(snapshot), lease, kept)]);
-        self.proceed(&key);
-    }
-
-    fn restored(
-        &mut self,
-        key: &Key,
-        snapshot: Snapshot,
-        lease: Lease,
-        component: Arc<Component>,
-        kept: Option<u64>,
-    ) {
-        let Some(running) = snapshot.running else { return };
-        let placed = Placed { component, configuration: running.configuration.clone() };
-        match Slot::restored(running, snapshot.order, lease, placed, kept, &mut self.node) {
-            Ok(mut slot) => {
-                slot.persist(&mut self.node);
-                self.slots.entry(key.0.clone()).or_default().insert(key.1.clone(), slot);
-                self.node.changed = true;
-                self.reschedule(key);
-            }
-            Err(failure) => {
-                self.node.warn(format!(
-                    "function {} of vehicle {} is not taken up again: {failure}",
-                    key.1, key.0
-                ));
-            }
-        }
-    }
-
-    /// Turns off what may not run any more.
-    pub(super) fn withdraw(&mut self) {
-        let withdrawn = self.settings.withdrawn.clone();
-        self.components.retain(|digest, _| !withdrawn.contains(digest));
-        let keys: Vec<Key> = self.pending.keys().cloned().collect();
-        for key in keys {
-            self.drop_runs(&key, "its release was withdrawn", |run| withdrawn.contains(&run.release));
-        }
-        let mut changed = Vec::new();
-        for (vehicle, functions) in &mut self.slots {
-            for (function, slot) in functions {
-                let gone = |placed: &Placed| withdrawn.contains(&placed.component.digest);
-                if slot.probation.as_ref().is_some_and(|probation| gone(&probation.placed)) {
-                    slot.probation = None;
-                }
-                if gone(&slot.placed) {
-                    slot.switch_off(&mut self.node, "its release was withdrawn");
-                    changed.push((vehicle.clone(), function.clone()));
-                }
-            }
-        }
-        for key in changed {
-            self.reschedule(&key);
         }
     }
 }

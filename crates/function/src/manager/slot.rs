@@ -1,22 +1,25 @@
 //! One function of one vehicle: its lease, its instance, its numbers.
 
+mod outputs;
+mod persistence;
+mod placed;
+mod sent;
+
+pub(super) use placed::Placed;
+
 use super::{
-    Node, Output, Previous, Running, Sent, Snapshot, State,
+    Previous, State,
     backoff::{Failures, Rate},
+    node::Node,
 };
 use crate::{
     FailurePolicy,
-    bindings::{
-        Input as Given,
-        voltmesh::function::types::{Applied, Feedback},
-    },
-    host::{Answer, Asked, Component, Failure, Guest, HOST_KINDS, MAX_STATE_BYTES, in_units},
+    bindings::{Input as Given, voltmesh::function::types::Feedback},
+    host::{Asked, Failure, Guest},
 };
-use std::{collections::BTreeMap, sync::Arc};
-use voltmesh_control::{
-    Action, Command, CommandAnswer, FunctionEvent, FunctionState, Instance, InstanceState, Lease, Outcome,
-    Severity,
-};
+use sent::Awaited;
+use std::collections::BTreeMap;
+use voltmesh_control::{Action, FunctionState, Instance, InstanceState, Lease};
 use voltmesh_telemetry::Timestamp;
 
 /// Longest time in ms between two ticks of a function.
@@ -29,21 +32,10 @@ const PERSIST_QUIET_MS: u64 = 10_000;
 const EVENTS: (u64, u64) = (64, 10);
 /// Commands at once, and commands a second for long: each kind of action every three seconds or so.
 const COMMANDS: (u64, u64) = (32, 2);
-/// Numbers of commands that are reserved at once: 8 min at most. After a crash the next one begins behind them.
-const RESERVED: u64 = 1_024;
-/// Most commands whose answers are awaited: [`COMMANDS`]'s burst, and two minutes.
-const MAX_SENT: usize = 256;
 /// Most feedback that waits for an instance that does not run.
 const MAX_WAITING: usize = 64;
 /// Time in ms after which a withdrawn command is not in force any more: a round trip, and clocks that differ.
 const WITHDRAW_MS: u64 = 3_000;
-
-/// Release with its configuration.
-#[derive(Clone, Debug)]
-pub(super) struct Placed {
-    pub component: Arc<Component>,
-    pub configuration: serde_json::Value,
-}
 
 /// First calls after an upgrade: the release before stays ready.
 pub(super) struct Probation {
@@ -56,6 +48,7 @@ pub(super) struct Probation {
     pub state: State,
 }
 
+/// Whether its instance runs.
 pub(super) enum Phase {
     Running(Box<Guest>),
     /// It failed and starts again then.
@@ -64,16 +57,7 @@ pub(super) enum Phase {
     Failed,
 }
 
-/// Command whose answer or expiry is awaited.
-struct Awaited {
-    action: Action,
-    epoch: (u32, u32),
-    expires: Timestamp,
-    /// Whether a later one of its kind took its place.
-    replaced: bool,
-    answered: bool,
-}
-
+/// One function of one vehicle.
 pub(super) struct Slot {
     pub lease: Lease,
     pub lease_bytes: Vec<u8>,
@@ -102,22 +86,6 @@ pub(super) struct Slot {
     commands: Rate,
     /// What the lease allows.
     allowed: Rate,
-}
-
-impl Placed {
-    /// A configured instance with this state.
-    pub fn start(&self, state: Option<&State>) -> Result<Guest, Failure> {
-        let mut guest = Guest::start(&self.component)?;
-        guest.configure(&self.configuration.to_string())?.map_err(Failure::Refused)?;
-        if let Some(state) = state {
-            guest.import(state.version, &state.bytes)?.map_err(Failure::Refused)?;
-        }
-        Ok(guest)
-    }
-
-    pub fn export(&self, guest: &mut Guest) -> Result<State, Failure> {
-        Ok(State { version: self.component.manifest.state_version, bytes: guest.export()? })
-    }
 }
 
 impl Slot {
@@ -294,133 +262,6 @@ impl Slot {
         }
     }
 
-    /// Whether the rates allow an answer.
-    pub fn admit(&mut self, now: Timestamp, answer: Answer) -> Result<Answer, Failure> {
-        let flood = |what: &str, (burst, rate): (u64, u64)| {
-            Failure::Bounds(format!("more than {burst} {what} at once or {rate} a second for long"))
-        };
-        if !answer.events.is_empty() && !self.events.take(now, answer.events.len()) {
-            return Err(flood("events", EVENTS));
-        }
-        if !answer.commands.is_empty() && !self.commands.take(now, answer.commands.len()) {
-            return Err(flood("commands", COMMANDS));
-        }
-        Ok(answer)
-    }
-
-    /// Events first, then commands, then the state that knows of both.
-    pub fn carry_out(&mut self, node: &mut Node, answer: Answer, export: bool) {
-        let acted = !answer.events.is_empty() || !answer.commands.is_empty();
-        for said in answer.events {
-            self.say(node, said.kind, said.severity, said.text, said.figures);
-        }
-        for asked in answer.commands {
-            self.ask(node, asked);
-        }
-        if !answer.metrics.is_empty() {
-            node.out.push(Output::Metrics {
-                vehicle: self.lease.vehicle.clone(),
-                function: self.lease.function.clone(),
-                values: answer.metrics,
-            });
-        }
-        if acted || export {
-            self.export(node, acted);
-        }
-    }
-
-    fn say(
-        &mut self,
-        node: &mut Node,
-        kind: String,
-        severity: Severity,
-        text: String,
-        figures: Vec<(String, f64)>,
-    ) {
-        let event = FunctionEvent {
-            vehicle: self.lease.vehicle.clone(),
-            function: self.lease.function.clone(),
-            release: self.placed.component.digest,
-            epoch: self.epoch(),
-            number: self.next_event,
-            at_ms: node.now.as_millis(),
-            kind,
-            severity,
-            text,
-            figures,
-        };
-        self.next_event += 1;
-        self.last_sequence = node.keep(event);
-    }
-
-    /// What the host says of a function, among the function's own events.
-    pub fn say_of(&mut self, node: &mut Node, kind: &str, text: String) {
-        let text = text.chars().filter(|c| !c.is_control()).take(256).collect();
-        self.say(node, format!("{HOST_KINDS}{kind}"), Severity::Warning, text, Vec::new());
-    }
-
-    fn ask(&mut self, node: &mut Node, asked: Asked) {
-        let number = self.next_command;
-        self.next_command += 1;
-        if self.next_command > self.reserved {
-            self.reserved = self.next_command + RESERVED;
-            self.persist(node);
-        }
-        if let Err(why) = self.may_ask(node, &asked.action) {
-            return self.deny(node, number, why);
-        }
-        // A lease that ends sooner ends its commands.
-        let expires = node.now.plus_millis(asked.valid_ms).min(self.lease.until);
-        let kind = asked.action.kind();
-        for sent in self.sent.values_mut().filter(|sent| sent.action.kind() == kind) {
-            sent.replaced = true;
-        }
-        if self.sent.len() >= MAX_SENT {
-            self.sent.pop_first();
-        }
-        let awaited = Awaited {
-            action: asked.action.clone(),
-            epoch: self.epoch(),
-            expires,
-            replaced: false,
-            answered: false,
-        };
-        self.sent.insert(number, awaited);
-        let command = Command {
-            vehicle: self.lease.vehicle.clone(),
-            number,
-            issued: node.now,
-            expires,
-            action: asked.action,
-            reason: asked.reason,
-        };
-        node.command(self.last_sequence, command, &self.lease_bytes, &self.lease.function);
-    }
-
-    /// Whether the lease and the node's share of the fleet's commands allow one more.
-    fn may_ask(&mut self, node: &mut Node, action: &Action) -> Result<(), String> {
-        self.lease.allowed.admit(action)?;
-        if !self.allowed.take(node.now, 1) {
-            let most = self.lease.allowed.commands_per_min;
-            return Err(format!("its lease allows {most} commands a minute"));
-        }
-        if !node.may_command() {
-            let share = node.fleet.per_min;
-            return Err(format!("this node's share of the fleet's commands is {share} a minute"));
-        }
-        Ok(())
-    }
-
-    /// A command that is not sent: the function hears of it with its next call, as of the vehicle's refusals.
-    fn deny(&mut self, node: &mut Node, number: u64, why: String) {
-        node.counters.refused_commands += 1;
-        let who = self.who();
-        node.warn(format!("{who}: a command is not sent: {why}"));
-        if self.waiting.len() < MAX_WAITING {
-            self.waiting.push(Feedback::Applied(Applied { number, refused: Some(why), value: None }));
-        }
-    }
-
     /// Takes the state out, for a restart or a snapshot.
     fn export(&mut self, node: &mut Node, acted: bool) {
         let Phase::Running(guest) = &mut self.phase else { return };
@@ -505,107 +346,6 @@ impl Slot {
                 self.fail(node, &failure);
             }
         }
-    }
-
-    /// What a vehicle answered.
-    pub fn answered(&mut self, node: &mut Node, answer: &CommandAnswer) {
-        let number = answer.number;
-        let Some(sent) = self.sent.get_mut(&number).filter(|sent| sent.epoch == answer.epoch) else { return };
-        let feedback = match &answer.outcome {
-            Outcome::Expired => {
-                let replaced = sent.replaced;
-                self.sent.remove(&number);
-                (!replaced).then_some(Feedback::Expired(number))
-            }
-            _ if sent.answered => None,
-            Outcome::Applied { value, .. } => {
-                sent.answered = true;
-                let value = value.map(|value| in_units(&sent.action, value));
-                Some(Feedback::Applied(Applied { number, refused: None, value }))
-            }
-            Outcome::Refused { reason } => {
-                self.sent.remove(&number);
-                let reason = reason.chars().take(256).collect();
-                Some(Feedback::Applied(Applied { number, refused: Some(reason), value: None }))
-            }
-        };
-        if let Some(feedback) = feedback {
-            self.feedback(node, feedback);
-        }
-    }
-
-    /// A snapshot now.
-    pub fn persist(&mut self, node: &mut Node) {
-        self.persisted = node.now;
-        self.unpersisted = None;
-        let commands = self.sent.iter().filter(|(_, sent)| !sent.replaced);
-        let running = Running {
-            release: self.placed.component.digest,
-            configuration: self.placed.configuration.clone(),
-            lease: hex::encode(&self.lease_bytes),
-            state: self.state.clone(),
-            next_event: self.next_event,
-            next_command: self.reserved,
-            commands: commands
-                .map(|(number, sent)| Sent {
-                    number: *number,
-                    action: sent.action.clone(),
-                    epoch: sent.epoch,
-                    expires_ms: sent.expires.as_millis(),
-                })
-                .collect(),
-            conditions: self.conditions.clone(),
-            previous: self.previous.clone(),
-            failed: matches!(self.phase, Phase::Failed),
-            fleet: (node.fleet, node.fleet_order),
-        };
-        node.out.push(Output::Persist(Box::new(self.snapshot(Some(running)))));
-    }
-
-    pub fn snapshot(&self, running: Option<Running>) -> Snapshot {
-        Snapshot {
-            vehicle: self.lease.vehicle.clone(),
-            function: self.lease.function.clone(),
-            order: self.order,
-            epoch: self.epoch(),
-            until_ms: self.lease.until.as_millis(),
-            running,
-        }
-    }
-
-    /// A slot as a snapshot describes it; it starts at once unless it was off.
-    pub fn restored(
-        running: Running,
-        order: (u32, u64),
-        lease: Lease,
-        placed: Placed,
-        kept: Option<u64>,
-        node: &mut Node,
-    ) -> Result<Self, Failure> {
-        let lease_bytes = hex::decode(&running.lease).unwrap_or_default();
-        if running.state.bytes.len() > MAX_STATE_BYTES {
-            return Err(Failure::Bounds("the snapshot's state is too large".into()));
-        }
-        node.share(running.fleet.1, running.fleet.0);
-        let guest = Guest::start(&placed.component)?;
-        let mut slot = Self::new(lease, lease_bytes, placed, guest, running.state, order, node.now);
-        slot.next_event = kept.map_or(0, |kept| kept.saturating_add(1)).max(running.next_event);
-        (slot.next_command, slot.reserved) = (running.next_command, running.next_command);
-        slot.conditions = running.conditions;
-        slot.previous = running.previous;
-        for sent in running.commands.into_iter().take(MAX_SENT) {
-            let expires = Timestamp::from_millis(sent.expires_ms);
-            let awaited =
-                Awaited { action: sent.action, epoch: sent.epoch, expires, replaced: false, answered: false };
-            slot.sent.insert(sent.number, awaited);
-        }
-        if running.failed {
-            slot.phase = Phase::Failed;
-        } else {
-            slot.phase = Phase::Waiting(node.now);
-            slot.start(node);
-        }
-        Ok(slot)
     }
 
     /// The state for the next holder.

@@ -8,7 +8,7 @@ use voltmesh_telemetry::{Digest, Timestamp, VehicleId};
 /// Most bytes of a snapshot's JSON: two states in hexadecimal, two configurations, a lease,
 /// commands in force (masks of 1,024 groups), conditions and numbers.
 pub const MAX_SNAPSHOT_BYTES: usize =
-    2 * 2 * crate::MAX_STATE_BYTES + 2 * super::MAX_CONFIGURATION_BYTES + (32 << 10);
+    2 * 2 * crate::MAX_STATE_BYTES + 2 * super::bounds::MAX_CONFIGURATION_BYTES + (32 << 10);
 
 /// Snapshot of one function of one vehicle.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -4,7 +4,8 @@
 //! answers, and used from the call on in which the new one fails. So no event is lost or said twice, and none waits.
 
 use super::{
-    Node, Previous, State,
+    Previous, State,
+    node::Node,
     slot::{Phase, Placed, Probation, Slot},
 };
 use crate::host::{Answer, Failure};

@@ -1,6 +1,6 @@
 use std::collections::{BTreeSet, HashMap};
 
-use super::Source;
+use super::source::Source;
 use crate::Moment;
 use crate::session::SessionId;
 

@@ -1,7 +1,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::Source;
+use super::source::Source;
 use crate::Moment;
 
 /// A token bucket for each source, filled at a rate, which holds one second's worth.

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, HashSet};
+use std::net::IpAddr;
 
 use proptest::prelude::*;
 

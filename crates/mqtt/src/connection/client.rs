@@ -6,7 +6,8 @@ use mqtt_protocol_core::mqtt::connection::role;
 use mqtt_protocol_core::mqtt::packet::{GenericPacket, Property, Qos as RawQos, SubEntry, SubOpts, v5_0};
 use mqtt_protocol_core::mqtt::result_code::ConnectReasonCode;
 
-use super::wire::{Packet, Taken, Wire, reason_of};
+use super::packets::Packet;
+use super::wire::{Taken, Wire, reason_of};
 use super::{End, Incoming, Moment, Outgoing, Tag, Token, Version};
 use crate::{Error, Reason, is_filter};
 

@@ -1,14 +1,18 @@
 //! Packets of both versions, as this side writes them.
 
-use mqtt_protocol_core::mqtt::packet::{Properties, Property, Qos as RawQos, ReasonString, v3_1_1, v5_0};
+use mqtt_protocol_core::mqtt::packet::{
+    GenericPacket, Properties, Property, Qos as RawQos, ReasonString, v3_1_1, v5_0,
+};
 use mqtt_protocol_core::mqtt::result_code::{
     ConnectReasonCode, ConnectReturnCode, DisconnectReasonCode, PubackReasonCode, SubackReasonCode,
     SubackReturnCode, UnsubackReasonCode,
 };
 
-use super::wire::Packet;
 use super::{Outgoing, Version};
 use crate::{Reason, Refusal};
+
+/// A packet of either version.
+pub(super) type Packet = GenericPacket<u16>;
 
 /// Longest reason string, in bytes: what, where and the remedy fit, and a thousand of them into half a mebibyte.
 const MAX_REASON_STRING: usize = 512;

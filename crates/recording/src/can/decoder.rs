@@ -3,6 +3,7 @@
 use super::dbc::{Dbc, Message};
 use super::diagnostics::{Definition, Diagnostics};
 use super::signals::Signals;
+use super::values::{Value, Values};
 use super::{Bus, Frame};
 use crate::unit::Conversion;
 use crate::{Error, Quantity, Reading, Row, Skipped, Stamp, Unknown};
@@ -29,29 +30,6 @@ pub(super) struct Item {
     /// Unit of the physical value.
     pub(super) unit: String,
     pub(super) max_age_ns: u64,
-}
-
-/// The last reading of a quantity.
-#[derive(Clone, Copy)]
-pub(super) struct Value {
-    pub(super) reading: Reading,
-    pub(super) seen: Option<Stamp>,
-    pub(super) max_age_ns: u64,
-}
-
-/// The newest readings, by quantity.
-#[derive(Default)]
-pub(super) struct Values(pub(super) BTreeMap<Quantity, Vec<Value>>);
-
-impl Values {
-    /// Sets a reading; false if there is no such place.
-    pub(super) fn set(&mut self, quantity: Quantity, place: usize, reading: Reading, seen: Stamp) -> bool {
-        let Some(value) = self.0.get_mut(&quantity).and_then(|values| values.get_mut(place)) else {
-            return false;
-        };
-        (value.reading, value.seen) = (reading, Some(seen));
-        true
-    }
 }
 
 /// Frames of one identifier.

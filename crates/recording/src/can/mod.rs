@@ -8,6 +8,7 @@ mod guess;
 pub mod log;
 mod sampler;
 pub mod signals;
+mod values;
 mod wanted;
 
 pub use dbc::Dbc;

@@ -1,8 +1,9 @@
 //! Names of signals to places in the messages of a DBC file.
 
 use super::dbc::Signal;
-use super::decoder::{Decoder, Item, Value};
+use super::decoder::{Decoder, Item};
 use super::signals::{Corrected, Signals, Wanted};
+use super::values::Value;
 use crate::table::fits;
 use crate::unit::{self, Conversion, Dimension};
 use crate::{Error, Quantity, Unknown};

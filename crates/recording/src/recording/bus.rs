@@ -1,9 +1,10 @@
 //! Logs of a bus, one after the other.
 
-use super::{Step, is_usable};
+use super::step::{Step, at, merge};
 use crate::can::{self, Decoder, Frame, Log, Sampler, Signals};
 use crate::clock::{Clock, Placed};
 use crate::report::Said;
+use crate::row::is_usable;
 use crate::{Error, Row, Skipped};
 use std::collections::VecDeque;
 use std::path::Path;
@@ -48,7 +49,7 @@ impl Bus {
             self.take(Placed { item: frame, segment, time }, ready);
         } else {
             let pushed = self.clock.push(frame.time, frame, &mut self.out);
-            pushed.map_err(|error| super::at(&self.place, error))?;
+            pushed.map_err(|error| at(&self.place, error))?;
             self.sample(ready)?;
         }
         if self.sampler.decoder().is_on_two_buses() { Err(self.two_buses()) } else { Ok(Step::More) }
@@ -89,7 +90,7 @@ impl Bus {
             self.sample(ready)?;
         }
         self.place = path.display().to_string();
-        self.log = Some(super::open::log(path)?);
+        self.log = Some(log(path)?);
         Ok(())
     }
 
@@ -99,7 +100,7 @@ impl Bus {
         let format = log.format().to_owned();
         let warnings = log.warnings().map(str::to_owned).collect();
         let file = Said { format, warnings, skipped: log.skipped().clone(), ..Said::default() };
-        super::merge(said, file, several.then_some(self.place.as_str()));
+        merge(said, file, several.then_some(self.place.as_str()));
     }
 
     /// Ends the recording.
@@ -172,4 +173,16 @@ impl Bus {
             said.unused.push(format!("{} further identifiers", unused.len() - MAX_NAMED));
         }
     }
+}
+
+/// A log that states times.
+pub(super) fn log(path: &Path) -> Result<Log, Error> {
+    let log =
+        Log::find(path)?.ok_or_else(|| Error::format(path.display(), "this is no log of frames any more"))?;
+    if !log.timed() {
+        let problem =
+            format!("this {} log states no times: record with `candump -L` or `candump -ta`", log.format());
+        return Err(Error::format(path.display(), problem));
+    }
+    Ok(log)
 }

@@ -1,14 +1,15 @@
-//! Opening of files: their kind, their order, and the configuration that reads them.
+//! Opening of files: their kind and their order.
 
-use super::bus::Bus;
-use super::{Recording, Source, Tables, clock};
+use super::bus::{Bus, log};
+use super::step::clock;
+use super::tables::Tables;
+use super::{Recording, Source};
 use crate::can::diagnostics::Definition;
 use crate::can::{self, Dbc, Decoder, Log, Sampler, Signals, guess};
 use crate::clock::Placed;
 use crate::report::{Reporter, Said};
-use crate::table::{Columns, Level, Table};
+use crate::table::{Level, Table};
 use crate::{Error, Options, Quantity, Row, Stamp};
-use serde::Serialize;
 use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
@@ -110,18 +111,6 @@ impl Recording {
         recording.open_next()?;
         Ok(recording)
     }
-}
-
-/// A log that states times.
-pub(super) fn log(path: &Path) -> Result<Log, Error> {
-    let log =
-        Log::find(path)?.ok_or_else(|| Error::format(path.display(), "this is no log of frames any more"))?;
-    if !log.timed() {
-        let problem =
-            format!("this {} log states no times: record with `candump -L` or `candump -ta`", log.format());
-        return Err(Error::format(path.display(), problem));
-    }
-    Ok(log)
 }
 
 /// The kind of a file, and its first time.
@@ -272,64 +261,4 @@ fn guessed(dbc: &Dbc, files: &[PathBuf], options: &Options) -> Result<can::Guess
         }
     }
     Ok(guess(dbc, |message| seen.iter().any(|(id, extended)| message.has_id(*id, *extended))))
-}
-
-/// `[source]` of a vehicle's configuration.
-#[derive(Serialize)]
-struct Written<'a> {
-    kind: &'static str,
-    files: &'a [PathBuf],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dbc: Option<&'a Path>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    diagnostics: Option<&'a Path>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    interface: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    level: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    start_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    signals: Option<Signals>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    columns: Option<Columns>,
-}
-
-#[derive(Serialize)]
-struct File<'a> {
-    source: Written<'a>,
-}
-
-fn written(source: Written<'_>) -> String {
-    toml::to_string(&File { source })
-        .unwrap_or_else(|error| format!("# this cannot be written as TOML: {error}\n"))
-}
-
-pub(super) fn configuration_of_bus(recording: &Recording, bus: &Bus) -> String {
-    let options = &recording.options;
-    written(Written {
-        kind: "candump",
-        files: &recording.files,
-        dbc: options.dbc.as_deref(),
-        diagnostics: options.diagnostics.as_deref(),
-        interface: options.interface.as_deref(),
-        level: None,
-        start_ms: options.start_ms,
-        signals: Some(bus.decoder().configured(&bus.signals)),
-        columns: None,
-    })
-}
-
-pub(super) fn configuration_of_tables(recording: &Recording, columns: Option<Columns>) -> String {
-    written(Written {
-        kind: "replay",
-        files: &recording.files,
-        dbc: None,
-        diagnostics: None,
-        interface: None,
-        level: (recording.level == Level::Cell).then_some("cell"),
-        start_ms: recording.options.start_ms,
-        signals: None,
-        columns,
-    })
 }

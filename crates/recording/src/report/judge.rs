@@ -1,6 +1,7 @@
 //! Rules that make a recording doubtful: values that its battery cannot have, and values that contradict one another.
 
-use super::{Reporter, Tally};
+use super::Reporter;
+use super::counts::{Sums, Tally};
 use crate::{Quantity, Stamp};
 
 /// Seconds of a year.
@@ -11,31 +12,6 @@ const MAX_YEARS: f64 = 10.0;
 const CONSTANT_ROWS: u64 = 60;
 /// Most cells in series that a pack has: 1,500 V of LFP cells are 469.
 const MAX_CELLS: f64 = 512.0;
-
-/// Sums of cells beside the pack's voltage, in rows where all are known.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Sums {
-    rows: u64,
-    /// Rows whose sum is more than the pack's voltage.
-    more: u64,
-    /// Rows whose sum is less.
-    less: u64,
-    /// Most cells in series that a row of `less` tells: the pack's voltage over the cells' mean.
-    most_cells: f64,
-}
-
-impl Sums {
-    pub fn take(&mut self, sum_v: f64, cells: usize, pack_v: f64) {
-        let room_v = 0.05 * pack_v.abs();
-        self.rows += 1;
-        self.more += u64::from(sum_v > pack_v + room_v);
-        if sum_v < pack_v - room_v {
-            self.less += 1;
-            let in_series = if sum_v > 0.0 { pack_v * cells as f64 / sum_v } else { f64::INFINITY };
-            self.most_cells = self.most_cells.max(in_series);
-        }
-    }
-}
 
 impl Reporter {
     /// Judges a quantity alone.

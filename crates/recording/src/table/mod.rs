@@ -3,9 +3,12 @@
 mod cell;
 mod date;
 mod dialect;
+mod found;
 mod header;
+mod input;
 mod mapping;
 mod number;
+mod open;
 mod options;
 #[cfg(feature = "parquet")]
 mod parquet;
@@ -21,9 +24,9 @@ mod value;
 #[cfg(feature = "xlsx")]
 mod xlsx;
 
+pub use found::Found;
 pub(crate) use header::first_number;
 pub use mapping::Mapping;
 pub(crate) use mapping::fits;
 pub use options::{Columns, Level, Options, Sign, Units};
-pub use plan::Found;
 pub use reader::Table;

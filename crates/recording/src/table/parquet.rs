@@ -3,8 +3,6 @@
 use super::cell::{Cell, Kept};
 use super::dialect::HEAD_LINES;
 use super::header::Name;
-use super::number::Decimal;
-use super::source::{Opened, Source};
 use crate::Error;
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Float64Array, RecordBatch, StringArray};
 use arrow::compute::cast;
@@ -37,32 +35,25 @@ pub(crate) struct ParquetSource {
     before: u64,
 }
 
-pub(crate) fn open(path: &Path) -> Result<Opened, Error> {
-    let file = File::open(path).map_err(Error::file(path, "opening"))?;
-    let damaged = |error: parquet::errors::ParquetError| {
-        Error::format(path.display(), format!("this Parquet file cannot be read: {error}"))
-    };
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(damaged)?;
-    let names = builder.schema().fields().iter().map(|field| Name::parse(field.name())).collect();
-    let reader = builder.with_batch_size(BATCH).build().map_err(damaged)?;
-    let mut source =
-        ParquetSource { reader, path: path.to_owned(), columns: Vec::new(), rows: 0, next: 0, before: 0 };
-    source.load()?;
-    let sample = (0..source.rows.min(HEAD_LINES))
-        .map(|row| (0..source.columns.len()).map(|index| Kept::from(source.at(index, row))).collect())
-        .collect();
-    Ok(Opened {
-        source: Source::Parquet(Box::new(source)),
-        names,
-        sample,
-        decimal: Decimal::Point,
-        grouped: false,
-        kind: "Parquet".into(),
-        warnings: Vec::new(),
-    })
-}
-
 impl ParquetSource {
+    /// Opens a file: its reader, the names of its columns and its first rows.
+    pub(super) fn open(path: &Path) -> Result<(Self, Vec<Name>, Vec<Vec<Kept>>), Error> {
+        let file = File::open(path).map_err(Error::file(path, "opening"))?;
+        let damaged = |error: parquet::errors::ParquetError| {
+            Error::format(path.display(), format!("this Parquet file cannot be read: {error}"))
+        };
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(damaged)?;
+        let names = builder.schema().fields().iter().map(|field| Name::parse(field.name())).collect();
+        let reader = builder.with_batch_size(BATCH).build().map_err(damaged)?;
+        let mut source =
+            Self { reader, path: path.to_owned(), columns: Vec::new(), rows: 0, next: 0, before: 0 };
+        source.load()?;
+        let sample = (0..source.rows.min(HEAD_LINES))
+            .map(|row| (0..source.columns.len()).map(|index| Kept::from(source.at(index, row))).collect())
+            .collect();
+        Ok((source, names, sample))
+    }
+
     fn load(&mut self) -> Result<bool, Error> {
         self.before += self.rows as u64;
         (self.rows, self.next) = (0, 0);

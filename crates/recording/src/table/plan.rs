@@ -1,36 +1,13 @@
 //! Which column is which quantity: as mapped, else by its name.
 
-use super::cell::{Cell, Kept};
-use super::header::Name;
-use super::number::Decimal;
-use super::options::{Level, Options};
+use super::Mapping;
+use super::found::{Found, State};
+use super::input::{Input, is_needed};
+use super::options::Level;
 use super::presets::{self, Preset};
 use super::sign::{check_sign, millivolts, sign};
 use super::time::{Given, Remarks, TimeColumn};
-use super::{Mapping, mapping};
-use crate::unit::{self, Conversion};
 use crate::{Error, Quantity};
-
-/// A column of a quantity.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Found {
-    /// What it holds.
-    pub quantity: Quantity,
-    /// Its name in the file.
-    pub source: String,
-    /// The unit in which it was read.
-    pub unit: String,
-    /// To the base unit.
-    pub conversion: Conversion,
-    /// Its place, from 0.
-    pub(crate) index: usize,
-}
-
-/// The column that states charge or discharge beside a current that is a magnitude.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct State {
-    pub index: usize,
-}
 
 /// Plan by which rows are read.
 #[derive(Debug)]
@@ -49,150 +26,6 @@ pub(crate) struct Plan {
     pub unused: Vec<String>,
     pub warnings: Vec<String>,
     pub doubts: Vec<String>,
-}
-
-/// Input that a plan is made from.
-pub(crate) struct Input<'a> {
-    pub names: &'a [Name],
-    pub sample: &'a [Vec<Kept>],
-    pub options: &'a Options,
-    pub decimal: Decimal,
-    pub grouped: bool,
-    pub place: &'a str,
-}
-
-impl Input<'_> {
-    pub(super) fn mapping(&self, quantity: Quantity) -> Option<&Mapping> {
-        self.options.mappings.iter().find(|mapping| mapping.quantity == quantity)
-    }
-
-    pub(super) fn cell(&self, row: &'_ [Kept], index: usize) -> Option<f64> {
-        match row.get(index).map_or(Cell::Empty, Kept::as_cell) {
-            Cell::Number(value) => Some(value),
-            Cell::Text(text) => super::number::parse(text, self.decimal, self.grouped),
-            Cell::Empty | Cell::Date(..) => None,
-        }
-    }
-
-    /// Numbers of a column's first rows.
-    pub(super) fn numbers(&self, index: usize) -> impl Iterator<Item = f64> + '_ {
-        self.sample.iter().filter_map(move |row| self.cell(row, index))
-    }
-
-    pub(super) fn error(&self, problem: impl std::fmt::Display) -> Error {
-        let names: Vec<&str> = self.names.iter().map(|name| name.text.as_str()).collect();
-        let shown: String = names.join(", ").chars().take(1500).collect();
-        Error::mapping(self.place, format!("{problem}; the columns are: {shown}"))
-    }
-
-    /// Columns that a user's name means.
-    pub(super) fn named(&self, wanted: &str) -> Vec<usize> {
-        if let Some(number) = wanted.strip_prefix('#').and_then(|digits| digits.parse::<usize>().ok())
-            && (1..=self.names.len()).contains(&number)
-        {
-            return vec![number - 1];
-        }
-        let all = |test: &dyn Fn(&Name) -> bool| -> Vec<usize> {
-            (0..self.names.len()).filter(|index| test(&self.names[*index])).collect()
-        };
-        let wanted = Name::parse(wanted);
-        let tests: [&dyn Fn(&Name) -> bool; 4] = [
-            &|name| name.text == wanted.text,
-            &|name| name.text.eq_ignore_ascii_case(&wanted.text),
-            &|name| !wanted.key.is_empty() && name.key == wanted.key && wanted.unit.is_none(),
-            &|name| mapping::fits(&wanted.text, &name.text),
-        ];
-        tests.iter().map(|test| all(*test)).find(|found| !found.is_empty()).unwrap_or_default()
-    }
-
-    /// The column that is mapped to a quantity of one column.
-    pub(super) fn mapped(&self, mapping: &Mapping) -> Result<usize, Error> {
-        match self.named(&mapping.name).as_slice() {
-            [] => Err(self.error(format!("there is no column {:?}", mapping.name))),
-            [index] => Ok(*index),
-            several => {
-                let numbers: Vec<String> = several.iter().map(|index| format!("#{}", index + 1)).collect();
-                Err(self.error(format!(
-                    "{} columns are {:?}: map one by its number ({})",
-                    several.len(),
-                    mapping.name,
-                    numbers.join(", ")
-                )))
-            }
-        }
-    }
-
-    /// The column that a quantity's usual names mean. Ambiguous if two of them are equally good.
-    fn usual(&self, quantity: Quantity, keys: &[&str]) -> Result<Option<usize>, Error> {
-        for key in keys {
-            let found: Vec<usize> = (0..self.names.len())
-                .filter(|index| self.names[*index].key == *key && self.fits_unit(quantity, *index))
-                .collect();
-            match found.as_slice() {
-                [] => {}
-                [index] => return Ok(Some(*index)),
-                [index, ..] if !is_needed(quantity) => return Ok(Some(*index)),
-                // `t` beside `T`: the time is written small.
-                several if several.iter().filter(|index| self.names[**index].text == *key).count() == 1 => {
-                    return Ok(several.iter().copied().find(|index| self.names[*index].text == *key));
-                }
-                [first, ..] => {
-                    let problem = format!(
-                        "{} columns can be the {quantity} ({:?} and others): map one (--map {quantity}=#{})",
-                        found.len(),
-                        self.names[*first].text,
-                        first + 1
-                    );
-                    return Err(self.error(problem));
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// Whether the column's unit, if it states a known one, is of the quantity.
-    fn fits_unit(&self, quantity: Quantity, index: usize) -> bool {
-        let stated = self.names[index].unit.as_deref().and_then(unit::parse);
-        stated.is_none_or(|(dimension, _)| Some(dimension) == unit::Dimension::of(quantity))
-    }
-
-    /// A column's conversion: as mapped, else of the header's unit.
-    fn found(&self, quantity: Quantity, index: usize, mapping: Option<&Mapping>) -> Result<Found, Error> {
-        let name = &self.names[index];
-        let sign = mapping.filter(|mapping| mapping.factor == -1.0 && mapping.offset == 0.0);
-        let stated = mapping.filter(|_| sign.is_none()).and_then(Mapping::conversion);
-        let mapped_unit = mapping.and_then(|mapping| mapping.unit.as_deref());
-        let (conversion, unit) = match (stated, mapped_unit.or(name.unit.as_deref())) {
-            (Some(conversion), unit) => {
-                let unit = mapped_unit.filter(|_| unit.is_some()).unwrap_or("as mapped");
-                (conversion, unit.to_owned())
-            }
-            (None, None) => (Conversion::BASE, quantity.base_unit().to_owned()),
-            (None, Some(unit)) if unit::Dimension::of(quantity).is_none() => {
-                (Conversion::BASE, unit.to_owned())
-            }
-            (None, Some(unit)) => match unit::convert(quantity, unit) {
-                Some(conversion) => (conversion, unit.to_owned()),
-                None => {
-                    let problem = format!(
-                        "the unit {unit:?} of column {:?} is none of {quantity}: state a factor to {} \
-                         (--map '{quantity}={}*FACTOR')",
-                        name.text,
-                        quantity.base_unit(),
-                        name.text
-                    );
-                    return Err(self.error(problem));
-                }
-            },
-        };
-        let sign = if sign.is_some() { -1.0 } else { 1.0 };
-        let conversion = Conversion { factor: conversion.factor * sign, offset: conversion.offset };
-        Ok(Found { quantity, source: name.text.clone(), unit, conversion, index })
-    }
-}
-
-fn is_needed(quantity: Quantity) -> bool {
-    matches!(quantity, Quantity::Time | Quantity::PackVoltage | Quantity::PackCurrent)
 }
 
 impl Plan {

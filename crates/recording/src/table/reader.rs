@@ -1,10 +1,13 @@
 //! Rows of readings of a table.
 
 use super::cell::Cell;
+use super::found::{Found, State};
+use super::input::Input;
 use super::number::Decimal;
+use super::open::open;
 use super::options::{Level, Options};
-use super::plan::{Found, Input, Plan, State};
-use super::source::{self, Cells, Opened, Source};
+use super::plan::Plan;
+use super::source::{Cells, Opened, Source, from_lines};
 use super::text::{self, Lines};
 use super::value::{self, Direction};
 use crate::{Error, Quantity, Reading, Row, Skipped, Stamp, Unknown};
@@ -50,7 +53,7 @@ impl Table {
     /// # Errors
     /// [`Error::Format`] for what is no table, [`Error::Mapping`] where a column is missing or ambiguous.
     pub fn open(path: &Path, options: &Options) -> Result<Self, Error> {
-        let opened = source::open(path, options)?;
+        let opened = open(path, options)?;
         Self::new(opened, options, path.display().to_string())
     }
 
@@ -59,7 +62,7 @@ impl Table {
     /// # Errors
     /// As [`Self::open`].
     pub fn read(from: Box<dyn Read + Send>, place: &str, options: &Options) -> Result<Self, Error> {
-        let opened = source::from_lines(Lines::read(from, Path::new(place))?, options, place)?;
+        let opened = from_lines(Lines::read(from, Path::new(place))?, options, place)?;
         Self::new(opened, options, place.to_owned())
     }
 

@@ -1,7 +1,8 @@
 //! Evidence of the first rows on units and on the current's sign, where names do not tell.
 
 use super::cell::{Cell, Kept};
-use super::plan::{Found, Input, State};
+use super::found::{Found, State};
+use super::input::Input;
 use super::presets::{self, Preset, SignRule};
 use super::{Mapping, value};
 use crate::unit::Conversion;

@@ -5,10 +5,9 @@ use super::dialect::{self, Dialect, HEAD_LINES, Ranges};
 use super::header::Name;
 use super::number::Decimal;
 use super::options::Options;
-use super::text::{self, Lines};
+use super::text::Lines;
 use crate::{Error, Skipped};
 use std::collections::VecDeque;
-use std::path::Path;
 
 /// The first lines of a text are kept up to so many bytes.
 const HEAD_BYTES: usize = 2 << 20;
@@ -162,44 +161,6 @@ impl TextSource {
     fn line(&self) -> &[u8] {
         self.from_head.as_deref().unwrap_or_else(|| self.lines.line())
     }
-}
-
-/// Opens a file by what it begins with.
-pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, Error> {
-    let mut reader = text::open(path)?;
-    let head = text::fill(&mut reader, 4).map_err(Error::file(path, "reading"))?;
-    match head.as_slice() {
-        b"PAR1" => parquet(path),
-        b"PK\x03\x04" => xlsx(path, options),
-        [0xd0, 0xcf, 0x11, 0xe0] => Err(Error::format(
-            path.display(),
-            "this is an Excel file of the old kind (xls): save it as XLSX or CSV",
-        )),
-        _ => {
-            let whole = std::io::Read::chain(std::io::Cursor::new(head), reader);
-            from_lines(Lines::read(Box::new(whole), path)?, options, &path.display().to_string())
-        }
-    }
-}
-
-#[cfg(feature = "parquet")]
-fn parquet(path: &Path) -> Result<Opened, Error> {
-    super::parquet::open(path)
-}
-
-#[cfg(not(feature = "parquet"))]
-fn parquet(path: &Path) -> Result<Opened, Error> {
-    Err(Error::format(path.display(), "this is a Parquet file, which this build does not read"))
-}
-
-#[cfg(feature = "xlsx")]
-fn xlsx(path: &Path, options: &Options) -> Result<Opened, Error> {
-    super::xlsx::open(path, options)
-}
-
-#[cfg(not(feature = "xlsx"))]
-fn xlsx(path: &Path, _: &Options) -> Result<Opened, Error> {
-    Err(Error::format(path.display(), "this is an XLSX file, which this build does not read"))
 }
 
 /// A text by its lines.

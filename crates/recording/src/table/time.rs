@@ -2,37 +2,18 @@
 
 mod meaning;
 
-use super::Mapping;
-use super::cell::{Cell, Kept};
-use super::date::{self, DAY_NS, Order, SECOND_NS};
-use super::header::Name;
+pub(crate) use meaning::{Given, Remarks};
+
+use super::cell::Cell;
+use super::date::{self, DAY_NS, SECOND_NS};
 use super::number::{self, Decimal};
-use super::options::Options;
 use crate::{Error, Stamp};
 use chrono::{DateTime, MappedLocalTime, TimeZone};
 use chrono_tz::Tz;
+use meaning::Kind;
 
-/// Numbers that are Unix times of 1990 to 2100, in s.
-const EPOCH_S: std::ops::Range<f64> = 6.3e8..4.2e9;
-/// Excel's serial dates of 1990 to 2100.
-const EXCEL_DAYS: std::ops::Range<f64> = 32_874.0..73_051.0;
 /// Excel's serial of 1970-01-01.
 const EXCEL_1970: f64 = 25_569.0;
-
-/// Meaning of the cells of a time column.
-#[derive(Clone, Debug, PartialEq)]
-enum Kind {
-    /// Numbers: nanoseconds of one, and whether they count from 1970.
-    Number { unit_ns: f64, offset_ns: i64, unix: bool },
-    /// Days since 1899-12-30.
-    Excel,
-    /// `hh:mm:ss`.
-    OfDay,
-    /// Dates.
-    Date(Option<Order>),
-    /// Dates in the user's format.
-    Format(String),
-}
 
 /// Reader of a column of time.
 #[derive(Debug)]
@@ -49,25 +30,6 @@ pub(crate) struct TimeColumn {
     last_unix: i64,
     /// What it was taken for, for a person.
     pub said: String,
-}
-
-/// Findings about a column of time beside its reader.
-#[derive(Default)]
-pub(crate) struct Remarks {
-    pub warnings: Vec<String>,
-    /// What makes the times doubtful.
-    pub doubts: Vec<String>,
-}
-
-/// Input of the finder of a time column.
-pub(crate) struct Given<'a> {
-    pub name: &'a Name,
-    pub mapping: Option<&'a Mapping>,
-    pub options: &'a Options,
-    pub cells: Vec<&'a Kept>,
-    pub decimal: Decimal,
-    pub grouped: bool,
-    pub place: &'a str,
 }
 
 impl TimeColumn {

@@ -1,8 +1,8 @@
 //! Cells to readings.
 
 use super::cell::Cell;
+use super::found::Found;
 use super::number::{self, Decimal};
-use super::plan::Found;
 use crate::{Quantity, Reading, Unknown};
 
 /// Temperatures of a sensor that works, in °C: beyond them the unit or the sensor is wrong.

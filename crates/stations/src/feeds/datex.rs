@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::field::{connector, each, first, list, number, plain_number, position, text, time};
-use super::{Listed, Reading};
+use super::reading::{Listed, Reading};
 use crate::place::{Place, Position};
 
 const FORMAT: &str = "DATEX II";

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Listed;
+use super::reading::Listed;
 use crate::parse_time;
 use crate::place::Position;
 use crate::words;

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::Reading;
 use super::field::{list, text, time};
+use super::reading::Reading;
 
 pub(super) fn readings(value: &Value) -> Option<(&'static str, Vec<Reading>)> {
     value.get("gelfs_version")?;

@@ -8,14 +8,17 @@ mod field;
 mod gelfs;
 mod ocm;
 mod ocpi;
+pub(crate) mod ocpp;
 mod oicp;
-mod rows;
+mod reading;
+pub(crate) mod rows;
 pub mod xml;
 
 use serde_json::Value;
 
+pub use reading::{Listed, Reading};
+
 use crate::Error;
-use crate::place::Place;
 
 /// Largest document that is read, in bytes: France's whole IRVE dynamic table has about 20 MB, Hubject's EVSE data 100.
 pub const MAX_FEED_BYTES: usize = 128 * 1024 * 1024;
@@ -23,28 +26,6 @@ pub const MAX_FEED_BYTES: usize = 128 * 1024 * 1024;
 /// Lead over this node's clock up to which a time is believed, in seconds: clocks that are kept differ by seconds, and five
 /// minutes are less than any status that is waited for.
 pub const AHEAD_S: i64 = 300;
-
-/// Status of one EVSE as a document states it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Reading {
-    /// The EVSE (eMI3 EVSE id where there is one).
-    pub evse: String,
-    /// The status in the feed's words.
-    pub status: String,
-    /// When that was said, in seconds since 1970; `None` if the feed does not say.
-    pub at: Option<i64>,
-}
-
-/// Place of an EVSE as a document states it.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Listed {
-    /// The EVSE; empty where it has no id.
-    pub evse: String,
-    /// What is said.
-    pub place: Place,
-    /// Connector types that are not understood.
-    pub unknown_plugs: Vec<String>,
-}
 
 /// Whether a time that a feed states is believed at `now`, both in seconds since 1970.
 pub fn believed(at: i64, now: i64) -> bool {

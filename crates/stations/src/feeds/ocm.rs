@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::field::{connector, list, number, position, text, time};
-use super::{Listed, Reading};
+use super::reading::{Listed, Reading};
 use crate::place::Place;
 
 const FORMAT: &str = "Open Charge Map";

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::field::{connector, list, number, position, text, time};
-use super::{Listed, Reading};
+use super::reading::{Listed, Reading};
 use crate::place::Place;
 
 const FORMAT: &str = "OCPI";

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::field::{connector, each, list, number, position, text};
-use super::{Listed, Reading};
+use super::reading::{Listed, Reading};
 use crate::place::{Place, Position};
 
 const FORMAT: &str = "OICP";

@@ -2,13 +2,17 @@
 
 use serde_json::Value;
 
-use super::Reading;
-use crate::history::{ENVELOPES, ocpp};
+use super::ocpp;
+use super::reading::Reading;
 use crate::parse_time;
 use crate::table::Columns;
 
 /// Lists within each other, at most.
 const DEPTH: usize = 3;
+
+/// Names under which publishers put their rows.
+pub(crate) const ENVELOPES: [&str; 9] =
+    ["data", "results", "records", "items", "value", "rows", "fields", "sessions", "features"];
 
 /// The statuses of a row, a message, or a list of such; `None` if it is neither.
 pub(super) fn readings(value: &Value) -> Option<(&'static str, Vec<Reading>)> {

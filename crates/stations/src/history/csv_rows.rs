@@ -2,15 +2,14 @@
 
 use std::io::{BufRead as _, BufReader, Read};
 
-use super::ocpp;
-use super::report::Skip;
-use super::{Builder, json_rows};
+use super::row::{Place, Times};
+use super::{Builder, json_rows, ocpp};
 use crate::Error;
 use crate::error::cut;
 use crate::feeds::is_json;
+use crate::feeds::ocpp::is_log;
 use crate::feeds::xml::is_xml;
-use crate::table::{Columns, irve_status, separator};
-use crate::times::{NoTime, read_time};
+use crate::table::{Columns, separator};
 
 /// Bytes by which a file's content is told.
 const BEGINNING: usize = 64 * 1024;
@@ -33,7 +32,7 @@ impl Builder {
         let first = String::from_utf8_lossy(first);
         let is_table = Columns::of(fields(&first).iter().map(String::as_str)).is_some();
         let is_json = is_json(text);
-        if !is_table && !is_json && ocpp::is_log(text) {
+        if !is_table && !is_json && is_log(text) {
             return ocpp::read(self, from);
         }
         if is_xml(text) {
@@ -103,117 +102,6 @@ impl Builder {
             }
             let place = Place::Line(line);
             self.fields(columns, &fields, &mut times, place)?;
-        }
-    }
-
-    /// Takes the fields of one row of a table that a caller reads, the `row`-th from 1: of [`Columns`], as text.
-    ///
-    /// # Errors
-    /// More rows or statuses than we take.
-    pub fn row(&mut self, columns: Columns, fields: &[String], row: u64) -> Result<(), Error> {
-        self.fields(columns, fields, &mut Times::default(), Place::Row(row))
-    }
-
-    /// Takes the fields of one row.
-    pub(super) fn fields(
-        &mut self,
-        columns: Columns,
-        fields: &[String],
-        times: &mut Times,
-        place: Place,
-    ) -> Result<(), Error> {
-        let field = |column: usize| fields.get(column).map_or("", String::as_str);
-        match columns {
-            Columns::Statuses { at, evse, status } => {
-                self.status_row(times, (field(at), field(evse), field(status)), place)
-            }
-            Columns::Irve { at, evse, service, occupation } => {
-                let status = irve_status(field(service), field(occupation));
-                self.status_row(times, (field(at), field(evse), status), place)
-            }
-            Columns::Sessions { start, end, evse } => {
-                let Some(begun) = self.time(times, field(start), place) else { return Ok(()) };
-                if field(evse).is_empty() {
-                    self.skip(Skip::NoEvse, &place.words(), field(start));
-                    return Ok(());
-                }
-                let ended = match field(end) {
-                    "" | "null" => None,
-                    text => match self.time(times, text, place) {
-                        Some(at) => Some(at),
-                        None => return Ok(()),
-                    },
-                };
-                self.session(begun, ended, field(evse), &place.words())
-            }
-        }
-    }
-
-    /// Takes one row of time, EVSE and status.
-    pub(super) fn status_row(
-        &mut self,
-        times: &mut Times,
-        (at, evse, status): (&str, &str, &str),
-        place: Place,
-    ) -> Result<(), Error> {
-        let Some(at) = self.time(times, at, place) else { return Ok(()) };
-        if evse.is_empty() {
-            self.skip(Skip::NoEvse, &place.words(), status);
-        } else if status.is_empty() {
-            self.skip(Skip::NoStatus, &place.words(), evse);
-        } else if !crate::times::PLAUSIBLE_S.contains(&at) {
-            self.skip(Skip::NotBelieved, &place.words(), &times.text);
-        } else {
-            self.push(at, evse, status)?;
-        }
-        Ok(())
-    }
-
-    /// The time of a row, or the row is counted as skipped.
-    fn time(&mut self, times: &mut Times, text: &str, place: Place) -> Option<i64> {
-        // A snapshot of a network repeats its time in every row.
-        if text != times.text || times.read.is_none() {
-            times.read = Some(read_time(text));
-            text.clone_into(&mut times.text);
-        }
-        match times.read? {
-            Ok((at, offset_s)) => {
-                self.offset_s.get_or_insert(offset_s);
-                Some(at)
-            }
-            Err(NoTime::NoOffset) => {
-                self.skip(Skip::NoOffset, &place.words(), text);
-                None
-            }
-            Err(NoTime::NotATime) => {
-                self.skip(Skip::NotATime, &place.words(), text);
-                None
-            }
-        }
-    }
-}
-
-/// The time that was read last.
-#[derive(Debug, Default)]
-pub(super) struct Times {
-    text: String,
-    read: Option<Result<(i64, i32), NoTime>>,
-}
-
-/// Position of a row in its file.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Place {
-    /// A line, from 1.
-    Line(u64),
-    /// A row of a batch, from 1.
-    Row(u64),
-}
-
-impl Place {
-    pub(super) fn words(self) -> String {
-        match self {
-            Self::Line(line) => format!("line {line}"),
-            Self::Row(row) => format!("row {row}"),
         }
     }
 }

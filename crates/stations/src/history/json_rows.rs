@@ -4,10 +4,11 @@ use std::io::{BufRead, Read as _};
 
 use serde_json::{Map, Value};
 
-use super::csv_rows::{Place, Times};
 use super::report::Skip;
+use super::row::{Place, Times};
 use super::{Builder, ocpp};
 use crate::Error;
+use crate::feeds::rows::ENVELOPES;
 use crate::feeds::{self, MAX_FEED_BYTES};
 use crate::table::Columns;
 
@@ -15,10 +16,6 @@ const WHAT: &str = "the history";
 
 /// Lists and envelopes within each other, at most.
 const DEPTH: usize = 4;
-
-/// Names under which publishers put their rows.
-pub(crate) const ENVELOPES: [&str; 9] =
-    ["data", "results", "records", "items", "value", "rows", "fields", "sessions", "features"];
 
 /// Reads all documents.
 pub(super) fn read(builder: &mut Builder, mut from: impl BufRead) -> Result<(), Error> {
@@ -94,7 +91,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn value(&mut self, value: &Value, place: Place, depth: usize) -> Result<(), Error> {
-        if let Some(message) = ocpp::message(value) {
+        if let Some(message) = feeds::ocpp::message(value) {
             self.builder.here().format = ocpp::FORMAT;
             return ocpp::take(self.builder, &message, &mut self.times, place);
         }

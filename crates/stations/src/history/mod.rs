@@ -8,9 +8,10 @@ mod builder;
 mod csv_rows;
 mod grid;
 mod json_rows;
-pub(crate) mod ocpp;
+mod ocpp;
 mod parts;
 pub mod report;
+mod row;
 pub mod shape;
 
 use std::collections::BTreeMap;
@@ -18,7 +19,6 @@ use std::io::Read;
 use std::sync::Arc;
 
 pub use builder::Builder;
-pub(crate) use json_rows::ENVELOPES;
 pub use report::{Counted, Oddities, Report, Shape, Skip, SourceReport, Word};
 
 use crate::{Error, Labels, Mapping};

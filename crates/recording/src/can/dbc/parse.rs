@@ -1,6 +1,7 @@
 //! Reading of a DBC file. What a statement lacks or has too much is a warning with its line; only a file without any
 //! statement of the format is an error.
 
+mod attributes;
 mod finish;
 
 use super::text::{Cursor, decode};
@@ -198,11 +199,7 @@ impl Reader {
             "SIG_VALTYPE_" => self.number(cursor)?,
             "SG_MUL_VAL_" => self.ranges(cursor)?,
             "BA_DEF_" => self.definition(cursor),
-            "BA_DEF_DEF_" => {
-                let name = cursor.string().ok_or("a name is missing")?;
-                let value = value_of_attribute(cursor);
-                self.attributes.entry(name).or_default().default = value;
-            }
+            "BA_DEF_DEF_" => self.attribute_default(cursor)?,
             "BA_" => self.attribute(cursor)?,
             _ => {}
         }
@@ -384,67 +381,6 @@ impl Reader {
         self.multiplexed.push(Multiplexed { id, name, selector, ranges });
         Ok(())
     }
-
-    fn definition(&mut self, cursor: &mut Cursor<'_>) {
-        if cursor.clone().string().is_none() {
-            cursor.word(); // BU_, BO_, SG_ or EV_
-        }
-        let Some(name) = cursor.string() else { return };
-        let mut words = Vec::new();
-        if cursor.peek_word() == Some("ENUM") {
-            cursor.word();
-            while let Some(word) = cursor.string().or_else(|| cursor.word().map(str::to_owned)) {
-                words.push(word);
-                if !cursor.eat(',') {
-                    break;
-                }
-            }
-        }
-        self.attributes.entry(name).or_default().words = words;
-    }
-
-    fn attribute(&mut self, cursor: &mut Cursor<'_>) -> Result<(), String> {
-        let name = cursor.string().ok_or("a name is missing")?;
-        if !matches!(
-            name.as_str(),
-            "VFrameFormat"
-                | "GenMsgCycleTime"
-                | "GenSigCycleTime"
-                | "SystemSignalLongSymbol"
-                | "SystemMessageLongSymbol"
-        ) {
-            return Ok(());
-        }
-        let kind = cursor.peek_word().unwrap_or_default();
-        if !matches!(kind, "BO_" | "SG_") {
-            return Ok(());
-        }
-        cursor.word();
-        let id = u32::try_from(cursor.integer()?).map_err(|_| "the identifier has more than 32 bits")?;
-        let signal = if kind == "SG_" { Some(cursor.need_word()?.to_owned()) } else { None };
-        let value = value_of_attribute(cursor).ok_or("a value is missing")?;
-        match (name.as_str(), signal) {
-            ("VFrameFormat", None) => {
-                self.frame_formats.insert(id, value);
-            }
-            ("GenMsgCycleTime", None) => {
-                self.cycles.insert(id, value.parse().unwrap_or(0.0));
-            }
-            ("GenSigCycleTime", Some(name)) => {
-                let found = self.by_key.get(&id).copied();
-                let signal =
-                    found.and_then(|m| self.dbc.messages[m].signals.iter_mut().find(|s| s.name == name));
-                if let Some(signal) = signal {
-                    signal.cycle_ms = value.parse().ok().filter(|ms| *ms > 0.0);
-                }
-            }
-            ("SystemSignalLongSymbol", signal @ Some(_)) | ("SystemMessageLongSymbol", signal @ None) => {
-                self.long_names.push((id, signal, value));
-            }
-            _ => {}
-        }
-        Ok(())
-    }
 }
 
 /// Pairs of number and text up to anything else.
@@ -457,8 +393,4 @@ fn words_of_values(cursor: &mut Cursor<'_>) -> BTreeMap<i64, String> {
         values.insert(value, text);
         *cursor = after;
     }
-}
-
-fn value_of_attribute(cursor: &mut Cursor<'_>) -> Option<String> {
-    cursor.string().or_else(|| cursor.word().map(str::to_owned))
 }

@@ -11,7 +11,7 @@ pub use definition::{Definition, Read, Unit, Value};
 pub use requester::Requester;
 
 use super::Frame;
-use super::decoder::Values;
+use super::values::Values;
 use crate::unit::Conversion;
 use crate::{Quantity, Reading, Skipped, Unknown};
 use std::collections::BTreeSet;

@@ -1,7 +1,7 @@
 //! Lines of `candump` in all its forms, and of battery emulators that write alike.
 
 use super::super::{Bus, Direction, Frame, Kind};
-use super::Parsed;
+use super::parsed::Parsed;
 use super::text::{byte, clock, decimal, hex, moment, nanos, nibble, stamp, without_0x, word};
 use crate::Stamp;
 

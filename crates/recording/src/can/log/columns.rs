@@ -2,7 +2,7 @@
 //! table.
 
 use super::super::{Bus, Direction, Frame, Kind};
-use super::Parsed;
+use super::parsed::Parsed;
 use super::text::{SECOND, byte, decimal, hex, scaled, stamp, without_0x, words};
 
 /// Which tool's columns.

@@ -1,7 +1,7 @@
 //! Lines of OVMS' CRTD: `1632509059.541604 2R11 174 00 00 aa`.
 
 use super::super::{Bus, Direction, Frame};
-use super::Parsed;
+use super::parsed::Parsed;
 use super::text::{byte, hex, nanos, stamp, word};
 
 /// Time, bus and kind of record, and the rest.

@@ -7,6 +7,7 @@ mod columns;
 mod crtd;
 mod lines;
 mod mdf;
+mod parsed;
 mod seekable;
 mod sqlite;
 mod text;
@@ -15,19 +16,10 @@ mod trc;
 use super::Frame;
 use crate::{Error, Skipped};
 use lines::{Input, Line, Lines};
+use parsed::Parsed;
 use std::collections::BTreeSet;
 use std::io::BufRead;
 use std::path::Path;
-
-/// Parsed line of a log, of any format.
-enum Parsed {
-    /// A frame.
-    Frame(Frame),
-    /// Head, tail or an empty line of the format.
-    Nothing,
-    /// No frame, and why.
-    Skip(&'static str),
-}
 
 /// A form of text.
 enum Text {

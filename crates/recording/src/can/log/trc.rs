@@ -2,7 +2,7 @@
 
 use super::super::frame::MAX_EXTENDED_ID;
 use super::super::{Bus, Direction, Frame, Kind};
-use super::Parsed;
+use super::parsed::Parsed;
 use super::text::{byte, decimal, hex, nanos, scaled, stamp, words};
 use crate::Stamp;
 

@@ -1,10 +1,52 @@
 //! Meaning of the cells of a column of time: as the user states, else as the first of them tell.
 
-use super::super::cell::Cell;
+use super::super::cell::{Cell, Kept};
 use super::super::date::{self, Order};
+use super::super::header::Name;
+use super::super::number::Decimal;
+use super::super::options::Options;
 use super::super::{Mapping, number, presets, text};
-use super::{EPOCH_S, EXCEL_DAYS, Given, Kind, Remarks};
 use crate::{Error, Quantity, unit};
+
+/// Numbers that are Unix times of 1990 to 2100, in s.
+const EPOCH_S: std::ops::Range<f64> = 6.3e8..4.2e9;
+
+/// Excel's serial dates of 1990 to 2100.
+const EXCEL_DAYS: std::ops::Range<f64> = 32_874.0..73_051.0;
+
+/// Meaning of the cells of a time column.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Kind {
+    /// Numbers: nanoseconds of one, and whether they count from 1970.
+    Number { unit_ns: f64, offset_ns: i64, unix: bool },
+    /// Days since 1899-12-30.
+    Excel,
+    /// `hh:mm:ss`.
+    OfDay,
+    /// Dates.
+    Date(Option<Order>),
+    /// Dates in the user's format.
+    Format(String),
+}
+
+/// Findings about a column of time beside its reader.
+#[derive(Default)]
+pub(crate) struct Remarks {
+    pub warnings: Vec<String>,
+    /// What makes the times doubtful.
+    pub doubts: Vec<String>,
+}
+
+/// Input of the finder of a time column.
+pub(crate) struct Given<'a> {
+    pub name: &'a Name,
+    pub mapping: Option<&'a Mapping>,
+    pub options: &'a Options,
+    pub cells: Vec<&'a Kept>,
+    pub decimal: Decimal,
+    pub grouped: bool,
+    pub place: &'a str,
+}
 
 /// The meaning that the user states.
 pub(super) fn stated(format: &str, given: &Given<'_>) -> Result<(Kind, String), Error> {

@@ -1,3 +1,6 @@
+use super::super::cell::Kept;
+use super::super::header::Name;
+use super::super::options::Options;
 use super::*;
 
 fn column(title: &str, cells: &[&str], options: &Options) -> Result<(Vec<Option<Stamp>>, Remarks), String> {

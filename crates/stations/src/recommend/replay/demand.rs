@@ -1,6 +1,6 @@
 //! Demand of drivers: times, origins and vehicles.
 
-use super::{World, request};
+use super::world::{World, request};
 use crate::random::SplitMix;
 use crate::recommend::Recommender;
 use crate::{Meaning, Plug, Position};

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::demand::Driver;
-use super::{Policy, Tally, World, request};
+use super::setting::Policy;
+use super::tally::Tally;
+use super::world::{World, request};
 use crate::recommend::rank::MAX_WAIT_MIN;
 use crate::recommend::{Candidate, Circumstances, Outlook, Recommender, Request, Reservations};
 use crate::{Meaning, Position};

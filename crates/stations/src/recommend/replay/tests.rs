@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Builder, Mapping, Place, Position};
+use crate::{Builder, Mapping, Place, Plug, Position};
 
 /// EVSE `i` of four towns: `flips` is taken every second hour from shortly after it; `steady` is free, 3 km farther.
 fn network() -> (History, Places) {

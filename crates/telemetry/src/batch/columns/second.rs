@@ -10,9 +10,9 @@
 //! `record - last` and the sample's bytes in format 1.
 
 use super::{
-    Output,
+    first,
     spans::{Place, Spans},
-    stream::Input,
+    stream::{Input, Output},
 };
 use crate::{
     CentiKilometersPerHour, CentiPercent, Centidegrees, Channel, ChannelCount, ChannelValue, Error,
@@ -114,7 +114,7 @@ fn channels_of(records: &[Record]) -> Result<Vec<Arc<Channel>>, Error> {
 
 pub(super) fn encode(records: &[Record], foreign: bool) -> Result<Output, Error> {
     let channels = channels_of(records)?;
-    let mut out = super::encode(&replaced(records), foreign);
+    let mut out = first::encode(&replaced(records), foreign);
     let optionals: Vec<_> = records.iter().map(|record| optional(&record.sample)).collect();
     let sent = |of: usize| optionals.iter().any(|values| values[of].1 != Some(Unknown::NotSent));
     let present: Vec<usize> = (0..OPTIONAL).filter(|of| sent(*of)).collect();

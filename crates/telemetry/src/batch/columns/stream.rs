@@ -1,7 +1,6 @@
 //! Columns of integers to bytes and back.
 
-use super::MAX_COLUMN_BYTES;
-use crate::Error;
+use crate::{Error, batch::MAX_COLUMN_BYTES};
 use std::cell::RefCell;
 
 thread_local! {

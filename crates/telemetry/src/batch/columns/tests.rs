@@ -1,6 +1,6 @@
 use super::*;
 use crate::batch::{Place, Secret, Signer, seal};
-use crate::{Boot, VehicleId};
+use crate::{Boot, Centidegrees, RecordNumber, Sample, Timestamp, VehicleId};
 use proptest::prelude::*;
 
 fn header(foreign: bool, count: u32) -> BatchHeader {
@@ -24,7 +24,7 @@ fn columns(count: usize, cells: usize) -> Vec<u8> {
     };
     let records: Vec<Record> =
         (0..count).map(|i| Record { number: RecordNumber::new(i as u64), sample: sample(i) }).collect();
-    encode(&records, false).finish()
+    first::encode(&records, false).finish()
 }
 
 proptest! {

@@ -5,7 +5,7 @@
 
 #![allow(clippy::many_single_char_names, reason = "the names of FIPS 180-4 6.2.2")]
 
-use super::{Block, INITIAL, K, LANES};
+use super::sha256::{Block, INITIAL, K, LANES};
 use std::arch::x86_64::*;
 
 pub(super) fn is_supported() -> bool {

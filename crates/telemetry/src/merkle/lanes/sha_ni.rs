@@ -1,7 +1,7 @@
 //! Two computations at once by the processor's SHA instructions, which take four cycles each but can start every two:
 //! one computation leaves half of the unit idle, two independent ones fill it.
 
-use super::{Block, K};
+use super::sha256::{Block, K};
 use std::arch::x86_64::*;
 
 pub(super) fn is_supported() -> bool {

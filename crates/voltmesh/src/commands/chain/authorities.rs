@@ -3,7 +3,7 @@
 use anyhow::Result;
 use voltmesh_fog::answers::{Authorities, Authority, Quarantined, Role, Score, Scores, Seat};
 
-use super::{ask, ms, short};
+use super::answer::{ask, ms, short};
 use crate::http::Http;
 use crate::{args, output};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use voltmesh_fog::answers::{Block, Change, Transaction};
 
-use super::{all_called, ask, called, short};
+use super::answer::{all_called, ask, called, short};
 use crate::args;
 use crate::http::Http;
 use crate::output::{self, row};

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use voltmesh_fog::answers::Control;
 
-use super::{ask, short};
+use super::answer::{ask, short};
 use crate::http::Http;
 use crate::{args, output};
 

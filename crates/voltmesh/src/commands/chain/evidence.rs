@@ -6,7 +6,7 @@ use serde::Serialize;
 use voltmesh_fog::answers::{Accusation, Convictions, Evidence, Quarantined};
 use voltmesh_ledger::{self as ledger, Digest, public_key_from_hex, verifying_key};
 
-use super::{ask, called, short};
+use super::answer::{ask, called, short};
 use crate::http::Http;
 use crate::output::{self, row};
 use crate::{Outcome, args};

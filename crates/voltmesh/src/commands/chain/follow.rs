@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use voltmesh_fog::answers::FinalBlock;
 
-use super::called;
+use super::answer::called;
 use crate::http::{Http, Refused};
 use crate::{args, output};
 

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use voltmesh_ledger::{Leaves, LogHead};
 use voltmesh_telemetry::merkle::Frontier;
 
-use super::trust::read_trust;
+use super::trust_file::read_trust;
 use crate::http::Http;
 use crate::{args, output};
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use voltmesh_control::ArchiveStatement;
 use voltmesh_ledger::{Anchored, AnchoredStatement, Trust, verifying_key};
 
-use super::trust::read_trust;
+use super::trust_file::read_trust;
 use crate::http::{Http, Refused};
 use crate::output::{self, row};
 use crate::{Outcome, args};

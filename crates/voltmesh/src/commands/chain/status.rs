@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use voltmesh_fog::answers::Status;
 
-use super::{ask, called, short};
+use super::answer::{ask, called, short};
 use crate::http::Http;
 use crate::output::{self, row};
 

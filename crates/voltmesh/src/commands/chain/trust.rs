@@ -1,23 +1,17 @@
 //! `voltmesh chain trust`: the trust file: hand-overs, and how large the log is, each checked.
 
 use std::net::SocketAddr;
-use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use voltmesh_identity::write_public;
-use voltmesh_ledger::{Genesis, MAX_GENESIS_BYTES, MAX_TRUST_BYTES, Trust};
+use voltmesh_ledger::{Genesis, MAX_GENESIS_BYTES, Trust};
 
 use super::statement;
+use super::trust_file::read_trust;
 use crate::commands::public_key::read_public;
 use crate::commands::read_text;
 use crate::http::Http;
 use crate::{args, output};
-
-/// Reads a trust file.
-pub fn read_trust(path: &Path) -> Result<Trust> {
-    let text = read_text(path, MAX_TRUST_BYTES)?;
-    Trust::from_toml(&text).with_context(|| format!("{} is no trust file", path.display()))
-}
 
 /// What a fog node shows; whether it holds under another genesis than its own is for [`Trust`].
 async fn shown(http: &Http, fog: SocketAddr) -> Result<Trust> {

@@ -3,7 +3,8 @@
 use anyhow::Result;
 use voltmesh_ledger::{Action, Operators};
 
-use super::{Decider, authority};
+use super::decide::Decider;
+use super::named::authority;
 use crate::commands::block_on;
 use crate::{args, output};
 

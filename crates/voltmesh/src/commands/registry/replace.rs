@@ -13,7 +13,8 @@ use voltmesh_ledger::{
     public_key_from_hex,
 };
 
-use super::{ASK_EVERY, PATIENCE, authority};
+use super::decide::{ASK_EVERY, PATIENCE, signed};
+use super::named::authority;
 use crate::commands::{block_on, read_text};
 use crate::http::Http;
 use crate::{args, output};
@@ -37,7 +38,7 @@ pub fn run(options: &args::ReplaceCommittee) -> Result<()> {
         let mut decree = unsigned(&answers, furthest, voters)?;
         for operator in &options.operators {
             let signer = Signer::open(operator)?;
-            let (by, signature) = super::signed(&signer, &decree.to_be_signed())?;
+            let (by, signature) = signed(&signer, &decree.to_be_signed())?;
             decree = decree.with_signature(by, signature)?;
         }
         say(&decree, furthest);

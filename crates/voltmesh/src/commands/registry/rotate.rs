@@ -16,9 +16,9 @@ use voltmesh_identity::{
 };
 use voltmesh_ledger::{Action, Transaction, commitment};
 
-use super::{
-    Decider, MAX_SMALL_FILE, OpeningFile, commitment_of, decide, raw_key, read_opening, salt, write_opening,
-};
+use super::decide::{Decider, decide};
+use super::openings::{MAX_SMALL_FILE, OpeningFile, commitment_of, read_opening, salt, write_opening};
+use crate::commands::public_key::raw_key;
 use crate::commands::{audit_log, block_on, read_text};
 use crate::{args, output};
 

@@ -10,7 +10,8 @@ use voltmesh_stations::forecaster::{Held, School};
 use voltmesh_stations::models::{Baseline, Kind};
 use voltmesh_stations::{Builder, Forecaster, History};
 
-use super::{bar, figures, input, show};
+use super::progress::{bar, show};
+use super::{figures, input};
 use crate::{args, output};
 
 /// So many forecasts are timed, each alone.

@@ -5,12 +5,12 @@ mod figures;
 mod input;
 mod inspect;
 mod predict;
+mod progress;
 mod recommend;
 mod replay;
 mod train;
 
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{Outcome, args, output};
 
@@ -33,21 +33,4 @@ pub fn run(command: args::Stations) -> Result<Outcome> {
         output::error(&error);
     }
     Ok(Outcome::Wrong)
-}
-
-/// Steps of a bar that shows a share.
-const STEPS: u64 = 1000;
-
-/// A bar on stderr, where somebody looks; `what` stands before it.
-fn bar(what: String) -> ProgressBar {
-    let bar = ProgressBar::new(STEPS).with_message(what);
-    if let Ok(style) = ProgressStyle::with_template("{msg:24} {bar:32} {percent:>3} % {elapsed}") {
-        bar.set_style(style);
-    }
-    bar
-}
-
-/// Moves a bar to a share, 0..=1.
-fn show(bar: &ProgressBar, share: f64) {
-    bar.set_position((share * STEPS as f64) as u64);
 }

@@ -7,8 +7,9 @@ use voltmesh_stations::recommend::replay::{Outlooks, Policy, Setting, replay};
 use voltmesh_stations::recommend::{Expected, Outlook};
 use voltmesh_stations::{Forecaster, History, Mapping};
 
+use super::input;
+use super::progress::{bar, show};
 use super::recommend::merged;
-use super::{bar, input, show};
 use crate::{args, output};
 
 /// Unless told otherwise, drivers start so long after the history begins, in s: a day says at which hours they come.

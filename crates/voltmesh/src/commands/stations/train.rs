@@ -6,7 +6,8 @@ use anyhow::{Context as _, Result};
 use voltmesh_stations::forecaster::{Held, School};
 use voltmesh_stations::models::Kind;
 
-use super::{bar, input, show};
+use super::input;
+use super::progress::{bar, show};
 use crate::{args, output};
 
 /// Trains and writes the file.

@@ -7,8 +7,9 @@ use anyhow::{Result, ensure};
 use serde::Serialize;
 use voltmesh_battery::estimate::{Evaluation, FileScore, Options, Trace, VERSION, evaluate};
 
+use super::parameters::{capacity, cell};
 use super::read::cell_log;
-use super::{capacity, cell, figure, folder, wrote};
+use super::written::{figure, folder, wrote};
 use crate::args::TwinEvaluate;
 use crate::plot::{Axis, Line, lines};
 use crate::{Outcome, output};

@@ -9,8 +9,9 @@ use serde::Serialize;
 use voltmesh_battery::fit::{LoggedRun, Report, Request, Role, RunError, fit};
 use voltmesh_battery::{CellParams, Chemistry};
 
+use super::parameters::capacity;
 use super::read::cell_log;
-use super::{capacity, folder, wrote};
+use super::written::{folder, wrote};
 use crate::args::TwinFit;
 use crate::plot::{Axis, Line, lines};
 use crate::{Outcome, output};

@@ -3,7 +3,8 @@
 use anyhow::{Context as _, Result};
 use voltmesh_battery::{Cell, bpx};
 
-use super::{MAX_PARAMS, wrote};
+use super::parameters::MAX_PARAMS;
+use super::written::wrote;
 use crate::args::TwinImport;
 use crate::commands::read_text;
 use crate::{Outcome, output};

@@ -11,7 +11,8 @@ use voltmesh_battery::drive::{Car, Schedule};
 use voltmesh_battery::pack::{Fault, Layout, Pack, PackLog, PackSample, Sensors};
 use voltmesh_battery::{Cell, CellParams, Chemistry};
 
-use super::{cell, folder, wrote};
+use super::parameters::cell;
+use super::written::{folder, wrote};
 use crate::args::TwinInject;
 use crate::{Outcome, output};
 

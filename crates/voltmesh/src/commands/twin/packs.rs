@@ -7,8 +7,8 @@ use voltmesh_battery::pack::PackLog;
 use voltmesh_battery::twin::Setup;
 use voltmesh_battery::{Cell, CellParams, Twin};
 
+use super::parameters::{capacity, cell};
 use super::read::NotLooked;
-use super::{capacity, cell};
 use crate::args::TwinPack;
 use crate::output;
 

@@ -12,7 +12,7 @@ use voltmesh_recording::clock::{MAX_STEP_NS, Placed};
 use voltmesh_recording::table::Level;
 use voltmesh_recording::{Options, Reading, Recording, Row, Stamp};
 
-use super::name_of;
+use super::written::name_of;
 use crate::args::ReadLogs;
 use crate::output;
 

@@ -8,7 +8,8 @@ use voltmesh_battery::drive::Schedule;
 use voltmesh_battery::scenario::{Outcome as Played, Scenario, play};
 use voltmesh_battery::{Cell, CellParams, Chemistry};
 
-use super::{cell, figure, folder, wrote};
+use super::parameters::cell;
+use super::written::{figure, folder, wrote};
 use crate::args::TwinSimulate;
 use crate::parallel::on_every_core;
 use crate::plot::{Axis, bars};

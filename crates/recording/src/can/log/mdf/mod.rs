@@ -10,7 +10,6 @@ mod group;
 mod stream;
 
 use super::seekable::{Numbers, Store, damaged};
-use super::text::SECOND;
 use crate::can::Frame;
 use crate::{Error, Skipped};
 use block::Block;
@@ -122,13 +121,6 @@ fn refused(place: &str, error: &io::Error) -> Error {
         _ => format!("this MDF file cannot be read: {error}"),
     };
     Error::format(place, problem)
-}
-
-/// Seconds as nanoseconds; `None` beyond 292 years.
-fn nanoseconds(seconds: f64) -> Option<i64> {
-    let whole = seconds.floor();
-    let within = seconds.is_finite() && whole.abs() < 9e9;
-    within.then(|| whole as i64 * SECOND + ((seconds - whole) * 1e9).round() as i64)
 }
 
 #[cfg(test)]

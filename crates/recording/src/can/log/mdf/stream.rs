@@ -1,12 +1,11 @@
 //! Records of one data group to frames, in the order in which they were recorded.
 
 use super::super::seekable::{Numbers, Store, damaged};
-use super::super::text::stamp;
+use super::super::text::{SECOND, stamp};
 use super::super::trc::length_of_code;
 use super::block::Head;
 use super::data::Data;
 use super::group::{Frames, Group, Payload};
-use super::nanoseconds;
 use crate::can::frame::{MAX_EXTENDED_ID, MAX_STANDARD_ID};
 use crate::can::{Bus, Direction, Frame, Kind};
 use crate::{Skipped, Stamp};
@@ -314,4 +313,11 @@ fn frame(frames: &Frames, start: i64, record: &[u8]) -> Result<(Frame, Option<u6
             Ok((frame.with_data(bytes), None))
         }
     }
+}
+
+/// Seconds as nanoseconds; `None` beyond 292 years.
+fn nanoseconds(seconds: f64) -> Option<i64> {
+    let whole = seconds.floor();
+    let within = seconds.is_finite() && whole.abs() < 9e9;
+    within.then(|| whole as i64 * SECOND + ((seconds - whole) * 1e9).round() as i64)
 }

@@ -8,7 +8,7 @@ use voltmesh_fog::stations::web::{Address, Options, Page, WebFeed};
 use voltmesh_stations::{Builder, PlaceList};
 
 use super::super::super::block_on;
-use super::input;
+use super::super::input;
 use crate::args;
 
 /// A file or a feed.

@@ -1,46 +1,16 @@
-//! Leaf and node hashes without per-call allocation, many at a time where there are many.
+//! Leaf hashes, salted for records, without per-call allocation, many at a time where there are many.
 
-use super::lanes::{Block, LANES, digest_all, digest_one};
+use super::{
+    lanes::{Block, LANES, digest_all, digest_one},
+    node::root_in_place,
+};
 use crate::Digest;
 
-/// First bytes of a leaf's and a node's hash input. RFC 9162 2.1.1.
+/// First byte of a leaf's hash input. RFC 9162 2.1.1.
 const LEAF: u8 = 0;
-const NODE: u8 = 1;
-
 /// SHA-256(0x00 ‖ `data`).
 pub fn leaf_hash(data: &[u8]) -> Digest {
     LeafHasher::default().hash(&[], data)
-}
-
-/// SHA-256(0x01 ‖ `left` ‖ `right`).
-pub fn node_hash(left: &Digest, right: &Digest) -> Digest {
-    let mut blocks = [[0; 64]; 2];
-    fill_node(&mut blocks, left, right);
-    digest_one(&blocks)
-}
-
-/// Replaces the first `pairs` pairs of `level` by their parents.
-pub(super) fn parents(level: &mut [Digest], pairs: usize) {
-    let mut blocks = [[0; 64]; 2 * LANES];
-    // Parents land at or before their children, so nothing is overwritten that is still to be read.
-    for first in (0..pairs).step_by(LANES) {
-        let count = LANES.min(pairs - first);
-        let (nodes, _) = blocks.as_chunks_mut::<2>();
-        for (node, at) in nodes[..count].iter_mut().zip(first..) {
-            fill_node(node, &level[2 * at], &level[2 * at + 1]);
-        }
-        digest_all(&blocks[..2 * count], 2, &mut level[first..first + count]);
-    }
-}
-
-/// 65 bytes and padding: always two blocks.
-fn fill_node(blocks: &mut [Block; 2], left: &Digest, right: &Digest) {
-    blocks[0][0] = NODE;
-    blocks[0][1..33].copy_from_slice(left.as_bytes());
-    blocks[0][33..].copy_from_slice(&right.as_bytes()[..31]);
-    blocks[1][0] = right.as_bytes()[31];
-    blocks[1][1] = 0x80;
-    blocks[1][62..].copy_from_slice(&(65u16 * 8).to_be_bytes());
 }
 
 /// Hashes leaves one after the other through the same buffer.
@@ -148,7 +118,7 @@ impl Leaves {
     /// The root over the leaves since the last call; the next leaf's index goes on.
     fn fold(&mut self) -> Digest {
         self.flush();
-        let root = super::root_in_place(&mut self.hashes);
+        let root = root_in_place(&mut self.hashes);
         self.folded += self.hashes.len();
         self.hashes.clear();
         root
@@ -191,5 +161,5 @@ pub fn root_of_records<'a>(batch_salt: &[u8; 32], records: impl IntoIterator<Ite
         leaves.push(record);
     }
     subtrees.push(leaves.fold());
-    super::root_in_place(&mut subtrees)
+    root_in_place(&mut subtrees)
 }

@@ -1,0 +1,59 @@
+//! Counts that a report is made of and judged by.
+
+use crate::Reading;
+
+/// Counts of one quantity.
+#[derive(Clone, Debug)]
+pub(super) struct Tally {
+    pub n: u64,
+    /// Of lists; a quantity of one value is unknown in all rows in which it is not known.
+    pub unknown: u64,
+    pub min: f64,
+    pub max: f64,
+    /// Values beyond the limits.
+    pub beyond: u64,
+    pub limits: (f64, f64),
+}
+
+impl Tally {
+    pub fn take(&mut self, reading: Reading) {
+        match reading {
+            Ok(value) => self.take_known(value),
+            Err(_) => self.unknown += 1,
+        }
+    }
+
+    /// Takes a known value.
+    #[inline]
+    pub fn take_known(&mut self, value: f64) {
+        self.n += 1;
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+        self.beyond += u64::from(value < self.limits.0 || value > self.limits.1);
+    }
+}
+
+/// Sums of cells beside the pack's voltage, in rows where all are known.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sums {
+    pub rows: u64,
+    /// Rows whose sum is more than the pack's voltage.
+    pub more: u64,
+    /// Rows whose sum is less.
+    pub less: u64,
+    /// Most cells in series that a row of `less` tells: the pack's voltage over the cells' mean.
+    pub most_cells: f64,
+}
+
+impl Sums {
+    pub fn take(&mut self, sum_v: f64, cells: usize, pack_v: f64) {
+        let room_v = 0.05 * pack_v.abs();
+        self.rows += 1;
+        self.more += u64::from(sum_v > pack_v + room_v);
+        if sum_v < pack_v - room_v {
+            self.less += 1;
+            let in_series = if sum_v > 0.0 { pack_v * cells as f64 / sum_v } else { f64::INFINITY };
+            self.most_cells = self.most_cells.max(in_series);
+        }
+    }
+}
