@@ -132,7 +132,9 @@ async fn a_shipped_function_limits_a_vehicles_charging() {
         (&Value::from("running"), &command["fog"]),
         "{placements}"
     );
-    event_is_proven(&http, &site, &at, placed["fog"].as_str().unwrap(), function).await;
+    let fog = placed["fog"].as_str().unwrap();
+    event_is_proven(&http, &site, &at, fog, function).await;
+    events_are_there_once_after_a_kill(&http, &mut site, fog).await;
     edge.kill().await.unwrap();
     site.stop().await;
 }
@@ -184,4 +186,39 @@ async fn event_is_proven(http: &reqwest::Client, site: &Site, at: &Path, fog: &s
     let (code, said) = verify("altered.proof");
     assert_ne!(code, Some(0), "{said}");
     assert!(said.contains("\"valid\":false"), "{said}");
+}
+
+/// The fog node is killed and starts again: every event that it has ends up on the ledger, and no event is there twice.
+async fn events_are_there_once_after_a_kill(http: &reqwest::Client, site: &mut Site, fog: &str) {
+    let number: usize = fog.trim_start_matches("fog-").parse().unwrap();
+    let authority = site.deployment.authorities[number - 1].to_string();
+    let fog = &mut site.fogs[number - 1];
+    fog.kill().await.unwrap();
+    fog.start().unwrap();
+    let fog = fog.http;
+    let begun = Instant::now();
+    loop {
+        assert!(begun.elapsed() < PATIENCE, "{}", site.fogs[number - 1].last_words());
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        let events = |said: &Value| said["events"].as_array().cloned().unwrap_or_default();
+        let here = events(&get(http, fog, "/events").await);
+        if here.is_empty() || here.iter().any(|event| event["ledger"].is_null()) {
+            continue;
+        }
+        let mut there = 0;
+        let height = get(http, fog, "/chain/status").await["height"].as_u64().unwrap_or_default();
+        for height in 1..=height {
+            let block = get(http, fog, &format!("/chain/block/{height}/explained")).await;
+            let text = block.to_string();
+            assert!(block.is_object(), "block {height}: {text}");
+            let lists = block["transactions"].as_array().cloned().unwrap_or_default();
+            let ours = |list: &&Value| list["authority"] == authority.as_str() && list["lane"] == "functions";
+            there += lists.iter().filter(ours).map(|list| list["events"].as_u64().unwrap()).sum::<u64>();
+        }
+        // Unless another was said meanwhile.
+        if events(&get(http, fog, "/events").await).len() == here.len() {
+            assert_eq!(there, here.len() as u64, "{here:?}");
+            return;
+        }
+    }
 }

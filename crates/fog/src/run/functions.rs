@@ -5,6 +5,7 @@
 mod anchor;
 mod beside;
 mod bulletin;
+mod controllers;
 mod cursors;
 mod figures;
 mod link;
@@ -35,6 +36,7 @@ use crate::{
 use anchor::Anchoring;
 use beside::Beside;
 use bulletin::Bulletin;
+use controllers::Controllers;
 use cursors::Cursors;
 pub use figures::{Figures, GAUGES as FIGURE_GAUGES};
 use link::Link;
@@ -101,8 +103,8 @@ impl Functions {
         let Around { context, config, credentials, revoked, fog, relay } = around;
         let Some(controller) = &config.controller else { return Ok(None) };
         let (bounds, signing) = (&config.functions, &credentials.signing);
-        let controllers = controller.keys()?;
-        if controllers.is_empty() {
+        let controllers = Controllers::open(&config.data, controller.keys()?);
+        if controllers.keys().is_empty() {
             tracing::info!(
                 "controller.keys names no key: leases of controllers that the ledger knows are believed"
             );
@@ -110,7 +112,7 @@ impl Functions {
         let manager = Manager::new(Settings {
             fog: fog.to_string(),
             fog_key: signing.verifying_key().to_bytes(),
-            controllers: controllers.clone(),
+            controllers: controllers.keys(),
             publishers: bounds.publishers()?,
             withdrawn: Default::default(),
             capabilities: Default::default(),
@@ -156,6 +158,7 @@ impl Functions {
             };
             tasks.push(tokio::spawn(link.run()));
         }
+        let known_term = controllers.term();
         let bulletin = Bulletin::new(outboxes.clone(), queue.clone(), controllers);
         let (commands, asked) = mpsc::channel(sender::WAITING);
         tasks.push(tokio::spawn(sender::run(relay, asked, queue.clone())));
@@ -178,7 +181,7 @@ impl Functions {
             commands,
             // A quarter of them may be away.
             vehicles: config.ingest.sessions.saturating_mul(4) / 3,
-            term: term.max().unwrap_or_default(),
+            term: term.max().unwrap_or_default().max(known_term),
         });
         let thread = spawn(runner, restored, &config.data)?;
         let (thread, ledger) = (Some(thread), Some(Waiting { lists, bulletin, policies: asked_policies }));

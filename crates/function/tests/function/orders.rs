@@ -82,6 +82,31 @@ fn an_order_of_a_lower_term_is_refused_and_the_same_one_is_done_once() {
 }
 
 #[test]
+fn controllers_and_their_term_may_change() {
+    let mut node = Node::with_releases(&[one()]);
+    node.run("bus-7", one_digest(), json!({}), (1, 0));
+    let other = || hex::encode(lease(&vehicle("bus-7"), (4, 0), at(600_000)).sign("controller-2", &key(9)));
+    let work = |lease| Work::Run {
+        vehicle: vehicle("bus-7"),
+        function: FUNCTION.into(),
+        release: one_digest(),
+        configuration: json!({}),
+        lease,
+        state: None,
+    };
+    assert!(refusals(&node.order(4, work(other())))[0].contains("no controller that is trusted here"));
+    node.input(Input::Controllers { keys: vec![key(9).verifying_key()], term: 4 });
+    // Before the new one has ordered anything.
+    let mut fresh = Node::with_releases(&[one()]);
+    fresh.input(Input::Controllers { keys: vec![key(2).verifying_key()], term: 4 });
+    assert!(refusals(&fresh.run("bus-7", one_digest(), json!({}), (1, 1)))[0].contains("of term 1"));
+    assert!(refusals(&node.order(4, work(other()))).is_empty());
+    assert_eq!(node.manager.running()[0].epoch, (4, 0));
+    let before = signed(&lease(&vehicle("bus-7"), (4, 1), at(600_000)));
+    assert!(refusals(&node.order(4, work(before)))[0].contains("no controller that is trusted here"));
+}
+
+#[test]
 fn what_does_not_fit_is_refused() {
     let mut node = Node::with_releases(&[one()]);
     let out = node.run("bus-7", one_digest(), json!({ "event_every": "often" }), (1, 0));

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ed25519_dalek::VerifyingKey;
 use voltmesh_consensus::{Finalized, Handle};
 use voltmesh_control::{Handovers, LedgerReport};
-use voltmesh_ledger::{Act, Epoch, PublicKey, State, Term, TermEvidence, verifying_key};
+use voltmesh_ledger::{Act, Epoch, State, Term, TermEvidence};
 
 use super::{
+    controllers::Controllers,
     outbox::Outbox,
     queue::{Queue, Told},
 };
@@ -24,12 +24,9 @@ const AGAIN: u64 = 64;
 pub struct Bulletin {
     outboxes: Vec<Arc<Outbox>>,
     queue: Queue,
-    /// Keys that the configuration names.
-    configured: Vec<VerifyingKey>,
+    controllers: Controllers,
     /// Who commanded when it was told last.
     told: Option<Term>,
-    /// Controllers and term that the thread knows.
-    known: Option<(Vec<VerifyingKey>, u32)>,
     /// Hand-overs that were told, and where they were looked for last.
     handovers: usize,
     looked: Option<(Epoch, u64)>,
@@ -37,8 +34,8 @@ pub struct Bulletin {
 
 impl Bulletin {
     /// One that has told nothing.
-    pub fn new(outboxes: Vec<Arc<Outbox>>, queue: Queue, configured: Vec<VerifyingKey>) -> Self {
-        Self { outboxes, queue, configured, told: None, known: None, handovers: 0, looked: None }
+    pub fn new(outboxes: Vec<Arc<Outbox>>, queue: Queue, controllers: Controllers) -> Self {
+        Self { outboxes, queue, controllers, told: None, handovers: 0, looked: None }
     }
 
     /// Tells what a final block has changed.
@@ -82,58 +79,12 @@ impl Bulletin {
         self.outboxes.iter().for_each(|outbox| outbox.handovers(reports.clone()));
     }
 
+    /// Before controllers hear of it: an order of a term that the thread does not know yet would do no harm, one of a lower term would.
     fn tell_thread(&mut self, state: &State) {
-        let keys = keys(&self.configured, state);
-        let term = state.term().term;
-        if self.known.as_ref().is_some_and(|(known, at)| *known == keys && *at == term) {
-            return;
+        if self.controllers.hear(state) {
+            self.controllers.save();
+            self.queue
+                .tell(Told::Controllers { keys: self.controllers.keys(), term: self.controllers.term() });
         }
-        self.known = Some((keys.clone(), term));
-        self.queue.tell(Told::Controllers { keys, term });
-    }
-}
-
-/// Keys that sign leases: those that operators have admitted on the ledger, and those of the configuration that they have not
-/// removed there.
-fn keys(configured: &[VerifyingKey], state: &State) -> Vec<VerifyingKey> {
-    let of = |key: &PublicKey| verifying_key(key).ok();
-    let (removed, admitted): (Vec<_>, Vec<_>) =
-        state.controllers().partition(|controller| controller.removed_at.is_some());
-    let removed: Vec<VerifyingKey> = removed.iter().filter_map(|one| of(&one.key)).collect();
-    let mut keys: Vec<VerifyingKey> =
-        configured.iter().filter(|key| !removed.contains(key)).copied().collect();
-    for key in admitted.iter().filter_map(|one| of(&one.key)) {
-        if !keys.contains(&key) {
-            keys.push(key);
-        }
-    }
-    keys
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use commonware_cryptography::Signer as _;
-    use voltmesh_ledger::{
-        Action, Transaction,
-        testing::{Chain, controller},
-    };
-
-    #[test]
-    fn admitted_controllers_are_believed_and_removed_ones_are_not() {
-        let key = |n| controller(n).public_key();
-        let configured = [verifying_key(&key(0)).unwrap(), verifying_key(&key(1)).unwrap()];
-        let mut chain = Chain::new(4);
-        assert_eq!(keys(&configured, &chain.state), configured);
-        let mut decide = |actions| {
-            let decision = chain.network.registry(chain.state.nonce(), actions);
-            chain.push(vec![Transaction::from(decision)]);
-            keys(&configured, &chain.state)
-        };
-        let of = |n| verifying_key(&key(n)).unwrap();
-        let admit = |n| Action::AdmitController { key: key(n) };
-        assert_eq!(decide(vec![admit(1), admit(2)]), [of(0), of(1), of(2)]);
-        let remove = vec![Action::RemoveController { key: key(1) }, Action::RemoveController { key: key(2) }];
-        assert_eq!(decide(remove), [of(0)]);
     }
 }
