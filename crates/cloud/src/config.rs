@@ -267,11 +267,14 @@ pub struct StatementConfig {
     /// A statement so long after the one before it, if something was archived since, 1 to 3600 s (default 60). One is made
     /// each hour in any case.
     pub every_s: u64,
+    /// Hours between two statements that name the head of the cloud's audit log, 0 to 8760; 0 for none (default 24). Receipts
+    /// are in `ledger` in the log's folder: `voltmesh audit verify --trust`. Fog nodes of before take none of these statements.
+    pub audit_hours: u64,
 }
 
 impl Default for StatementConfig {
     fn default() -> Self {
-        Self { every_s: 60 }
+        Self { every_s: 60, audit_hours: 24 }
     }
 }
 
@@ -364,6 +367,7 @@ impl Config {
         within("commit.max_pending_bytes", self.commit.max_pending_bytes as u64, 4 << 20, 64 << 30)?;
         within("quarantine.max_bytes", self.quarantine.max_bytes, 16 << 20, 1 << 40)?;
         within("statement.every_s", self.statement.every_s, 1, 3_600)?;
+        within("statement.audit_hours", self.statement.audit_hours, 0, 8_760)?;
         within("commit.checkpoint_every", self.commit.checkpoint_every, 1, 1_000_000)?;
         if !self.http.listen.ip().is_loopback() && self.http.token_file.is_none() && !self.http.tls {
             let problem = format!(
@@ -414,6 +418,7 @@ mod tests {
             ("[commit]\nfew_interval_ms = 4000000", "commit.few_interval_ms"),
             ("[mqtt]\nreceive_maximum = 0", "mqtt.receive_maximum"),
             ("[statement]\nevery_s = 0", "statement.every_s"),
+            ("[statement]\naudit_hours = 8761", "statement.audit_hours"),
             ("[quarantine]\nmax_bytes = 1", "quarantine.max_bytes"),
             ("expired_crl = 'ignore'", "unknown variant"),
         ] {

@@ -6,7 +6,7 @@ use crate::{
     board::{Board, fingerprint},
     config::{Config, ConfigError, Http, Mqtt},
     delta::{Archive, ArchiveError, Location, Reader},
-    statement::{self, StatementStore, Statements},
+    statement::{self, AuditHeads, StatementStore, Statements},
     writer::{Surroundings, ask, write},
 };
 use bytes::Bytes;
@@ -237,7 +237,8 @@ impl Cloud {
         let trusted = archivist.trust().cloud_keys().iter().filter_map(|key| verifying_key(key).ok());
         let cloud_keys: Vec<_> = trusted.chain([key.verifying_key()]).collect();
         let (places, to_keep) = mpsc::channel(PLACES);
-        tokio::spawn(statement::run(statements, store, key, archive.holdings(), said, to_keep, now));
+        let heads = AuditHeads::new(audit.clone(), 3_600_000 * config.statement.audit_hours);
+        tokio::spawn(statement::run(statements, store, key, archive.holdings(), said, to_keep, heads, now));
         let reader = archive.reader();
         let (commits, queue) = mpsc::channel(1);
         let (results, mut done) = mpsc::channel(64);

@@ -65,7 +65,7 @@ pub use orders::{
     Order, Room, Severity, Summaries, VehicleSummary, Work,
 };
 pub use receipts::{BatchReceipt, MAX_RECEIPTS, MAX_RECEIPTS_BYTES, Receipts};
-pub use statement::{ArchiveStatement, MAX_STATEMENT_BYTES, Tree};
+pub use statement::{ArchiveStatement, AuditHead, MAX_STATEMENT_BYTES, Tree};
 pub use status::{Latency, MAX_STATUS_BYTES, Role, Status};
 
 #[cfg(test)]

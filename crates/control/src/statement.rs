@@ -15,6 +15,8 @@ pub const MAX_STATEMENT_BYTES: usize = 1 << 10;
 const ISSUER: &str = "urn:voltmesh:cloud:archive";
 /// Our claim in the protected header: this is a statement of an archive, version 1.
 const KIND: &str = "archive-statement/1";
+/// The same of a statement that also names the head of the cloud's audit log.
+const KIND_WITH_HEAD: &str = "archive-statement/2";
 
 /// A list that only grows: its length and the RFC 9162 root over it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +25,15 @@ pub struct Tree {
     pub size: u64,
     /// Root over them.
     pub root: Digest,
+}
+
+/// Head of the cloud's audit log: its last entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuditHead {
+    /// The entry's number.
+    pub seq: u64,
+    /// Its hash.
+    pub hash: Digest,
 }
 
 /// What an archive holds. Cloud → fog, and from there the SHA-256 of the signed bytes as a leaf of the ledger's log.
@@ -46,6 +57,8 @@ pub struct ArchiveStatement {
     pub batches: Tree,
     /// Rows of `quarantine`.
     pub quarantine: Tree,
+    /// Head of the cloud's audit log. Once a day, for older fog nodes take no statement with it.
+    pub audit: Option<AuditHead>,
 }
 
 impl ArchiveStatement {
@@ -56,16 +69,23 @@ impl ArchiveStatement {
             issuer: ISSUER.to_owned(),
             subject: self.cloud.clone(),
             tree: false,
-            extension: Writer::new().text(KIND).finish(),
+            extension: Writer::new().text(kind(self.audit.is_some())).finish(),
         };
-        let mut payload = Writer::with_capacity(192);
-        payload.array(6).uint(self.sequence).uint(self.time.as_millis()).array(3);
+        let mut payload = Writer::with_capacity(240);
+        payload
+            .array(6 + usize::from(self.audit.is_some()))
+            .uint(self.sequence)
+            .uint(self.time.as_millis())
+            .array(3);
         for version in self.versions {
             payload.uint(version);
         }
         payload.uint(self.records);
         for tree in [&self.batches, &self.quarantine] {
             payload.array(2).uint(tree.size).bytes(tree.root.as_bytes());
+        }
+        if let Some(head) = &self.audit {
+            payload.array(2).uint(head.seq).bytes(head.hash.as_bytes());
         }
         Sign1::sign(&protected, &payload.finish(), key).encode()
     }
@@ -114,8 +134,9 @@ impl ArchiveStatement {
         Error::limit("archive statement", bytes.len(), MAX_STATEMENT_BYTES)?;
         let message = Sign1::decode(bytes)?;
         let protected = Protected::decode(&message.protected)?;
-        let kind = Writer::new().text(KIND).finish();
-        if protected.tree || protected.issuer != ISSUER || protected.extension != kind {
+        let is_kind = |with_head| protected.extension == Writer::new().text(kind(with_head)).finish();
+        let with_head = is_kind(true);
+        if protected.tree || protected.issuer != ISSUER || !(with_head || is_kind(false)) {
             return Err(Error::inconsistent("archive statement", "it is another kind of statement"));
         }
         if !message.has_bare_header() {
@@ -126,7 +147,7 @@ impl ArchiveStatement {
         }
         let payload = message.payload.as_deref().unwrap_or_default();
         let mut reader = Reader::new("archive statement", payload);
-        reader.array_of(6)?;
+        reader.array_of(6 + usize::from(with_head))?;
         let (sequence, time) = (reader.uint()?, Timestamp::from_millis(reader.uint()?));
         reader.array_of(3)?;
         let versions = [reader.uint()?, reader.uint()?, reader.uint()?];
@@ -136,9 +157,16 @@ impl ArchiveStatement {
             Ok(Tree { size: reader.uint()?, root: reader.digest()? })
         };
         let (batches, quarantine) = (tree()?, tree()?);
+        // The same two items as a tree.
+        let audit = if with_head { Some(tree()?) } else { None };
         reader.finish()?;
+        let audit = audit.map(|Tree { size, root }| AuditHead { seq: size, hash: root });
         let cloud = protected.subject.clone();
-        let statement = Self { cloud, sequence, time, versions, records, batches, quarantine };
+        let statement = Self { cloud, sequence, time, versions, records, batches, quarantine, audit };
         Ok((statement, message, protected.key_id))
     }
+}
+
+fn kind(with_head: bool) -> &'static str {
+    if with_head { KIND_WITH_HEAD } else { KIND }
 }

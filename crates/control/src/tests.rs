@@ -67,7 +67,12 @@ fn statement() -> ArchiveStatement {
         records: 6_000,
         batches: Tree { size: 100, root: Digest::new([5; 32]) },
         quarantine: Tree { size: 3, root: Digest::new([6; 32]) },
+        audit: None,
     }
+}
+
+fn statement_with_head() -> ArchiveStatement {
+    ArchiveStatement { audit: Some(AuditHead { seq: 41, hash: Digest::new([7; 32]) }), ..statement() }
 }
 
 /// Bytes on the wire. Changing them is a format decision with an ADR; `UPDATE_GOLDEN=1` then writes them.
@@ -89,6 +94,7 @@ fn golden_messages() {
     check("handovers", &handovers().encode());
     check("notice", &notice().sign(&key()));
     check("statement", &statement().sign(&key()));
+    check("statement_with_head", &statement_with_head().sign(&key()));
 }
 
 /// Every message: decodes to what was encoded, and no other bytes decode to the same.
@@ -168,7 +174,7 @@ proptest! {
     }
 
     #[test]
-    fn statements(cloud in "[A-Za-z0-9._-]{1,64}", numbers: [u64; 8], roots: [[u8; 32]; 2], bit: usize) {
+    fn statements(cloud in "[A-Za-z0-9._-]{1,64}", numbers: [u64; 8], roots: [[u8; 32]; 2], head: Option<u64>, bit: usize) {
         let [sequence, time, a, b, c, records, batches, quarantine] = numbers;
         let statement = ArchiveStatement {
             cloud,
@@ -178,6 +184,7 @@ proptest! {
             records,
             batches: Tree { size: batches, root: Digest::new(roots[0]) },
             quarantine: Tree { size: quarantine, root: Digest::new(roots[1]) },
+            audit: head.map(|seq| AuditHead { seq, hash: Digest::new(roots[0]) }),
         };
         let bytes = statement.sign(&key());
         prop_assert!(bytes.len() <= MAX_STATEMENT_BYTES);

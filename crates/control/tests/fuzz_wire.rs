@@ -42,6 +42,7 @@ fn mutated_messages_are_refused() {
         records: 60,
         batches: tree,
         quarantine: tree,
+        audit: None,
     };
     let messages: [Vec<u8>; 8] = [
         Hello { opening, boot: Boot::new(1), client_version: "0.1.0".into() }.encode(),

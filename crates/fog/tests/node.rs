@@ -9,12 +9,15 @@ use place::{
     Ask, Place, ask, ask_bytes,
     peer::{PATIENCE, Peer, hello},
 };
+use voltmesh_audit::HeadStatement;
 use voltmesh_control::{
     Action, Allowed, ArchiveNotice, ArchiveStatement, Command, CommandAnswer, Epoch, Lease, Outcome,
     Receipts, Status, commitment,
 };
 use voltmesh_identity::{Reason as Revocation, Role, Target};
-use voltmesh_ledger::{AnchorEvidence, AnchoredStatement, Leaves, Trust, testing::Vehicle};
+use voltmesh_ledger::{
+    Act, AnchorEvidence, AnchoredStatement, EventProof, Lane, Leaves, Trust, testing::Vehicle,
+};
 use voltmesh_mqtt::Reason;
 use voltmesh_telemetry::{Millivolts, Sample, SealedBatch, Timestamp, VehicleId, vss};
 
@@ -97,6 +100,57 @@ async fn what_is_gone_would_show(place: &mut Place) {
     assert!(sequence(&after) >= sequence(&before));
 }
 
+/// Heads of a node's audit log whose receipts it keeps: checked against the log and the trust file that another node gives.
+async fn heads_on_the_ledger(place: &Place, fog: usize) -> Vec<std::path::PathBuf> {
+    let folder = place.audit(fog).join("ledger");
+    let entries = std::fs::read_dir(&folder).into_iter().flatten();
+    let mut receipts: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    receipts.retain(|path| path.extension().is_some_and(|extension| extension == "event"));
+    receipts.sort();
+    let trust = Trust::from_toml(&ask(place.http(3), Ask::Get("/chain/trust")).await.1).unwrap();
+    let mut hashes = std::collections::BTreeMap::new();
+    let report = voltmesh_audit::read(&place.audit(fog), |entry| {
+        hashes.insert(entry.seq.wrapping_sub(1), entry.previous);
+    })
+    .unwrap();
+    assert_eq!(report.problem_count, 0);
+    hashes.extend(report.head.map(|head| (head.seq, head.hash)));
+    for receipt in &receipts {
+        let proof = EventProof::from_bytes(&std::fs::read(receipt).unwrap()).unwrap();
+        let proven = proof.verify(&trust).unwrap();
+        assert!(matches!(proven.act, Act::Events { lane: Lane::Audit, .. }), "{:?}", proven.act);
+        let said = HeadStatement::from_bytes(&proven.bytes).unwrap();
+        assert_eq!(said.node, format!("fog-{fog}"));
+        assert_eq!(hashes.get(&said.head.seq), Some(&said.head.hash), "the head is an entry of the log");
+    }
+    receipts
+}
+
+async fn until_heads(place: &Place, fog: usize, count: usize) -> Vec<std::path::PathBuf> {
+    let start = std::time::Instant::now();
+    loop {
+        let receipts = heads_on_the_ledger(place, fog).await;
+        if receipts.len() >= count {
+            return receipts;
+        }
+        assert!(start.elapsed() < PATIENCE, "{count} heads of fog-{fog} on the ledger: {receipts:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+/// A node puts the head of its audit log onto the ledger when it starts for the first time, and again after a day.
+async fn the_audit_logs_head_goes_onto_the_ledger_each_day(place: &mut Place) {
+    let first = until_heads(place, 1, 1).await;
+    assert_eq!(first.len(), 1, "one a day");
+    place.stop(1).await;
+    let yesterday = std::time::SystemTime::now() - std::time::Duration::from_secs(25 * 3_600);
+    std::fs::File::options().write(true).open(&first[0]).unwrap().set_modified(yesterday).unwrap();
+    place.start(1);
+    place.until_ready(PATIENCE).await;
+    let second = until_heads(place, 1, 2).await;
+    assert_eq!((second.len(), &second[0]), (2, &first[0]));
+}
+
 #[test]
 fn from_vehicle_to_cloud_over_real_sockets() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -160,6 +214,7 @@ async fn main() {
     }
 
     what_is_gone_would_show(&mut place).await;
+    the_audit_logs_head_goes_onto_the_ledger_each_day(&mut place).await;
 
     // A revoked certificate ends its session without a restart.
     let identity = voltmesh_identity::Identity::new(Role::Client, "paho").unwrap();

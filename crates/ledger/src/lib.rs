@@ -114,7 +114,8 @@ pub use state::{
     execute::Checked,
     fact::{Controller, Fact, FactProof, Release, Term},
     log::LogEntry,
-    registry::{Entry, MAX_ENTRIES, Registry, RegistryProof},
+    registry::{Entry, MAX_ENTRIES, Registry},
+    registry_proof::RegistryProof,
     sequence::SEQUENCE_WINDOW,
     snapshot::{MAX_SNAPSHOT_BYTES, Snapshot},
 };

@@ -48,6 +48,8 @@ pub(crate) struct Proven {
     pub block: Timestamp,
     /// The block's epoch, if the trust file does not know its authorities: place and time are what the evidence says.
     pub later: Option<Epoch>,
+    /// Whether its evidence also names the size of the registry's tree, which nothing commits to.
+    pub older_form: bool,
 }
 
 impl Batches {
@@ -83,7 +85,8 @@ impl Batches {
         day: &str,
         report: &mut ArchiveReport,
     ) {
-        let Proven { batch, place, block, later } = proven;
+        let Proven { batch, place, block, later, older_form } = proven;
+        report.older_forms = report.older_forms.saturating_add(u64::from(older_form));
         let id = batch.id;
         let copies = self.ids.entry(id).or_default();
         *copies += 1;
@@ -189,7 +192,8 @@ pub(crate) fn prove(stored: &StoredBatch, trust: &Trust) -> Result<Proven, Strin
         fog: stored.fog.clone(),
         records,
     };
-    Ok(Proven { batch, place, block: anchored.time, later: unproven.map(|_| header.epoch) })
+    let (block, older_form) = (anchored.time, anchored.older_form);
+    Ok(Proven { batch, place, block, later: unproven.map(|_| header.epoch), older_form })
 }
 
 /// Why the recording of a batch is doubtful, as its signed report says where someone accepted it nevertheless.

@@ -42,6 +42,7 @@ fn check_rows(rows: &RecordBatch, day: &str, trust: &Trust, found: &mut Batches,
                 continue;
             }
         };
+        report.older_forms = report.older_forms.saturating_add(u64::from(proven.older_form));
         let (id, place) = (proven.batch.id, (proven.place, proven.later));
         let mut wrong = Vec::new();
         // A row that stood twice in batches is here as it was there.

@@ -36,6 +36,9 @@ pub struct ArchiveReport {
     pub duplicate_batches: u64,
     /// Rows of `copies`.
     pub copies: u64,
+    /// Rows of `batches` and `copies` whose evidence is of the form that also names the size of the registry's tree: nothing
+    /// commits to that size, and it is not checked. No fault of the archive.
+    pub older_forms: u64,
     /// Bytes of the signed batches, as they travelled.
     pub wire_bytes: u64,
     /// Of these, those whose signature and evidence hold, by vehicle.
@@ -229,6 +232,7 @@ mod tests {
                     "later",
                     "doubtful_batches",
                     "doubts",
+                    "older_forms",
                 ])
         {
             assert!(report.get(name).is_some(), "{name}");

@@ -5,11 +5,13 @@
 //!
 //! Provided: a statement within `every_s` of a commit, and each hour; each begins where the one before it ended, unless the
 //! archive was rolled back, which the fog nodes then refuse and say; the places in the log that fog nodes tell of, with
-//! evidence. Not provided: a statement from before a rollback; that is in the log, and fog nodes keep it
+//! evidence; the head of the cloud's audit log in one of them each so many hours ([`AuditHeads`]). Not provided: a statement from before a rollback; that is in the log, and fog nodes keep it
 //! (`voltmesh chain statement`).
 
+mod audit_head;
 mod store;
 
+pub use audit_head::AuditHeads;
 pub use store::{MAX_STATEMENTS, StatementStore, read_places, read_statements};
 
 use crate::delta::Holding;
@@ -17,7 +19,7 @@ use bytes::Bytes;
 use ed25519_dalek::SigningKey;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use voltmesh_control::ArchiveStatement;
+use voltmesh_control::{ArchiveStatement, AuditHead};
 use voltmesh_ledger::AnchoredStatement;
 use voltmesh_telemetry::Timestamp;
 
@@ -32,17 +34,31 @@ pub struct Statements {
     newest: Option<ArchiveStatement>,
     /// When the last one was made, or tried, by this process's clock.
     last: Option<Timestamp>,
+    /// Head of the audit log that the next one is to name.
+    audit: Option<AuditHead>,
 }
 
 impl Statements {
     /// Goes on after `newest`, the last one that was kept.
     pub fn new(cloud: &str, every_ms: u64, newest: Option<ArchiveStatement>) -> Self {
-        Self { cloud: cloud.to_owned(), every_ms, holding: Holding::default(), newest, last: None }
+        Self {
+            cloud: cloud.to_owned(),
+            every_ms,
+            holding: Holding::default(),
+            newest,
+            last: None,
+            audit: None,
+        }
     }
 
     /// Takes note of what the archive holds now.
     pub fn hold(&mut self, holding: Holding) {
         self.holding = holding;
+    }
+
+    /// Lets the next statement name this head of the audit log, and makes one due.
+    pub fn name_head(&mut self, head: Option<AuditHead>) {
+        self.audit = head;
     }
 
     /// Whether the archive has lost what the newest statement says it held.
@@ -61,6 +77,7 @@ impl Statements {
         };
         let pace = match (changed, &self.newest) {
             (true, _) => self.every_ms,
+            (false, Some(_)) if self.audit.is_some() => self.every_ms,
             (false, Some(_)) => IDLE_MS,
             (false, None) => return None,
         };
@@ -92,6 +109,7 @@ impl Statements {
             records,
             batches,
             quarantine,
+            audit: self.audit,
         }
     }
 }
@@ -104,6 +122,7 @@ pub async fn run(
     mut holdings: watch::Receiver<Holding>,
     send: mpsc::Sender<Bytes>,
     mut places: mpsc::Receiver<AnchoredStatement>,
+    mut heads: AuditHeads,
     now: impl Fn() -> Timestamp,
 ) {
     statements.hold(*holdings.borrow_and_update());
@@ -114,10 +133,12 @@ pub async fn run(
         );
     }
     loop {
+        statements.name_head(heads.due(now()));
         if let Some(statement) = statements.make(now()) {
             let bytes = Bytes::from(statement.sign(&key));
             match store.append(statement.sequence, &bytes).await {
                 Ok(()) => {
+                    heads.said(statement.audit, now());
                     statements.kept(statement);
                     if send.send(bytes).await.is_err() {
                         return;
@@ -128,7 +149,8 @@ pub async fn run(
                 }
             }
         }
-        let wait = statements.deadline().map(|due| Duration::from_millis(due.millis_since(now())));
+        let due = statements.deadline().map(|due| Duration::from_millis(due.millis_since(now())));
+        let wait = [due, heads.look()].into_iter().flatten().min();
         tokio::select! {
             changed = holdings.changed() => match changed {
                 Ok(()) => statements.hold(*holdings.borrow_and_update()),
@@ -138,6 +160,7 @@ pub async fn run(
                 if let Err(error) = store.keep_place(&anchored).await {
                     tracing::warn!(%error, "where a statement is in the log cannot be kept; fog nodes tell it again");
                 }
+                heads.keep(&anchored).await;
             }
             () = sleep(wait) => {}
         }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::delta::Location;
+use voltmesh_audit::Recorder;
 use voltmesh_control::Tree;
 use voltmesh_telemetry::Digest;
 
@@ -36,6 +37,24 @@ fn one_is_made_when_something_is_new_and_each_hour() {
     assert_eq!(make(3_661, None), Some((3, 5)));
     assert_eq!(make(3_662, Some(6)), None);
     assert_eq!(make(3_721, None), Some((4, 6)));
+}
+
+#[test]
+fn a_head_of_the_audit_log_makes_one_due_and_is_named_once() {
+    let mut statements = Statements::new("cloud-1", 60_000, None);
+    let head = AuditHead { seq: 7, hash: Digest::of(b"entry") };
+    statements.name_head(Some(head));
+    assert_eq!(statements.deadline(), None, "no archive, no statement");
+    statements.hold(holding(1));
+    let made = statements.make(at(0)).unwrap();
+    assert_eq!(made.audit, Some(head));
+    assert_eq!(ArchiveStatement::verify(&made.sign(&key()), &key().verifying_key()), Ok(made.clone()));
+    statements.kept(made);
+    statements.name_head(None);
+    assert_eq!(statements.make(at(60)), None, "nothing is new");
+    statements.name_head(Some(head));
+    assert_eq!(statements.make(at(59)), None);
+    assert_eq!(statements.make(at(61)).unwrap().audit, Some(head));
 }
 
 #[test]
@@ -96,7 +115,16 @@ async fn the_task_keeps_then_sends() {
     let (send, mut sent) = mpsc::channel(1);
     let statements = Statements::new("cloud-1", 60_000, None);
     let (_tell, places) = mpsc::channel(1);
-    let task = tokio::spawn(run(statements, store, key(), watched, send, places, || at(0)));
+    let task = tokio::spawn(run(
+        statements,
+        store,
+        key(),
+        watched,
+        send,
+        places,
+        AuditHeads::new(Recorder::none(), 0),
+        || at(0),
+    ));
     let bytes = sent.recv().await.unwrap();
     assert_eq!(ArchiveStatement::verify(&bytes, &key().verifying_key()).unwrap().batches, holding(7).batches);
     assert_eq!(read_statements(&location).await.unwrap(), [bytes]);

@@ -38,6 +38,7 @@ async fn stated(lab: &mut Lab) -> Trust {
         records: holding.records,
         batches: holding.batches,
         quarantine: holding.quarantine,
+        audit: None,
     };
     let statement = Bytes::from(statement.sign(&cloud_key()));
     let leaf = AnchoredStatement::leaf(&statement);

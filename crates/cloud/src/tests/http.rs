@@ -9,12 +9,14 @@ use tokio::{
     sync::oneshot,
     time::timeout,
 };
+use voltmesh_audit::Recorder;
 use voltmesh_control::{
     ArchiveNotice, ArchiveStatement, Handovers,
     topics::{FogTopic, Topic},
 };
+use voltmesh_http::Process;
 use voltmesh_identity::{Credentials, Expected, Identity, Pki, RevocationWatch, Role};
-use voltmesh_ledger::Proof;
+use voltmesh_ledger::{AnchoredStatement, Proof, commitment};
 use voltmesh_mqtt::{Client, ClientEvent, ClientEvents, ClientOptions, ClientSettings, Outgoing, Reason};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,6 +29,10 @@ struct Running {
 }
 
 async fn start(folder: &Path, pki: &Pki, extra: &str) -> Running {
+    start_with(folder, pki, extra, Process::default()).await
+}
+
+async fn start_with(folder: &Path, pki: &Pki, extra: &str, process: Process) -> Running {
     let cloud = pki.folder_of(&Identity::new(Role::Cloud, "cloud-1").unwrap());
     let text = format!(
         "credentials = {:?}\nrevocations = {:?}\ntrust = 'trust.toml'\ntrust_learned = 'learned.toml'\narchive = 'archive'\n\
@@ -36,8 +42,7 @@ async fn start(folder: &Path, pki: &Pki, extra: &str) -> Running {
     );
     let mut config = Config::parse(&text).unwrap();
     config.resolve(folder);
-    let cloud =
-        Cloud::start(config, Default::default(), Arc::new(|| "other_metric 1\n".to_owned())).await.unwrap();
+    let cloud = Cloud::start(config, process, Arc::new(|| "other_metric 1\n".to_owned())).await.unwrap();
     let (http, mqtt) = (cloud.http_address(), cloud.mqtt_address());
     let (stop, stopped) = oneshot::channel();
     let done = tokio::spawn(cloud.serve(async move {
@@ -227,4 +232,66 @@ async fn envelopes_in_records_and_proofs_out() {
     assert_eq!(serde_json::from_slice::<serde_json::Value>(&body).unwrap()["number"], 14);
     cloud.stop.send(()).unwrap();
     timeout(PATIENCE, cloud.done).await.unwrap().unwrap().unwrap();
+}
+
+/// A statement names the head of the audit log, and what a fog node tells of its place in the ledger's log is kept as the
+/// head's receipt.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cloud_puts_its_audit_logs_head_onto_the_ledger() {
+    let folder = tempfile::tempdir().unwrap();
+    let pki = Pki::init(&folder.path().join("pki")).unwrap();
+    for identity in ["urn:voltmesh:cloud:cloud-1", "urn:voltmesh:fog:fog-0"] {
+        pki.issue(&identity.parse().unwrap(), &[], 1).unwrap();
+    }
+    let mut fleet = Fleet::new(1);
+    std::fs::write(folder.path().join("trust.toml"), fleet.trust().to_toml()).unwrap();
+    let log = folder.path().join("audit");
+    let audit = Recorder::open(&log).unwrap();
+    audit.started("test", "the test's configuration");
+    let cloud = start_with(folder.path(), &pki, "", Process { audit, ..Process::default() }).await;
+
+    let topic = |kind| Topic::Fog(fog_name(0), kind).to_string();
+    let (fog, mut events) =
+        connect(&pki, "urn:voltmesh:fog:fog-0", &cloud, vec![topic(FogTopic::Statement)]).await;
+    let batch = fleet.batch(0, 1, 0, 5, None);
+    fog.publish(Outgoing::new(topic(FogTopic::Envelope), fleet.envelope(0, &batch), 1)).unwrap();
+    let said = timeout(PATIENCE, async {
+        loop {
+            let Some(ClientEvent::Messages(items)) = events.next().await else { continue };
+            let named = |bytes: &Bytes| ArchiveStatement::peek(bytes).is_ok_and(|said| said.audit.is_some());
+            if let Some(item) = items.into_iter().find(|item| named(&item.payload)) {
+                return item.payload;
+            }
+        }
+    });
+    let statement = said.await.expect("a statement names the head");
+    let head = ArchiveStatement::peek(&statement).unwrap().audit.unwrap();
+
+    // As a fog node anchors it, and tells the cloud.
+    let leaf = AnchoredStatement::leaf(&statement);
+    fleet.chain.anchor(&[leaf]);
+    let opening = opening_of("fog-0");
+    let signer = commitment("fog-0", &opening.salt, &opening.key);
+    let evidence = fleet.chain.blocks.last().unwrap().evidence(&leaf, &signer).unwrap();
+    let receipt = AnchoredStatement { statement, evidence };
+    fog.publish(Outgoing::new(topic(FogTopic::Anchored), receipt.to_bytes(), 2)).unwrap();
+    let path = log.join("ledger").join(format!("head-{:020}.statement", head.seq));
+    let kept = timeout(PATIENCE, async {
+        loop {
+            match std::fs::read(&path) {
+                Ok(bytes) => return bytes,
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    });
+    assert_eq!(AnchoredStatement::from_bytes(&kept.await.expect("it is kept")).unwrap(), receipt);
+    receipt.verify(&fleet.trust()).unwrap();
+    cloud.stop.send(()).unwrap();
+    timeout(PATIENCE, cloud.done).await.unwrap().unwrap().unwrap();
+    let mut hashes = std::collections::BTreeMap::new();
+    let report = voltmesh_audit::read(&log, |entry| {
+        hashes.insert(entry.seq.wrapping_sub(1), entry.previous);
+    });
+    hashes.extend(report.unwrap().head.map(|head| (head.seq, head.hash)));
+    assert_eq!(hashes[&head.seq].to_bytes(), head.hash.to_bytes(), "the head is an entry of the log");
 }

@@ -24,8 +24,11 @@ const RECEIPTS: &str = "ledger";
 /// Receipts that are kept: a year of daily ones, some 2 KiB each with four authorities. The oldest goes.
 const KEPT: usize = 366;
 
-/// Between two looks whether a head is due, and before another try.
+/// Between two looks whether a head is due, and longest wait before another try.
 const LOOK: Duration = Duration::from_secs(60);
+
+/// Before the first other try; each further wait is twice as long.
+const RETRY: Duration = Duration::from_secs(2);
 
 /// Longest wait until a head is final; after it another one is submitted.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -47,18 +50,24 @@ impl AuditHeads {
     /// Anchors heads as they are due, until the ledger ends.
     pub(super) async fn run(self) {
         let Some(folder) = self.recorder.folder().map(|folder| folder.join(RECEIPTS)) else { return };
-        let mut told = false;
+        let (mut told, mut pause) = (false, RETRY);
         loop {
             let head = self.recorder.head().filter(|head| is_due(&folder, *head, self.every));
             if let Some(head) = head {
                 match self.anchor(&folder, head).await {
-                    Ok(()) => told = false,
+                    Ok(()) => (told, pause) = (false, RETRY),
                     // Such as a node that is not an authority yet: said once.
                     Err(why) if !told => {
                         told = true;
-                        tracing::warn!(%why, "the head of the audit log is not on the ledger; it is tried again every minute");
+                        tracing::warn!(%why, "the head of the audit log is not on the ledger; it is tried again, at least every minute");
+                        tokio::time::sleep(pause).await;
+                        continue;
                     }
-                    Err(_) => {}
+                    Err(_) => {
+                        pause = (2 * pause).min(LOOK);
+                        tokio::time::sleep(pause).await;
+                        continue;
+                    }
                 }
             }
             tokio::time::sleep(LOOK).await;

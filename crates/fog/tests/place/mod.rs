@@ -21,6 +21,7 @@ use tokio::{
     net::TcpStream,
     sync::oneshot,
 };
+use voltmesh_audit::Recorder;
 use voltmesh_control::{ArchiveNotice, ArchiveStatement, ArchivedBatch, Envelope, Opening, Status, Tree};
 use voltmesh_fog::{Answered, Config, Fog, Relay, own_opening};
 use voltmesh_identity::{Credentials, Expected, Identity, Pki, RevocationWatch, Role};
@@ -148,15 +149,17 @@ impl Place {
     /// Starts a node in its own thread, with its own runtime and folder.
     pub fn start(&mut self, fog: usize) {
         let config = self.config(fog);
+        let audit = Recorder::open(&self.audit(fog)).unwrap();
+        audit.started("test", "the test's configuration");
+        let process = voltmesh_http::Process { audit, ..Default::default() };
         let data: PathBuf = config.data.clone();
         let (stop, stopped) = oneshot::channel();
         let (started, addresses) = mpsc::channel();
         let thread = thread::spawn(move || {
             let runtime = Runtime::default().with_storage_directory(data).with_worker_threads(1);
             Runner::new(runtime).start(|context| async move {
-                let mut fog = Fog::start(context.child("fog"), config, Default::default())
-                    .await
-                    .expect("the node starts");
+                let mut fog =
+                    Fog::start(context.child("fog"), config, process).await.expect("the node starts");
                 started.send((fog.addresses(), fog.relay(), fog.take_answers())).unwrap();
                 let _ = stopped.await;
                 fog.stop().await.expect("the node stops");
@@ -165,6 +168,11 @@ impl Place {
         let (addresses, relay, answers) = addresses.recv().expect("the node starts");
         let (mqtt, http) = (addresses.mqtt, addresses.http);
         self.nodes[fog] = Some(Running { stop, thread, mqtt, http, relay, answers });
+    }
+
+    /// Folder of a node's audit log.
+    pub fn audit(&self, fog: usize) -> PathBuf {
+        self.folder.path().join(format!("audit-{fog}"))
     }
 
     pub async fn stop(&mut self, fog: usize) {
@@ -323,6 +331,7 @@ fn statement(held: u64) -> ArchiveStatement {
         records: held,
         batches: tree(held),
         quarantine: tree(0),
+        audit: None,
     }
 }
 

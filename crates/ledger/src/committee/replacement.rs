@@ -110,10 +110,19 @@ impl Decree {
         self.voters.as_set().as_ref().write(buf);
     }
 
+    /// Checks that all signatures are of the keys that they name, whoever these are.
+    pub(crate) fn verify_signatures(&self) -> Result<(), Error> {
+        self.verify_by(|_| Ok(()))
+    }
+
+    fn verify_by(&self, counts: impl Fn(&PublicKey) -> Result<(), Error>) -> Result<(), Error> {
+        let namespace = transaction_namespace(DECREE, &self.chain);
+        self.signatures.verify("decree", &namespace, &self.signed(), counts)
+    }
+
     /// Checks that enough of `operators` signed, and nobody else.
     pub fn verify(&self, operators: &Operators) -> Result<(), Error> {
-        let namespace = transaction_namespace(DECREE, &self.chain);
-        self.signatures.verify("decree", &namespace, &self.signed(), |by| {
+        self.verify_by(|by| {
             if operators.keys().contains(by) { Ok(()) } else { Err(Error::NotOperator(by.clone())) }
         })?;
         let (found, want) = (self.signatures.len(), operators.threshold());

@@ -11,7 +11,11 @@ use crate::{
         log_proof::{LogProof, Strangers, verify_finality, verify_receipts},
         root_receipt::RootReceipt,
     },
-    state::registry::{Entry, RegistryProof, inclusion_size, read_inclusion, write_inclusion},
+    state::{
+        inclusion::{inclusion_size, read_inclusion, write_inclusion},
+        registry::Entry,
+        registry_proof::RegistryProof,
+    },
     types::{Digest, Height, MAX_AUTHORITIES, PublicKey},
 };
 use bytes::BufMut;
@@ -90,6 +94,9 @@ pub struct Anchored {
     pub index: u64,
     /// The signer's entry in the registry.
     pub entry: Entry,
+    /// Whether the proof of that entry is of the older form, which also names the size of the registry's tree, that nothing
+    /// commits to.
+    pub older_form: bool,
 }
 
 impl AnchorEvidence {
@@ -159,6 +166,7 @@ impl AnchorEvidence {
             authorities: 0,
             index: self.inclusion.index,
             entry: self.signer.entry,
+            older_form: self.signer.is_of_older_form(),
         }
     }
 

@@ -186,6 +186,8 @@ impl AuthorityHistory {
         };
         Roster::check(&authorities, &decree.voters)?;
         replacement.verify(&authorities)?;
+        // Who the operators were, those who follow have checked. What they signed must still be what it was.
+        decree.verify_signatures()?;
         count("hand-overs", self.handovers.len() + 1, 1, MAX_HANDOVERS)?;
         // What was to come after the epoch that stalled never does.
         self.sets.retain(|from, _| *from <= stalled);

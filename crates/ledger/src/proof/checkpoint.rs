@@ -8,6 +8,7 @@
 //! Protection against more than two thirds of a set that has left long ago: start from a checkpoint that is younger.
 
 use crate::{
+    authorities::AuthoritySet,
     block::header::Header,
     codec::decode_bounded,
     error::Error,
@@ -57,6 +58,13 @@ impl Attestation {
         let message = message(self.height, &self.digest);
         self.authority.verify(&transaction_namespace(SNAPSHOT, chain), &message, &self.signature)
     }
+
+    /// Whether it is of one of `authorities`, and for the snapshot with this digest after the block with `header`.
+    fn counts(&self, chain: &Digest, authorities: &AuthoritySet, header: &Header, digest: &Digest) -> bool {
+        (self.height, self.digest) == (header.height, *digest)
+            && authorities.contains(&self.authority)
+            && self.verify(chain)
+    }
 }
 
 fn message(height: Height, digest: &Digest) -> Vec<u8> {
@@ -80,11 +88,7 @@ pub fn believe(
     let voters = trust.voters_for(header.epoch).ok_or_else(unknown)?;
     let authorities = trust.authorities_for(header.epoch).ok_or_else(unknown)?;
     certificate.verify(&chain, voters, header)?;
-    let counts = |attestation: &&Attestation| {
-        (attestation.height, attestation.digest) == (header.height, *digest)
-            && authorities.contains(&attestation.authority)
-            && attestation.verify(&chain)
-    };
+    let counts = |one: &&Attestation| one.counts(&chain, authorities, header, digest);
     let signers: BTreeSet<_> = attestations.iter().filter(counts).map(|found| &found.authority).collect();
     // As many as for the log's root: where a committee votes, f + 1 may be members of one that went its own way.
     if signers.len() < trust.genesis().root_quorum(authorities) {
@@ -118,6 +122,7 @@ impl Checkpoint {
         let fails = |why| Error::Snapshot { height: header.height, why };
         let digest = digest.ok_or(fails("ends early"))?;
         believe(trust, header, &self.certificate, &digest, &self.attestations)?;
+        self.check_attestations(trust, header, &digest)?;
         // What the hand-overs say and what the snapshot says must be the same.
         for epoch in [header.epoch, header.epoch.next()] {
             let roster = snapshot.state.roster_for(epoch).ok_or(Error::UnknownEpoch(epoch))?;
@@ -128,6 +133,17 @@ impl Checkpoint {
             }
         }
         Ok(snapshot)
+    }
+
+    /// Also those beyond the quorum must hold, each once: nothing in a file may be altered unseen.
+    fn check_attestations(&self, trust: &Trust, header: &Header, digest: &Digest) -> Result<(), Error> {
+        let authorities = trust.authorities_for(header.epoch).ok_or(Error::UnknownEpoch(header.epoch))?;
+        let signers: BTreeSet<_> = self.attestations.iter().map(|one| &one.authority).collect();
+        let holds = |one: &Attestation| one.counts(&trust.chain(), authorities, header, digest);
+        if signers.len() == self.attestations.len() && self.attestations.iter().all(holds) {
+            return Ok(());
+        }
+        Err(Error::Snapshot { height: header.height, why: "an attestation does not hold, or is there twice" })
     }
 
     /// [`Self::verify`] from the genesis alone.

@@ -23,7 +23,7 @@ use crate::{
     state::{
         control::ActEntry,
         fact::{Fact, FactProof},
-        registry::{inclusion_size, read_inclusion, write_inclusion},
+        inclusion::{inclusion_size, read_inclusion, write_inclusion},
     },
     types::{Height, PublicKey},
 };

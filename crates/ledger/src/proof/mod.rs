@@ -34,7 +34,7 @@ use crate::{
         root_receipt::RootReceipt,
         trust::Trust,
     },
-    state::registry::RegistryProof,
+    state::registry_proof::RegistryProof,
     types::{Digest, MAX_AUTHORITIES},
 };
 use commonware_codec::{Encode, FixedSize as _};
@@ -50,7 +50,9 @@ use voltmesh_telemetry::{
 pub const MAX_PROOF_BYTES: usize = 512 * 1024;
 
 /// Version of our extension.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
+/// The one of before: its registry proof names a size that nothing commits to, see [`RegistryProof`].
+const OLDER: u64 = 1;
 const EXTENSION: &str = "voltmesh";
 /// Version, record, its salt, root, key, its salt, header, certificate, registry proof.
 const FIELDS: usize = 9;
@@ -113,7 +115,7 @@ impl Proof {
             receipts: evidence.receipts.iter().map(|r| r.receipt(chain, &evidence.inclusion)).collect(),
             header: evidence.header.clone(),
             certificate: evidence.certificate.clone(),
-            signer: evidence.signer.clone(),
+            signer: evidence.signer.renewed(),
         })
     }
 
@@ -125,7 +127,7 @@ impl Proof {
             map.bytes(&receipt.encode());
         }
         map.int(cose::VDP).raw(&encode_vdp(&self.record.receipt.proof));
-        map.text(EXTENSION).array(FIELDS).uint(VERSION);
+        map.text(EXTENSION).array(FIELDS).uint(version(&self.signer));
         map.bytes(&self.record.record.to_canonical()).bytes(&self.record.salt).bytes(self.root.as_bytes());
         map.bytes(&self.opening.key).bytes(&self.opening.salt);
         map.bytes(&self.header.encode()).bytes(&self.certificate.encode()).bytes(&self.signer.encode());
@@ -171,9 +173,7 @@ impl Proof {
             let inclusion = decode_vdp(&mut map)?;
             map.text_key(EXTENSION)?;
             map.array_of(FIELDS)?;
-            if map.uint()? != VERSION {
-                return Err(map.malformed("another version"));
-            }
+            let version = map.uint()?;
             let record = RecordReceipt {
                 receipt: Receipt {
                     protected: message.protected.clone(),
@@ -187,10 +187,15 @@ impl Proof {
             let opening = Opening { key: map.fixed()?, salt: map.fixed()? };
             let parts = [map.bytes()?, map.bytes()?, map.bytes()?];
             map.finish()?;
-            Ok((receipts, record, root, opening, parts))
+            Ok((version, receipts, record, root, opening, parts))
         };
-        let (receipts, record, root, opening, [header, certificate, signer]) = fields().map_err(format)?;
+        let (said, receipts, record, root, opening, parts) = fields().map_err(format)?;
+        let [header, certificate, signer] = parts;
         let format = |e| ProofError::from(Stage::Format, e);
+        let signer = decode_bounded("registry proof", signer, 4096, &()).map_err(format)?;
+        if said != version(&signer) {
+            return Err(ProofError::new(Stage::Format, "another version"));
+        }
         Ok(Self {
             record,
             root,
@@ -199,7 +204,7 @@ impl Proof {
             header: decode_bounded("header", header, Header::SIZE, &()).map_err(format)?,
             certificate: decode_bounded("certificate", certificate, MAX_CERTIFICATE_BYTES, &())
                 .map_err(format)?,
-            signer: decode_bounded("registry proof", signer, 4096, &()).map_err(format)?,
+            signer,
         })
     }
 
@@ -282,8 +287,13 @@ impl Proof {
     }
 }
 
+/// The version of the extension that holds this registry proof.
+fn version(signer: &RegistryProof) -> u64 {
+    if signer.is_of_older_form() { OLDER } else { VERSION }
+}
+
 impl Proven {
-    /// One sentence: what is proven, since when, under whose keys.
+    /// One sentence: what is proven, since when, under whose keys; and another one if the proof is of the older form.
     pub fn summary(&self) -> String {
         let key = self.statement.key_id.to_string();
         let by = match &self.statement.signer {
@@ -292,8 +302,13 @@ impl Proven {
         };
         let signers: Vec<_> =
             self.anchored.signers.iter().map(|key| key.to_string()[..8].to_owned()).collect();
+        let form = if self.anchored.older_form {
+            " The proof is of the older form: the size of the registry's tree in it is not checked."
+        } else {
+            ""
+        };
         format!(
-            "Record {} of {} is exactly as {by}, and has been in the log of chain {:?} since {} (block {}), final by {} of {} authorities ({}).",
+            "Record {} of {} is exactly as {by}, and has been in the log of chain {:?} since {} (block {}), final by {} of {} authorities ({}).{form}",
             self.id,
             rfc3339(self.record.sample.time.as_millis()),
             self.chain,

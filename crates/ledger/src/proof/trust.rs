@@ -17,6 +17,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::ops::Deref;
+use voltmesh_telemetry::Digest as Hash;
 
 /// Most keys of archives in a trust file.
 pub const MAX_CLOUD_KEYS: usize = 16;
@@ -26,6 +27,9 @@ pub const MAX_ARCHIVES: usize = 16;
 
 /// Longest trust file: 4,096 hand-overs of four authorities, in hex.
 pub const MAX_TRUST_BYTES: usize = 8 * 1024 * 1024;
+
+/// What the keys of archives are hashed after, for [`RawTrust::sha256_of_cloud`].
+const CLOUD_CHECK: &[u8] = b"voltmesh-trust-cloud-1";
 
 /// Parties that may be believed: a chain's genesis, the authorities that it led to, and the keys of archives.
 ///
@@ -65,6 +69,14 @@ impl Trust {
     /// Keys whose archive notices are believed.
     pub fn cloud_keys(&self) -> &[PublicKey] {
         &self.cloud
+    }
+
+    /// SHA-256 over the chain and the keys of archives: all else in a trust file proves itself.
+    fn sha256_of_cloud(&self) -> Option<String> {
+        let keys = self.cloud.iter().flat_map(|key| key.as_ref().iter().copied());
+        let bytes: Vec<u8> =
+            CLOUD_CHECK.iter().copied().chain(self.chain().as_ref().iter().copied()).chain(keys).collect();
+        (!self.cloud.is_empty()).then(|| Hash::of(&bytes).to_string())
     }
 
     /// The largest extent of the log that was proven so far: what must be accounted for, and perhaps more.
@@ -145,6 +157,11 @@ impl Trust {
         for key in &raw.cloud {
             trust.add_cloud(public_key_from_hex(key)?);
         }
+        if raw.sha256_of_cloud.is_some() && raw.sha256_of_cloud != trust.sha256_of_cloud() {
+            let why = "cloud: a key was altered since the file was written; make the file again with `voltmesh chain trust`, or \
+                       remove the line sha256_of_cloud if these keys are meant";
+            return Err(wrong(why.into()));
+        }
         for text in &raw.handovers {
             let bytes = hex::decode(text).map_err(|e| wrong(format!("hand-over is not hex: {e}")))?;
             trust.extend(&Handover::from_bytes(&bytes)?)?;
@@ -166,6 +183,7 @@ impl Trust {
         toml::to_string(&RawTrust {
             chain: self.chain().to_string(),
             cloud: self.cloud.iter().map(ToString::to_string).collect(),
+            sha256_of_cloud: self.sha256_of_cloud(),
             handovers: self.handovers().iter().map(|handover| hex::encode(handover.to_bytes())).collect(),
             genesis: RawGenesis::from(self.genesis()),
             log: self.log.as_ref().map(RawLog::of),
@@ -191,6 +209,9 @@ struct RawTrust {
     chain: String,
     #[serde(default)]
     cloud: Vec<String>,
+    /// See [`Trust::sha256_of_cloud`]; none in files of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sha256_of_cloud: Option<String>,
     #[serde(default)]
     handovers: Vec<String>,
     genesis: RawGenesis,

@@ -87,7 +87,8 @@ impl Fact {
     }
 }
 
-/// That a fact holds under a certain registry root.
+/// That a fact holds under a certain registry root. The size in its place is not checked, but for that of
+/// [`Fact::Acts`] in [`crate::ActEvidence`]: this one is not handed out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FactProof {
     /// The fact.

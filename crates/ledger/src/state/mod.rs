@@ -11,8 +11,10 @@ pub(crate) mod epochs;
 pub(crate) mod execute;
 pub(crate) mod fact;
 mod first_block;
+pub(crate) mod inclusion;
 pub(crate) mod log;
 pub(crate) mod registry;
+pub(crate) mod registry_proof;
 pub(crate) mod sequence;
 mod serving;
 pub(crate) mod snapshot;
@@ -24,11 +26,7 @@ use crate::{
     genesis::Genesis,
     operators::Operators,
     roster::{calendar::Calendar, schedule::Schedule},
-    state::{
-        control::Control,
-        registry::{Registry, RegistryProof},
-        sequence::Window,
-    },
+    state::{control::Control, registry::Registry, registry_proof::RegistryProof, sequence::Window},
     types::{Digest, Epoch, Height, PublicKey},
 };
 use commonware_cryptography::Digestible as _;

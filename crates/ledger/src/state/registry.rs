@@ -4,16 +4,15 @@ use crate::{
     codec::{read_hash, write_hash},
     commitment::Commitment,
     error::Error,
+    state::registry_proof::RegistryProof,
     types::Height,
 };
 use bytes::BufMut;
-use commonware_codec::{
-    Buf, Encode, EncodeSize, Error as CodecError, FixedSize, RangeCfg, Read, ReadExt, Write,
-};
+use commonware_codec::{Buf, Encode, Error as CodecError, FixedSize, RangeCfg, Read, ReadExt, Write};
 use std::sync::Arc;
 use voltmesh_telemetry::{
     Digest as Hash,
-    merkle::{Inclusion, MAX_PATH, leaf_hash, node_hash},
+    merkle::{Inclusion, leaf_hash, node_hash},
 };
 
 /// Most entries, revoked ones included: 2^20 × 48 B and twice that for the tree, some 150 MB.
@@ -36,7 +35,8 @@ impl Entry {
         self.enrolled_at <= height && self.revoked_at.is_none_or(|revoked| height < revoked)
     }
 
-    fn leaf(&self) -> Hash {
+    /// Its leaf hash under the registry root.
+    pub(crate) fn leaf(&self) -> Hash {
         leaf_hash(&self.encode())
     }
 }
@@ -144,7 +144,7 @@ impl Registry {
     /// The proof of an entry against [`root`](Self::root).
     pub fn prove(&self, commitment: &Commitment) -> Option<RegistryProof> {
         let index = self.find(commitment).ok()?;
-        Some(RegistryProof { entry: self.entries[index], inclusion: self.inclusion(index) })
+        RegistryProof::new(self.entries[index], &self.inclusion(index))
     }
 
     /// Starts changes, which [`Changes::finish`] hashes once.
@@ -220,22 +220,6 @@ impl Changes {
     }
 }
 
-/// That an entry is in the registry with a certain root.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RegistryProof {
-    /// The entry.
-    pub entry: Entry,
-    /// Its place.
-    pub inclusion: Inclusion,
-}
-
-impl RegistryProof {
-    /// Whether the entry is in the registry with `root`.
-    pub fn verify(&self, root: &Hash) -> bool {
-        self.inclusion.verify(&self.entry.leaf(), root)
-    }
-}
-
 // Height 0 is block 0, which holds no transactions, so 0 stands for "not revoked".
 impl Write for Entry {
     fn write(&self, buf: &mut impl BufMut) {
@@ -272,45 +256,6 @@ pub(crate) fn read_bounded<T: FixedSize + Read<Cfg = ()>>(
     (0..len).map(|_| T::read(buf)).collect()
 }
 
-pub(crate) fn write_inclusion(inclusion: &Inclusion, buf: &mut impl BufMut) {
-    inclusion.size.write(buf);
-    inclusion.index.write(buf);
-    inclusion.path.len().write(buf);
-    inclusion.path.iter().for_each(|hash| write_hash(hash, buf));
-}
-
-pub(crate) fn inclusion_size(inclusion: &Inclusion) -> usize {
-    16 + inclusion.path.len().encode_size() + 32 * inclusion.path.len()
-}
-
-pub(crate) fn read_inclusion(buf: &mut impl Buf) -> Result<Inclusion, CodecError> {
-    let (size, index) = (u64::read(buf)?, u64::read(buf)?);
-    let len = usize::read_cfg(buf, &RangeCfg::from(0..=MAX_PATH))?;
-    let path = (0..len).map(|_| read_hash(buf)).collect::<Result<_, _>>()?;
-    Ok(Inclusion { size, index, path })
-}
-
-impl Write for RegistryProof {
-    fn write(&self, buf: &mut impl BufMut) {
-        self.entry.write(buf);
-        write_inclusion(&self.inclusion, buf);
-    }
-}
-
-impl EncodeSize for RegistryProof {
-    fn encode_size(&self) -> usize {
-        Entry::SIZE + inclusion_size(&self.inclusion)
-    }
-}
-
-impl Read for RegistryProof {
-    type Cfg = ();
-
-    fn read_cfg(buf: &mut impl Buf, _: &()) -> Result<Self, CodecError> {
-        Ok(Self { entry: Entry::read(buf)?, inclusion: read_inclusion(buf)? })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -332,7 +277,8 @@ mod tests {
                 assert_eq!(registry.root(), merkle::root(&leaves), "{entries} and {}", facts.len());
                 for (index, entry) in all.iter().enumerate() {
                     let proof = registry.prove(&entry.commitment).expect("an entry");
-                    assert_eq!(Some(proof.inclusion), merkle::prove(&leaves, index));
+                    let inclusion = merkle::prove(&leaves, index).expect("a leaf");
+                    assert_eq!(Some(proof), RegistryProof::new(*entry, &inclusion));
                 }
                 for index in 0..facts.len() {
                     assert_eq!(registry.prove_fact(index), merkle::prove(&leaves, all.len() + index));

@@ -2,10 +2,11 @@
 
 use commonware_codec::Encode;
 use voltmesh_ledger::{
-    Action, Anchor, Epoch, EventProof, PolicyAct, RoundTrips, Transaction, UNREACHABLE, salted_digest,
-    testing::{Chain, Vehicle, controller, key},
+    Action, Anchor, AnchorEvidence, Epoch, EventProof, PolicyAct, Proof, RoundTrips, Transaction,
+    UNREACHABLE, salted_digest,
+    testing::{Chain, FinalBlock, Network, Vehicle, controller, key},
 };
-use voltmesh_telemetry::Digest;
+use voltmesh_telemetry::{Digest, SealedBatch};
 
 /// Compares with `tests/golden/<name>.hex`; `UPDATE_GOLDEN=1` writes it.
 fn check(name: &str, bytes: &[u8]) {
@@ -21,8 +22,12 @@ fn check(name: &str, bytes: &[u8]) {
     assert_eq!(found, expected, "{name} has other bytes than {path}");
 }
 
-#[test]
-fn bytes_are_pinned() {
+fn anchor(network: &Network, batch: &SealedBatch) -> Anchor {
+    Anchor::sign(&network.genesis().digest(), network.authority(1), 17, 4, vec![batch.id()])
+}
+
+/// A chain of two blocks, the second one, and the vehicle whose batch it holds.
+fn sample() -> (Chain, FinalBlock, Vehicle, SealedBatch) {
     let (mut chain, ev) = (Chain::new(4), Vehicle::new("ev-1"));
     let actions = vec![
         Action::EnrolVehicle { commitment: ev.commitment() },
@@ -35,9 +40,16 @@ fn bytes_are_pinned() {
     ];
     chain.act(actions);
     let batch = ev.batch(1, 0, 4, None);
+    let anchor = anchor(&chain.network, &batch);
+    let block = chain.push(vec![Transaction::Anchor(anchor)]).clone();
+    (chain, block, ev, batch)
+}
+
+#[test]
+fn bytes_are_pinned() {
+    let (mut chain, block, ev, batch) = sample();
     let network = chain.network.clone();
-    let anchor = Anchor::sign(&chain.state.chain(), network.authority(1), 17, 4, vec![batch.id()]);
-    let block = chain.push(vec![Transaction::Anchor(anchor.clone())]).clone();
+    let anchor = anchor(&network, &batch);
 
     check("genesis_digest", network.genesis().digest().as_ref());
     check("registry_transaction", &chain.blocks[0].block.transactions()[0].encode());
@@ -68,6 +80,34 @@ fn bytes_are_pinned() {
     chain.act(vec![Action::AdmitAuthority { key: commonware_cryptography::Signer::public_key(&key(50)) }]);
     chain.advance_to(9);
     check("handover", &chain.handovers()[0].to_bytes());
+}
+
+fn golden(name: &str) -> Vec<u8> {
+    let folder = std::env::var("CARGO_MANIFEST_DIR").expect("cargo runs the tests");
+    let text = std::fs::read_to_string(format!("{folder}/tests/golden/{name}.hex")).expect("it is there");
+    hex::decode(text.replace('\n', "")).expect("hex")
+}
+
+/// Evidence and proofs of before the registry proof left out the size of its tree.
+#[test]
+fn older_forms_are_read_and_say_so() {
+    let (chain, block, ev, batch) = sample();
+    let trust = chain.trust();
+    let older = AnchorEvidence::from_bytes(&golden("evidence_1")).expect("of before");
+    assert_eq!(older.to_bytes(), golden("evidence_1"));
+    let anchored = older.verify(&trust, &batch.id(), &ev.commitment()).expect("it holds");
+    assert!(anchored.older_form);
+    let today = block.evidence(&batch.id(), &ev.commitment()).expect("anchored");
+    assert_eq!(AnchorEvidence { signer: older.signer.renewed(), ..older.clone() }, today);
+    let proof = Proof::decode(&golden("proof_1")).expect("of before");
+    assert_eq!(proof.encode(), golden("proof_1"));
+    let proven = proof.verify(&trust).expect("it holds");
+    assert!(proven.summary().ends_with("is not checked."), "{}", proven.summary());
+    // A proof that is made today from evidence of before has the form of today.
+    let record = batch.prove(2).expect("opens").expect("exists");
+    let made = Proof::build(&chain.state.chain(), record, &older, ev.opening.clone()).expect("fits");
+    assert_eq!(made, chain.prove(2, &ev, &batch, 2));
+    assert!(made.verify(&trust).expect("it holds").summary().ends_with(")."));
 }
 
 #[test]

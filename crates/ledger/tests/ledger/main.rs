@@ -7,6 +7,7 @@ mod controllers;
 mod election;
 mod events;
 mod evidence;
+mod flips;
 mod golden;
 mod proof;
 mod registry;

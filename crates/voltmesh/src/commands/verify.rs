@@ -42,6 +42,7 @@ fn verify_proof(path: &Path, trust: &Trust, as_json: bool) -> Result<Outcome> {
                     "height": proven.anchored.height.get(),
                     "since_ms": proven.anchored.time.as_millis(),
                     "chain": proven.chain,
+                    "older_form": proven.anchored.older_form,
                     "summary": proven.summary(),
                     // Under VSS names; unknown values are null or have their cause.
                     "sample": serde_json::from_str::<Value>(&vss::to_json(&proven.record.sample))?,

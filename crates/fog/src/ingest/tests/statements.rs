@@ -15,6 +15,7 @@ fn statement(sequence: u64, batches: u64) -> ArchiveStatement {
         records: 10 * batches,
         batches: tree(batches),
         quarantine: tree(0),
+        audit: None,
     }
 }
 

@@ -58,6 +58,12 @@ pub fn verify(
                 row("else archived by its own account, missing", found.unaccounted),
             ],
         );
+        if found.older_forms > 0 {
+            output::line(format!(
+                "{} batches have evidence of the older form: the size of the registry's tree in it is not checked.",
+                found.older_forms
+            ));
+        }
         found.problems.iter().take(SHOWN).for_each(|problem| output::line(format!("WRONG: {problem}")));
         found.doubts.iter().take(SHOWN).for_each(|doubt| output::line(format!("doubtful: {doubt}")));
         if let Some(later) = &found.later {

@@ -4,11 +4,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
-use voltmesh_audit::{Head, HeadStatement};
-use voltmesh_ledger::{Act, EventProof, Lane, MAX_EVENT_PROOF_BYTES, Stage, Trust};
+use voltmesh_audit::{Hash, Head, HeadStatement};
+use voltmesh_control::ArchiveStatement;
+use voltmesh_ledger::{
+    Act, AnchoredStatement, EventProof, Lane, MAX_ANCHORED_STATEMENT_BYTES, MAX_EVENT_PROOF_BYTES,
+    ProofError, Stage, Trust, verifying_key,
+};
 
 use super::super::read_limited;
 use crate::output;
+
+/// Ending of the receipts of a cloud's log: statements of its archive that name the head.
+const STATEMENT: &str = "statement";
 
 /// Most receipts that are read: those of ten years of days.
 const MAX_RECEIPTS: usize = 3_660;
@@ -18,9 +25,18 @@ pub(super) struct Vouched {
     file: String,
     pub head: Head,
     node: String,
-    authority: String,
+    by: Voucher,
     height: u64,
     time_ms: u64,
+}
+
+/// Whose word a receipt holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Voucher {
+    /// A fog node's own, which put the head onto the ledger under this key.
+    Authority(String),
+    /// A cloud's, which signed a statement with this key that a fog node put onto the ledger.
+    Cloud(String),
 }
 
 /// Receipts of a folder, checked against a trust file.
@@ -43,8 +59,10 @@ pub(super) struct Verdict {
     time_ms: Option<u64>,
     /// The node that it names as the log's.
     node: Option<String>,
-    /// Key of the authority that put it onto the ledger.
+    /// Key of the authority that put it onto the ledger as its own.
     authority: Option<String>,
+    /// Key of the cloud that signed it.
+    cloud_key: Option<String>,
     /// What does not hold.
     pub problems: Vec<String>,
     /// Receipts of epochs that the trust file does not know.
@@ -59,7 +77,9 @@ impl Receipts {
                 format!("no receipts in {}: has this node put a head onto the ledger yet?", folder.display())
             })?
             .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-            .filter(|path| path.extension().is_some_and(|extension| extension == "event"))
+            .filter(|path| {
+                path.extension().is_some_and(|extension| extension == "event" || extension == STATEMENT)
+            })
             .collect();
         files.sort();
         anyhow::ensure!(!files.is_empty(), "no receipts in {}", folder.display());
@@ -72,43 +92,34 @@ impl Receipts {
         let mut receipts = Self { proven: Vec::new(), problems: Vec::new(), unknown: Vec::new() };
         for path in files {
             let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            receipts.take(&file, &read_limited(&path, MAX_EVENT_PROOF_BYTES)?, trust, node);
+            let is_statement = path.extension().is_some_and(|extension| extension == STATEMENT);
+            let max = if is_statement { MAX_ANCHORED_STATEMENT_BYTES } else { MAX_EVENT_PROOF_BYTES };
+            let bytes = read_limited(&path, max)?;
+            let read = if is_statement { of_cloud(&bytes, trust) } else { of_fog(&bytes, trust) };
+            receipts.take(&file, read, node);
         }
         Ok(receipts)
     }
 
-    fn take(&mut self, file: &str, bytes: &[u8], trust: &Trust, node: Option<&str>) {
-        let proven = match EventProof::from_bytes(bytes).and_then(|proof| proof.verify(trust)) {
-            Ok(proven) => proven,
-            Err(error) if error.stage == Stage::Authorities => {
-                return self.unknown.push(format!("{file}: {error}"));
-            }
-            Err(error) => return self.problems.push(format!("{file} is not proven: {error}")),
+    fn take(&mut self, file: &str, read: Result<Vouched, Refused>, node: Option<&str>) {
+        let vouched = match read {
+            Ok(vouched) => Vouched { file: file.to_owned(), ..vouched },
+            Err(Refused::Unknown(why)) => return self.unknown.push(format!("{file}: {why}")),
+            Err(Refused::Wrong(why)) => return self.problems.push(format!("{file} is {why}")),
         };
-        // What a function says of an audit log is no head of one.
-        let Act::Events { authority, lane: Lane::Audit, .. } = &proven.act else {
-            return self.problems.push(format!("{file} is proven, but not as the head of an audit log"));
-        };
-        let Some(statement) = HeadStatement::from_bytes(&proven.bytes) else {
-            return self.problems.push(format!("{file} is proven, but names no head"));
-        };
-        if node.is_some_and(|node| node != statement.node) {
-            return self.problems.push(format!("{file} is of node {}", statement.node));
+        if node.is_some_and(|node| node != vouched.node) {
+            return self.problems.push(format!("{file} is of node {}", vouched.node));
         }
-        if let Some(first) = self.proven.first()
-            && (first.node != statement.node || first.authority != authority.to_string())
-        {
-            let text = format!("{file} is of node {}, {} of node {}", statement.node, first.file, first.node);
+        // A cloud's key may have been replaced meanwhile; the trust file names both.
+        let same = |first: &Vouched| match (&first.by, &vouched.by) {
+            (Voucher::Cloud(_), Voucher::Cloud(_)) => first.node == vouched.node,
+            (one, other) => first.node == vouched.node && one == other,
+        };
+        if let Some(first) = self.proven.first().filter(|first| !same(first)) {
+            let text = format!("{file} is of node {}, {} of node {}", vouched.node, first.file, first.node);
             return self.problems.push(text);
         }
-        self.proven.push(Vouched {
-            file: file.to_owned(),
-            head: statement.head,
-            node: statement.node,
-            authority: authority.to_string(),
-            height: proven.height.get(),
-            time_ms: proven.time.as_millis(),
-        });
+        self.proven.push(vouched);
     }
 
     /// Compares with a log whose first entry has the number `first`; `has` says whether an entry with this hash is there.
@@ -132,11 +143,80 @@ impl Receipts {
             height: newest.map(|one| one.height),
             time_ms: newest.map(|one| one.time_ms),
             node: newest.map(|one| one.node.clone()),
-            authority: newest.map(|one| one.authority.clone()),
+            authority: newest.and_then(|one| match &one.by {
+                Voucher::Authority(key) => Some(key.clone()),
+                Voucher::Cloud(_) => None,
+            }),
+            cloud_key: newest.and_then(|one| match &one.by {
+                Voucher::Cloud(key) => Some(key.clone()),
+                Voucher::Authority(_) => None,
+            }),
             problems,
             unknown: self.unknown,
         }
     }
+}
+
+/// Why a receipt does not count.
+enum Refused {
+    /// The trust file does not know the block's authorities.
+    Unknown(ProofError),
+    /// It does not hold, or is of something else.
+    Wrong(String),
+}
+
+impl From<ProofError> for Refused {
+    fn from(error: ProofError) -> Self {
+        match error.stage {
+            Stage::Authorities => Self::Unknown(error),
+            _ => Self::Wrong(format!("not proven: {error}")),
+        }
+    }
+}
+
+/// The head that a fog node put onto the ledger.
+fn of_fog(bytes: &[u8], trust: &Trust) -> Result<Vouched, Refused> {
+    let proven = EventProof::from_bytes(bytes).and_then(|proof| proof.verify(trust))?;
+    // What a function says of an audit log is no head of one.
+    let Act::Events { authority, lane: Lane::Audit, .. } = &proven.act else {
+        return Err(Refused::Wrong("proven, but not as the head of an audit log".into()));
+    };
+    let Some(statement) = HeadStatement::from_bytes(&proven.bytes) else {
+        return Err(Refused::Wrong("proven, but names no head".into()));
+    };
+    Ok(Vouched {
+        file: String::new(),
+        head: statement.head,
+        node: statement.node,
+        by: Voucher::Authority(authority.to_string()),
+        height: proven.height.get(),
+        time_ms: proven.time.as_millis(),
+    })
+}
+
+/// The head in a statement of a cloud, which a fog node put onto the ledger.
+fn of_cloud(bytes: &[u8], trust: &Trust) -> Result<Vouched, Refused> {
+    let receipt = AnchoredStatement::from_bytes(bytes)?;
+    let anchored = receipt.verify(trust)?;
+    let signed = trust.cloud_keys().iter().find_map(|key| {
+        let statement = ArchiveStatement::verify(&receipt.statement, &verifying_key(key).ok()?).ok()?;
+        Some((statement, key.to_string()))
+    });
+    let Some((statement, key)) = signed else {
+        let why = "proven, but not signed by a cloud's key of the trust file: add it with `voltmesh chain trust --cloud`";
+        return Err(Refused::Wrong(why.into()));
+    };
+    let Some(head) = statement.audit else {
+        return Err(Refused::Wrong("proven, but names no head".into()));
+    };
+    Ok(Vouched {
+        file: String::new(),
+        head: Head { seq: head.seq, hash: Hash::new(head.hash.to_bytes()) },
+        node: statement.cloud,
+        by: Voucher::Cloud(key),
+        height: anchored.height.get(),
+        time_ms: anchored.time.as_millis(),
+    })
 }
 
 impl Verdict {
@@ -149,9 +229,14 @@ impl Verdict {
             return output::line("the ledger vouches for no entry that is here");
         };
         let at = output::rfc3339(i64::try_from(time_ms / 1_000).unwrap_or(i64::MAX));
-        let (node, key) = (self.node.as_deref().unwrap_or(""), self.authority.as_deref().unwrap_or(""));
+        let node = self.node.as_deref().unwrap_or("");
+        let by = match (&self.authority, &self.cloud_key) {
+            (Some(key), _) => format!("authority {key}"),
+            (None, Some(key)) => format!("the cloud's key {key}"),
+            (None, None) => "nobody".to_owned(),
+        };
         output::line(format!(
-            "the ledger vouches for entries up to number {up_to} of {node}, in block {height} of {at}, by authority {key}"
+            "the ledger vouches for entries up to number {up_to} of {node}, in block {height} of {at}, by {by}"
         ));
     }
 }
@@ -159,7 +244,13 @@ impl Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use voltmesh_ledger::{EventList, State, Transaction, salted_digest, testing::Chain};
+    use ed25519_dalek::SigningKey;
+    use voltmesh_control::{AuditHead, Tree};
+    use voltmesh_ledger::{
+        EventList, State, Transaction, public_key, salted_digest,
+        testing::{Chain, Vehicle},
+    };
+    use voltmesh_telemetry::{Digest, Timestamp};
 
     fn head(seq: u64, tag: char) -> Head {
         format!("{seq}:{}", tag.to_string().repeat(64)).parse().expect("a head")
@@ -204,6 +295,59 @@ mod tests {
         let replaced = against(&[head(4, 'd'), head(9, 'e'), head(14, 'f')], 0, None);
         assert_eq!((replaced.up_to, replaced.problems.len()), (None, 3));
         assert_eq!(against(&all, 0, Some("fog-2")).problems.len(), 3, "another node's receipts");
+    }
+
+    /// The receipt of a head that a cloud named in a statement.
+    fn statement(chain: &mut Chain, key: &SigningKey, head: Option<Head>) -> Vec<u8> {
+        let fog = Vehicle::new("fog-1");
+        let none = Tree { size: 0, root: Digest::of(&[]) };
+        let audit = head.map(|head| AuditHead { seq: head.seq, hash: Digest::new(head.hash.to_bytes()) });
+        let said = ArchiveStatement {
+            cloud: "cloud-1".into(),
+            sequence: 1,
+            time: Timestamp::from_millis(1),
+            versions: [0; 3],
+            records: 0,
+            batches: none,
+            quarantine: none,
+            audit,
+        };
+        let bytes = said.sign(key);
+        let leaf = AnchoredStatement::leaf(&bytes);
+        let evidence = chain.anchor(&[leaf]).evidence(&leaf, &fog.commitment()).expect("anchored");
+        AnchoredStatement { statement: bytes.into(), evidence }.to_bytes().to_vec()
+    }
+
+    #[test]
+    fn a_clouds_log_is_proven_by_its_statements() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut chain = Chain::new(4);
+        chain.enrol(&[Vehicle::new("fog-1").commitment()]);
+        let (old, new, other) = (1, 2, 3);
+        let key = |n: u8| SigningKey::from_bytes(&[n; 32]);
+        let files = [
+            ("head-1", statement(&mut chain, &key(old), Some(head(4, 'a')))),
+            ("head-2", statement(&mut chain, &key(new), Some(head(9, 'b')))),
+            ("head-3", statement(&mut chain, &key(other), Some(head(14, 'c')))),
+            ("head-4", statement(&mut chain, &key(new), None)),
+        ];
+        for (name, bytes) in &files {
+            std::fs::write(folder.path().join(format!("{name}.statement")), bytes).expect("written");
+        }
+        let mut trust = chain.trust();
+        for n in [old, new] {
+            trust.add_cloud(public_key(key(n).verifying_key().as_bytes()).expect("a key"));
+        }
+        let read = |trust: &Trust| Receipts::read(folder.path(), trust, Some("cloud-1")).expect("read");
+        let whole = read(&trust).against(|one| [head(4, 'a'), head(9, 'b')].contains(&one), 0);
+        assert_eq!((whole.receipts, whole.up_to, whole.problems.len()), (2, Some(9), 2), "{whole:?}");
+        assert!(whole.cloud_key.is_some() && whole.authority.is_none());
+        for (found, expected) in whole.problems.iter().zip(["not signed by a cloud", "names no head"]) {
+            assert!(found.contains(expected), "{found}");
+        }
+        let cut = read(&trust).against(|one| one == head(4, 'a'), 0);
+        assert!(cut.problems.iter().any(|found| found.contains("cut or replaced")), "{cut:?}");
+        assert_eq!(read(&chain.trust()).proven.len(), 0, "a trust file without the cloud's key");
     }
 
     #[test]

@@ -206,6 +206,7 @@ mod tests {
             records: batches,
             batches: tree(batches),
             quarantine: tree(0),
+            audit: None,
         }
     }
 
