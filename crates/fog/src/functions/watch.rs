@@ -1,9 +1,10 @@
 //! What a node sees of its vehicles: one summary of each a second.
 //!
-//! A summary is of what came since the last one. Where a vehicle catches up, several of its seconds come at once: the newest is
-//! told, since the controller judges what is now.
+//! A second is over with the first sample of a later one, and is told then. One that no later sample ends is told when nothing has
+//! come for a second. Where a vehicle catches up, several of its seconds come at once: the newest is told, since the controller judges
+//! what is now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use voltmesh_battery::{
     pack::PackSample,
@@ -17,6 +18,9 @@ use super::decode::{ReportSaid, Said};
 
 /// Time in s by which a report may be older than the newest sample: longer ago, it says nothing of now.
 const REPORT_HOLDS_S: f64 = 10.0;
+
+/// Time without samples after which a second is over, in ms.
+const SILENT_MS: u64 = 1_000;
 
 /// Time without samples and session after which a vehicle is forgotten, in ms: the longest trend's window.
 const FORGET_MS: u64 = 600_000;
@@ -52,12 +56,14 @@ pub struct Watch {
     crowded: u64,
     /// Samples not after the vehicle's newest.
     late: u64,
+    /// Vehicles with a second that is over and not told.
+    over: BTreeSet<VehicleId>,
 }
 
 impl Watch {
     /// One that has seen nothing and follows at most so many vehicles.
     pub fn new(bound: usize) -> Self {
-        Self { vehicles: BTreeMap::new(), bound, crowded: 0, late: 0 }
+        Self { vehicles: BTreeMap::new(), bound, crowded: 0, late: 0, over: BTreeSet::new() }
     }
 
     /// Vehicles that are followed.
@@ -133,10 +139,14 @@ impl Watch {
             return false;
         }
         vehicle.newest_s = Some(sample.time_s);
-        if vehicle.summarizer.is_over(sample.time_s) {
+        let is_over = vehicle.summarizer.is_over(sample.time_s);
+        if is_over {
             vehicle.close();
         }
         vehicle.summarizer.push(Some(sample), &Verdict { usable: true, ..Verdict::default() });
+        if is_over {
+            self.over.insert(id.clone());
+        }
         true
     }
 
@@ -151,21 +161,30 @@ impl Watch {
         vehicle.said.clone_from(&report.said);
     }
 
-    /// What was seen since the last call: vehicles with a session, and those that sent something.
+    /// Whether a second is over and not told.
+    pub fn has_told(&self) -> bool {
+        self.over.is_empty()
+    }
+
+    /// Seconds that are over and not told.
+    pub fn over(&mut self) -> Vec<VehicleSummary<Summary>> {
+        let over = std::mem::take(&mut self.over);
+        let all = over.iter().filter_map(|id| Some(self.vehicles.get_mut(id)?.told(id)));
+        all.filter(|one| one.summary.is_some()).collect()
+    }
+
+    /// Once a second: all vehicles with a session, and those of which a second is over.
     pub fn second(&mut self, now: Timestamp) -> Vec<VehicleSummary<Summary>> {
+        self.over.clear();
         let mut all = Vec::new();
         self.vehicles.retain(|id, vehicle| {
-            vehicle.close();
-            let summary = vehicle.closed.take();
-            let connected = vehicle.sessions > 0;
-            if connected || summary.is_some() {
-                all.push(VehicleSummary {
-                    vehicle: id.clone(),
-                    connected,
-                    round_trip_us: vehicle.round_trips.iter().min().copied(),
-                    chemistry: vehicle.chemistry.clone(),
-                    summary,
-                });
+            if now.millis_since(vehicle.last) >= SILENT_MS {
+                vehicle.close();
+            }
+            let told = vehicle.told(id);
+            let connected = told.connected;
+            if connected || told.summary.is_some() {
+                all.push(told);
             }
             connected || now.millis_since(vehicle.last) < FORGET_MS
         });
@@ -174,6 +193,17 @@ impl Watch {
 }
 
 impl Vehicle {
+    /// What is told now.
+    fn told(&mut self, id: &VehicleId) -> VehicleSummary<Summary> {
+        VehicleSummary {
+            vehicle: id.clone(),
+            connected: self.sessions > 0,
+            round_trip_us: self.round_trips.iter().min().copied(),
+            chemistry: self.chemistry.clone(),
+            summary: self.closed.take(),
+        }
+    }
+
     /// Ends a second, with what the vehicle said of it.
     fn close(&mut self) {
         let Some(mut summary) = self.summarizer.close(None) else { return };
@@ -253,7 +283,12 @@ mod tests {
         for second in 0..60 {
             watch.sample(at(0), &car(), &sample(f64::from(second), f64::from(second)));
         }
-        let told = watch.second(at(0));
+        assert!(!watch.has_told());
+        let told = watch.over();
+        let summary = told[0].summary.as_ref().unwrap();
+        assert_eq!((summary.time_s, summary.temps_c.unwrap().highest), (58.0, 58.0), "the last is not over");
+        assert!(watch.has_told() && watch.over().is_empty() && watch.second(at(999)).is_empty());
+        let told = watch.second(at(1_000));
         let summary = told[0].summary.as_ref().unwrap();
         assert_eq!((summary.time_s, summary.temps_c.unwrap().highest), (59.0, 59.0));
         assert!(summary.trends[0].hottest.is_some(), "the trend is of all of them");
@@ -264,10 +299,10 @@ mod tests {
         let mut watch = Watch::new(10);
         watch.sample(at(0), &car(), &sample(100.0, 25.0));
         watch.report(at(0), &car(), &said(80.0));
-        assert!(watch.second(at(0))[0].summary.as_ref().unwrap().estimates.is_none());
+        assert!(watch.second(at(1_000))[0].summary.as_ref().unwrap().estimates.is_none());
         assert!(!watch.sample(at(0), &car(), &sample(99.0, 80.0)));
         assert!(!watch.sample(at(0), &car(), &sample(100.0, 80.0)));
-        assert_eq!((watch.second(at(0)).len(), watch.late()), (0, 2));
+        assert_eq!((watch.second(at(2_000)).len(), watch.late()), (0, 2));
     }
 
     #[test]
@@ -286,7 +321,7 @@ mod tests {
         for name in ["a", "b", "c"] {
             watch.sample(at(0), &name.parse().unwrap(), &sample(1.0, 25.0));
         }
-        assert_eq!((watch.followed(), watch.crowded(), watch.second(at(0)).len()), (2, 1, 2));
+        assert_eq!((watch.followed(), watch.crowded(), watch.second(at(1_000)).len()), (2, 1, 2));
         watch.second(at(FORGET_MS));
         assert_eq!(watch.followed(), 0);
         watch.session(at(FORGET_MS), &car(), false);

@@ -93,6 +93,7 @@ fn controllers_and_their_term_may_change() {
         configuration: json!({}),
         lease,
         state: None,
+        fleet: FLEET,
     };
     assert!(refusals(&node.order(4, work(other())))[0].contains("no controller that is trusted here"));
     node.input(Input::Controllers { keys: vec![key(9).verifying_key()], term: 4 });

@@ -14,7 +14,7 @@ use crate::{
     },
     state::{
         fact::{Fact, FactProof, Term},
-        registry::{inclusion_size, read_inclusion, write_inclusion},
+        inclusion::{inclusion_size, read_inclusion, write_inclusion},
     },
 };
 use bytes::{BufMut, Bytes};

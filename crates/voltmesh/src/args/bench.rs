@@ -49,8 +49,14 @@ pub enum Bench {
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   voltmesh bench loop
-  voltmesh bench loop --json")]
+  voltmesh bench loop --vehicles 16 --seconds 120 --json")]
 pub struct BenchLoop {
+    /// Vehicles that are commanded by a function on their fog node, and as many through the controller, 1 to 32.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub vehicles: u8,
+    /// How long they are, in s.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u16).range(5..=3_600))]
+    pub seconds: u16,
     /// One JSON object on one line.
     #[arg(long)]
     pub json: bool,

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use serde::Serialize;
 
+use super::loop_commands::{self, Commands};
 use super::loop_functions::{self, Functions, Spread};
 use super::machine::Machine;
 use crate::args::BenchLoop;
@@ -11,13 +12,16 @@ use crate::{Outcome, output};
 #[derive(Debug, Serialize)]
 struct Printed {
     machine: Machine,
+    /// From a record at the fog node to the command at the vehicle.
+    command_ms: Commands,
     #[serde(flatten)]
     functions: Functions,
 }
 
 /// Runs the command.
 pub fn run(options: &BenchLoop) -> Result<Outcome> {
-    let printed = Printed { machine: Machine::this(), functions: loop_functions::measure()? };
+    let command_ms = loop_commands::measure(options)?;
+    let printed = Printed { machine: Machine::this(), command_ms, functions: loop_functions::measure()? };
     if options.json {
         output::json(&printed)?;
     } else {
@@ -43,6 +47,14 @@ fn show(printed: &Printed) {
     output::table(
         &["what", "figure"],
         &[
+            output::row(
+                "record to command, function on the fog node",
+                of(&printed.command_ms.function, "ms"),
+            ),
+            output::row(
+                "record to command, through the controller",
+                of(&printed.command_ms.controller, "ms"),
+            ),
             output::row("release to first event, compiled before", of(&deploy_ms.compiled, "ms")),
             output::row("release to first event, cold", of(&deploy_ms.cold, "ms")),
             output::row("instance again after a trap, p99", format!("{reinstantiate_us:.0} µs")),

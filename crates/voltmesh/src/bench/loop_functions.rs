@@ -24,7 +24,7 @@ const COMPONENTS: [&[u8]; 2] = [
     include_bytes!("../../../function/tests/guest/two.wasm"),
 ];
 /// Its name.
-const FUNCTION: &str = "counter";
+pub(super) const FUNCTION: &str = "counter";
 /// Rounds of each figure but the calls'.
 const ROUNDS: usize = 100;
 /// Rounds of cold deployments: each compiles.
@@ -48,7 +48,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    fn of(mut figures: Vec<f64>) -> Self {
+    pub(super) fn of(mut figures: Vec<f64>) -> Self {
         figures.sort_by(f64::total_cmp);
         let at = |share: f64| {
             let last = figures.len().saturating_sub(1);
@@ -131,7 +131,8 @@ fn sample(time_ms: u64) -> Sample {
     }
 }
 
-fn release(number: usize) -> Result<(Bytes, Digest)> {
+/// A release of the function that counts, signed by a publisher, with the digest of its component.
+pub(super) fn release_by(number: usize, publisher: &str, key: &SigningKey) -> Result<(Bytes, Digest)> {
     let state_version = number as u32 + 1;
     let manifest = Manifest {
         name: FUNCTION.to_owned(),
@@ -150,7 +151,11 @@ fn release(number: usize) -> Result<(Bytes, Digest)> {
         source: "None.".to_owned(),
     };
     let component = COMPONENTS[number];
-    Ok((Package::sign(&manifest, component, "bench", &key(1))?.into(), Digest::of(component)))
+    Ok((Package::sign(&manifest, component, publisher, key)?.into(), Digest::of(component)))
+}
+
+fn release(number: usize) -> Result<(Bytes, Digest)> {
+    release_by(number, "bench", &key(1))
 }
 
 /// One node on a clock of its own.

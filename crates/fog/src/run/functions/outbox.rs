@@ -1,8 +1,9 @@
-//! What waits for a controller's session: reports in order, and the newest second's summaries.
+//! What waits for a controller's session: reports in order, and summaries of the last second.
 
 use std::{
     collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -11,6 +12,12 @@ use tokio::sync::Notify;
 /// Reports that wait while a controller is away: states of 1,000 functions and what became of some thousand commands. Beyond it the
 /// oldest leave, which is counted: the controller asks again for what it still needs.
 const MAX_REPORTS: usize = 4_096;
+
+/// Messages of summaries that wait: a hundred a second, of two seconds.
+const MAX_SUMMARIES: usize = 200;
+
+/// How long summaries wait.
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Bytes of them.
 const MAX_BYTES: usize = 16 << 20;
@@ -31,7 +38,7 @@ struct State {
     greeted: bool,
     reports: VecDeque<Bytes>,
     bytes: usize,
-    summaries: Vec<Bytes>,
+    summaries: VecDeque<(Instant, Bytes)>,
     dropped: u64,
     skipped: u64,
     /// What each session begins with: hand-overs of the ledger, and who commands.
@@ -132,14 +139,19 @@ impl Outbox {
         self.changed.notify_one();
     }
 
-    /// A second's summaries, in the place of those that could not be sent. Nothing is kept for one who is away.
-    pub fn summaries(&self, summaries: Vec<Bytes>) {
+    /// Summaries; those that could not be sent within a second leave. Nothing is kept for one who is away.
+    pub fn summaries(&self, now: Instant, summaries: Vec<Bytes>) {
         let mut state = self.lock();
         if !state.greeted {
             return;
         }
-        state.skipped += state.summaries.len() as u64;
-        state.summaries = summaries;
+        while state.summaries.len() > MAX_SUMMARIES
+            || state.summaries.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) >= SECOND)
+        {
+            state.summaries.pop_front();
+            state.skipped += 1;
+        }
+        state.summaries.extend(summaries.into_iter().map(|one| (now, one)));
         drop(state);
         self.changed.notify_one();
     }
@@ -166,7 +178,7 @@ impl Outbox {
                     if let Some(report) = ledger {
                         return Item::Ledger(report);
                     }
-                    if let Some(summaries) = state.summaries.pop() {
+                    if let Some((_, summaries)) = state.summaries.pop_front() {
                         return Item::Summaries(summaries);
                     }
                 }
@@ -193,10 +205,10 @@ mod tests {
     fn a_session_begins_with_its_first_reports_and_goes_on_where_the_last_ended() {
         let outbox = Outbox::default();
         outbox.report(report(3));
-        outbox.summaries(vec![report(99)]);
+        outbox.summaries(Instant::now(), vec![report(99)]);
         assert_eq!(next(&outbox), None, "nobody is there");
         outbox.greet(vec![report(1), report(2)]);
-        outbox.summaries(vec![report(4)]);
+        outbox.summaries(Instant::now(), vec![report(4)]);
         for n in 1..=3 {
             assert_eq!(next(&outbox), Some(Item::Report(report(n))));
         }
@@ -239,8 +251,11 @@ mod tests {
         (0..=MAX_REPORTS).for_each(|n| outbox.report(report(n)));
         outbox.greet(Vec::new());
         assert_eq!(next(&outbox), Some(Item::Report(report(1))));
-        outbox.summaries(vec![report(1), report(2)]);
-        outbox.summaries(vec![report(3)]);
-        assert_eq!(outbox.lost(), (1, 2));
+        let begun = Instant::now();
+        outbox.summaries(begun, vec![report(1), report(2)]);
+        outbox.summaries(begun + SECOND / 2, vec![report(3)]);
+        assert_eq!(outbox.lost(), (1, 0));
+        outbox.summaries(begun + SECOND, vec![report(4)]);
+        assert_eq!(outbox.lost(), (1, 2), "the older second leaves");
     }
 }

@@ -40,6 +40,9 @@ use crate::{
 /// Between two summaries, in ms.
 const SECOND_MS: u64 = 1_000;
 
+/// For so long seconds that are over are gathered, so that many vehicles make few messages.
+const GATHER: Duration = Duration::from_millis(10);
+
 /// Between two writings of the figures: as often as the loop's.
 const REFRESH: Duration = Duration::from_millis(100);
 
@@ -97,6 +100,9 @@ pub struct Runner {
     now: Timestamp,
     started: Instant,
     second: Timestamp,
+    /// When summaries were told, and the time in the last message of them.
+    told: Option<Instant>,
+    told_ms: u64,
     refreshed: Option<Instant>,
     sessions: BTreeMap<SessionId, VehicleId>,
     /// Vehicles that have a function here.
@@ -125,6 +131,8 @@ impl Runner {
             now,
             started: Instant::now(),
             second: now,
+            told: None,
+            told_ms: 0,
             refreshed: None,
             sessions: BTreeMap::new(),
             acting: BTreeSet::new(),
@@ -169,7 +177,8 @@ impl Runner {
 
     fn patience(&self) -> Duration {
         let due = self.parts.manager.deadline().map_or(self.second, |at| at.min(self.second));
-        Duration::from_millis(due.as_millis().saturating_sub(clock().as_millis()))
+        let due = Duration::from_millis(due.as_millis().saturating_sub(clock().as_millis()));
+        if self.watch.has_told() { due } else { due.min(self.gathered()) }
     }
 
     fn told(&mut self, told: Told) {
@@ -473,7 +482,15 @@ impl Runner {
         if self.second <= self.now {
             self.second = self.now.plus_millis(SECOND_MS - self.now.as_millis() % SECOND_MS);
             self.look();
-            self.summarise();
+            self.told = Some(Instant::now());
+            let all = self.watch.second(self.now);
+            self.summarise(&all);
+            let limit = self.unanswered.len() >= UNANSWERED;
+            self.unanswered.retain(|_, sent| !limit && sent.elapsed() < Duration::from_secs(60));
+        } else if !self.watch.has_told() && self.gathered() == Duration::ZERO {
+            self.told = Some(Instant::now());
+            let over = self.watch.over();
+            self.summarise(&over);
         }
         if self.refreshed.is_none_or(|at| at.elapsed() >= REFRESH) {
             self.refreshed = Some(Instant::now());
@@ -481,15 +498,19 @@ impl Runner {
         }
     }
 
-    fn summarise(&mut self) {
-        let vehicles = self.watch.second(self.now);
+    /// How long to wait until seconds that are over are told together.
+    fn gathered(&self) -> Duration {
+        self.told.map_or(Duration::ZERO, |at| GATHER.saturating_sub(at.elapsed()))
+    }
+
+    fn summarise(&mut self, vehicles: &[VehicleSummary<Summary>]) {
         let room = self.parts.manager.room();
-        let message = |vehicles: &[VehicleSummary<Summary>]| Summaries {
-            at_ms: self.now.as_millis(),
-            room: room.clone(),
-            vehicles: vehicles.to_vec(),
+        let mut message = |vehicles: &[VehicleSummary<Summary>]| {
+            // Each message is after the one before it: others are taken for old ones.
+            self.told_ms = self.now.as_millis().max(self.told_ms + 1);
+            Summaries { at_ms: self.told_ms, room: room.clone(), vehicles: vehicles.to_vec() }
         };
-        let mut messages: Vec<_> = vehicles.chunks(VEHICLES).map(message).collect();
+        let mut messages: Vec<_> = vehicles.chunks(VEHICLES).map(&mut message).collect();
         if messages.is_empty() {
             messages.push(message(&[]));
         }
@@ -504,9 +525,8 @@ impl Runner {
             })
             .collect();
         self.counters.summaries += vehicles.iter().filter(|one| one.summary.is_some()).count() as u64;
-        self.parts.outboxes.iter().for_each(|outbox| outbox.summaries(encoded.clone()));
-        let limit = self.unanswered.len() >= UNANSWERED;
-        self.unanswered.retain(|_, sent| !limit && sent.elapsed() < Duration::from_secs(60));
+        let now = Instant::now();
+        self.parts.outboxes.iter().for_each(|outbox| outbox.summaries(now, encoded.clone()));
     }
 
     /// Looks at what runs, and shows it.

@@ -20,6 +20,8 @@ struct State {
     command_every: u64,
     /// Validity of commands in ms.
     valid_ms: u32,
+    /// Ask when a condition begins.
+    command_on_condition: bool,
     /// A metric a call.
     metric: bool,
     /// Memory that was blown up.
@@ -91,6 +93,7 @@ impl Guest for Component {
             state.event_every = number(&json, "event_every");
             state.command_every = number(&json, "command_every");
             state.valid_ms = number(&json, "valid_ms").max(1) as u32;
+            state.command_on_condition = number(&json, "command_on_condition") == 1;
             state.metric = number(&json, "metric") == 1;
         });
         Ok(())
@@ -136,6 +139,9 @@ impl Guest for Component {
                         out.push(event("expired", String::new(), vec![("number".to_owned(), number as f64)]));
                     }
                     Input::Feedback(Feedback::Condition((name, active))) => {
+                        if active && state.command_on_condition {
+                            out.push(command(Action::ChargeLimitA(100.5), state.valid_ms));
+                        }
                         out.push(event("condition", name, vec![("active".to_owned(), f64::from(u8::from(active)))]));
                     }
                     Input::Tick => {}
