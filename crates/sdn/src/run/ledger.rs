@@ -12,18 +12,21 @@ use ed25519_dalek::SigningKey;
 use voltmesh_control::LedgerReport;
 use voltmesh_ledger::{
     Act, ActEvidence, Digest as Chain, EventProof, EventSalt, Genesis, Handover, Hash, MAX_EVENT_BYTES,
-    Policy, PrivateKey, TermEvidence, Transaction, Trust, private_key, salted_digest,
+    Policy, PolicyAct, PrivateKey, TermEvidence, Transaction, Trust, private_key, salted_digest,
 };
 use voltmesh_telemetry::Timestamp;
 
 use crate::controller::Written;
 use crate::decisions::{Choice, Decision};
-use crate::tenure::{Input, Output, Settings, Tenure, View};
+use crate::tenure::{Asked, Input, Output, Settings, Tenure, View};
 
 /// Most decisions that are written down together: the ledger takes 1,024 acts of decisions in an epoch.
 const MAX_TOGETHER: usize = 64;
 /// Most bytes of them; a decision has some 1 kB.
 const MAX_TOGETHER_BYTES: usize = MAX_EVENT_BYTES - 1_024;
+
+/// Times that a term is asked for in vain, a second apart, until it is said.
+const IN_VAIN: u32 = 30;
 
 /// Decisions on their way onto the ledger.
 struct Batch {
@@ -51,6 +54,8 @@ pub(super) struct Ledger {
     waiting: BTreeSet<u64>,
     batch: Option<Batch>,
     proven: Vec<Proven>,
+    /// How often in a row a term was asked for in vain.
+    asked: u32,
 }
 
 impl Ledger {
@@ -67,6 +72,7 @@ impl Ledger {
             waiting: BTreeSet::new(),
             batch: None,
             proven: Vec::new(),
+            asked: 0,
         }
     }
 
@@ -123,7 +129,9 @@ impl Ledger {
 
     /// Decisions of consequence are to be on the ledger.
     pub fn await_decision(&mut self, decision: &Decision) {
-        if !matches!(decision.chosen, Choice::Nothing) {
+        // One that is under way comes again when more is known of it.
+        let under_way = self.batch.as_ref().is_some_and(|batch| batch.numbers.contains(&decision.number));
+        if !under_way && !matches!(decision.chosen, Choice::Nothing) {
             self.waiting.insert(decision.number);
         }
     }
@@ -172,11 +180,24 @@ impl Ledger {
         salt
     }
 
+    /// Says it when a term that is free is not given.
+    fn count(&mut self, asked: &Asked) {
+        self.asked = if matches!(asked.act, PolicyAct::TakeTerm) { self.asked + 1 } else { 0 };
+        if self.asked > 0 && self.asked.is_multiple_of(IN_VAIN) {
+            tracing::warn!(
+                term = asked.term,
+                "the ledger does not give this controller the term: has it been admitted (`voltmesh registry admit-controller`), and \
+                 does the ledger make blocks?"
+            );
+        }
+    }
+
     fn give(&mut self, now: Timestamp, input: Input, evidence: Option<ActEvidence>) -> Vec<Bytes> {
         let mut policies = Vec::new();
         for output in self.tenure.handle(now, input) {
             match output {
                 Output::Submit(asked) => {
+                    self.count(&asked);
                     let place = (asked.term, asked.number);
                     let (expires, until) = (asked.expires, asked.until);
                     let policy = Policy::sign(&self.chain, &self.key, place, expires, until, asked.act);
@@ -209,5 +230,98 @@ impl Batch {
         };
         let proof = EventProof::of_decision(self.salt, self.bytes, evidence).to_bytes();
         Some(Proven { written, proof })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decisions::{Draft, Effect, Inputs, Log};
+    use commonware_codec::DecodeExt as _;
+    use voltmesh_ledger::testing::{Chain as Blocks, controller};
+
+    fn ledger(chain: &Blocks, n: u64) -> Ledger {
+        let mut seed = [0; 32];
+        seed.copy_from_slice(&controller(n).encode());
+        let genesis = chain.network.genesis().clone();
+        Ledger::new("controller-1", &SigningKey::from_bytes(&seed), genesis, 10_000, 1)
+    }
+
+    /// What a fog node reports of the newest block.
+    fn term(chain: &Blocks) -> Bytes {
+        let last = chain.blocks.last().expect("blocks");
+        let (header, certificate) = (last.block.header().clone(), last.certificate.clone());
+        let proof = chain.state.prove_term().expect("controllers");
+        let evidence = TermEvidence::new(header, certificate, proof).expect("a term");
+        LedgerReport::Term(evidence.to_bytes()).encode()
+    }
+
+    fn push(chain: &mut Blocks, policies: Vec<Bytes>) {
+        let read = |bytes: Bytes| Transaction::decode(bytes).expect("a transaction");
+        chain.push(policies.into_iter().map(read).collect());
+    }
+
+    #[test]
+    fn a_term_and_decisions_are_believed_with_their_proof_only() {
+        let mut chain = Blocks::new(4);
+        chain.admit_controllers(2);
+        let now = chain.state.time();
+        let (mut first, mut second) = (ledger(&chain, 0), ledger(&chain, 1));
+        let mut altered = term(&chain).to_vec();
+        let last = altered.len() - 1;
+        altered[last] ^= 1;
+        assert!(first.report(now, &altered.into()).is_err());
+        assert!(first.report(now, &Bytes::from_static(b"\x02rubbish")).is_err());
+        let take = first.report(now, &term(&chain)).expect("proven");
+        assert_eq!((take.len(), first.held(now)), (1, None));
+        push(&mut chain, take);
+        for ledger in [&mut first, &mut second] {
+            assert_eq!(ledger.report(now, &term(&chain)), Ok(Vec::new()));
+        }
+        assert_eq!((first.held(now), second.held(now)), (Some(1), None));
+
+        let mut log = Log::new();
+        let decisions: BTreeMap<u64, Decision> = [
+            Choice::Run { function: "guard".into(), node: "fog-1".into() },
+            Choice::Nothing,
+            Choice::End { function: "guard".into() },
+        ]
+        .into_iter()
+        .map(|chosen| {
+            let draft = Draft {
+                vehicle: Some("car-1".parse().expect("a name")),
+                inputs: Inputs::default(),
+                rule: "rule".into(),
+                alternatives: Vec::new(),
+                chosen,
+                cost: None,
+                expected: Effect::default(),
+                may_undo: Vec::new(),
+            };
+            let decision = log.record(now, draft).clone();
+            (decision.number, decision)
+        })
+        .collect();
+        for ledger in [&mut first, &mut second] {
+            decisions.values().for_each(|decision| ledger.await_decision(decision));
+        }
+        assert_eq!(second.write(now, &decisions), Vec::<Bytes>::new(), "it stands by");
+        let write = first.write(now, &decisions);
+        assert_eq!(write.len(), 1);
+        // More is known of one that is under way: it does not go twice.
+        first.await_decision(&decisions[&1]);
+        push(&mut chain, write);
+        let height = chain.state.height().get();
+        let evidence = chain.act_evidence(height, 0).expect("one act");
+        let report = LedgerReport::Act(evidence.to_bytes()).encode();
+        first.report(now, &report).expect("proven");
+        assert_eq!(first.report(now, &report), Ok(Vec::new()), "every fog node says so");
+        let [Proven { written, proof }] = &first.take_proven()[..] else { panic!("no proof") };
+        assert_eq!((&written.decisions[..], written.term, written.height), (&[1, 3][..], 1, height));
+        let proven = EventProof::from_bytes(proof).expect("ours").verify(&chain.trust()).expect("proven");
+        let shown: serde_json::Value = serde_json::from_slice(&proven.bytes).expect("JSON");
+        assert_eq!(shown["decisions"][1]["chosen"]["choice"], "end");
+        first.report(now, &term(&chain)).expect("proven");
+        assert_eq!(first.write(now, &decisions), Vec::<Bytes>::new(), "all are written down");
     }
 }

@@ -69,7 +69,10 @@ impl<E: voltmesh_spool::Context> Shell<E> {
             let kept = controller.kept();
             let open = kept.decisions.values().filter(|one| !kept.receipts.contains_key(&one.number));
             open.for_each(|decision| ledger.await_decision(decision));
-            tracing::info!("this controller stands by until the ledger gives it the term");
+            tracing::info!(
+                "this controller stands by until the ledger gives it the term; operators admit it with \
+                 `voltmesh registry admit-controller`"
+            );
         }
         self.follow_term();
         self.flush().await

@@ -123,7 +123,8 @@ impl World {
         }
         if evidence {
             let from = self.decisions.len().saturating_sub(4);
-            for (by, _, decision) in self.decisions[from..].to_vec() {
+            let newest = self.decisions[from..].to_vec();
+            for (by, _, decision) in newest {
                 self.give(n, Input::Decided { by: me(by), decision }, delay);
             }
         }

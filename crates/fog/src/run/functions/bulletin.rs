@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use voltmesh_consensus::{Finalized, Handle};
 use voltmesh_control::{Handovers, LedgerReport};
-use voltmesh_ledger::{Act, Epoch, State, Term, TermEvidence};
+use voltmesh_ledger::{Act, Epoch, Handover, State, Term, TermEvidence};
 
 use super::{
     controllers::Controllers,
@@ -73,7 +73,7 @@ impl Bulletin {
             return;
         }
         self.handovers = all.len();
-        let items: Vec<Bytes> = all.iter().map(|handover| handover.to_bytes().into()).collect();
+        let items: Vec<Bytes> = all.iter().map(Handover::to_bytes).collect();
         let report = |items: &[Bytes]| LedgerReport::Handovers(Handovers { items: items.to_vec() }).encode();
         let reports: Vec<Bytes> = items.chunks(TOGETHER).map(report).collect();
         self.outboxes.iter().for_each(|outbox| outbox.handovers(reports.clone()));
