@@ -128,6 +128,12 @@ impl Fleet {
         self.wrap(fog, batch, at)
     }
 
+    /// Lets go of blocks and of what is anchored in them: for long runs, whose envelopes are not asked for again.
+    pub fn forget(&mut self) {
+        self.chain.blocks.clear();
+        self.anchored.clear();
+    }
+
     /// The same, anchored once more, as by a second fog node that knows nothing of the first.
     pub fn envelope_again(&mut self, fog: u8, batch: &SealedBatch) -> Bytes {
         self.chain.anchor(&[batch.id()]);

@@ -1,12 +1,13 @@
 //! Fewer, larger, sorted files: what keeps look-ups and other engines quick when commits are frequent.
 //!
 //! **Tiers.** A file belongs to the tier of its number of rows: below `n`, below `n²`, and so on, where `n` files of one
-//! tier and day are merged into one of a higher tier. A file of [`FULL_ROWS`] rows or [`LARGE`] bytes is left alone. When
+//! tier and day are merged into one of a higher tier; fewer, at least [`FEW`], if together they are full or have [`ENOUGH`] bytes. A file of [`FULL_ROWS`] rows or [`LARGE`] bytes is left alone. When
 //! a day is over, its files below [`SETTLED`] rows and [`SETTLED_BYTES`] are merged as far as those bounds allow; larger ones are left
 //! alone, since what a merge replaces stays on the disk for hours.
 //!
 //! **Write amplification.** Each merge moves a row to a higher tier, so it is written once when it is committed, once for
-//! each tier (with the default `n` of 32 and 65,536 rows at most four), and once or twice when the day is over.
+//! each tier (with the default `n` of 32 and 65,536 rows at most four), and once or twice when the day is over. A merge of
+//! fewer than `n` files makes one that is at least [`FEW`] times as large as any of them: from [`ENOUGH`] to [`LARGE`] bytes once.
 
 use super::{ArchiveError, files::DataFile, merge::merge, schema, table::Table};
 use serde_json::Value;
@@ -21,6 +22,12 @@ const MAX_INPUT: u64 = LARGE;
 const MAX_FILES: usize = 64;
 /// Files of so many rows are left alone, and a merge reads at most so many: of 96 cells, 4 MB as they are stored.
 const FULL_ROWS: u64 = 65_536;
+
+/// So many files at least are merged before there are `n`.
+const FEW: usize = 4;
+/// Bytes of files that are worth a merge before there are `n`: each file of `batches` holds what each vehicle's batches share, and
+/// eight commits of 1,000 vehicles hold it eight times, 130 bytes a vehicle.
+const ENOUGH: u64 = LARGE / 4;
 
 /// Files of so many rows are left alone once their day is over.
 const SETTLED: u64 = FULL_ROWS / 4;
@@ -60,24 +67,43 @@ fn next_merge(files: &[Arc<DataFile>], threshold: usize, today: i32) -> Option<(
     }
     tiers
         .into_iter()
-        .filter(|((day, _), files)| *day < today || files.len() >= threshold)
-        .map(|((day, _), files)| (day, smallest(files)))
+        .map(|((day, _), mut files)| {
+            files.sort_by_key(|file| (file.rows, file.size));
+            let all = day < today || files.len() >= threshold;
+            let chosen = if all { fitting(&files) } else { worth_it(&files) };
+            files.truncate(chosen);
+            (day, files)
+        })
         .find(|(_, files)| files.len() >= 2)
 }
 
-/// The smallest files, as many as one merge may read.
-fn smallest(mut files: Vec<Arc<DataFile>>) -> Vec<Arc<DataFile>> {
-    files.sort_by_key(|file| (file.rows, file.size));
+/// How many of these, the first ones, one merge may read.
+fn fitting(files: &[Arc<DataFile>]) -> usize {
     let (mut bytes, mut rows) = (0, 0);
-    files
-        .into_iter()
-        .take(MAX_FILES)
-        .take_while(|file| {
-            bytes += file.size;
-            rows += file.rows.unwrap_or(FULL_ROWS);
-            bytes <= MAX_INPUT && rows <= FULL_ROWS
-        })
-        .collect()
+    let fits = |file: &&Arc<DataFile>| {
+        bytes += file.size;
+        rows += file.rows.unwrap_or(FULL_ROWS);
+        bytes <= MAX_INPUT && rows <= FULL_ROWS
+    };
+    files.iter().take(MAX_FILES).take_while(fits).count()
+}
+
+/// How many of these, the first ones, to merge although they are few: those that fill a file, or have enough bytes. None of them
+/// may be large beside the others, or it would be written again and again.
+fn worth_it(files: &[Arc<DataFile>]) -> usize {
+    let most = fitting(files);
+    let full = most < files.len();
+    let bytes = |count: usize| files[..count].iter().map(|file| file.size).sum::<u64>();
+    let rows = |count: usize| files[..count].iter().filter_map(|file| file.rows).sum::<u64>();
+    let even = |count: usize| {
+        let largest =
+            |size: fn(&DataFile) -> u64| files[..count].iter().map(|file| size(file)).max().unwrap_or(0);
+        let few = FEW as u64;
+        largest(|file| file.size) * few <= bytes(count)
+            && largest(|file| file.rows.unwrap_or(0)) * few <= rows(count)
+    };
+    let worth = |count: &usize| even(*count) && (bytes(*count) >= ENOUGH || (full && *count == most));
+    (FEW..=most).rev().find(worth).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -137,6 +163,42 @@ mod tests {
                     + 1
             );
             assert!(files.len() as u64 <= total / SETTLED + 1, "{commits} × {rows}: {}", files.len());
+        }
+    }
+
+    /// A day of a fleet's commits, each some 10,000 records and a megabyte of batches: what waits for a merge is little, and
+    /// each row is still written once or twice more.
+    #[test]
+    fn a_fleets_commits_are_merged_before_there_are_many() {
+        let today = schema::day_number("2026-06-01").unwrap();
+        for (rows, size) in
+            [(10_180, 560 << 10), (1_018, 1_030 << 10), (1_100, 1_100 << 10), (5_090, 290 << 10)]
+        {
+            let (mut files, mut written, mut merges, mut most_small) = (Vec::new(), 0, 0, 0);
+            let commits = 400;
+            for n in 0..commits {
+                files.push(file(n, "2026-06-01", rows, size));
+                while let Some((_, old)) = next_merge(&files, 32, today) {
+                    let all: u64 = old.iter().filter_map(|file| file.rows).sum();
+                    let bytes: u64 = old.iter().map(|file| file.size).sum();
+                    assert!(old.len() >= 2 && all <= FULL_ROWS && bytes <= MAX_INPUT);
+                    written += bytes;
+                    merges += 1;
+                    files.retain(|file| !old.iter().any(|o| o.path == file.path));
+                    files.push(file(1_000_000 + merges, "2026-06-01", all, bytes));
+                }
+                let small: u64 = files.iter().filter(|file| file.size == size).map(|file| file.size).sum();
+                most_small = most_small.max(small);
+            }
+            let total = commits as u64 * size;
+            assert_eq!(files.iter().map(|file| file.size).sum::<u64>(), total, "no row is lost");
+            assert!(most_small < ENOUGH + 2 * size, "{rows}: {most_small} bytes wait");
+            assert!(written <= 3 * total, "{rows}: written {written} of {total}");
+            assert!(
+                files.len() < 40 + commits * rows as usize / (FULL_ROWS as usize / 2),
+                "{rows}: {}",
+                files.len()
+            );
         }
     }
 
