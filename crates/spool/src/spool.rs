@@ -1,27 +1,22 @@
 //! The spool of one owner: everything that touches the disk.
 
+mod journals;
+mod reading;
+mod recovery;
+
+pub use reading::Verified;
+
 use crate::entry::Entry;
 use crate::state::{Contents, MAX_SPANS, Span, State};
-use crate::view::{Recent, Segment, View, is_storage, read_error};
+use crate::view::{Recent, Segment, View, read_error};
 use crate::{Acks, Config, Error, Position};
 use bytes::Bytes;
-use commonware_codec::RangeCfg;
-use commonware_runtime::{Error as RuntimeError, ReadOptions, buffer::paged::CacheRef};
+use commonware_runtime::buffer::paged::CacheRef;
 use commonware_storage::Context;
 use commonware_storage::journal::contiguous::{Contiguous as _, Many, variable};
-use futures::StreamExt as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 type Journal<E> = variable::Journal<E, Entry>;
-
-/// Result of [`Spool::verify`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Verified {
-    /// Entries on disk, acknowledged ones that are not pruned yet included.
-    pub entries: u64,
-    /// Their payload bytes.
-    pub bytes: u64,
-}
 
 /// A crash-safe queue; see the crate's documentation for what it guarantees.
 pub struct Spool<E: Context> {
@@ -82,53 +77,6 @@ impl<E: Context> Spool<E> {
         };
         spool.recover().await?;
         Ok(spool)
-    }
-
-    async fn recover(&mut self) -> Result<(), Error> {
-        self.acks = Arc::new(Mutex::new(self.contents.acks.clone()));
-        let floor = self.contents.acks.floor().0;
-        for span in self.contents.spans.clone() {
-            self.durable = self.durable.max(span.base);
-            let Some(end) = span.end else {
-                let journal = self.open_journal(span.id, None).await?;
-                self.durable = span.base + journal.size();
-                self.publish(span, journal).await?;
-                break;
-            };
-            if floor >= end && !self.is_last_with_entries(span) {
-                continue; // acknowledged as a whole: its files go with the next checkpoint
-            }
-            let journal = self.open_journal(span.id, Some(end - span.base)).await?;
-            let found = span.base + journal.size();
-            if found < end {
-                let cause = format!("confirmed entries up to {end} are missing");
-                return Err(self.corrupt(found, cause));
-            }
-            self.durable = end;
-            self.publish(span, journal).await?;
-            self.live = None;
-        }
-        let promised = self.contents.acks.end().0;
-        if self.durable < promised {
-            // The disk lost what it had confirmed. Those positions were acknowledged: never use them again.
-            tracing::error!(
-                spool = self.config.name,
-                found = self.durable,
-                promised,
-                "the disk lost confirmed entries"
-            );
-            self.live = None;
-            self.cap_last();
-            self.durable = promised;
-        }
-        if let Some(last) = self.last_entry().await? {
-            self.total = last.after();
-        }
-        self.measure().await?;
-        if self.live.is_none() {
-            self.rotate().await?;
-        }
-        Ok(())
     }
 
     /// Appends in memory; durable after the next [`Self::sync`].
@@ -317,72 +265,6 @@ impl<E: Context> Spool<E> {
         self.publish(span, journal).await
     }
 
-    /// The payload at a position, durable or not; `None` if it is removed or not there.
-    ///
-    /// # Errors
-    /// [`Error::Storage`] or [`Error::Corrupt`].
-    pub async fn read(&self, position: Position) -> Result<Option<Bytes>, Error> {
-        if position.0 >= self.durable {
-            let index = usize::try_from(position.0 - self.durable).unwrap_or(usize::MAX);
-            return Ok(self.pending.get(index).map(|e| e.payload.clone()));
-        }
-        self.view.payload(position.0).await.map_err(|e| self.read_failed(position.0, e))
-    }
-
-    /// Durable, unacknowledged entries in order from `from` on: at most `limit`, and no more after `max_bytes`
-    /// of payload are reached.
-    ///
-    /// # Errors
-    /// [`Error::Storage`] or [`Error::Corrupt`].
-    pub async fn read_from(
-        &self,
-        from: Position,
-        limit: usize,
-        max_bytes: usize,
-    ) -> Result<Vec<(Position, Bytes)>, Error> {
-        let acks = self.lock_acks().clone();
-        self.view.read_from(&self.config.name, &acks, from, limit, max_bytes).await
-    }
-
-    /// The newest durable entry, acknowledged or not.
-    ///
-    /// # Errors
-    /// [`Error::Storage`] or [`Error::Corrupt`].
-    pub async fn last(&self) -> Result<Option<(Position, Bytes)>, Error> {
-        Ok(self.last_entry().await?.map(|e| (Position(self.last_position()), e.payload)))
-    }
-
-    /// Reads every entry that is on disk and checks checksums, order and completeness.
-    ///
-    /// # Errors
-    /// [`Error::Corrupt`] with the first damaged position, or [`Error::Storage`].
-    pub async fn verify(&self) -> Result<Verified, Error> {
-        let mut verified = Verified::default();
-        let mut before = None;
-        for segment in &self.view.segments {
-            let bounds = segment.reader.bounds();
-            let mut next = segment.base + bounds.start;
-            let buffer = crate::config::REPLAY_BUFFER;
-            let replay = segment.reader.replay(bounds, buffer, ReadOptions::default()).await;
-            let mut batches = std::pin::pin!(replay.map_err(|e| self.read_failed(next, e))?);
-            while let Some(batch) = batches.next().await {
-                for (local, entry) in batch.map_err(|e| self.read_failed(next, e))? {
-                    if segment.base + local != next || before.is_some_and(|b| b != entry.before) {
-                        return Err(self.corrupt(next, "an entry is missing before this one".into()));
-                    }
-                    verified.entries += 1;
-                    verified.bytes += entry.payload.len() as u64;
-                    before = Some(entry.after());
-                    next += 1;
-                }
-            }
-            if next != segment.end {
-                return Err(self.corrupt(next, "the file ends early".into()));
-            }
-        }
-        Ok(verified)
-    }
-
     /// The first position that is not durable.
     #[must_use]
     pub fn durable(&self) -> Position {
@@ -455,11 +337,6 @@ impl<E: Context> Spool<E> {
         span.end.is_some_and(|end| floor >= end) && self.last_position() >= span.end.unwrap_or(u64::MAX)
     }
 
-    /// While recovering: no later span has entries, as far as known.
-    fn is_last_with_entries(&self, span: Span) -> bool {
-        !self.contents.spans.iter().any(|s| s.base > span.base && s.end.is_some())
-    }
-
     fn last_position(&self) -> u64 {
         self.view.segments.iter().rev().find(|s| s.start() < s.end).map_or(0, |s| s.end - 1)
     }
@@ -481,38 +358,6 @@ impl<E: Context> Spool<E> {
             let position = first.map_or(floor, |s| s.start().max(floor));
             let entry = self.view.entry(position).await.map_err(|e| self.read_failed(position, e))?;
             self.released = entry.map_or(self.released, |e| e.before);
-        }
-        Ok(())
-    }
-
-    async fn open_journal(&self, id: u32, at_most: Option<u64>) -> Result<Journal<E>, Error> {
-        let config = variable::Config {
-            partition: format!("{}_{id}", self.config.name),
-            items_per_section: self.config.entries_per_file,
-            compression: None,
-            codec_config: RangeCfg::new(0..=self.config.max_entry),
-            page_cache: self.cache.clone(),
-            write_buffer: self.config.write_buffer,
-            replay_buffer: crate::config::REPLAY_BUFFER,
-        };
-        let context =
-            self.context.child("journal").with_attribute("spool", format!("{}_{id}", self.config.name));
-        let opened = match at_most {
-            Some(size) => Journal::init_at_most(context, config, size).await,
-            None => Journal::init(context, config).await,
-        };
-        opened.map_err(|e| {
-            if is_storage(&e) { self.failed("opening", e) } else { self.corrupt(self.durable, e.to_string()) }
-        })
-    }
-
-    async fn remove_journal(&self, id: u32) -> Result<(), Error> {
-        for suffix in ["data", "offsets-blobs", "offsets-metadata"] {
-            let partition = format!("{}_{id}_{suffix}", self.config.name);
-            match self.context.remove(&partition, None).await {
-                Ok(()) | Err(RuntimeError::PartitionMissing(_)) => {}
-                Err(e) => return Err(self.failed("removing an acknowledged file", e)),
-            }
         }
         Ok(())
     }

@@ -3,12 +3,9 @@
 //! The chain with the most work counts; of equally heavy ones the one whose last block has the smaller digest, so that
 //! the choice depends on the blocks alone and not on the order in which they came. Seals are checked before.
 
-use crate::pow::{
-    history::History,
-    orphans::Orphans,
-    puzzle::Sealed,
-    wire::{MAX_BLOCKS, MAX_BYTES, MAX_HAVE},
-};
+mod serving;
+
+use crate::pow::{history::History, orphans::Orphans, puzzle::Sealed};
 use bytes::Bytes;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,9 +23,6 @@ const MAX_BESIDE: usize = 256;
 
 /// Blocks by which the oldest state held moves on at a time.
 const PRUNE: u64 = 16;
-
-/// Newest digests that a request names one by one.
-const DENSE: usize = 10;
 
 /// Reason why a block is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -331,61 +325,6 @@ impl Tree {
             let Some(worst) = worst else { return };
             self.nodes.remove(&worst);
         }
-    }
-
-    /// What a node that has this tree names when it asks for blocks: its chain, ever farther back.
-    pub fn locator(&self) -> Vec<Digest> {
-        let chain = self.path(u64::MAX, self.node(&self.root).height);
-        let mut out: Vec<Digest> = chain.iter().take(DENSE).copied().collect();
-        let mut step = 1;
-        let mut next = DENSE;
-        while let Some(digest) = chain.get(next) {
-            out.push(*digest);
-            step *= 2;
-            next += step;
-        }
-        out.push(self.root);
-        out.extend(self.history.samples());
-        out.truncate(MAX_HAVE);
-        out
-    }
-
-    /// Blocks that lead to `wanted` after the newest of `have` on the way, as many as an answer holds.
-    pub fn blocks_to(&self, wanted: &Digest, have: &[Digest]) -> Vec<Bytes> {
-        let mut above = Vec::new();
-        let mut cursor = *wanted;
-        let mut below = self.history.height(wanted);
-        while let Some(node) = self.nodes.get(&cursor) {
-            if have.contains(&cursor) {
-                break;
-            }
-            above.push(&node.bytes);
-            if cursor == self.root {
-                below = node.height.checked_sub(1);
-            }
-            cursor = node.parent;
-        }
-        let known = have.iter().filter_map(|digest| self.history.height(digest)).max();
-        let older = match (below, known) {
-            // What the asking node has is on another chain than ours, or we no longer hold what follows it.
-            (Some(_), None) => return Vec::new(),
-            (Some(below), Some(known)) => known + 1..=below,
-            #[allow(clippy::reversed_empty_ranges)]
-            (None, _) => 1..=0,
-        };
-        let mut bytes = 0;
-        self.history
-            .range(older)
-            .chain(above.into_iter().rev())
-            .filter(|block| !block.is_empty())
-            .take(MAX_BLOCKS)
-            .enumerate()
-            .take_while(|(index, block)| {
-                bytes += block.len();
-                *index == 0 || bytes <= MAX_BYTES
-            })
-            .map(|(_, block)| block.clone())
-            .collect()
     }
 
     fn node(&self, digest: &Digest) -> &Node {

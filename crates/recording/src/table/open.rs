@@ -26,7 +26,8 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, Error> {
 
 #[cfg(feature = "parquet")]
 fn parquet(path: &Path) -> Result<Opened, Error> {
-    let (source, names, sample) = super::parquet::ParquetSource::open(path)?;
+    let (source, names) = super::parquet::ParquetSource::open(path)?;
+    let sample = source.sample();
     Ok(Opened {
         source: super::source::Source::Parquet(Box::new(source)),
         names,

@@ -36,8 +36,8 @@ pub(crate) struct ParquetSource {
 }
 
 impl ParquetSource {
-    /// Opens a file: its reader, the names of its columns and its first rows.
-    pub(super) fn open(path: &Path) -> Result<(Self, Vec<Name>, Vec<Vec<Kept>>), Error> {
+    /// Opens a file: its reader and the names of its columns.
+    pub(super) fn open(path: &Path) -> Result<(Self, Vec<Name>), Error> {
         let file = File::open(path).map_err(Error::file(path, "opening"))?;
         let damaged = |error: parquet::errors::ParquetError| {
             Error::format(path.display(), format!("this Parquet file cannot be read: {error}"))
@@ -48,10 +48,14 @@ impl ParquetSource {
         let mut source =
             Self { reader, path: path.to_owned(), columns: Vec::new(), rows: 0, next: 0, before: 0 };
         source.load()?;
-        let sample = (0..source.rows.min(HEAD_LINES))
-            .map(|row| (0..source.columns.len()).map(|index| Kept::from(source.at(index, row))).collect())
-            .collect();
-        Ok((source, names, sample))
+        Ok((source, names))
+    }
+
+    /// The first rows of the batch that is loaded.
+    pub(super) fn sample(&self) -> Vec<Vec<Kept>> {
+        (0..self.rows.min(HEAD_LINES))
+            .map(|row| (0..self.columns.len()).map(|index| Kept::from(self.at(index, row))).collect())
+            .collect()
     }
 
     fn load(&mut self) -> Result<bool, Error> {

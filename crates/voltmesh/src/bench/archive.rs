@@ -8,6 +8,8 @@
 //! Processor time is that of checking and archiving; making the batches is not counted. Not in it: MQTT, TLS and the HTTP
 //! interface.
 
+mod report;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -15,7 +17,6 @@ use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use commonware_cryptography::Signer as _;
 use hdrhistogram::Histogram;
-use serde::Serialize;
 use voltmesh_cloud::{
     Answer, Archive, Archivist, Config, Input, Location, Output, Question, Reader, Token,
     delta::{BLOCKING_THREADS, TableSize},
@@ -31,10 +32,11 @@ use voltmesh_telemetry::{
     BatchId, Boot, Record, RecordNumber, SealedBatch, Secret, Signer, Timestamp, batch::Place, seal,
 };
 
+use self::report::{Column, Disk, Moment, Percentiles, Report, print};
 use super::machine::Machine;
 use crate::Outcome;
 use crate::args::BenchArchive;
-use crate::output::{self, row};
+use crate::output;
 
 /// Fog nodes, among which vehicles are spread.
 const FOGS: usize = 4;
@@ -46,78 +48,6 @@ const PATH_MS: u64 = 500;
 const EPOCH: u64 = 10_000_000;
 /// Moments of the run at which memory and disk are looked at.
 const MOMENTS: u64 = 24;
-
-/// One table's folder.
-#[derive(Debug, Clone, Default, Serialize)]
-struct Disk {
-    table: String,
-    files: u64,
-    data_mb: f64,
-    /// Files that merging replaced and that are not deleted yet.
-    replaced: u64,
-    replaced_mb: f64,
-    log_entries: u64,
-    log_mb: f64,
-    checkpoints: u64,
-    checkpoints_mb: f64,
-}
-
-impl Disk {
-    fn total_mb(&self) -> f64 {
-        self.data_mb + self.replaced_mb + self.log_mb + self.checkpoints_mb
-    }
-}
-
-/// One column's share.
-#[derive(Debug, Clone, Serialize)]
-struct Column {
-    table: &'static str,
-    column: String,
-    bytes_per_record: f64,
-}
-
-/// Memory and disk after a part of the run.
-#[derive(Debug, Clone, Serialize)]
-struct Moment {
-    hours: f64,
-    records: u64,
-    rss_mb: f64,
-    threads: u64,
-    disk_mb: f64,
-    /// Of archiving in this part.
-    cpu_ms_per_commit: f64,
-}
-
-#[derive(Debug, Serialize)]
-struct Report {
-    machine: Machine,
-    vehicles: u32,
-    hz: f64,
-    hours: f64,
-    records: u64,
-    batches: u64,
-    commits: u64,
-    wall_s: f64,
-    check_cpu_s: f64,
-    archive_cpu_s: f64,
-    upkeep_cpu_s: f64,
-    cpu_s: f64,
-    commit_ms: Percentiles,
-    disk: Vec<Disk>,
-    disk_mb: f64,
-    /// Without what is going to be deleted: files of the latest snapshot, log and checkpoints.
-    bytes_per_record: f64,
-    /// Of which in which column, the largest first; the rest is the files' headers and footers, log and checkpoints.
-    columns: Vec<Column>,
-    moments: Vec<Moment>,
-}
-
-#[derive(Debug, Clone, Copy, Serialize)]
-struct Percentiles {
-    p50: f64,
-    p99: f64,
-    max: f64,
-}
 
 /// Runs the command.
 pub fn run(options: BenchArchive) -> Result<Outcome> {
@@ -146,71 +76,6 @@ pub fn run(options: BenchArchive) -> Result<Outcome> {
         dir.display()
     );
     Ok(Outcome::Done)
-}
-
-fn print(report: &Report) {
-    output::line(report.machine.line());
-    let mb = |value: f64| format!("{value:.2}");
-    let mut rows = vec![
-        row(
-            "records, batches, commits",
-            format!("{}, {}, {}", report.records, report.batches, report.commits),
-        ),
-        row(
-            "processor time, s: checks, commits, upkeep",
-            format!("{:.1}, {:.1}, {:.1}", report.check_cpu_s, report.archive_cpu_s, report.upkeep_cpu_s),
-        ),
-        row(
-            "commit p50 / p99 / max, ms",
-            format!(
-                "{:.1} / {:.1} / {:.1}",
-                report.commit_ms.p50, report.commit_ms.p99, report.commit_ms.max
-            ),
-        ),
-        row("disk, MB", mb(report.disk_mb)),
-        row("bytes a record, replaced files aside", format!("{:.1}", report.bytes_per_record)),
-    ];
-    for disk in &report.disk {
-        rows.push(row(
-            &format!("{}: data, replaced, log, checkpoints in MB", disk.table),
-            format!(
-                "{} ({} files), {} ({}), {} ({}), {} ({})",
-                mb(disk.data_mb),
-                disk.files,
-                mb(disk.replaced_mb),
-                disk.replaced,
-                mb(disk.log_mb),
-                disk.log_entries,
-                mb(disk.checkpoints_mb),
-                disk.checkpoints
-            ),
-        ));
-    }
-    output::table(
-        &[&format!("{} vehicles, {} Hz, {} h", report.vehicles, report.hz, report.hours), "figure"],
-        &rows,
-    );
-    let column = |column: &Column| {
-        vec![format!("{}.{}", column.table, column.column), format!("{:.2}", column.bytes_per_record)]
-    };
-    let rows: Vec<_> =
-        report.columns.iter().filter(|column| column.bytes_per_record >= 0.05).map(column).collect();
-    output::table(&["column", "bytes a record"], &rows);
-    let rows: Vec<_> = report
-        .moments
-        .iter()
-        .map(|m| {
-            vec![
-                format!("{:.2}", m.hours),
-                m.records.to_string(),
-                format!("{:.1}", m.rss_mb),
-                m.threads.to_string(),
-                format!("{:.2}", m.disk_mb),
-                format!("{:.1}", m.cpu_ms_per_commit),
-            ]
-        })
-        .collect();
-    output::table(&["hours", "records", "RSS MB", "threads", "disk MB", "CPU ms a commit"], &rows);
 }
 
 /// A vehicle that samples and signs.

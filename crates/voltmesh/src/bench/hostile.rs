@@ -4,18 +4,20 @@
 //! each attack lasts, an honest vehicle opens one session after the other, and an honest client publishes samples. Figures are
 //! of the attacked fog node; what attackers and honest clients compute is on the same processors.
 
+mod report;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use serde::Serialize;
 use tokio::process::{Child, Command};
 use voltmesh_control::Status;
 use voltmesh_identity::{Credentials, Expected, Identity, Reason as Why, Role, Target};
 use voltmesh_mqtt::{Client, ClientEvent, ClientEvents, ClientSettings, Outgoing, Reason};
 
+use self::report::{Memory, Percentiles, Report, Revocation, Sessions};
 use super::generator::{self, Load};
 use super::machine::Machine;
 use super::usage::Usage;
@@ -23,7 +25,7 @@ use crate::Outcome;
 use crate::args::{AttackKind, BenchHostile, GeneratorMode};
 use crate::deploy::process::Process;
 use crate::deploy::{EdgePlan, Pace, Recording, Site, Size, Tuning, edge_name, fog_name, free_ports, local};
-use crate::output::{self, row};
+use crate::output;
 
 /// Fog nodes: the fewest that tolerate one fault.
 const FOGS: usize = 4;
@@ -45,62 +47,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Between two looks at a counter.
 const LOOK: Duration = Duration::from_millis(20);
-
-/// Waits for a session, in ms.
-#[derive(Debug, Clone, Copy, Serialize)]
-struct Sessions {
-    p50: f64,
-    p99: f64,
-    max: f64,
-    /// How many were opened.
-    sessions: usize,
-    /// How often one was turned away and came again at once.
-    turned_away: u64,
-}
-
-#[derive(Debug, Clone, Copy, Serialize)]
-struct Percentiles {
-    p50: f64,
-    p99: f64,
-}
-
-#[derive(Debug, Clone, Copy, Serialize)]
-struct Memory {
-    before: f64,
-    after: f64,
-}
-
-/// From a new revocation list to the end of sessions, in ms.
-#[derive(Debug, Clone, Copy, Serialize)]
-struct Revocation {
-    /// Of clients that a fog node ends, as they see it: median and longest.
-    p50: f64,
-    max: f64,
-    /// Of a vehicle's agent that leaves a revoked fog node, as the node sees it.
-    vehicle_leaves_fog: f64,
-    /// Until the last fog node has left a revoked cloud, as the cloud sees it.
-    fogs_leave_cloud: f64,
-}
-
-#[derive(Debug, Serialize)]
-struct Report {
-    machine: Machine,
-    /// Of each attack.
-    seconds: u64,
-    /// From TCP connect to CONNACK of an honest vehicle, by attack.
-    session_ms: BTreeMap<&'static str, Sessions>,
-    /// From publish to PUBACK of an honest client, by attack.
-    puback_ms: BTreeMap<&'static str, Percentiles>,
-    /// Its 99th percentile as a multiple of that without an attack.
-    puback_ratio: BTreeMap<&'static str, f64>,
-    /// Share of an honest client's entries that the quarantine still has.
-    quarantine_kept: f64,
-    /// Growth of the log while attacks last.
-    log_bytes_per_s: f64,
-    /// Resident memory before and after all attacks.
-    rss_mb: Memory,
-    revocation_ms: Revocation,
-}
 
 /// Runs the command.
 pub fn run(options: &BenchHostile) -> Result<Outcome> {
@@ -400,50 +346,4 @@ impl Bench {
 
 fn client(id: &str) -> Result<Identity> {
     Ok(Identity::new(Role::Client, id)?)
-}
-
-impl Report {
-    fn print(&self) {
-        let rows: Vec<_> = ["idle", "silent", "tls_flood", "hoarder", "rubbish"]
-            .into_iter()
-            .map(|name| {
-                let (session, puback) = (&self.session_ms[name], &self.puback_ms[name]);
-                let ratio =
-                    self.puback_ratio.get(name).map_or_else(String::new, |ratio| format!("{ratio:.1}"));
-                vec![
-                    name.to_owned(),
-                    format!("{:.1} / {:.1} / {:.1}", session.p50, session.p99, session.max),
-                    format!("{} of {}", session.turned_away, session.sessions),
-                    format!("{:.1} / {:.1}", puback.p50, puback.p99),
-                    ratio,
-                ]
-            })
-            .collect();
-        let head =
-            ["attack", "session ms, p50 / p99 / max", "turned away", "PUBACK ms, p50 / p99", "p99 to idle"];
-        output::table(&head, &rows);
-        output::table(
-            &["the attacked fog node", "figure"],
-            &[
-                row("share of the quarantine that others keep", format!("{:.2}", self.quarantine_kept)),
-                row("log, bytes per second", format!("{:.0}", self.log_bytes_per_s)),
-                row(
-                    "memory before / after, MB",
-                    format!("{:.0} / {:.0}", self.rss_mb.before, self.rss_mb.after),
-                ),
-                row(
-                    "revocation to the session's end p50 / max, ms",
-                    format!("{:.0} / {:.0}", self.revocation_ms.p50, self.revocation_ms.max),
-                ),
-                row(
-                    "a vehicle leaves a revoked fog node after, ms",
-                    format!("{:.0}", self.revocation_ms.vehicle_leaves_fog),
-                ),
-                row(
-                    "fog nodes leave a revoked cloud after, ms",
-                    format!("{:.0}", self.revocation_ms.fogs_leave_cloud),
-                ),
-            ],
-        );
-    }
 }

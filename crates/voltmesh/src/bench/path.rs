@@ -5,20 +5,21 @@
 //! The vehicles replay a table of one cell's drive as packs of 96; what that takes is part of the figures. (The demo's
 //! simulated packs take some 30 µs a sample for themselves.)
 
+mod report;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
-use serde::Serialize;
-
+use self::report::{Idle, IdleDay, Percentiles, ROLES, Rates, Report};
 use super::machine::Machine;
 use super::usage::{Usage, folder_mb};
 use crate::deploy::process::Process;
 use crate::deploy::{EdgePlan, Pace, Recording, Site, Size, Tuning, TwinPlan, edge_name, free_ports, local};
-use crate::output::{self, row};
+use crate::output;
 use crate::{Outcome, args};
+use anyhow::{Context as _, Result, ensure};
 
 /// Fog nodes: the fewest that tolerate one fault.
 const FOGS: usize = 4;
@@ -40,78 +41,6 @@ const ROWS: usize = 1_800;
 
 /// Cells in series of the packs that are made of it.
 const SERIES: u16 = 96;
-
-const ROLES: [&str; 3] = ["edge", "fog", "cloud"];
-
-#[derive(Debug, Default, Serialize)]
-struct Rates {
-    path: f64,
-    with_twin: f64,
-}
-
-#[derive(Debug, Default, Serialize)]
-struct Percentiles {
-    p50: f64,
-    p99: f64,
-}
-
-/// What one vehicle at 1 Hz costs.
-#[derive(Debug, Clone, Copy, Serialize)]
-struct Idle {
-    /// Growth of the cloud's folder.
-    cloud_mb: f64,
-    cloud_cpu_s: f64,
-    /// Growth of the largest fog node's folder.
-    fog_mb: f64,
-    /// Growth of the cloud's resident memory.
-    rss_growth_mb: f64,
-}
-
-impl Idle {
-    fn times(self, factor: f64) -> Self {
-        Idle {
-            cloud_mb: self.cloud_mb * factor,
-            cloud_cpu_s: self.cloud_cpu_s * factor,
-            fog_mb: self.fog_mb * factor,
-            rss_growth_mb: self.rss_growth_mb * factor,
-        }
-    }
-}
-
-/// A day, from less than a day.
-#[derive(Debug, Serialize)]
-struct IdleDay {
-    #[serde(flatten)]
-    day: Idle,
-    /// Linear: the hour's figures times 24.
-    extrapolated: bool,
-    /// From so many seconds.
-    measured_s: f64,
-}
-
-#[derive(Debug, Serialize)]
-struct Report {
-    machine: Machine,
-    vehicles: u8,
-    batch: u16,
-    records: u64,
-    twin_records: u64,
-    /// From the first sample to the last archive notice.
-    records_per_s: Rates,
-    /// Processor time of all processes of a role, without the twin.
-    cpu_us_per_record: BTreeMap<&'static str, f64>,
-    cpu_us_per_record_with_twin: BTreeMap<&'static str, f64>,
-    /// Of the cloud's commits, without the twin.
-    commit_ms: Percentiles,
-    /// Most resident memory of the largest process of a role, without the twin.
-    rss_mb: BTreeMap<&'static str, f64>,
-    /// Of the archive's folder, replaced files that are kept included.
-    archive_mb_per_million: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    idle_hour: Option<Idle>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    idle_day: Option<IdleDay>,
-}
 
 /// Runs the command.
 pub fn run(options: &args::BenchPath) -> Result<Outcome> {
@@ -374,28 +303,4 @@ fn write_drive(path: &Path) -> Result<()> {
         writeln!(text, "{second},{cell:.3},{current:.3},{temperature:.2}")?;
     }
     std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
-}
-
-impl Report {
-    fn print(&self) {
-        let by_role = |figures: &BTreeMap<&str, f64>, digits: usize| {
-            ROLES.map(|role| format!("{:.digits$}", figures.get(role).copied().unwrap_or(0.0))).join(" / ")
-        };
-        let mut rows = vec![
-            row("records archived per second", format!("{:.0}", self.records_per_s.path)),
-            row("the same with the twin", format!("{:.0}", self.records_per_s.with_twin)),
-            row("processor µs a record, edge / fog / cloud", by_role(&self.cpu_us_per_record, 2)),
-            row("the same with the twin", by_role(&self.cpu_us_per_record_with_twin, 2)),
-            row("commit p50 / p99, ms", format!("{:.0} / {:.0}", self.commit_ms.p50, self.commit_ms.p99)),
-            row("peak memory, MB, edge / fog / cloud", by_role(&self.rss_mb, 0)),
-            row("archive, MB per million records", format!("{:.1}", self.archive_mb_per_million)),
-        ];
-        if let Some(hour) = &self.idle_hour {
-            rows.push(row("idle, an hour: cloud MB", format!("{:.1}", hour.cloud_mb)));
-            rows.push(row("idle, an hour: cloud processor s", format!("{:.1}", hour.cloud_cpu_s)));
-            rows.push(row("idle, an hour: a fog node MB", format!("{:.1}", hour.fog_mb)));
-            rows.push(row("idle, an hour: cloud memory growth MB", format!("{:.1}", hour.rss_growth_mb)));
-        }
-        output::table(&["the whole path, generator included", "figure"], &rows);
-    }
 }

@@ -13,7 +13,7 @@ use crate::{
         engine::schemes::Schemes,
         shared::Shared,
         storage::snapshot_store::{SnapshotStore, Unreadable},
-        sync::snapshots::{Kept, store_checkpoint},
+        sync::{kept::Kept, snapshots::store_checkpoint},
     },
 };
 use commonware_consensus::Heightable as _;

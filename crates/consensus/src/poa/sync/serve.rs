@@ -6,8 +6,9 @@ use crate::{
         gossip::message::Message,
         storage::snapshot_store::CHUNK,
         sync::{
+            kept::Kept,
             snapshot_offer::{Chunk, MAX_HANDOVERS_SENT, Offer},
-            snapshots::{CHUNKS_PER_TICK, Joined, Kept, SnapshotManager, store_checkpoint},
+            snapshots::{CHUNKS_PER_TICK, Joined, SnapshotManager, store_checkpoint},
             state_sync::{Input, Output},
         },
     },

@@ -8,7 +8,7 @@ use crate::{
         shared::{Change, Marshal, SILENT_MS, Shared},
         storage::snapshot_store::{SnapshotStore, Stored},
         sync::{
-            snapshot_offer::Offer,
+            kept::Kept,
             state_sync::{Ahead, Input, Join, last_height},
         },
     },
@@ -50,38 +50,6 @@ pub(crate) enum Request {
     Load(u64, oneshot::Sender<Option<Arc<State>>>),
     /// The newest snapshot with everything that others need to believe it.
     Export(oneshot::Sender<Option<Checkpoint>>),
-}
-
-/// A snapshot on disk.
-pub(crate) struct Kept {
-    pub header: Header,
-    pub digest: Digest,
-    pub len: usize,
-    pub certificate: Option<Certificate>,
-    pub attestations: BTreeMap<PublicKey, Attestation>,
-}
-
-impl Kept {
-    pub fn of(stored: &Stored, header: Header) -> Option<Self> {
-        let attestations = stored.attestations.iter().map(|found| (found.authority.clone(), found.clone()));
-        Some(Self {
-            header,
-            digest: Snapshot::digest_of(&stored.snapshot)?,
-            len: stored.snapshot.len(),
-            certificate: stored.certificate.clone(),
-            attestations: attestations.collect(),
-        })
-    }
-
-    pub(super) fn offer(&self) -> Option<Offer> {
-        Some(Offer {
-            header: self.header.clone(),
-            certificate: self.certificate.clone()?,
-            digest: self.digest,
-            len: self.len as u32,
-            attestations: self.attestations.values().cloned().collect(),
-        })
-    }
 }
 
 /// A verified snapshot of a peer, for the driver to go on from.

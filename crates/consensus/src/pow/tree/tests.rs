@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::pow::puzzle::{Rules, Target};
+use crate::pow::wire::{MAX_BLOCKS, MAX_HAVE};
 use commonware_cryptography::Digestible as _;
 use proptest::prelude::*;
 use voltmesh_ledger::{Timestamp, testing::Network};
