@@ -4,6 +4,7 @@ mod chaos;
 mod check;
 pub mod fault;
 mod report;
+mod scenario;
 mod stations;
 mod tamper;
 mod view;
@@ -39,6 +40,9 @@ const STATUS_WAIT: Duration = Duration::from_secs(1);
 
 /// Runs the demo and says in its exit code whether all is well.
 pub fn run(mut options: args::Demo) -> Result<Outcome> {
+    if let Some(chosen) = &options.scenario {
+        return scenario::run(chosen, options.dir.as_deref(), options.json);
+    }
     if let Some(seed) = options.chaos {
         options.fault = chaos::draw(seed, options.fogs.into(), options.vehicles.into(), options.duration)
             .map_err(anyhow::Error::msg)?;
