@@ -22,6 +22,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod closed_loop;
 pub mod disk;
 pub mod link;
 pub mod mesh;

@@ -7,6 +7,24 @@ use clap::Args;
 
 use super::registry::ElectionArgs;
 use crate::demo::fault::{Schedule, parse_duration};
+use voltmesh_battery::trouble::Trouble;
+
+/// Trouble of a pack, or all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scenario {
+    /// This one.
+    One(Trouble),
+    /// One after the other.
+    All,
+}
+
+impl std::str::FromStr for Scenario {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "all" { Ok(Self::All) } else { text.parse().map(Self::One) }
+    }
+}
 
 /// Options of `voltmesh demo`.
 #[derive(Debug, Clone, Args)]
@@ -15,6 +33,7 @@ use crate::demo::fault::{Schedule, parse_duration};
   voltmesh demo --duration 20s --fault kill:fog-1@5s,restart:fog-1@9s,tamper:archive@15s
   voltmesh demo --chaos 7 --duration 60s
   voltmesh demo --fogs 7 --committee 4
+  voltmesh demo --scenario overcharge
   voltmesh demo --data trip.csv.gz --speed 100 --json")]
 pub struct Demo {
     /// How many vehicles (1 to 32).
@@ -50,6 +69,11 @@ pub struct Demo {
     /// them. The last quarter of the run, at least 10 s, is calm.
     #[arg(long, value_name = "SEED", conflicts_with = "fault")]
     pub chaos: Option<u64>,
+    /// Runs one trouble of a simulated pack in simulated time instead, with the closed loop and without: overcharge,
+    /// deep-discharge, cooling-failure, cold-charge, imbalance, weak-cell, sensor-freeze, none, or all of them. With --dir, figures
+    /// as SVG.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["fault", "chaos", "data"])]
+    pub scenario: Option<Scenario>,
     /// Where the run's files go; kept afterwards (default: a temporary folder that is removed).
     #[arg(long, value_name = "FOLDER")]
     pub dir: Option<PathBuf>,

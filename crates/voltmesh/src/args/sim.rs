@@ -1,12 +1,18 @@
 //! Arguments of `voltmesh sim`.
 
+use std::path::PathBuf;
+
 use clap::Args;
+
+use super::TwinPack;
 
 /// Options of `voltmesh sim`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   voltmesh sim --seed 7 --minutes 2
-  voltmesh sim --seeds 0..1000 --minutes 1")]
+  voltmesh sim --seeds 0..1000 --minutes 1
+  voltmesh sim --loop --seeds 0..1000 --minutes 1
+  voltmesh sim --loop --capacity-ah 60 --cells 96 --data trip-1.csv trip-2.csv")]
 pub struct Sim {
     /// One seed.
     #[arg(long, default_value_t = 0, conflicts_with = "seeds")]
@@ -21,6 +27,16 @@ pub struct Sim {
     /// cloud is away). Default: minutes or fast, drawn for each seed.
     #[arg(long, value_name = "NAME")]
     pub scenario: Option<voltmesh_sim::Class>,
+    /// The closed loop instead: vehicles whose batteries are hot, fog nodes with functions, a controller, and faults of all of them.
+    #[arg(long = "loop", conflicts_with = "scenario")]
+    pub closed_loop: bool,
+    /// With --loop: recordings through the closed loop, each a vehicle of its own that obeys nothing. Ends with 3 if a command
+    /// takes current or charging from one.
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "closed_loop", conflicts_with_all = ["seeds", "seed"])]
+    pub data: Vec<PathBuf>,
+    /// Pack of the recordings.
+    #[command(flatten)]
+    pub pack: TwinPack,
     /// Worker threads for a range (default: one a core).
     #[arg(long)]
     pub jobs: Option<usize>,

@@ -1,5 +1,7 @@
 //! `voltmesh sim`: the whole system in one deterministic process, under a seed.
 
+mod closed_loop;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -15,6 +17,9 @@ pub fn run(options: args::Sim) -> Result<Outcome> {
         options.minutes > 0.0 && options.minutes <= 1440.0,
         "--minutes wants more than 0 and at most 1440"
     );
+    if options.closed_loop {
+        return closed_loop::run(&options);
+    }
     let world = Options { class: options.scenario, ..Options::default() };
     match options.seeds.clone() {
         Some(seeds) => range(seeds, &options, &world),

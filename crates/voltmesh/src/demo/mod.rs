@@ -10,6 +10,7 @@ mod progress;
 mod recordings;
 mod report;
 mod run;
+mod scenario;
 mod stations;
 mod tamper;
 mod view;
@@ -22,6 +23,9 @@ use run::Run;
 
 /// Runs the demo and says in its exit code whether all is well.
 pub fn run(mut options: args::Demo) -> Result<Outcome> {
+    if let Some(chosen) = &options.scenario {
+        return scenario::run(chosen, options.dir.as_deref(), options.json);
+    }
     if let Some(seed) = options.chaos {
         options.fault = chaos::draw(seed, options.fogs.into(), options.vehicles.into(), options.duration)
             .map_err(anyhow::Error::msg)?;
