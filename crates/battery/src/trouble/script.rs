@@ -69,7 +69,7 @@ impl Trouble {
             Self::CoolingFailure => {
                 "on a hot day it is charged at 1.5 C, and the vehicle's own regulation does not start the coolant loop"
             }
-            Self::ColdCharge => "the management takes no account of cold: it is charged at -8 °C",
+            Self::ColdCharge => "the management takes no account of cold: it is charged at -5 °C",
             Self::Imbalance => "cells have drifted apart, and the charger looks at their mean",
             Self::WeakCell => "one group holds a fifth less; charger and drivetrain look at the mean",
             Self::SensorFreeze => "the one sensor that the charger looks at stands still",
@@ -223,11 +223,11 @@ impl From<Trouble> for Script {
             },
             Trouble::ColdCharge => Self {
                 soc: 0.2,
-                temp_c: -8.0,
-                ambient_c: -10.0,
+                temp_c: -5.0,
+                ambient_c: -4.0,
                 work: vec![rest, charge(0.4, 4.2, 0.9)],
-                charged: 0.9,
-                seconds: 9_000.0,
+                charged: 0.6,
+                seconds: 7_200.0,
                 management: Management { minds_temperature: false, regulates: false, ..sound },
                 ..usual
             },

@@ -30,7 +30,7 @@ impl Shared {
         let mut published = build::shipped()?;
         published.retain(|one| ACTING.contains(&one.release.function.as_str()));
         published
-            .push(build::publish(&counter(1), include_bytes!("../../../../function/tests/guest/one.wasm"))?);
+            .push(build::publish(&counter(2), include_bytes!("../../../../function/tests/guest/two.wasm"))?);
         let faulty =
             build::publish(&counter(3), include_bytes!("../../../../function/tests/guest/faulty.wasm"))?;
         Ok(Self { host: build::host()?, published, faulty, policy: loop_policy()? })
@@ -45,8 +45,8 @@ fn counter(release: u32) -> Manifest {
         name: COUNTER.into(),
         release: Version { major: release, minor: 0, patch: 0 },
         wit: WIT_VERSION,
-        state_version: 1,
-        imports_state: vec![],
+        state_version: 2,
+        imports_state: vec![1],
         memory_mib: 4,
         fuel: 20_000_000,
         capabilities: vec![],
