@@ -1,9 +1,10 @@
 //! Fewer, larger, sorted files: what keeps look-ups and other engines quick when commits are frequent.
 //!
 //! **Tiers.** A file belongs to the tier of its number of rows: below `n`, below `n²`, and so on, where `n` files of one
-//! tier and day are merged into one of a higher tier; fewer, at least [`FEW`], if together they are full or have [`ENOUGH`] bytes. A file of [`FULL_ROWS`] rows or [`LARGE`] bytes is left alone. When
-//! a day is over, its files below [`SETTLED`] rows and [`SETTLED_BYTES`] are merged as far as those bounds allow; larger ones are left
-//! alone, since what a merge replaces stays on the disk for hours.
+//! tier and day are merged into one of a higher tier; fewer, at least [`FEW`], if together they are full or have [`ENOUGH`]
+//! bytes. A file of [`FULL_ROWS`] rows or [`LARGE`] bytes is left alone. When a day is over, its files below [`SETTLED`] rows and
+//! [`SETTLED_BYTES`] are merged as far as those bounds allow; larger ones are left alone, since what a merge replaces stays on the
+//! disk for hours.
 //!
 //! **Write amplification.** Each merge moves a row to a higher tier, so it is written once when it is committed, once for
 //! each tier (with the default `n` of 32 and 65,536 rows at most four), and once or twice when the day is over. A merge of
