@@ -5,7 +5,7 @@ use crate::harness::load::batch;
 use commonware_cryptography::Signer as _;
 use proptest::prelude::*;
 use voltmesh_ledger::{
-    Action, Anchor, EventList, Lane, Policy, PolicyAct, Timestamp, salted_digest,
+    Action, Anchor, Error, EventList, Lane, Policy, PolicyAct, Timestamp, salted_digest,
     testing::{Network, controller},
 };
 
