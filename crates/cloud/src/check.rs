@@ -9,7 +9,7 @@ use bytes::Bytes;
 use ed25519_dalek::VerifyingKey;
 use std::fmt;
 use voltmesh_control::{Envelope, Opening};
-use voltmesh_ledger::{AnchorEvidence, Anchored, ProofError, Stage as ProofStage, Trust, commitment};
+use voltmesh_ledger::{AnchorProof, Anchored, ProofError, Stage as ProofStage, Trust, commitment};
 use voltmesh_telemetry::{BatchHeader, BatchId, Boot, Record, RecordNumber, SealedBatch, Signer, VehicleId};
 
 /// The check that failed, in the order in which they are made.
@@ -232,7 +232,7 @@ pub(crate) fn verify(
         let reason = "its boot or numbers are beyond what a table holds (2^63 - 1)".to_owned();
         return Err(Refusal { stage: Stage::Batch, reason });
     }
-    let evidence = AnchorEvidence::from_bytes(evidence).map_err(|error| proof_failed(&error))?;
+    let evidence = AnchorProof::from_bytes(evidence).map_err(|error| proof_failed(&error))?;
     let signer = match &header.signer {
         Signer::Vehicle => header.vehicle.as_str(),
         Signer::Fog(fog) => fog,

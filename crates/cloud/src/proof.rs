@@ -4,7 +4,7 @@ use crate::{
     check::opening_from,
     delta::{ArchiveError, Reader, StoredBatch},
 };
-use voltmesh_ledger::{AnchorEvidence, Digest, Proof, proof::Opening};
+use voltmesh_ledger::{AnchorProof, Digest, Proof, proof::Opening};
 use voltmesh_telemetry::{RecordId, SealedBatch};
 
 /// Reason why there is no proof.
@@ -43,7 +43,7 @@ fn assemble(batch: &StoredBatch, position: u32, chain: &Digest) -> Result<Vec<u8
         .prove(position)
         .map_err(|error| damaged(error.to_string()))?
         .ok_or_else(|| damaged("it does not hold the record".into()))?;
-    let evidence = AnchorEvidence::from_bytes(&batch.evidence).map_err(|error| damaged(error.to_string()))?;
+    let evidence = AnchorProof::from_bytes(&batch.evidence).map_err(|error| damaged(error.to_string()))?;
     let opening =
         opening_from(&batch.opening).ok_or_else(|| damaged("its opening is not 64 bytes".into()))?;
     let opening = Opening { salt: opening.salt, key: opening.key };

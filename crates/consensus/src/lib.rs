@@ -46,7 +46,7 @@ pub use common::{
     error::StartError,
     mempool::{MAX_ANCHORS, MAX_EVENT_LISTS, MAX_POLICIES, MAX_REGISTRY, SubmitError},
     network::{self, AddressBook, Channels, Network},
-    replica::{Detours, Final, Replica, Running},
+    replica::{Final, ProtocolStats, Replica, Running},
 };
 pub use harness::sockets;
 pub use poa::{

@@ -16,7 +16,7 @@ use voltmesh_control::{
 };
 use voltmesh_identity::{Reason as Revocation, Role, Target};
 use voltmesh_ledger::{
-    Act, AnchorEvidence, AnchoredStatement, EventProof, Lane, Leaves, Trust, testing::Vehicle,
+    Act, AnchorProof, AnchoredStatement, EventProof, Lane, Leaves, Trust, testing::Vehicle,
 };
 use voltmesh_mqtt::Reason;
 use voltmesh_telemetry::{Millivolts, Sample, SealedBatch, Timestamp, VehicleId, vss};
@@ -178,7 +178,7 @@ async fn main() {
     vehicle.until("receipt", |peer| peer.message("v1/car/receipt").is_some()).await;
     let receipts = Receipts::decode(vehicle.message("v1/car/receipt").unwrap()).unwrap();
     let trust = Trust::from_toml(&ask(place.http(0), Ask::Get("/chain/trust")).await.1).unwrap();
-    let evidence = AnchorEvidence::from_bytes(&receipts.items[0].evidence).unwrap();
+    let evidence = AnchorProof::from_bytes(&receipts.items[0].evidence).unwrap();
     evidence.verify(&trust, &batch.id(), &car.commitment()).unwrap();
     vehicle.until("notice", |peer| peer.message("v1/car/notice").is_some()).await;
     let notice =

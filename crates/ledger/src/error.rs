@@ -184,7 +184,7 @@ pub enum Error {
     },
     /// The block begins an epoch without what entitles it to, or carries that where it does not belong.
     #[error("block {height}: {why}")]
-    Mandate {
+    EpochOpening {
         /// The block's height.
         height: Height,
         /// What is wrong.

@@ -70,7 +70,7 @@ pub use block::{
 };
 pub use commitment::{Commitment, commitment};
 pub use committee::{
-    epoch_opening::Mandate,
+    epoch_opening::EpochOpening,
     replacement::{Decree, MAX_EPOCHS_SKIPPED, MAX_REPLACEMENT_BYTES, Replacement},
     seal::{Seal, SealSignature},
 };
@@ -84,7 +84,7 @@ pub use keys::{
 pub use operators::{MAX_OPERATORS, Operators};
 pub use proof::{
     Proof, Proven,
-    anchor_proof::{AnchorEvidence, Anchored, EvidenceParts, MAX_EVIDENCE_BYTES},
+    anchor_proof::{AnchorProof, Anchored, EvidenceParts, MAX_EVIDENCE_BYTES},
     authority_history::{AuthorityHistory, MAX_HANDOVERS},
     certificate::{Certificate, Finalization, MAX_CERTIFICATE_BYTES},
     checkpoint::{Attestation, Checkpoint, MAX_CHECKPOINT_BYTES, believe},

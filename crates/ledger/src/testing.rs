@@ -4,9 +4,9 @@
 //! made here passes the same checks as any other.
 
 use crate::{
-    Act, ActEvidence, Action, Anchor, AnchorEvidence, AuthoritySet, Block, Built, Certificate, Commitment,
-    Decree, EpochEnd, EventList, Evidence, Finalization, Genesis, Handover, Header, Height, Justification,
-    Lane, LogEntry, Mandate, Notarization, Policy, PolicyAct, PrivateKey, Proof, PublicKey, RegistryTx,
+    Act, ActEvidence, Action, Anchor, AnchorProof, AuthoritySet, Block, Built, Certificate, Commitment,
+    Decree, EpochEnd, EpochOpening, EventList, Evidence, Finalization, Genesis, Handover, Header, Height,
+    Justification, Lane, LogEntry, Notarization, Policy, PolicyAct, PrivateKey, Proof, PublicKey, RegistryTx,
     Replacement, RootReceipt, SaltedDigest, Scheme, Seal, SealSignature, State, Transaction, Trust,
     commitment, private_key, proof::Opening,
 };
@@ -246,11 +246,11 @@ impl Network {
     }
 
     /// What the block after `state` needs to begin its epoch, if it needs anything: the seal of more than two thirds.
-    pub fn mandate(&self, state: &State) -> Option<Mandate> {
+    pub fn mandate(&self, state: &State) -> Option<EpochOpening> {
         state.needs_mandate().then_some(())?;
         let set = state.authorities_for(state.epoch())?;
         let signers: Vec<usize> = (0..set.quorum()).collect();
-        Some(Mandate::Seal(self.seal_by(state.header(), set, &signers)))
+        Some(EpochOpening::Seal(self.seal_by(state.header(), set, &signers)))
     }
 
     /// A decree by two operators that after the last block of `state` these authorities of the genesis vote.
@@ -319,9 +319,9 @@ pub struct FinalBlock {
 
 impl FinalBlock {
     /// Evidence for a batch of this block; `None` if the batch is not in it or the signer not in the registry.
-    pub fn evidence(&self, batch: &BatchId, signer: &Commitment) -> Option<AnchorEvidence> {
+    pub fn evidence(&self, batch: &BatchId, signer: &Commitment) -> Option<AnchorProof> {
         let entry = self.entries.iter().find(|entry| entry.batch == *batch)?;
-        Some(AnchorEvidence::new(
+        Some(AnchorProof::new(
             self.block.header().clone(),
             self.certificate.clone(),
             self.root_receipts.clone(),
@@ -359,7 +359,7 @@ impl Chain {
     }
 
     /// [`Self::build`] with what entitles it to begin an epoch.
-    pub fn build_opening(&self, mandate: Option<Mandate>, transactions: Vec<Transaction>) -> Built {
+    pub fn build_opening(&self, mandate: Option<EpochOpening>, transactions: Vec<Transaction>) -> Built {
         let state = &self.state;
         let first =
             state.begins_epoch() || mandate.as_ref().is_some_and(|mandate| mandate.decree().is_some());
@@ -372,7 +372,7 @@ impl Chain {
         let decree = self.network.decree(&self.state, voters);
         let signers: Vec<usize> = (0..self.state.stalled().authorities.quorum()).collect();
         let replacement = self.network.replacement(decree, &self.state.stalled().authorities, &signers);
-        let built = self.build_opening(Some(Mandate::Decree(Box::new(replacement))), Vec::new());
+        let built = self.build_opening(Some(EpochOpening::Decree(Box::new(replacement))), Vec::new());
         self.add(built)
     }
 
@@ -492,7 +492,7 @@ impl Chain {
     /// Hand-overs of all epochs that ended.
     pub fn handovers(&self) -> Vec<Handover> {
         let decrees = self.blocks.iter().filter_map(|block| match block.block.mandate() {
-            Some(Mandate::Decree(replacement)) => Some(Handover::Decree(replacement.clone())),
+            Some(EpochOpening::Decree(replacement)) => Some(Handover::Decree(replacement.clone())),
             _ => None,
         });
         let ends = |block: &&FinalBlock| block.state.begins_epoch();
@@ -503,8 +503,8 @@ impl Chain {
                 authorities: AuthoritySet::clone(block.state.planned_authorities()),
                 committee: block.state.planned().committee().map(|set| AuthoritySet::clone(set)),
                 seal: self.network.mandate(&block.state).and_then(|mandate| match mandate {
-                    Mandate::Seal(seal) => Some(seal),
-                    Mandate::Decree(_) => None,
+                    EpochOpening::Seal(seal) => Some(seal),
+                    EpochOpening::Decree(_) => None,
                 }),
             })
         });

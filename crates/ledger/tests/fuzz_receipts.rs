@@ -7,8 +7,8 @@ use commonware_codec::Encode;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::time::{Duration, Instant};
 use voltmesh_ledger::{
-    ActEvidence, AnchorEvidence, AnchoredStatement, Block, Certificate, EventProof, Handover, Leaves,
-    LogProof, PolicyAct, Proof, Trust, salted_digest,
+    ActEvidence, AnchorProof, AnchoredStatement, Block, Certificate, EventProof, Handover, Leaves, LogProof,
+    PolicyAct, Proof, Trust, salted_digest,
     testing::{Chain, Vehicle},
 };
 
@@ -95,7 +95,7 @@ fn mutated_inputs_do_no_harm() {
             assert_eq!(read.encode(), bytes);
             assert!(read.verify(&trust).is_err() || bytes == inputs[0], "a false proof is believed");
         }
-        if let Ok(read) = AnchorEvidence::from_bytes(&bytes) {
+        if let Ok(read) = AnchorProof::from_bytes(&bytes) {
             assert_eq!(read.to_bytes(), bytes);
             let found = read.verify(&trust, &batch.id(), &ev.commitment());
             assert!(found.is_err() || bytes == inputs[1], "false evidence is believed");

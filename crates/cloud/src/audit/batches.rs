@@ -21,7 +21,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-use voltmesh_ledger::{AnchorEvidence, Epoch, Trust};
+use voltmesh_ledger::{AnchorProof, Epoch, Trust};
 use voltmesh_telemetry::{BatchId, Digest, SealedBatch, Timestamp};
 
 /// All that the rows of `batches` prove.
@@ -176,7 +176,7 @@ pub(crate) fn prove(stored: &StoredBatch, trust: &Trust) -> Result<Proven, Strin
     let opening = opening_from(&stored.opening).ok_or("its opening is not 64 bytes")?;
     let checked = verify(&sealed, &opening, &stored.evidence, trust);
     let Judged { records, anchored, unproven } = checked.map_err(|refusal| refusal.to_string())?;
-    let evidence = AnchorEvidence::from_bytes(&stored.evidence);
+    let evidence = AnchorProof::from_bytes(&stored.evidence);
     let header = evidence.map_err(|error| format!("{}: {error}", Stage::Evidence))?.header;
     let place = Place { index: anchored.index, size: header.log_size, root: header.log_root };
     let id = sealed.id();

@@ -14,7 +14,7 @@ use crate::{
 use arrow::array::{Array, RecordBatch};
 use bytes::Bytes;
 use voltmesh_control::Envelope;
-use voltmesh_ledger::{AnchorEvidence, Stage as ProofStage, Trust};
+use voltmesh_ledger::{AnchorProof, Stage as ProofStage, Trust};
 use voltmesh_telemetry::{Boot, Digest, SealedBatch};
 
 /// Checks every row. A refused batch that was anchored explains its entry of the ledger's log.
@@ -137,7 +137,7 @@ impl About {
 fn hold_place(bytes: &Bytes, trust: &Trust, found: &mut Batches, report: &mut ArchiveReport) {
     let Ok(envelope) = Envelope::decode(bytes) else { return };
     let (Ok(sealed), Ok(evidence)) =
-        (SealedBatch::parse(envelope.batch), AnchorEvidence::from_bytes(&envelope.evidence))
+        (SealedBatch::parse(envelope.batch), AnchorProof::from_bytes(&envelope.evidence))
     else {
         return;
     };

@@ -18,7 +18,7 @@ pub struct Final {
 
 /// Statistics of what did not go straight ahead since the node's start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Detours {
+pub struct ProtocolStats {
     /// Leaders' turns that ended without a block: nullified views of simplex, view changes of PBFT.
     pub view_changes: u64,
     /// Blocks at a height at which this node knew another one (proof of work).
@@ -41,8 +41,8 @@ pub trait Replica: Send + Sync + 'static {
     /// Blocks that become final here from now on, in order. For measurements: the queue has no bound.
     fn finals(&self) -> mpsc::UnboundedReceiver<Final>;
 
-    /// See [`Detours`].
-    fn detours(&self) -> Detours;
+    /// See [`ProtocolStats`].
+    fn detours(&self) -> ProtocolStats;
 }
 
 /// A running node of any agreement; dropping it ends it.

@@ -2,7 +2,7 @@
 //! broken, load, warm up, measure, wait for what is still open.
 
 use crate::{
-    common::replica::Detours,
+    common::replica::ProtocolStats,
     harness::{
         Error, Fault, Load, Measured, Moment, Plan,
         book::{Book, Done},
@@ -139,7 +139,7 @@ impl Stage {
         let cpu_s = |at: &Snapshot| {
             at.cpu_s - before.cpu_s + (hashes(at) - hashes(before).min(hashes(at))) as f64 * hash_s
         };
-        let most = |count: fn(&Detours) -> u64| {
+        let most = |count: fn(&ProtocolStats) -> u64| {
             let grown =
                 |node: &usize| count(&after.detours[*node]).saturating_sub(count(&before.detours[*node]));
             live.iter().map(grown).max().unwrap_or(0)

@@ -3,7 +3,7 @@
 use super::{
     Plan, Sent, Traffic, cpu::CpuClock, reads::Readers, simulated_network::Wires, traffic::CHANNELS,
 };
-use crate::common::replica::{Detours, Running};
+use crate::common::replica::{ProtocolStats, Running};
 use rand::{SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use std::sync::Arc;
 use voltmesh_ledger::testing;
@@ -37,7 +37,7 @@ pub(super) fn faulty(plan: &Plan) -> Vec<usize> {
 pub(super) struct Snapshot {
     pub sent: [Sent; CHANNELS.len()],
     pub cpu_s: f64,
-    pub detours: Vec<Detours>,
+    pub detours: Vec<ProtocolStats>,
     /// The greatest of all nodes.
     pub epoch: u64,
     pub reads: u64,
@@ -46,7 +46,7 @@ pub(super) struct Snapshot {
 impl Stage {
     pub fn snapshot(&self, readers: Option<&Readers>) -> Snapshot {
         let detours = |node: &Option<Running>| {
-            node.as_ref().map_or_else(Detours::default, |running| running.replica.detours())
+            node.as_ref().map_or_else(ProtocolStats::default, |running| running.replica.detours())
         };
         let running = self.nodes.iter().flatten();
         Snapshot {

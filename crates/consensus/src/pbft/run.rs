@@ -8,7 +8,7 @@ use crate::{
         mempool::SubmitError,
         network::{Channels, Network},
         peer_set::PeerSet,
-        replica::{Detours, Final, Replica, Running},
+        replica::{Final, ProtocolStats, Replica, Running},
         transactions,
     },
     pbft::{
@@ -127,8 +127,8 @@ impl Replica for Pbft {
         self.shared.listen()
     }
 
-    fn detours(&self) -> Detours {
-        Detours { view_changes: self.shared.counts.lock().nullified, ..Detours::default() }
+    fn detours(&self) -> ProtocolStats {
+        ProtocolStats { view_changes: self.shared.counts.lock().nullified, ..ProtocolStats::default() }
     }
 }
 

@@ -32,7 +32,7 @@ use rand::rand_core::CryptoRng;
 use std::sync::Arc;
 use tracing::{debug, error, info, warn};
 use voltmesh_ledger::{
-    Block, Height, Mandate, PrivateKey, Replacement, RootReceipt, RoundTrips, SealSignature, State,
+    Block, EpochOpening, Height, PrivateKey, Replacement, RootReceipt, RoundTrips, SealSignature, State,
     Transaction,
 };
 
@@ -244,7 +244,7 @@ where
             acknowledgement.acknowledge();
             return true;
         }
-        let decreed = block.inner().mandate().and_then(Mandate::decree);
+        let decreed = block.inner().mandate().and_then(EpochOpening::decree);
         if let Some(promised) = self.shared.decrees.lock().broken_by(block.height(), decreed) {
             error!(
                 height,

@@ -3,7 +3,7 @@
 use crate::{
     common::{
         mempool::SubmitError,
-        replica::{Detours, Final, Replica},
+        replica::{Final, ProtocolStats, Replica},
     },
     poa::{
         engine::schemes::Schemes,
@@ -229,8 +229,8 @@ impl Replica for Handle {
         self.shared.core.listen()
     }
 
-    fn detours(&self) -> Detours {
-        Detours { view_changes: self.shared.core.counts.lock().nullified, ..Detours::default() }
+    fn detours(&self) -> ProtocolStats {
+        ProtocolStats { view_changes: self.shared.core.counts.lock().nullified, ..ProtocolStats::default() }
     }
 }
 

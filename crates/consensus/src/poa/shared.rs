@@ -24,7 +24,7 @@ use std::{
     sync::Arc,
 };
 use voltmesh_ledger::{
-    AuthoritySet, Block, Certificate, Checked, EpochEnd, Handover, Header, Height, Mandate, Replacement,
+    AuthoritySet, Block, Certificate, Checked, EpochEnd, EpochOpening, Handover, Header, Height, Replacement,
     Roster, Scheme, Seal, State,
 };
 
@@ -154,7 +154,7 @@ impl Shared {
 
     /// Notes what a final block says about them by a decree.
     pub fn note_decree(&self, block: &Block) {
-        if let Some(Mandate::Decree(replacement)) = block.mandate() {
+        if let Some(EpochOpening::Decree(replacement)) = block.mandate() {
             let change = Change::Decree(replacement.clone());
             self.handovers.lock().insert(block.header().height.get(), change);
         }
@@ -172,8 +172,8 @@ impl Shared {
         }
         let next = marshal.get_block(Height::new(height + 1)).await?;
         match next.inner().mandate() {
-            Some(Mandate::Decree(replacement)) => Some(Replacement::clone(replacement)),
-            Some(Mandate::Seal(_)) | None => None,
+            Some(EpochOpening::Decree(replacement)) => Some(Replacement::clone(replacement)),
+            Some(EpochOpening::Seal(_)) | None => None,
         }
     }
 
@@ -233,8 +233,8 @@ impl Shared {
         }
         let next = marshal.get_block(Height::new(height + 1)).await?;
         match next.inner().mandate() {
-            Some(Mandate::Seal(seal)) => Some(seal.clone()),
-            Some(Mandate::Decree(_)) | None => None,
+            Some(EpochOpening::Seal(seal)) => Some(seal.clone()),
+            Some(EpochOpening::Decree(_)) | None => None,
         }
     }
 

@@ -13,7 +13,7 @@
 //!
 //! **Provided:** most accumulated work wins; forks, reorganisation with states rolled back and transactions given back;
 //! finality after [`Settings::confirmations`]; blocks that miss their parent fetched; every final block that is undone
-//! counted ([`crate::Detours::conflicting_finals`]) and its replacement announced at the same height.
+//! counted ([`crate::ProtocolStats::conflicting_finals`]) and its replacement announced at the same height.
 //!
 //! **Not provided:** durable storage (a node that restarts begins at genesis and fetches the chain, as long as others
 //! still hold it in memory: 64 MiB of encoded blocks); reorganisation deeper than [`MAX_UNDONE`] final blocks (refused,

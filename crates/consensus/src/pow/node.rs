@@ -4,7 +4,7 @@ use super::{miner::Meter, offers::Offers};
 use crate::common::{
     core::ReplicaCore,
     mempool::SubmitError,
-    replica::{Detours, Final, Replica},
+    replica::{Final, ProtocolStats, Replica},
 };
 use commonware_runtime::Handle as Task;
 use commonware_utils::{channel::mpsc, sync::Mutex};
@@ -43,9 +43,9 @@ impl Replica for Miner {
         self.shared.listen()
     }
 
-    fn detours(&self) -> Detours {
+    fn detours(&self) -> ProtocolStats {
         let figures = self.figures.lock();
-        Detours {
+        ProtocolStats {
             view_changes: 0,
             forks: figures.forks,
             hashes: self.meter.hashes(self.shared.now_ms()),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    common::replica::{Detours, Final, Replica, Running},
+    common::replica::{Final, ProtocolStats, Replica, Running},
     harness::simulated_network::SimulatedNetwork,
     testing::{Cluster, good_link},
 };
@@ -78,7 +78,7 @@ impl Miners {
         &self.members[&index].running.replica
     }
 
-    fn detours(&self, index: usize) -> Detours {
+    fn detours(&self, index: usize) -> ProtocolStats {
         self.replica(index).detours()
     }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::SealProgress;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use voltmesh_ledger::{Epoch, EpochEnd, Handover, Mandate, testing::Network};
+use voltmesh_ledger::{Epoch, EpochEnd, EpochOpening, Handover, testing::Network};
 
 /// `n` authorities of whom `k` vote, in epochs of so many blocks; none runs yet. The first committee is 0 to `k` - 1.
 pub(super) async fn committee(
@@ -46,7 +46,7 @@ fn an_epoch_waits_for_its_seal() {
         agree(&cluster, [0, 1, 2, 3, 6], 25).await;
         assert_eq!(cluster.handle(0).sealing(), None);
         let first = cluster.handle(6).block(Height::new(10)).await.expect("final");
-        let Some(Mandate::Seal(seal)) = first.mandate() else { panic!("epoch 1 has no seal") };
+        let Some(EpochOpening::Seal(seal)) = first.mandate() else { panic!("epoch 1 has no seal") };
         assert_eq!(seal.signatures().len(), 5);
     });
 }

@@ -8,7 +8,7 @@ use crate::{
     },
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use voltmesh_ledger::{Decree, Handover, Mandate};
+use voltmesh_ledger::{Decree, EpochOpening, Handover};
 
 /// Operators look for the furthest of `nodes`, and decree that after its newest final block `voters` vote.
 fn decree(cluster: &Cluster, nodes: &[usize], voters: &[usize]) -> Decree {
@@ -53,7 +53,7 @@ fn a_whole_committee_is_replaced_and_returns_as_followers() {
         agree(&cluster, 4..13, after + 30).await;
         let first = cluster.handle(4).block(decree.first()).await.expect("final");
         assert_eq!(first.header().epoch, decree.epoch);
-        assert!(matches!(first.mandate(), Some(Mandate::Decree(_))));
+        assert!(matches!(first.mandate(), Some(EpochOpening::Decree(_))));
         assert_eq!(cluster.handle(4).decreed(), None);
         batches.extend(submit(&mut cluster, 4..13, 2));
         logged(&cluster, 5, &batches[4..]).await;

@@ -8,7 +8,7 @@ use commonware_runtime::{
 };
 use commonware_utils::NZU64;
 use rand::RngExt as _;
-use voltmesh_ledger::{AnchorEvidence, commitment};
+use voltmesh_ledger::{AnchorProof, commitment};
 
 /// Snapshots every five blocks.
 fn with_snapshots(cluster: &Cluster, index: usize) -> Config {
@@ -181,7 +181,7 @@ fn receipts_hold_after_their_blocks_are_pruned_and_holders_keep_theirs() {
         assert!(trust.extend(&handovers[0]).expect("holds"));
         let signer = finalized.state.prove(&vehicle).expect("enrolled");
         let Finalized { header, certificate, root_signatures, .. } = finalized;
-        let evidence = AnchorEvidence::new(header, certificate, root_signatures, entry.inclusion, signer);
+        let evidence = AnchorProof::new(header, certificate, root_signatures, entry.inclusion, signer);
         evidence.verify(&trust, &batches[0], &vehicle).expect("holds without the block");
         // Who holds blocks still gets them, and after a restart as well.
         assert_eq!(cluster.handle(1).oldest(), Height::new(1));

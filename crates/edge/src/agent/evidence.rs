@@ -4,7 +4,7 @@
 use super::{Agent, FogIndex, Output, Stage, chain};
 use bytes::Bytes;
 use voltmesh_control::{ArchiveNotice, CLOCK_TOLERANCE_MS, Handovers, Receipts};
-use voltmesh_ledger::{AnchorEvidence, Handover, Stage as Part, verifying_key};
+use voltmesh_ledger::{AnchorProof, Handover, Stage as Part, verifying_key};
 use voltmesh_spool::Position;
 use voltmesh_telemetry::{BatchId, Timestamp};
 
@@ -55,7 +55,7 @@ impl Agent {
 
     fn receipt(&mut self, now: Timestamp, batch: BatchId, evidence: Bytes, out: &mut Vec<Output>) {
         let Some(position) = self.window.position(&batch) else { return };
-        let checked = AnchorEvidence::from_bytes(&evidence)
+        let checked = AnchorProof::from_bytes(&evidence)
             .and_then(|evidence| evidence.verify(&self.credentials.trust, &batch, &self.commitment));
         match checked {
             Ok(anchored) => {

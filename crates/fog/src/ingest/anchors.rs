@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use voltmesh_consensus::Finalized;
 use voltmesh_control::{BatchReceipt, MAX_RECEIPTS, Receipts};
-use voltmesh_ledger::{Anchor, AnchorEvidence, RegistryProof, SEQUENCE_WINDOW, State, Transaction};
+use voltmesh_ledger::{Anchor, AnchorProof, RegistryProof, SEQUENCE_WINDOW, State, Transaction};
 use voltmesh_mqtt::SessionId;
 use voltmesh_telemetry::{BatchId, Digest, Timestamp, VehicleId};
 
@@ -265,7 +265,7 @@ impl Ingest {
                 uncounted += 1;
                 continue;
             };
-            let evidence = AnchorEvidence::new(
+            let evidence = AnchorProof::new(
                 finalized.header.clone(),
                 finalized.certificate.clone(),
                 finalized.root_signatures.clone(),

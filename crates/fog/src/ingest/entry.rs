@@ -77,7 +77,7 @@ pub struct EvidenceEntry {
     pub batch: BatchId,
     /// The height of the block.
     pub height: u64,
-    /// `AnchorEvidence`, encoded.
+    /// `AnchorProof`, encoded.
     pub evidence: Bytes,
 }
 

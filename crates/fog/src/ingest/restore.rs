@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use voltmesh_control::commitment;
-use voltmesh_ledger::{AnchorEvidence, public_key};
+use voltmesh_ledger::{AnchorProof, public_key};
 use voltmesh_spool::Position;
 use voltmesh_telemetry::{Digest, Record, SealedBatch, Signer, Timestamp, VehicleId};
 
@@ -79,7 +79,7 @@ impl Ingest {
             Some(Entry::Evidence(entry)) => {
                 match self.held.get_mut(&entry.batch) {
                     Some(held) => {
-                        let known = AnchorEvidence::from_bytes(&entry.evidence);
+                        let known = AnchorProof::from_bytes(&entry.evidence);
                         held.entries.extend(known.map(|evidence| evidence.inclusion.index));
                         match held.evidence {
                             Some(_) => held.further.push_back(at),

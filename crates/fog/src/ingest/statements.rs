@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use voltmesh_consensus::Finalized;
 use voltmesh_control::ArchiveStatement;
-use voltmesh_ledger::{AnchorEvidence, AnchoredStatement, LogEntry, MAX_ANCHORED_STATEMENT_BYTES};
+use voltmesh_ledger::{AnchorProof, AnchoredStatement, LogEntry, MAX_ANCHORED_STATEMENT_BYTES};
 use voltmesh_telemetry::{BatchId, Digest, Timestamp};
 
 use super::{Ingest, Output, anchors::after};
@@ -206,7 +206,7 @@ impl Ingest {
             let Some((statement, bytes)) = open.or_else(|| self.statements.kept_bytes(&entry.batch)) else {
                 continue;
             };
-            let evidence = AnchorEvidence::new(
+            let evidence = AnchorProof::new(
                 finalized.header.clone(),
                 finalized.certificate.clone(),
                 finalized.root_signatures.clone(),

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use commonware_cryptography::Signer as _;
 use voltmesh_control::{ArchiveNotice, ArchivedBatch, Envelope, Hello, Receipts, commitment};
 use voltmesh_ledger::{
-    AnchorEvidence,
+    AnchorProof,
     testing::{Chain, Vehicle, key},
 };
 use voltmesh_mqtt::Token;
@@ -310,7 +310,7 @@ impl World {
                 Signer::Vehicle => header.vehicle.clone(),
                 Signer::Fog(fog) => fog.parse().unwrap(),
             };
-            let anchor = AnchorEvidence::from_bytes(&envelope.evidence).unwrap();
+            let anchor = AnchorProof::from_bytes(&envelope.evidence).unwrap();
             anchor.verify(&self.chain.trust(), &batch, &commitment(&signer, &envelope.opening)).unwrap();
             self.archived.insert(batch);
             self.told_entries.push(anchor.inclusion.index);

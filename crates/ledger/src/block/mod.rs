@@ -14,7 +14,7 @@ pub(crate) mod transaction;
 use crate::{
     block::{act::Act, header::Header, justification::Justification, transaction::Transaction},
     codec::decode_bounded,
-    committee::epoch_opening::Mandate,
+    committee::epoch_opening::EpochOpening,
     error::Error,
     types::{Digest, Height},
 };
@@ -35,7 +35,7 @@ pub const MAX_TRANSACTIONS: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
     header: Header,
-    mandate: Option<Arc<Mandate>>,
+    mandate: Option<Arc<EpochOpening>>,
     justification: Option<Arc<Justification>>,
     transactions: Arc<Vec<Transaction>>,
 }
@@ -49,7 +49,7 @@ impl Block {
     /// [`Self::new`] with what entitles it to begin an epoch.
     pub fn opening(
         mut header: Header,
-        mandate: Option<Mandate>,
+        mandate: Option<EpochOpening>,
         justification: Option<Justification>,
         transactions: Vec<Transaction>,
     ) -> Self {
@@ -68,7 +68,7 @@ impl Block {
     }
 
     /// What entitles it to begin an epoch; only in the first block of one, and only where a committee votes.
-    pub fn mandate(&self) -> Option<&Mandate> {
+    pub fn mandate(&self) -> Option<&EpochOpening> {
         self.mandate.as_deref()
     }
 
@@ -105,7 +105,7 @@ impl Block {
     }
 
     pub(crate) fn body_digest(
-        mandate: Option<&Mandate>,
+        mandate: Option<&EpochOpening>,
         justification: Option<&Justification>,
         transactions: &[Transaction],
     ) -> Digest {
@@ -123,7 +123,11 @@ const HAS_VOTES: u8 = 1;
 /// Bit that says that a mandate follows, before the votes.
 const HAS_MANDATE: u8 = 2;
 
-fn write_embedded(mandate: Option<&Mandate>, justification: Option<&Justification>, buf: &mut impl BufMut) {
+fn write_embedded(
+    mandate: Option<&EpochOpening>,
+    justification: Option<&Justification>,
+    buf: &mut impl BufMut,
+) {
     let (votes, opens) = (justification.map_or(0, |_| HAS_VOTES), mandate.map_or(0, |_| HAS_MANDATE));
     (votes | opens).write(buf);
     if let Some(mandate) = mandate {
@@ -164,7 +168,7 @@ impl Read for Block {
         if embedded & !(HAS_VOTES | HAS_MANDATE) != 0 {
             return Err(CodecError::Invalid("voltmesh_ledger::Block", "unknown embedded parts"));
         }
-        let mandate = if embedded & HAS_MANDATE != 0 { Some(Mandate::read(buf)?) } else { None };
+        let mandate = if embedded & HAS_MANDATE != 0 { Some(EpochOpening::read(buf)?) } else { None };
         let justification = if embedded & HAS_VOTES != 0 { Some(Justification::read(buf)?) } else { None };
         let transactions: Vec<Transaction> = Vec::read_cfg(buf, &(RangeCfg::from(0..=MAX_TRANSACTIONS), ()))?;
         let block = Self::opening(header.clone(), mandate, justification, transactions);

@@ -10,14 +10,14 @@ use commonware_codec::{Buf, EncodeSize, Error as CodecError, Read, ReadExt, Writ
 /// Entitlement of an epoch's voters to begin. The first block of an epoch embeds it, so that whoever follows the chain
 /// checks it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Mandate {
+pub enum EpochOpening {
     /// All authorities stand behind the block before.
     Seal(Seal),
     /// The operators have replaced a committee that stalled.
     Decree(Box<Replacement>),
 }
 
-impl Mandate {
+impl EpochOpening {
     /// The decree, if it is one.
     pub fn decree(&self) -> Option<&Decree> {
         match self {
@@ -27,7 +27,7 @@ impl Mandate {
     }
 }
 
-impl Write for Mandate {
+impl Write for EpochOpening {
     fn write(&self, buf: &mut impl BufMut) {
         match self {
             Self::Seal(seal) => {
@@ -42,7 +42,7 @@ impl Write for Mandate {
     }
 }
 
-impl EncodeSize for Mandate {
+impl EncodeSize for EpochOpening {
     fn encode_size(&self) -> usize {
         1 + match self {
             Self::Seal(seal) => seal.encode_size(),
@@ -51,7 +51,7 @@ impl EncodeSize for Mandate {
     }
 }
 
-impl Read for Mandate {
+impl Read for EpochOpening {
     type Cfg = ();
 
     fn read_cfg(buf: &mut impl Buf, _: &()) -> Result<Self, CodecError> {

@@ -33,7 +33,7 @@ pub const MAX_EVIDENCE_BYTES: usize =
 
 /// Proof that a batch was anchored while its signer counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AnchorEvidence {
+pub struct AnchorProof {
     /// The block at which the other parts hold.
     pub header: Header,
     /// Makes it final.
@@ -47,7 +47,7 @@ pub struct AnchorEvidence {
     pub signer: RegistryProof,
 }
 
-/// The bytes of evidence in the parts that repeat differently: joined they are [`AnchorEvidence::to_bytes`].
+/// The bytes of evidence in the parts that repeat differently: joined they are [`AnchorProof::to_bytes`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EvidenceParts {
     /// Header, certificate and root receipts, the bytes of a [`crate::LogProof`]: those of one block's batches are mostly
@@ -62,8 +62,8 @@ pub struct EvidenceParts {
 impl EvidenceParts {
     /// Splits evidence; an error if it has not the form of any.
     pub fn of(evidence: &[u8]) -> Result<Self, ProofError> {
-        let AnchorEvidence { header, certificate, receipts, inclusion, signer } =
-            AnchorEvidence::from_bytes(evidence)?;
+        let AnchorProof { header, certificate, receipts, inclusion, signer } =
+            AnchorProof::from_bytes(evidence)?;
         let mut place = bytes::BytesMut::with_capacity(inclusion_size(&inclusion));
         write_inclusion(&inclusion, &mut place);
         Ok(Self {
@@ -73,7 +73,7 @@ impl EvidenceParts {
         })
     }
 
-    /// The evidence, whatever the parts are: [`AnchorEvidence::from_bytes`] judges it.
+    /// The evidence, whatever the parts are: [`AnchorProof::from_bytes`] judges it.
     pub fn join(block: &[u8], place: &[u8], signer: &[u8]) -> bytes::Bytes {
         [block, place, signer].concat().into()
     }
@@ -99,7 +99,7 @@ pub struct Anchored {
     pub older_form: bool,
 }
 
-impl AnchorEvidence {
+impl AnchorProof {
     /// Assembles evidence; brings the receipts into their order.
     pub fn new(
         header: Header,
@@ -210,7 +210,7 @@ impl AnchorEvidence {
     }
 }
 
-impl Write for AnchorEvidence {
+impl Write for AnchorProof {
     fn write(&self, buf: &mut impl BufMut) {
         self.header.write(buf);
         self.certificate.write(buf);
@@ -220,7 +220,7 @@ impl Write for AnchorEvidence {
     }
 }
 
-impl EncodeSize for AnchorEvidence {
+impl EncodeSize for AnchorProof {
     fn encode_size(&self) -> usize {
         Header::SIZE
             + self.certificate.encode_size()
@@ -230,7 +230,7 @@ impl EncodeSize for AnchorEvidence {
     }
 }
 
-impl Read for AnchorEvidence {
+impl Read for AnchorProof {
     type Cfg = ();
 
     fn read_cfg(buf: &mut impl Buf, _: &()) -> Result<Self, CodecError> {

@@ -27,7 +27,7 @@ use crate::{
     codec::decode_bounded,
     commitment::{Commitment, commitment},
     proof::{
-        anchor_proof::{AnchorEvidence, Anchored},
+        anchor_proof::{AnchorProof, Anchored},
         certificate::{Certificate, MAX_CERTIFICATE_BYTES},
         failure::{ProofError, Stage},
         log_proof::Strangers,
@@ -102,7 +102,7 @@ impl Proof {
     pub fn build(
         chain: &Digest,
         record: RecordReceipt,
-        evidence: &AnchorEvidence,
+        evidence: &AnchorProof,
         opening: Opening,
     ) -> Result<Self, ProofError> {
         let root = record.receipt.proof.root(&record.leaf()).ok_or_else(|| {
@@ -246,7 +246,7 @@ impl Proof {
 
     /// The log's receipts as signatures of the epoch's authorities, and whether further ones are of keys that a trust file
     /// of before this epoch does not know.
-    fn evidence(&self, trust: &Trust) -> Result<(AnchorEvidence, Strangers), ProofError> {
+    fn evidence(&self, trust: &Trust) -> Result<(AnchorProof, Strangers), ProofError> {
         let fails = |why| ProofError::new(Stage::Log, why);
         let first = self.receipts.first().ok_or_else(|| fails("no receipt of the log"))?;
         if self.receipts.iter().any(|receipt| receipt.proof != first.proof) {
@@ -267,7 +267,7 @@ impl Proof {
                 }
             }
         }
-        let evidence = AnchorEvidence {
+        let evidence = AnchorProof {
             header: self.header.clone(),
             certificate: self.certificate.clone(),
             receipts,

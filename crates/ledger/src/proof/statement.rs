@@ -6,7 +6,7 @@
 use crate::{
     codec::decode_bounded,
     proof::{
-        anchor_proof::{AnchorEvidence, Anchored, MAX_EVIDENCE_BYTES},
+        anchor_proof::{AnchorProof, Anchored, MAX_EVIDENCE_BYTES},
         authority_history::AuthorityHistory,
         failure::{ProofError, Stage},
     },
@@ -27,7 +27,7 @@ pub struct AnchoredStatement {
     /// The signed bytes.
     pub statement: Bytes,
     /// That their [`AnchoredStatement::leaf`] is in the log; its signer is the fog node that anchored it.
-    pub evidence: AnchorEvidence,
+    pub evidence: AnchorProof,
 }
 
 impl AnchoredStatement {
@@ -78,7 +78,7 @@ impl Read for AnchoredStatement {
     fn read_cfg(buf: &mut impl Buf, _: &()) -> Result<Self, CodecError> {
         Ok(Self {
             statement: Bytes::read_cfg(buf, &RangeCfg::from(0..=MAX_STATEMENT_BYTES))?,
-            evidence: AnchorEvidence::read(buf)?,
+            evidence: AnchorProof::read(buf)?,
         })
     }
 }

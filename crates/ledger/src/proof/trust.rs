@@ -6,7 +6,7 @@ use crate::{
     genesis::{Genesis, RawGenesis},
     keys::public_key_from_hex,
     proof::{
-        anchor_proof::AnchorEvidence,
+        anchor_proof::AnchorProof,
         authority_history::AuthorityHistory,
         failure::ProofError,
         handover::Handover,
@@ -266,7 +266,7 @@ impl RawArchive {
     }
 
     fn read(&self) -> Result<AnchoredStatement, Error> {
-        let evidence = AnchorEvidence::from_bytes(&unhex("archive.evidence", &self.evidence)?)
+        let evidence = AnchorProof::from_bytes(&unhex("archive.evidence", &self.evidence)?)
             .map_err(|error| unproven("statement of an archive", &error))?;
         Ok(AnchoredStatement { statement: unhex("archive.statement", &self.statement)?.into(), evidence })
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     block::{Block, justification::Justification, transaction::Transaction},
-    committee::epoch_opening::Mandate,
+    committee::epoch_opening::EpochOpening,
     error::Error,
     state::{State, anchor_signatures::forged_anchors, draft::Draft, log::LogEntry},
 };
@@ -83,7 +83,7 @@ impl State {
     /// If `view` is not after that of the last block of the same epoch, or [`Self::check_mandate`] fails.
     pub fn build_opening(
         &self,
-        mandate: Option<Mandate>,
+        mandate: Option<EpochOpening>,
         view: u64,
         votes: Option<Justification>,
         transactions: impl IntoIterator<Item = Transaction>,

@@ -14,7 +14,7 @@ use crate::{
         round_trips::RoundTrips,
         transaction::Transaction,
     },
-    committee::epoch_opening::Mandate,
+    committee::epoch_opening::EpochOpening,
     election::{Ancestor, Quarantine},
     error::Error,
     operators::Operators,
@@ -58,9 +58,9 @@ struct Used {
 
 impl Draft {
     /// The block after `state`, in this view and of this time. What entitles it to begin an epoch is checked apart.
-    pub fn new(state: &State, mandate: Option<&Mandate>, view: u64, time: Timestamp) -> Self {
+    pub fn new(state: &State, mandate: Option<&EpochOpening>, view: u64, time: Timestamp) -> Self {
         let (height, epoch) = state.next(mandate);
-        let decree = mandate.and_then(Mandate::decree);
+        let decree = mandate.and_then(EpochOpening::decree);
         let parent = Ancestor {
             block: state.block,
             height: state.height(),

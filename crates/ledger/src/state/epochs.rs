@@ -2,7 +2,7 @@
 
 use crate::{
     committee::{
-        epoch_opening::Mandate,
+        epoch_opening::EpochOpening,
         replacement::{Decree, MAX_EPOCHS_SKIPPED, Replacement},
     },
     error::Error,
@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 impl State {
     /// Height and epoch of the next block, if it embeds this.
-    pub(crate) fn next(&self, mandate: Option<&Mandate>) -> (Height, Epoch) {
-        let decreed = mandate.and_then(Mandate::decree).map(|decree| decree.epoch);
+    pub(crate) fn next(&self, mandate: Option<&EpochOpening>) -> (Height, Epoch) {
+        let decreed = mandate.and_then(EpochOpening::decree).map(|decree| decree.epoch);
         (self.height().next(), decreed.unwrap_or_else(|| self.next_epoch()))
     }
 
@@ -32,7 +32,7 @@ impl State {
         &self.calendar
     }
 
-    /// Whether the next block must embed a [`Mandate`]: it begins an epoch in a chain with a committee.
+    /// Whether the next block must embed a [`EpochOpening`]: it begins an epoch in a chain with a committee.
     pub fn needs_mandate(&self) -> bool {
         self.genesis.has_committee() && self.begins_epoch()
     }
@@ -43,15 +43,15 @@ impl State {
     }
 
     /// Checks what the next block embeds against that.
-    pub fn check_mandate(&self, mandate: Option<&Mandate>) -> Result<(), Error> {
+    pub fn check_mandate(&self, mandate: Option<&EpochOpening>) -> Result<(), Error> {
         let height = self.height().next();
-        let fails = |why| Err(Error::Mandate { height, why });
+        let fails = |why| Err(Error::EpochOpening { height, why });
         match mandate {
-            Some(Mandate::Decree(replacement)) => self.check_replacement(replacement),
+            Some(EpochOpening::Decree(replacement)) => self.check_replacement(replacement),
             None if self.needs_mandate() => fails("it begins an epoch, but the block before is not sealed"),
             None => Ok(()),
             Some(_) if !self.needs_mandate() => fails("it does not begin a committee's epoch"),
-            Some(Mandate::Seal(seal)) => {
+            Some(EpochOpening::Seal(seal)) => {
                 seal.verify(&self.chain, &self.schedule.current.authorities, &self.header)
             }
         }
@@ -119,7 +119,7 @@ impl State {
     }
 
     /// The next view, if none is skipped.
-    pub(super) fn next_view(&self, mandate: Option<&Mandate>) -> u64 {
+    pub(super) fn next_view(&self, mandate: Option<&EpochOpening>) -> u64 {
         let (_, epoch) = self.next(mandate);
         if epoch == self.epoch() { self.header.view + 1 } else { 1 }
     }

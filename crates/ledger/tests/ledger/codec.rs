@@ -3,7 +3,7 @@
 use commonware_codec::{Copying, DecodeExt, Encode};
 use proptest::prelude::*;
 use voltmesh_ledger::{
-    Action, Anchor, AnchorEvidence, Block, Certificate, EventList, EvidenceParts, Genesis, Handover, Lane,
+    Action, Anchor, AnchorProof, Block, Certificate, EventList, EvidenceParts, Genesis, Handover, Lane,
     LogProof, Policy, PolicyAct, RegistryTx, RootReceipt, Timestamp, Transaction, Trust,
     testing::{Chain, Network, Vehicle, key},
 };
@@ -102,7 +102,7 @@ proptest! {
     }
 }
 
-fn sample_chain() -> (Chain, AnchorEvidence) {
+fn sample_chain() -> (Chain, AnchorProof) {
     let (mut chain, ev) = (Chain::new(4), Vehicle::new("ev-1"));
     chain.enrol(&[ev.commitment()]);
     let batch = ev.batch(1, 0, 4, None).id();
@@ -122,7 +122,7 @@ fn blocks_certificates_evidence_and_hand_overs_round_trip() {
         let receipt = &block.root_receipts[0];
         assert_eq!(RootReceipt::decode(receipt.encode()).expect("encoded"), *receipt);
     }
-    assert_eq!(AnchorEvidence::from_bytes(&evidence.to_bytes()).expect("encoded"), evidence);
+    assert_eq!(AnchorProof::from_bytes(&evidence.to_bytes()).expect("encoded"), evidence);
     let handover = &chain.handovers()[0];
     assert_eq!(Handover::from_bytes(&handover.to_bytes()).expect("encoded"), *handover);
 }

@@ -2,7 +2,7 @@
 
 use commonware_codec::Encode as _;
 use voltmesh_ledger::{
-    Action, AuthoritySet, Block, Decree, Epoch, EpochEnd, Error, Handover, Header, Height, Mandate,
+    Action, AuthoritySet, Block, Decree, Epoch, EpochEnd, EpochOpening, Error, Handover, Header, Height,
     Replacement, Seal, SealSignature, Signatures, Stage, State, Transaction, Trust,
     testing::{Chain, Network, Vehicle, key},
 };
@@ -24,7 +24,7 @@ fn at_boundary() -> Chain {
 /// The next block with this seal instead of a good one.
 fn with_seal(chain: &Chain, seal: Option<Seal>) -> Block {
     let good = chain.build(Vec::new()).block;
-    Block::opening(good.header().clone(), seal.map(Mandate::Seal), None, Vec::new())
+    Block::opening(good.header().clone(), seal.map(EpochOpening::Seal), None, Vec::new())
 }
 
 fn refused(chain: &Chain, seal: Option<Seal>) -> String {
@@ -42,7 +42,7 @@ fn an_epoch_begins_with_the_seal_of_the_one_before() {
     assert!(chain.state.needs_mandate());
     let first = chain.push(Vec::new()).block.clone();
     assert_eq!(first.header().epoch, Epoch::new(1));
-    let Some(Mandate::Seal(seal)) = first.mandate() else { panic!("no seal") };
+    let Some(EpochOpening::Seal(seal)) = first.mandate() else { panic!("no seal") };
     assert_eq!(seal.signatures().len(), 5);
     assert!(chain.push(Vec::new()).block.mandate().is_none());
     // Bytes lead to the same block, and a follower to the same state.
@@ -151,7 +151,7 @@ fn a_hand_over_carries_the_seal() {
 
 /// The next block with this replacement.
 fn with(chain: &Chain, replacement: Replacement) -> Result<State, Error> {
-    let mandate = Some(Mandate::Decree(Box::new(replacement)));
+    let mandate = Some(EpochOpening::Decree(Box::new(replacement)));
     chain.state.check_mandate(mandate.as_ref())?;
     let block = chain.build_opening(mandate, Vec::new()).block;
     chain.state.execute(&block).map(|(state, _)| state)
@@ -311,7 +311,7 @@ fn what_the_old_committee_made_final_unseen_counts_nowhere() {
     // All of the old committee voted for a block with a batch, and signed its root.
     let block = old.anchor(&[batch.id()]).clone();
     let evidence = block.evidence(&batch.id(), &ev.commitment()).expect("anchored");
-    let verify = |evidence: &voltmesh_ledger::AnchorEvidence, trust: &Trust| {
+    let verify = |evidence: &voltmesh_ledger::AnchorProof, trust: &Trust| {
         evidence.verify(trust, &batch.id(), &ev.commitment()).map(drop).map_err(|error| error.stage)
     };
     let mut few = evidence.clone();

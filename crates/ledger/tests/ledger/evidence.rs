@@ -2,7 +2,7 @@
 
 use commonware_codec::{Copying, DecodeExt, Encode};
 use voltmesh_ledger::{
-    Action, AnchorEvidence, Certificate, RootReceipt, Stage, Trust,
+    Action, AnchorProof, Certificate, RootReceipt, Stage, Trust,
     testing::{Chain, Network, Vehicle, key},
 };
 use voltmesh_telemetry::SealedBatch;
@@ -11,7 +11,7 @@ struct Case {
     chain: Chain,
     ev: Vehicle,
     batch: SealedBatch,
-    evidence: AnchorEvidence,
+    evidence: AnchorProof,
 }
 
 fn case(authorities: u64) -> Case {
@@ -25,7 +25,7 @@ fn case(authorities: u64) -> Case {
 }
 
 impl Case {
-    fn check(&self, evidence: &AnchorEvidence, trust: &Trust, expected: Result<u64, Stage>) {
+    fn check(&self, evidence: &AnchorProof, trust: &Trust, expected: Result<u64, Stage>) {
         let found = evidence.verify(trust, &self.batch.id(), &self.ev.commitment());
         assert_eq!(found.map(|anchored| anchored.height.get()).map_err(|e| e.stage), expected);
     }
@@ -47,7 +47,7 @@ fn evidence_holds_and_says_when_and_by_whom() {
 fn wrong_parts_fail_at_their_stage() {
     let case = case(4);
     let trust = case.chain.trust();
-    let change = |f: &dyn Fn(&mut AnchorEvidence)| {
+    let change = |f: &dyn Fn(&mut AnchorProof)| {
         let mut changed = case.evidence.clone();
         f(&mut changed);
         changed
@@ -77,8 +77,8 @@ fn wrong_parts_fail_at_their_stage() {
     let chain = trust.chain();
     let stranger = RootReceipt::sign(&chain, &key(77), &case.evidence.header);
     let receipts = vec![case.evidence.receipts[0].clone(), stranger];
-    let AnchorEvidence { header, certificate, inclusion, signer, .. } = case.evidence.clone();
-    let evidence = AnchorEvidence::new(header, certificate, receipts, inclusion, signer);
+    let AnchorProof { header, certificate, inclusion, signer, .. } = case.evidence.clone();
+    let evidence = AnchorProof::new(header, certificate, receipts, inclusion, signer);
     case.check(&evidence, &trust, Err(Stage::Log));
 }
 

@@ -4,8 +4,8 @@ use commonware_codec::{Copying, DecodeExt as _, Encode as _};
 use commonware_cryptography::Signer as _;
 use std::{collections::BTreeSet, ops::Range};
 use voltmesh_ledger::{
-    Action, AnchorEvidence, AnchoredStatement, Attestation, Checkpoint, EventProof, Handover, Leaves,
-    LogProof, PolicyAct, Proof, RegistryProof, Snapshot, Trust, salted_digest,
+    Action, AnchorProof, AnchoredStatement, Attestation, Checkpoint, EventProof, Handover, Leaves, LogProof,
+    PolicyAct, Proof, RegistryProof, Snapshot, Trust, salted_digest,
     testing::{Chain, Network, Vehicle, key},
 };
 use voltmesh_telemetry::{Digest, RecordReceipt};
@@ -104,7 +104,7 @@ fn no_flipped_bit_of_receipts_goes_unseen() {
     let block = &chain.blocks[1];
     let evidence = block.evidence(&batch.id(), &ev.commitment()).expect("anchored");
     all_seen("anchor proof", &evidence.to_bytes(), |bytes| {
-        let evidence = AnchorEvidence::from_bytes(bytes).ok()?;
+        let evidence = AnchorProof::from_bytes(bytes).ok()?;
         Some(format!("{:?}", evidence.verify(&trust, &batch.id(), &ev.commitment()).ok()?))
     });
     let record = batch.prove(2).expect("opens").expect("exists");

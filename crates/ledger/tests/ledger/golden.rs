@@ -2,8 +2,8 @@
 
 use commonware_codec::Encode;
 use voltmesh_ledger::{
-    Action, Anchor, AnchorEvidence, Epoch, EventProof, PolicyAct, Proof, RoundTrips, Transaction,
-    UNREACHABLE, salted_digest,
+    Action, Anchor, AnchorProof, Epoch, EventProof, PolicyAct, Proof, RoundTrips, Transaction, UNREACHABLE,
+    salted_digest,
     testing::{Chain, FinalBlock, Network, Vehicle, controller, key},
 };
 use voltmesh_telemetry::{Digest, SealedBatch};
@@ -93,12 +93,12 @@ fn golden(name: &str) -> Vec<u8> {
 fn older_forms_are_read_and_say_so() {
     let (chain, block, ev, batch) = sample();
     let trust = chain.trust();
-    let older = AnchorEvidence::from_bytes(&golden("evidence_1")).expect("of before");
+    let older = AnchorProof::from_bytes(&golden("evidence_1")).expect("of before");
     assert_eq!(older.to_bytes(), golden("evidence_1"));
     let anchored = older.verify(&trust, &batch.id(), &ev.commitment()).expect("it holds");
     assert!(anchored.older_form);
     let today = block.evidence(&batch.id(), &ev.commitment()).expect("anchored");
-    assert_eq!(AnchorEvidence { signer: older.signer.renewed(), ..older.clone() }, today);
+    assert_eq!(AnchorProof { signer: older.signer.renewed(), ..older.clone() }, today);
     let proof = Proof::decode(&golden("proof_1")).expect("of before");
     assert_eq!(proof.encode(), golden("proof_1"));
     let proven = proof.verify(&trust).expect("it holds");

@@ -28,7 +28,7 @@ use voltmesh_cloud::{
     writer::{Surroundings, ask, write},
 };
 use voltmesh_control::topics::{FogTopic, Topic};
-use voltmesh_ledger::{AnchorEvidence, Trust};
+use voltmesh_ledger::{AnchorProof, Trust};
 use voltmesh_mqtt::{Identity, Incoming, Limits, Outgoing, Reason, Role, ServerOutput};
 
 /// Setup of the cloud.
@@ -318,7 +318,7 @@ impl Cloud {
 }
 
 fn verify(trust: &Trust, batch: &Verified) -> Result<(), String> {
-    let evidence = AnchorEvidence::from_bytes(&batch.evidence).map_err(|error| error.to_string())?;
+    let evidence = AnchorProof::from_bytes(&batch.evidence).map_err(|error| error.to_string())?;
     let opening = voltmesh_cloud::opening_from(&batch.opening).ok_or("no opening")?;
     let signer = match batch.attested_by() {
         Some(fog) => fog.parse().map_err(|error| format!("{error}"))?,

@@ -20,7 +20,7 @@ use std::{
 };
 use tracing::{debug, warn};
 use voltmesh_ledger::{
-    Block, Built, Digest, Epoch, Error, MAX_BLOCK_BYTES, Mandate, Scheme, State, Timestamp, Transaction,
+    Block, Built, Digest, Epoch, EpochOpening, Error, MAX_BLOCK_BYTES, Scheme, State, Timestamp, Transaction,
 };
 
 /// While a proposal with transactions is not final, the next one is not held back longer than this: its votes also make
@@ -63,14 +63,14 @@ impl Proposer {
     }
 
     /// What the block after `state` must embed in `epoch`, if anything. `None` if it is not here.
-    fn mandate(&self, state: &State, epoch: Epoch) -> Option<Option<Mandate>> {
+    fn mandate(&self, state: &State, epoch: Epoch) -> Option<Option<EpochOpening>> {
         if state.next_epoch() == epoch {
-            let seal = |height| self.shared.seals.lock().seal(height).map(Mandate::Seal);
+            let seal = |height| self.shared.seals.lock().seal(height).map(EpochOpening::Seal);
             return if state.needs_mandate() { seal(state.height().get()).map(Some) } else { Some(None) };
         }
         let decrees = self.shared.decrees.lock();
         let replacement = decrees.in_force(state).filter(|replacement| replacement.decree.epoch == epoch)?;
-        Some(Some(Mandate::Decree(Box::new(replacement.clone()))))
+        Some(Some(EpochOpening::Decree(Box::new(replacement.clone()))))
     }
 
     /// Counts what an authority's or controller's share of a block had no room for.

@@ -9,7 +9,7 @@ use commonware_codec::Encode as _;
 use voltmesh_fog::answers::{Decreed, Succession};
 use voltmesh_identity::Signer;
 use voltmesh_ledger::{
-    AuthoritySet, Block, Decree, Digest, Epoch, Genesis, Height, MAX_GENESIS_BYTES, Mandate,
+    AuthoritySet, Block, Decree, Digest, Epoch, EpochOpening, Genesis, Height, MAX_GENESIS_BYTES,
     public_key_from_hex,
 };
 
@@ -188,7 +188,7 @@ async fn watch(http: &Http, fogs: &[SocketAddr], decree: &Decree) -> Result<()> 
                 let path = format!("/chain/block/{first}");
                 let Ok(bytes) = http.get(*fog, &path).await else { continue };
                 let block = Block::decode_bounded(&bytes).context("the answer is no block")?;
-                let begun = block.mandate().and_then(Mandate::decree).map(Decree::digest);
+                let begun = block.mandate().and_then(EpochOpening::decree).map(Decree::digest);
                 ensure!(
                     begun == Some(decree.digest()),
                     "block {first} became final without the decree; if the chain stalls again, repeat the command"
