@@ -58,7 +58,7 @@ async fn terms() {
                 LedgerReport::Term(evidence) => Some(proven(evidence)),
                 _ => None,
             });
-            terms.find(|term| enough(term))
+            terms.find(enough)
         })
     };
     let first = term("term", |_| true).await;
