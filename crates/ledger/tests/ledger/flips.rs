@@ -198,7 +198,9 @@ fn no_flipped_bit_of_the_authorities_history_goes_unseen() {
     let mut before = genesis;
     let mut handovers = chain.handovers();
     let decree = handovers.pop().expect("a decree");
-    handovers.iter().for_each(|handover| drop(before.extend(handover).expect("valid")));
+    for handover in &handovers {
+        before.extend(handover).expect("valid");
+    }
     assert!(matches!(decree, Handover::Decree(_)));
     all_seen("decree", &decree.to_bytes(), |bytes| followed(&before, bytes));
 }
@@ -236,7 +238,9 @@ fn no_flipped_bit_of_a_trust_file_changes_what_is_trusted() {
     let (chain, _, statement) = eventful();
     let mut trust = chain.trust();
     assert_eq!(trust.handovers().len(), 1);
-    [60, 61].map(|n| assert!(trust.add_cloud(key(n).public_key())));
+    for n in [60, 61] {
+        assert!(trust.add_cloud(key(n).public_key()));
+    }
     let block = chain.blocks.last().expect("some");
     let receipts = block.root_receipts.clone();
     trust
