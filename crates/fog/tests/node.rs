@@ -140,14 +140,14 @@ async fn until_heads(place: &Place, fog: usize, count: usize) -> Vec<std::path::
 
 /// A node puts the head of its audit log onto the ledger when it starts for the first time, and again after a day.
 async fn the_audit_logs_head_goes_onto_the_ledger_each_day(place: &mut Place) {
-    let first = until_heads(place, 1, 1).await;
+    let first = until_heads(place, 2, 1).await;
     assert_eq!(first.len(), 1, "one a day");
-    place.stop(1).await;
+    place.stop(2).await;
     let yesterday = std::time::SystemTime::now() - std::time::Duration::from_secs(25 * 3_600);
     std::fs::File::options().write(true).open(&first[0]).unwrap().set_modified(yesterday).unwrap();
-    place.start(1);
+    place.start(2);
     place.until_ready(PATIENCE).await;
-    let second = until_heads(place, 1, 2).await;
+    let second = until_heads(place, 2, 2).await;
     assert_eq!((second.len(), &second[0]), (2, &first[0]));
 }
 

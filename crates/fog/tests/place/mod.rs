@@ -43,6 +43,7 @@ struct Running {
     http: SocketAddr,
     relay: Relay,
     answers: Option<tokio::sync::mpsc::Receiver<Answered>>,
+    audit: Recorder,
 }
 
 /// See the module's first line.
@@ -151,7 +152,7 @@ impl Place {
         let config = self.config(fog);
         let audit = Recorder::open(&self.audit(fog)).unwrap();
         audit.started("test", "the test's configuration");
-        let process = voltmesh_http::Process { audit, ..Default::default() };
+        let process = voltmesh_http::Process { audit: audit.clone(), ..Default::default() };
         let data: PathBuf = config.data.clone();
         let (stop, stopped) = oneshot::channel();
         let (started, addresses) = mpsc::channel();
@@ -167,7 +168,7 @@ impl Place {
         });
         let (addresses, relay, answers) = addresses.recv().expect("the node starts");
         let (mqtt, http) = (addresses.mqtt, addresses.http);
-        self.nodes[fog] = Some(Running { stop, thread, mqtt, http, relay, answers });
+        self.nodes[fog] = Some(Running { stop, thread, mqtt, http, relay, answers, audit });
     }
 
     /// Folder of a node's audit log.
@@ -179,6 +180,7 @@ impl Place {
         let Some(node) = self.nodes[fog].take() else { return };
         let _ = node.stop.send(());
         tokio::task::spawn_blocking(move || node.thread.join().unwrap()).await.unwrap();
+        node.audit.close();
     }
 
     /// The way of commands to the node's vehicles, and their answers.

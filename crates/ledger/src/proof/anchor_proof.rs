@@ -12,8 +12,8 @@ use crate::{
         root_receipt::RootReceipt,
     },
     state::{
+        entry::Entry,
         inclusion::{inclusion_size, read_inclusion, write_inclusion},
-        registry::Entry,
         registry_proof::RegistryProof,
     },
     types::{Digest, Height, MAX_AUTHORITIES, PublicKey},

@@ -244,7 +244,7 @@ impl Read for Fact {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{state::registry::Entry, testing::key};
+    use crate::{state::entry::Entry, testing::key};
     use commonware_cryptography::Signer as _;
 
     #[test]

@@ -7,6 +7,7 @@ pub(crate) mod anchor_signatures;
 pub(crate) mod build;
 pub(crate) mod control;
 pub(crate) mod draft;
+pub(crate) mod entry;
 pub(crate) mod epochs;
 pub(crate) mod execute;
 pub(crate) mod fact;

@@ -6,8 +6,8 @@
 //! still read, and say of themselves that they are of the older form.
 
 use crate::state::{
+    entry::Entry,
     inclusion::{path_size, read_path, write_path},
-    registry::Entry,
 };
 use bytes::BufMut;
 use commonware_codec::{Buf, EncodeSize, Error as CodecError, FixedSize as _, Read, ReadExt as _, Write};

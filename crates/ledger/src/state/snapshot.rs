@@ -23,7 +23,8 @@ use crate::{
     state::{
         State,
         control::{Control, MAX_CONTROL_BYTES},
-        registry::{Entry, MAX_ENTRIES, Registry, read_bounded},
+        entry::Entry,
+        registry::{MAX_ENTRIES, Registry, read_bounded},
         sequence::Window,
     },
     types::{Digest, Epoch, Height, MAX_AUTHORITIES, PublicKey},

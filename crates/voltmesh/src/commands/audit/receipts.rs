@@ -203,7 +203,7 @@ fn of_cloud(bytes: &[u8], trust: &Trust) -> Result<Vouched, Refused> {
         Some((statement, key.to_string()))
     });
     let Some((statement, key)) = signed else {
-        let why = "proven, but not signed by a cloud's key of the trust file: add it with `voltmesh chain trust --cloud`";
+        let why = "proven, but not signed by a cloud's key of the trust file: name its key to `voltmesh chain trust`";
         return Err(Refused::Wrong(why.into()));
     };
     let Some(head) = statement.audit else {
