@@ -32,6 +32,7 @@
 
 pub mod topics;
 
+mod action;
 mod allowance;
 mod allowed;
 mod command;
@@ -47,12 +48,10 @@ mod receipts;
 mod statement;
 mod status;
 
+pub use action::{Action, ActionKind, MAX_GROUPS};
 pub use allowance::Allowance;
 pub use allowed::{Allowed, FleetShare};
-pub use command::{
-    Action, ActionKind, Command, CommandAnswer, MAX_COMMAND_BYTES, MAX_GROUPS, MAX_REASON_BYTES,
-    MAX_VALID_MS, Outcome,
-};
+pub use command::{Command, CommandAnswer, MAX_COMMAND_BYTES, MAX_REASON_BYTES, MAX_VALID_MS, Outcome};
 pub use envelope::{Envelope, MAX_ENVELOPE_BYTES};
 pub use error::Error;
 pub use handovers::{Handovers, MAX_HANDOVERS_BYTES};

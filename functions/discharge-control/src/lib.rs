@@ -32,6 +32,10 @@ const PEAK_S: f64 = 120.0;
 /// Share of the most current that a limit must be below to be told.
 const MATTERS: f64 = 0.5;
 
+/// Volts above the floor from which on a limit is told. Higher up it is a prediction alone, and in the cold, where resistance varies most
+/// between cells, a wrong one.
+const NEAR_V: f64 = 0.35;
+
 /// Time in ms for which a limit is kept although it does not matter any more.
 const KEEP_MS: u64 = 60_000;
 
@@ -51,6 +55,8 @@ pub struct DischargeControl {
     aged: Option<(u64, f64)>,
     /// Voltages behind the resistance of the lowest cell, the newest last.
     behind_v: Vec<f64>,
+    /// Voltages of the lowest cell at the same samples.
+    measured_v: Vec<f64>,
     lowest_v: Option<f64>,
     /// Highest current of the last minutes.
     peak_a: f64,
@@ -104,7 +110,9 @@ impl Function for DischargeControl {
         let (aged_ms, aged) = self.aged.unwrap_or((0, f64::NAN));
         writer.u64(aged_ms);
         writer.f64(aged);
-        writer.list(&self.behind_v, |writer, volts| writer.f64(*volts));
+        for voltages in [&self.behind_v, &self.measured_v] {
+            writer.list(voltages, |writer, volts| writer.f64(*volts));
+        }
         writer.f64(self.lowest_v.unwrap_or(f64::NAN));
         writer.f64(self.peak_a);
         writer.f64(self.limit_a.unwrap_or(f64::NAN));
@@ -123,9 +131,11 @@ impl Function for DischargeControl {
         self.charging = Charging::restore(reader)?;
         let aged_ms = reader.u64()?;
         self.aged = known(reader.f64()?).map(|aged| (aged_ms, aged.clamp(1.0, 4.0)));
-        self.behind_v = reader.list(Reader::f64)?;
-        if self.behind_v.len() > MIDDLE_OF || self.behind_v.iter().any(|volts| !volts.is_finite()) {
-            return Err("state: more than three voltages, or one that is no number".to_owned());
+        for voltages in [&mut self.behind_v, &mut self.measured_v] {
+            *voltages = reader.list(Reader::f64)?;
+            if voltages.len() > MIDDLE_OF || voltages.iter().any(|volts| !volts.is_finite()) {
+                return Err("state: more than three voltages, or one that is no number".to_owned());
+            }
         }
         self.lowest_v = known(reader.f64()?);
         self.peak_a = known(reader.f64()?).filter(|peak| *peak >= 0.0).ok_or("state: no highest current")?;
@@ -154,11 +164,11 @@ impl DischargeControl {
         let most_a = 100.0 * self.settings.capacity_ah;
         let current_a = sensors::current_a(sample).filter(|current| current.abs() <= most_a);
         if step == Step::Anew {
-            self.behind_v.clear();
+            self.forget_voltages();
             (self.peak_a, self.below) = (0.0, 0);
         }
         let (Some(lowest_v), Some(current_a)) = (self.lowest_v, current_a) else {
-            self.behind_v.clear();
+            self.forget_voltages();
             return;
         };
         let out_a = (-current_a).max(0.0);
@@ -167,10 +177,8 @@ impl DischargeControl {
         let coldest_c =
             sensors::temperatures_c(sample).map_or(self.settings.unknown_c, |(coldest_c, _)| coldest_c);
         let ohm = self.settings.resistance_ohm(coldest_c, self.age());
-        if self.behind_v.len() == MIDDLE_OF {
-            self.behind_v.remove(0);
-        }
-        self.behind_v.push(lowest_v + out_a * ohm);
+        push(&mut self.behind_v, lowest_v + out_a * ohm);
+        push(&mut self.measured_v, lowest_v);
         self.below = if lowest_v < self.settings.floor_v() { self.below + 1 } else { 0 };
         self.renew(ohm, step_s);
     }
@@ -178,9 +186,7 @@ impl DischargeControl {
     /// The limit after a sample.
     fn renew(&mut self, ohm: f64, step_s: f64) {
         let full_a = self.settings.full_a();
-        let mut sorted = self.behind_v.clone();
-        sorted.sort_by(f64::total_cmp);
-        let Some(behind_v) = sorted.get(sorted.len() / 2) else { return };
+        let Some(behind_v) = middle(&self.behind_v) else { return };
         let by_voltage = ((behind_v - self.settings.floor_v()) / ohm).clamp(0.0, full_a);
         let before = self.limit_a.unwrap_or(full_a);
         // What charges is filled, and what rested knows its voltage: nothing of before holds back.
@@ -193,6 +199,16 @@ impl DischargeControl {
             }
         }
         self.limit_a = Some(limit_a);
+    }
+
+    fn forget_voltages(&mut self) {
+        self.behind_v.clear();
+        self.measured_v.clear();
+    }
+
+    /// Whether the lowest cell is so near to the floor that what is predicted of it is also seen.
+    fn is_near(&self) -> bool {
+        middle(&self.measured_v).is_some_and(|volts| volts < self.settings.floor_v() + NEAR_V)
     }
 
     fn hear(&mut self, report: &Report) {
@@ -221,7 +237,7 @@ impl DischargeControl {
         let s = &self.settings;
         let charging = self.charging.now();
         let matters = limit_a < s.reserve * self.peak_a && limit_a < MATTERS * s.full_a();
-        if !charging && (matters || limit_a <= 0.0) {
+        if !charging && (matters && self.is_near() || limit_a <= 0.0) {
             self.mattered_ms = Some(now_ms);
         }
         let limiting =
@@ -248,6 +264,21 @@ impl DischargeControl {
             self.commands.release(&Action::DischargeLimitA(0.0));
         }
     }
+}
+
+/// Adds the newest of the few that are kept.
+fn push(voltages: &mut Vec<f64>, volts: f64) {
+    if voltages.len() == MIDDLE_OF {
+        voltages.remove(0);
+    }
+    voltages.push(volts);
+}
+
+/// The middle one: one that is wrong once does nothing.
+fn middle(voltages: &[f64]) -> Option<f64> {
+    let mut sorted = voltages.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied()
 }
 
 voltmesh_guest::export!(DischargeControl);

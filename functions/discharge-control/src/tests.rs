@@ -49,6 +49,18 @@ fn a_battery_that_empties_keeps_its_lowest_cell_above_the_floor() {
     assert!(fell > 5, "step by step: {:?}", limits(&bench));
 }
 
+/// In the cold the resistance that is assumed would leave nothing; the cell itself shows that it is full.
+#[test]
+fn a_cold_cell_that_holds_its_voltage_is_left_alone() {
+    let mut bench = Bench::<DischargeControl>::new(SIXTY);
+    for s in 0..600 {
+        let out_a = if s % 10 < 5 { 180.0 } else { 10.0 };
+        bench
+            .sample(Sample { plugged: Some(false), ..sample(s * 1_000, -out_a, 3.5 - 0.001 * out_a, -10.0) });
+    }
+    assert!(bench.commands().is_empty() && bench.kinds().is_empty(), "{:?}", bench.said);
+}
+
 #[test]
 fn a_reading_that_is_wrong_once_does_nothing() {
     let mut bench = Bench::<DischargeControl>::new(SIXTY);
