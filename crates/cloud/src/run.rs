@@ -238,7 +238,8 @@ impl Cloud {
         let cloud_keys: Vec<_> = trusted.chain([key.verifying_key()]).collect();
         let (places, to_keep) = mpsc::channel(PLACES);
         let heads = AuditHeads::new(audit.clone(), 3_600_000 * config.statement.audit_hours);
-        tokio::spawn(statement::run(statements, store, key, archive.holdings(), said, to_keep, heads, now));
+        let files = statement::StatementFiles { store, key, heads };
+        tokio::spawn(statement::run(statements, files, archive.holdings(), said, to_keep, now));
         let reader = archive.reader();
         let (commits, queue) = mpsc::channel(1);
         let (results, mut done) = mpsc::channel(64);

@@ -2,6 +2,7 @@
 //!
 //! `MEMORY_RECORDS=1000000 cargo test -p voltmesh-cloud --test memory -- --nocapture` goes further and prints more rows.
 #![allow(clippy::unwrap_used, reason = "a test that fails should stop")]
+#![allow(clippy::print_stdout, reason = "figures for who runs it with more records")]
 
 use ed25519_dalek::SigningKey;
 use peak_alloc::PeakAlloc;

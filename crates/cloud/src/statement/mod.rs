@@ -114,17 +114,26 @@ impl Statements {
     }
 }
 
+/// Where statements are kept, by whom they are signed, and the heads of the audit log that they name.
+pub struct StatementFiles {
+    /// On disk.
+    pub store: StatementStore,
+    /// The cloud's key.
+    pub key: SigningKey,
+    /// Heads of the audit log.
+    pub heads: AuditHeads,
+}
+
 /// Makes statements until the archive's writer ends; each goes to `send` once it is kept.
 pub async fn run(
     mut statements: Statements,
-    mut store: StatementStore,
-    key: SigningKey,
+    files: StatementFiles,
     mut holdings: watch::Receiver<Holding>,
     send: mpsc::Sender<Bytes>,
     mut places: mpsc::Receiver<AnchoredStatement>,
-    mut heads: AuditHeads,
     now: impl Fn() -> Timestamp,
 ) {
+    let StatementFiles { mut store, key, mut heads } = files;
     statements.hold(*holdings.borrow_and_update());
     if statements.went_back() {
         tracing::error!(

@@ -115,16 +115,8 @@ async fn the_task_keeps_then_sends() {
     let (send, mut sent) = mpsc::channel(1);
     let statements = Statements::new("cloud-1", 60_000, None);
     let (_tell, places) = mpsc::channel(1);
-    let task = tokio::spawn(run(
-        statements,
-        store,
-        key(),
-        watched,
-        send,
-        places,
-        AuditHeads::new(Recorder::none(), 0),
-        || at(0),
-    ));
+    let files = StatementFiles { store, key: key(), heads: AuditHeads::new(Recorder::none(), 0) };
+    let task = tokio::spawn(run(statements, files, watched, send, places, || at(0)));
     let bytes = sent.recv().await.unwrap();
     assert_eq!(ArchiveStatement::verify(&bytes, &key().verifying_key()).unwrap().batches, holding(7).batches);
     assert_eq!(read_statements(&location).await.unwrap(), [bytes]);

@@ -43,7 +43,6 @@ fn unseen_among(
             .collect()
     });
     all.sort_unstable();
-    println!("{kind}: {} bits, {} of them unseen", bits.len(), all.len());
     all
 }
 

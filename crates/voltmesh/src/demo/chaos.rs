@@ -22,7 +22,7 @@ const LEAST: Duration = Duration::from_secs(5);
 const SHORTEST: Duration = Duration::from_millis(100);
 
 /// Makes the controller's random numbers differ from the others'.
-const CONTROLLER: u64 = 0x636f_6e74_726f_6c;
+const CONTROLLER: u64 = 0x0063_6f6e_7472_6f6c;
 
 /// Draws the faults of a run of `duration`; the same seed gives the same faults.
 ///

@@ -48,7 +48,7 @@ pub fn run(options: &FunctionUpgrade) -> Result<Outcome> {
         moved.iter().for_each(|name| output::line(format!("deployment {name} names it now")));
         output::line(format!("it runs for {} of {} vehicles", instances.running.len(), instances.all.len()));
         waiting.iter().for_each(|(vehicle, fog)| output::line(format!("not yet: {vehicle} at {fog}")));
-        instances.failed.iter().for_each(|why| output::line(why));
+        instances.failed.iter().for_each(output::line);
     }
     Ok(if waiting.is_empty() { Outcome::Done } else { Outcome::Wrong })
 }
