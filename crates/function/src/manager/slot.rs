@@ -276,17 +276,20 @@ impl Slot {
                 }
                 self.state = state;
             }
-            Err(failure) => {
-                let who = self.who();
-                node.failed(&who, &failure);
-                self.traps += 1;
-                node.changed = true;
-                self.fail(node, &failure);
-            }
+            Err(failure) => self.broke(node, &failure),
         }
         if self.unpersisted.is_some_and(|due| due <= node.now) {
             self.persist(node);
         }
+    }
+
+    /// A failure outside a call: told, counted, and the instance stops.
+    fn broke(&mut self, node: &mut Node, failure: &Failure) {
+        let who = self.who();
+        node.failed(&who, failure);
+        self.traps += 1;
+        node.changed = true;
+        self.fail(node, failure);
     }
 
     /// Stops the instance, for a while or for good.
@@ -321,7 +324,8 @@ impl Slot {
                 .map(|sent| sent.action.clone())
                 .collect();
             for action in in_force {
-                self.ask(node, Asked { action, valid_ms: WITHDRAW_MS, reason: "the function is off".into() });
+                let reason = "the function is off".into();
+                self.command(node, Asked { action, valid_ms: WITHDRAW_MS, reason });
             }
         }
         self.persist(node);
@@ -338,13 +342,7 @@ impl Slot {
                     self.give(node, Vec::new());
                 }
             }
-            Err(failure) => {
-                let who = self.who();
-                node.failed(&who, &failure);
-                self.traps += 1;
-                node.changed = true;
-                self.fail(node, &failure);
-            }
+            Err(failure) => self.broke(node, &failure),
         }
     }
 

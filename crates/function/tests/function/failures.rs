@@ -2,7 +2,7 @@
 
 use super::support::*;
 use serde_json::json;
-use voltmesh_control::InstanceState;
+use voltmesh_control::{FleetShare, InstanceState, Work};
 use voltmesh_function::{FailurePolicy, Input, Output};
 use voltmesh_telemetry::Digest;
 
@@ -86,10 +86,23 @@ fn a_flood_over_time_is_a_failure() {
 
 /// Fails until it is off, waiting longer each time.
 fn until_off(policy: FailurePolicy) -> (Node, Vec<Output>) {
+    until_off_with(policy, FLEET)
+}
+
+fn until_off_with(policy: FailurePolicy, fleet: FleetShare) -> (Node, Vec<Output>) {
     let mut manifest = manifest(1);
     manifest.failure = policy;
     let mut node = Node::with_releases(&[sign(&manifest, ONE)]);
-    node.run("bus-7", Digest::of(ONE), json!({ "command_every": 1, "valid_ms": 600000 }), (1, 0));
+    let work = Work::Run {
+        vehicle: vehicle("bus-7"),
+        function: FUNCTION.into(),
+        release: Digest::of(ONE),
+        configuration: json!({ "command_every": 1, "valid_ms": 600000 }),
+        lease: signed(&lease(&vehicle("bus-7"), (1, 0), at(600_000))),
+        state: None,
+        fleet,
+    };
+    node.order(1, work);
     node.sample("bus-7");
     let mut waits = Vec::new();
     loop {
@@ -129,6 +142,14 @@ fn after_too_many_failures_the_last_commands_are_withdrawn() {
     assert_eq!(withdrawn.len(), 1);
     assert_eq!(withdrawn[0].1.expires, at(node.now + 3_000));
     assert!(withdrawn[0].0.is_some(), "it waits for the event");
+}
+
+/// Also when neither the function nor its node may command any more: what is in force would stay.
+#[test]
+fn commands_are_withdrawn_whatever_the_rates() {
+    let (node, out) = until_off_with(FailurePolicy::Withdraw, FleetShare { per_min: 1, burst: 1 });
+    assert_eq!(commands(&out).len(), 1);
+    assert_eq!(node.manager.counters().refused_commands, 0);
 }
 
 #[test]

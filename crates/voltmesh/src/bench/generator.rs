@@ -9,12 +9,13 @@ use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
+use voltmesh_control::Opening;
 use voltmesh_control::topics::{Topic, VehicleTopic};
-use voltmesh_control::{Hello, Opening};
 use voltmesh_identity::{Credentials, Expected, Role, read_signing_key};
 use voltmesh_mqtt::{Client, ClientEvent, ClientEvents, ClientSettings, Outgoing};
 use voltmesh_telemetry::{BatchId, Boot, Place, Record, RecordNumber, Secret, Signer, VehicleId, seal};
 
+use super::hello;
 use crate::args::GeneratorMode;
 
 /// Longest latency that is told apart, in microseconds.
@@ -152,14 +153,9 @@ impl Generator {
             GeneratorMode::Json => (topic(VehicleTopic::Sample), None, json_feed(index)?),
             GeneratorMode::Batches => {
                 let opening = load.openings.get(index).context("a vehicle has no opening")?;
-                let hello = Hello {
-                    opening: *opening,
-                    boot: Boot::new(load.boot),
-                    client_version: concat!("bench/", env!("CARGO_PKG_VERSION")).into(),
-                };
                 let key = read_signing_key(&folder.join("sign.key"))?;
                 let batches = batches(load, &vehicle, &key)?;
-                let hello = (topic(VehicleTopic::Hello), Bytes::from(hello.encode()));
+                let hello = (topic(VehicleTopic::Hello), hello::hello(*opening, Boot::new(load.boot)));
                 (topic(VehicleTopic::Batch), Some(hello), Feed::Batches(batches.into_iter()))
             }
         };
@@ -172,21 +168,7 @@ impl Generator {
         settings.options.ping_timeout = Duration::from_secs(60);
         let (client, mut events) = Client::connect(address, tls, settings).await?;
         if let Some((topic, payload)) = &self.hello {
-            client.publish(Outgoing::new(topic.clone(), payload.clone(), 0))?;
-            loop {
-                match events.next().await {
-                    Some(ClientEvent::Completed(done)) => {
-                        let (_, reason) = done.first().context("an empty completion")?;
-                        ensure!(reason.is_success(), "the fog node refuses the hello: {reason}");
-                        break;
-                    }
-                    Some(ClientEvent::Ended(end)) => {
-                        bail!("the fog node ends the session at the hello: {end}")
-                    }
-                    Some(_) => {}
-                    None => bail!("the connection is gone at the hello"),
-                }
-            }
+            hello::say(&client, &mut events, topic, payload.clone()).await?;
         }
         self.connection = Some((client, events));
         Ok(())

@@ -4,15 +4,16 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use bytes::Bytes;
 use ed25519_dalek::SigningKey;
+use voltmesh_control::Opening;
 use voltmesh_control::topics::{Topic, VehicleTopic};
-use voltmesh_control::{Hello, Opening};
 use voltmesh_identity::{Credentials, Expected, Role, read_signing_key};
 use voltmesh_mqtt::{Client, ClientEvent, ClientEvents, ClientSettings, Outgoing};
 use voltmesh_telemetry::{
     BatchId, Boot, Centidegrees, Place, Record, RecordNumber, Secret, Signer, Timestamp, VehicleId, seal,
 };
+
+use super::hello;
 
 /// Temperature of a pack in which nothing is wrong, and of one that is too hot, in °C.
 const COOL_C: f64 = 25.0;
@@ -54,24 +55,7 @@ impl Vehicle {
         let mut settings = ClientSettings::default();
         settings.options.subscriptions = vec![topic(VehicleTopic::Command)];
         let (client, mut events) = Client::connect(address, tls, settings).await?;
-        let hello = Hello {
-            opening,
-            boot: BOOT,
-            client_version: concat!("bench/", env!("CARGO_PKG_VERSION")).into(),
-        };
-        client.publish(Outgoing::new(topic(VehicleTopic::Hello).as_str(), Bytes::from(hello.encode()), 0))?;
-        loop {
-            match events.next().await {
-                Some(ClientEvent::Completed(done)) => {
-                    let (_, reason) = done.first().context("an empty completion")?;
-                    ensure!(reason.is_success(), "the fog node refuses the hello: {reason}");
-                    break;
-                }
-                Some(ClientEvent::Ended(end)) => bail!("the fog node ends the session at the hello: {end}"),
-                Some(_) => {}
-                None => bail!("the connection is gone at the hello"),
-            }
-        }
+        hello::say(&client, &mut events, &topic(VehicleTopic::Hello), hello::hello(opening, BOOT)).await?;
         let place =
             Place { vehicle: id.clone(), boot: BOOT, previous: None::<BatchId>, signer: Signer::Vehicle };
         let record = super::drive::records(1)?.pop().context("the drive cycle is empty")?;

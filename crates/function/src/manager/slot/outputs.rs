@@ -81,16 +81,30 @@ impl Slot {
         self.say(node, format!("{HOST_KINDS}{kind}"), Severity::Warning, text, Vec::new());
     }
 
+    /// A command of the function, if its lease and the node's share allow it.
     pub(super) fn ask(&mut self, node: &mut Node, asked: Asked) {
+        match self.may_ask(node, &asked.action) {
+            Ok(()) => self.command(node, asked),
+            Err(why) => {
+                let number = self.command_number(node);
+                self.deny(node, number, why);
+            }
+        }
+    }
+
+    fn command_number(&mut self, node: &mut Node) -> u64 {
         let number = self.next_command;
         self.next_command += 1;
         if self.next_command > self.reserved {
             self.reserved = self.next_command + RESERVED;
             self.persist(node);
         }
-        if let Err(why) = self.may_ask(node, &asked.action) {
-            return self.deny(node, number, why);
-        }
+        number
+    }
+
+    /// A command whatever the rates: what ends a command must not wait for room.
+    pub(super) fn command(&mut self, node: &mut Node, asked: Asked) {
+        let number = self.command_number(node);
         // A lease that ends sooner ends its commands.
         let expires = node.now.plus_millis(asked.valid_ms).min(self.lease.until);
         let kind = asked.action.kind();
