@@ -3,6 +3,7 @@
 //! A recording obeys nothing, so a command that is given changes nothing of what comes after. Recordings are taken at 1 Hz.
 
 use super::build::{self, Fleet};
+use super::needed::needed;
 use super::shipped::Published;
 use super::vehicle::{Body, Moment, limits};
 use serde::Serialize;
@@ -41,6 +42,8 @@ pub struct Limiting {
     pub temps_c: (f64, f64),
     /// Current in A, discharge negative.
     pub current_a: f64,
+    /// Whether the recording reaches what the command guards against, within a minute.
+    pub needed: bool,
 }
 
 /// What the loop did over one recording.
@@ -52,7 +55,9 @@ pub struct Driven {
     pub commands: u64,
     /// Of those, commands that take current or charging from it, by function and kind.
     pub limiting: BTreeMap<String, u64>,
-    /// The first of them.
+    /// Of those, commands against what the recording does not come near to within a minute: false ones.
+    pub not_needed: BTreeMap<String, u64>,
+    /// The first commands that limit, false ones before others.
     pub listed: Vec<Limiting>,
     /// Commands altogether by function and kind.
     pub by_kind: BTreeMap<String, u64>,
@@ -161,7 +166,9 @@ pub fn replay(
         world.pass(10_000);
         seconds += 10;
     }
-    let (mut limiting, mut by_kind, mut listed) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+    let window_v = cell.params().chemistry.voltage_window_v();
+    let (mut limiting, mut not_needed, mut by_kind) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let mut listed = Vec::new();
     for taken in world.checker.taken() {
         let action = &taken.command.action;
         let name = format!("{} {}", taken.lease.function, action.kind());
@@ -169,19 +176,17 @@ pub fn replay(
         if !limits(action) {
             continue;
         }
-        *limiting.entry(name).or_default() += 1;
-        if listed.len() < MOST_LISTED {
-            let at_s = taken.command.issued.millis_since(start) as f64 / 1e3;
-            listed.push(at(
-                &samples,
-                at_s + offset_s,
-                series,
-                &taken.lease.function,
-                action,
-                &taken.command.reason,
-            ));
+        *limiting.entry(name.clone()).or_default() += 1;
+        let at_s = taken.command.issued.millis_since(start) as f64 / 1e3 + offset_s;
+        let needed = needed(&samples, series, window_v, at_s, action);
+        if !needed {
+            *not_needed.entry(name).or_default() += 1;
         }
+        let about = (&taken.lease.function, action, &taken.command.reason);
+        listed.push(at(&samples, at_s, series, about, needed));
     }
+    listed.sort_by_key(|one: &Limiting| one.needed);
+    listed.truncate(MOST_LISTED);
     listed.sort_by(|a, b| a.at_s.total_cmp(&b.at_s));
     let mut conditions = BTreeMap::new();
     for (_, change) in world.conditions.iter().filter(|(_, change)| !change.over) {
@@ -191,6 +196,7 @@ pub fn replay(
         seconds,
         commands: world.checker.commands,
         limiting,
+        not_needed,
         listed,
         by_kind,
         conditions,
@@ -215,9 +221,8 @@ fn at(
     samples: &[PackSample],
     time_s: f64,
     series: usize,
-    function: &str,
-    action: &Action,
-    reason: &str,
+    (function, action, reason): (&str, &Action, &str),
+    needed: bool,
 ) -> Limiting {
     let index = samples.partition_point(|sample| sample.time_s <= time_s).saturating_sub(1);
     let seen = &samples[index];
@@ -234,5 +239,6 @@ fn at(
         cells_v: range(if seen.cells_v.is_empty() { &mean } else { &seen.cells_v }),
         temps_c: range(&seen.temps_c),
         current_a: seen.current_a,
+        needed,
     }
 }

@@ -13,6 +13,7 @@ pub mod drives;
 mod fog_disk;
 mod fog_node;
 mod messages;
+mod needed;
 mod pack;
 mod plan;
 pub mod scenario;

@@ -31,7 +31,7 @@ pub struct Sim {
     #[arg(long = "loop", conflicts_with = "scenario")]
     pub closed_loop: bool,
     /// With --loop: recordings through the closed loop, each a vehicle of its own that obeys nothing. Ends with 3 if a command
-    /// takes current or charging from one.
+    /// takes current or charging from one although the recording does not come near what the command guards against within a minute.
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "closed_loop", conflicts_with_all = ["seeds", "seed"])]
     pub data: Vec<PathBuf>,
     /// Pack of the recordings.

@@ -101,6 +101,8 @@ struct Printed<'a> {
     commands: u64,
     /// Commands that take current or charging, by function and kind.
     limiting: BTreeMap<String, u64>,
+    /// Of those, commands against what the recording does not come near to within a minute.
+    not_needed: BTreeMap<String, u64>,
 }
 
 fn replay(options: &args::Sim) -> Result<Outcome> {
@@ -110,26 +112,33 @@ fn replay(options: &args::Sim) -> Result<Outcome> {
     let files: Vec<File> = on_every_core(&paths, |path| of_file(&shared, &cell, options, path))
         .into_iter()
         .collect::<Result<_>>()?;
-    let mut limiting = BTreeMap::new();
-    for (name, count) in files.iter().flat_map(|file| &file.driven.limiting) {
-        *limiting.entry(name.clone()).or_default() += count;
-    }
+    let limiting = sums(files.iter().map(|file| &file.driven.limiting));
+    let not_needed = sums(files.iter().map(|file| &file.driven.not_needed));
     let hours = files.iter().map(|file| file.driven.seconds as f64 / 3_600.0).sum();
     let commands = files.iter().map(|file| file.driven.commands).sum();
-    let none: bool = limiting.values().all(|count: &u64| *count == 0);
+    let none_false = not_needed.is_empty();
     let right = files.iter().all(|file| file.driven.problems.is_empty());
     if options.json {
-        output::json(&Printed { files: &files, hours, commands, limiting })?;
+        output::json(&Printed { files: &files, hours, commands, limiting, not_needed })?;
     } else {
         for file in &files {
             show(file);
         }
         output::line(format!("{} files, {hours:.1} hours, {commands} commands", files.len()));
         for (name, count) in &limiting {
-            output::line(format!("{name}: {count}"));
+            let false_ones = not_needed.get(name).copied().unwrap_or_default();
+            output::line(format!("{name}: {count}, of them {false_ones} not needed"));
         }
     }
-    Ok(if none && right { Outcome::Done } else { Outcome::Wrong })
+    Ok(if none_false && right { Outcome::Done } else { Outcome::Wrong })
+}
+
+fn sums<'a>(counts: impl Iterator<Item = &'a BTreeMap<String, u64>>) -> BTreeMap<String, u64> {
+    let mut sums = BTreeMap::new();
+    for (name, count) in counts.flatten() {
+        *sums.entry(name.clone()).or_default() += count;
+    }
+    sums
 }
 
 fn of_file(shared: &drives::Shared, cell: &Arc<Cell>, options: &args::Sim, path: &Path) -> Result<File> {
@@ -155,13 +164,15 @@ fn of_file(shared: &drives::Shared, cell: &Arc<Cell>, options: &args::Sim, path:
 fn show(file: &File) {
     let driven = &file.driven;
     let limiting: u64 = driven.limiting.values().sum();
+    let not_needed: u64 = driven.not_needed.values().sum();
     output::line(format!(
-        "{}: {} s, {} commands, of them {limiting} that limit, {} events",
+        "{}: {} s, {} commands, of them {limiting} that limit, of them {not_needed} not needed, {} events",
         file.file, driven.seconds, driven.commands, driven.events
     ));
     for one in &driven.listed {
         output::line(format!(
-            "  at {:.0} s {}: {:?} ({}); cells {:.2} to {:.2} V, {:.1} to {:.1} °C, {:.1} A",
+            "  {}at {:.0} s {}: {:?} ({}); cells {:.2} to {:.2} V, {:.1} to {:.1} °C, {:.1} A",
+            if one.needed { "" } else { "not needed, " },
             one.at_s,
             one.function,
             one.action,
