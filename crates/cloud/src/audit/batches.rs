@@ -10,7 +10,7 @@ use super::{
 use crate::{
     archivist::{Entry, Verified},
     check::{Judged, Stage, opening_from, verify},
-    delta::{Columns, Replay, StoredBatch, schema, stored_batches},
+    delta::{self, Columns, Replay, StoredBatch, stored_batches},
 };
 use arrow::{
     array::{Array, RecordBatch},
@@ -236,7 +236,7 @@ pub(super) fn other_columns(
     (sequence, archived): (u64, Timestamp),
 ) -> Vec<String> {
     let sequence = sequence.min(i64::MAX as u64);
-    let expected = match schema::batch_rows(std::slice::from_ref(entry), sequence, archived) {
+    let expected = match delta::batch_rows(std::slice::from_ref(entry), sequence, archived) {
         Ok(expected) => expected,
         Err(error) => return vec![error.to_string()],
     };

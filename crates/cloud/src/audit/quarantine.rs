@@ -9,7 +9,7 @@ use super::{
 use crate::{
     archivist::Quarantined,
     check::{About, Checked, Refusal, Stage, check as check_envelope},
-    delta::{self, Inspected, from_micros, schema, schema::day_text},
+    delta::{self, Inspected, from_micros, schema::day_text},
 };
 use arrow::array::{Array, RecordBatch};
 use bytes::Bytes;
@@ -68,7 +68,7 @@ fn row(
         digest,
         bytes: bytes.clone(),
     };
-    let expected = schema::quarantine_rows(&[&expected], &[received]).map_err(unread)?;
+    let expected = delta::quarantine_rows(&[&expected], &[received]).map_err(unread)?;
     let fields = row.schema();
     let differs = |name: &str| row.column_by_name(name) != expected.column_by_name(name);
     let wrong: Vec<&str> = fields.fields().iter().map(|f| f.name().as_str()).filter(|n| differs(n)).collect();

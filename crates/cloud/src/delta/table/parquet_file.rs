@@ -2,7 +2,8 @@
 //!
 //! All columns are encoded by the library but for the cells' voltages ([`super::cells_column`]).
 
-use super::{ArchiveError, cells_column::CellsColumn, encoding::GROUP_ROWS};
+use super::{cells_column::CellsColumn, encoding::GROUP_ROWS};
+use crate::delta::ArchiveError;
 use arrow::{
     array::{ArrayRef, AsArray as _, RecordBatch},
     datatypes::{Field, SchemaRef},

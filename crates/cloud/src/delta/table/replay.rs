@@ -3,7 +3,8 @@
 //! The library answers for one application id at a time, each with a replay of the log; the archive needs all
 //! of them at once when it opens, so this reads the latest checkpoint's `txn` column and the entries after it.
 
-use super::{ArchiveError, object::ObjectReader};
+use super::object::ObjectReader;
+use crate::delta::ArchiveError;
 use arrow::array::{Array, cast::AsArray};
 use arrow::datatypes::Int64Type;
 use deltalake::kernel::{Action, CommitInfo};

@@ -3,11 +3,11 @@
 //! A file is skipped by the statistics in the Delta log, a row group by those in the Parquet footer, and within a
 //! row group only the key columns are decoded for rows that do not match.
 
-use super::{ArchiveError, object::ObjectReader};
+use super::object::ObjectReader;
+use crate::delta::ArchiveError;
 use arrow::{
-    array::{Array, BooleanArray, Int64Array, RecordBatch, StringArray, cast::AsArray},
+    array::{BooleanArray, Int64Array, RecordBatch, StringArray},
     compute::{and, concat_batches, kernels::cmp},
-    datatypes::Int64Type,
 };
 use futures::TryStreamExt;
 use object_store::{ObjectStore, path::Path};
@@ -230,49 +230,4 @@ fn roots(
 ) -> ProjectionMask {
     let indexes: Vec<usize> = columns.iter().filter_map(|name| arrow.index_of(name).ok()).collect();
     ProjectionMask::roots(schema, indexes)
-}
-
-/// A batch's columns by name, with the errors of a table that someone else has changed.
-pub struct Columns<'a>(pub &'a RecordBatch);
-
-impl<'a> Columns<'a> {
-    fn column(&self, name: &str) -> Result<&'a dyn Array, ArchiveError> {
-        self.0
-            .column_by_name(name)
-            .map(AsRef::as_ref)
-            .ok_or_else(|| ArchiveError::Damaged { what: format!("column {name} is missing") })
-    }
-
-    fn wrong(name: &str) -> ArchiveError {
-        ArchiveError::Damaged { what: format!("column {name} has another type than ours") }
-    }
-
-    /// A `long` or `timestamp` column.
-    pub fn long(&self, name: &str) -> Result<Int64Array, ArchiveError> {
-        let column = arrow::compute::cast(self.column(name)?, &arrow::datatypes::DataType::Int64)
-            .map_err(|_| Self::wrong(name))?;
-        Ok(column.as_primitive::<Int64Type>().clone())
-    }
-
-    /// A text column.
-    pub fn text(&self, name: &str) -> Result<&'a StringArray, ArchiveError> {
-        self.column(name)?.as_string_opt::<i32>().ok_or_else(|| Self::wrong(name))
-    }
-
-    /// A `double` column.
-    pub fn double(&self, name: &str) -> Result<&'a arrow::array::Float64Array, ArchiveError> {
-        self.column(name)?
-            .as_primitive_opt::<arrow::datatypes::Float64Type>()
-            .ok_or_else(|| Self::wrong(name))
-    }
-
-    /// A `binary` column.
-    pub fn binary(&self, name: &str) -> Result<&'a arrow::array::BinaryArray, ArchiveError> {
-        self.column(name)?.as_binary_opt::<i32>().ok_or_else(|| Self::wrong(name))
-    }
-
-    /// A list column.
-    pub fn list(&self, name: &str) -> Result<&'a arrow::array::ListArray, ArchiveError> {
-        self.column(name)?.as_list_opt::<i32>().ok_or_else(|| Self::wrong(name))
-    }
 }

@@ -1,49 +1,16 @@
 //! Rows of `records` from the samples that they are exact images of, and back.
 
 use super::{
-    ArchivedRow, causes,
+    archived_row::ArchivedRow,
+    causes,
+    channels_column::ArchivedChannel,
     schema::{charger_text, contactor_text},
 };
 use crate::archivist::Verified;
-use serde::Serialize;
-use std::sync::Arc;
 use voltmesh_telemetry::{
-    CentiKilometersPerHour, CentiPercent, Centidegrees, Channel, ChannelCount, ChannelValue, Charger,
-    Contactor, Digest, Milliamps, Millivolts, Millivolts16, Ohms, Record, RecordNumber, Sample, Timestamp,
+    CentiKilometersPerHour, CentiPercent, Centidegrees, Charger, Contactor, Digest, Milliamps, Millivolts,
+    Millivolts16, Ohms, Record, RecordNumber, Sample, Timestamp,
 };
-
-/// An extra channel's value in a row.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ArchivedChannel {
-    /// Its name.
-    pub name: String,
-    /// Its unit in UCUM.
-    pub unit: String,
-    /// Step of its values, in its unit.
-    pub resolution: f64,
-    /// In its unit; `None` if it is unknown.
-    pub value: Option<f64>,
-}
-
-impl ArchivedChannel {
-    pub(super) fn of(value: &ChannelValue) -> Self {
-        let channel = &value.channel;
-        Self {
-            name: channel.name().to_owned(),
-            unit: channel.unit().to_owned(),
-            resolution: channel.resolution().value(1),
-            value: value.reading().ok(),
-        }
-    }
-
-    fn value(&self) -> Option<ChannelValue> {
-        // The shortest decimal digits that give this number.
-        let resolution = self.resolution.to_string().parse().ok()?;
-        let channel = Channel::new(&self.name, &self.unit, resolution).ok()?;
-        let count = self.value.map_or(Some(ChannelCount::default()), |value| resolution.count(value))?;
-        Some(ChannelValue { channel: Arc::new(channel), count })
-    }
-}
 
 impl ArchivedRow {
     /// The row of a batch's record.

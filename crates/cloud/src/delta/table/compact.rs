@@ -10,7 +10,8 @@
 //! each tier (with the default `n` of 32 and 65,536 rows at most four), and once or twice when the day is over. A merge of
 //! fewer than `n` files makes one that is at least [`FEW`] times as large as any of them: from [`ENOUGH`] to [`LARGE`] bytes once.
 
-use super::{ArchiveError, files::DataFile, merge::merge, schema, table::Table};
+use super::{Table, files::DataFile, merge::merge};
+use crate::delta::{ArchiveError, rows::schema};
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc};
 use voltmesh_telemetry::Timestamp;
@@ -36,7 +37,7 @@ const SETTLED: u64 = FULL_ROWS / 4;
 const SETTLED_BYTES: u64 = LARGE / 16;
 
 /// Merges files of one day and tier into one, sorted by `keys`, if there are `threshold` of them or the day is over.
-pub(super) async fn compact(
+pub async fn compact(
     table: &mut Table,
     threshold: usize,
     keys: &[&str],

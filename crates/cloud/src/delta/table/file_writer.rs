@@ -4,10 +4,10 @@
 //! decoded. Each file's `add` action holds the statistics by which readers leave files out
 //! ([Delta's statistics](https://github.com/delta-io/delta/blob/master/PROTOCOL.md#Per-file-Statistics)).
 
-use super::{
+use super::parquet_file::ParquetFile;
+use crate::delta::{
     ArchiveError,
-    parquet_file::ParquetFile,
-    schema::{DAY, day_name},
+    rows::schema::{DAY, day_name},
 };
 use arrow::{
     array::{Array, ArrayRef, AsArray as _, RecordBatch},
@@ -193,7 +193,10 @@ fn time_text(micros: i64) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delta::{encoding::writer_properties, files::DataFile, schema};
+    use crate::delta::{
+        schema,
+        table::{encoding::writer_properties, files::DataFile},
+    };
     use arrow::array::{Date32Array, Int64Array, StringArray, TimestampMicrosecondArray};
     use arrow::datatypes::{DataType, Field, TimeUnit};
     use object_store::memory::InMemory;

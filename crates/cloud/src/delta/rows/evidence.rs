@@ -1,10 +1,14 @@
 //! The ledger's evidence in three columns, so that what repeats is stored once a file and not once a batch
-//! ([ADR 18](../../../../docs/adr/0018-evidence-in-three-columns.md)).
+//! ([ADR 18](../../../../../docs/adr/0018-evidence-in-three-columns.md)).
 //!
 //! `block` holds what batches of one block share, `signer` what batches of one vehicle share, `evidence` the rest. Where
 //! `block` and `signer` are null, `evidence` holds all: rows of before these columns, and evidence that has no parts.
 
-use super::{ArchiveError, files::Columns, schema::BLOCK, schema::EVIDENCE, schema::SIGNER};
+use super::{
+    columns::Columns,
+    schema::{BLOCK, EVIDENCE, SIGNER},
+};
+use crate::delta::ArchiveError;
 use arrow::{
     array::{Array, ArrayRef, BinaryArray, BinaryBuilder, RecordBatch},
     datatypes::{DataType, Field, Schema},
@@ -69,7 +73,7 @@ impl<'a> EvidenceColumns<'a> {
     }
 }
 
-/// The same rows with evidence in its parts as far as it has any: how [`super::schema::batch_rows`] makes them today. Rows
+/// The same rows with evidence in its parts as far as it has any: how [`super::batch_rows`] makes them today. Rows
 /// of another table, and columns of other types, are left as they are.
 pub(crate) fn in_parts(rows: RecordBatch) -> Result<RecordBatch, ArchiveError> {
     if rows.column_by_name(EVIDENCE).is_none_or(|column| column.null_count() > 0) {

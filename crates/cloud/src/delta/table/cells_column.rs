@@ -301,8 +301,9 @@ fn encode(values: &[i32], block: usize, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{encoding::writer_properties, parquet_file::ParquetFile, schema};
+    use super::super::{encoding::writer_properties, parquet_file::ParquetFile};
     use super::*;
+    use crate::delta::schema;
     use arrow::{
         array::{ArrayRef, Int32Builder, ListBuilder, RecordBatch},
         datatypes::{DataType, Field, Schema, SchemaRef},

@@ -1,16 +1,11 @@
-//! The tables' columns, and how rows become Arrow batches.
+//! The tables' columns, and how values are written in them.
 //!
 //! Physical values carry their unit in the column's name; unknown ones are null. Every value is an exact image of the integer that was
 //! signed: volts are `millivolts / 1000` as a double, and comparing doubles is comparing integers
 //! ([`crate::verify_archive`] does so).
-
-use super::{ArchiveError, evidence::EvidenceBuilder};
-use crate::archivist::{Entry, Quarantined};
+use crate::delta::ArchiveError;
 use arrow::{
-    array::{
-        ArrayRef, BinaryBuilder, Date32Array, Int32Builder, Int64Builder, ListBuilder, RecordBatch,
-        StringBuilder, TimestampMicrosecondBuilder,
-    },
+    array::{ArrayRef, Date32Array, RecordBatch, TimestampMicrosecondBuilder},
     datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
 };
 use std::sync::Arc;
@@ -38,6 +33,8 @@ pub const EVIDENCE: &str = "evidence";
 pub const SIGNER: &str = "signer";
 /// Column of the reasons why values of a row are null, as [`super::causes`] says it.
 pub const CAUSES: &str = "causes";
+/// Columns that every row of `records` has had in all layouts, by which a table's rows are told from others'.
+pub const CELLS: &str = "cells_mv";
 /// Columns that a table of before ADR 18 (evidence in three columns) or ADR 23 (unknown values) does not have.
 pub const ADDED: [&str; 8] =
     [BLOCK, SIGNER, "insulation_ohm", "ambient_c", "coolant_c", "speed_kmh", "channels", CAUSES];
@@ -69,6 +66,14 @@ fn field(name: &str, data_type: DataType) -> Field {
 
 fn optional(name: &str, data_type: DataType) -> Field {
     Field::new(name, data_type, true)
+}
+
+/// The element of a list column.
+pub(super) fn item_of(schema: &Schema, list: &str) -> Arc<Field> {
+    match schema.field_with_name(list).map(Field::data_type) {
+        Ok(DataType::List(item)) => item.clone(),
+        _ => unreachable!("{list} is a list of our schema"),
+    }
 }
 
 /// Columns of [`RECORDS`].
@@ -173,6 +178,11 @@ pub fn micros(time: Timestamp) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 1000).saturating_mul(1000)
 }
 
+/// The time of a commit's rows, from microseconds.
+pub fn from_micros(micros: i64) -> Timestamp {
+    Timestamp::from_millis(u64::try_from(micros / 1000).unwrap_or(0))
+}
+
 /// Days since the Unix epoch.
 pub fn day(time: Timestamp) -> i32 {
     i32::try_from(time.as_millis() / 86_400_000).unwrap_or(i32::MAX)
@@ -213,133 +223,4 @@ pub(super) fn days(value: i32, rows: usize) -> ArrayRef {
 
 pub(super) fn finish(schema: SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch, ArchiveError> {
     RecordBatch::try_new(schema, columns).map_err(ArchiveError::store)
-}
-
-/// Rows of [`BATCHES`] for `entries`, sorted by height first: what batches of one block share is stored once.
-pub fn batch_rows(
-    entries: &[Entry],
-    sequence: u64,
-    archived: Timestamp,
-) -> Result<RecordBatch, ArchiveError> {
-    let mut rows: Vec<&Entry> = entries.iter().collect();
-    rows.sort_by_key(|entry| {
-        let header = &entry.batch.header;
-        (entry.batch.height, header.vehicle.clone(), header.boot, entry.batch.first())
-    });
-    let n = rows.len();
-    let mut vehicle = StringBuilder::new();
-    let mut boot = Int64Builder::with_capacity(n);
-    let mut first = Int64Builder::with_capacity(n);
-    let mut last = Int64Builder::with_capacity(n);
-    let mut sequences = Int64Builder::with_capacity(n);
-    let mut count = Int64Builder::with_capacity(n);
-    let mut batch_id = StringBuilder::new();
-    let mut previous = StringBuilder::new();
-    let mut attested_by = StringBuilder::new();
-    let mut height = Int64Builder::with_capacity(n);
-    let mut fog = StringBuilder::new();
-    let mut archived_at = times(n);
-    let mut kept =
-        ListBuilder::new(Int32Builder::new()).with_field(Field::new("element", DataType::Int32, false));
-    let mut wire = BinaryBuilder::new();
-    let mut opening = BinaryBuilder::new();
-    let mut evidence = EvidenceBuilder::default();
-    for entry in rows {
-        let batch = &entry.batch;
-        vehicle.append_value(batch.header.vehicle.as_str());
-        boot.append_value(long(batch.header.boot.get()));
-        first.append_value(long(batch.first()));
-        last.append_value(long(batch.last()));
-        sequences.append_value(long(sequence));
-        count.append_value(i64::from(batch.header.count));
-        batch_id.append_value(&batch.id_text);
-        previous.append_option(batch.header.previous.as_ref().map(ToString::to_string));
-        attested_by.append_option(batch.attested_by());
-        height.append_value(long(batch.height));
-        fog.append_value(&batch.fog);
-        archived_at.append_value(micros(archived));
-        match &entry.kept {
-            None => kept.append_null(),
-            Some(positions) => kept.append_value(positions.iter().map(|p| Some(*p as i32))),
-        }
-        wire.append_value(&batch.wire);
-        opening.append_value(&batch.opening);
-        evidence.append(&batch.evidence);
-    }
-    let [block, evidence, signer] = evidence.finish();
-    finish(
-        batches(),
-        vec![
-            Arc::new(vehicle.finish()),
-            Arc::new(boot.finish()),
-            Arc::new(first.finish()),
-            Arc::new(last.finish()),
-            Arc::new(sequences.finish()),
-            Arc::new(count.finish()),
-            Arc::new(batch_id.finish()),
-            Arc::new(previous.finish()),
-            Arc::new(attested_by.finish()),
-            Arc::new(height.finish()),
-            Arc::new(fog.finish()),
-            Arc::new(archived_at.finish()),
-            Arc::new(kept.finish()),
-            Arc::new(wire.finish()),
-            Arc::new(opening.finish()),
-            block,
-            evidence,
-            signer,
-            days(day(archived), n),
-        ],
-    )
-}
-
-/// Rows of [`QUARANTINE`], with the times of their receipt in microseconds.
-pub fn quarantine_rows(rows: &[&Quarantined], times_us: &[i64]) -> Result<RecordBatch, ArchiveError> {
-    let n = rows.len();
-    let mut received_at = times(n);
-    let mut fog = StringBuilder::new();
-    let mut vehicle = StringBuilder::new();
-    let mut boot = Int64Builder::with_capacity(n);
-    let mut first = Int64Builder::with_capacity(n);
-    let mut count = Int64Builder::with_capacity(n);
-    let mut batch_id = StringBuilder::new();
-    let mut stage = StringBuilder::new();
-    let mut reason = StringBuilder::new();
-    let mut digest = StringBuilder::new();
-    let mut bytes = BinaryBuilder::new();
-    let mut archived_days = Vec::with_capacity(n);
-    // What was refused may name any number: one that does not fit is left out, the raw bytes have it.
-    let narrow = |value: u64| i64::try_from(value).ok();
-    for (row, received_us) in rows.iter().zip(times_us) {
-        received_at.append_value(*received_us);
-        fog.append_value(&row.fog);
-        let about = row.about.as_ref();
-        vehicle.append_option(about.map(|about| about.vehicle.as_str()));
-        boot.append_option(about.and_then(|about| narrow(about.boot.get())));
-        first.append_option(about.and_then(|about| narrow(about.first)));
-        count.append_option(about.map(|about| i64::from(about.count)));
-        batch_id.append_option(about.map(|about| about.id.to_string()));
-        stage.append_value(row.refusal.stage.as_str());
-        reason.append_value(&row.refusal.reason);
-        digest.append_value(row.digest.to_string());
-        bytes.append_value(&row.bytes);
-        archived_days.push(i32::try_from(received_us.div_euclid(86_400_000_000)).unwrap_or(i32::MAX));
-    }
-    finish(
-        quarantine(),
-        vec![
-            Arc::new(received_at.finish()),
-            Arc::new(fog.finish()),
-            Arc::new(vehicle.finish()),
-            Arc::new(boot.finish()),
-            Arc::new(first.finish()),
-            Arc::new(count.finish()),
-            Arc::new(batch_id.finish()),
-            Arc::new(stage.finish()),
-            Arc::new(reason.finish()),
-            Arc::new(digest.finish()),
-            Arc::new(bytes.finish()),
-            Arc::new(Date32Array::from(archived_days)),
-        ],
-    )
 }

@@ -3,9 +3,9 @@
 //! Measured with `voltmesh bench archive` (docs/results.md): what is left after it is what the vehicles' signed bytes, their
 //! digests and the cells' voltages hold of information that no general compression finds.
 
-use super::{
+use crate::delta::{
     ArchiveError,
-    schema::{BLOCK, EVIDENCE, SIGNER},
+    rows::schema::{BLOCK, EVIDENCE, SIGNER},
 };
 use arrow::datatypes::SchemaRef;
 use parquet::{

@@ -6,12 +6,14 @@
 //! A file whose rows are not in order (another program's) is read whole and sorted, since nothing less tells its first row.
 
 use super::{
-    ArchiveError,
     file_writer::{FileWriter, in_order},
     files::{DataFile, joined},
     object::ObjectReader,
-    of_today,
-    table::View,
+    view::View,
+};
+use crate::delta::{
+    ArchiveError,
+    rows::{Columns, of_today},
 };
 use arrow::{
     array::{Array, Int64Array, MutableArrayData, RecordBatch, StringArray, make_array},
@@ -226,7 +228,7 @@ fn most_rows(files: &[Arc<DataFile>]) -> usize {
 impl Piece {
     fn new(rows: RecordBatch, layout: &Layout<'_>) -> Result<Self, ArchiveError> {
         let rows = in_order(&of_today(rows)?, &layout.schema)?;
-        let columns = super::files::Columns(&rows);
+        let columns = Columns(&rows);
         let is_text = |key: &str| rows.column_by_name(key).is_some_and(|c| c.as_any().is::<StringArray>());
         let key = |key: &&str| match is_text(key) {
             true => columns.text(key).cloned().map(KeyColumn::Text),
@@ -269,7 +271,7 @@ impl Piece {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delta::{encoding::writer_properties, schema::DAY};
+    use crate::delta::{schema::DAY, table::encoding::writer_properties};
     use arrow::{
         array::{ArrayRef, AsArray as _, BinaryArray, Date32Array},
         datatypes::{DataType, Field, Int64Type, Schema},
