@@ -1,9 +1,9 @@
 //! All that can happen to the archivist, and all that it asks of its shell.
 
-use super::{Entry, Marks, Verified};
+use super::{Entry, Marks};
 use crate::{
-    check::{About, Refusal},
     coverage::Stored,
+    verify::{About, Refusal, Verified},
 };
 use bytes::Bytes;
 use std::{

@@ -8,9 +8,9 @@ use super::{
     report::{ArchiveReport, Kind},
 };
 use crate::{
-    archivist::{Entry, Verified},
-    check::{Judged, Stage, opening_from, verify},
+    archivist::Entry,
     delta::{self, Columns, Replay, StoredBatch, stored_batches},
+    verify::{Judged, Stage, Verified, opening_from, verify},
 };
 use arrow::{
     array::{Array, RecordBatch},

@@ -5,8 +5,8 @@ use super::{
     report::{ArchiveReport, Kind, ranges_text},
 };
 use crate::{
-    archivist::Verified,
     delta::{Replay, boot_of},
+    verify::Verified,
 };
 use std::collections::BTreeMap;
 use voltmesh_telemetry::{BatchId, Boot, VehicleId};

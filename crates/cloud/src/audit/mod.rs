@@ -28,9 +28,9 @@ pub use log::{LogReport, MAX_ABSENT};
 pub use report::{ArchiveReport, Later, MAX_PROBLEMS};
 pub use settled::{Look, look, verify_settled};
 
-use crate::check::causes;
 use crate::delta::{ArchiveError, Inspected, Location, Reader};
 use crate::statement::{read_places, read_statements};
+use crate::verify::causes;
 use batches::Batches;
 use bytes::Bytes;
 use columns::Columns;

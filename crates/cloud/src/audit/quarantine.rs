@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     archivist::Quarantined,
-    check::{About, Checked, Refusal, Stage, check as check_envelope},
     delta::{self, Inspected, from_micros, schema::day_text},
+    verify::{About, Checked, Refusal, Stage, check as check_envelope},
 };
 use arrow::array::{Array, RecordBatch};
 use bytes::Bytes;

@@ -6,7 +6,7 @@ use super::{
     channels_column::ArchivedChannel,
     schema::{charger_text, contactor_text},
 };
-use crate::archivist::Verified;
+use crate::verify::Verified;
 use voltmesh_telemetry::{
     CentiKilometersPerHour, CentiPercent, Centidegrees, Charger, Contactor, Digest, Milliamps, Millivolts,
     Millivolts16, Ohms, Record, RecordNumber, Sample, Timestamp,

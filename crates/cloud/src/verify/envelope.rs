@@ -4,134 +4,16 @@
 //! held in the very block that proves the batch anchored; the batch's own chain is checked by [`crate::coverage`].
 //! Not provided: plausibility of what the sensors said.
 
-use crate::{archivist::Verified, foreign::content_of};
+use super::{
+    refusal::{Refusal, Stage},
+    verified::{About, Verified},
+};
+use crate::foreign::content_of;
 use bytes::Bytes;
 use ed25519_dalek::VerifyingKey;
-use std::fmt;
 use voltmesh_control::{Envelope, Opening};
 use voltmesh_ledger::{AnchorProof, Anchored, ProofError, Stage as ProofStage, Trust, commitment};
-use voltmesh_telemetry::{BatchHeader, BatchId, Boot, Record, RecordNumber, SealedBatch, Signer, VehicleId};
-
-/// The check that failed, in the order in which they are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Stage {
-    /// The envelope cannot be read.
-    Envelope,
-    /// The batch cannot be read, or is beyond its limits.
-    Batch,
-    /// The ledger's evidence cannot be read.
-    Evidence,
-    /// The batch is not in the log.
-    Log,
-    /// The block is not final.
-    Finality,
-    /// The key was not enrolled, or not any more.
-    Registry,
-    /// The signature is not by that key.
-    Signature,
-    /// The records are not what was signed.
-    Content,
-    /// The chain to an archived neighbour is broken.
-    Chain,
-    /// Other content is archived under the same numbers.
-    Fork,
-    /// The archive's table lacks what its watermark says it holds.
-    Table,
-}
-
-impl Stage {
-    /// All of them, in order.
-    pub const ALL: [Stage; 11] = [
-        Stage::Envelope,
-        Stage::Batch,
-        Stage::Evidence,
-        Stage::Log,
-        Stage::Finality,
-        Stage::Registry,
-        Stage::Signature,
-        Stage::Content,
-        Stage::Chain,
-        Stage::Fork,
-        Stage::Table,
-    ];
-
-    /// The stage's name in table, metrics and API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Stage::Envelope => "envelope",
-            Stage::Batch => "batch",
-            Stage::Evidence => "evidence",
-            Stage::Log => "log",
-            Stage::Finality => "finality",
-            Stage::Registry => "registry",
-            Stage::Signature => "signature",
-            Stage::Content => "content",
-            Stage::Chain => "chain",
-            Stage::Fork => "fork",
-            Stage::Table => "table",
-        }
-    }
-}
-
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Permanent refusal of a delivery.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// Which check.
-    pub stage: Stage,
-    /// What was wrong, in a sentence.
-    pub reason: String,
-}
-
-impl Refusal {
-    fn new(stage: Stage, error: &dyn std::error::Error) -> Self {
-        Self { stage, reason: causes(error) }
-    }
-}
-
-/// An error with its causes on one line.
-pub(crate) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.stage, self.reason)
-    }
-}
-
-/// Claimed identity of a refused batch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct About {
-    /// Whose.
-    pub vehicle: VehicleId,
-    /// In which boot.
-    pub boot: Boot,
-    /// Its first number.
-    pub first: u64,
-    /// Its number of records.
-    pub count: u32,
-    /// Its id.
-    pub id: BatchId,
-}
-
-impl About {
-    pub(crate) fn of(header: &BatchHeader, id: BatchId) -> Self {
-        let BatchHeader { vehicle, boot, first, count, .. } = header;
-        Self { vehicle: vehicle.clone(), boot: *boot, first: first.get(), count: *count, id }
-    }
-}
+use voltmesh_telemetry::{Record, RecordNumber, SealedBatch, Signer, VehicleId};
 
 /// Result of the checks.
 #[derive(Debug)]

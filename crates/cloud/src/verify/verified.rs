@@ -1,9 +1,8 @@
-//! Batches as the archive stores them.
+//! A batch that passed every check, and what a batch claims to be before that.
 
-use crate::{check::About, coverage::Stored};
+use crate::coverage::Stored;
 use bytes::Bytes;
-use std::sync::Arc;
-use voltmesh_telemetry::{BatchHeader, BatchId, Boot, Record, SealedBatch, Signer, VehicleId};
+use voltmesh_telemetry::{BatchHeader, BatchId, Boot, Record, Signer, VehicleId};
 
 /// A batch that passed every check, as the archive stores it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +54,7 @@ impl Verified {
     }
 
     /// As its neighbours see it.
-    pub(super) fn stored(&self) -> Stored {
+    pub(crate) fn stored(&self) -> Stored {
         Stored {
             first: self.header.first.get(),
             next: self.header.next().get(),
@@ -64,58 +63,33 @@ impl Verified {
         }
     }
 
-    pub(super) fn key(&self) -> (VehicleId, Boot) {
+    pub(crate) fn key(&self) -> (VehicleId, Boot) {
         (self.header.vehicle.clone(), self.header.boot)
     }
 
-    pub(super) fn about(&self) -> About {
+    pub(crate) fn about(&self) -> About {
         About::of(&self.header, self.id)
     }
 }
 
-/// A batch to append.
+/// Claimed identity of a refused batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// The batch.
-    pub batch: Arc<Verified>,
-    /// Positions of its records that are new; `None` if all are.
-    pub kept: Option<Vec<u32>>,
+pub struct About {
+    /// Whose.
+    pub vehicle: VehicleId,
+    /// In which boot.
+    pub boot: Boot,
+    /// Its first number.
+    pub first: u64,
+    /// Its number of records.
+    pub count: u32,
+    /// Its id.
+    pub id: BatchId,
 }
 
-impl Entry {
-    /// The records to archive.
-    pub fn kept_records(&self) -> impl Iterator<Item = &Record> {
-        let records = &self.batch.records;
-        let all = self.kept.is_none().then_some(records.iter());
-        let some = self.kept.iter().flatten().filter_map(|position| records.get(*position as usize));
-        all.into_iter().flatten().chain(some)
+impl About {
+    pub(crate) fn of(header: &BatchHeader, id: BatchId) -> Self {
+        let BatchHeader { vehicle, boot, first, count, .. } = header;
+        Self { vehicle: vehicle.clone(), boot: *boot, first: first.get(), count: *count, id }
     }
-}
-
-/// Rebuilds an entry from an archived batch's bytes: for repairs and for proofs. The records are checked against the
-/// signed root; the signature was checked before it was archived.
-pub fn reopen(
-    wire: Bytes,
-    opening: Vec<u8>,
-    evidence: Bytes,
-    height: u64,
-    fog: String,
-    kept: Option<Vec<u32>>,
-) -> Result<Entry, voltmesh_telemetry::Error> {
-    let sealed = SealedBatch::parse(wire.clone())?;
-    let records = sealed.open()?;
-    let (header, id) = (sealed.header().clone(), sealed.id());
-    let batch = Verified {
-        header,
-        id,
-        id_text: id.to_string(),
-        wire,
-        opening,
-        evidence,
-        height,
-        log_index: None,
-        fog,
-        records,
-    };
-    Ok(Entry { batch: Arc::new(batch), kept })
 }
