@@ -16,6 +16,7 @@ mod commits;
 mod copies;
 mod log;
 mod quarantine;
+mod ranges;
 mod records;
 mod report;
 mod settled;
@@ -24,8 +25,7 @@ mod statements;
 pub(crate) use batches::prove;
 pub use claims::{ClaimError, Claims};
 pub(crate) use columns::{Columns as OurColumns, Prints};
-pub use log::{LogReport, MAX_ABSENT};
-pub use report::{ArchiveReport, Later, MAX_PROBLEMS};
+pub use report::{ArchiveReport, Later, LogReport, MAX_ABSENT, MAX_PROBLEMS};
 pub use settled::{Look, look, verify_settled};
 
 use crate::delta::{ArchiveError, Inspected, Location, Reader};
