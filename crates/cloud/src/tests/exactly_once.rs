@@ -4,8 +4,7 @@
 //! was at any moment between question and answer, a failed commit is in the table or not, merging files finds another
 //! state than the core's, the process dies at any point. Each batch comes as several copies, through two fog nodes.
 
-use super::core::Table;
-use super::*;
+use super::{memory_table::Table, *};
 use crate::{coverage::CACHED, testing::*};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -14,31 +14,6 @@ pub const CIRCLES: &[(&str, &str, &[&str])] = &[
         "the parent defines types that its parts use",
         &["fit", "fit::design", "fit::laws", "fit::points"],
     ),
-    ("cloud", "a verified envelope belongs into a file of its own", &["archivist::batch", "check"]),
-    ("cloud", "answers and marks belong into one file", &["archivist::holdings", "archivist::vocabulary"]),
-    (
-        "cloud",
-        "the report is filled by those whom it names",
-        &["audit::commits", "audit::log", "audit::report"],
-    ),
-    (
-        "cloud",
-        "the parent defines types that its parts use",
-        &[
-            "delta",
-            "delta::compact",
-            "delta::content",
-            "delta::extent",
-            "delta::inspect",
-            "delta::merge",
-            "delta::reader",
-            "delta::records",
-            "delta::table",
-            "delta::upkeep",
-        ],
-    ),
-    ("cloud", "the schema names the columns that the builder fills", &["delta::evidence", "delta::schema"]),
-    ("cloud", "the parent defines types that its parts use", &["doubles", "doubles::plan"]),
     ("fog", "`anchored` belongs to blocks", &["answers::block", "answers::follow"]),
     (
         "fog",
@@ -94,8 +69,6 @@ pub const LONG_FILES: &[(&str, &[&str])] = &[
     (
         "test cases of one subject with their fixture",
         &[
-            "cloud/src/tests/archive.rs",
-            "cloud/src/tests/core.rs",
             "consensus/src/pbft/core_tests.rs",
             "consensus/src/pow/tests.rs",
             "consensus/src/tests/operation.rs",
@@ -117,12 +90,6 @@ pub const LONG_FILES: &[(&str, &[&str])] = &[
         "longer than 400 lines when the rule came; to be split by idea when it is next touched",
         &[
             "battery/src/watch/detect.rs",
-            "cloud/src/archivist.rs",
-            "cloud/src/config.rs",
-            "cloud/src/delta/mod.rs",
-            "cloud/src/delta/reader.rs",
-            "cloud/src/delta/table.rs",
-            "cloud/src/run.rs",
             "fog/src/config.rs",
             "fog/src/ingest.rs",
             "fog/src/ingest/foreign.rs",

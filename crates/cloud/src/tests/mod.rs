@@ -3,24 +3,31 @@
 mod alterations;
 mod archive;
 mod audit;
+mod checks;
 mod core;
 mod cost;
+mod crash;
 mod exactly_once;
 mod extent;
 mod fuzz;
 mod gone;
 mod http;
 mod lab;
+mod memory_table;
 mod older;
+mod room;
 mod unknown;
 
 use crate::{
     Answer, Archive, Archivist, Commit, Grouping, Input, Location, Marks, Output, Question, Reader, Settings,
     Token,
     testing::{Fleet, fog_name},
+    writer::ask,
 };
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
+use object_store::ObjectStore;
+use std::sync::Arc;
 use voltmesh_telemetry::Timestamp;
 
 fn cloud_key() -> SigningKey {
@@ -33,6 +40,10 @@ fn at(ms: u64) -> Timestamp {
 
 fn envelope(fog: u8, token: u64, bytes: Bytes) -> Input {
     Input::Envelope { fog: fog_name(fog), token: Token(token), bytes }
+}
+
+fn in_memory(store: Arc<dyn ObjectStore>) -> Location {
+    Location { store, url: "memory:///archive/".parse().unwrap() }
 }
 
 /// A core with a real archive behind it, driven step by step.
@@ -74,7 +85,8 @@ impl Bench {
                         Err(_) => fine = false,
                     },
                     Output::Ask { question, about } => {
-                        let answer = ask(&self.reader(), about).await;
+                        let answer = ask(self.reader(), about).await;
+                        assert_ne!(answer, Answer::Failed);
                         inputs.push_back(Input::Answered { question, answer });
                     }
                     Output::Accept(token) => self.accepted.push(token),
@@ -95,17 +107,6 @@ impl Bench {
     async fn flush(&mut self) -> bool {
         self.clock += 10_000;
         self.step(Input::Tick).await
-    }
-}
-
-async fn ask(reader: &Reader, about: Question) -> Answer {
-    match about {
-        Question::Batches { vehicle, boot, first, last } => {
-            Answer::Batches(reader.batches_near(&vehicle, boot, first, last).await.unwrap())
-        }
-        Question::Numbers { vehicle, numbers } => {
-            Answer::Numbers(reader.foreign_numbers(&vehicle, &numbers).await.unwrap())
-        }
     }
 }
 
