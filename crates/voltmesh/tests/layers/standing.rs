@@ -60,7 +60,6 @@ pub const CIRCLES: &[(&str, &str, &[&str])] = &[
         "the sender tells the queue, which names what was sent",
         &["run::functions::queue", "run::functions::sender"],
     ),
-    ("ledger", "the parent defines types that its parts use", &["state", "state::control"]),
     ("sim", "the parent defines types that its parts use", &["store", "store::lane", "store::object"]),
 ];
 
@@ -78,7 +77,6 @@ pub const LONG_FILES: &[(&str, &[&str])] = &[
             "fog/src/ingest/tests.rs",
             "fog/src/ingest/tests/foreign.rs",
             "fog/src/ingest/tests/rejections.rs",
-            "ledger/src/testing.rs",
             "mqtt/tests/conformance/v5.rs",
             "mqtt/tests/machine.rs",
             "mqtt/tests/sockets.rs",
@@ -113,7 +111,6 @@ pub const LONG_FILES: &[(&str, &[&str])] = &[
             "fog/src/answers/block.rs",
             "fog/src/functions/journal.rs",
             "fog/src/run/functions/runner.rs",
-            "ledger/src/state/control.rs",
             "voltmesh/src/bench/loop_functions.rs",
         ],
     ),
