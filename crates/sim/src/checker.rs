@@ -10,7 +10,7 @@
 //!
 //! It also digests all events in order: the trace, the same for the same seed.
 
-use crate::link::Place;
+use crate::net::NodeAddress;
 use commonware_utils::sync::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -58,7 +58,7 @@ struct Book {
     accepted: BTreeMap<Source, BTreeMap<u64, Digest>>,
     archived: BTreeMap<Source, BTreeMap<u64, Digest>>,
     acknowledged: BTreeMap<BatchId, Acknowledged>,
-    blocks: BTreeMap<u64, (BlockDigest, Place)>,
+    blocks: BTreeMap<u64, (BlockDigest, NodeAddress)>,
     anchored: BTreeSet<BatchId>,
     counters: Counters,
     problems: Vec<String>,
@@ -68,7 +68,7 @@ struct Book {
 }
 
 struct Acknowledged {
-    by: Place,
+    by: NodeAddress,
     source: Source,
     first: u64,
     count: u64,
@@ -101,7 +101,7 @@ impl Checker {
     }
 
     /// A fog node gave a PUBACK for a batch.
-    pub fn acknowledged(&self, by: Place, header: &BatchHeader, id: BatchId) {
+    pub fn acknowledged(&self, by: NodeAddress, header: &BatchHeader, id: BatchId) {
         let mut book = self.0.lock();
         book.note("acknowledged", id.as_bytes());
         book.counters.acknowledged += 1;
@@ -113,7 +113,7 @@ impl Checker {
     /// A node holds a block to be final.
     pub fn finalised(
         &self,
-        by: Place,
+        by: NodeAddress,
         height: u64,
         block: BlockDigest,
         batches: impl IntoIterator<Item = BatchId>,

@@ -24,8 +24,7 @@
 
 pub mod closed_loop;
 pub mod disk;
-pub mod link;
-pub mod mesh;
+pub mod net;
 pub mod node;
 pub mod store;
 
@@ -35,7 +34,6 @@ mod faults;
 mod options;
 mod roles;
 mod run;
-mod session;
 mod world;
 
 pub use checker::Counters;

@@ -1,8 +1,8 @@
 use super::*;
 use commonware_runtime::{Runner as _, Spawner as _, Supervisor as _};
 
-const A: Place = Place(1);
-const B: Place = Place(2);
+const A: NodeAddress = NodeAddress(1);
+const B: NodeAddress = NodeAddress(2);
 
 fn run<F: Future>(f: impl FnOnce(deterministic::Context, Net) -> F) -> F::Output {
     deterministic::Runner::seeded(3).start(|context| {

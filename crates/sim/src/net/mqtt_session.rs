@@ -1,6 +1,6 @@
 //! MQTT sessions over simulated links: the protocol's state machines, driven by bytes and time.
 
-use crate::link::Stream;
+use super::streams::Stream;
 use bytes::Bytes;
 use commonware_macros::select;
 use commonware_runtime::Clock;

@@ -1,10 +1,11 @@
-//! The roads between nodes: byte streams with latency, jitter, loss, partitions and resets.
+//! The links between nodes: byte streams with latency, jitter, loss, partitions and resets.
 //!
-//! A stream behaves as TCP over a bad road: bytes arrive in order or not at all, cut into
+//! A stream behaves as TCP over a bad link: bytes arrive in order or not at all, cut into
 //! arbitrary pieces; a lost segment costs a retransmission; a partition stalls the stream until it
 //! heals or gives up. A killed peer is noticed at once (its kernel resets), one without power
 //! only after a time. Nothing a dead connection still had under way arrives.
 
+use super::{address::NodeAddress, connection::Connection};
 use bytes::Bytes;
 use commonware_runtime::{Clock as _, deterministic};
 use commonware_utils::sync::Mutex;
@@ -12,7 +13,6 @@ use futures::{FutureExt as _, future::BoxFuture, task::AtomicWaker};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    fmt,
     future::poll_fn,
     ops::RangeInclusive,
     sync::Arc,
@@ -25,19 +25,9 @@ const RETRANSMIT: Duration = Duration::from_millis(200);
 /// Connections waiting at one listener. More than nodes exist in any world.
 const BACKLOG: usize = 256;
 
-/// A node's address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place(pub u16);
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "n{}", self.0)
-    }
-}
-
-/// Quality of the links; changes hold for what is sent from then on.
+/// LinkQuality of the links; changes hold for what is sent from then on.
 #[derive(Clone, Debug)]
-pub struct Quality {
+pub struct LinkQuality {
     /// One-way delay in milliseconds.
     pub latency_ms: RangeInclusive<u64>,
     /// Of 1,000 segments, how many are lost and sent again. 0..=900.
@@ -46,23 +36,23 @@ pub struct Quality {
     pub resets_per_100_000: u32,
 }
 
-impl Default for Quality {
-    /// A good wireless road.
+impl Default for LinkQuality {
+    /// A good wireless link.
     fn default() -> Self {
         Self { latency_ms: 2..=20, loss_per_mille: 0, resets_per_100_000: 0 }
     }
 }
 
-/// All roads. Clones are the same net.
+/// All links. Clones are the same net.
 #[derive(Clone)]
-pub struct Net(Arc<Mutex<Roads>>);
+pub struct Net(Arc<Mutex<Links>>);
 
-struct Roads {
+struct Links {
     context: Arc<deterministic::Context>,
     rng: StdRng,
-    quality: Quality,
-    cuts: BTreeSet<(Place, Place)>,
-    listeners: BTreeMap<Place, Arc<Listener>>,
+    quality: LinkQuality,
+    cuts: BTreeSet<(NodeAddress, NodeAddress)>,
+    listeners: BTreeMap<NodeAddress, Arc<Listener>>,
     connections: Vec<Arc<Connection>>,
     resets: u64,
 }
@@ -73,37 +63,18 @@ struct Listener {
     waker: AtomicWaker,
 }
 
-struct Connection {
-    ends: [Place; 2],
-    state: Mutex<ConnectionState>,
-    /// Woken when an end may read: index of the reading end.
-    wakers: [AtomicWaker; 2],
-}
-
-#[derive(Default)]
-struct ConnectionState {
-    /// Segments on their way to each end, in order.
-    inbound: [VecDeque<(SystemTime, Bytes)>; 2],
-    /// No segment arrives: the road is cut or the peer has no power.
-    stalled: bool,
-    /// A stalled connection gives up then.
-    gives_up_at: Option<SystemTime>,
-    /// When each end learns that the connection has ended.
-    ended_at: [Option<SystemTime>; 2],
-}
-
 /// The peer cannot be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("connection refused or timed out: retry later or elsewhere")]
 pub struct Unreachable;
 
 impl Net {
-    /// Good roads between all places.
+    /// Good links between all places.
     pub fn new(context: deterministic::Context, seed: u64) -> Self {
-        Self(Arc::new(Mutex::new(Roads {
+        Self(Arc::new(Mutex::new(Links {
             context: Arc::new(context),
             rng: StdRng::seed_from_u64(seed),
-            quality: Quality::default(),
+            quality: LinkQuality::default(),
             cuts: BTreeSet::new(),
             listeners: BTreeMap::new(),
             connections: Vec::new(),
@@ -111,8 +82,8 @@ impl Net {
         })))
     }
 
-    /// Changes how good the roads are.
-    pub fn set(&self, quality: Quality) {
+    /// Changes how good the links are.
+    pub fn set(&self, quality: LinkQuality) {
         self.0.lock().quality = quality;
     }
 
@@ -122,18 +93,18 @@ impl Net {
     }
 
     /// Accepts connections at a place; a former listener there is closed.
-    pub fn listen(&self, place: Place) -> Incoming {
+    pub fn listen(&self, place: NodeAddress) -> Incoming {
         let listener = Arc::new(Listener::default());
         self.0.lock().listeners.insert(place, listener.clone());
         Incoming { net: self.clone(), place, listener }
     }
 
-    /// Opens a stream: one round trip, if the peer listens and the road is open.
-    pub async fn connect(&self, from: Place, to: Place) -> Result<Stream, Unreachable> {
+    /// Opens a stream: one round trip, if the peer listens and the link is open.
+    pub async fn connect(&self, from: NodeAddress, to: NodeAddress) -> Result<Stream, Unreachable> {
         let (context, delay) = {
-            let mut roads = self.0.lock();
-            let delay = roads.delay() + roads.delay();
-            (roads.context.clone(), delay)
+            let mut links = self.0.lock();
+            let delay = links.delay() + links.delay();
+            (links.context.clone(), delay)
         };
         context.sleep(delay).await;
         if self.is_cut(from, to) {
@@ -141,8 +112,8 @@ impl Net {
             context.sleep(Duration::from_secs(1)).await;
             return Err(Unreachable);
         }
-        let mut roads = self.0.lock();
-        let listener = roads.listeners.get(&to).cloned().ok_or(Unreachable)?;
+        let mut links = self.0.lock();
+        let listener = links.listeners.get(&to).cloned().ok_or(Unreachable)?;
         if listener.waiting.lock().len() >= BACKLOG {
             return Err(Unreachable);
         }
@@ -151,33 +122,33 @@ impl Net {
             state: Mutex::default(),
             wakers: [AtomicWaker::new(), AtomicWaker::new()],
         });
-        roads.connections.retain(|old| !old.is_over());
-        roads.connections.push(connection.clone());
+        links.connections.retain(|old| !old.is_over());
+        links.connections.push(connection.clone());
         let stream = |end| Stream { net: self.clone(), connection: connection.clone(), end, timer: None };
         listener.waiting.lock().push_back((context.current(), stream(1)));
         listener.waker.wake();
         Ok(stream(0))
     }
 
-    /// Whether the road between two places is cut.
-    pub fn is_cut(&self, a: Place, b: Place) -> bool {
+    /// Whether the link between two places is cut.
+    pub fn is_cut(&self, a: NodeAddress, b: NodeAddress) -> bool {
         self.0.lock().is_cut(a, b)
     }
 
-    /// Cuts the road between two places, both ways.
-    pub fn cut(&self, a: Place, b: Place) {
-        let mut roads = self.0.lock();
-        roads.cuts.insert(key(a, b));
-        roads.stall(|ends| key(ends[0], ends[1]) == key(a, b));
+    /// Cuts the link between two places, both ways.
+    pub fn cut(&self, a: NodeAddress, b: NodeAddress) {
+        let mut links = self.0.lock();
+        links.cuts.insert(key(a, b));
+        links.stall(|ends| key(ends[0], ends[1]) == key(a, b));
     }
 
     /// Opens it again; what was stalled arrives after a retransmission.
-    pub fn heal(&self, a: Place, b: Place) {
-        let mut roads = self.0.lock();
-        roads.cuts.remove(&key(a, b));
-        let now = roads.context.current();
-        let delay = roads.delay() + RETRANSMIT;
-        for connection in &roads.connections {
+    pub fn heal(&self, a: NodeAddress, b: NodeAddress) {
+        let mut links = self.0.lock();
+        links.cuts.remove(&key(a, b));
+        let now = links.context.current();
+        let delay = links.delay() + RETRANSMIT;
+        for connection in &links.connections {
             if key(connection.ends[0], connection.ends[1]) == key(a, b) {
                 connection.resume(now + delay);
             }
@@ -185,24 +156,24 @@ impl Net {
     }
 
     /// The process at a place has ended: peers are told at once.
-    pub fn reset(&self, place: Place) {
-        let mut roads = self.0.lock();
-        roads.listeners.remove(&place);
-        let at = roads.context.current() + roads.delay();
-        for connection in roads.connections.iter().filter(|c| c.ends.contains(&place)) {
+    pub fn reset(&self, place: NodeAddress) {
+        let mut links = self.0.lock();
+        links.listeners.remove(&place);
+        let at = links.context.current() + links.delay();
+        for connection in links.connections.iter().filter(|c| c.ends.contains(&place)) {
             connection.end(at);
         }
     }
 
     /// The place has lost power: peers hear nothing until they give up.
-    pub fn silence(&self, place: Place) {
-        let mut roads = self.0.lock();
-        roads.listeners.remove(&place);
-        roads.stall(|ends| ends.contains(&place));
+    pub fn silence(&self, place: NodeAddress) {
+        let mut links = self.0.lock();
+        links.listeners.remove(&place);
+        links.stall(|ends| ends.contains(&place));
     }
 }
 
-impl Roads {
+impl Links {
     fn delay(&mut self) -> Duration {
         Duration::from_millis(self.rng.random_range(self.quality.latency_ms.clone()))
     }
@@ -222,11 +193,11 @@ impl Roads {
         Some(delay)
     }
 
-    fn is_cut(&self, a: Place, b: Place) -> bool {
+    fn is_cut(&self, a: NodeAddress, b: NodeAddress) -> bool {
         self.cuts.contains(&key(a, b))
     }
 
-    fn stall(&mut self, which: impl Fn([Place; 2]) -> bool) {
+    fn stall(&mut self, which: impl Fn([NodeAddress; 2]) -> bool) {
         let gives_up = self.context.current() + Duration::from_millis(self.rng.random_range(3_000..10_000));
         for connection in self.connections.iter().filter(|connection| which(connection.ends)) {
             let mut state = connection.state.lock();
@@ -238,62 +209,20 @@ impl Roads {
     }
 }
 
-fn key(a: Place, b: Place) -> (Place, Place) {
+fn key(a: NodeAddress, b: NodeAddress) -> (NodeAddress, NodeAddress) {
     (a.min(b), a.max(b))
-}
-
-impl Connection {
-    fn wake(&self) {
-        for waker in &self.wakers {
-            waker.wake();
-        }
-    }
-
-    fn end(&self, at: SystemTime) {
-        let mut state = self.state.lock();
-        for end in [0, 1] {
-            state.inbound[end].clear();
-            let known = state.ended_at[end].map_or(at, |before| before.min(at));
-            state.ended_at[end] = Some(known);
-        }
-        drop(state);
-        self.wake();
-    }
-
-    fn resume(&self, at: SystemTime) {
-        let mut state = self.state.lock();
-        state.stalled = false;
-        state.gives_up_at = None;
-        if state.ended_at.iter().any(Option::is_some) {
-            // One end closed meanwhile; the other is told now.
-            for ended in &mut state.ended_at {
-                ended.get_or_insert(at);
-            }
-        }
-        for inbound in &mut state.inbound {
-            for (arrives, _) in inbound {
-                *arrives = (*arrives).max(at);
-            }
-        }
-        drop(state);
-        self.wake();
-    }
-
-    fn is_over(&self) -> bool {
-        self.state.lock().ended_at.iter().all(Option::is_some)
-    }
 }
 
 /// Connections arriving at a place.
 pub struct Incoming {
     net: Net,
-    place: Place,
+    place: NodeAddress,
     listener: Arc<Listener>,
 }
 
 impl Incoming {
     /// The next connection and where it comes from.
-    pub async fn accept(&mut self) -> (Place, Stream) {
+    pub async fn accept(&mut self) -> (NodeAddress, Stream) {
         let (_, stream) = poll_fn(|cx| {
             self.listener.waker.register(cx.waker());
             self.listener.waiting.lock().pop_front().map_or(Poll::Pending, Poll::Ready)
@@ -305,11 +234,11 @@ impl Incoming {
 
 impl Drop for Incoming {
     fn drop(&mut self) {
-        let mut roads = self.net.0.lock();
-        if roads.listeners.get(&self.place).is_some_and(|current| Arc::ptr_eq(current, &self.listener)) {
-            roads.listeners.remove(&self.place);
+        let mut links = self.net.0.lock();
+        if links.listeners.get(&self.place).is_some_and(|current| Arc::ptr_eq(current, &self.listener)) {
+            links.listeners.remove(&self.place);
         }
-        drop(roads);
+        drop(links);
         // Dropped outside the lock: each stream takes it to close.
         let waiting = std::mem::take(&mut *self.listener.waiting.lock());
         drop(waiting);
@@ -326,25 +255,25 @@ pub struct Stream {
 
 impl Stream {
     /// Who is at the other end.
-    pub fn peer(&self) -> Place {
+    pub fn peer(&self) -> NodeAddress {
         self.connection.ends[1 - self.end]
     }
 
     /// Puts bytes on their way. On an ended connection they are gone, as the next read tells.
     pub fn send(&self, bytes: impl Into<Bytes>) {
         let mut bytes = bytes.into();
-        let mut roads = self.net.0.lock();
-        let now = roads.context.current();
+        let mut links = self.net.0.lock();
+        let now = links.context.current();
         while !bytes.is_empty() {
             // Segments end anywhere: parsers must not count on boundaries.
-            let len = if roads.rng.random_range(0..4) == 0 {
-                roads.rng.random_range(1..=bytes.len())
+            let len = if links.rng.random_range(0..4) == 0 {
+                links.rng.random_range(1..=bytes.len())
             } else {
                 bytes.len()
             };
             let piece = bytes.split_to(len);
-            let Some(delay) = roads.segment() else {
-                let at = now + roads.delay();
+            let Some(delay) = links.segment() else {
+                let at = now + links.delay();
                 self.connection.end(at);
                 return;
             };
@@ -356,7 +285,7 @@ impl Stream {
             let earliest = inbound.back().map_or(now, |(arrives, _)| *arrives);
             inbound.push_back(((now + delay).max(earliest), piece));
         }
-        drop(roads);
+        drop(links);
         self.connection.wakers[1 - self.end].wake();
     }
 
@@ -405,8 +334,8 @@ impl Drop for Stream {
     fn drop(&mut self) {
         // Closed in order: what was sent still arrives, then the end.
         let now = {
-            let roads = self.net.0.lock();
-            roads.context.current()
+            let links = self.net.0.lock();
+            links.context.current()
         };
         let mut state = self.connection.state.lock();
         state.ended_at[self.end].get_or_insert(now);

@@ -8,12 +8,15 @@
 //! each connected with half of the others. They vote and propose independently, so that others
 //! see that authority equivocate.
 
-use crate::link::{Net, Place};
+use super::{
+    address::NodeAddress,
+    mailbox::{MAILBOX, Mailbox, MeshReceiver},
+    streams::Net,
+};
 use commonware_actor::{Feedback, Unreliable};
 use commonware_p2p::{
     Address, AddressableManager, AddressableTrackedPeers, BlockedSubscription, Blocker, Channel,
-    CheckedSender, LimitedSender, PeerSetSubscription, PeerSetUpdate, Provider, Receiver, Recipients,
-    TrackedPeers,
+    CheckedSender, LimitedSender, PeerSetSubscription, PeerSetUpdate, Provider, Recipients, TrackedPeers,
 };
 use commonware_runtime::{Clock as _, IoBuf, IoBufs, deterministic};
 use commonware_utils::{
@@ -22,27 +25,19 @@ use commonware_utils::{
     ordered::{Map, Set},
     sync::Mutex,
 };
-use futures::{FutureExt as _, future::BoxFuture, task::AtomicWaker};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    convert::Infallible,
     fmt,
-    future::poll_fn,
-    num::NonZeroUsize,
     ops::RangeInclusive,
     sync::Arc,
-    task::Poll,
     time::{Duration, SystemTime},
 };
 use voltmesh_ledger::PublicKey;
 
-/// Messages that may wait at one receiver; more are dropped, as on a full queue.
-const MAILBOX: usize = 8_192;
-
 /// Delay, loss, duplication and reordering of messages.
 #[derive(Clone, Debug)]
-pub struct Fare {
+pub struct MessageQuality {
     /// Delay in milliseconds.
     pub latency_ms: RangeInclusive<u64>,
     /// Of 1,000 messages, how many are lost.
@@ -53,8 +48,8 @@ pub struct Fare {
     pub reordered_per_mille: u32,
 }
 
-impl Default for Fare {
-    /// A good wired road.
+impl Default for MessageQuality {
+    /// A good wired link.
     fn default() -> Self {
         Self { latency_ms: 1..=10, loss_per_mille: 0, duplicates_per_mille: 0, reordered_per_mille: 0 }
     }
@@ -68,8 +63,8 @@ struct Inner {
     context: Arc<deterministic::Context>,
     net: Net,
     rng: StdRng,
-    fare: Fare,
-    nodes: BTreeMap<Place, Node>,
+    quality: MessageQuality,
+    nodes: BTreeMap<NodeAddress, Node>,
     sequence: u64,
     counters: Counters,
 }
@@ -101,32 +96,23 @@ struct Node {
     mailboxes: BTreeMap<Channel, Arc<Mailbox>>,
 }
 
-#[derive(Default)]
-struct Mailbox {
-    /// By arrival; the number keeps equals in order.
-    queue: Mutex<BTreeMap<(SystemTime, u64), (PublicKey, IoBuf)>>,
-    /// Arrival of the last message from each sender, to keep order.
-    last: Mutex<BTreeMap<PublicKey, SystemTime>>,
-    waker: AtomicWaker,
-}
-
 impl Mesh {
-    /// A mesh without nodes over the roads of `net`, whose cuts it obeys.
+    /// A mesh without nodes over the links of `net`, whose cuts it obeys.
     pub fn new(context: deterministic::Context, net: Net, seed: u64) -> Self {
         Self(Arc::new(Mutex::new(Inner {
             context: Arc::new(context),
             net,
             rng: StdRng::seed_from_u64(seed),
-            fare: Fare::default(),
+            quality: MessageQuality::default(),
             nodes: BTreeMap::new(),
             sequence: 0,
             counters: Counters::default(),
         })))
     }
 
-    /// Changes how messages fare from now on.
-    pub fn set(&self, fare: Fare) {
-        self.0.lock().fare = fare;
+    /// Changes what happens to messages from now on.
+    pub fn set(&self, quality: MessageQuality) {
+        self.0.lock().quality = quality;
     }
 
     /// What happened so far.
@@ -135,7 +121,7 @@ impl Mesh {
     }
 
     /// Connects a node's process; what was queued for an earlier one is gone.
-    pub fn join(&self, place: Place, key: PublicKey, half: Option<bool>) -> Port {
+    pub fn join(&self, place: NodeAddress, key: PublicKey, half: Option<bool>) -> Port {
         let node = Node {
             key,
             half,
@@ -151,14 +137,14 @@ impl Mesh {
     }
 
     /// Disconnects a node.
-    pub fn leave(&self, place: Place) {
+    pub fn leave(&self, place: NodeAddress) {
         self.0.lock().nodes.remove(&place);
     }
 }
 
 impl Inner {
     /// Whether the connection between two nodes exists.
-    fn connected(&self, from: Place, to: Place) -> bool {
+    fn connected(&self, from: NodeAddress, to: NodeAddress) -> bool {
         let (Some(a), Some(b)) = (self.nodes.get(&from), self.nodes.get(&to)) else { return false };
         let tracks = |node: &Node, peer: &PublicKey| {
             let known = node.tracked.as_ref().is_some_and(|tracked| {
@@ -174,14 +160,20 @@ impl Inner {
         from != to && a.key != b.key && halves && tracks(a, &b.key) && tracks(b, &a.key)
     }
 
-    fn send(&mut self, from: Place, channel: Channel, recipients: &Recipients<PublicKey>, message: &IoBuf) {
+    fn send(
+        &mut self,
+        from: NodeAddress,
+        channel: Channel,
+        recipients: &Recipients<PublicKey>,
+        message: &IoBuf,
+    ) {
         let Some(sender) = self.nodes.get(&from).map(|node| node.key.clone()) else { return };
         let wanted = |key: &PublicKey| match recipients {
             Recipients::All => true,
             Recipients::Some(some) => some.contains(key),
             Recipients::One(one) => one == key,
         };
-        let places: Vec<Place> =
+        let places: Vec<NodeAddress> =
             self.nodes.iter().filter(|(_, node)| wanted(&node.key)).map(|(place, _)| *place).collect();
         for to in places {
             if !self.connected(from, to) {
@@ -191,12 +183,12 @@ impl Inner {
             else {
                 continue;
             };
-            let lost = self.net.is_cut(from, to) || self.chance(self.fare.loss_per_mille);
+            let lost = self.net.is_cut(from, to) || self.chance(self.quality.loss_per_mille);
             if lost {
                 self.counters.lost += 1;
                 continue;
             }
-            let copies = 1 + u32::from(self.chance(self.fare.duplicates_per_mille));
+            let copies = 1 + u32::from(self.chance(self.quality.duplicates_per_mille));
             self.counters.duplicated += u64::from(copies - 1);
             for _ in 0..copies {
                 self.deliver(&mailbox, &sender, message);
@@ -205,11 +197,12 @@ impl Inner {
     }
 
     fn deliver(&mut self, mailbox: &Mailbox, sender: &PublicKey, message: &IoBuf) {
-        let delay = Duration::from_millis(self.rng.random_range(self.fare.latency_ms.clone()));
+        let delay = Duration::from_millis(self.rng.random_range(self.quality.latency_ms.clone()));
         let mut at = self.context.current() + delay;
         let mut last = mailbox.last.lock();
         let previous = last.entry(sender.clone()).or_insert(at);
-        if self.fare.reordered_per_mille > 0 && self.rng.random_range(0..1000) < self.fare.reordered_per_mille
+        if self.quality.reordered_per_mille > 0
+            && self.rng.random_range(0..1000) < self.quality.reordered_per_mille
         {
             at += Duration::from_millis(self.rng.random_range(0..200));
             self.counters.reordered += 1;
@@ -239,7 +232,7 @@ impl Inner {
 #[derive(Clone)]
 pub struct Port {
     mesh: Mesh,
-    place: Place,
+    place: NodeAddress,
 }
 
 impl fmt::Debug for Port {
@@ -263,8 +256,9 @@ impl Port {
     /// Keys of the nodes that are connected now.
     pub fn connected(&self) -> Vec<PublicKey> {
         let inner = self.mesh.0.lock();
-        let there =
-            |place: &Place| inner.connected(self.place, *place) && !inner.net.is_cut(self.place, *place);
+        let there = |place: &NodeAddress| {
+            inner.connected(self.place, *place) && !inner.net.is_cut(self.place, *place)
+        };
         inner.nodes.iter().filter(|(place, _)| there(place)).map(|(_, node)| node.key.clone()).collect()
     }
 
@@ -383,52 +377,5 @@ impl CheckedSender for Addressed<'_> {
         }
         inner.send(self.sender.port.place, self.sender.channel, &self.recipients, &message);
         Unreliable::new(Feedback::Ok)
-    }
-}
-
-/// Receives on one channel.
-pub struct MeshReceiver {
-    mailbox: Arc<Mailbox>,
-    context: Arc<deterministic::Context>,
-    timer: Option<(SystemTime, BoxFuture<'static, ()>)>,
-}
-
-impl fmt::Debug for MeshReceiver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MeshReceiver").finish_non_exhaustive()
-    }
-}
-
-impl Receiver for MeshReceiver {
-    type Error = Infallible;
-    type PublicKey = PublicKey;
-
-    async fn recv(&mut self) -> Result<(PublicKey, IoBuf), Infallible> {
-        poll_fn(|cx| {
-            self.mailbox.waker.register(cx.waker());
-            let now = self.context.current();
-            let mut queue = self.mailbox.queue.lock();
-            let Some(first) = queue.first_entry() else { return Poll::Pending };
-            let at = first.key().0;
-            if at <= now {
-                return Poll::Ready(Ok(first.remove()));
-            }
-            drop(queue);
-            if self.timer.as_ref().is_none_or(|(set, _)| *set != at) {
-                self.timer = Some((at, self.context.sleep_until(at).boxed()));
-            }
-            if let Some((_, timer)) = &mut self.timer
-                && timer.poll_unpin(cx).is_ready()
-            {
-                self.timer = None;
-                cx.waker().wake_by_ref();
-            }
-            Poll::Pending
-        })
-        .await
-    }
-
-    fn capacity(&self) -> NonZeroUsize {
-        NZUsize!(MAILBOX)
     }
 }

@@ -1,335 +1,57 @@
-//! A fog node's process: its core, sessions with vehicles, its spool, its authority and its uplink.
+//! What the core's outputs ask, done on the simulated disk and links; and what comes of it as its inputs.
 
+use super::{events::Event, setup::Setup};
 use crate::{
-    checker::Checker,
-    link::{Net, Place, Stream},
-    mesh::{Mesh, MeshSender, Port},
+    net::{
+        MeshSender,
+        mqtt_session::{ToClient, ToServer},
+    },
     node::{NodeContext, timestamp},
-    session::{self, ToClient, ToServer},
 };
 use bytes::Bytes;
-use commonware_macros::select;
-use commonware_p2p::{Receiver as _, Recipients, Sender as _};
-use commonware_runtime::{Clock as _, Spawner as _, Supervisor as _};
-use commonware_utils::sync::Mutex;
-use futures::{
-    StreamExt as _,
-    channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded},
-};
+use commonware_p2p::{Recipients, Sender as _};
+use futures::channel::mpsc::UnboundedSender;
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
-    time::{Duration, SystemTime},
 };
-use voltmesh_consensus::{self as consensus, Finalized, Handle, Node, network};
+use voltmesh_consensus::{Finalized, Handle};
 use voltmesh_control::{
     Handovers,
     topics::{FogTopic, Topic as ControlTopic, VehicleTopic},
 };
-use voltmesh_fog::TopicPolicy;
 use voltmesh_fog::ingest::{
-    Answer, Claim, Ingest, Input, Output, Rejection, Restoring, SessionId, Settings, Topic, envelope,
-    receipts,
+    Answer, Claim, Ingest, Input, Output, Rejection, SessionId, Topic, envelope, receipts,
 };
-use voltmesh_identity::{Peer, Serial};
-use voltmesh_ledger::{Height, Transaction};
-use voltmesh_mqtt::{
-    ClientOptions, ClientOutput, Identity, Limits, Outgoing, Reason, Refusal, Role, ServerOutput, Token,
-};
-use voltmesh_spool::{Position, Spool, Writer};
+use voltmesh_ledger::Transaction;
+use voltmesh_mqtt::{ClientOutput, Outgoing, Reason, Refusal, ServerOutput, Token};
+use voltmesh_spool::{Position, Writer};
 use voltmesh_telemetry::{BatchId, SealedBatch, VehicleId};
 
-/// Entries read at a time while restoring.
-const RESTORE: usize = 256;
-
-/// Handles of all running authorities, for the operators' transactions.
-pub type Handles = Arc<Mutex<BTreeMap<Place, Handle>>>;
-
-/// Setup of a fog node.
-#[derive(Clone)]
-pub struct Setup {
-    /// Where it listens.
-    pub place: Place,
-    /// Of its core.
-    pub settings: Settings,
-    /// Of its authority.
-    pub ledger: consensus::Config,
-    /// The roads.
-    pub net: Net,
-    /// The authorities' connections.
-    pub mesh: Mesh,
-    /// The cloud's place.
-    pub cloud: Place,
-    /// Who connects from where: what certificates would say.
-    pub peers: BTreeMap<Place, (Role, String)>,
-    /// Sees all.
-    pub checker: Checker,
-    /// Where this node's handle is put.
-    pub handles: Handles,
-}
-
-enum Event {
-    Up(u64, Peer, UnboundedSender<ToServer>),
-    Heard(u64, ServerOutput),
-    Spool { durable: Position, failed: Option<String> },
-    Quarantine(Position),
-    Final(Box<Finalized>),
-    Copy { from: voltmesh_ledger::PublicKey, message: Bytes },
-    CloudUp(UnboundedSender<ToClient>),
-    Cloud(ClientOutput),
-}
-
-/// Opens the channels of an authority.
-pub fn channels(port: &Port) -> consensus::Network<MeshSender, crate::mesh::MeshReceiver, Port, Port> {
-    consensus::Network {
-        channels: consensus::Channels {
-            votes: port.channel(network::VOTES),
-            certificates: port.channel(network::CERTIFICATES),
-            resolver: port.channel(network::RESOLVER),
-            blocks: port.channel(network::BLOCKS),
-            backfill: port.channel(network::BACKFILL),
-            transactions: port.channel(network::TRANSACTIONS),
-            roots: port.channel(network::ROOTS),
-        },
-        peers: port.clone(),
-        blocker: port.clone(),
-    }
-}
-
-/// An authority without a fog node: a Byzantine one's twin.
-pub async fn twin(context: NodeContext, setup: Setup, half: bool) {
-    let key = commonware_cryptography::Signer::public_key(&setup.ledger.private_key);
-    let port = setup.mesh.join(setup.place, key, Some(half));
-    match Node::start(context.child("node"), setup.ledger, channels(&port)).await {
-        Ok(_node) => futures::future::pending().await,
-        Err(error) => panic!("the twin's ledger does not open: {error}"),
-    }
-}
-
-struct Fog {
-    context: NodeContext,
-    setup: Setup,
-    core: Ingest,
-    spool: Writer<NodeContext>,
-    quarantine: Writer<NodeContext>,
+/// The core and what its outputs need.
+pub(super) struct Fog {
+    pub context: NodeContext,
+    pub setup: Setup,
+    pub core: Ingest,
+    pub spool: Writer<NodeContext>,
+    pub quarantine: Writer<NodeContext>,
     /// Entries that the spool had no room for; its positions must follow the core's.
-    waiting: VecDeque<Bytes>,
-    handle: Handle,
-    copies: MeshSender,
-    sessions: BTreeMap<u64, UnboundedSender<ToServer>>,
+    pub waiting: VecDeque<Bytes>,
+    pub handle: Handle,
+    pub copies: MeshSender,
+    pub sessions: BTreeMap<u64, UnboundedSender<ToServer>>,
     /// Publishes that wait for an answer.
-    claims: BTreeMap<u64, (Token, Bytes, Arc<str>)>,
-    next: u64,
-    cloud: Option<UnboundedSender<ToClient>>,
+    pub claims: BTreeMap<u64, (Token, Bytes, Arc<str>)>,
+    pub next: u64,
+    pub cloud: Option<UnboundedSender<ToClient>>,
     /// Envelopes under way by tag.
-    forwarded: BTreeMap<u64, BatchId>,
-    epoch: Option<u64>,
-    caught_up: bool,
-}
-
-/// Runs until killed. `half` makes it one of two twins.
-pub async fn run(context: NodeContext, setup: Setup, half: Option<bool>) {
-    let opened = |what: &'static str, name: &str, max: u64| {
-        let mut config = voltmesh_spool::Config::new(name);
-        config.max_bytes = max;
-        let context = context.child(what);
-        async move {
-            match Spool::open(context.child("open"), config).await {
-                Ok(spool) => spool.start(context).0,
-                Err(error) => panic!("the {what} does not open: {error}"),
-            }
-        }
-    };
-    let spool = opened("spool", "spool", setup.settings.spool.capacity_bytes).await;
-    let quarantine = opened("quarantine", "quarantine", setup.settings.spool.quarantine_bytes).await;
-    let mut core = restore(&context, &setup, &spool).await;
-    core.quarantine_at(quarantine.end());
-
-    let key = commonware_cryptography::Signer::public_key(&setup.ledger.private_key);
-    let port = setup.mesh.join(setup.place, key, half);
-    let (copies, mut received) = port.channel(network::COPIES);
-    let node = match Node::start(context.child("node"), setup.ledger.clone(), channels(&port)).await {
-        Ok(node) => node,
-        Err(error) => panic!("the ledger does not open: {error}"),
-    };
-    let handle = node.handle();
-    setup.handles.lock().insert(setup.place, handle.clone());
-
-    let (events, mut inbox) = unbounded();
-    let from = core.replay_above().map_or_else(|| handle.height().next(), |height| Height::new(height + 1));
-    spawn_final(&context, handle.subscribe(from), events.clone());
-    spawn_progress(&context, &spool, &quarantine, events.clone());
-    listen(&context, &setup, events.clone());
-    uplink(&context, &setup, events.clone());
-    let copied = events.clone();
-    context.child("copies").spawn(move |_| async move {
-        loop {
-            let Ok((from, message)) = received.recv().await;
-            let message = Bytes::copy_from_slice(message.as_ref());
-            let _ = copied.unbounded_send(Event::Copy { from, message });
-        }
-    });
-
-    let mut fog = Fog {
-        context,
-        setup,
-        core,
-        spool,
-        quarantine,
-        waiting: VecDeque::new(),
-        handle,
-        copies,
-        sessions: BTreeMap::new(),
-        claims: BTreeMap::new(),
-        next: 0,
-        cloud: None,
-        forwarded: BTreeMap::new(),
-        epoch: None,
-        caught_up: false,
-    };
-    let mut housekeeping = fog.context.current();
-    loop {
-        let deadline =
-            fog.core.deadline().map(|at| SystemTime::UNIX_EPOCH + Duration::from_millis(at.as_millis()));
-        let at = deadline.map_or(housekeeping, |deadline| deadline.min(housekeeping));
-        // A deadline in the past is looked at again, not at once for ever.
-        let at = at.max(fog.context.current() + Duration::from_millis(2));
-        select! {
-            event = inbox.next() => {
-                let Some(event) = event else { return };
-                fog.event(event).await;
-                // All that came together is one group.
-                while let Ok(event) = inbox.try_recv() {
-                    fog.event(event).await;
-                }
-            },
-            _ = fog.context.sleep_until(at) => {},
-        }
-        if fog.context.current() >= housekeeping {
-            fog.housekeeping().await;
-            housekeeping = fog.context.current() + Duration::from_millis(500);
-        }
-        fog.input(Input::Tick).await;
-    }
-}
-
-async fn restore(context: &NodeContext, setup: &Setup, spool: &Writer<NodeContext>) -> Ingest {
-    let mut core = Ingest::new(setup.settings.clone(), spool.end());
-    let (mut restoring, mut from) = (Restoring::default(), Position(0));
-    loop {
-        let entries = match spool.read_from(from, RESTORE, usize::MAX).await {
-            Ok(entries) => entries,
-            Err(error) => panic!("the spool does not read: {error}"),
-        };
-        let Some((last, _)) = entries.last() else { break };
-        from = last.next();
-        for (position, bytes) in &entries {
-            core.restore(timestamp(context), &mut restoring, *position, bytes);
-        }
-    }
-    core.restored(restoring);
-    core
-}
-
-fn spawn_final(context: &NodeContext, mut blocks: consensus::Subscription, events: UnboundedSender<Event>) {
-    context.child("final").spawn(move |_| async move {
-        while let Some(finalized) = blocks.next().await {
-            let _ = events.unbounded_send(Event::Final(Box::new(finalized)));
-        }
-    });
-}
-
-fn spawn_progress(
-    context: &NodeContext,
-    spool: &Writer<NodeContext>,
-    quarantine: &Writer<NodeContext>,
-    events: UnboundedSender<Event>,
-) {
-    let (mut progress, told) = (spool.progress(), events.clone());
-    context.child("progress").spawn(move |_| async move {
-        let mut failures = 0;
-        while progress.changed().await.is_ok() {
-            let now = progress.borrow_and_update().clone();
-            let failed =
-                (now.failures > failures).then(|| now.error.map_or_else(String::new, |e| e.to_string()));
-            failures = now.failures;
-            let _ = told.unbounded_send(Event::Spool { durable: now.durable, failed });
-        }
-    });
-    let mut progress = quarantine.progress();
-    context.child("progress").spawn(move |_| async move {
-        while progress.changed().await.is_ok() {
-            let durable = progress.borrow_and_update().durable;
-            let _ = events.unbounded_send(Event::Quarantine(durable));
-        }
-    });
-}
-
-fn listen(context: &NodeContext, setup: &Setup, events: UnboundedSender<Event>) {
-    let mut incoming = setup.net.listen(setup.place);
-    let peers = setup.peers.clone();
-    context.child("listener").spawn(move |context| async move {
-        let mut next = 0;
-        loop {
-            let (place, stream) = incoming.accept().await;
-            let Some(identity) = peers.get(&place).and_then(|(role, id)| Identity::new(*role, id).ok())
-            else {
-                continue;
-            };
-            next += 1;
-            let (commands, orders) = unbounded();
-            let serial = Serial::new(&place.0.to_be_bytes());
-            let peer = Peer { identity: identity.clone(), serial, expires_s: i64::MAX };
-            let _ = events.unbounded_send(Event::Up(next, peer, commands));
-            serve(&context, next, identity, stream, events.clone(), orders);
-        }
-    });
-}
-
-fn serve(
-    context: &NodeContext,
-    id: u64,
-    peer: Identity,
-    stream: Stream,
-    events: UnboundedSender<Event>,
-    orders: UnboundedReceiver<ToServer>,
-) {
-    context.child("session").spawn(move |context| async move {
-        let tell = |output| drop(events.unbounded_send(Event::Heard(id, output)));
-        session::server(&context, stream, peer, Arc::new(TopicPolicy), Limits::default(), orders, tell).await;
-    });
-}
-
-/// Keeps a session with the cloud, with pauses after failures.
-fn uplink(context: &NodeContext, setup: &Setup, events: UnboundedSender<Event>) {
-    let (net, place, cloud) = (setup.net.clone(), setup.place, setup.cloud);
-    let fog = setup.settings.fog.to_string();
-    context.child("uplink").spawn(move |context| async move {
-        loop {
-            if let Ok(stream) = net.connect(place, cloud).await {
-                let (commands, mut orders) = unbounded();
-                let options = ClientOptions {
-                    max_packet: 4 << 20,
-                    subscriptions: vec![ControlTopic::Fog(fog.clone(), FogTopic::Notice).to_string()],
-                    ..ClientOptions::default()
-                };
-                let told = events.clone();
-                let tell = move |output: ClientOutput| {
-                    // Said when it is subscribed: the cloud sends notices to subscribers only.
-                    if matches!(output, ClientOutput::Subscribed(_)) {
-                        let _ = told.unbounded_send(Event::CloudUp(commands.clone()));
-                    }
-                    let _ = told.unbounded_send(Event::Cloud(output));
-                };
-                session::client(&context, stream, options, &mut orders, tell).await;
-            }
-            context.sleep(Duration::from_millis(700)).await;
-        }
-    });
+    pub forwarded: BTreeMap<u64, BatchId>,
+    pub epoch: Option<u64>,
+    pub caught_up: bool,
 }
 
 impl Fog {
-    async fn event(&mut self, event: Event) {
+    pub async fn event(&mut self, event: Event) {
         match event {
             Event::Up(id, peer, commands) => {
                 self.sessions.insert(id, commands);
@@ -420,7 +142,7 @@ impl Fog {
     }
 
     /// What the shell looks at now and then.
-    async fn housekeeping(&mut self) {
+    pub async fn housekeeping(&mut self) {
         let disk = self.context.mount().disk().clone();
         let behaviour = disk.behaviour();
         let free = behaviour.capacity.saturating_sub(disk.used());
@@ -438,7 +160,7 @@ impl Fog {
         self.append_waiting();
     }
 
-    async fn input(&mut self, input: Input) {
+    pub async fn input(&mut self, input: Input) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             for output in self.core.handle(timestamp(&self.context), input) {
