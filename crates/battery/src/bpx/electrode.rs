@@ -3,13 +3,10 @@
 //! Materials of a blend have one potential at rest: at each charge the one is searched at which their contents add up. Where
 //! a file has a potential for each direction (hysteresis), both are followed.
 
-use super::{
-    FARADAY,
-    fields::{Function, Section},
-};
+use super::fields::{Function, Section};
 use crate::{
     Error,
-    units::{GAS_CONSTANT, HOUR_S},
+    units::{FARADAY, GAS_CONSTANT, HOUR_S},
 };
 use serde_json::Value;
 
