@@ -1,4 +1,5 @@
 //! Questions that the archive answers, each opening as few files as their statistics allow.
+
 use super::{
     ArchiveError, Settings,
     definitions::{Definition, definitions},

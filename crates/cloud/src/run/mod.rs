@@ -1,4 +1,5 @@
 //! The outside world: sockets, clock, disk. What to do is decided in [`crate::archivist`].
+
 mod error;
 mod http;
 mod policy;

@@ -1,4 +1,5 @@
 //! Everything in one process under one seed: vehicles, fog nodes, cloud, their disks and links, and the operators.
+
 mod build;
 mod faults;
 

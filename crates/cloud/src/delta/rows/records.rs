@@ -1,4 +1,5 @@
 //! Rows of `records` from entries.
+
 use super::{
     causes,
     channels_column::{ArchivedChannel, ChannelsBuilder},

@@ -3,6 +3,7 @@
 //! Physical values carry their unit in the column's name; unknown ones are null. Every value is an exact image of the integer that was
 //! signed: volts are `millivolts / 1000` as a double, and comparing doubles is comparing integers
 //! ([`crate::verify_archive`] does so).
+
 use crate::delta::ArchiveError;
 use arrow::{
     array::{ArrayRef, Date32Array, RecordBatch, TimestampMicrosecondBuilder},

@@ -5,6 +5,7 @@
 //! replay the log after each commit and keep what it read in memory, at a cost that grows with the commits since the last
 //! checkpoint. Its snapshot here is that of the opening; it tells columns, properties and protocol, which no commit of
 //! ours changes.
+
 mod cells_column;
 mod commit;
 pub mod compact;

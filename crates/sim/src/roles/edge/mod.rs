@@ -1,4 +1,5 @@
 //! A vehicle's process: its core, its spool, its boot counter and its links to fog nodes.
+
 mod disk;
 mod setup;
 mod vehicle;

@@ -1,4 +1,5 @@
 //! A fog node's process: its core, sessions with vehicles, its spool, its authority and its uplink.
+
 mod events;
 mod setup;
 mod shell;
