@@ -40,7 +40,7 @@ pub struct Machine {
 /// A running process.
 struct Process(Arc<Fate>);
 
-/// Whether a process is still running, and why not.
+/// State of a process: running, or the reason why not.
 struct Fate {
     panic: Mutex<Option<String>>,
     task: Mutex<Option<Handle<()>>>,

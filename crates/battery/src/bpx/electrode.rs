@@ -13,7 +13,7 @@ use serde_json::Value;
 /// Rounds of the search for a blend's potential: 2^-40 of some volts.
 const ROUNDS: usize = 40;
 
-/// Which electrode.
+/// Electrode by its sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
     Negative,
@@ -36,7 +36,7 @@ enum Potential {
     Branches { lithiation: Function, delithiation: Function },
 }
 
-/// Which way the material is going.
+/// Direction in which the material is filled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     Lithiation,

@@ -69,7 +69,7 @@ pub(super) const RULES: [Rule; 8] = [
     },
 ];
 
-/// What one detector has found and is not over.
+/// Finding of one detector that is not over.
 pub(super) struct State {
     stages: Vec<Debounce>,
     pub active: Option<(Stage, f64)>,

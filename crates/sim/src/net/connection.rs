@@ -14,7 +14,7 @@ pub(super) struct Connection {
     pub wakers: [AtomicWaker; 2],
 }
 
-/// What is on its way, and how it ends.
+/// Segments that are on their way, and the end of the connection.
 #[derive(Default)]
 pub(super) struct ConnectionState {
     /// Segments on their way to each end, in order.

@@ -107,7 +107,7 @@ fn number(value: &Value) -> Option<i64> {
     }
 }
 
-/// Which rows a scan is for.
+/// Rows that a scan is for.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
     /// Only this vehicle's.

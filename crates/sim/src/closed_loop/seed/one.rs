@@ -23,7 +23,7 @@ const VEHICLES: usize = 2;
 /// half a minute, and what was refused or failed is asked again after at most five minutes.
 const CALM_S: u64 = 420;
 
-/// What became of a seed.
+/// Result of one seed.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Report {
     /// Which.

@@ -6,7 +6,7 @@ use crate::seeds::{self, SeedSum};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// What became of many seeds.
+/// Result of a range of seeds.
 #[derive(Debug, Default, Serialize)]
 pub struct RangeReport {
     /// Seeds that were run.
