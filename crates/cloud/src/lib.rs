@@ -70,7 +70,7 @@ pub use proof::{ProveError, prove, report as twin_report};
 pub use query::{QueryError, QueryLimits, Rows, query, query_within};
 pub use run::{Cloud, Error, FogsOnly, MetricsText, run};
 pub use statement::{MAX_STATEMENTS, StatementStore, read_places, read_statements};
-pub use verify::{About, Checked, Refusal, Stage, Verified, check, opening_bytes, opening_from};
+pub use verify::{About, Checked, Rejection, Stage, Verified, check, opening_bytes, opening_from};
 
 #[cfg(test)]
 mod tests;

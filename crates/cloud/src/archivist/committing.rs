@@ -37,7 +37,7 @@ impl Archivist {
         for (token, row) in group.quarantine {
             self.room.give_back_anonymous(row.bytes.len());
             if let Some(token) = token {
-                out.push(Output::Reject(token, row.refusal));
+                out.push(Output::Reject(token, row.rejection));
             }
         }
     }

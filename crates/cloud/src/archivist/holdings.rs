@@ -9,7 +9,7 @@ use super::{
 use crate::{
     coverage::{Coverage, Verdict},
     foreign::{Foreign, Sorted, content_of},
-    verify::{Refusal, Stage, Verified},
+    verify::{Rejection, Stage, Verified},
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use voltmesh_telemetry::{Boot, VehicleId};
@@ -32,11 +32,11 @@ pub(super) enum Finding {
         collisions: Vec<u32>,
     },
     /// At odds with what is held.
-    Wrong(Refusal),
+    Wrong(Rejection),
     /// The memory does not tell: ask the table.
     Unclear(Question),
     /// The table lacks what its watermark says it holds.
-    Contradiction(Refusal),
+    Contradiction(Rejection),
 }
 
 /// A committed batch that a look-up under way might not show yet.
@@ -115,11 +115,11 @@ impl Holdings {
             Verdict::Fork(other) => {
                 let reason =
                     format!("batch {other} with the same numbers is archived: the vehicle signed both");
-                Finding::Wrong(Refusal { stage: Stage::Fork, reason })
+                Finding::Wrong(Rejection { stage: Stage::Fork, reason })
             }
             Verdict::BrokenChain(other) => {
                 let reason = format!("the chain to its archived neighbour {other} is broken");
-                Finding::Wrong(Refusal { stage: Stage::Chain, reason })
+                Finding::Wrong(Rejection { stage: Stage::Chain, reason })
             }
             Verdict::Unknown => {
                 let (vehicle, boot) = key;
@@ -132,7 +132,7 @@ impl Holdings {
                     "record {vehicle}/{boot}/{number} is archived by the table's watermark, but no row of table \
                      batches has it: restore the archive's tables, or look with voltmesh verify --archive"
                 );
-                Finding::Contradiction(Refusal { stage: Stage::Table, reason })
+                Finding::Contradiction(Rejection { stage: Stage::Table, reason })
             }
         }
     }

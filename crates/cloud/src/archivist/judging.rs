@@ -29,10 +29,10 @@ impl Archivist {
             }
             Checked::Failed { perhaps_later: true, .. } if self.hold_off(&raw) => {
                 self.counters.refused += 1;
-                out.push(Output::Refuse(token, "no hand-over leads to the authorities of its epoch yet"));
+                out.push(Output::Defer(token, "no hand-over leads to the authorities of its epoch yet"));
             }
-            Checked::Failed { refusal, about, .. } => {
-                self.quarantine(now, token, Quarantined::new(now, fog, about, refusal, raw), out);
+            Checked::Failed { rejection, about, .. } => {
+                self.quarantine(now, token, Quarantined::new(now, fog, about, rejection, raw), out);
             }
         }
     }
@@ -55,14 +55,14 @@ impl Archivist {
                 self.keep_collisions(now, &member, &collisions, out);
                 self.repeat(now, member, out);
             }
-            Finding::Wrong(refusal) => self.expel(now, member, refusal, out),
+            Finding::Wrong(rejection) => self.expel(now, member, rejection, out),
             Finding::Unclear(about) => self.ask(member, about, out),
             Finding::Contradiction(_) if self.hold_off(&member.raw) => {
                 self.forget(&member);
                 self.counters.refused += 1;
-                out.push(Output::Refuse(member.token, "the archive's tables contradict their watermarks"));
+                out.push(Output::Defer(member.token, "the archive's tables contradict their watermarks"));
             }
-            Finding::Contradiction(refusal) => self.expel(now, member, refusal, out),
+            Finding::Contradiction(rejection) => self.expel(now, member, rejection, out),
         }
     }
 
@@ -91,7 +91,7 @@ impl Archivist {
         if answer == Answer::Failed {
             self.forget(&member);
             self.counters.refused += 1;
-            out.push(Output::Refuse(member.token, "the archive cannot be read"));
+            out.push(Output::Defer(member.token, "the archive cannot be read"));
         } else {
             let usable = self.holdings.complements(commits);
             self.admit(now, member, usable.then_some(&answer), out);

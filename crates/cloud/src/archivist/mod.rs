@@ -190,12 +190,12 @@ impl Archivist {
     fn envelope(&mut self, now: Timestamp, fog: String, token: Token, bytes: Bytes, out: &mut Vec<Output>) {
         if self.line.bytes().saturating_add(bytes.len()) > self.grouping.max_pending_bytes {
             self.counters.refused += 1;
-            return out.push(Output::Refuse(token, "the archive is behind"));
+            return out.push(Output::Defer(token, "the archive is behind"));
         }
         match Delivery::read(&fog, &bytes) {
             Ok(delivery) => self.line.push(Waiting { token, fog, delivery, raw: bytes }),
-            Err(refusal) => {
-                let refused = Quarantined::new(now, fog, None, refusal, bytes);
+            Err(rejection) => {
+                let refused = Quarantined::new(now, fog, None, rejection, bytes);
                 self.quarantine(now, token, refused, out);
             }
         }

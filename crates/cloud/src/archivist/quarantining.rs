@@ -1,7 +1,7 @@
 //! What failed a check goes into the quarantine of the next commit, within the share of whoever it counts for.
 
 use super::{Archivist, Output, Quarantined, Token, group::Member};
-use crate::verify::{About, Refusal, Stage};
+use crate::verify::{About, Rejection, Stage};
 use voltmesh_telemetry::Timestamp;
 
 impl Archivist {
@@ -27,11 +27,11 @@ impl Archivist {
         out: &mut Vec<Output>,
     ) {
         self.counters.quarantined += 1;
-        *self.by_stage.entry(refused.refusal.stage).or_default() += 1;
+        *self.by_stage.entry(refused.rejection.stage).or_default() += 1;
         if !self.quarantine.take(now, whose, refused.bytes.len()) {
             self.counters.quarantine_dropped += 1;
-            refused.refusal.reason += "; not kept here, since what is kept of its sender has its share";
-            out.extend(token.map(|token| Output::Reject(token, refused.refusal)));
+            refused.rejection.reason += "; not kept here, since what is kept of its sender has its share";
+            out.extend(token.map(|token| Output::Reject(token, refused.rejection)));
             return;
         }
         self.room.take_anonymous(refused.bytes.len());
@@ -56,19 +56,25 @@ impl Archivist {
                 "another sample of {vehicle} is archived under number {number}: the same millisecond and the same \
                  first 21 bits of their content's digest"
             );
-            let refusal = Refusal { stage: Stage::Fork, reason };
+            let rejection = Rejection { stage: Stage::Fork, reason };
             let about = About { first: number, count: 1, ..member.batch.about() };
             let bytes = record.to_canonical().into();
-            let refused = Quarantined::new(now, member.fog.clone(), Some(about), refusal, bytes);
+            let refused = Quarantined::new(now, member.fog.clone(), Some(about), rejection, bytes);
             self.keep(now, None, vehicle.as_str(), refused, out);
         }
     }
 
     /// Quarantines a delivery whose batch is signed: it counts as its vehicle's.
-    pub(super) fn expel(&mut self, now: Timestamp, member: Member, refusal: Refusal, out: &mut Vec<Output>) {
+    pub(super) fn expel(
+        &mut self,
+        now: Timestamp,
+        member: Member,
+        rejection: Rejection,
+        out: &mut Vec<Output>,
+    ) {
         self.forget(&member);
         let Member { token, fog, batch, raw } = member;
-        let refused = Quarantined::new(now, fog, Some(batch.about()), refusal, raw);
+        let refused = Quarantined::new(now, fog, Some(batch.about()), rejection, raw);
         self.keep(now, Some(token), batch.header.vehicle.as_str(), refused, out);
     }
 }

@@ -175,7 +175,7 @@ pub(crate) fn prove(stored: &StoredBatch, trust: &Trust) -> Result<Proven, Strin
     let sealed = SealedBatch::parse(stored.wire.clone()).map_err(|error| error.to_string())?;
     let opening = opening_from(&stored.opening).ok_or("its opening is not 64 bytes")?;
     let checked = verify(&sealed, &opening, &stored.evidence, trust);
-    let Judged { records, anchored, unproven } = checked.map_err(|refusal| refusal.to_string())?;
+    let Judged { records, anchored, unproven } = checked.map_err(|rejection| rejection.to_string())?;
     let evidence = AnchorProof::from_bytes(&stored.evidence);
     let header = evidence.map_err(|error| format!("{}: {error}", Stage::Evidence))?.header;
     let place = Place { index: anchored.index, size: header.log_size, root: header.log_root };

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     archivist::Quarantined,
     delta::{self, Inspected, from_micros, schema::day_text},
-    verify::{About, Checked, Refusal, Stage, check as check_envelope},
+    verify::{About, Checked, Rejection, Stage, check as check_envelope},
 };
 use arrow::array::{Array, RecordBatch};
 use bytes::Bytes;
@@ -59,12 +59,12 @@ fn row(
     let said = About::read(&columns);
     // A single record of a foreign batch: the bytes are the record's, and the batch is what the row says.
     let record = said.as_ref().filter(|_| stage == Stage::Fork).and_then(|said| record_number(&bytes, said));
-    let refusal = Refusal { stage, reason: text("reason")? };
+    let rejection = Rejection { stage, reason: text("reason")? };
     let expected = Quarantined {
         received: from_micros(received),
         fog: fog.clone(),
         about: record.as_ref().map_or_else(|| about(&bytes, &fog), |_| said),
-        refusal,
+        rejection,
         digest,
         bytes: bytes.clone(),
     };
@@ -88,8 +88,8 @@ fn row(
     match check_envelope(&fog, &bytes, trust) {
         // With a newer trust file it may fail for its authorities, and so does it if it has too few receipts of them.
         Checked::Failed { perhaps_later: true, .. } if stage == Stage::Log => Ok(()),
-        Checked::Failed { refusal, .. } if refusal.stage != stage && !later.contains(&stage) => {
-            Err(format!("{name}: column stage says {stage}, the check that it fails is {}", refusal.stage))
+        Checked::Failed { rejection, .. } if rejection.stage != stage && !later.contains(&stage) => {
+            Err(format!("{name}: column stage says {stage}, the check that it fails is {}", rejection.stage))
         }
         Checked::Passed(_) if !later.contains(&stage) => {
             Err(format!("{name}: column stage says {stage}, but it passes that check"))

@@ -169,18 +169,18 @@ impl Shell {
                     self.board.answered(waiting.since.elapsed());
                 }
             }
-            Output::Reject(token, refusal) => {
+            Output::Reject(token, rejection) => {
                 if let Some(waiting) = self.waiting.remove(&token) {
                     let peer = &waiting.session.peer().identity;
-                    let what = format!("delivery refused: {}", refusal.stage);
+                    let what = format!("delivery refused: {}", rejection.stage);
                     self.audit.refusal(&peer.to_string(), &what);
                     if self.log.may_write(format!("{peer}: deliveries in quarantine")) {
-                        tracing::warn!(%peer, %refusal, "delivery in quarantine");
+                        tracing::warn!(%peer, %rejection, "delivery in quarantine");
                     }
                     waiting.session.reject(waiting.delivery, Reason::PAYLOAD_FORMAT_INVALID);
                 }
             }
-            Output::Refuse(token, why) => {
+            Output::Defer(token, why) => {
                 if let Some(waiting) = self.waiting.remove(&token) {
                     let peer = &waiting.session.peer().identity;
                     self.audit.refusal(&peer.to_string(), &format!("delivery held off: {why}"));

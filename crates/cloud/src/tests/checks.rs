@@ -20,7 +20,7 @@ fn refused_at(fleet: &Fleet, earlier: &[Bytes], fog: u8, delivery: Bytes) -> Str
     let out = core.handle(at(1001), Input::Committed { ticket: 0 });
     let rejected = out.iter().filter(|o| matches!(o, Output::Reject(Token(77), _))).count();
     assert_eq!(rejected, 1);
-    commit.quarantine[0].refusal.stage.to_string()
+    commit.quarantine[0].rejection.stage.to_string()
 }
 
 fn altered(delivery: &Bytes, alter: impl FnOnce(&mut Envelope)) -> Bytes {
@@ -100,7 +100,7 @@ fn unknown_authorities_are_waited_for_a_while() {
     let delivery = fleet.envelope(0, batch);
     let mut core = Archivist::new(stale.clone(), cloud_key(), Grouping::default(), &Marks::default());
     let out = core.handle(at(0), envelope(0, 1, delivery.clone()));
-    assert!(matches!(&out[..], [Output::Refuse(Token(1), _)]));
+    assert!(matches!(&out[..], [Output::Defer(Token(1), _)]));
     let items = fleet.chain.handovers().iter().map(|handover| handover.to_bytes()).collect();
     let handovers = voltmesh_control::Handovers { items }.encode();
     core.handle(at(1), Input::Handovers(handovers.into()));

@@ -104,8 +104,8 @@ proptest! {
                                 prop_assert!(table.batches.iter().any(|(_, _, stored)| stored.id == batch.id));
                             }
                         }
-                        Output::Reject(_, refusal) => prop_assert!(false, "refused: {refusal}"),
-                        Output::Refuse(..) => {}
+                        Output::Reject(_, rejection) => prop_assert!(false, "refused: {rejection}"),
+                        Output::Defer(..) => {}
                     }
                 }
             }

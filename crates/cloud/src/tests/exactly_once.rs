@@ -80,8 +80,8 @@ impl World {
                 Output::Commit(commit) => assert!(self.commit.replace(commit).is_none(), "two at once"),
                 Output::Ask { question, about } => self.questions.push_back((question, about)),
                 Output::Accept(Token(token)) => drop(self.acknowledged.insert(token)),
-                Output::Reject(_, refusal) => self.rejected.push(refusal.to_string()),
-                Output::Refuse(..) | Output::Notice { .. } => {}
+                Output::Reject(_, rejection) => self.rejected.push(rejection.to_string()),
+                Output::Defer(..) | Output::Notice { .. } => {}
             }
         }
     }

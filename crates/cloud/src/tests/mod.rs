@@ -90,8 +90,10 @@ impl Bench {
                         inputs.push_back(Input::Answered { question, answer });
                     }
                     Output::Accept(token) => self.accepted.push(token),
-                    Output::Reject(token, refusal) => self.rejected.push((token, refusal.stage.to_string())),
-                    Output::Refuse(token, _) => self.refused.push(token),
+                    Output::Reject(token, rejection) => {
+                        self.rejected.push((token, rejection.stage.to_string()))
+                    }
+                    Output::Defer(token, _) => self.refused.push(token),
                     Output::Notice { bytes, .. } => self.notices.push(bytes),
                 }
             }

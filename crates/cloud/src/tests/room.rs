@@ -11,7 +11,7 @@ fn settle(core: &mut Archivist, mut now: u64, mut out: Vec<Output>) -> Vec<Outpu
         let tickets: Vec<_> = commits(&out).iter().map(|commit| commit.ticket).collect();
         answers.extend(
             out.into_iter()
-                .filter(|o| matches!(o, Output::Accept(_) | Output::Reject(..) | Output::Refuse(..))),
+                .filter(|o| matches!(o, Output::Accept(_) | Output::Reject(..) | Output::Defer(..))),
         );
         out = match (tickets.first(), core.deadline()) {
             (Some(ticket), _) => core.handle(at(now), Input::Committed { ticket: *ticket }),
@@ -20,7 +20,7 @@ fn settle(core: &mut Archivist, mut now: u64, mut out: Vec<Output>) -> Vec<Outpu
         };
     }
     answers.extend(
-        out.into_iter().filter(|o| matches!(o, Output::Accept(_) | Output::Reject(..) | Output::Refuse(..))),
+        out.into_iter().filter(|o| matches!(o, Output::Accept(_) | Output::Reject(..) | Output::Defer(..))),
     );
     answers
 }
@@ -83,7 +83,7 @@ fn beyond_the_bound_of_what_waits_packed_a_fog_node_is_held_off() {
     for (n, bytes) in envelopes.iter().enumerate() {
         let had_room = core.has_room();
         let given = core.handle(at(0), envelope(0, n as u64, bytes.clone()));
-        if given.iter().any(|output| matches!(output, Output::Refuse(..))) {
+        if given.iter().any(|output| matches!(output, Output::Defer(..))) {
             assert!(!had_room, "{n} was asked for and refused");
             refused.push(n);
         }

@@ -5,7 +5,7 @@
 //! Not provided: plausibility of what the sensors said.
 
 use super::{
-    refusal::{Refusal, Stage},
+    rejection::{Rejection, Stage},
     verified::{About, Verified},
 };
 use crate::foreign::content_of;
@@ -23,7 +23,7 @@ pub enum Checked {
     /// One failed.
     Failed {
         /// Which, and why.
-        refusal: Refusal,
+        rejection: Rejection,
         /// What it claims to be, if it could be read that far.
         about: Option<About>,
         /// Whether a hand-over of the authorities that we have not seen could be the reason.
@@ -35,7 +35,7 @@ pub enum Checked {
 pub fn check(fog: &str, bytes: &Bytes, trust: &Trust) -> Checked {
     match Delivery::read(fog, bytes) {
         Ok(delivery) => delivery.check(trust),
-        Err(refusal) => Checked::Failed { refusal, about: None, perhaps_later: false },
+        Err(rejection) => Checked::Failed { rejection, about: None, perhaps_later: false },
     }
 }
 
@@ -48,14 +48,14 @@ pub struct Delivery {
 
 impl Delivery {
     /// Reads an envelope from the fog node `fog` (by its certificate).
-    pub fn read(fog: &str, bytes: &Bytes) -> Result<Self, Refusal> {
-        let envelope = Envelope::decode(bytes).map_err(|error| Refusal::new(Stage::Envelope, &error))?;
+    pub fn read(fog: &str, bytes: &Bytes) -> Result<Self, Rejection> {
+        let envelope = Envelope::decode(bytes).map_err(|error| Rejection::new(Stage::Envelope, &error))?;
         if envelope.fog != fog {
             let reason = format!("it names fog node {}, but {fog} sent it", envelope.fog);
-            return Err(Refusal { stage: Stage::Envelope, reason });
+            return Err(Rejection { stage: Stage::Envelope, reason });
         }
-        let sealed =
-            SealedBatch::parse(envelope.batch.clone()).map_err(|error| Refusal::new(Stage::Batch, &error))?;
+        let sealed = SealedBatch::parse(envelope.batch.clone())
+            .map_err(|error| Rejection::new(Stage::Batch, &error))?;
         Ok(Self { envelope, sealed })
     }
 
@@ -69,8 +69,8 @@ impl Delivery {
         let Self { envelope, sealed } = self;
         let (header, id) = (sealed.header().clone(), sealed.id());
         match verify(&sealed, &envelope.opening, &envelope.evidence, trust) {
-            Ok(Judged { unproven: Some(refusal), .. }) => {
-                Checked::Failed { refusal, about: Some(About::of(&header, id)), perhaps_later: true }
+            Ok(Judged { unproven: Some(rejection), .. }) => {
+                Checked::Failed { rejection, about: Some(About::of(&header, id)), perhaps_later: true }
             }
             Ok(Judged { records, anchored, unproven: None }) => Checked::Passed(Box::new(Verified {
                 header,
@@ -84,8 +84,8 @@ impl Delivery {
                 fog: envelope.fog,
                 records,
             })),
-            Err(refusal) => {
-                Checked::Failed { refusal, about: Some(About::of(&header, id)), perhaps_later: false }
+            Err(rejection) => {
+                Checked::Failed { rejection, about: Some(About::of(&header, id)), perhaps_later: false }
             }
         }
     }
@@ -98,7 +98,7 @@ pub(crate) struct Judged {
     /// What its evidence says.
     pub anchored: Anchored,
     /// Why that is not proven: a hand-over of the authorities that the trust file has not seen. All else holds.
-    pub unproven: Option<Refusal>,
+    pub unproven: Option<Rejection>,
 }
 
 /// Everything that is known of one batch without its neighbours: used on arrival and by [`crate::verify_archive`].
@@ -107,12 +107,12 @@ pub(crate) fn verify(
     opening: &Opening,
     evidence: &[u8],
     trust: &Trust,
-) -> Result<Judged, Refusal> {
+) -> Result<Judged, Rejection> {
     let header = sealed.header();
     let limit = RecordNumber::new(i64::MAX as u64);
     if header.first > limit || header.next() > limit || header.boot.get() > limit.get() {
         let reason = "its boot or numbers are beyond what a table holds (2^63 - 1)".to_owned();
-        return Err(Refusal { stage: Stage::Batch, reason });
+        return Err(Rejection { stage: Stage::Batch, reason });
     }
     let evidence = AnchorProof::from_bytes(evidence).map_err(|error| proof_failed(&error))?;
     let signer = match &header.signer {
@@ -126,7 +126,7 @@ pub(crate) fn verify(
         Err(error) => return Err(proof_failed(&error)),
     };
     let key =
-        VerifyingKey::from_bytes(&opening.key).map_err(|error| Refusal::new(Stage::Signature, &error))?;
+        VerifyingKey::from_bytes(&opening.key).map_err(|error| Rejection::new(Stage::Signature, &error))?;
     let records = sealed.verify(&key).map_err(|error| {
         let stage = match error {
             voltmesh_telemetry::Error::Key { .. } | voltmesh_telemetry::Error::Signature { .. } => {
@@ -134,17 +134,17 @@ pub(crate) fn verify(
             }
             _ => Stage::Content,
         };
-        Refusal::new(stage, &error)
+        Rejection::new(stage, &error)
     })?;
     if records.iter().any(|record| record.number > limit) {
         let reason = "a record's number is beyond what a table holds (2^63 - 1)".to_owned();
-        return Err(Refusal { stage: Stage::Content, reason });
+        return Err(Rejection { stage: Stage::Content, reason });
     }
     if header.boot.is_foreign()
         && let Some(record) = records.iter().find(|record| !is_named_by_content(record))
     {
         let reason = format!("record number {} is not made of its time and content", record.number);
-        return Err(Refusal { stage: Stage::Content, reason });
+        return Err(Rejection { stage: Stage::Content, reason });
     }
     Ok(Judged { records, anchored, unproven })
 }
@@ -155,7 +155,7 @@ fn is_named_by_content(record: &Record) -> bool {
     RecordNumber::foreign(record.sample.time, &content_of(record)) == record.number
 }
 
-fn proof_failed(error: &ProofError) -> Refusal {
+fn proof_failed(error: &ProofError) -> Rejection {
     let stage = match error.stage {
         ProofStage::Format => Stage::Evidence,
         ProofStage::Log => Stage::Log,
@@ -163,7 +163,7 @@ fn proof_failed(error: &ProofError) -> Refusal {
         ProofStage::Finality | ProofStage::Authorities => Stage::Finality,
         ProofStage::Record | ProofStage::Event | ProofStage::Batch => Stage::Batch,
     };
-    Refusal::new(stage, error)
+    Rejection::new(stage, error)
 }
 
 /// An opening as the archive stores it: salt, then key.

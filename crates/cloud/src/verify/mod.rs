@@ -1,12 +1,12 @@
 //! The checks that a delivery passes before the archive is asked, and what comes of them.
 
 mod envelope;
-mod refusal;
+mod rejection;
 mod verified;
 
 pub use envelope::{Checked, Delivery, check, opening_bytes, opening_from};
-pub use refusal::{Refusal, Stage};
+pub use rejection::{Rejection, Stage};
 pub use verified::{About, Verified};
 
 pub(crate) use envelope::{Judged, verify};
-pub(crate) use refusal::causes;
+pub(crate) use rejection::causes;

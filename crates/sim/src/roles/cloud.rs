@@ -265,7 +265,7 @@ impl Cloud {
             Output::Reject(token, _) => {
                 self.answer(token, |t| ToServer::Reject(t, Reason::PAYLOAD_FORMAT_INVALID.into()))
             }
-            Output::Refuse(token, _) => {
+            Output::Defer(token, _) => {
                 self.answer(token, |_| ToServer::Disconnect(Reason::QUOTA_EXCEEDED.into()))
             }
             Output::Notice { fog, bytes, .. } => self.notice(&fog, bytes),

@@ -31,8 +31,8 @@ pub fn quarantine_rows(rows: &[&Quarantined], times_us: &[i64]) -> Result<Record
         first.append_option(about.and_then(|about| narrow(about.first)));
         count.append_option(about.map(|about| i64::from(about.count)));
         batch_id.append_option(about.map(|about| about.id.to_string()));
-        stage.append_value(row.refusal.stage.as_str());
-        reason.append_value(&row.refusal.reason);
+        stage.append_value(row.rejection.stage.as_str());
+        reason.append_value(&row.rejection.reason);
         digest.append_value(row.digest.to_string());
         bytes.append_value(&row.bytes);
         archived_days.push(i32::try_from(received_us.div_euclid(86_400_000_000)).unwrap_or(i32::MAX));

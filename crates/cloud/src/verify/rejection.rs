@@ -69,16 +69,16 @@ impl fmt::Display for Stage {
     }
 }
 
-/// Permanent refusal of a delivery.
+/// Permanent rejection of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct Rejection {
     /// Which check.
     pub stage: Stage,
     /// What was wrong, in a sentence.
     pub reason: String,
 }
 
-impl Refusal {
+impl Rejection {
     pub(crate) fn new(stage: Stage, error: &dyn std::error::Error) -> Self {
         Self { stage, reason: causes(error) }
     }
@@ -95,7 +95,7 @@ pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.stage, self.reason)
     }
