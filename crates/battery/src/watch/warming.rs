@@ -22,7 +22,7 @@ const ALONE_K_PER_MIN: f64 = 30.0;
 const ALONE_MOST_K_PER_MIN: f64 = 4.9;
 
 /// Temperatures at a moment, and the heat that current has made until then.
-struct Warmth {
+struct TemperatureReading {
     time_s: f64,
     temps_c: Vec<f64>,
     heat_j: f64,
@@ -33,7 +33,7 @@ struct Warmth {
 /// The last temperatures of a pack.
 #[derive(Default)]
 pub(super) struct Warming {
-    temps: VecDeque<Warmth>,
+    temps: VecDeque<TemperatureReading>,
     /// What current has heated a cell by so far, in J.
     heat_j: f64,
 }
@@ -54,13 +54,13 @@ impl Warming {
         }
         let sag_v = sag_v(sample, estimator);
         let heat_j = self.heat_j;
-        self.temps.push_back(Warmth {
+        self.temps.push_back(TemperatureReading {
             time_s: sample.time_s,
             temps_c: sample.temps_c.clone(),
             heat_j,
             sag_v,
         });
-        let old = |warmth: &Warmth| sample.time_s - warmth.time_s >= RISE_S;
+        let old = |reading: &TemperatureReading| sample.time_s - reading.time_s >= RISE_S;
         while self.temps.len() > 2 && self.temps.get(1).is_some_and(old) {
             self.temps.pop_front();
         }

@@ -1,7 +1,7 @@
 //! Judging what came: each delivery is checked when there is room for it, and held against what is archived or about to be.
 
 use super::{
-    Answer, Archivist, Output, Quarantined, Question, group::Member, holdings::Finding, room::Waiting,
+    Answer, Archivist, Asked, Output, Quarantined, Question, group::Member, holdings::Finding, room::Waiting,
 };
 use crate::verify::Checked;
 use bytes::Bytes;

@@ -1,8 +1,8 @@
 //! Boots as chains of batches: no two with the same numbers, each leading to the next, as far as the watermark says.
 
 use super::{
-    commits::{absent, count},
-    report::{ArchiveReport, Kind, ranges_text},
+    ranges::{absent, count, ranges_text},
+    report::{ArchiveReport, Kind},
 };
 use crate::{
     delta::{Replay, boot_of},

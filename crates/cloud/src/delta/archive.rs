@@ -21,14 +21,14 @@ const RECENT_QUARANTINE: usize = 4096;
 
 /// The archive with its one writer.
 pub struct Archive {
-    records: Table,
-    batches: Table,
+    pub(super) records: Table,
+    pub(super) batches: Table,
     quarantine: Table,
-    copies: Table,
+    pub(super) copies: Table,
     settings: Settings,
-    sequence: u64,
+    pub(super) sequence: u64,
     /// Our metadata of the latest commit to `batches`, which compaction repeats.
-    metadata: Value,
+    pub(super) metadata: Value,
     /// The same of `quarantine`.
     quarantine_metadata: Value,
     /// Trees over what is archived.

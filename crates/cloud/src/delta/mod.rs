@@ -48,7 +48,7 @@ pub(crate) use remove::{Removal, Rows};
 #[cfg(test)]
 pub(crate) use rows::archived_rows;
 pub(crate) use rows::{
-    Columns, batch_rows, entry_of, from_micros, of_today, quarantine_rows, record_rows, stored_batches,
+    Columns, batch_rows, from_micros, of_today, quarantine_rows, record_rows, stored_batches,
 };
 pub(crate) use table::{DataFile, Replay};
 

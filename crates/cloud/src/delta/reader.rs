@@ -13,6 +13,7 @@ use super::{
     table::{DataFile, Table, View, Wanted},
 };
 use crate::{archivist::Entry, coverage::Stored};
+use arrow::array::Array as _;
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -36,7 +36,7 @@ const TIME: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
 /// Files of one table that are being written, one for each day.
-pub(super) struct FileWriter {
+pub struct FileWriter {
     schema: SchemaRef,
     properties: WriterProperties,
     /// Columns with statistics.

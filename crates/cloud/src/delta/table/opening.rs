@@ -24,7 +24,10 @@ use deltalake::{
     protocol::{DeltaOperation, SaveMode},
 };
 use object_store::{ObjectStore, path::Path, prefix::PrefixStore};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 use url::Url;
 
 impl Table {

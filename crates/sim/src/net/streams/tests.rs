@@ -30,7 +30,7 @@ async fn read(stream: &mut Stream, len: usize) -> Vec<u8> {
 #[test]
 fn bytes_arrive_in_order_over_a_bad_road() {
     run(|_, net| async move {
-        net.set(Quality { loss_per_mille: 200, ..Quality::default() });
+        net.set(LinkQuality { loss_per_mille: 200, ..LinkQuality::default() });
         let (here, mut there) = pair(&net).await;
         let sent: Vec<u8> = (0..2000u32).map(|i| i as u8).collect();
         for piece in sent.chunks(37) {
