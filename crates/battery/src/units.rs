@@ -3,6 +3,9 @@
 /// Gas constant in J/(mol K), CODATA 2018.
 pub const GAS_CONSTANT: f64 = 8.314_462_618;
 
+/// Faraday's constant in C/mol (CODATA 2018).
+pub const FARADAY: f64 = 96_485.332_12;
+
 /// Kelvin at 0 °C.
 pub const ZERO_CELSIUS_K: f64 = 273.15;
 

@@ -2,8 +2,8 @@
 
 use crate::{
     archivist::{Archivist, Commit, Counters, Gap},
-    check::Stage,
     delta::ArchivedRow,
+    verify::Stage,
 };
 use hdrhistogram::Histogram;
 use std::{

@@ -43,23 +43,22 @@ pub mod testing;
 pub mod writer;
 
 mod audit;
-mod check;
 mod doubles;
 mod proof;
 #[cfg(feature = "sql")]
 mod query;
 mod run;
 mod statement;
+mod verify;
 
 pub use archivist::{
     Answer, Archivist, Commit, Counters, Entry, Gap, Grouping, Input, Marks, Output, Quarantined, Question,
-    Token, Verified,
+    Token,
 };
 pub use audit::{
     ArchiveReport, ClaimError, Claims, Later, LogReport, Look, MAX_ABSENT, MAX_PROBLEMS, look,
     verify_archive, verify_claims, verify_reader, verify_settled,
 };
-pub use check::{About, Checked, Refusal, Stage, check, opening_bytes, opening_from};
 pub use config::{Config, ConfigError};
 pub use delta::{
     Archive, ArchiveError, ArchivedChannel, ArchivedRow, Holding, Location, Reader, Settings, TableChange,
@@ -71,6 +70,7 @@ pub use proof::{ProveError, prove, report as twin_report};
 pub use query::{QueryError, QueryLimits, Rows, query, query_within};
 pub use run::{Cloud, Error, FogsOnly, MetricsText, run};
 pub use statement::{MAX_STATEMENTS, StatementStore, read_places, read_statements};
+pub use verify::{About, Checked, Rejection, Stage, Verified, check, opening_bytes, opening_from};
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,8 @@
 //! The proof of one archived record, assembled from its batch's row.
 
 use crate::{
-    check::opening_from,
     delta::{ArchiveError, Reader, StoredBatch},
+    verify::opening_from,
 };
 use voltmesh_ledger::{AnchorProof, Digest, Proof, proof::Opening};
 use voltmesh_telemetry::{RecordId, SealedBatch};

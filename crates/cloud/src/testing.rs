@@ -167,7 +167,7 @@ pub fn verified(envelope: &Bytes, trust: &Trust) -> Verified {
     let fog = Envelope::decode(envelope).map(|envelope| envelope.fog).unwrap_or_default();
     match check(&fog, envelope, trust) {
         Checked::Passed(batch) => *batch,
-        Checked::Failed { refusal, .. } => panic!("the envelope does not pass: {refusal}"),
+        Checked::Failed { rejection, .. } => panic!("the envelope does not pass: {rejection}"),
     }
 }
 

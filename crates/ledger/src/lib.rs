@@ -110,7 +110,8 @@ pub use signatures::Signatures;
 pub use state::{
     State,
     build::Built,
-    control::{ActEntry, MAX_CONTROLLERS, MAX_RECENT_EVENTS, MAX_RELEASES},
+    control::{MAX_CONTROLLERS, MAX_RECENT_EVENTS, MAX_RELEASES},
+    controllers::ActEntry,
     entry::Entry,
     execute::Checked,
     fact::{Controller, Fact, FactProof, Release, Term},

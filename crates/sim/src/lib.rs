@@ -12,7 +12,7 @@
 //! **Not here:** TLS, sockets, HTTP; they are tested with the real thing in their crates.
 //!
 //! ```
-//! use voltmesh_sim::{Kinds, Options, run};
+//! use voltmesh_sim::{Kinds, Options, SeedReport as _, run};
 //!
 //! let options = Options { vehicles: 1, faults: Kinds::NONE, ..Options::default() };
 //! let report = run(7, 0.2, &options);
@@ -24,8 +24,7 @@
 
 pub mod closed_loop;
 pub mod disk;
-pub mod link;
-pub mod mesh;
+pub mod net;
 pub mod node;
 pub mod store;
 
@@ -33,15 +32,18 @@ mod audit;
 mod checker;
 mod faults;
 mod options;
+mod range;
 mod roles;
 mod run;
-mod session;
+mod seeds;
 mod world;
 
 pub use checker::Counters;
 pub use faults::Kinds;
 pub use options::{Class, Options};
-pub use run::{RangeReport, Report, run, run_range};
+pub use range::{RangeReport, run_range};
+pub use run::{Report, run};
+pub use seeds::{SeedReport, SeedSum};
 
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,11 @@
-//! One seed, or many.
+//! One seed of the whole system: its schedule of faults, then calm, then everything must be archived.
 
 use crate::{
     audit::Audit,
     checker,
     faults::{self, Change, Stage},
     options::{Class, Options, Scenario},
+    seeds::SeedReport,
     world::World,
 };
 use commonware_runtime::{Clock as _, Runner as _, Supervisor as _, deterministic};
@@ -13,18 +14,15 @@ use serde::Serialize;
 use std::{
     cell::Cell,
     collections::BTreeMap,
-    ops::Range,
     panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook},
-    sync::{
-        Mutex, Once, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::Once,
     time::{Duration, SystemTime},
 };
 use voltmesh_cloud::{ArchiveReport, verify_settled};
 
 /// The simulation's time 0: 2026-01-01, in seconds since the Unix epoch.
 const EPOCH_S: u64 = 1_767_225_600;
+
 /// Result of one seed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
@@ -49,14 +47,16 @@ pub struct Report {
     pub events: Vec<String>,
 }
 
-impl Report {
-    /// Whether all invariants hold.
-    pub fn passed(&self) -> bool {
-        self.problems.is_empty()
+impl SeedReport for Report {
+    fn seed(&self) -> u64 {
+        self.seed
     }
 
-    /// The command that runs the same again.
-    pub fn replay(&self) -> String {
+    fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
+    fn replay(&self) -> String {
         let minutes = self.minutes_thousandths as f64 / 1000.0;
         format!("voltmesh sim --seed {} --minutes {minutes} --scenario {}", self.seed, self.scenario)
     }
@@ -277,67 +277,4 @@ fn count(counts: &mut BTreeMap<String, u64>, change: Change) {
         _ => return,
     };
     *counts.entry(name.to_owned()).or_default() += 1;
-}
-
-/// Result of a range of seeds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RangeReport {
-    /// Seeds that ran.
-    pub seeds: u64,
-    /// Simulated seconds, all together.
-    pub virtual_seconds: u64,
-    /// The failed seed with the least number, if any.
-    pub failed: Option<Report>,
-    /// How often what went wrong, all together.
-    pub faults: BTreeMap<String, u64>,
-    /// Records archived, all together.
-    pub archived: u64,
-}
-
-/// Runs the seeds of a range on so many threads; `tell` gets every report as it comes. After a failure no further
-/// seeds are begun.
-pub fn run_range(
-    seeds: Range<u64>,
-    minutes: f64,
-    options: &Options,
-    threads: usize,
-    tell: impl Fn(&Report) + Sync,
-) -> RangeReport {
-    let (next, stop) = (AtomicU64::new(seeds.start), AtomicBool::new(false));
-    let sum = Mutex::new(RangeReport {
-        seeds: 0,
-        virtual_seconds: 0,
-        failed: None,
-        faults: BTreeMap::new(),
-        archived: 0,
-    });
-    std::thread::scope(|scope| {
-        for _ in 0..threads.max(1) {
-            scope.spawn(|| {
-                while !stop.load(Ordering::Relaxed) {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end {
-                        return;
-                    }
-                    let report = run(seed, minutes, options);
-                    tell(&report);
-                    let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
-                    sum.seeds += 1;
-                    sum.virtual_seconds += report.virtual_seconds;
-                    sum.archived += report.counters.archived;
-                    for (name, value) in &report.faults {
-                        *sum.faults.entry(name.clone()).or_default() += value;
-                    }
-                    if !report.passed() {
-                        stop.store(true, Ordering::Relaxed);
-                        let least = sum.failed.as_ref().is_none_or(|failed| report.seed < failed.seed);
-                        if least {
-                            sum.failed = Some(report);
-                        }
-                    }
-                }
-            });
-        }
-    });
-    sum.into_inner().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,7 +5,7 @@
 //! 17:153, 2018, eq. 10–14, and J. Power Sources 451:227666, 2020, eq. 5–8 (Sony US26650FTC1, 2.85 Ah: storage at 0–60 °C;
 //! cycles at 25–40 °C, 0.2–1C). What the papers leave open is below, marked as ours.
 
-use super::{Rest, Use};
+use super::conditions::{Rest, Use};
 use crate::{
     Chemistry,
     units::{GAS_CONSTANT, HOUR_S, kelvin},
@@ -35,6 +35,15 @@ fn rate_stress(c_rate: f64) -> f64 {
 
 fn plating(temp_c: f64) -> f64 {
     2f64.powf((PLATING_C - temp_c).max(0.0) / 10.0).min(PLATING_MOST)
+}
+
+/// The loss after more of `amount`, where loss = rate · amount^power at constant conditions.
+pub(super) fn further(loss: f64, rate: f64, amount: f64, power: f64) -> f64 {
+    if rate <= 0.0 {
+        return loss;
+    }
+    let so_far = (loss / rate).powf(1.0 / power);
+    rate * (so_far + amount).powf(power)
 }
 
 /// Laws of a chemistry.
@@ -83,7 +92,7 @@ impl Law {
         match self {
             Self::Layered => {
                 let rate = ((5.270 * rest.voltage_v - 16.32) * 1e5 * (-5_986.0 / temp_k).exp()).max(0.0);
-                super::further(gained, rate, days, self.calendar_power()) - gained
+                further(gained, rate, days, self.calendar_power()) - gained
             }
             Self::Phosphate => {
                 let arrhenius = (-71_827.0 / GAS_CONSTANT * (1.0 / temp_k - 1.0 / 298.15)).exp();

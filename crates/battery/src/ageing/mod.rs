@@ -3,15 +3,17 @@
 //! Losses are kept as what they are powers of (time, throughput), so that changing conditions add up and a result does not
 //! depend on the step (Naumann et al., J. Power Sources 451:227666, 2020, section 4.1: virtual time and throughput).
 
+mod conditions;
 mod laws;
 mod rainflow;
 mod tracker;
 
+pub use conditions::{Rest, Use};
 pub use rainflow::{Cycle, Rainflow, Turn};
 pub use tracker::Tracker;
 
 use crate::Chemistry;
-use laws::Law;
+use laws::{CYCLE_POWER, Law, further};
 use serde::{Deserialize, Serialize};
 
 /// Version of the laws, which goes wherever a forecast goes.
@@ -36,34 +38,6 @@ impl Loss {
     pub fn capacity(&self) -> f64 {
         (1.0 - self.calendar - self.cycle).max(0.0)
     }
-}
-
-/// Conditions of storage.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Rest {
-    /// In °C.
-    pub temp_c: f64,
-    /// State of charge.
-    pub soc: f64,
-    /// Voltage at rest in V.
-    pub voltage_v: f64,
-}
-
-/// Conditions of a cycle, or half of one.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Use {
-    /// Depth, a fraction of the capacity.
-    pub depth: f64,
-    /// Equivalent full cycles, throughput / (2 capacity): half of `depth` for half a cycle.
-    pub full_cycles: f64,
-    /// Mean state of charge.
-    pub soc: f64,
-    /// Mean voltage at rest in V.
-    pub voltage_v: f64,
-    /// Mean temperature in °C.
-    pub temp_c: f64,
-    /// Mean C-rate while current flowed.
-    pub c_rate: f64,
 }
 
 /// A cell that ages.
@@ -116,7 +90,7 @@ impl Ageing {
         let law = Law::of(self.chemistry);
         let (rate, valid) = law.cycle(cycle);
         let before = self.loss.cycle;
-        self.loss.cycle = further(before, rate, cycle.full_cycles, laws::CYCLE_POWER);
+        self.loss.cycle = further(before, rate, cycle.full_cycles, CYCLE_POWER);
         self.loss.resistance += law.cycle_resistance(cycle);
         self.doubt(valid, self.loss.cycle - before);
     }
@@ -126,15 +100,6 @@ impl Ageing {
             self.outside += lost;
         }
     }
-}
-
-/// The loss after more of `amount`, where loss = rate · amount^power at constant conditions.
-fn further(loss: f64, rate: f64, amount: f64, power: f64) -> f64 {
-    if rate <= 0.0 {
-        return loss;
-    }
-    let so_far = (loss / rate).powf(1.0 / power);
-    rate * (so_far + amount).powf(power)
 }
 
 #[cfg(test)]

@@ -3,20 +3,17 @@
 //! Materials of a blend have one potential at rest: at each charge the one is searched at which their contents add up. Where
 //! a file has a potential for each direction (hysteresis), both are followed.
 
-use super::{
-    FARADAY,
-    fields::{Function, Section},
-};
+use super::fields::{Function, Section};
 use crate::{
     Error,
-    units::{GAS_CONSTANT, HOUR_S},
+    units::{FARADAY, GAS_CONSTANT, HOUR_S},
 };
 use serde_json::Value;
 
 /// Rounds of the search for a blend's potential: 2^-40 of some volts.
 const ROUNDS: usize = 40;
 
-/// Which electrode.
+/// Electrode by its sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
     Negative,
@@ -39,7 +36,7 @@ enum Potential {
     Branches { lithiation: Function, delithiation: Function },
 }
 
-/// Which way the material is going.
+/// Direction in which the material is filled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     Lithiation,

@@ -11,15 +11,12 @@ mod open_circuit;
 use crate::{
     CellParams, Chemistry, Error,
     cell::{Hysteresis, Impedance, Layer, ModelError, Ocv, Thermal},
-    units::{GAS_CONSTANT, HOUR_S, ZERO_CELSIUS_K, arrhenius},
+    units::{FARADAY, GAS_CONSTANT, HOUR_S, ZERO_CELSIUS_K, arrhenius},
 };
 use electrode::{Electrode, Side, activation};
 use fields::Section;
 use open_circuit::OpenCircuit;
 use serde_json::Value;
-
-/// Faraday's constant in C/mol (CODATA 2018).
-const FARADAY: f64 = 96_485.332_12;
 
 /// Temperatures of the layers that are made, in °C.
 const TEMPS_C: [f64; 4] = [-20.0, 0.0, 25.0, 45.0];

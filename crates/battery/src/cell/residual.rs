@@ -17,7 +17,7 @@ const FADE: f64 = 0.1;
 /// Charge over which the empty end's voltage falls off.
 const EMPTY: f64 = 0.08;
 
-/// See the module.
+/// Learned correction of a cell's voltage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Residual {

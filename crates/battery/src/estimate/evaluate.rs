@@ -74,7 +74,7 @@ pub struct Trace {
 /// Points of a [`Trace`], about.
 const POINTS: usize = 400;
 
-/// Of several files.
+/// Evaluation of the estimator over several files.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Evaluation {
     /// In the order given.

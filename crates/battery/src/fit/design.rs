@@ -1,12 +1,14 @@
 //! Which unknown explains which part of each measured voltage.
 
 use super::{
-    LoggedRun, Request, Role, RunError,
+    LoggedRun, Role, RunError,
     laws::Laws,
     points::{Point, median, points, slow_curve, voltage_at},
     report,
+    request::Request,
     residual::Left,
     solve::Normal,
+    thermal::CORE_J_PER_K_AH,
 };
 use crate::{
     Error,
@@ -126,7 +128,7 @@ impl<'a> Design<'a> {
             layers_c,
             slow_v: (0..=OCV_STEPS).map(|node| voltage_at(&rest, node as f64 / OCV_STEPS as f64)).collect(),
             capacity_ah: request.capacity_ah,
-            core_j_per_k: super::CORE_J_PER_K_AH * request.capacity_ah,
+            core_j_per_k: CORE_J_PER_K_AH * request.capacity_ah,
             evaluations: Counter::new(0),
         })
     }

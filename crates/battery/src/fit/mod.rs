@@ -9,45 +9,22 @@ mod laws;
 mod points;
 mod pulses;
 mod report;
+mod request;
 mod residual;
 mod run;
+mod search;
 mod solve;
+mod thermal;
 
 pub use pulses::PulseError;
 pub use report::{Report, RunError};
+pub use request::{Progress, Request};
 pub use residual::Learned;
 pub use run::{LoggedRun, Role};
 
-use crate::{
-    Cell, CellParams, Chemistry, Error,
-    cell::{Hysteresis, Thermal},
-};
+use crate::{Cell, CellParams, Error, cell::Hysteresis};
 use design::Design;
 use laws::Laws;
-
-/// Request for a fit.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// Name of the kind of cell.
-    pub name: String,
-    /// Its active materials.
-    pub chemistry: Chemistry,
-    /// Ah between full and empty, as all states of charge here count them.
-    pub capacity_ah: f64,
-    /// Measurements; at least one slow discharge and one drive cycle.
-    pub runs: Vec<LoggedRun>,
-}
-
-/// Progress of a fit.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Progress {
-    /// Steps done.
-    pub done: usize,
-    /// Steps that there may be in all; it can end before.
-    pub of: usize,
-    /// Root mean square error so far, in V.
-    pub rmse_v: f64,
-}
 
 /// Fits a cell.
 ///
@@ -70,7 +47,7 @@ pub fn fit(request: &Request, mut progress: impl FnMut(Progress)) -> Result<(Cel
         return Err(missing("drive cycle"));
     }
     let mut design = Design::new(request)?;
-    let laws = laws::search(&design, Laws::initial(), &mut progress)?;
+    let laws = search::search(&design, Laws::initial(), &mut progress)?;
     design.doubt(&laws)?;
     let solution = design.solve(&laws, None)?;
     let fitted = design.errors(&laws, &solution);
@@ -89,25 +66,13 @@ pub fn fit(request: &Request, mut progress: impl FnMut(Progress)) -> Result<(Cel
         ocv: design.ocv(&solution),
         impedance: design.impedance(&laws, &solution),
         hysteresis: Hysteresis::default(),
-        thermal: thermal(request.capacity_ah, laws.inner_k_per_w),
+        thermal: thermal::thermal(request.capacity_ah, laws.inner_k_per_w),
         residual: residual.flatten(),
         model_error,
     };
     let cell = Cell::new(params)?;
     let pulses = pulses::pulses(&cell, &request.runs);
     Ok((cell.params().clone(), Report { fitted, held_out, pulses, learned }))
-}
-
-/// Heat capacity of the core: 0.9–1.0 J/(g K) of 16 g/Ah, as cylindrical cells have.
-const CORE_J_PER_K_AH: f64 = 13.0;
-
-fn thermal(capacity_ah: f64, inner_k_per_w: f64) -> Thermal {
-    Thermal {
-        core_j_per_k: CORE_J_PER_K_AH * capacity_ah,
-        surface_j_per_k: 2.5 * capacity_ah,
-        inner_k_per_w,
-        outer_k_per_w: 25.0 / capacity_ah,
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Cell, CellState, Sample};
+use crate::{Cell, CellState, Chemistry, Sample};
 
 /// A run of a known cell.
 fn run(cell: &Cell, role: Role, temp_c: f64, seed: u64) -> LoggedRun {

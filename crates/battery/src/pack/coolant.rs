@@ -10,7 +10,7 @@ use super::Pack;
 /// Longest step in s over which heat flows are constant; longer ones are split.
 const STEP_S: f64 = 1.0;
 
-/// How a loop is built.
+/// Construction of a coolant loop.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CoolantLoop {
     /// Most heat that the heater puts in, in W. Default 5,000.

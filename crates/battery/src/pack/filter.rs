@@ -19,7 +19,7 @@ pub struct CellEstimate {
     pub full: Option<Estimate>,
 }
 
-/// Of a pack.
+/// Estimate of a pack's state.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PackEstimate {
     /// The mean cell.

@@ -33,7 +33,7 @@ const HEATS_C: (f64, f64) = (5.0, 12.0);
 /// Voltage above the chemistry's lowest at which a management ends a drive, under load.
 const EMPTY_MARGIN_V: f64 = 0.2;
 
-/// What is asked of the pack from outside; nothing by default.
+/// Demands on the pack from outside; none by default.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Asked {
     /// Most current into the pack in A.
@@ -48,7 +48,7 @@ pub struct Asked {
     pub stop_charging: bool,
 }
 
-/// What came of a second.
+/// Outcome of a second.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Second {
     /// What the sensors say.

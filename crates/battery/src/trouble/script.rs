@@ -119,7 +119,7 @@ pub enum Work {
     },
 }
 
-/// Which cells the management looks at.
+/// Cells that the management looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Sees {
     /// The highest and the lowest one.

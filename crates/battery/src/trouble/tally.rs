@@ -19,7 +19,7 @@ const CHARGING_C: f64 = 0.02;
 /// Temperature of the open-circuit curve by which imbalance is measured.
 const ROOM_C: f64 = 25.0;
 
-/// What a run did to a pack.
+/// Damage that a run did to a pack.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Toll {

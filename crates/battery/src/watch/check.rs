@@ -21,7 +21,7 @@ const JUMP_V: f64 = 0.003;
 const JUMPS: u32 = 20;
 const WRONG_WAY: u32 = 17;
 
-/// Which check a sample failed.
+/// Check that a sample failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Check {

@@ -5,7 +5,11 @@ mod check;
 mod coverage;
 mod debounce;
 mod detect;
+mod frozen;
 mod plausibility;
+mod residual;
+mod rules;
+mod warming;
 
 pub use check::{Check, Checker, Verdict};
 pub use coverage::{Coverage, Look};

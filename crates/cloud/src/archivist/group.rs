@@ -5,7 +5,8 @@
 //! holds an event that a vehicle's twin has found. It is full when it holds so many records, or so many deliveries of one
 //! fog node that the node's window would soon be used up, or when half of the room for what waits is used.
 
-use super::{Commit, Entry, Marks, Quarantined, Token, Verified};
+use super::{Commit, Entry, Marks, Quarantined, Token};
+use crate::verify::Verified;
 use bytes::Bytes;
 use serde::{Deserialize, de::IgnoredAny};
 use std::{collections::BTreeMap, sync::Arc};

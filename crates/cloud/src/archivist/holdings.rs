@@ -1,41 +1,21 @@
 //! Holdings of the archive for every boot, as far as memory tells: it starts from marks, finds what a batch is to it, and
 //! gives the marks of the next commit.
 
-use super::{Answer, Entry, Question, Verified, places::Places};
+use super::{
+    Answer, Entry, Question,
+    marks::{Gap, Marks},
+    places::Places,
+};
 use crate::{
-    check::{Refusal, Stage},
-    coverage::{Coverage, Range, Verdict},
+    coverage::{Coverage, Verdict},
     foreign::{Foreign, Sorted, content_of},
+    verify::{Rejection, Stage, Verified},
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use voltmesh_telemetry::{Boot, VehicleId};
 
 /// Committed batches kept by id for look-ups that take long: 65,536 × 150 B; beyond, the oldest look-ups are asked again.
 pub(super) const MAX_UNSETTLED: usize = 65_536;
-
-/// Marks that the archive keeps beside its rows to recognise what it has.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Marks {
-    /// The contiguous watermark of each boot; for boot 0 the number after the highest.
-    pub watermarks: BTreeMap<(VehicleId, Boot), u64>,
-    /// Ranges beyond the watermark.
-    pub islands: BTreeMap<(VehicleId, Boot), Vec<Range>>,
-    /// Entries of the ledger's log that archived batches and their copies prove: the newest ranges.
-    pub places: Vec<(u64, u64)>,
-}
-
-/// A gap in a boot's numbers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gap {
-    /// Whose.
-    pub vehicle: VehicleId,
-    /// In which boot.
-    pub boot: Boot,
-    /// The first missing number.
-    pub first: u64,
-    /// The number after the last missing one.
-    pub next: u64,
-}
 
 /// Finding on a verified batch: its relation to what is archived or about to be.
 pub(super) enum Finding {
@@ -52,11 +32,11 @@ pub(super) enum Finding {
         collisions: Vec<u32>,
     },
     /// At odds with what is held.
-    Wrong(Refusal),
+    Wrong(Rejection),
     /// The memory does not tell: ask the table.
     Unclear(Question),
     /// The table lacks what its watermark says it holds.
-    Contradiction(Refusal),
+    Contradiction(Rejection),
 }
 
 /// A committed batch that a look-up under way might not show yet.
@@ -135,11 +115,11 @@ impl Holdings {
             Verdict::Fork(other) => {
                 let reason =
                     format!("batch {other} with the same numbers is archived: the vehicle signed both");
-                Finding::Wrong(Refusal { stage: Stage::Fork, reason })
+                Finding::Wrong(Rejection { stage: Stage::Fork, reason })
             }
             Verdict::BrokenChain(other) => {
                 let reason = format!("the chain to its archived neighbour {other} is broken");
-                Finding::Wrong(Refusal { stage: Stage::Chain, reason })
+                Finding::Wrong(Rejection { stage: Stage::Chain, reason })
             }
             Verdict::Unknown => {
                 let (vehicle, boot) = key;
@@ -152,7 +132,7 @@ impl Holdings {
                     "record {vehicle}/{boot}/{number} is archived by the table's watermark, but no row of table \
                      batches has it: restore the archive's tables, or look with voltmesh verify --archive"
                 );
-                Finding::Contradiction(Refusal { stage: Stage::Table, reason })
+                Finding::Contradiction(Rejection { stage: Stage::Table, reason })
             }
         }
     }

@@ -5,7 +5,7 @@
 //! came, and is neither refused nor sent again.
 
 use super::Token;
-use crate::check::Delivery;
+use crate::verify::Delivery;
 use bytes::Bytes;
 use std::{
     collections::{BTreeMap, VecDeque},

@@ -1,9 +1,9 @@
 //! All that can happen to the archivist, and all that it asks of its shell.
 
-use super::{Entry, Marks, Verified};
+use super::{Entry, Marks};
 use crate::{
-    check::{About, Refusal},
     coverage::Stored,
+    verify::{About, Rejection, Verified},
 };
 use bytes::Bytes;
 use std::{
@@ -65,9 +65,9 @@ pub enum Output {
     Accept(Token),
     /// PUBACK with a reason code: the delivery will never be archived, and is in quarantine, or beyond its sender's share of
     /// it, as the reason says then.
-    Reject(Token, Refusal),
+    Reject(Token, Rejection),
     /// No PUBACK, and disconnect: the same delivery may pass later.
-    Refuse(Token, &'static str),
+    Defer(Token, &'static str),
     /// Send a vehicle's notice to a fog node.
     Notice {
         /// Where to.
@@ -110,7 +110,7 @@ pub struct Quarantined {
     /// What it claims to be, if it could be read that far.
     pub about: Option<About>,
     /// The check that failed.
-    pub refusal: Refusal,
+    pub rejection: Rejection,
     /// SHA-256 of the bytes.
     pub digest: Digest,
     /// The delivery as it came.
@@ -119,8 +119,14 @@ pub struct Quarantined {
 
 impl Quarantined {
     /// What came just now.
-    pub fn new(now: Timestamp, fog: String, about: Option<About>, refusal: Refusal, bytes: Bytes) -> Self {
-        Self { received: now, fog, about, refusal, digest: Digest::of(&bytes), bytes }
+    pub fn new(
+        now: Timestamp,
+        fog: String,
+        about: Option<About>,
+        rejection: Rejection,
+        bytes: Bytes,
+    ) -> Self {
+        Self { received: now, fog, about, rejection, digest: Digest::of(&bytes), bytes }
     }
 }
 

@@ -8,9 +8,9 @@ use super::{
     report::{ArchiveReport, Kind},
 };
 use crate::{
-    archivist::{Entry, Verified},
-    check::{Judged, Stage, opening_from, verify},
-    delta::{Columns, Replay, StoredBatch, schema, stored_batches},
+    archivist::Entry,
+    delta::{self, Columns, Replay, StoredBatch, stored_batches},
+    verify::{Judged, Stage, Verified, opening_from, verify},
 };
 use arrow::{
     array::{Array, RecordBatch},
@@ -175,7 +175,7 @@ pub(crate) fn prove(stored: &StoredBatch, trust: &Trust) -> Result<Proven, Strin
     let sealed = SealedBatch::parse(stored.wire.clone()).map_err(|error| error.to_string())?;
     let opening = opening_from(&stored.opening).ok_or("its opening is not 64 bytes")?;
     let checked = verify(&sealed, &opening, &stored.evidence, trust);
-    let Judged { records, anchored, unproven } = checked.map_err(|refusal| refusal.to_string())?;
+    let Judged { records, anchored, unproven } = checked.map_err(|rejection| rejection.to_string())?;
     let evidence = AnchorProof::from_bytes(&stored.evidence);
     let header = evidence.map_err(|error| format!("{}: {error}", Stage::Evidence))?.header;
     let place = Place { index: anchored.index, size: header.log_size, root: header.log_root };
@@ -236,7 +236,7 @@ pub(super) fn other_columns(
     (sequence, archived): (u64, Timestamp),
 ) -> Vec<String> {
     let sequence = sequence.min(i64::MAX as u64);
-    let expected = match schema::batch_rows(std::slice::from_ref(entry), sequence, archived) {
+    let expected = match delta::batch_rows(std::slice::from_ref(entry), sequence, archived) {
         Ok(expected) => expected,
         Err(error) => return vec![error.to_string()],
     };

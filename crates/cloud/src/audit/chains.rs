@@ -1,12 +1,12 @@
 //! Boots as chains of batches: no two with the same numbers, each leading to the next, as far as the watermark says.
 
 use super::{
-    commits::{absent, count},
-    report::{ArchiveReport, Kind, ranges_text},
+    ranges::{absent, count, ranges_text},
+    report::{ArchiveReport, Kind},
 };
 use crate::{
-    archivist::Verified,
     delta::{Replay, boot_of},
+    verify::Verified,
 };
 use std::collections::BTreeMap;
 use voltmesh_telemetry::{BatchId, Boot, VehicleId};

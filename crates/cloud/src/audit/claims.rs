@@ -4,7 +4,7 @@ use super::{
     batches::Batches,
     report::{ArchiveReport, Kind},
 };
-use crate::check::causes;
+use crate::verify::causes;
 use voltmesh_control::{ArchiveNotice, MAX_NOTICE_BYTES};
 use voltmesh_ledger::{Leaves, Trust, verifying_key};
 

@@ -3,8 +3,8 @@
 
 use super::report::{ArchiveReport, Kind};
 use crate::{
-    check::causes,
     delta::{self, ArchiveError, DataFile, Inspected, schema::DAY},
+    verify::causes,
 };
 use arrow::{
     array::{Array, ArrayRef, RecordBatch, cast::AsArray},

@@ -1,6 +1,9 @@
 //! The archive's commits as `batches` tells of them: numbered without a gap, each at one time, in order of time.
 
-use super::report::{ArchiveReport, Kind, ranges_text};
+use super::{
+    ranges::{absent, count, ranges_text},
+    report::{ArchiveReport, Kind},
+};
 use crate::delta::{Replay, SEQUENCE, from_micros, schema::day_text};
 use std::collections::{BTreeMap, BTreeSet};
 use voltmesh_telemetry::Timestamp;
@@ -81,22 +84,4 @@ impl Commits {
             }
         }
     }
-}
-
-/// The ranges, first and last number, that `held` (in order) leaves out of `first..next`.
-pub(super) fn absent(held: impl Iterator<Item = u64>, first: u64, next: u64) -> Vec<(u64, u64)> {
-    let mut expected = first;
-    let mut absent = Vec::new();
-    for number in held.chain(std::iter::once(next)).filter(|number| *number <= next) {
-        if number > expected {
-            absent.push((expected, number - 1));
-        }
-        expected = expected.max(number.saturating_add(1));
-    }
-    absent
-}
-
-/// How many numbers ranges hold, at most `u64::MAX`.
-pub(super) fn count(ranges: &[(u64, u64)]) -> u64 {
-    ranges.iter().fold(0, |sum: u64, (first, last)| sum.saturating_add(last - first).saturating_add(1))
 }

@@ -6,10 +6,9 @@
 //! statement whose place nobody has told yet.
 
 use super::{
-    commits::{absent, count},
-    report::{ArchiveReport, Kind, ranges_text},
+    ranges::{absent, count, ranges_text},
+    report::{ArchiveReport, Kind, LogReport, MAX_ABSENT},
 };
-use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use voltmesh_ledger::{Leaves, Trust};
 use voltmesh_telemetry::{
@@ -17,33 +16,8 @@ use voltmesh_telemetry::{
     merkle::{Frontier, leaf_hash},
 };
 
-/// Ranges of absent entries that are listed; more are only counted.
-pub const MAX_ABSENT: usize = 1000;
 /// Ranges that a sentence names.
 const NAMED: usize = 20;
-
-/// Part of the ledger's log that is archived.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct LogReport {
-    /// Entries that an archived, copied or refused batch, or a statement with its evidence, proves.
-    pub held: u64,
-    /// Other entries that are the archive's own statements, by the leaves that were given.
-    pub statements: u64,
-    /// Other entries that are one more copy of an archived batch, by the leaves that were given.
-    pub copies: u64,
-    /// The log's size, as the newest evidence here proves it.
-    pub size: u64,
-    /// The log's size in the trust file.
-    pub trusted_size: Option<u64>,
-    /// Leaves that were given and lead to a root that evidence here or the trust file prove.
-    pub leaves: Option<u64>,
-    /// Other entries that evidence here names whose authorities the trust file does not know.
-    pub unproven: u64,
-    /// Entries that nothing here explains.
-    pub absent: u64,
-    /// Which those are, first and last index, at most [`MAX_ABSENT`] ranges.
-    pub ranges: Vec<(u64, u64)>,
-}
 
 /// A leaf's place in the log of some final block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

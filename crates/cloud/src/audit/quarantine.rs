@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     archivist::Quarantined,
-    check::{About, Checked, Refusal, Stage, check as check_envelope},
-    delta::{self, Inspected, from_micros, schema, schema::day_text},
+    delta::{self, Inspected, from_micros, schema::day_text},
+    verify::{About, Checked, Rejection, Stage, check as check_envelope},
 };
 use arrow::array::{Array, RecordBatch};
 use bytes::Bytes;
@@ -59,16 +59,16 @@ fn row(
     let said = About::read(&columns);
     // A single record of a foreign batch: the bytes are the record's, and the batch is what the row says.
     let record = said.as_ref().filter(|_| stage == Stage::Fork).and_then(|said| record_number(&bytes, said));
-    let refusal = Refusal { stage, reason: text("reason")? };
+    let rejection = Rejection { stage, reason: text("reason")? };
     let expected = Quarantined {
         received: from_micros(received),
         fog: fog.clone(),
         about: record.as_ref().map_or_else(|| about(&bytes, &fog), |_| said),
-        refusal,
+        rejection,
         digest,
         bytes: bytes.clone(),
     };
-    let expected = schema::quarantine_rows(&[&expected], &[received]).map_err(unread)?;
+    let expected = delta::quarantine_rows(&[&expected], &[received]).map_err(unread)?;
     let fields = row.schema();
     let differs = |name: &str| row.column_by_name(name) != expected.column_by_name(name);
     let wrong: Vec<&str> = fields.fields().iter().map(|f| f.name().as_str()).filter(|n| differs(n)).collect();
@@ -88,8 +88,8 @@ fn row(
     match check_envelope(&fog, &bytes, trust) {
         // With a newer trust file it may fail for its authorities, and so does it if it has too few receipts of them.
         Checked::Failed { perhaps_later: true, .. } if stage == Stage::Log => Ok(()),
-        Checked::Failed { refusal, .. } if refusal.stage != stage && !later.contains(&stage) => {
-            Err(format!("{name}: column stage says {stage}, the check that it fails is {}", refusal.stage))
+        Checked::Failed { rejection, .. } if rejection.stage != stage && !later.contains(&stage) => {
+            Err(format!("{name}: column stage says {stage}, the check that it fails is {}", rejection.stage))
         }
         Checked::Passed(_) if !later.contains(&stage) => {
             Err(format!("{name}: column stage says {stage}, but it passes that check"))

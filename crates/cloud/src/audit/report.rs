@@ -1,6 +1,5 @@
 //! Report of an audit: findings counted by kind and described in words.
 
-use super::log::LogReport;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,6 +8,9 @@ pub const MAX_PROBLEMS: usize = 1000;
 
 /// Doubts listed; more are only counted.
 pub const MAX_DOUBTS: usize = 100;
+
+/// Ranges of absent entries that are listed; more are only counted.
+pub const MAX_ABSENT: usize = 1000;
 
 /// Findings of an audit. Sums that do not fit stay at `u64::MAX`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -67,6 +69,29 @@ pub struct ArchiveReport {
     pub vehicles: BTreeMap<String, u64>,
     /// What was found, at most [`MAX_PROBLEMS`].
     pub problems: Vec<String>,
+}
+
+/// Part of the ledger's log that is archived.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LogReport {
+    /// Entries that an archived, copied or refused batch, or a statement with its evidence, proves.
+    pub held: u64,
+    /// Other entries that are the archive's own statements, by the leaves that were given.
+    pub statements: u64,
+    /// Other entries that are one more copy of an archived batch, by the leaves that were given.
+    pub copies: u64,
+    /// The log's size, as the newest evidence here proves it.
+    pub size: u64,
+    /// The log's size in the trust file.
+    pub trusted_size: Option<u64>,
+    /// Leaves that were given and lead to a root that evidence here or the trust file prove.
+    pub leaves: Option<u64>,
+    /// Other entries that evidence here names whose authorities the trust file does not know.
+    pub unproven: u64,
+    /// Entries that nothing here explains.
+    pub absent: u64,
+    /// Which those are, first and last index, at most [`MAX_ABSENT`] ranges.
+    pub ranges: Vec<(u64, u64)>,
 }
 
 /// Batches of epochs whose authorities the trust file does not know. All of them that does not ask for the authorities was
@@ -190,19 +215,6 @@ impl ArchiveReport {
     }
 }
 
-/// Numbers in order as `17, 30..=35`, at most `most` pieces.
-pub(super) fn ranges_text(ranges: &[(u64, u64)], most: usize) -> String {
-    let mut pieces: Vec<String> = ranges
-        .iter()
-        .take(most)
-        .map(|(first, last)| if first == last { first.to_string() } else { format!("{first}..={last}") })
-        .collect();
-    if ranges.len() > most {
-        pieces.push(format!("and {} more ranges", ranges.len() - most));
-    }
-    pieces.join(", ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,10 +269,5 @@ mod tests {
             report.problem(kind, String::new());
             assert!(!report.is_sound(), "{kind:?}");
         }
-    }
-
-    #[test]
-    fn ranges_are_told_briefly() {
-        assert_eq!(ranges_text(&[(17, 17), (30, 35), (40, 41)], 2), "17, 30..=35, and 1 more ranges");
     }
 }

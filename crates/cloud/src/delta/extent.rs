@@ -8,10 +8,8 @@
 
 use super::{
     ArchiveError,
-    files::{Columns, DataFile, Wanted},
-    reader::{id_of, unsigned},
-    schema::micros,
-    table::View,
+    rows::{Columns, id_of, schema::micros, unsigned},
+    table::{DataFile, View, Wanted},
 };
 use crate::archivist::{Entry, Quarantined};
 use serde_json::Value;

@@ -2,9 +2,9 @@
 //! not end it.
 
 use super::{
-    ArchiveError, Definition, Location, Settings, definitions,
-    replay::Replay,
-    table::{Table, View},
+    ArchiveError, Location, Settings,
+    definitions::{Definition, definitions},
+    table::{Replay, Table, View},
 };
 use arrow::datatypes::SchemaRef;
 

@@ -1,26 +1,25 @@
 //! Questions that the archive answers, each opening as few files as their statistics allow.
 
 use super::{
-    ArchiveError, ArchivedChannel, Inspected, entry_of,
-    evidence::EvidenceColumns,
-    files::{Columns, DataFile, Wanted},
-    from_micros, of_today,
-    records::channels,
-    schema::{CAUSES, long, micros},
-    table::View,
+    ArchiveError, Settings,
+    definitions::{Definition, definitions},
+    inspect::Inspected,
+    location::Location,
+    rows::{
+        ArchivedRow, Columns, Cursor, StoredBatch, archived_rows, entry_of, id_of,
+        schema::{long, micros},
+        stored_batches, unsigned,
+    },
+    table::{DataFile, Table, View, Wanted},
 };
 use crate::{archivist::Entry, coverage::Stored};
-use arrow::{
-    array::{Array, Float64Array, RecordBatch, StringArray, cast::AsArray},
-    datatypes::{Float64Type, Int32Type},
-};
-use bytes::Bytes;
+use arrow::array::Array as _;
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-use voltmesh_telemetry::{BatchId, Boot, Digest, RecordId, Timestamp, VehicleId};
+use voltmesh_telemetry::{Boot, Digest, RecordId, Timestamp, VehicleId};
 
 /// Rows of the three tables in the latest snapshots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -33,76 +32,6 @@ pub struct Totals {
     pub quarantined: u64,
 }
 
-/// A row of `records`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ArchivedRow {
-    /// Whose.
-    pub vehicle: String,
-    /// In which boot.
-    pub boot: u64,
-    /// Which one.
-    pub number: u64,
-    /// When the source took it, in milliseconds since the Unix epoch.
-    pub time_ms: u64,
-    /// At the pack's terminals; `None`, here and below, if it is unknown.
-    pub pack_voltage_v: Option<f64>,
-    /// Positive charges.
-    pub pack_current_a: Option<f64>,
-    /// Reported state of charge.
-    pub soc_percent: Option<f64>,
-    /// Each cell.
-    pub cells_mv: Vec<Option<i32>>,
-    /// Each sensor.
-    pub temperatures_c: Vec<Option<f64>>,
-    /// Main contactor.
-    pub contactor: String,
-    /// Charger.
-    pub charger: String,
-    /// Insulation resistance.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub insulation_ohm: Option<i64>,
-    /// Of the air around the vehicle.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ambient_c: Option<f64>,
-    /// Of the battery's coolant.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub coolant_c: Option<f64>,
-    /// Of the vehicle.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub speed_kmh: Option<f64>,
-    /// Extra channels.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub channels: Vec<ArchivedChannel>,
-    /// Why values are unknown: `COLUMN=CAUSE`, `COLUMN[N]=CAUSE` and so on, with a space between; what is unknown without
-    /// a cause was not sent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub causes: Option<String>,
-    /// The fog node that vouches for it, if not the vehicle itself.
-    pub attested_by: Option<String>,
-    /// The batch that holds it.
-    pub batch_id: String,
-    /// Height of the block that holds the batch.
-    pub height: u64,
-}
-
-impl ArchivedRow {
-    /// Its place in a vehicle's history.
-    pub fn cursor(&self) -> Cursor {
-        Cursor { time_ms: self.time_ms, boot: self.boot, number: self.number }
-    }
-}
-
-/// A place in a vehicle's history, in order of time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cursor {
-    /// The record's time.
-    pub time_ms: u64,
-    /// Its boot.
-    pub boot: u64,
-    /// Its number.
-    pub number: u64,
-}
-
 /// A part of a range.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Page {
@@ -111,31 +40,6 @@ pub struct Page {
     /// Where the next page continues; `None` at the end.
     #[serde(skip)]
     pub next: Option<Cursor>,
-}
-
-/// A row of `batches`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredBatch {
-    /// Its id.
-    pub id: String,
-    /// Its least number.
-    pub first: u64,
-    /// Its greatest number.
-    pub last: u64,
-    /// Height of its block.
-    pub height: u64,
-    /// Who forwarded it.
-    pub fog: String,
-    /// When it was archived.
-    pub archived: Timestamp,
-    /// Positions of the records that were new; `None` if all were.
-    pub kept: Option<Vec<u32>>,
-    /// The signed batch.
-    pub wire: Bytes,
-    /// Salt and key.
-    pub opening: Vec<u8>,
-    /// The ledger's evidence.
-    pub evidence: Bytes,
 }
 
 /// Reads what is archived, following the writer's commits.
@@ -341,7 +245,7 @@ impl Reader {
     /// The tables as a check sees them.
     pub(crate) fn inspected(&self) -> [Inspected; 4] {
         let views = [&self.records, &self.batches, &self.quarantine, &self.copies].map(|view| view.clone());
-        let mut tables = super::definitions(super::Settings::default()).into_iter().zip(views);
+        let mut tables = definitions(Settings::default()).into_iter().zip(views);
         std::array::from_fn(|_| match tables.next() {
             Some((definition, view)) => Inspected::new(&definition, view),
             None => unreachable!("there is a definition for each table"),
@@ -355,109 +259,25 @@ impl Reader {
     }
 }
 
+/// Opens an archive for reading only, as it is now; nothing is repaired.
+pub async fn open_reader(location: &Location) -> Result<Reader, ArchiveError> {
+    let [records, batches, quarantine, copies] = definitions(Settings::default());
+    let open = async |definition: Definition| {
+        let table = Table::open(&location.store, &location.url, &definition, false).await?;
+        let missing = || ArchiveError::Missing { what: format!("{}{}", location.url, definition.name) };
+        Ok::<_, ArchiveError>(table.ok_or_else(missing)?.view())
+    };
+    // An archive of before there were copies has no such table.
+    let copies = match open(copies).await {
+        Err(ArchiveError::Missing { .. }) => View::empty(location.store.clone()),
+        copies => copies?,
+    };
+    Ok(Reader::new(open(records).await?, open(batches).await?, open(quarantine).await?, copies))
+}
+
 fn overlapping(vehicle: &VehicleId, boot: Boot, first: u64, last: u64) -> Wanted {
     Wanted::of(vehicle.as_str())
         .between("boot", long(boot.get()), long(boot.get()))
         .between("first", 0, i64::try_from(last).unwrap_or(i64::MAX))
         .between("last", i64::try_from(first).unwrap_or(i64::MAX), i64::MAX)
-}
-
-pub(super) fn unsigned(value: i64) -> u64 {
-    u64::try_from(value).unwrap_or(0)
-}
-
-pub(super) fn id_of(text: &str) -> Result<BatchId, ArchiveError> {
-    text.parse().map_err(|_| ArchiveError::Damaged { what: format!("{text:?} is no batch id") })
-}
-
-/// Reads rows of `batches`.
-pub(crate) fn stored_batches(rows: &RecordBatch) -> Result<Vec<StoredBatch>, ArchiveError> {
-    let columns = Columns(rows);
-    let (ids, fog) = (columns.text("batch_id")?, columns.text("fog")?);
-    let (first, last, height) = (columns.long("first")?, columns.long("last")?, columns.long("height")?);
-    let archived = columns.long("archived_at")?;
-    let kept = columns.list("kept")?;
-    let (wire, opening) = (columns.binary("wire")?, columns.binary("opening")?);
-    let evidence = EvidenceColumns::of(rows)?;
-    let positions = |row: usize| {
-        let values = kept.value(row);
-        let values = values.as_primitive_opt::<Int32Type>()?;
-        values.values().iter().map(|at| u32::try_from(*at).ok()).collect::<Option<Vec<_>>>()
-    };
-    (0..rows.num_rows())
-        .map(|row| {
-            let kept = if kept.is_null(row) {
-                None
-            } else {
-                let damaged =
-                    || ArchiveError::Damaged { what: "column kept has another type than ours".into() };
-                Some(positions(row).ok_or_else(damaged)?)
-            };
-            Ok(StoredBatch {
-                id: ids.value(row).to_owned(),
-                first: unsigned(first.value(row)),
-                last: unsigned(last.value(row)),
-                height: unsigned(height.value(row)),
-                fog: fog.value(row).to_owned(),
-                archived: from_micros(archived.value(row)),
-                kept,
-                wire: Bytes::copy_from_slice(wire.value(row)),
-                opening: opening.value(row).to_vec(),
-                evidence: evidence.whole(row),
-            })
-        })
-        .collect()
-}
-
-/// Reads rows of `records`.
-pub(crate) fn archived_rows(rows: &RecordBatch) -> Result<Vec<ArchivedRow>, ArchiveError> {
-    let rows = &of_today(rows.clone())?;
-    let columns = Columns(rows);
-    let (vehicle, batch_id) = (columns.text("vehicle")?, columns.text("batch_id")?);
-    let (boot, number, height) = (columns.long("boot")?, columns.long("number")?, columns.long("height")?);
-    let time = columns.long("time")?;
-    let (voltage, current) = (columns.double("pack_voltage_v")?, columns.double("pack_current_a")?);
-    let soc = columns.double("soc_percent")?;
-    let (cells, temperatures) = (columns.list("cells_mv")?, columns.list("temperatures_c")?);
-    let (contactor, charger) = (columns.text("contactor")?, columns.text("charger")?);
-    let insulation = columns.long("insulation_ohm")?;
-    let (ambient, coolant) = (columns.double("ambient_c")?, columns.double("coolant_c")?);
-    let (speed, causes) = (columns.double("speed_kmh")?, columns.text(CAUSES)?);
-    let attested = columns.text("attested_by")?;
-    let wrong =
-        |name: &str| ArchiveError::Damaged { what: format!("column {name} has another type than ours") };
-    let mut channels = channels(columns.list("channels")?).ok_or_else(|| wrong("channels"))?;
-    let double = |column: &Float64Array, row| column.is_valid(row).then(|| column.value(row));
-    let text = |column: &StringArray, row| column.is_valid(row).then(|| column.value(row).to_owned());
-    (0..rows.num_rows())
-        .map(|row| {
-            let cells = cells.value(row);
-            let cells = cells.as_primitive_opt::<Int32Type>().ok_or_else(|| wrong("cells_mv"))?;
-            let temperatures = temperatures.value(row);
-            let temperatures =
-                temperatures.as_primitive_opt::<Float64Type>().ok_or_else(|| wrong("temperatures_c"))?;
-            Ok(ArchivedRow {
-                vehicle: vehicle.value(row).to_owned(),
-                boot: unsigned(boot.value(row)),
-                number: unsigned(number.value(row)),
-                time_ms: from_micros(time.value(row)).as_millis(),
-                pack_voltage_v: double(voltage, row),
-                pack_current_a: double(current, row),
-                soc_percent: double(soc, row),
-                cells_mv: cells.iter().collect(),
-                temperatures_c: temperatures.iter().collect(),
-                contactor: contactor.value(row).to_owned(),
-                charger: charger.value(row).to_owned(),
-                insulation_ohm: insulation.is_valid(row).then(|| insulation.value(row)),
-                ambient_c: double(ambient, row),
-                coolant_c: double(coolant, row),
-                speed_kmh: double(speed, row),
-                channels: std::mem::take(&mut channels[row]),
-                causes: text(causes, row),
-                attested_by: text(attested, row),
-                batch_id: batch_id.value(row).to_owned(),
-                height: unsigned(height.value(row)),
-            })
-        })
-        .collect()
 }

@@ -2,10 +2,11 @@
 
 use super::{
     Archive, ArchiveError,
-    files::{DataFile, joined},
-    of_today,
-    schema::{DAY, day_number},
-    table::Table,
+    rows::{
+        of_today,
+        schema::{DAY, day_number},
+    },
+    table::{DataFile, Table, joined},
 };
 use arrow::{
     array::{ArrayRef, BooleanArray, Date32Array, RecordBatch},

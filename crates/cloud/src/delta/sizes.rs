@@ -2,9 +2,8 @@
 
 use super::{
     ArchiveError, Reader,
-    files::metadata,
-    schema::{BATCHES, COPIES, QUARANTINE, RECORDS},
-    table::View,
+    rows::schema::{BATCHES, COPIES, QUARANTINE, RECORDS},
+    table::{View, metadata},
 };
 use serde::Serialize;
 use std::collections::BTreeMap;

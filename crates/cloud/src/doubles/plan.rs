@@ -1,8 +1,8 @@
 //! Which of the rows that stand twice goes, and which stays.
 
 use super::{
-    DedupReport, MAX_IDS,
-    find::{At, Key, Names, batch_rows, keys_of, record_keys},
+    find::{At, Key, MAX_IDS, Names, batch_rows, keys_of, record_keys},
+    report::DedupReport,
 };
 use crate::{
     archivist::Entry,

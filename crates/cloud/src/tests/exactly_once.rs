@@ -4,8 +4,7 @@
 //! was at any moment between question and answer, a failed commit is in the table or not, merging files finds another
 //! state than the core's, the process dies at any point. Each batch comes as several copies, through two fog nodes.
 
-use super::core::Table;
-use super::*;
+use super::{memory_table::Table, *};
 use crate::{coverage::CACHED, testing::*};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -81,8 +80,8 @@ impl World {
                 Output::Commit(commit) => assert!(self.commit.replace(commit).is_none(), "two at once"),
                 Output::Ask { question, about } => self.questions.push_back((question, about)),
                 Output::Accept(Token(token)) => drop(self.acknowledged.insert(token)),
-                Output::Reject(_, refusal) => self.rejected.push(refusal.to_string()),
-                Output::Refuse(..) | Output::Notice { .. } => {}
+                Output::Reject(_, rejection) => self.rejected.push(rejection.to_string()),
+                Output::Defer(..) | Output::Notice { .. } => {}
             }
         }
     }

@@ -38,7 +38,7 @@ pub fn salted_digest(salt: &EventSalt, bytes: &[u8]) -> SaltedDigest {
     leaf_hash(&[salt.as_slice(), bytes].concat())
 }
 
-/// Who of an authority numbers its lists: each by itself, so that none needs to know of the other.
+/// Series of an authority's lists with numbers of its own: each is numbered by itself, so that none needs to know of the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lane {
     /// What functions of vehicles did.

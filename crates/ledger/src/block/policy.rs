@@ -46,7 +46,7 @@ pub struct Policy {
     pub signature: Signature,
 }
 
-/// What a policy transaction does.
+/// Effect of a policy transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PolicyAct {
     /// Takes the term after the current one: the holder's tenure is past, nobody holds it, or the holder itself begins anew.

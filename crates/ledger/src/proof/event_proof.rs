@@ -21,7 +21,7 @@ use crate::{
         trust::Trust,
     },
     state::{
-        control::ActEntry,
+        controllers::ActEntry,
         fact::{Fact, FactProof},
         inclusion::{inclusion_size, read_inclusion, write_inclusion},
     },

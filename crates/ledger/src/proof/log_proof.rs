@@ -104,7 +104,7 @@ pub(crate) fn verify_receipts(
         .map_err(|e| ProofError::from(Stage::Log, e))
 }
 
-/// Whether root receipts besides those at hand name keys that no authority of the trust file has.
+/// Presence of further root receipts, under keys that no authority of the trust file has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Strangers {
     /// No.

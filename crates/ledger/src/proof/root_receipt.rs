@@ -82,7 +82,7 @@ impl RootReceipt {
     }
 }
 
-/// What the header of a log receipt says.
+/// Content of the header of a log receipt.
 pub(crate) struct Named {
     /// Whose key.
     pub key_id: KeyId,

@@ -10,8 +10,7 @@ use crate::{
     codec::{read_hash, read_map, unordered, write_hash, write_map},
     error::Error,
     state::{
-        State,
-        fact::{Controller, Fact, FactProof, Release, Term},
+        fact::{Controller, Fact, Release, Term},
         registry::read_bounded,
         sequence::{SEQUENCE_WINDOW, Window},
     },
@@ -19,10 +18,7 @@ use crate::{
 };
 use commonware_codec::{Buf, Error as CodecError, FixedSize as _, RangeCfg, Read as _, ReadExt as _, Write};
 use std::collections::{BTreeMap, VecDeque};
-use voltmesh_telemetry::{
-    Digest as Hash, Timestamp,
-    merkle::{Frontier, Inclusion},
-};
+use voltmesh_telemetry::{Digest as Hash, Timestamp, merkle::Frontier};
 
 /// Most controllers that were ever admitted, the removed ones included.
 pub const MAX_CONTROLLERS: usize = 256;
@@ -43,28 +39,19 @@ pub(crate) const MAX_CONTROL_BYTES: usize = MAX_CONTROLLERS * Controller::SIZE
     + MAX_WINDOWS * (32 + 2 * 136 + 32 + 4 + 32 * MAX_RECENT_EVENTS)
     + 4_096;
 
-/// Entry of the log of acts with its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ActEntry {
-    /// The entry.
-    pub act: Act,
-    /// Its place in the log of acts after the block whose state gives it.
-    pub inclusion: Inclusion,
-}
-
 /// Controllers, term, releases and events as of some block. The default is a chain that has none of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Control {
-    acts: Frontier,
-    controllers: BTreeMap<PublicKey, Controller>,
-    term: Term,
+    pub(super) acts: Frontier,
+    pub(super) controllers: BTreeMap<PublicKey, Controller>,
+    pub(super) term: Term,
     /// The epoch of the newest decision, and how many it had.
-    decided: (Epoch, u32),
-    releases: BTreeMap<Hash, Release>,
+    pub(super) decided: (Epoch, u32),
+    pub(super) releases: BTreeMap<Hash, Release>,
     /// Numbers of event lists by authority and lane.
-    windows: BTreeMap<PublicKey, [Window; Lane::ALL.len()]>,
+    pub(super) windows: BTreeMap<PublicKey, [Window; Lane::ALL.len()]>,
     /// The newest events by authority, oldest first.
-    recent: BTreeMap<PublicKey, VecDeque<SaltedDigest>>,
+    pub(super) recent: BTreeMap<PublicKey, VecDeque<SaltedDigest>>,
 }
 
 impl Default for Control {
@@ -87,7 +74,7 @@ impl Control {
     }
 
     /// What the registry root says of this, in the order of the leaves, which come after those of `entries`.
-    fn facts(&self, entries: usize) -> Vec<Fact> {
+    pub(super) fn facts(&self, entries: usize) -> Vec<Fact> {
         let mut facts = Vec::new();
         if self.acts.size() > 0 {
             let term = usize::from(!self.controllers.is_empty());
@@ -107,7 +94,7 @@ impl Control {
         self.facts(entries).iter().map(Fact::leaf).collect()
     }
 
-    fn is_controller(&self, key: &PublicKey) -> bool {
+    pub(super) fn is_controller(&self, key: &PublicKey) -> bool {
         self.controllers.get(key).is_some_and(|one| one.removed_at.is_none())
     }
 
@@ -172,7 +159,7 @@ impl Control {
         twice.map_or(Ok(()), |event| Err(Error::EventTwice(*event)))
     }
 
-    fn is_applied(&self, authority: &PublicKey, lane: Lane, sequence: u64) -> bool {
+    pub(super) fn is_applied(&self, authority: &PublicKey, lane: Lane, sequence: u64) -> bool {
         self.windows.get(authority).is_some_and(|windows| windows[lane as usize].contains(sequence))
     }
 
@@ -326,97 +313,4 @@ impl Control {
 
 fn full(what: &'static str, max: usize) -> Error {
     Error::Count { what, len: max + 1, min: 0, max }
-}
-
-impl State {
-    /// Controllers that were ever admitted, in the order of their keys.
-    pub fn controllers(&self) -> impl Iterator<Item = &Controller> {
-        self.control.controllers.values()
-    }
-
-    /// Whether this controller is admitted and not removed.
-    pub fn is_controller(&self, key: &PublicKey) -> bool {
-        self.control.is_controller(key)
-    }
-
-    /// Who commands.
-    pub fn term(&self) -> &Term {
-        &self.control.term
-    }
-
-    /// A function's release, withdrawn or not.
-    pub fn release(&self, component: &Hash) -> Option<&Release> {
-        self.control.releases.get(component)
-    }
-
-    /// All releases, in the order of their components.
-    pub fn releases(&self) -> impl Iterator<Item = &Release> {
-        self.control.releases.values()
-    }
-
-    /// Entries of the log of acts.
-    pub fn acts_size(&self) -> u64 {
-        self.control.acts.size()
-    }
-
-    /// The number that `authority` can surely use for its next event list of this lane: above all that were applied.
-    pub fn next_event_sequence(&self, authority: &PublicKey, lane: Lane) -> u64 {
-        self.control.windows.get(authority).map_or(0, |windows| windows[lane as usize].end)
-    }
-
-    /// Whether an event list of `authority` with this number was applied (or is too old to tell).
-    pub fn is_event_list_applied(&self, authority: &PublicKey, lane: Lane, sequence: u64) -> bool {
-        self.control.is_applied(authority, lane, sequence)
-    }
-
-    /// Whether a block after this state may hold a policy transaction of this number, signature and times aside.
-    pub fn may_apply_policy(&self, policy: &Policy) -> bool {
-        let Term { term, holder, next, .. } = &self.control.term;
-        self.is_controller(&policy.controller)
-            && policy.expires >= self.time()
-            && match policy.act {
-                PolicyAct::TakeTerm => term.checked_add(1) == Some(policy.term),
-                _ => {
-                    policy.term == *term
-                        && holder.as_ref() == Some(&policy.controller)
-                        && policy.number >= *next
-                }
-            }
-    }
-
-    /// Places of acts that follow this state's, in the log that they lead to together. For blocks that are final only through
-    /// a later one: the paths of all of them lead to that one's root.
-    pub fn place_acts(&self, acts: impl IntoIterator<Item = Act>) -> Vec<ActEntry> {
-        let acts: Vec<Act> = acts.into_iter().collect();
-        let leaves: Vec<Hash> = acts.iter().map(Act::leaf).collect();
-        let inclusions = self.control.acts.clone().append(&leaves);
-        acts.into_iter().zip(inclusions).map(|(act, inclusion)| ActEntry { act, inclusion }).collect()
-    }
-
-    /// Proof of the extent of the log of acts against the last header's registry root; `None` if it is empty.
-    pub fn prove_acts(&self) -> Option<FactProof> {
-        self.prove_fact(|fact| matches!(fact, Fact::Acts { .. }))
-    }
-
-    /// Proof of who commands; `None` on a chain that never had a controller.
-    pub fn prove_term(&self) -> Option<FactProof> {
-        self.prove_fact(|fact| matches!(fact, Fact::Term(_)))
-    }
-
-    /// Proof of a controller.
-    pub fn prove_controller(&self, key: &PublicKey) -> Option<FactProof> {
-        self.prove_fact(|fact| matches!(fact, Fact::Controller(one) if one.key == *key))
-    }
-
-    /// Proof of a function's release.
-    pub fn prove_release(&self, component: &Hash) -> Option<FactProof> {
-        self.prove_fact(|fact| matches!(fact, Fact::Release(one) if one.component == *component))
-    }
-
-    fn prove_fact(&self, is: impl Fn(&Fact) -> bool) -> Option<FactProof> {
-        let facts = self.control.facts(self.registry.entries().len());
-        let at = facts.iter().position(is)?;
-        let inclusion = self.registry.prove_fact(at)?;
-        facts.into_iter().nth(at).map(|fact| FactProof { fact, inclusion })
-    }
 }

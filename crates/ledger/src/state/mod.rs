@@ -1,11 +1,12 @@
 //! The state that all blocks so far lead to, and what the next block may do.
 //!
 //! [`State`] and its plain parts are here; what it answers and does stands beside, one file an idea: [`log`], [`serving`] (who
-//! serves and how well), [`epochs`] (seals, replacements), [`control`] (controllers, functions, events), [`build`] and [`execute`].
+//! serves and how well), [`epochs`] (seals, replacements), [`controllers`] (and functions, events), [`build`] and [`execute`].
 
 pub(crate) mod anchor_signatures;
 pub(crate) mod build;
 pub(crate) mod control;
+pub(crate) mod controllers;
 pub(crate) mod draft;
 pub(crate) mod entry;
 pub(crate) mod epochs;

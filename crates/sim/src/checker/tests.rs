@@ -49,7 +49,7 @@ fn check(story: impl FnOnce(&Checker), expected: &str) {
 
 fn anchored(checker: &Checker) {
     checker.spooled(&vehicle(), Boot::new(1), &record(0));
-    checker.finalised(Place(1), 1, block(1), [batch(1)]);
+    checker.finalised(NodeAddress(1), 1, block(1), [batch(1)]);
 }
 
 #[test]
@@ -90,8 +90,8 @@ fn each_broken_invariant_is_found() {
     );
     check(
         |checker| {
-            checker.finalised(Place(1), 1, block(1), []);
-            checker.finalised(Place(2), 1, block(2), []);
+            checker.finalised(NodeAddress(1), 1, block(1), []);
+            checker.finalised(NodeAddress(2), 1, block(2), []);
         },
         "at height 1",
     );
@@ -107,7 +107,7 @@ fn each_broken_invariant_is_found() {
 #[test]
 fn what_a_fog_node_acknowledged_is_owed() {
     let checker = Checker::default();
-    checker.acknowledged(Place(1), &header(0, 2), batch(1));
+    checker.acknowledged(NodeAddress(1), &header(0, 2), batch(1));
     let (owed, named) = checker.owed();
     assert_eq!(owed, 2);
     assert!(named[0].contains("acknowledged by n1"), "{named:?}");

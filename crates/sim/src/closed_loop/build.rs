@@ -63,7 +63,7 @@ impl Car {
     }
 }
 
-/// What a world is made of.
+/// Parts of a world.
 pub struct Fleet {
     /// Fog nodes.
     pub fogs: usize,

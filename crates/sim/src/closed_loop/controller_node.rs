@@ -15,7 +15,7 @@ use super::shipped::Published;
 /// Name of the controller.
 const NAME: &str = "controller-1";
 
-/// What a controller asks of those around it.
+/// Requests of a controller to those around it.
 #[derive(Debug)]
 pub enum ControllerOutput {
     /// Send to a fog node.

@@ -46,7 +46,7 @@ pub struct Limiting {
     pub needed: bool,
 }
 
-/// What the loop did over one recording.
+/// Report on the loop over one recording.
 #[derive(Debug, Clone, Serialize)]
 pub struct Driven {
     /// Seconds that were replayed.
@@ -69,7 +69,7 @@ pub struct Driven {
     pub problems: Vec<String>,
 }
 
-/// What several recordings share: components are compiled once.
+/// Components of functions that several recordings share, compiled once.
 pub struct Shared {
     host: Arc<Host>,
     published: Vec<Published>,

@@ -21,7 +21,7 @@ const MAX_REPORTS: usize = 4_096;
 /// Messages to the controller that are not acknowledged.
 const WINDOW: usize = 32;
 
-/// What a fog node asks of those around it.
+/// Requests of a fog node to those around it.
 #[derive(Debug)]
 pub enum FogOutput {
     /// Entries below this position will be durable, of this life.
@@ -38,7 +38,7 @@ pub enum FogOutput {
     },
 }
 
-/// What does not.
+/// State of its process, which is gone when the process ends.
 struct Process {
     manager: Manager,
     watch: Watch,

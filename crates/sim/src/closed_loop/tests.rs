@@ -1,6 +1,7 @@
 //! The loop helps where it is meant to, and does nothing where nothing is wrong.
 
 use super::scenario;
+use crate::SeedReport as _;
 use voltmesh_battery::trouble::Trouble;
 
 /// What of its goals a scenario misses, with all that it says.

@@ -19,13 +19,13 @@ const MAX_WAITING: usize = 600;
 /// Commands a minute, as `[commands] max_per_minute` has it by default.
 const COMMANDS_PER_MINUTE: u32 = 60;
 
-/// What is in a vehicle: a battery that gives a sample a second and obeys, or a recording, which does not.
+/// Battery of a vehicle: a simulated one, which gives a sample a second and obeys, or a recording, which does not.
 pub trait Body {
     /// The next second within what is in force.
     fn second(&mut self, now: Timestamp, setpoints: &Setpoints) -> Moment;
 }
 
-/// What comes of a second.
+/// Outcome of a second.
 #[derive(Debug, Clone)]
 pub enum Moment {
     /// A sample.
@@ -45,7 +45,7 @@ pub struct Taken {
     pub lease: Lease,
 }
 
-/// What follows from something that happened to a vehicle.
+/// Requests of a vehicle to those around it.
 #[derive(Debug)]
 pub enum VehicleOutput {
     /// The memory of commands is to be made durable, which takes a while.
@@ -54,7 +54,7 @@ pub enum VehicleOutput {
     Send(FromVehicle),
 }
 
-/// What a vehicle is made of.
+/// Parts of a vehicle.
 pub struct Build {
     /// Its name.
     pub id: VehicleId,

@@ -2,10 +2,12 @@
 
 use crate::{
     checker::Checker,
-    link::{Net, Place},
+    net::{
+        Net, NodeAddress,
+        mqtt_session::{self as session, ToClient},
+    },
     node::{NodeContext, timestamp},
-    roles::edge::sample,
-    session::{self, ToClient},
+    roles::sample::sample,
 };
 use commonware_macros::select;
 use commonware_runtime::{Clock as _, Spawner as _, Supervisor as _};
@@ -28,12 +30,12 @@ const PAUSE: Duration = Duration::from_millis(900);
 #[derive(Clone)]
 pub struct Setup {
     /// Where it is.
-    pub place: Place,
+    pub place: NodeAddress,
     /// Its name.
     pub name: VehicleId,
     /// The fog nodes it may use.
-    pub fogs: Vec<Place>,
-    /// The roads.
+    pub fogs: Vec<NodeAddress>,
+    /// What connects it with the others.
     pub net: Net,
     /// Sees all.
     pub checker: Checker,

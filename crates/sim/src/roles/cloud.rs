@@ -2,9 +2,11 @@
 
 use crate::{
     checker::Checker,
-    link::{Net, Place, Stream},
+    net::{
+        Net, NodeAddress, Stream,
+        mqtt_session::{self as session, ToServer},
+    },
     node::{NodeContext, timestamp},
-    session::{self, ToServer},
     store::{Store, lane::Lease},
 };
 use bytes::Bytes;
@@ -35,12 +37,12 @@ use voltmesh_mqtt::{Identity, Incoming, Limits, Outgoing, Reason, Role, ServerOu
 #[derive(Clone)]
 pub struct Setup {
     /// Where it listens.
-    pub place: Place,
+    pub place: NodeAddress,
     /// What it trusts: its own file, extended by what it learns.
     pub trust: Arc<Mutex<Trust>>,
     /// Signs notices.
     pub key: SigningKey,
-    /// The roads.
+    /// What connects it with the others.
     pub net: Net,
     /// Where the archive is.
     pub store: Store,
@@ -49,7 +51,7 @@ pub struct Setup {
     /// Sees all.
     pub checker: Checker,
     /// Names of the fog nodes by place: what their certificates would say.
-    pub fogs: BTreeMap<Place, String>,
+    pub fogs: BTreeMap<NodeAddress, String>,
     /// How commits are grouped.
     pub grouping: Grouping,
 }
@@ -130,7 +132,7 @@ pub async fn run(context: NodeContext, setup: Setup) {
 async fn open(context: &NodeContext, store: &Store, settings: Settings) -> (Archive, Marks, Lease) {
     loop {
         let (lane, location) = (store.lane(), store.location());
-        match lane.run(store, context, async move { Archive::open(&location, settings).await }).await {
+        match store.run(&lane, context, async move { Archive::open(&location, settings).await }).await {
             Ok((archive, marks)) => return (archive, marks, lane),
             Err(error) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "the archive does not open");
@@ -152,7 +154,7 @@ pub async fn intrude(context: NodeContext, store: Store, settings: Settings) {
             }
             archive
         };
-        archive = lane.run(&store, &context, work).await;
+        archive = store.run(&lane, &context, work).await;
         context.sleep(RESTART).await;
     }
 }
@@ -166,7 +168,7 @@ struct Process {
 
 impl Surroundings for Process {
     async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
-        self.lane.run(&self.store, &self.context, work).await
+        self.store.run(&self.lane, &self.context, work).await
     }
 
     async fn sleep(&self, duration: Duration) {
@@ -263,7 +265,7 @@ impl Cloud {
             Output::Reject(token, _) => {
                 self.answer(token, |t| ToServer::Reject(t, Reason::PAYLOAD_FORMAT_INVALID.into()))
             }
-            Output::Refuse(token, _) => {
+            Output::Defer(token, _) => {
                 self.answer(token, |_| ToServer::Disconnect(Reason::QUOTA_EXCEEDED.into()))
             }
             Output::Notice { fog, bytes, .. } => self.notice(&fog, bytes),
@@ -290,7 +292,7 @@ impl Cloud {
         let (reader, store, results) = (self.reader.clone(), self.setup.store.clone(), self.results.clone());
         self.context.child("ask").spawn(move |context| async move {
             let lane = store.lane();
-            let answer = lane.run(&store, &context, ask(reader, about)).await;
+            let answer = store.run(&lane, &context, ask(reader, about)).await;
             let _ = results.send(Input::Answered { question, answer }).await;
         });
     }

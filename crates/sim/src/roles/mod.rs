@@ -4,3 +4,4 @@ pub mod client;
 pub mod cloud;
 pub mod edge;
 pub mod fog;
+mod sample;

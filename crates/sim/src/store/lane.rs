@@ -5,8 +5,7 @@
 //! for something or is done. A request is answered on the simulation's clock before the work goes on. Between two
 //! answers there is one thing only that the work can do, so the threads' timing decides nothing.
 
-use super::{Request, Response, Store, failed};
-use commonware_runtime::Clock;
+use super::request::{Request, Response, failed};
 use commonware_utils::sync::Mutex;
 use futures::FutureExt as _;
 use object_store::{Error, Result};
@@ -79,12 +78,11 @@ impl Lane {
 }
 
 impl Lease {
-    /// Runs work to its end; its requests are served by `store` on `clock`. A panic of the work is one of the caller.
+    /// Runs work to its end; its requests are answered by `serve`. A panic of the work is one of the caller.
     /// Dropping the future is the death of its process: what the work still asks for fails without effect.
-    pub async fn run<T: Send + 'static>(
+    pub(super) async fn run<T: Send + 'static, A: Future<Output = Result<Response>>>(
         &self,
-        store: &Store,
-        clock: &impl Clock,
+        serve: impl Fn(Request) -> A,
         work: impl Future<Output = T> + Send + 'static,
     ) -> T {
         let Some(lane) = &self.lane else { unreachable!("a lease has its lane until it is dropped") };
@@ -99,7 +97,7 @@ impl Lease {
         loop {
             match inbox.recv_timeout(STUCK) {
                 Ok(Message::Request(request, reply)) => {
-                    let _ = reply.send(store.serve(clock, request).await);
+                    let _ = reply.send(serve(request).await);
                 }
                 Ok(Message::Done) => break,
                 Err(error) => panic!("the archive's code neither goes on nor ends: {error}"),

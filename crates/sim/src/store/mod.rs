@@ -10,6 +10,7 @@
 
 pub mod lane;
 pub mod object;
+pub mod request;
 
 use crate::audit::Audit;
 use bytes::Bytes;
@@ -18,10 +19,11 @@ use commonware_utils::sync::Mutex;
 use futures::{FutureExt as _, TryStreamExt as _};
 use lane::{Lanes, Lease};
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode,
-    PutOptions, PutPayload, Result, memory::InMemory, path::Path,
+    Error, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, Result, memory::InMemory,
+    path::Path,
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use request::{Request, Response, failed};
 use std::{
     collections::BTreeMap,
     fmt,
@@ -69,74 +71,6 @@ pub struct Counters {
     pub conflicts: u64,
     /// Listings that left out an object.
     pub behind: u64,
-}
-
-/// One request of the product's code.
-#[derive(Clone, Debug)]
-pub enum Request {
-    /// Writes an object; with `create` only if there is none.
-    Put {
-        /// Where.
-        path: Path,
-        /// What.
-        payload: PutPayload,
-        /// Only if there is none.
-        create: bool,
-    },
-    /// Reads an object or a part of it.
-    Get {
-        /// Which.
-        path: Path,
-        /// Which part, and when.
-        options: GetOptions,
-    },
-    /// Reads parts of an object.
-    Parts {
-        /// Which.
-        path: Path,
-        /// Which parts.
-        ranges: Vec<std::ops::Range<u64>>,
-    },
-    /// Lists what is below a prefix, and after an offset.
-    List {
-        /// Below which prefix.
-        prefix: Option<Path>,
-        /// After which path.
-        offset: Option<Path>,
-    },
-    /// Deletes an object.
-    Delete {
-        /// Which.
-        path: Path,
-    },
-    /// Copies an object.
-    Copy {
-        /// From where.
-        from: Path,
-        /// To where.
-        to: Path,
-        /// On which condition.
-        options: CopyOptions,
-    },
-}
-
-impl Request {
-    fn writes(&self) -> bool {
-        matches!(self, Self::Put { .. } | Self::Delete { .. } | Self::Copy { .. })
-    }
-}
-
-/// The answer to a request.
-#[derive(Debug)]
-pub enum Response {
-    /// It is done.
-    Done,
-    /// To [`Request::Get`].
-    Object(GetResult),
-    /// To [`Request::Parts`].
-    Parts(Vec<Bytes>),
-    /// To [`Request::List`].
-    Listed(Vec<ObjectMeta>),
 }
 
 /// The store as the simulation sees it. Clones are the same one.
@@ -206,6 +140,16 @@ impl Store {
         self.lanes.lease()
     }
 
+    /// Runs work on the archive to its end; its requests are served on `clock`.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        lane: &Lease,
+        clock: &impl Clock,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        lane.run(|request| self.serve(clock, request), work).await
+    }
+
     /// How requests are treated from now on. Listings that are no longer late show all at once.
     pub fn set(&self, behaviour: Behaviour) {
         let mut state = self.state.lock();
@@ -265,10 +209,6 @@ impl Store {
         let now = self.context.current();
         self.state.lock().apply(now, request, lag)
     }
-}
-
-fn failed(why: &'static str) -> Error {
-    Error::Generic { store: "SimulatedStore", source: why.into() }
 }
 
 /// A request between its sending and its effect.

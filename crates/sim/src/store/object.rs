@@ -3,8 +3,8 @@
 //! It holds nothing: a request goes to the lane on whose thread it is made.
 
 use super::{
-    Request, Response,
     lane::{self, request},
+    request::{Request, Response},
 };
 use async_trait::async_trait;
 use bytes::Bytes;

@@ -15,7 +15,7 @@ fn check<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
         store.set(behaviour);
         let begun = context.current();
         let lane = store.lane();
-        let said = lane.run(&store, &context, work(store.location().store)).await;
+        let said = store.run(&lane, &context, work(store.location().store)).await;
         (said, store.counters(), context.current().duration_since(begun).unwrap_or_default())
     })
 }
@@ -92,13 +92,13 @@ fn a_put_of_a_dead_process_lands_later_or_never() {
             let process = context.child("process").spawn(move |context| async move {
                 let lane = served.lane();
                 let objects = served.location().store;
-                let _ = lane.run(&served, &context, async move { put(&objects, "a", true).await }).await;
+                let _ = served.run(&lane, &context, async move { put(&objects, "a", true).await }).await;
             });
             context.sleep(Duration::from_millis(50)).await;
             process.abort();
             context.sleep(Duration::from_secs(100)).await;
             let (lane, objects) = (store.lane(), store.location().store);
-            lane.run(&store, &context, async move { objects.head(&"a".into()).await.is_ok() }).await
+            store.run(&lane, &context, async move { objects.head(&"a".into()).await.is_ok() }).await
         })
     });
     let landed = landed.count();

@@ -149,7 +149,7 @@ impl Cloud {
                         inputs.push_back(Input::Answered { question, answer });
                     }
                     Output::Reject(_, refusal) => bail!("a batch was refused: {refusal}"),
-                    Output::Refuse(_, why) => bail!("a batch was held off: {why}"),
+                    Output::Defer(_, why) => bail!("a batch was held off: {why}"),
                     Output::Accept(_) | Output::Notice { .. } => {}
                 }
             }

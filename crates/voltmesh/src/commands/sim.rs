@@ -1,15 +1,12 @@
 //! `voltmesh sim`: the whole system in one deterministic process, under a seed.
 
 mod closed_loop;
-
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+mod seeds;
 
 use anyhow::{Result, ensure};
-use indicatif::{ProgressBar, ProgressStyle};
-use voltmesh_sim::{Options, RangeReport, Report, run as simulate, run_range};
+use voltmesh_sim::{Options, RangeReport, run as simulate, run_range};
 
-use crate::{Outcome, args, output};
+use crate::{Outcome, args};
 
 /// Runs the command.
 pub fn run(options: args::Sim) -> Result<Outcome> {
@@ -22,61 +19,26 @@ pub fn run(options: args::Sim) -> Result<Outcome> {
     }
     let world = Options { class: options.scenario, ..Options::default() };
     match options.seeds.clone() {
-        Some(seeds) => range(seeds, &options, &world),
-        None => one(&simulate(options.seed, options.minutes, &world), options.json),
+        Some(range) => seeds::range::<RangeReport>(
+            range.clone(),
+            &options,
+            |jobs, tell| run_range(range, options.minutes, &world, jobs, tell),
+            text,
+        ),
+        None => seeds::one(&simulate(options.seed, options.minutes, &world), options.json),
     }
 }
 
-fn one(report: &Report, as_json: bool) -> Result<Outcome> {
-    if as_json {
-        output::json(report)?;
-    } else {
-        output::line(serde_json::to_string_pretty(report)?);
-        failed(report);
-    }
-    Ok(if report.passed() { Outcome::Done } else { Outcome::Wrong })
-}
-
-fn range(seeds: std::ops::Range<u64>, options: &args::Sim, world: &Options) -> Result<Outcome> {
-    let jobs = options.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let bar = ProgressBar::new(seeds.end - seeds.start);
-    if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos} of {len} seeds, {elapsed}, {eta} left") {
-        bar.set_style(style);
-    }
-    let done = AtomicU64::new(0);
-    let start = Instant::now();
-    let found: RangeReport = run_range(seeds, options.minutes, world, jobs, |_| {
-        bar.set_position(done.fetch_add(1, Ordering::Relaxed) + 1);
-    });
-    bar.finish_and_clear();
-    let seconds = start.elapsed().as_secs_f64();
-    if options.json {
-        output::json(&found)?;
-    } else {
-        output::line(format!(
+/// What a range came to, for people.
+fn text(found: &RangeReport, seconds: f64) -> Vec<String> {
+    let faults = found.faults.iter().map(|(fault, times)| format!("{fault} {times}"));
+    vec![
+        format!(
             "{} seeds, {:.1} simulated hours, {} records archived, in {seconds:.0} s",
             found.seeds,
             found.virtual_seconds as f64 / 3600.0,
             found.archived
-        ));
-        let faults = found.faults.iter().map(|(fault, times)| format!("{fault} {times}"));
-        output::line(format!("faults: {}", faults.collect::<Vec<_>>().join(", ")));
-    }
-    match &found.failed {
-        Some(report) => {
-            failed(report);
-            Ok(Outcome::Wrong)
-        }
-        None => Ok(Outcome::Done),
-    }
-}
-
-/// What broke, and how to see it again.
-fn failed(report: &Report) {
-    for problem in &report.problems {
-        output::note(&format!("WRONG: {problem}"));
-    }
-    if !report.passed() {
-        output::note(&format!("again: {}", report.replay()));
-    }
+        ),
+        format!("faults: {}", faults.collect::<Vec<_>>().join(", ")),
+    ]
 }

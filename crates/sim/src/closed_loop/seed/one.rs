@@ -7,6 +7,7 @@ use crate::closed_loop::fog_node::FogNode;
 use crate::closed_loop::plan::{self, Change, Plan};
 use crate::closed_loop::shipped::Published;
 use crate::closed_loop::world::{Weather, World};
+use crate::seeds::SeedReport;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ const VEHICLES: usize = 2;
 /// half a minute, and what was refused or failed is asked again after at most five minutes.
 const CALM_S: u64 = 420;
 
-/// What became of a seed.
+/// Result of one seed.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Report {
     /// Which.
@@ -47,16 +48,16 @@ pub struct Report {
     pub counts: BTreeMap<String, u64>,
 }
 
-impl Report {
-    /// Whether nothing is wrong.
-    #[must_use]
-    pub fn passed(&self) -> bool {
-        self.problems.is_empty()
+impl SeedReport for Report {
+    fn seed(&self) -> u64 {
+        self.seed
     }
 
-    /// The command that runs it again.
-    #[must_use]
-    pub fn replay(&self) -> String {
+    fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
+    fn replay(&self) -> String {
         format!("voltmesh sim --loop --seed {} --minutes {}", self.seed, self.minutes)
     }
 }

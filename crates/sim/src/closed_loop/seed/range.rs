@@ -1,13 +1,12 @@
-//! Many seeds on many threads.
+//! Many seeds of the loop, and what became of them all.
 
 use super::one::{Report, run};
 use super::shared::Shared;
+use crate::seeds::{self, SeedSum};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
-/// What became of many seeds.
+/// Result of a range of seeds.
 #[derive(Debug, Default, Serialize)]
 pub struct RangeReport {
     /// Seeds that were run.
@@ -30,40 +29,10 @@ pub struct RangeReport {
     pub failed: Option<Report>,
 }
 
-/// Runs a range of seeds on so many threads, until one fails.
-pub fn run_range(
-    seeds: std::ops::Range<u64>,
-    minutes: f64,
-    shared: &Shared,
-    threads: usize,
-    tell: impl Fn(&Report) + Sync,
-) -> RangeReport {
-    let (next, stop) = (AtomicU64::new(seeds.start), AtomicBool::new(false));
-    let sum = Mutex::new(RangeReport::default());
-    std::thread::scope(|scope| {
-        for _ in 0..threads.max(1) {
-            scope.spawn(|| {
-                while !stop.load(Ordering::Relaxed) {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end {
-                        return;
-                    }
-                    let report = run(seed, minutes, shared);
-                    tell(&report);
-                    let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
-                    if !report.passed() {
-                        stop.store(true, Ordering::Relaxed);
-                    }
-                    sum.add(report);
-                }
-            });
-        }
-    });
-    sum.into_inner().unwrap_or_else(PoisonError::into_inner)
-}
+impl SeedSum for RangeReport {
+    type Report = Report;
 
-impl RangeReport {
-    fn add(&mut self, report: Report) {
+    fn add(&mut self, report: &Report) {
         self.seeds += 1;
         self.seconds += report.seconds;
         self.calm_s = self.calm_s.max(report.calm_s);
@@ -75,8 +44,20 @@ impl RangeReport {
                 *sums.entry(name.clone()).or_default() += count;
             }
         }
-        if !report.passed() && self.failed.as_ref().is_none_or(|failed| report.seed < failed.seed) {
-            self.failed = Some(report);
-        }
     }
+
+    fn failed(&mut self) -> &mut Option<Report> {
+        &mut self.failed
+    }
+}
+
+/// Runs a range of seeds on so many threads, until one fails.
+pub fn run_range(
+    seeds: std::ops::Range<u64>,
+    minutes: f64,
+    shared: &Shared,
+    threads: usize,
+    tell: impl Fn(&Report) + Sync,
+) -> RangeReport {
+    seeds::run_range(seeds, threads, |seed| run(seed, minutes, shared), tell)
 }

@@ -31,7 +31,7 @@ impl Weather {
     pub const GOOD: Self = Self { delay_ms: 8, doubled: 0, overtaken: 0 };
 }
 
-/// What is under way, or due.
+/// Event that is under way, or due.
 enum Happening {
     Second { vehicle: usize },
     FogSecond { fog: usize },
@@ -46,7 +46,7 @@ enum Happening {
     Link { fog: usize },
 }
 
-/// Who sends to whom: messages of one way keep their order.
+/// Direction between two nodes: messages of one direction keep their order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Way {
     VehicleToFog(usize, usize),

@@ -3,18 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
-use indicatif::ProgressBar;
 use serde::Serialize;
 use voltmesh_battery::Cell;
 use voltmesh_sim::closed_loop::drives::{self, Driven};
-use voltmesh_sim::closed_loop::seed::{self, Report};
+use voltmesh_sim::closed_loop::seed::{self, RangeReport};
 
 use super::super::twin::packs::cell_of;
 use super::super::twin::read::pack_log;
+use super::seeds;
 use crate::parallel::on_every_core;
 use crate::{Outcome, args, output};
 
@@ -25,65 +23,34 @@ pub fn run(options: &args::Sim) -> Result<Outcome> {
     }
     let shared = seed::Shared::new().map_err(anyhow::Error::msg)?;
     match options.seeds.clone() {
-        None => one(&seed::run(options.seed, options.minutes, &shared), options.json),
-        Some(seeds) => range(seeds, options, &shared),
+        None => seeds::one(&seed::run(options.seed, options.minutes, &shared), options.json),
+        Some(range) => seeds::range::<RangeReport>(
+            range.clone(),
+            options,
+            |jobs, tell| seed::run_range(range, options.minutes, &shared, jobs, tell),
+            text,
+        ),
     }
 }
 
-fn one(report: &Report, as_json: bool) -> Result<Outcome> {
-    if as_json {
-        output::json(report)?;
-    } else {
-        output::line(serde_json::to_string_pretty(report)?);
-        failed(report);
-    }
-    Ok(if report.passed() { Outcome::Done } else { Outcome::Wrong })
-}
-
-fn range(seeds: std::ops::Range<u64>, options: &args::Sim, shared: &seed::Shared) -> Result<Outcome> {
-    let jobs = options.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let bar = ProgressBar::new(seeds.end - seeds.start);
-    let done = AtomicU64::new(0);
-    let start = Instant::now();
-    let sum = seed::run_range(seeds, options.minutes, shared, jobs, |_| {
-        bar.set_position(done.fetch_add(1, Ordering::Relaxed) + 1);
-    });
-    bar.finish_and_clear();
-    if options.json {
-        output::json(&sum)?;
-    } else {
-        output::line(format!(
-            "{} seeds, {:.1} simulated hours, {} events kept, {} of them told again, {} commands, calm for at most {} s, in {:.0} s",
+/// What a range came to, for people.
+fn text(sum: &RangeReport, seconds: f64) -> Vec<String> {
+    let named = |counts: &BTreeMap<String, u64>| {
+        counts.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
+    };
+    vec![
+        format!(
+            "{} seeds, {:.1} simulated hours, {} events kept, {} of them told again, {} commands, calm for at most {} s, in {seconds:.0} s",
             sum.seeds,
             sum.seconds as f64 / 3_600.0,
             sum.events,
             sum.again,
             sum.commands,
             sum.calm_s,
-            start.elapsed().as_secs_f64()
-        ));
-        let named = |counts: &BTreeMap<String, u64>| {
-            counts.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
-        };
-        output::line(format!("faults: {}", named(&sum.faults)));
-        output::line(format!("controllers, since their last start: {}", named(&sum.counts)));
-    }
-    match &sum.failed {
-        Some(report) => {
-            failed(report);
-            Ok(Outcome::Wrong)
-        }
-        None => Ok(Outcome::Done),
-    }
-}
-
-fn failed(report: &Report) {
-    for problem in &report.problems {
-        output::note(&format!("WRONG: {problem}"));
-    }
-    if !report.passed() {
-        output::note(&format!("again: {}", report.replay()));
-    }
+        ),
+        format!("faults: {}", named(&sum.faults)),
+        format!("controllers, since their last start: {}", named(&sum.counts)),
+    ]
 }
 
 /// What the loop did over one file.
