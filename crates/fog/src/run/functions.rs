@@ -5,6 +5,7 @@
 mod anchor;
 mod beside;
 mod bulletin;
+mod command;
 mod controllers;
 mod cursors;
 mod figures;
@@ -32,6 +33,7 @@ use voltmesh_telemetry::VehicleId;
 use crate::{
     Config, Error,
     functions::{journal::Journal, lists::Lists},
+    run::remote::Remote,
 };
 use anchor::Anchoring;
 use beside::Beside;
@@ -42,7 +44,7 @@ pub use figures::{Figures, GAUGES as FIGURE_GAUGES};
 use link::Link;
 use outbox::Outbox;
 use queue::Queue;
-pub use queue::{Fed, Told};
+pub use queue::{Fed, Queue as FunctionQueue, Told};
 use receipts::Receipts;
 pub use receipts::Unproven;
 use releases::Releases;
@@ -143,12 +145,15 @@ impl Functions {
         for (index, address) in addresses.iter().enumerate() {
             let outbox = Arc::new(Outbox::default());
             outboxes.push(outbox.clone());
-            let link = Link {
-                index,
+            let remote = Remote {
                 fog: fog.clone(),
                 address: address.clone(),
                 tls: tls.clone(),
                 revoked: revoked.clone(),
+            };
+            let link = Link {
+                index,
+                remote,
                 journal: spool.clone(),
                 outbox,
                 cursors: cursors.clone(),
@@ -227,8 +232,6 @@ impl Functions {
         self.receipts.close().await
     }
 }
-
-pub use queue::Queue as FunctionQueue;
 
 /// Opens the journal, and reads what functions go on from.
 async fn open(context: &Context, bytes: u64) -> Result<(Journal, Spool<Context>, Vec<Input>), Error> {

@@ -14,7 +14,7 @@ use voltmesh_function::Compiled;
 use voltmesh_mqtt::SessionId;
 use voltmesh_telemetry::VehicleId;
 
-use super::sender::Sent;
+use super::command::Sent;
 use crate::ingest::FeedContent;
 
 /// What happens besides records.
