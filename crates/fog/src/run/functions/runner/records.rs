@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
+use voltmesh_battery::pack::PackSample;
 use voltmesh_control::CLOCK_TOLERANCE_MS;
 use voltmesh_function::Input;
 use voltmesh_telemetry::{Sample, SealedBatch, VehicleId};
@@ -76,7 +77,7 @@ impl Runner {
                 self.counters.ahead += 1;
                 continue;
             }
-            if self.watch.sample(self.now, vehicle, &decode::pack_sample(sample)) && acts {
+            if self.watch.sample(self.now, vehicle, &PackSample::from(sample)) && acts {
                 fresh.push(decode::sample(sample));
             }
         }
