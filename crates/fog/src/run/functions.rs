@@ -32,7 +32,7 @@ use voltmesh_telemetry::VehicleId;
 
 use crate::{
     Config, Error,
-    functions::{journal::Journal, lists::Lists},
+    functions::{journal::Journal, lists::Lists, terms::Terms},
     run::remote::Remote,
 };
 use anchor::Anchoring;
@@ -163,7 +163,7 @@ impl Functions {
             };
             tasks.push(tokio::spawn(link.run()));
         }
-        let known_term = controllers.term();
+        let (known_term, given_term) = (controllers.term(), controllers.given_term());
         let bulletin = Bulletin::new(outboxes.clone(), queue.clone(), controllers);
         let (commands, asked) = mpsc::channel(sender::WAITING);
         tasks.push(tokio::spawn(sender::run(relay, asked, queue.clone())));
@@ -186,7 +186,7 @@ impl Functions {
             commands,
             // A quarter of them may be away.
             vehicles: config.ingest.sessions.saturating_mul(4) / 3,
-            term: term.max().unwrap_or_default().max(known_term),
+            terms: Terms::new(term.max().unwrap_or_default().max(known_term), given_term),
         });
         let thread = spawn(runner, restored, &config.data)?;
         let (thread, ledger) = (Some(thread), Some(Waiting { lists, bulletin, policies: asked_policies }));

@@ -32,6 +32,7 @@ use crate::{
     functions::{
         Watch,
         journal::{self, Journal},
+        terms::Terms,
     },
     run::{clock::time_of_day, latency::Histogram},
 };
@@ -61,8 +62,8 @@ pub struct Parts {
     pub commands: mpsc::Sender<Signed>,
     /// Vehicles that are followed at most.
     pub vehicles: usize,
-    /// Highest term of a controller that an earlier process saw.
-    pub term: u32,
+    /// Terms of controllers, as an earlier process knew them.
+    pub terms: Terms,
 }
 
 /// Counters since the start.
@@ -74,6 +75,7 @@ struct Counters {
     ahead: u64,
     orders_malformed: u64,
     orders_of_old_terms: u64,
+    orders_early: u64,
     answers: u64,
     sent: u64,
     undelivered: u64,
@@ -98,7 +100,6 @@ pub struct Runner {
     /// Vehicles that have a function here.
     acting: BTreeSet<VehicleId>,
     metrics: BTreeMap<(VehicleId, String), BTreeMap<String, f64>>,
-    term: u32,
     record_to_command: Histogram,
     command_to_answer: Histogram,
     unanswered: BTreeMap<CommandId, Instant>,
@@ -113,7 +114,7 @@ pub struct Runner {
 impl Runner {
     /// One that has done nothing.
     pub fn new(parts: Parts) -> Self {
-        let (watch, term) = (Watch::new(parts.vehicles), parts.term);
+        let watch = Watch::new(parts.vehicles);
         let now = time_of_day();
         Self {
             parts,
@@ -127,7 +128,6 @@ impl Runner {
             sessions: BTreeMap::new(),
             acting: BTreeSet::new(),
             metrics: BTreeMap::new(),
-            term,
             record_to_command: Histogram::default(),
             command_to_answer: Histogram::default(),
             unanswered: BTreeMap::new(),
@@ -186,10 +186,7 @@ impl Runner {
             Told::Durable(below) => self.keep(journal::Input::Durable(below)),
             Told::Known(below) => self.keep(journal::Input::Told(below)),
             Told::Listed(below) => self.keep(journal::Input::Listed(below)),
-            Told::Controllers { keys, term } => {
-                self.term = self.term.max(term);
-                self.manage(Input::Controllers { keys, term }, None);
-            }
+            Told::Controllers { keys, term, ledger } => self.controllers(keys, term, ledger),
             Told::Answer { vehicle, answer } => self.answer(vehicle, *answer),
             Told::Sent(sent) => self.sent(*sent),
             Told::ControllerUp { link } => self.greet(link),

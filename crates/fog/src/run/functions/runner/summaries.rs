@@ -84,6 +84,7 @@ impl Runner {
             ("functions_commands_not_allowed", manager.refused_commands),
             ("functions_orders_refused", manager.refused_orders + counters.orders_of_old_terms),
             ("functions_releases_refused", manager.refused_releases),
+            ("functions_orders_early", counters.orders_early),
             ("functions_orders_malformed", counters.orders_malformed),
             ("functions_events_kept", journal.events),
             ("functions_events_lost", journal.events_lost),
