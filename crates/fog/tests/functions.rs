@@ -88,6 +88,26 @@ async fn terms() {
         })
         .await;
 
+    // A term that the ledger has not given is nobody's: it ends no other, and its orders wait for it.
+    let answered = |number| {
+        controller.until("refusal", move |heard| {
+            heard.reports.iter().find_map(|report| match report {
+                FunctionReport::Refused { order, reason } if *order == number => Some(reason.clone()),
+                _ => None,
+            })
+        })
+    };
+    controller.order("fog-0", &Order { number: 2, term: 2, ..order.clone() });
+    controller.order("fog-0", &Order { number: 3, term: u32::MAX, ..order.clone() });
+    controller.order("fog-0", &Order { number: 4, term: 1, ..order.clone() });
+    let why = answered(4).await;
+    assert!(!why.contains("of term"), "{why}");
+    place
+        .until_status(0, PATIENCE, |status| {
+            status.counter("controller_term") == 1 && status.counter("functions_orders_early") == 2
+        })
+        .await;
+
     let (salt, said) = ([7; 16], &b"what was decided"[..]);
     let decision = salted_digest(&salt, said);
     controller.send("fog-0", "policy", act((1, 4), chain, PolicyAct::Decide { decision }));
@@ -103,6 +123,11 @@ async fn terms() {
     let proof = EventProof::of_decision(salt, said.into(), evidence);
     assert_eq!(proof.verify(&trust).unwrap().digest, decision);
     term("next number", |term| term.next == 5).await;
+
+    controller.send("fog-0", "policy", act((2, 0), chain, PolicyAct::TakeTerm));
+    let why = answered(2).await;
+    assert!(!why.contains("of term"), "{why}");
+    place.until_status(0, PATIENCE, |status| status.counter("controller_term") == 2).await;
     place.stop(0).await;
 }
 

@@ -127,15 +127,8 @@ async fn heads_on_the_ledger(place: &Place, fog: usize) -> Vec<std::path::PathBu
 }
 
 async fn until_heads(place: &Place, fog: usize, count: usize) -> Vec<std::path::PathBuf> {
-    let start = std::time::Instant::now();
-    loop {
-        let receipts = heads_on_the_ledger(place, fog).await;
-        if receipts.len() >= count {
-            return receipts;
-        }
-        assert!(start.elapsed() < PATIENCE, "{count} heads of fog-{fog} on the ledger: {receipts:?}");
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    let enough = async || Some(heads_on_the_ledger(place, fog).await).filter(|heads| heads.len() >= count);
+    place.until_some(fog, "heads on the ledger", PATIENCE, enough).await
 }
 
 /// A node puts the head of its audit log onto the ledger when it starts for the first time, and again after a day.

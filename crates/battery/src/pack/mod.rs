@@ -6,6 +6,7 @@ mod fault;
 mod filter;
 mod layout;
 mod log;
+mod record;
 mod sensors;
 
 pub use crate::FaultKind;

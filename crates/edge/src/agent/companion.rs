@@ -8,7 +8,7 @@ use voltmesh_battery::pack::PackSample;
 use voltmesh_battery::twin::{Memory, State};
 use voltmesh_battery::watch::{Check, Event};
 use voltmesh_battery::{Chemistry, Twin, vss};
-use voltmesh_telemetry::{MAX_REPORT_BYTES, Reading, Sample, Timestamp};
+use voltmesh_telemetry::{MAX_REPORT_BYTES, Sample, Timestamp};
 
 /// Events in one report at most; more are counted.
 const MAX_EVENTS: usize = 64;
@@ -118,16 +118,7 @@ impl Companion {
             self.open.samples_skipped += 1;
             return Vec::new();
         }
-        // What is unknown is no number for the twin, which leaves it out, whatever the cause.
-        let known = |value: Reading<f64>| value.unwrap_or(f64::NAN);
-        let update = self.twin.update(PackSample {
-            time_s: sample.time.as_millis() as f64 / 1_000.0,
-            voltage_v: known(sample.pack_voltage.to_base()),
-            current_a: known(sample.pack_current.to_base()),
-            cells_v: sample.cells.iter().map(|cell| known(cell.to_base())).collect(),
-            temps_c: sample.temperatures.iter().map(|temp| known(temp.to_base())).collect(),
-            insulation_ohm: sample.insulation.to_base().ok(),
-        });
+        let update = self.twin.update(PackSample::from(sample));
         self.failed += update.verdict.failed.len() as u64;
         for check in update.verdict.failed {
             *self.open.checks.entry(check).or_default() += 1;

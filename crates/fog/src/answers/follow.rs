@@ -1,9 +1,13 @@
 //! A final block in one line.
 
 use serde::{Deserialize, Serialize};
-use voltmesh_ledger::{Block, Header, Roster, Timestamp, Transaction};
+use voltmesh_ledger::{Block, Header, Roster, Timestamp};
 
-use super::{Names, block::skipped_views, leader};
+use super::{
+    Names,
+    block::{anchored, skipped_views},
+    leader,
+};
 
 /// One event of `/chain/follow`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -63,14 +67,4 @@ impl FinalBlock {
             final_after_ms: at.map(|at| at.as_millis().saturating_sub(header.time.as_millis())),
         }
     }
-}
-
-/// Batches and records that a block anchors.
-pub(super) fn anchored(block: &Block) -> (u64, u64) {
-    block.transactions().iter().fold((0, 0), |(batches, records), transaction| match transaction {
-        Transaction::Anchor(anchor) => {
-            (batches + anchor.batches.len() as u64, records.saturating_add(anchor.records))
-        }
-        _ => (batches, records),
-    })
 }

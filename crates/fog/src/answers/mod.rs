@@ -10,14 +10,18 @@ mod evidence;
 mod follow;
 mod status;
 mod succession;
+mod surroundings;
+mod transaction;
 
 pub use authorities::{Authorities, Authority, Quarantined, Role, Score, Scores, Seat};
-pub use block::{Block, Change, Embedded, Surroundings, Transaction};
+pub use block::{Block, Embedded};
 pub use control::{Control, Controller, Release};
 pub use evidence::{Accusation, Conviction, Convictions, Evidence, Vote};
 pub use follow::FinalBlock;
 pub use status::Status;
 pub use succession::{Candidate, Decreed, STALLED_MS, Seal, Succession};
+pub use surroundings::Surroundings;
+pub use transaction::{Change, Transaction};
 
 use std::collections::BTreeMap;
 

@@ -6,7 +6,6 @@
 use serde::{Deserialize, de::IgnoredAny};
 use voltmesh_battery::{
     estimate::power::Uncertain,
-    pack::PackSample,
     summary::Estimates,
     twin::Limits,
     watch::{Kind, Stage},
@@ -140,18 +139,6 @@ fn known(value: Reading<f64>) -> f64 {
     value.unwrap_or(f64::NAN)
 }
 
-/// A sample for summaries: what is unknown is no number.
-pub fn pack_sample(sample: &Sample) -> PackSample {
-    PackSample {
-        time_s: sample.time.as_millis() as f64 / 1_000.0,
-        voltage_v: known(sample.pack_voltage.to_base()),
-        current_a: known(sample.pack_current.to_base()),
-        cells_v: sample.cells.iter().map(|cell| known(cell.to_base())).collect(),
-        temps_c: sample.temperatures.iter().map(|temp| known(temp.to_base())).collect(),
-        insulation_ohm: sample.insulation.to_base().ok(),
-    }
-}
-
 /// A sample for functions.
 pub fn sample(sample: &Sample) -> voltmesh_function::Sample {
     voltmesh_function::Sample {
@@ -264,9 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_values_are_no_numbers() {
-        let sample = pack_sample(&Sample::default());
-        assert!(sample.voltage_v.is_nan() && sample.current_a.is_nan() && sample.insulation_ohm.is_none());
+    fn only_a_known_state_of_the_charger_is_told() {
         for (charger, expected) in [
             (Charger::Unknown, None),
             (Charger::Fault, None),

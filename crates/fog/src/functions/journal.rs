@@ -7,113 +7,22 @@
 //! A snapshot that is in the way is written again at the end. Events that nobody could be told, or that the ledger has not taken,
 //! stay until an eighth is left; then the oldest of them are lost, which is counted: functions go on.
 
+mod entry;
+mod io;
+
 use std::collections::{BTreeMap, VecDeque};
 
-use bytes::{BufMut as _, Bytes, BytesMut};
-use voltmesh_control::{Command, FunctionEvent};
+use bytes::Bytes;
+use voltmesh_control::FunctionEvent;
 use voltmesh_function::Snapshot;
 use voltmesh_telemetry::{Timestamp, VehicleId};
 
+pub use entry::Entry;
+use entry::{EVENT, SNAPSHOT, entry};
+pub use io::{Input, Leaving, Output};
+
 /// Commands that wait for the disk at once: four of each of 1,000 instances. Beyond it the oldest is given up.
 const MAX_WAITING: usize = 4_096;
-
-const EVENT: u8 = 1;
-const SNAPSHOT: u8 = 2;
-
-/// A command on its way.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Leaving {
-    /// What to sign.
-    pub command: Command,
-    /// The signed lease.
-    pub lease: Vec<u8>,
-    /// Function that asks.
-    pub function: String,
-    /// When the record arrived that it follows, by the shell's own clock.
-    pub arrived_us: Option<u64>,
-}
-
-/// What happens.
-#[derive(Debug, Clone)]
-pub enum Input {
-    /// An event is to be kept; sequences ascend by one.
-    Keep {
-        /// Its sequence.
-        sequence: u64,
-        /// What was said.
-        event: Box<FunctionEvent>,
-    },
-    /// A snapshot takes the place of the one before it.
-    Persist(Box<Snapshot>),
-    /// A command is to leave.
-    Command {
-        /// Sequence of the event that must be durable before it.
-        after: Option<u64>,
-        /// What is to leave.
-        leaving: Box<Leaving>,
-    },
-    /// Entries below this position are durable.
-    Durable(u64),
-    /// Those who must know all events know those below this position.
-    Told(u64),
-    /// Events below this position are on the ledger.
-    Listed(u64),
-}
-
-/// What is asked. To be done in order.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Output {
-    /// Append to the log; the entry gets the next position.
-    Append(Bytes),
-    /// Events up to this sequence are durable.
-    Kept(u64),
-    /// Sign and send.
-    Send(Box<Leaving>),
-    /// A command is past its time or was crowded out, and is given up.
-    GivenUp(Box<Leaving>),
-    /// Entries from the first to before the second position are not needed any more.
-    Release(u64, u64),
-}
-
-/// An entry of the log.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Entry {
-    /// What a function said.
-    Event(Box<FunctionEvent>),
-    /// What is needed to go on.
-    Snapshot(Box<Snapshot>),
-}
-
-impl Entry {
-    /// Reads an entry.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn decode(bytes: &Bytes) -> Result<Self, String> {
-        match bytes.split_first() {
-            Some((&EVENT, json)) => {
-                serde_json::from_slice(json).map(Self::Event).map_err(|error| error.to_string())
-            }
-            Some((&SNAPSHOT, json)) => {
-                Snapshot::decode(json).map(|snapshot| Self::Snapshot(Box::new(snapshot)))
-            }
-            Some((kind, _)) => Err(format!("kind {kind} is unknown")),
-            None => Err("it is empty".to_owned()),
-        }
-    }
-
-    /// What the ledger commits to of an event's entry: the event as it was said, in JSON.
-    pub fn said(bytes: &Bytes) -> Bytes {
-        bytes.slice(bytes.len().min(1)..)
-    }
-}
-
-fn entry(kind: u8, json: &[u8]) -> Bytes {
-    let mut bytes = BytesMut::with_capacity(1 + json.len());
-    bytes.put_u8(kind);
-    bytes.put_slice(json);
-    bytes.freeze()
-}
 
 /// What is known of an entry that is not released.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,7 +62,7 @@ pub struct Counters {
     pub unreadable: u64,
 }
 
-/// See the module's first line.
+/// The log of events and snapshots of one node's functions.
 #[derive(Debug)]
 pub struct Journal {
     bound: u64,

@@ -167,7 +167,7 @@ enum Stage {
     Keeping,
 }
 
-/// See the module's first line.
+/// The lists of one node's events, on their way to the ledger.
 #[derive(Debug)]
 pub struct Lists {
     /// Where the next event lies, at least.

@@ -6,28 +6,11 @@ use voltmesh_control::{Command, CommandAnswer};
 use voltmesh_telemetry::VehicleId;
 
 use super::{
-    Claim, Ingest, Output,
-    session::{Reject, malformed, oversized},
+    claim::Claim,
+    core::Ingest,
+    io::{NotRouted, Output},
+    refusal::{Reject, malformed, oversized},
 };
-
-/// Why a command goes to no vehicle.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotRouted {
-    /// The vehicle has no session with this node, or has not said hello in it: try the node that it is with.
-    #[error("{0} is not connected with this fog node")]
-    NotConnected(VehicleId),
-    /// Its key is revoked.
-    #[error("the key of {0} is revoked")]
-    Revoked(VehicleId),
-    /// The bytes are no command, or one for another vehicle.
-    #[error("no command for {vehicle}: {why}")]
-    Refused {
-        /// Whom it was said to be for.
-        vehicle: VehicleId,
-        /// What is wrong.
-        why: String,
-    },
-}
 
 impl Ingest {
     /// Finds the session of a command's vehicle. Who may command is the vehicle's to check; whom a command is for is checked

@@ -12,7 +12,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use voltmesh_telemetry::Digest;
 
-use super::entry::Cursor;
+use super::cursor::Cursor;
 
 /// Largest block in an offer: the p2p channel's bound less this message's head.
 pub const MAX_BLOCK: usize = 256 * 1024;

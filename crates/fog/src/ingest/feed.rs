@@ -2,8 +2,6 @@
 
 use bytes::Bytes;
 
-use super::Ingest;
-
 /// Records that are durable and verified, once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Feed {
@@ -28,13 +26,5 @@ impl Feed {
         match &self.content {
             FeedContent::Batch(bytes) | FeedContent::Samples(bytes) => bytes.len(),
         }
-    }
-}
-
-impl Ingest {
-    /// Asks for [`super::Output::Feed`] with each vehicle's batch and each sample of a client from here on; without it
-    /// nothing is kept for it.
-    pub fn feed(&mut self) {
-        self.feeding = true;
     }
 }

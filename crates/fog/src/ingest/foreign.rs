@@ -2,7 +2,7 @@
 //!
 //! A record goes through two entries of the spool: first with all that came in the same wakeup, then in a batch of its
 //! client, signed by this node at most a tenth of a second later. Its PUBACK waits for the first, and where second copies
-//! are kept for the batch and its copy (`second.rs`).
+//! are kept for the batch and its copy (`offering.rs`).
 
 use std::collections::BTreeMap;
 
@@ -12,17 +12,22 @@ use voltmesh_spool::Position;
 use voltmesh_telemetry::{Digest, Record, SealedBatch, Timestamp, VehicleId, vss};
 
 use super::{
-    Answer, Feed, FeedContent, Ingest, Output,
-    anchors::after,
-    chain::Link,
+    block::Unreadable,
+    claim::{Answer, Claim},
     copies::MAX_BLOCK,
-    durable::Then,
-    entry::{Block, Entry, SamplesEntry, Unreadable},
+    core::Ingest,
+    entry::{Entry, SamplesEntry},
+    feed::{Feed, FeedContent},
+    io::Output,
     job::{Job, SealJob},
-    marks::{Known, Mark, Marks},
-    refusal::{Delay, Refusal},
-    second::Claims,
-    session::{Claim, Reject, malformed, oversized},
+    refusal::{Delay, Refusal, Reject, malformed, oversized},
+    state::{
+        chain::Link,
+        disk::Then,
+        marks::Known,
+        offers::Claims,
+        pending::{Client, Fresh, Gathering, Source},
+    },
 };
 
 /// Records that wait for their attested batch, all clients together: 6 s at 40,000 a second.
@@ -30,90 +35,6 @@ const MAX_PENDING: usize = 262_144;
 
 /// Most records in one attested batch.
 const MAX_RECORDS: usize = 4_096;
-
-/// A spool entry whose records are not all archived.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Source {
-    size: u32,
-    records: u32,
-    /// Records that are not in a durable batch.
-    unsealed: u32,
-    /// Records that are not archived.
-    open: u32,
-}
-
-/// A record on its way into a batch.
-#[derive(Debug)]
-struct Fresh {
-    record: Record,
-    /// The publish that waits for its second copy, and its bytes.
-    claim: Option<(Answer, Mark, u32)>,
-}
-
-/// Records of one client that wait for a batch.
-#[derive(Debug)]
-struct Client {
-    records: Vec<(Fresh, Position)>,
-    since: Timestamp,
-    /// When to seal them, full or not.
-    due: Timestamp,
-}
-
-/// Samples that were accepted in this wakeup.
-#[derive(Debug, Default)]
-struct Gathering {
-    block: Block,
-    records: Vec<(VehicleId, Fresh)>,
-}
-
-/// Records on their way into batches, and those seen lately.
-#[derive(Debug, Default)]
-pub struct Pending {
-    gathering: Gathering,
-    /// Records of entries that are not durable.
-    undurable: BTreeMap<Position, Vec<(VehicleId, Fresh)>>,
-    clients: BTreeMap<VehicleId, Client>,
-    /// When the first client's batch is due; at once if some client has enough for one.
-    due: Option<Timestamp>,
-    /// When the clients whose last batch is younger than `attest_ms` had it.
-    sealed_at: BTreeMap<VehicleId, Timestamp>,
-    pending: usize,
-    /// Publishes whose records are being sealed, by job.
-    sealing: BTreeMap<u64, Claims>,
-    tickets: u64,
-    sources: BTreeMap<Position, Source>,
-    /// Numbers that are taken, under way or remembered.
-    pub marks: Marks,
-    /// Records of the spool that this version does not take: they go to the quarantine with the first tick.
-    pub unreadable: Vec<Unreadable>,
-}
-
-impl Pending {
-    /// Records that wait for their attested batch.
-    pub fn pending(&self) -> usize {
-        self.pending
-    }
-
-    pub fn deadline(&self) -> Option<Timestamp> {
-        self.due
-    }
-
-    /// Takes all publishes that wait for their batch, or those of clients that wait since `before`.
-    pub fn take_claims(&mut self, before: Option<Timestamp>) -> Claims {
-        let mut claims = Claims::default();
-        let waiting = self.clients.values_mut().filter(|client| before.is_none_or(|at| client.since <= at));
-        let waiting = waiting.flat_map(|client| client.records.iter_mut().map(|(fresh, _)| fresh));
-        let all = before.is_none();
-        let undurable = self.undurable.values_mut().filter(|_| all).flatten().map(|(_, fresh)| fresh);
-        for (answer, mark, bytes) in waiting.chain(undurable).filter_map(|fresh| fresh.claim.take()) {
-            claims.push(answer, mark, bytes);
-        }
-        for sealing in self.sealing.values_mut().filter(|_| all) {
-            claims.extend(std::mem::take(sealing));
-        }
-        claims
-    }
-}
 
 impl Ingest {
     pub(super) fn sample(&mut self, claim: Claim, payload: &Bytes) -> Result<(), Reject> {
@@ -203,7 +124,7 @@ impl Ingest {
 
     /// Records of a durable entry wait for their batches. Where publishes wait for the batch, a client's first record is
     /// sealed at once and those that follow it `attest_ms` later, so that slow clients do not wait.
-    fn add_pending(&mut self, source: Position, records: Vec<(VehicleId, Fresh)>) {
+    pub(super) fn add_pending(&mut self, source: Position, records: Vec<(VehicleId, Fresh)>) {
         let (now, settings) = (self.now, &self.settings.foreign);
         let foreign = &mut self.foreign;
         for (client, fresh) in records {
@@ -213,8 +134,8 @@ impl Ingest {
                     let last = foreign.sealed_at.get(&client).copied();
                     let due = match (settings.second_copy, last) {
                         (true, None) => now,
-                        (true, Some(last)) => after(last, settings.attest_ms).max(now),
-                        (false, _) => after(now, settings.attest_ms),
+                        (true, Some(last)) => last.plus_millis(settings.attest_ms).max(now),
+                        (false, _) => now.plus_millis(settings.attest_ms),
                     };
                     foreign.clients.entry(client).or_insert(Client { records: Vec::new(), since: now, due })
                 }
@@ -269,7 +190,7 @@ impl Ingest {
             return;
         }
         let attest_ms = self.settings.foreign.attest_ms;
-        self.foreign.sealed_at.retain(|_, at| after(*at, attest_ms) > now);
+        self.foreign.sealed_at.retain(|_, at| at.plus_millis(attest_ms) > now);
         let due = self.foreign.clients.iter().filter(|(_, client)| client.due <= now);
         let due: Vec<_> = due.map(|(client, _)| client.clone()).collect();
         for name in due {
@@ -365,72 +286,10 @@ impl Ingest {
             self.sources_sealed(&sources);
         }
     }
-
-    /// The batches of these records are durable: their first entries are not needed any more.
-    pub(super) fn sources_sealed(&mut self, sources: &[(Position, u32)]) {
-        for (position, count) in sources {
-            let Some(source) = self.foreign.sources.get_mut(position) else { continue };
-            source.unsealed = source.unsealed.saturating_sub(*count);
-            if source.unsealed == 0 && source.size > 0 {
-                let size = std::mem::take(&mut source.size);
-                self.disk.release((*position, size));
-            }
-        }
-    }
-
-    /// The batches of these records are archived: so are the entries they came from, in part or in whole.
-    pub(super) fn sources_archived(&mut self, sources: &[(Position, u32)]) {
-        for (position, count) in sources {
-            let Some(source) = self.foreign.sources.get_mut(position) else { continue };
-            source.open = source.open.saturating_sub(*count);
-            if source.open > 0 {
-                continue;
-            }
-            self.foreign.sources.remove(position);
-        }
-    }
-
-    /// While restoring: a batch of these records is in the spool.
-    pub(super) fn sources_restored(&mut self, sources: &[(Position, u32)]) {
-        for (position, count) in sources {
-            if let Some(source) = self.foreign.sources.get_mut(position) {
-                source.unsealed = source.unsealed.saturating_sub(*count);
-            }
-        }
-    }
-
-    /// After restoring: entries that are in batches as a whole are not needed; the others are sealed again.
-    pub(super) fn resume_sources(&mut self, mut records: BTreeMap<Position, Vec<(VehicleId, Record)>>) {
-        let all: Vec<_> =
-            self.foreign.sources.iter().map(|(position, source)| (*position, *source)).collect();
-        for (position, source) in all {
-            let own = records.remove(&position).unwrap_or_default();
-            if source.unsealed == 0 {
-                self.disk.release((position, source.size));
-                if let Some(source) = self.foreign.sources.get_mut(&position) {
-                    source.size = 0;
-                }
-                continue;
-            }
-            // Partly sealed, or not at all: whole again; the archive keeps one of each record.
-            if let Some(source) = self.foreign.sources.get_mut(&position) {
-                source.open = 2 * source.records - source.unsealed;
-                source.unsealed = source.records;
-            }
-            self.foreign.pending += own.len();
-            let own = own.into_iter().map(|(client, record)| (client, Fresh { record, claim: None }));
-            self.add_pending(position, own.collect());
-        }
-    }
-
-    pub(super) fn restore_source(&mut self, position: Position, size: u32, records: u32) {
-        let source = Source { size, records, unsealed: records, open: records };
-        self.foreign.sources.insert(position, source);
-    }
 }
 
 /// Sorts records so that no batch holds two of one number and different content. Such can meet here past the bound of
-/// [`Marks`], or from another node's copy: each goes into a batch of its own and the cloud decides, since it knows what is
+/// `state/marks.rs`, or from another node's copy: each goes into a batch of its own and the cloud decides, since it knows what is
 /// archived under the number; the other ends in its quarantine.
 fn layers(mut records: Vec<(Fresh, Position)>) -> Vec<Vec<(Fresh, Position)>> {
     records.sort_unstable_by_key(|(fresh, source)| (fresh.record.number, *source));

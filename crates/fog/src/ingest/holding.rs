@@ -17,55 +17,17 @@ use voltmesh_spool::Position;
 use voltmesh_telemetry::{Digest, Record, SealedBatch, Signer, Timestamp, VehicleId};
 
 use super::{
-    Ingest, Output,
-    anchors::after,
+    block::{Block, SealedBlock, Unreadable},
     copies::{MAX_DIGESTS, Message},
-    durable::Then,
-    entry::{Block, CopyEntry, Entry, SealedBlock, Unreadable},
+    core::Ingest,
+    entry::{CopyEntry, Entry},
+    io::Output,
     refusal::{Delay, Refusal},
+    state::{
+        disk::Then,
+        holdings::{Asked, Holding},
+    },
 };
-
-/// What the first node has said when it was asked about a block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
-    /// It was not asked since the last sign of it.
-    No,
-    /// Nothing yet.
-    Silent,
-    /// That it does not know of it.
-    Disowned,
-}
-
-/// A block that this node holds for another.
-#[derive(Debug)]
-struct Holding {
-    origin: PublicKey,
-    entry: (Position, u32),
-    /// Whether the first node signed what is in it.
-    sealed: bool,
-    /// When this node held it, or was restarted.
-    since: Timestamp,
-    due: Timestamp,
-    asked: Asked,
-    /// Whether the log says that nobody may attest it.
-    told: bool,
-}
-
-/// State of the holding side.
-#[derive(Debug, Default)]
-pub struct Holdings {
-    holding: BTreeMap<Digest, Holding>,
-    due: BTreeSet<(Timestamp, Digest)>,
-    held_bytes: BTreeMap<PublicKey, u64>,
-    /// Being read for a take-over.
-    loading: BTreeMap<Position, Digest>,
-}
-
-impl Holdings {
-    pub fn deadline(&self) -> Option<Timestamp> {
-        self.due.first().map(|(due, _)| *due)
-    }
-}
 
 impl Ingest {
     pub(super) fn copy_offered(&mut self, from: PublicKey, block: Bytes, sealed: bool) {
@@ -103,7 +65,7 @@ impl Ingest {
         sealed: bool,
         since: Timestamp,
     ) {
-        let due = after(self.now, self.settings.foreign.takeover_ms);
+        let due = self.now.plus_millis(self.settings.foreign.takeover_ms);
         *self.holdings.held_bytes.entry(origin.clone()).or_default() += u64::from(entry.1);
         let holding = Holding { origin, entry, sealed, since, due, asked: Asked::No, told: false };
         self.holdings.holding.insert(digest, holding);
@@ -119,7 +81,7 @@ impl Ingest {
 
     /// The first node takes care of a block.
     pub(super) fn taken_care_of(&mut self, from: &PublicKey, digest: Digest) {
-        let due = after(self.now, self.settings.foreign.takeover_ms);
+        let due = self.now.plus_millis(self.settings.foreign.takeover_ms);
         self.reschedule(from, digest, due, Asked::No);
     }
 
@@ -160,8 +122,8 @@ impl Ingest {
     pub(super) fn copies_due(&mut self) {
         let mut ask: BTreeMap<PublicKey, Vec<Digest>> = BTreeMap::new();
         let settings = &self.settings.foreign;
-        let answer_by = after(self.now, (settings.takeover_ms / 4).max(1));
-        let ask_again = after(self.now, settings.takeover_ms.max(1));
+        let answer_by = self.now.plus_millis((settings.takeover_ms / 4).max(1));
+        let ask_again = self.now.plus_millis(settings.takeover_ms.max(1));
         let (now, unattested_ms) = (self.now, settings.unattested_ms);
         // Whether a first node is enrolled can be said only by a ledger that has caught up.
         let behind = matches!(self.attests(), Err(Delay::LedgerBehind { .. }));
@@ -175,7 +137,7 @@ impl Ingest {
                 ask.entry(holding.origin.clone()).or_default().push(digest);
                 continue;
             }
-            let waits = holding.asked == Asked::Silent && after(holding.since, unattested_ms) > now;
+            let waits = holding.asked == Asked::Silent && holding.since.plus_millis(unattested_ms) > now;
             if behind || (!holding.sealed && waits) {
                 if !behind {
                     self.counters.copies_unattested += u64::from(!holding.told);

@@ -1,6 +1,7 @@
 //! Why a publish is not taken: for good (PUBACK with a reason code and a reason string, kept in quarantine) or for now (no
 //! PUBACK).
 
+use bytes::Bytes;
 use voltmesh_telemetry::{BatchId, Boot, Digest, RecordNumber};
 
 /// A permanent rejection. MQTT 5 counts its PUBACK as delivered, so what was sent goes to the quarantine.
@@ -284,4 +285,35 @@ impl Delay {
             Self::QuarantineUsed { .. } => 8,
         }]
     }
+}
+
+/// A publish that is not taken.
+pub enum Reject {
+    /// For good.
+    For(Refusal),
+    /// For now.
+    Now(Delay),
+}
+
+impl From<Refusal> for Reject {
+    fn from(refusal: Refusal) -> Self {
+        Self::For(refusal)
+    }
+}
+
+impl From<Delay> for Reject {
+    fn from(delay: Delay) -> Self {
+        Self::Now(delay)
+    }
+}
+
+pub(super) fn malformed(what: &'static str, error: impl std::fmt::Display) -> Reject {
+    Reject::For(Refusal::Malformed { what, why: error.to_string() })
+}
+
+pub(super) fn oversized(what: &'static str, payload: &Bytes, limit: usize) -> Result<(), Reject> {
+    if payload.len() > limit {
+        return Err(Reject::For(Refusal::Oversized { what, size: payload.len(), limit }));
+    }
+    Ok(())
 }

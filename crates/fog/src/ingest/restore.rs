@@ -9,10 +9,10 @@ use voltmesh_spool::Position;
 use voltmesh_telemetry::{Digest, Record, SealedBatch, Signer, Timestamp, VehicleId};
 
 use super::{
-    Ingest,
-    chain::Link,
-    durable::Held,
-    entry::{Block, Entry},
+    block::Block,
+    core::Ingest,
+    entry::Entry,
+    state::{chain::Link, held::Held},
 };
 
 /// Attested batches this old are not opened to remember their records: a client that lost its answer has asked again
@@ -39,7 +39,7 @@ impl Ingest {
                     return;
                 };
                 let header = batch.header();
-                let opening = super::uplink::opening(&entry.opening);
+                let opening = entry.opening();
                 let commitment = match &header.signer {
                     Signer::Vehicle => commitment(&header.vehicle, &opening),
                     Signer::Fog(fog) => {
@@ -48,7 +48,7 @@ impl Ingest {
                 };
                 if header.boot.is_foreign() {
                     self.sources_restored(&entry.sources);
-                    if super::anchors::after(entry.received, REMEMBER_MS) > now
+                    if entry.received.plus_millis(REMEMBER_MS) > now
                         && let Ok(records) = batch.open()
                     {
                         let named = records.into_iter().map(|record| (header.vehicle.clone(), record));

@@ -7,108 +7,20 @@
 //! of two that cannot follow each other the first stands, here and in the log. Not provided: a statement that was not final
 //! when the process ended (the cloud sends its newest again when this node connects).
 
-use std::collections::{BTreeMap, VecDeque};
-
 use bytes::Bytes;
 use voltmesh_consensus::Finalized;
 use voltmesh_control::ArchiveStatement;
-use voltmesh_ledger::{AnchorProof, AnchoredStatement, LogEntry, MAX_ANCHORED_STATEMENT_BYTES};
-use voltmesh_telemetry::{BatchId, Digest, Timestamp};
+use voltmesh_ledger::{AnchorProof, AnchoredStatement, LogEntry};
+use voltmesh_telemetry::{BatchId, Digest};
 
-use super::{Ingest, Output, anchors::after};
-
-/// Places of statements in the log that are kept with their evidence, newest last; some 2 KiB each with four authorities. All
-/// of them are told to the cloud when it is connected, so those of the last minutes, each anchored by up to four nodes.
-const KEPT: usize = 16;
-
-/// Statements on their way into the log: the cloud makes one a minute at most, and blocks take seconds.
-const OPEN: usize = 16;
+use super::{
+    core::Ingest,
+    io::Output,
+    state::statements::{OPEN, Open, Statements},
+};
 
 /// Longest time before this node anchors a statement that nobody else has: a few blocks.
 const STAGGER_MS: u64 = 4_000;
-
-/// Most bytes of [`Statements::encode`].
-pub const MAX_STATEMENTS_BYTES: usize = KEPT * (4 + MAX_ANCHORED_STATEMENT_BYTES);
-
-/// A statement that is not in the log yet.
-#[derive(Debug)]
-struct Open {
-    statement: ArchiveStatement,
-    bytes: Bytes,
-    /// When this node anchors it; `None` once it has begun to.
-    due: Option<Timestamp>,
-}
-
-/// What this node knows of the archive's statements.
-#[derive(Debug, Default)]
-pub struct Statements {
-    open: BTreeMap<BatchId, Open>,
-    kept: VecDeque<(ArchiveStatement, AnchoredStatement)>,
-}
-
-impl Statements {
-    /// Whether this leaf is a statement's that waits for the log.
-    pub fn is_open(&self, leaf: &BatchId) -> bool {
-        self.open.contains_key(leaf)
-    }
-
-    pub fn deadline(&self) -> Option<Timestamp> {
-        self.open.values().filter_map(|open| open.due).min()
-    }
-
-    /// The newest statement that was taken, in the log or not.
-    fn newest(&self) -> Option<&ArchiveStatement> {
-        let open = self.open.values().map(|open| &open.statement);
-        open.chain(self.kept.iter().map(|(statement, _)| statement)).max_by_key(|one| one.sequence)
-    }
-
-    fn knows(&self, leaf: &BatchId) -> bool {
-        self.is_open(leaf) || self.kept_bytes(leaf).is_some()
-    }
-
-    /// A kept statement by its leaf.
-    fn kept_bytes(&self, leaf: &BatchId) -> Option<(ArchiveStatement, Bytes)> {
-        let found = self.kept.iter().find(|(_, kept)| AnchoredStatement::leaf(&kept.statement) == *leaf);
-        found.map(|(statement, kept)| (statement.clone(), kept.statement.clone()))
-    }
-
-    fn keep(&mut self, statement: ArchiveStatement, anchored: AnchoredStatement) {
-        let at = self.kept.partition_point(|(kept, _)| kept.sequence <= statement.sequence);
-        self.kept.insert(at, (statement, anchored));
-        while self.kept.len() > KEPT {
-            self.kept.pop_front();
-        }
-    }
-
-    /// The kept ones, oldest first: each one's length as u32 little-endian, then its bytes.
-    fn encode(&self) -> Bytes {
-        let mut out = Vec::new();
-        for (_, anchored) in &self.kept {
-            let bytes = anchored.to_bytes();
-            out.extend_from_slice(&(bytes.len() as u32).to_le_bytes()); // at most 30 KiB
-            out.extend_from_slice(&bytes);
-        }
-        out.into()
-    }
-
-    /// Reads [`Self::encode`]'s bytes; `None` if they are not.
-    fn decode(mut bytes: &[u8]) -> Option<VecDeque<(ArchiveStatement, AnchoredStatement)>> {
-        let mut kept = VecDeque::new();
-        while !bytes.is_empty() {
-            let (length, rest) = bytes.split_first_chunk::<4>()?;
-            let (one, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-            let anchored = AnchoredStatement::from_bytes(one).ok()?;
-            kept.push_back((ArchiveStatement::peek(&anchored.statement).ok()?, anchored));
-            bytes = rest;
-        }
-        (kept.len() <= KEPT).then_some(kept)
-    }
-}
-
-/// The newest statement in the bytes of [`Output::KeepStatements`]; for those who ask over HTTP.
-pub fn newest_statement(kept: &[u8]) -> Option<Bytes> {
-    Statements::decode(kept)?.back().map(|(_, anchored)| anchored.to_bytes())
-}
 
 impl Ingest {
     /// Takes what [`Output::KeepStatements`] asked to keep. False if it cannot be read: then nothing is known.
@@ -155,7 +67,7 @@ impl Ingest {
                 self.statements.open.remove(&oldest);
             }
         }
-        let due = Some(after(self.now, self.stagger(&leaf)));
+        let due = Some(self.now.plus_millis(self.stagger(&leaf)));
         self.statements.open.insert(leaf, Open { statement, bytes: bytes.clone(), due });
     }
 

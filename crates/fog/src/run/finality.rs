@@ -6,7 +6,7 @@ use commonware_runtime::tokio::Context;
 use voltmesh_consensus::Handle;
 use voltmesh_control::Latency;
 
-use super::{latency::Histogram, now};
+use super::{clock::now, latency::Histogram};
 use crate::answers::{running_epoch, share_ppm};
 
 /// From a block's time until this node knows that it is final.

@@ -5,6 +5,7 @@
 mod anchor;
 mod beside;
 mod bulletin;
+mod command;
 mod controllers;
 mod cursors;
 mod figures;
@@ -31,7 +32,8 @@ use voltmesh_telemetry::VehicleId;
 
 use crate::{
     Config, Error,
-    functions::{journal::Journal, lists::Lists},
+    functions::{journal::Journal, lists::Lists, terms::Terms},
+    run::remote::Remote,
 };
 use anchor::Anchoring;
 use beside::Beside;
@@ -42,7 +44,7 @@ pub use figures::{Figures, GAUGES as FIGURE_GAUGES};
 use link::Link;
 use outbox::Outbox;
 use queue::Queue;
-pub use queue::{Fed, Told};
+pub use queue::{Fed, Queue as FunctionQueue, Told};
 use receipts::Receipts;
 pub use receipts::Unproven;
 use releases::Releases;
@@ -143,12 +145,15 @@ impl Functions {
         for (index, address) in addresses.iter().enumerate() {
             let outbox = Arc::new(Outbox::default());
             outboxes.push(outbox.clone());
-            let link = Link {
-                index,
+            let remote = Remote {
                 fog: fog.clone(),
                 address: address.clone(),
                 tls: tls.clone(),
                 revoked: revoked.clone(),
+            };
+            let link = Link {
+                index,
+                remote,
                 journal: spool.clone(),
                 outbox,
                 cursors: cursors.clone(),
@@ -158,7 +163,7 @@ impl Functions {
             };
             tasks.push(tokio::spawn(link.run()));
         }
-        let known_term = controllers.term();
+        let (known_term, given_term) = (controllers.term(), controllers.given_term());
         let bulletin = Bulletin::new(outboxes.clone(), queue.clone(), controllers);
         let (commands, asked) = mpsc::channel(sender::WAITING);
         tasks.push(tokio::spawn(sender::run(relay, asked, queue.clone())));
@@ -181,7 +186,7 @@ impl Functions {
             commands,
             // A quarter of them may be away.
             vehicles: config.ingest.sessions.saturating_mul(4) / 3,
-            term: term.max().unwrap_or_default().max(known_term),
+            terms: Terms::new(term.max().unwrap_or_default().max(known_term), given_term),
         });
         let thread = spawn(runner, restored, &config.data)?;
         let (thread, ledger) = (Some(thread), Some(Waiting { lists, bulletin, policies: asked_policies }));
@@ -227,8 +232,6 @@ impl Functions {
         self.receipts.close().await
     }
 }
-
-pub use queue::Queue as FunctionQueue;
 
 /// Opens the journal, and reads what functions go on from.
 async fn open(context: &Context, bytes: u64) -> Result<(Journal, Spool<Context>, Vec<Input>), Error> {

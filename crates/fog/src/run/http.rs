@@ -10,11 +10,12 @@ mod decree;
 mod follow;
 mod functions;
 mod leaves;
+mod shared;
 mod stations;
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
@@ -27,18 +28,18 @@ use axum::{
     routing::{get, post},
 };
 use commonware_codec::DecodeExt as _;
-use commonware_runtime::{Metrics as _, tokio::Context};
+use commonware_runtime::Metrics as _;
 use serde_json::json;
-use tokio::sync::{Semaphore, watch};
-use voltmesh_audit::{Kind, Recorder};
-use voltmesh_consensus::{Handle, SubmitError};
-use voltmesh_control::{Opening, Status, commitment};
-use voltmesh_http::{Exposition, Figures, Problem, Rules, Server, Settings, Token};
-use voltmesh_ledger::{Genesis, RegistryTx, Transaction, Trust};
-use voltmesh_telemetry::VehicleId;
+use voltmesh_audit::Kind;
+use voltmesh_consensus::SubmitError;
+use voltmesh_control::{Status, commitment};
+use voltmesh_http::{Exposition, Figures, Rules, Server, Settings, Token};
+use voltmesh_ledger::{RegistryTx, Transaction, Trust};
 
-use super::{functions::FIGURE_GAUGES, functions::Figures as FunctionFigures, stations::Service};
-use crate::{Error, answers::Names, config, ingest::newest_statement};
+use super::{functions::FIGURE_GAUGES, memory};
+use crate::{Error, config, ingest::newest_statement};
+pub use shared::Shared;
+use shared::{Asked, refuse};
 
 /// Largest registry transaction: 256 actions of 65 bytes and 16 signatures, with room.
 const MAX_TX_BYTES: usize = 64 * 1024;
@@ -71,47 +72,6 @@ const GAUGES: [&str; 22] = [
     "stations_forecaster_bytes",
     "stations_snapshot_age_s",
 ];
-
-/// What the handlers share.
-pub struct Shared {
-    /// The newest status, written by the loop.
-    pub board: Arc<Mutex<Status>>,
-    /// The ledger.
-    pub ledger: Handle,
-    /// Where it began.
-    pub genesis: Genesis,
-    /// For the runtime's own metrics.
-    pub context: Context,
-    /// This node's name.
-    pub fog: VehicleId,
-    /// What is to be enrolled so that this node may attest foreign records.
-    pub opening: Opening,
-    /// Names of the other nodes and of this one.
-    pub names: Names,
-    /// Places of those who follow the chain.
-    pub followers: Arc<Semaphore>,
-    /// Held while a checkpoint is sent: one at a time, each up to 120 MiB of memory.
-    pub checkpoint: Arc<Semaphore>,
-    /// Whoever asks something that executes or reads many blocks again holds this meanwhile.
-    pub replay: tokio::sync::Mutex<()>,
-    /// The archive's statements that are kept.
-    pub statements: watch::Receiver<Bytes>,
-    /// Forecasts of charging stations, if the node is to make any.
-    pub stations: Option<Arc<Service>>,
-    /// Functions, if a controller may send any.
-    pub functions: Option<FunctionFigures>,
-    /// Of this interface's own connections.
-    pub figures: Arc<Figures>,
-    /// Where operators' decisions are entered.
-    pub audit: Recorder,
-    /// The last of them that was: whoever submits one offers it until it is final.
-    pub entered: Mutex<String>,
-}
-
-impl Shared {
-    /// So many may follow the chain at once; each costs a task and one block of at most 1 MiB.
-    pub const FOLLOWERS: usize = 16;
-}
 
 /// Bodies of requests that change something: transactions and decrees are bytes.
 const BODY_TYPES: [&str; 2] = ["application/json", "application/octet-stream"];
@@ -158,10 +118,8 @@ fn rules(access: &config::Http) -> Result<Rules, Error> {
     Ok(rules.with_types(&BODY_TYPES))
 }
 
-type Asked = State<Arc<Shared>>;
-
 fn board(shared: &Shared) -> Status {
-    let mut status = shared.board.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut status = shared.board.borrow().clone();
     status
         .counters
         .extend(shared.figures.snapshot().into_iter().map(|(name, value)| (name.to_owned(), value)));
@@ -171,14 +129,10 @@ fn board(shared: &Shared) -> Status {
     if let Some(functions) = &shared.functions {
         functions.report(&mut status);
     }
-    if let Some(bytes) = super::stations::resident_bytes() {
+    if let Some(bytes) = memory::resident_bytes() {
         status.counters.insert("resident_bytes".to_owned(), bytes);
     }
     status
-}
-
-fn refuse(status: StatusCode, why: impl std::fmt::Display) -> Response {
-    Problem::new(status, why).into_response()
 }
 
 async fn status(State(shared): Asked) -> Json<Status> {

@@ -1,21 +1,17 @@
 //! The connection to the cloud: connects again and again, hands envelopes over, passes answers and notices back.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use commonware_runtime::tokio::Context;
-use rand::RngExt as _;
 use tokio::sync::mpsc;
-use voltmesh_control::topics::{FogTopic, Topic};
-use voltmesh_identity::RevocationWatch;
-use voltmesh_mqtt::{Client, ClientEvent, ClientEvents, ClientOptions, ClientSettings, Outgoing, Reason};
+use voltmesh_control::topics::FogTopic;
+use voltmesh_mqtt::{Client, ClientEvent, ClientEvents, Outgoing, Reason};
 use voltmesh_spool::{Position, Writer};
-use voltmesh_telemetry::{BatchId, VehicleId};
+use voltmesh_telemetry::BatchId;
 
+use super::remote::{BackOff, Remote};
 use crate::ingest::{Input, envelope};
-
-/// First and longest pause between two attempts to connect; doubled and jittered in between.
-const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// What the loop asks of the uplink.
 pub enum Order {
@@ -29,11 +25,7 @@ pub enum Order {
 
 /// The uplink's task.
 pub struct Uplink {
-    pub fog: VehicleId,
-    pub address: String,
-    pub tls: Arc<rustls::ClientConfig>,
-    /// Ends the session when the cloud's certificate is revoked.
-    pub revoked: RevocationWatch,
+    pub remote: Remote,
     pub spool: Writer<Context>,
     pub orders: mpsc::UnboundedReceiver<Order>,
     pub inputs: mpsc::Sender<Input>,
@@ -50,12 +42,12 @@ enum Ended {
 impl Uplink {
     /// Runs until the node stops.
     pub async fn run(mut self) {
-        let mut pause = BACK_OFF.0;
+        let mut back_off = BackOff::new();
         loop {
-            match Client::connect(&self.address, self.tls.clone(), self.settings()).await {
+            match self.remote.connect(&[FogTopic::Notice, FogTopic::Statement], None).await {
                 Ok((client, events)) => {
                     tracing::info!(cloud = %client.server().identity, "connected to the cloud");
-                    pause = BACK_OFF.0;
+                    back_off.reset();
                     // Orders of an earlier connection: the core gives them again.
                     while self.orders.try_recv().is_ok() {}
                     if self.inputs.send(Input::CloudUp).await.is_err() {
@@ -75,30 +67,15 @@ impl Uplink {
             if self.inputs.is_closed() {
                 return;
             }
-            let jitter = rand::rng().random_range(0.5..1.5);
-            tokio::time::sleep(pause.mul_f64(jitter)).await;
-            pause = (pause * 2).min(BACK_OFF.1);
+            back_off.wait().await;
         }
-    }
-
-    fn topic(&self, kind: FogTopic) -> String {
-        Topic::Fog(self.fog.to_string(), kind).to_string()
-    }
-
-    fn settings(&self) -> ClientSettings {
-        let options = ClientOptions {
-            client_id: self.fog.to_string(),
-            subscriptions: vec![self.topic(FogTopic::Notice), self.topic(FogTopic::Statement)],
-            ..ClientOptions::default()
-        };
-        ClientSettings { options, revoked: Some(self.revoked.clone()), ..ClientSettings::default() }
     }
 
     async fn connected(&mut self, client: &Client, mut events: ClientEvents) -> Ended {
         let (envelopes, trust): (Arc<str>, Arc<str>) =
-            (self.topic(FogTopic::Envelope).into(), self.topic(FogTopic::Trust).into());
-        let statements = self.topic(FogTopic::Statement);
-        let anchored: Arc<str> = self.topic(FogTopic::Anchored).into();
+            (self.remote.topic(FogTopic::Envelope).into(), self.remote.topic(FogTopic::Trust).into());
+        let statements = self.remote.topic(FogTopic::Statement);
+        let anchored: Arc<str> = self.remote.topic(FogTopic::Anchored).into();
         let mut under_way: BTreeMap<u64, BatchId> = BTreeMap::new();
         let mut tag = 0;
         loop {
@@ -164,7 +141,7 @@ impl Uplink {
                 return None;
             }
         };
-        let composed = envelope(&self.fog, &batch, &proof);
+        let composed = envelope(&self.remote.fog, &batch, &proof);
         if composed.is_none() {
             tracing::error!(%entry, %evidence, "spool entries are not a batch and its evidence");
         }

@@ -41,7 +41,7 @@ pub fn feed(from: i64, slots: i64) -> String {
             let (hour, turn) = (at / 3600 % 24, (at / STEP_S * 3 + n as i64 * 7) % 10);
             let busy = turn < if (8..20).contains(&hour) { 5 } else { 1 };
             let status = if busy { "Occ" } else { "Available" };
-            let _ = writeln!(text, "{},{id},{status}", super::text(at));
+            let _ = writeln!(text, "{},{id},{status}", super::adviser::text(at));
         }
     }
     text

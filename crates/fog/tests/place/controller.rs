@@ -11,7 +11,7 @@ use voltmesh_mqtt::{Outgoing, Server, ServerEvent, ServerEvents, ServerSettings,
 
 use super::{Anything, Place, peer::PATIENCE};
 
-/// See the module's first line.
+/// Controller that a test owns, with everything that it was told.
 pub struct Controller {
     pub key: SigningKey,
     pub address: std::net::SocketAddr,

@@ -7,9 +7,9 @@ pub mod peer;
 use std::{
     net::SocketAddr,
     path::PathBuf,
-    sync::{Arc, Mutex, mpsc},
+    sync::{Arc, mpsc},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use commonware_codec::Encode as _;
@@ -19,7 +19,7 @@ use ed25519_dalek::{SigningKey, VerifyingKey};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    sync::oneshot,
+    sync::{oneshot, watch},
 };
 use voltmesh_audit::Recorder;
 use voltmesh_control::{ArchiveNotice, ArchiveStatement, ArchivedBatch, Envelope, Opening, Status, Tree};
@@ -43,10 +43,12 @@ struct Running {
     http: SocketAddr,
     relay: Relay,
     answers: Option<tokio::sync::mpsc::Receiver<Answered>>,
+    /// Changes each time that its loop has written it.
+    status: watch::Receiver<Status>,
     audit: Recorder,
 }
 
-/// See the module's first line.
+/// Fog nodes, CA, operators and cloud of one test.
 pub struct Place {
     folder: tempfile::TempDir,
     pub pki: Pki,
@@ -56,7 +58,7 @@ pub struct Place {
     nodes: Vec<Option<Running>>,
     cloud: SocketAddr,
     cloud_key: SigningKey,
-    archive: Arc<Mutex<Vec<SealedBatch>>>,
+    archive: watch::Receiver<Vec<SealedBatch>>,
     /// What else stands in each node's configuration.
     pub more: String,
 }
@@ -102,7 +104,7 @@ impl Place {
         let p2p = free.iter().map(|listener| listener.local_addr().unwrap()).collect();
         drop(free);
 
-        let archive = Arc::default();
+        let (archiving, archive) = watch::channel(Vec::new());
         let revoked = RevocationWatch::open(&pki.crl_path(), &cloud.ca).unwrap();
         let mut settings = ServerSettings::default();
         settings.limits.max_packet = 3 << 20;
@@ -112,7 +114,7 @@ impl Place {
                 .await
                 .unwrap();
         let (address, cloud_key) = (server.address(), cloud.signing.clone());
-        tokio::spawn(run_cloud(server, events, cloud_key.clone(), Arc::clone(&archive)));
+        tokio::spawn(run_cloud(server, events, cloud_key.clone(), archiving));
         let running = (0..nodes).map(|_| None).collect();
         Self {
             folder,
@@ -161,14 +163,14 @@ impl Place {
             Runner::new(runtime).start(|context| async move {
                 let mut fog =
                     Fog::start(context.child("fog"), config, process).await.expect("the node starts");
-                started.send((fog.addresses(), fog.relay(), fog.take_answers())).unwrap();
+                started.send((fog.addresses(), fog.relay(), fog.take_answers(), fog.status())).unwrap();
                 let _ = stopped.await;
                 fog.stop().await.expect("the node stops");
             });
         });
-        let (addresses, relay, answers) = addresses.recv().expect("the node starts");
+        let (addresses, relay, answers, status) = addresses.recv().expect("the node starts");
         let (mqtt, http) = (addresses.mqtt, addresses.http);
-        self.nodes[fog] = Some(Running { stop, thread, mqtt, http, relay, answers, audit });
+        self.nodes[fog] = Some(Running { stop, thread, mqtt, http, relay, answers, status, audit });
     }
 
     /// Folder of a node's audit log.
@@ -215,17 +217,52 @@ impl Place {
     }
 
     pub async fn until_status(&self, fog: usize, patience: Duration, enough: impl Fn(&Status) -> bool) {
-        let start = Instant::now();
-        loop {
-            let (code, body) = ask(self.http(fog), Ask::Get("/status")).await;
-            assert_eq!(code, 200);
+        self.until_answer(fog, "/status", patience, |body| {
             let status = Status::from_json(body.as_bytes()).unwrap();
-            if enough(&status) {
-                return;
+            enough(&status).then_some(())
+        })
+        .await;
+    }
+
+    /// Asks a node until the answer is enough; takes what `found` makes of it.
+    async fn until_answer<T>(
+        &self,
+        fog: usize,
+        path: &'static str,
+        patience: Duration,
+        found: impl Fn(&str) -> Option<T>,
+    ) -> T {
+        let look = async || {
+            let (code, body) = ask(self.http(fog), Ask::Get(path)).await;
+            assert_eq!(code, 200, "{body}");
+            found(&body)
+        };
+        self.until_some(fog, path, patience, look).await
+    }
+
+    /// Looks each time that a node's loop has written its status, until there is something to take.
+    pub async fn until_some<T>(
+        &self,
+        fog: usize,
+        what: &str,
+        patience: Duration,
+        look: impl AsyncFn() -> Option<T>,
+    ) -> T {
+        let mut written = self.nodes[fog].as_ref().expect("it runs").status.clone();
+        let waited = tokio::time::timeout(patience, async {
+            loop {
+                written.borrow_and_update();
+                if let Some(found) = look().await {
+                    return found;
+                }
+                written.changed().await.expect("the node runs");
             }
-            assert!(start.elapsed() < patience, "fog-{fog}: {body}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        });
+        let Ok(found) = waited.await else {
+            let status = self.nodes[fog].as_ref().expect("it runs").status.borrow().clone();
+            panic!("fog-{fog}: no {what} in {patience:?}: {status:?}");
+        };
+        found
     }
 
     pub async fn until_ready(&self, patience: Duration) {
@@ -235,11 +272,10 @@ impl Place {
     }
 
     pub async fn until_archived(&self, is_it: impl Fn(&SealedBatch) -> bool, patience: Duration) {
-        let start = Instant::now();
-        while !self.archive.lock().unwrap().iter().any(&is_it) {
-            assert!(start.elapsed() < patience, "{:?}", ask(self.http(0), Ask::Get("/status")).await);
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let mut archive = self.archive.clone();
+        let archived = tokio::time::timeout(patience, archive.wait_for(|batches| batches.iter().any(&is_it)));
+        let archived = archived.await.is_ok_and(|held| held.is_ok());
+        assert!(archived, "{:?}", ask(self.http(0), Ask::Get("/status")).await);
     }
 
     /// Two of three operators enrol these; waits until all nodes know.
@@ -260,16 +296,11 @@ impl Place {
         let (code, body) = ask(self.http(0), Ask::Post("/tx", decision.encode().to_vec())).await;
         assert_eq!(code, 202, "{body}");
         for fog in 0..self.fogs.len() {
-            let start = Instant::now();
-            let height = loop {
-                let (_, body) = ask(self.http(fog), Ask::Get("/chain/status")).await;
-                let status: serde_json::Value = serde_json::from_str(&body).unwrap();
-                if status["nonce"] == 1 {
-                    break status["height"].as_u64().unwrap();
-                }
-                assert!(start.elapsed() < patience, "{body}");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            };
+            let decided = self.until_answer(fog, "/chain/status", patience, |body| {
+                let status: serde_json::Value = serde_json::from_str(body).unwrap();
+                (status["nonce"] == 1).then(|| status["height"].as_u64().unwrap())
+            });
+            let height = decided.await;
             // The node's loop looks at its ledger now and then.
             self.until_status(fog, patience, |status| status.counter("ledger_height") >= height).await;
         }
@@ -291,7 +322,7 @@ async fn run_cloud(
     _server: Server,
     mut events: voltmesh_mqtt::ServerEvents,
     key: SigningKey,
-    archive: Arc<Mutex<Vec<SealedBatch>>>,
+    archive: watch::Sender<Vec<SealedBatch>>,
 ) {
     while let Some(event) = events.next().await {
         let ServerEvent::Publishes { session, items } = event else { continue };
@@ -308,11 +339,8 @@ async fn run_cloud(
                 batches: vec![ArchivedBatch::of(batch.header(), batch.id())],
                 archived: Timestamp::from_millis(1),
             };
-            let held = {
-                let mut archive = archive.lock().unwrap();
-                archive.push(batch);
-                archive.len() as u64
-            };
+            archive.send_modify(|archive| archive.push(batch));
+            let held = archive.borrow().len() as u64;
             let topic = format!("v1/fog/{}/notice", envelope.fog);
             session.publish(Outgoing::new(topic, notice.sign(&key).into(), 1)).expect("room for a notice");
             let topic = format!("v1/fog/{}/statement", envelope.fog);

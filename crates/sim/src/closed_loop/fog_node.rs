@@ -6,6 +6,7 @@ use bytes::Bytes;
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use voltmesh_battery::pack::PackSample;
 use voltmesh_control::{CLOCK_TOLERANCE_MS, CommandAnswer, FunctionReport, Order, Summaries, Work};
 use voltmesh_fog::functions::journal::{self, Journal, Leaving};
 use voltmesh_fog::functions::{Watch, decode};
@@ -187,7 +188,7 @@ impl FogNode {
         let latest = now.plus_millis(CLOCK_TOLERANCE_MS);
         let acts = process.acting.contains(vehicle);
         let taken = |sample: &&Sample| {
-            sample.time <= latest && process.watch.sample(now, vehicle, &decode::pack_sample(sample))
+            sample.time <= latest && process.watch.sample(now, vehicle, &PackSample::from(sample))
         };
         let fresh: Vec<_> = batch.samples.iter().filter(taken).map(decode::sample).collect();
         if acts && !fresh.is_empty() {

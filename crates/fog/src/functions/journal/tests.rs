@@ -2,7 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
-use voltmesh_control::{Action, Severity};
+use voltmesh_control::{Action, Command, Severity};
 use voltmesh_telemetry::Digest;
 
 fn at(ms: u64) -> Timestamp {

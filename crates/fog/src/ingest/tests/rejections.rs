@@ -1,8 +1,7 @@
 //! Each bad input: its reason code, its counter, its words, and that nothing valid is lost by it.
 
+use super::{delays::delay, *};
 use voltmesh_telemetry::{Place, Record, seal};
-
-use super::*;
 
 /// Publishes `payload` after one good batch; expects a permanent rejection.
 fn reject(topic: &str, payload: impl Into<Bytes>, reason: u8, counter: &str, words: &str) {
@@ -18,17 +17,6 @@ fn reject(topic: &str, payload: impl Into<Bytes>, reason: u8, counter: &str, wor
     assert!(quarantined.contains(words) && quarantined.contains(counter), "{quarantined}");
     world.settle();
     assert_eq!(world.archived.len(), 1, "the good batch is not affected");
-}
-
-/// Expects a transient failure: no PUBACK, DISCONNECT 0x97.
-fn delay(world: &mut World, session: SessionId, token: u64, counter: &str, words: &str) {
-    world.tick();
-    assert_eq!(world.answers.get(&token), None);
-    let (ended, reason, why) = world.ended.last().expect("the session ends");
-    assert_eq!((*ended, *reason), (session, 0x97));
-    assert!(why.contains(words), "{why}");
-    assert!(world.counter(counter) >= 1, "{counter}");
-    assert_eq!((world.counter("rejected"), world.quarantine.len()), (0, 0));
 }
 
 fn foreign_batch(vehicle: &str, key: &SigningKey) -> Bytes {
@@ -151,33 +139,6 @@ fn a_gap_is_taken_and_counted() {
 }
 
 #[test]
-fn without_hello_or_enrolment_it_is_only_delayed() {
-    let mut world = World::new();
-    let session = world.connect("edge:car");
-    let token = world.send(session, &car().batch(1, 0, 10, None));
-    delay(&mut world, session, token, "delayed_no_hello", "publish v1/<id>/hello first");
-    let stranger = Vehicle::new("stranger");
-    let session = world.connect("edge:stranger");
-    let token = world.hello(session, &stranger);
-    delay(&mut world, session, token, "delayed_not_enrolled", "is not enrolled at height 1");
-    world.chain.enrol(&[stranger.commitment()]);
-    world.deliver(world.chain.blocks.len() - 1);
-    world.vehicle(&stranger);
-}
-
-#[test]
-fn a_ledger_that_is_behind_delays() {
-    let chain = chain();
-    let settings = settings(&chain, 0, Foreign::default());
-    let mut world = World::of(chain, settings.clone());
-    world.core = Ingest::new(settings, Position(0));
-    world.ledger(false);
-    let session = world.connect("edge:car");
-    let token = world.hello(session, &car());
-    delay(&mut world, session, token, "delayed_ledger_behind", "catching up");
-}
-
-#[test]
 fn a_revoked_key_is_rejected_and_what_it_anchors_does_not_count() {
     let mut world = World::new();
     world.give(Input::CloudUp);
@@ -199,71 +160,6 @@ fn a_revoked_key_is_rejected_and_what_it_anchors_does_not_count() {
     let token = world.hello(session, &car());
     world.tick();
     assert_eq!(world.answers[&token], 0x87);
-}
-
-#[test]
-fn a_full_disk_delays_and_loses_nothing() {
-    let mut world = World::new();
-    let session = world.vehicle(&car());
-    let all = batches(&car(), 1, 2);
-    let good = world.send(session, &all[0]);
-    world.tick();
-    world.give(Input::Space(Spool::default().reserve_bytes + 10));
-    let token = world.send(session, &all[1]);
-    delay(&mut world, session, token, "delayed_disk_full", "the disk is full to its mark");
-    assert_eq!(world.answers[&good], 0);
-    world.give(Input::Space(u64::MAX));
-    world.give(Input::SpoolUsed(Spool::default().capacity_bytes));
-    let session = world.vehicle(&car());
-    let token = world.send(session, &all[1]);
-    delay(&mut world, session, token, "delayed_disk_full", "the disk is full to its mark");
-    world.give(Input::SpoolUsed(0));
-    let session = world.vehicle(&car());
-    let token = world.send(session, &all[1]);
-    world.tick();
-    assert_eq!(world.answers[&token], 0);
-    world.settle();
-    assert_eq!(world.archived.len(), 2);
-}
-
-#[test]
-fn a_failing_disk_delays_and_says_so() {
-    let mut world = World::new();
-    let session = world.vehicle(&car());
-    world.syncs = false;
-    let token = world.send(session, &car().batch(1, 0, 10, None));
-    world.give(Input::Tick);
-    world.give(Input::StorageFailed("fdatasync: input/output error".into()));
-    delay(&mut world, session, token, "delayed_spool_failing", "input/output error");
-    let session = world.connect("edge:car");
-    world.hello(session, &car());
-    world.sync();
-    let token = world.send(session, &car().batch(1, 0, 10, None));
-    world.tick();
-    world.sync();
-    assert_eq!(world.answers.get(&token), Some(&0), "the same batch again, once the disk works");
-}
-
-#[test]
-fn too_much_at_once_delays() {
-    let chain = chain();
-    let mut settings = settings(&chain, 0, Foreign::default());
-    settings.limits.inflight_bytes = 100;
-    let mut world = World::of(chain, settings);
-    let session = world.vehicle(&car());
-    let token = world.send(session, &car().batch(1, 0, 10, None));
-    delay(&mut world, session, token, "delayed_busy", "slow down");
-}
-
-#[test]
-fn too_many_sessions_are_sent_elsewhere() {
-    let chain = chain();
-    let mut settings = settings(&chain, 0, Foreign::default());
-    settings.limits.sessions = 1;
-    let mut world = World::of(chain, settings);
-    world.connect("edge:car");
-    let second = world.connect("edge:other");
-    assert_eq!(world.ended.last().map(|(session, reason, _)| (*session, *reason)), Some((second, 0x97)));
 }
 
 #[test]
@@ -330,16 +226,6 @@ fn what_the_cloud_rejects_is_quarantined_and_released() {
     world.give(Input::CloudAnswer { batch, reason: 0x83 });
     world.tick();
     assert_eq!((world.counter("rejected_by_cloud"), world.quarantine.len(), world.held()), (1, 1, 0));
-}
-
-#[test]
-fn a_node_whose_key_does_not_serve_sends_vehicles_elsewhere() {
-    let chain = chain();
-    let settings = Settings { key: key(99), ..settings(&chain, 0, Foreign::default()) };
-    let mut world = World::of(chain, settings);
-    let session = world.connect("edge:car");
-    let token = world.hello(session, &car());
-    delay(&mut world, session, token, "delayed_not_authority", "use another fog node");
 }
 
 #[test]

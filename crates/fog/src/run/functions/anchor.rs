@@ -25,11 +25,13 @@ use super::{
     figures::Figures,
     queue::{Queue, Told},
     receipts::Receipts,
-    runner::clock,
 };
-use crate::functions::{
-    journal::Entry,
-    lists::{Chain, Input, Listed, Lists, Output, Record},
+use crate::{
+    functions::{
+        journal::Entry,
+        lists::{Chain, Input, Listed, Lists, Output, Record},
+    },
+    run::clock::time_of_day,
 };
 
 /// Between two looks at the clock.
@@ -187,7 +189,7 @@ impl Anchoring {
     ) {
         let mut inputs = std::collections::VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
-            for output in self.lists.handle(clock(), self.chain(), input) {
+            for output in self.lists.handle(time_of_day(), self.chain(), input) {
                 match output {
                     Output::Write(record) => {
                         while let Err(error) = self.receipts.write(&record).await {

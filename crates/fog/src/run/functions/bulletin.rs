@@ -79,12 +79,12 @@ impl Bulletin {
         self.outboxes.iter().for_each(|outbox| outbox.handovers(reports.clone()));
     }
 
-    /// Before controllers hear of it: an order of a term that the thread does not know yet would do no harm, one of a lower term would.
+    /// Before controllers hear of it: so the orders of a term that one of them has just been given find it known.
     fn tell_thread(&mut self, state: &State) {
         if self.controllers.hear(state) {
             self.controllers.save();
-            self.queue
-                .tell(Told::Controllers { keys: self.controllers.keys(), term: self.controllers.term() });
+            let (keys, term) = (self.controllers.keys(), self.controllers.term());
+            self.queue.tell(Told::Controllers { keys, term, ledger: self.controllers.given_term() });
         }
     }
 }

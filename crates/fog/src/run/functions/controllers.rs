@@ -83,6 +83,11 @@ impl Controllers {
         self.ledger.term
     }
 
+    /// The term of the ledger, while it admits controllers: no higher one is anybody's.
+    pub fn given_term(&self) -> Option<u32> {
+        (!self.ledger.admitted.is_empty()).then_some(self.ledger.term)
+    }
+
     /// Takes over what the ledger says; true if that is news.
     pub fn hear(&mut self, state: &State) -> bool {
         let (mut admitted, mut removed) = (Vec::new(), Vec::new());

@@ -4,23 +4,15 @@
 //! Events are read from the journal, from where this controller knows them: while it is away they wait on the disk. What it has
 //! acknowledged is not sent again; what it may not have is.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use commonware_runtime::tokio::Context;
-use rand::RngExt as _;
 use tokio::sync::mpsc;
-use voltmesh_control::{
-    FunctionReport, MAX_CONTROLLER_MESSAGE_BYTES,
-    topics::{FogTopic, Topic},
-};
+use voltmesh_control::{FunctionReport, MAX_CONTROLLER_MESSAGE_BYTES, topics::FogTopic};
 use voltmesh_function::MAX_PACKAGE_BYTES;
-use voltmesh_identity::RevocationWatch;
-use voltmesh_mqtt::{
-    Client, ClientEvent, ClientEvents, ClientOptions, ClientSettings, Incoming, Outgoing, Reason,
-};
+use voltmesh_mqtt::{Client, ClientEvent, ClientEvents, Incoming, Outgoing, Reason};
 use voltmesh_spool::{Position, Writer};
-use voltmesh_telemetry::VehicleId;
 
 use super::{
     cursors::Cursors,
@@ -28,10 +20,10 @@ use super::{
     outbox::{Item, Outbox},
     queue::{Queue, Told},
 };
-use crate::functions::journal::Entry;
-
-/// First and longest pause between two attempts to connect; doubled and jittered in between.
-const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+use crate::{
+    functions::journal::Entry,
+    run::remote::{BackOff, Remote},
+};
 
 /// Events, reports, and messages of summaries that are sent and not acknowledged, of each so many.
 const WINDOW: usize = 64;
@@ -39,18 +31,19 @@ const WINDOW: usize = 64;
 /// Bytes of events that are read at once.
 const READ_BYTES: usize = 256 * 1024;
 
-/// Topic and headers around the largest payload.
-const AROUND: usize = 4_096;
+/// Largest packet: the largest payload, with 4 KiB for topic and headers.
+const MAX_PACKET: usize = 4_096
+    + if MAX_PACKAGE_BYTES > MAX_CONTROLLER_MESSAGE_BYTES {
+        MAX_PACKAGE_BYTES
+    } else {
+        MAX_CONTROLLER_MESSAGE_BYTES
+    };
 
 /// The link's task.
 pub struct Link {
     /// Which of several.
     pub index: usize,
-    pub fog: VehicleId,
-    pub address: String,
-    pub tls: Arc<rustls::ClientConfig>,
-    /// Ends the session when the controller's certificate is revoked.
-    pub revoked: RevocationWatch,
+    pub remote: Remote,
     pub journal: Writer<Context>,
     pub outbox: Arc<Outbox>,
     pub cursors: Arc<Cursors>,
@@ -77,50 +70,32 @@ struct Session {
 impl Link {
     /// Runs until its task is ended.
     pub async fn run(self) {
-        let mut pause = BACK_OFF.0;
+        let mut back_off = BackOff::new();
         loop {
-            match Client::connect(&self.address, self.tls.clone(), self.settings()).await {
+            let subscriptions = [FogTopic::Order, FogTopic::Release, FogTopic::Policy];
+            match self.remote.connect(&subscriptions, Some(MAX_PACKET)).await {
                 Ok((client, events)) => {
                     let peer = client.server().identity.to_string();
-                    tracing::info!(controller = %peer, address = %self.address, "connected to a controller");
-                    pause = BACK_OFF.0;
+                    tracing::info!(controller = %peer, address = %self.remote.address, "connected to a controller");
+                    back_off.reset();
                     self.figures.connected(self.index, Some(peer));
                     self.connected(client, events).await;
                     self.figures.connected(self.index, None);
                 }
                 Err(error) => {
                     let cause: &dyn std::error::Error = &error;
-                    tracing::info!(error = cause, address = %self.address, "a controller cannot be reached; functions go on");
+                    tracing::info!(error = cause, address = %self.remote.address, "a controller cannot be reached; functions go on");
                 }
             }
-            let jitter = rand::rng().random_range(0.5..1.5);
-            tokio::time::sleep(pause.mul_f64(jitter)).await;
-            pause = (pause * 2).min(BACK_OFF.1);
+            back_off.wait().await;
         }
-    }
-
-    fn topic(&self, kind: FogTopic) -> String {
-        Topic::Fog(self.fog.to_string(), kind).to_string()
-    }
-
-    fn settings(&self) -> ClientSettings {
-        let largest = MAX_PACKAGE_BYTES.max(MAX_CONTROLLER_MESSAGE_BYTES) + AROUND;
-        let options = ClientOptions {
-            client_id: self.fog.to_string(),
-            max_packet: u32::try_from(largest).unwrap_or(u32::MAX),
-            subscriptions: [FogTopic::Order, FogTopic::Release, FogTopic::Policy]
-                .map(|kind| self.topic(kind))
-                .to_vec(),
-            ..ClientOptions::default()
-        };
-        ClientSettings { options, revoked: Some(self.revoked.clone()), ..ClientSettings::default() }
     }
 
     async fn connected(&self, client: Client, mut events: ClientEvents) {
         let (reports, summaries): (Arc<str>, Arc<str>) =
-            (self.topic(FogTopic::Function).into(), self.topic(FogTopic::Summary).into());
-        let ledger: Arc<str> = self.topic(FogTopic::Ledger).into();
-        let next = self.cursors.of(&self.address);
+            (self.remote.topic(FogTopic::Function).into(), self.remote.topic(FogTopic::Summary).into());
+        let ledger: Arc<str> = self.remote.topic(FogTopic::Ledger).into();
+        let next = self.cursors.of(&self.remote.address);
         let mut session =
             Session { client, tag: 0, reports: VecDeque::new(), events: VecDeque::new(), summaries: 0, next };
         let mut progress = self.journal.progress();
@@ -159,7 +134,7 @@ impl Link {
                     Some(ClientEvent::Completed(done)) => self.completed(&mut session, done),
                     Some(ClientEvent::Messages(items)) => self.received(&session.client, items),
                     Some(ClientEvent::Ended(end)) => {
-                        tracing::warn!(?end, address = %self.address, "the session with a controller has ended");
+                        tracing::warn!(?end, address = %self.remote.address, "the session with a controller has ended");
                         break;
                     }
                     Some(ClientEvent::Subscribed(_) | ClientEvent::RoundTrip(_)) => {}
@@ -203,7 +178,7 @@ impl Link {
     fn completed(&self, session: &mut Session, done: Vec<(u64, Reason)>) {
         for (tag, reason) in done {
             if reason.0 >= 0x80 {
-                tracing::warn!(?reason, address = %self.address, "a controller refuses what it is told");
+                tracing::warn!(?reason, address = %self.remote.address, "a controller refuses what it is told");
             }
             if let Some(event) = session.events.iter_mut().find(|event| event.0 == tag) {
                 event.2 = true;
@@ -221,20 +196,20 @@ impl Link {
     fn known(&self, session: &Session) {
         let below = session.events.front().map_or(session.next, |event| event.1);
         let before = self.cursors.known();
-        let known = self.cursors.advance(&self.address, below);
+        let known = self.cursors.advance(&self.remote.address, below);
         if known > before {
             self.queue.tell(Told::Known(known));
         }
     }
 
     fn received(&self, client: &Client, items: Vec<Incoming>) {
-        let (orders, policies) = (self.topic(FogTopic::Order), self.topic(FogTopic::Policy));
+        let (orders, policies) = (self.remote.topic(FogTopic::Order), self.remote.topic(FogTopic::Policy));
         for item in items {
             // An order that is lost with this process is given again: the controller hears of what runs. So is a transaction.
             client.accept(item.token);
             if *item.topic == *policies {
                 if self.policies.try_send(item.payload).is_err() {
-                    tracing::debug!(address = %self.address, "a policy transaction is left out: too many wait");
+                    tracing::debug!(address = %self.remote.address, "a policy transaction is left out: too many wait");
                 }
                 continue;
             }

@@ -14,7 +14,7 @@ use voltmesh_function::Compiled;
 use voltmesh_mqtt::SessionId;
 use voltmesh_telemetry::VehicleId;
 
-use super::sender::Sent;
+use super::command::Sent;
 use crate::ingest::FeedContent;
 
 /// What happens besides records.
@@ -32,8 +32,8 @@ pub enum Told {
     Known(u64),
     /// Events below this position are on the ledger.
     Listed(u64),
-    /// Who may give orders, and the term of the ledger.
-    Controllers { keys: Vec<VerifyingKey>, term: u32 },
+    /// Who may give orders, the term that has begun, and the term of the ledger where it admits controllers.
+    Controllers { keys: Vec<VerifyingKey>, term: u32, ledger: Option<u32> },
     /// A vehicle answered a command over its own session.
     Answer { vehicle: VehicleId, answer: Box<CommandAnswer> },
     /// It is known what became of a command that was sent.

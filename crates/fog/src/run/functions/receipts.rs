@@ -58,7 +58,7 @@ struct State {
     record: Option<Position>,
 }
 
-/// See the module's first line. Cheap to clone.
+/// The store of lists and receipts. Cheap to clone.
 #[derive(Clone)]
 pub struct Receipts {
     spool: Writer<Context>,

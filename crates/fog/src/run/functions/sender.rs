@@ -6,7 +6,10 @@ use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::Futures
 use tokio::sync::mpsc;
 use voltmesh_telemetry::VehicleId;
 
-use super::queue::{Queue, Told};
+use super::{
+    command::{Sent, Signed},
+    queue::{Queue, Told},
+};
 
 /// Commands that wait for the relay: four of each of 1,000 functions.
 pub const WAITING: usize = 4_096;
@@ -14,28 +17,6 @@ pub const WAITING: usize = 4_096;
 /// Sends bytes over the session of their vehicle; done once the vehicle has acknowledged them, or it is known that it will not. The
 /// order of first polls is the order on the wire.
 pub type Relay = Box<dyn Fn(VehicleId, Bytes) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
-
-/// A signed command.
-#[derive(Debug)]
-pub struct Signed {
-    pub vehicle: VehicleId,
-    pub function: String,
-    pub number: u64,
-    pub message: Bytes,
-    /// When the record arrived that it follows, by the thread's clock.
-    pub arrived_us: Option<u64>,
-}
-
-/// What became of a command.
-#[derive(Debug)]
-pub struct Sent {
-    pub vehicle: VehicleId,
-    pub function: String,
-    pub number: u64,
-    pub arrived_us: Option<u64>,
-    /// Whether the vehicle's agent has it, or why not.
-    pub delivered: Result<(), String>,
-}
 
 /// Runs until the thread is gone.
 pub async fn run(relay: Relay, mut commands: mpsc::Receiver<Signed>, queue: Queue) {

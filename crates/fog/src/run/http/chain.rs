@@ -11,7 +11,7 @@ use axum::{
 use commonware_codec::Encode as _;
 use voltmesh_ledger::{Block, Epoch, Height, MAX_ANCESTORS};
 
-use super::{Asked, Shared, refuse};
+use super::shared::{Asked, Shared, refuse};
 use crate::answers::{self, Authorities, Convictions, Evidence, Scores, Status, Surroundings};
 
 pub async fn status(State(shared): Asked) -> Json<Status> {

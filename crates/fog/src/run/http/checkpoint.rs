@@ -14,7 +14,7 @@ use axum::{
 };
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Asked, refuse};
+use super::shared::{Asked, refuse};
 
 /// Bytes of one piece of the answer.
 const PIECE: usize = 256 * 1024;

@@ -15,8 +15,8 @@ use voltmesh_audit::Kind;
 use voltmesh_consensus::DecreeError;
 use voltmesh_ledger::{Decree, Digest, MAX_AUTHORITIES, MAX_OPERATORS};
 
-use super::{Asked, refuse};
-use crate::{answers::Succession, run::now};
+use super::shared::{Asked, refuse};
+use crate::{answers::Succession, run::clock::now};
 
 /// Longest decree: 128 keys of 32 bytes, 16 signatures with their keys of 96, and at most 256 for the rest; 6 KiB.
 const MAX_DECREE_BYTES: usize = MAX_AUTHORITIES * 32 + MAX_OPERATORS * 96 + 256;

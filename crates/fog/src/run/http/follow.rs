@@ -16,8 +16,11 @@ use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 use voltmesh_ledger::{Epoch, Header, Height, Roster, Timestamp};
 
-use super::{Asked, Shared, chain, refuse};
-use crate::{answers::FinalBlock, run::now};
+use super::{
+    chain,
+    shared::{Asked, Shared, refuse},
+};
+use crate::{answers::FinalBlock, run::clock::now};
 
 /// Where to begin.
 #[derive(Deserialize)]

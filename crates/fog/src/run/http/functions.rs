@@ -14,7 +14,7 @@ use serde_json::json;
 use voltmesh_spool::Position;
 use voltmesh_telemetry::VehicleId;
 
-use super::refuse;
+use super::shared::refuse;
 use crate::{
     functions::journal::Entry,
     run::functions::{Figures, Unproven},

@@ -12,7 +12,10 @@ use axum::{
 use serde::Deserialize;
 use voltmesh_ledger::{Block, Height, Leaves};
 
-use super::{Asked, Shared, chain, refuse};
+use super::{
+    chain,
+    shared::{Asked, Shared, refuse},
+};
 
 /// Leaves in one page: 512 KiB. Each comes from a block of its own at worst, some 100 µs, so 1.6 s.
 const PAGE: usize = 16_384;

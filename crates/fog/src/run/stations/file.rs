@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{Service, clock};
+use super::service::{Service, clock};
 use crate::config;
 use crate::stations::feed::{Feed, Snapshot};
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Service, clock};
+use super::service::{Service, clock};
 use crate::stations::feed::{Feed, Rows, Snapshot};
 use crate::stations::web::{Options, Pace, Page, WebError, WebFeed};
 

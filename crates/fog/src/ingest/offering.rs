@@ -1,141 +1,24 @@
 //! Second copies of foreign records, the offering side: what this node attested is offered to another one, and the
 //! publishes in it are answered when both hold it durably. The holding side is in `holding.rs`, the messages in `copies.rs`.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use voltmesh_ledger::PublicKey;
 use voltmesh_mqtt::SessionId;
-use voltmesh_spool::Position;
-use voltmesh_telemetry::{BatchId, Digest, SealedBatch, Timestamp};
+use voltmesh_telemetry::{BatchId, Digest, SealedBatch};
 
 use super::{
-    Answer, Ingest, Output,
-    anchors::after,
     copies::{MAX_DIGESTS, Message},
-    entry::SealedBlock,
-    marks::Mark,
+    core::Ingest,
+    io::Output,
     refusal::Delay,
+    state::offers::{Claims, Offer, PACE_MS, Settling},
 };
-use crate::config::Foreign;
-
-/// Least time between two offers while one is under way: 250 messages a second, half of the channel's quota.
-const PACE_MS: u64 = 4;
 
 /// Settled offers that are remembered, to answer those who ask late: 2 MiB. Past it the answer is "unknown" and the holder
 /// anchors the batches once more, which the archive recognises.
 const SETTLED: usize = 65_536;
-
-/// Publishes that wait for their second copy.
-#[derive(Debug, Default)]
-pub struct Claims {
-    answers: Vec<Answer>,
-    marks: Vec<Mark>,
-    bytes: u64,
-}
-
-impl Claims {
-    pub fn is_empty(&self) -> bool {
-        self.answers.is_empty()
-    }
-
-    pub fn push(&mut self, answer: Answer, mark: Mark, bytes: u32) {
-        self.answers.push(answer);
-        self.marks.push(mark);
-        self.bytes += u64::from(bytes);
-    }
-
-    pub fn extend(&mut self, other: Self) {
-        self.answers.extend(other.answers);
-        self.marks.extend(other.marks);
-        self.bytes += other.bytes;
-    }
-
-    fn sessions(&self) -> Vec<SessionId> {
-        self.answers.iter().map(|answer| answer.claim.session).collect()
-    }
-}
-
-/// Batches that wait for their second copy, in one offer.
-#[derive(Debug)]
-struct Offer {
-    block: Bytes,
-    claims: Claims,
-    batches: Vec<BatchId>,
-    /// The last of the entries that hold these batches here.
-    last: Position,
-    since: Timestamp,
-    sent: Timestamp,
-    asked: Vec<PublicKey>,
-    holders: Vec<PublicKey>,
-}
-
-/// Batches for the next offer.
-#[derive(Debug, Default)]
-struct Gathering {
-    block: SealedBlock,
-    claims: Claims,
-    batches: Vec<BatchId>,
-    last: Position,
-    since: Option<Timestamp>,
-}
-
-/// An offer that was answered or given up, whose batches are not all archived.
-#[derive(Debug)]
-struct Settling {
-    holders: Vec<PublicKey>,
-    open: usize,
-}
-
-/// State of the offering side.
-#[derive(Debug, Default)]
-pub struct Copies {
-    peers: Vec<PublicKey>,
-    turn: usize,
-    gathering: Gathering,
-    last_offer: Timestamp,
-    offers: BTreeMap<Digest, Offer>,
-    settling: BTreeMap<Digest, Settling>,
-    /// The offers that a held batch is in.
-    of_batch: BTreeMap<BatchId, Vec<Digest>>,
-    settled: BTreeSet<Digest>,
-    settled_order: VecDeque<Digest>,
-    /// Settled, not yet said to the holders.
-    news: BTreeMap<PublicKey, Vec<Digest>>,
-}
-
-impl Copies {
-    pub fn set_peers(&mut self, peers: Vec<PublicKey>) {
-        self.peers = peers;
-    }
-
-    pub fn deadline(&self, settings: &Foreign) -> Option<Timestamp> {
-        let gathered = self.gathering.since.map(|since| match self.peers.is_empty() {
-            true => after(since, settings.copy_ms),
-            false => after(self.last_offer, PACE_MS),
-        });
-        let waiting = self.offers.values().filter(|offer| offer.holders.is_empty());
-        let offers = waiting
-            .map(|offer| after(offer.sent, settings.offer_ms).min(after(offer.since, settings.copy_ms)));
-        gathered.into_iter().chain(offers).min()
-    }
-
-    /// The next peer, one that was not asked yet if there is one.
-    fn next_peer(&mut self, asked: &[PublicKey]) -> Option<PublicKey> {
-        let count = self.peers.len();
-        let order = (0..count).map(|step| (self.turn + step) % count);
-        let at =
-            order.clone().find(|at| !asked.contains(&self.peers[*at])).or_else(|| order.clone().next())?;
-        self.turn = at + 1;
-        Some(self.peers[at].clone())
-    }
-
-    /// Number of settled offers that are remembered.
-    #[cfg(test)]
-    pub fn settled(&self) -> usize {
-        self.settled.len()
-    }
-}
 
 impl Ingest {
     /// Batches that this node attests and holds want a second copy; the publishes in them wait for it.
@@ -161,7 +44,7 @@ impl Ingest {
     /// Sends what was gathered unless an offer left a moment ago, and offers again what no one confirmed.
     pub(super) fn offer_copies(&mut self) {
         let copies = &self.copies;
-        let free = copies.offers.is_empty() || after(copies.last_offer, PACE_MS) <= self.now;
+        let free = copies.offers.is_empty() || copies.last_offer.plus_millis(PACE_MS) <= self.now;
         if copies.gathering.since.is_some() && free && !copies.peers.is_empty() {
             self.send_offer();
         }
@@ -170,9 +53,9 @@ impl Ingest {
         let unheld = self.copies.offers.iter().filter(|(_, offer)| offer.holders.is_empty());
         let (mut late, mut again) = (Vec::new(), Vec::new());
         for (digest, offer) in unheld {
-            if after(offer.since, copy_ms) <= now {
+            if offer.since.plus_millis(copy_ms) <= now {
                 late.push(*digest);
-            } else if after(offer.sent, offer_ms) <= now {
+            } else if offer.sent.plus_millis(offer_ms) <= now {
                 again.push(*digest);
             }
         }
@@ -182,7 +65,7 @@ impl Ingest {
                 given_up.extend(self.stop_offer(digest, offer));
             }
         }
-        if self.copies.gathering.since.is_some_and(|since| after(since, copy_ms) <= now) {
+        if self.copies.gathering.since.is_some_and(|since| since.plus_millis(copy_ms) <= now) {
             given_up.extend(std::mem::take(&mut self.copies.gathering).claims);
         }
         self.give_up(given_up);

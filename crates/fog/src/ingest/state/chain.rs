@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use voltmesh_telemetry::{BatchId, Boot, Digest, RecordNumber, VehicleId};
 
-use super::refusal::Refusal;
+use crate::ingest::refusal::Refusal;
 
 /// One known batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,112 +1,35 @@
 //! From durable batches to evidence: anchors are submitted, seen in final blocks, and turned into receipts.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
 use bytes::Bytes;
 use voltmesh_consensus::Finalized;
-use voltmesh_control::{BatchReceipt, MAX_RECEIPTS, Receipts};
+use voltmesh_control::MAX_RECEIPTS;
 use voltmesh_ledger::{Anchor, AnchorProof, RegistryProof, SEQUENCE_WINDOW, State, Transaction};
 use voltmesh_mqtt::SessionId;
-use voltmesh_telemetry::{BatchId, Digest, Timestamp, VehicleId};
+use voltmesh_telemetry::{BatchId, Digest, VehicleId};
 
 use super::{
-    AnchorSettings, Ingest, Output, Topic,
-    durable::Then,
+    core::Ingest,
     entry::{Entry, EvidenceEntry},
-    refusal::Delay,
+    io::{Output, Topic},
+    payload::encode_receipts,
+    refusal::Refusal,
+    state::{
+        anchors::{SKIPPED, UNDER_WAY, UnderWay},
+        disk::Then,
+    },
 };
-
-/// Anchors under way at once: as many as one block takes of an authority.
-const UNDER_WAY: usize = 16;
 
 /// Bytes of receipts in one message: half of the bound.
 const RECEIPT_BYTES: usize = 512 * 1024;
 
-/// Numbers that are left out at the start, for anchors of an earlier process that may still be in pools.
-const SKIPPED: u64 = 2 * UNDER_WAY as u64;
-
 /// Entries of the log that name one batch and that the cloud is told of: one of each node that a vehicle has offered it to.
 /// What is beyond is not explained by the archive itself, only by the log's leaves (`voltmesh chain leaves`).
 const MAX_ENTRIES: usize = 16;
-
-/// An anchor that is not final.
-#[derive(Debug)]
-struct UnderWay {
-    transaction: Transaction,
-    batches: Vec<BatchId>,
-    submitted: Timestamp,
-}
-
-/// What this node knows of the ledger and waits for.
-#[derive(Debug, Default)]
-pub struct Anchors {
-    state: Option<Arc<State>>,
-    /// Height of the last final block that was delivered; `state` may be further.
-    delivered: Option<u64>,
-    caught_up: bool,
-    /// Whether this node's key is an authority's in the next block's epoch.
-    serves: bool,
-    registry_root: Option<Digest>,
-    handovers: Option<Bytes>,
-    queue: VecDeque<BatchId>,
-    next_sequence: u64,
-    under_way: BTreeMap<u64, UnderWay>,
-    last: Timestamp,
-}
-
-impl Anchors {
-    pub fn height(&self) -> u64 {
-        self.state.as_ref().map_or(0, |state| state.height().get())
-    }
-
-    /// Height of the last final block that was delivered since the start.
-    pub fn delivered(&self) -> Option<u64> {
-        self.delivered
-    }
-
-    pub fn queued(&self) -> usize {
-        self.queue.len() + self.under_way.values().map(|under| under.batches.len()).sum::<usize>()
-    }
-
-    pub fn handovers(&self) -> Option<Bytes> {
-        self.handovers.clone()
-    }
-
-    /// Whether a commitment counts: `Ok(Some(height))` if it is revoked.
-    pub fn lookup(&self, commitment: &Digest) -> Result<Option<u64>, Delay> {
-        let height = self.height();
-        let Some(state) = self.state.as_ref().filter(|_| self.caught_up) else {
-            return Err(Delay::LedgerBehind { height });
-        };
-        match state.registry().get(commitment) {
-            Some(entry) => Ok(entry.revoked_at.map(|height| height.get())),
-            None => Err(Delay::NotEnrolled { commitment: *commitment, height }),
-        }
-    }
-
-    /// Whether what this node takes can be anchored by it.
-    pub fn serves(&self) -> Result<(), Delay> {
-        let height = self.height();
-        if !self.caught_up {
-            return Err(Delay::LedgerBehind { height });
-        }
-        if self.serves { Ok(()) } else { Err(Delay::NotAuthority { height }) }
-    }
-
-    pub fn deadline(&self, settings: &AnchorSettings) -> Option<Timestamp> {
-        let next = (!self.queue.is_empty() && self.caught_up && self.under_way.len() < UNDER_WAY)
-            .then(|| after(self.last, settings.every_ms));
-        let again = self.under_way.values().map(|under| after(under.submitted, settings.resubmit_ms)).min();
-        next.into_iter().chain(again).min()
-    }
-}
-
-pub(super) fn after(time: Timestamp, ms: u64) -> Timestamp {
-    Timestamp::from_millis(time.as_millis().saturating_add(ms))
-}
 
 impl Ingest {
     pub(super) fn ledger_state(&mut self, state: Arc<State>, caught_up: bool) {
@@ -165,7 +88,8 @@ impl Ingest {
         let settings = self.settings.anchors;
         while self.ledger.under_way.len() < UNDER_WAY {
             let full = self.ledger.queue.len() >= settings.batches;
-            let due = !self.ledger.queue.is_empty() && after(self.ledger.last, settings.every_ms) <= self.now;
+            let due =
+                !self.ledger.queue.is_empty() && self.ledger.last.plus_millis(settings.every_ms) <= self.now;
             if !(full || due) {
                 return;
             }
@@ -208,7 +132,7 @@ impl Ingest {
     /// Anchors that are not final in time: again, or under a new number if theirs is about to be too old.
     fn resubmit(&mut self) {
         let (now, wait) = (self.now, self.settings.anchors.resubmit_ms);
-        let due = self.ledger.under_way.iter().filter(|(_, under)| after(under.submitted, wait) <= now);
+        let due = self.ledger.under_way.iter().filter(|(_, under)| under.submitted.plus_millis(wait) <= now);
         let due: Vec<u64> = due.map(|(sequence, _)| *sequence).collect();
         for sequence in due {
             self.counters.anchors_resubmitted += 1;
@@ -325,7 +249,7 @@ impl Ingest {
             });
         let revoked: Vec<_> = revoked.collect();
         for (id, vehicle, entry, height) in revoked {
-            let refusal = super::Refusal::Revoked { height };
+            let refusal = Refusal::Revoked { height };
             self.quarantine_entry(&refusal, "this fog node", &format!("v1/{vehicle}/batch"), entry);
             self.archived(id);
             self.counters.archived_batches -= 1;
@@ -345,9 +269,4 @@ impl Ingest {
         }
         self.outputs.push(Output::TrustToCloud(handovers));
     }
-}
-
-pub(super) fn encode_receipts(items: Vec<(BatchId, Bytes)>) -> Bytes {
-    let items = items.into_iter().map(|(batch, evidence)| BatchReceipt { batch, evidence }).collect();
-    Receipts { items }.encode().into()
 }

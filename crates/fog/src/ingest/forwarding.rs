@@ -5,103 +5,16 @@
 //! batch only when the cloud has answered these, and no anchor of this node that names it is under way. So the archive can
 //! account for each index of the log. A batch that no anchor names yet is released at once, and never anchored.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-
 use bytes::Bytes;
-use voltmesh_control::{ArchiveNotice, Envelope, Opening};
-use voltmesh_telemetry::{BatchId, Timestamp, VehicleId};
+use voltmesh_control::ArchiveNotice;
+use voltmesh_telemetry::BatchId;
 
 use super::{
-    ForwardSettings, Ingest, Output, Topic,
-    anchors::after,
-    entry::{BatchEntry, EvidenceEntry},
+    core::Ingest,
+    io::{Output, Topic},
     refusal::{Delay, Refusal},
+    state::uplink::{ANSWER_MS, Kept},
 };
-
-/// An envelope that the cloud does not answer for so long is sent again on the same session: the cloud commits within
-/// seconds, an object store within tens of them.
-const ANSWER_MS: u64 = 60_000;
-
-/// Vehicles that a notice is kept for at most, before the oldest goes.
-const NOTICES: usize = 65_536;
-
-/// What is on its way to the cloud.
-#[derive(Debug, Default)]
-pub struct Uplink {
-    up: bool,
-    queue: VecDeque<BatchId>,
-    queued: BTreeSet<BatchId>,
-    under_way: BTreeMap<BatchId, (Timestamp, u64)>,
-    under_way_bytes: u64,
-    /// Acknowledged by the cloud, without a notice yet; oldest first.
-    acknowledged: VecDeque<(Timestamp, BatchId)>,
-    /// Held batches whose envelope the cloud has taken.
-    answered: BTreeSet<BatchId>,
-    /// Held batches that are archived by their notice, but whose own envelope is still to be answered.
-    noticed: BTreeSet<BatchId>,
-    notices: Notices,
-}
-
-/// Notices for vehicles, oldest first.
-#[derive(Debug, Default)]
-struct Notices {
-    kept: VecDeque<Kept>,
-    bytes: usize,
-}
-
-#[derive(Debug)]
-struct Kept {
-    vehicle: VehicleId,
-    batches: Vec<BatchId>,
-    payload: Bytes,
-    delivered: bool,
-}
-
-impl Uplink {
-    pub fn queued(&self) -> usize {
-        self.queue.len() + self.under_way.len()
-    }
-
-    pub fn deadline(&self, settings: &ForwardSettings) -> Option<Timestamp> {
-        let notice = self.acknowledged.front().map(|(at, _)| after(*at, settings.notice_ms));
-        let answer = self.under_way.values().map(|(at, _)| after(*at, ANSWER_MS)).min();
-        notice.into_iter().chain(answer).min()
-    }
-
-    /// Notices that came while the vehicle was away.
-    pub fn missed_notices(&mut self, vehicle: &VehicleId) -> Vec<Bytes> {
-        let missed = self.notices.kept.iter_mut().filter(|kept| kept.vehicle == *vehicle && !kept.delivered);
-        missed
-            .map(|kept| {
-                kept.delivered = true;
-                kept.payload.clone()
-            })
-            .collect()
-    }
-
-    /// The notice about a batch, if it is still kept.
-    pub fn notice_of(&self, vehicle: &VehicleId, batch: &BatchId) -> Option<Bytes> {
-        let mut kept = self.notices.kept.iter().rev();
-        let found = kept.find(|kept| kept.vehicle == *vehicle && kept.batches.contains(batch))?;
-        Some(found.payload.clone())
-    }
-
-    /// A batch is not held any more.
-    pub fn forget(&mut self, batch: &BatchId) {
-        self.answered.remove(batch);
-        self.noticed.remove(batch);
-    }
-
-    fn keep(&mut self, kept: Kept, bound: usize) {
-        let size = |kept: &Kept| kept.payload.len() + 32 * kept.batches.len();
-        self.notices.bytes += size(&kept);
-        self.notices.kept.push_back(kept);
-        while self.notices.bytes > bound || self.notices.kept.len() > NOTICES {
-            let Some(oldest) = self.notices.kept.pop_front() else { break };
-            self.notices.bytes -= size(&oldest);
-        }
-    }
-}
 
 impl Ingest {
     /// A batch whose evidence is durable goes to the cloud in its turn.
@@ -158,7 +71,7 @@ impl Ingest {
     /// What was not answered, or answered but not followed by a notice, is sent again.
     fn forward_again(&mut self) {
         let (now, notice_ms) = (self.now, self.settings.forward.notice_ms);
-        let late = self.uplink.under_way.iter().filter(|(_, (at, _))| after(*at, ANSWER_MS) <= now);
+        let late = self.uplink.under_way.iter().filter(|(_, (at, _))| at.plus_millis(ANSWER_MS) <= now);
         let late: Vec<_> = late.map(|(batch, _)| *batch).collect();
         for batch in late {
             self.not_under_way(&batch);
@@ -168,7 +81,7 @@ impl Ingest {
         self.release_unanchored();
         let held = &self.held;
         while self.uplink.acknowledged.pop_front_if(|(_, batch)| !held.contains_key(batch)).is_some() {}
-        while self.uplink.acknowledged.front().is_some_and(|(at, _)| after(*at, notice_ms) <= now) {
+        while self.uplink.acknowledged.front().is_some_and(|(at, _)| at.plus_millis(notice_ms) <= now) {
             let Some((_, batch)) = self.uplink.acknowledged.pop_front() else { break };
             if self.held.contains_key(&batch) {
                 self.counters.forwarded_again += 1;
@@ -269,9 +182,7 @@ impl Ingest {
         };
         self.uplink.keep(kept, self.settings.limits.notice_bytes);
     }
-}
 
-impl Ingest {
     /// An archived batch that is to be anchored again is not: it is released instead.
     pub(super) fn is_needless(&self, batch: &BatchId) -> bool {
         self.uplink.noticed.contains(batch) && self.held.get(batch).is_none_or(|held| held.evidence.is_none())
@@ -302,23 +213,4 @@ impl Ingest {
     pub(super) fn release_noticed(&mut self, batch: &BatchId) -> bool {
         self.uplink.noticed.contains(batch) && !self.owes_envelope(batch) && self.archived(*batch)
     }
-}
-
-pub(super) fn encode_envelope(fog: &str, entry: BatchEntry, evidence: EvidenceEntry) -> Bytes {
-    let envelope = Envelope {
-        fog: fog.to_owned(),
-        batch: entry.wire,
-        opening: opening(&entry.opening),
-        evidence: evidence.evidence,
-        received: entry.received,
-    };
-    envelope.encode().into()
-}
-
-/// The opening in a batch entry.
-pub(super) fn opening(bytes: &[u8; 64]) -> Opening {
-    let (mut salt, mut key) = ([0; 32], [0; 32]);
-    salt.copy_from_slice(&bytes[..32]);
-    key.copy_from_slice(&bytes[32..]);
-    Opening { salt, key }
 }
