@@ -1,7 +1,10 @@
 //! From a TCP connection to a session.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::BufReader;
@@ -168,7 +171,16 @@ impl Acceptor {
     /// Waits for a complete ClientHello, which costs nearly nothing, and then for its turn.
     async fn handshake(&self, stream: TcpStream, visitor: &Visitor) -> Option<Stream> {
         let stream = BufReader::with_capacity(SOCKET_READ, stream);
-        let shaken = match LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await {
+        let mut hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
+        let whole = poll_fn(|context| Poll::Ready(Pin::new(&mut hello).poll(context))).await;
+        let whole = match whole {
+            Poll::Ready(whole) => whole,
+            Poll::Pending => {
+                self.made_room(visitor.source, visitor.speaks());
+                hello.await
+            }
+        };
+        let shaken = match whole {
             Ok(hello) => {
                 match visitor.hello() {
                     Ok(ended) => self.made_room(visitor.source, ended),
