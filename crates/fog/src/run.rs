@@ -13,6 +13,7 @@ mod http;
 mod hub;
 mod latency;
 pub mod policy;
+mod quarantine;
 mod round_trips;
 mod statements;
 mod stations;
@@ -50,6 +51,7 @@ use alone::Alone;
 pub use commands::{Answered, Relay, Undelivered};
 use functions::{Around, Functions, Told};
 use hub::Hub;
+use quarantine::Quarantine;
 
 /// Inputs from other tasks that wait for the loop: a few blocks, and answers of the cloud's window.
 const INPUTS: usize = 4_096;
@@ -247,7 +249,7 @@ impl Fog {
             jobs_done,
             workers,
             spool: spool.clone(),
-            quarantine: quarantine.clone(),
+            quarantine: Quarantine::start(context.child("quarantine_entries"), quarantine.clone()),
             ledger,
             hold,
             copies,

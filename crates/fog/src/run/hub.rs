@@ -29,6 +29,7 @@ use super::{
     finality::{self, Finality},
     functions::{Fed, FunctionQueue, Told},
     latency::Histogram,
+    quarantine::Quarantine,
     round_trips::RoundTrips,
     uplink::Order,
     workers::Workers,
@@ -52,9 +53,6 @@ const SPACE: Duration = Duration::from_secs(1);
 /// ledger prunes.
 const HOLD: Duration = Duration::from_secs(10);
 
-/// Oldest entries that leave a full quarantine at once.
-const QUARANTINE_STEP: u64 = 64;
-
 /// A turn of the loop that is worth a line in the log at level debug: everybody's PUBACK waits for it.
 const SLOW: Duration = Duration::from_millis(20);
 
@@ -75,7 +73,7 @@ pub struct Parts {
     pub jobs_done: mpsc::UnboundedReceiver<Done>,
     pub workers: Workers,
     pub spool: Writer<Context>,
-    pub quarantine: Writer<Context>,
+    pub quarantine: Quarantine,
     pub ledger: Handle,
     /// Keeps from being pruned what is still needed.
     pub hold: Hold,
@@ -104,7 +102,6 @@ pub struct Hub {
     tag: u64,
     caught_up: bool,
     failures: u64,
-    quarantine_dropped: u64,
     round_trips: RoundTrips,
     /// Lines about sessions.
     log: LogLimiter<String>,
@@ -124,7 +121,6 @@ impl Hub {
             tag: 0,
             caught_up: false,
             failures: 0,
-            quarantine_dropped: 0,
             round_trips: RoundTrips::default(),
             log: LogLimiter::default(),
         }
@@ -133,7 +129,7 @@ impl Hub {
     /// Runs until the node stops.
     pub async fn run(mut self) {
         let mut progress = self.parts.spool.progress();
-        let mut quarantined = self.parts.quarantine.progress();
+        let mut quarantined = self.parts.quarantine.writer().progress();
         loop {
             self.look().await;
             let wake = self.parts.context.sleep_until(self.wake());
@@ -381,34 +377,14 @@ impl Hub {
         }
     }
 
-    /// Appends to the quarantine; its oldest entries make room.
+    /// Appends to the quarantine, with the bytes of a spool entry, which may be released next.
     async fn quarantine(&mut self, head: Bytes, entry: Option<Position>) {
+        let Some(entry) = entry else { return self.parts.quarantine.append(head) };
         let mut bytes = head.to_vec();
-        if let Some(entry) = entry
-            && let Ok(Some(payload)) = self.parts.spool.read(entry).await
-        {
+        if let Ok(Some(payload)) = self.parts.spool.read(entry).await {
             bytes.extend_from_slice(&payload);
         }
-        let bytes = Bytes::from(bytes);
-        loop {
-            match self.parts.quarantine.append(bytes.clone()) {
-                Ok(_) => return,
-                Err(SpoolError::Full { .. }) => {
-                    let floor = self.parts.quarantine.floor();
-                    for step in 0..QUARANTINE_STEP {
-                        let acked = self.parts.quarantine.ack(Position(floor.0 + step));
-                        self.quarantine_dropped += u64::from(acked.is_ok());
-                    }
-                    tracing::warn!("the quarantine is full: its oldest entries go");
-                    let _ = self.parts.quarantine.checkpoint().await;
-                    self.parts.context.sleep(FULL).await;
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "the quarantine takes nothing now; waiting");
-                    self.parts.context.sleep(FULL).await;
-                }
-            }
-        }
+        self.parts.quarantine.append(bytes.into());
     }
 
     fn answer(&mut self, answers: &[Answer]) {
@@ -509,7 +485,7 @@ impl Hub {
         counters.extend([
             ("disk_free_bytes".to_owned(), self.free),
             ("answers_dropped".to_owned(), self.parts.desk.dropped()),
-            ("quarantine_dropped".to_owned(), self.quarantine_dropped),
+            ("quarantine_dropped".to_owned(), self.parts.quarantine.dropped()),
         ]);
         let commit =
             Latency { p50_us: finality.p50_ms * 1000, p99_us: finality.p99_ms * 1000, count: finality.count };
