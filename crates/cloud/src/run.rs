@@ -21,14 +21,14 @@ use std::{
 use tokio::{net::TcpListener, sync::mpsc};
 use voltmesh_audit::Recorder;
 use voltmesh_control::{
-    ArchiveStatement, MAX_ENVELOPE_BYTES,
+    ArchiveStatement, Handovers, MAX_ENVELOPE_BYTES,
     topics::{self, FogTopic, Topic},
 };
 use voltmesh_http::{Asked, Figures, Rules, Settings, Tls, Token as HttpToken, TokenError};
 use voltmesh_identity::{Credentials, Identity, RevocationWatch, Role, write_public};
 use voltmesh_ledger::{AnchoredStatement, Trust, verifying_key};
 use voltmesh_mqtt::{
-    Descriptors, Limits, LogLimiter, Outgoing, Policy, Reason, Server, ServerEvent, ServerEvents,
+    Descriptors, Limits, LogLimiter, Outgoing, Policy, Reason, Refusal, Server, ServerEvent, ServerEvents,
     ServerSettings, Session, Token as Delivery,
 };
 use voltmesh_telemetry::Timestamp;
@@ -428,11 +428,19 @@ impl Shell {
                             self.waiting.insert(token, waiting);
                             self.handle(Input::Envelope { fog, token, bytes: item.payload });
                         }
-                        Ok(Topic::Fog(_, FogTopic::Trust)) => {
-                            self.handle(Input::Handovers(item.payload));
-                            self.keep_trust();
-                            session.accept(item.token);
-                        }
+                        Ok(Topic::Fog(_, FogTopic::Trust)) => match Handovers::decode(&item.payload) {
+                            Ok(_) => {
+                                self.handle(Input::Handovers(item.payload));
+                                self.keep_trust();
+                                session.accept(item.token);
+                            }
+                            Err(error) => {
+                                let peer = session.peer().identity.to_string();
+                                self.audit.refusal(&peer, "hand-overs that cannot be read");
+                                let why = Refusal::new(Reason::PAYLOAD_FORMAT_INVALID, error.to_string());
+                                session.reject(item.token, why);
+                            }
+                        },
                         Ok(Topic::Fog(_, FogTopic::Anchored)) => match self.anchored(&item.payload) {
                             true => session.accept(item.token),
                             false => session.reject(item.token, Reason::PAYLOAD_FORMAT_INVALID),
