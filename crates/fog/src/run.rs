@@ -17,6 +17,7 @@ mod ledger;
 mod memory;
 mod opening;
 pub mod policy;
+mod quarantine;
 mod remote;
 mod round_trips;
 mod settings;
@@ -48,6 +49,7 @@ pub use commands::{Answered, Relay, Undelivered};
 use functions::{Around, Functions, Told};
 use hub::Hub;
 pub use opening::own_opening;
+use quarantine::Quarantine;
 use remote::Remote;
 
 /// Inputs from other tasks that wait for the loop: a few blocks, and answers of the cloud's window.
@@ -210,7 +212,7 @@ impl Fog {
             jobs_done,
             workers,
             spool: spool.clone(),
-            quarantine: quarantine.clone(),
+            quarantine: Quarantine::start(context.child("quarantine_entries"), quarantine.clone()),
             ledger,
             hold,
             copies,

@@ -1,11 +1,15 @@
 //! From a TCP connection to a session.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::BufReader;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
@@ -29,7 +33,8 @@ const MADE_ROOM: &str = "a connection that kept silent was ended to make room";
 
 /// Task that accepts connections and runs their sessions.
 pub(crate) struct Acceptor {
-    pub(crate) listener: TcpListener,
+    /// Where connections go that have said something.
+    pub(crate) sessions: Handle,
     pub(crate) tls: Arc<rustls::ServerConfig>,
     pub(crate) revoked: RevocationWatch,
     pub(crate) policy: Arc<dyn Policy>,
@@ -45,11 +50,11 @@ type Stream = TlsStream<BufReader<TcpStream>>;
 
 impl Acceptor {
     /// Accepts for ever: who comes is let in or turned away within 20 ms, and waits for nobody's handshake.
-    pub(crate) async fn run(self) {
-        let this = Arc::new(self);
+    pub(crate) async fn run(self: Arc<Self>, listener: TcpListener) {
+        let this = self;
         let mut id = 0;
         loop {
-            match this.listener.accept().await {
+            match listener.accept().await {
                 Ok((stream, address)) => {
                     id += 1;
                     this.state.counters.connections.add(1);
@@ -74,24 +79,42 @@ impl Acceptor {
         }
     }
 
+    /// Waits here until a client says something; the rest is done where sessions are.
     async fn serve(self: Arc<Self>, stream: TcpStream, address: SocketAddr, id: SessionId, visitor: Visitor) {
         let visitor = Arc::new(visitor);
-        tokio::select! {
+        let spoken = tokio::select! {
             biased;
-            () = visitor.ended() => {}
-            () = async {
-                if self.speaks(&stream, address, &visitor).await {
-                    // On the heap: a connection that says nothing takes no space for what would follow.
-                    Box::pin(self.converse(stream, address, id, &visitor)).await;
-                }
-            } => {}
+            () = visitor.ended() => false,
+            spoken = self.speaks(&stream, address, &visitor) => spoken,
+        };
+        if let (true, Ok(stream)) = (spoken, stream.into_std()) {
+            self.sessions.clone().spawn(self.admit(stream, address, id, visitor));
         }
     }
 
-    /// Waits until a client says something.
+    async fn admit(
+        self: Arc<Self>,
+        stream: std::net::TcpStream,
+        address: SocketAddr,
+        id: SessionId,
+        visitor: Arc<Visitor>,
+    ) {
+        let Ok(stream) = TcpStream::from_std(stream) else { return };
+        tokio::select! {
+            biased;
+            () = visitor.ended() => {}
+            () = self.converse(stream, address, id, &visitor) => {}
+        }
+    }
+
+    /// Waits until a client says something; false if it never does.
     async fn speaks(&self, stream: &TcpStream, address: SocketAddr, visitor: &Visitor) -> bool {
-        match timeout(self.settings.limits.connect_timeout, stream.readable()).await {
-            Ok(readable) => readable.is_ok(),
+        match timeout(self.settings.limits.connect_timeout, stream.peek(&mut [0])).await {
+            Ok(Ok(1..)) => true,
+            Ok(_) => {
+                self.state.counters.tls_other.add(1);
+                false
+            }
             Err(_) => {
                 self.too_slow(address, visitor);
                 false
@@ -167,8 +190,19 @@ impl Acceptor {
 
     /// Waits for a complete ClientHello, which costs nearly nothing, and then for its turn.
     async fn handshake(&self, stream: TcpStream, visitor: &Visitor) -> Option<Stream> {
+        // It has come already; a socket that is new to this thread's poll does not know yet.
+        stream.readable().await.ok()?;
         let stream = BufReader::with_capacity(SOCKET_READ, stream);
-        let shaken = match LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await {
+        let mut hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
+        let whole = poll_fn(|context| Poll::Ready(Pin::new(&mut hello).poll(context))).await;
+        let whole = match whole {
+            Poll::Ready(whole) => whole,
+            Poll::Pending => {
+                self.made_room(visitor.source, visitor.speaks());
+                hello.await
+            }
+        };
+        let shaken = match whole {
             Ok(hello) => {
                 match visitor.hello() {
                     Ok(ended) => self.made_room(visitor.source, ended),

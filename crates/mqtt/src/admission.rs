@@ -45,8 +45,10 @@ const TIME_TO_SPEAK: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// No complete ClientHello yet.
+    /// Nothing has come.
     Silent,
+    /// A part of its ClientHello has come, since then.
+    Speaking(Moment),
     /// Between ClientHello and CONNECT; since when the server has waited for the client, if it does.
     Handshake { waits: Option<Moment> },
     /// Past CONNECT.
@@ -72,6 +74,7 @@ pub(crate) struct Admission {
     sources: HashMap<Source, (usize, usize)>,
     handshakes: usize,
     silent: Pool,
+    speaking: Pool,
     /// Handshakes in which the server waits for the client.
     waiting: Pool,
     rates: Rates,
@@ -86,6 +89,7 @@ impl Admission {
             sources: HashMap::new(),
             handshakes: 0,
             silent: Pool::default(),
+            speaking: Pool::default(),
             waiting: Pool::default(),
         }
     }
@@ -94,10 +98,10 @@ impl Admission {
     pub(crate) fn arrive(&mut self, now: Moment, id: SessionId, source: Source) -> Arrival {
         let own = self.sources.get(&source).map_or(0, |(connections, _)| *connections);
         let share = if own >= self.bounds.connections_per_source {
-            let idle = self.silent.oldest_of(source).or_else(|| self.waiting.oldest_of(source));
+            let idle = self.idle().into_iter().find_map(|pool| pool.oldest_of(source));
             Some(idle.ok_or(Refused::Source))
         } else if self.connections.len() >= self.bounds.max_connections {
-            let idle = self.silent.oldest_of_most().or_else(|| self.waiting.oldest_of_most());
+            let idle = self.idle().into_iter().find_map(Pool::oldest_of_most);
             Some(idle.ok_or(Refused::Total))
         } else {
             None
@@ -123,8 +127,29 @@ impl Admission {
         Arrival::In(ended)
     }
 
+    /// Those that may be ended, those that cost least first: they are most.
+    fn idle(&self) -> [&Pool; 3] {
+        [&self.silent, &self.speaking, &self.waiting]
+    }
+
     fn is_silent(&self, id: SessionId) -> bool {
         self.connections.get(&id).is_some_and(|it| it.stage == Stage::Silent)
+    }
+
+    /// A part of its ClientHello has come: it costs as much as a handshake from now on. Also which one to end for it.
+    pub(crate) fn speaks(&mut self, now: Moment, id: SessionId) -> Option<SessionId> {
+        let source = self.connections.get(&id)?.source;
+        let victim = if self.speaking.len_of(source) >= self.bounds.speaking_per_source {
+            self.speaking.oldest_of(source)
+        } else if self.speaking.len() >= self.bounds.max_speaking {
+            self.speaking.oldest_of_most()
+        } else {
+            None
+        };
+        let victim = victim.map(|(_, victim)| victim);
+        victim.inspect(|victim| self.leave(*victim));
+        self.stage(id, Stage::Speaking(now));
+        victim
     }
 
     /// Its ClientHello is complete: it may begin its handshake, or must go. Also which one to end for it.
@@ -178,21 +203,25 @@ impl Admission {
         }
     }
 
-    /// Connections, those that are silent, and handshakes.
-    pub(crate) fn figures(&self) -> (usize, usize, usize) {
-        (self.connections.len(), self.silent.len(), self.handshakes)
+    /// Connections, those that are silent, those that have said a part of their ClientHello, and handshakes.
+    pub(crate) fn figures(&self) -> [usize; 4] {
+        [self.connections.len(), self.silent.len(), self.speaking.len(), self.handshakes]
     }
 
     fn stage(&mut self, id: SessionId, stage: Stage) -> bool {
         self.unplace(id);
         let Some(connection) = self.connections.get_mut(&id) else { return false };
         connection.stage = stage;
-        if let Stage::Handshake { waits } = stage {
-            self.handshakes += 1;
-            self.sources.entry(connection.source).or_default().1 += 1;
-            if let Some(since) = waits {
-                self.waiting.insert(connection.source, since, id);
+        match stage {
+            Stage::Speaking(since) => self.speaking.insert(connection.source, since, id),
+            Stage::Handshake { waits } => {
+                self.handshakes += 1;
+                self.sources.entry(connection.source).or_default().1 += 1;
+                if let Some(since) = waits {
+                    self.waiting.insert(connection.source, since, id);
+                }
             }
+            Stage::Silent | Stage::Session => {}
         }
         true
     }
@@ -202,6 +231,7 @@ impl Admission {
         let Some(connection) = self.connections.get(&id) else { return };
         match connection.stage {
             Stage::Silent => self.silent.remove(connection.source, connection.since, id),
+            Stage::Speaking(since) => self.speaking.remove(connection.source, since, id),
             Stage::Handshake { waits } => {
                 self.handshakes -= 1;
                 if let Some(own) = self.sources.get_mut(&connection.source) {

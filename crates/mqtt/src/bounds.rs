@@ -7,7 +7,8 @@
 /// somebody who does not use it, it is, so that whoever comes with something to say gets in.
 ///
 /// A connection goes through three places: silent (`max_silent`), handshake (`max_handshakes`), session (`max_sessions`).
-/// All three together are `max_connections` at most, each with one descriptor.
+/// All three together are `max_connections` at most, each with one descriptor. One whose ClientHello comes in parts has another
+/// place (`max_speaking`) before its handshake: it is not to cost as little as a silent one, for it does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Sessions at once. Default 4,096.
@@ -26,11 +27,16 @@ pub struct Bounds {
     /// Connections of one source address at once. Default 11,946, two thirds of all: every vehicle of a full node may be
     /// behind one address (network address translation of a mobile operator or a depot), and a third is left to the others.
     pub connections_per_source: usize,
-    /// Connections from which no complete ClientHello has come; at the bound the oldest one of the source that has most
+    /// Connections from which nothing has come; at the bound the oldest one of the source that has most
     /// of them is ended. Default 12,288: 10,000 that say nothing until they time out cost 2 KiB each, and the listen queue stays
     /// empty for others. Past that, at 10,000 new connections a second, one stays for a second; a ClientHello follows the
     /// connection at once.
     pub max_silent: usize,
+    /// Connections from which a part of a ClientHello has come; at the bound the one that speaks longest ends, of the source
+    /// that has most of them. Default 1,024 of some 130 KiB at most: ClientHellos rarely come in parts, and then at once.
+    pub max_speaking: usize,
+    /// The same of one source address. Default 768: three quarters.
+    pub speaking_per_source: usize,
     /// Connections between ClientHello and CONNECT; at the bound the one that has kept the server waiting longest ends,
     /// of the source that has most of them. Default 1,024: at 2,000 a second one stays for half a
     /// second, two round trips of a bad mobile network; some 30 KiB each.
@@ -76,6 +82,8 @@ impl Bounds {
             max_connections,
             connections_per_source: max_connections / 3 * 2,
             max_silent,
+            max_speaking: max_handshakes,
+            speaking_per_source: max_handshakes * 3 / 4,
             max_handshakes,
             max_handshakes_at_work: 128,
             handshakes_per_source: max_handshakes * 3 / 4,
@@ -95,6 +103,7 @@ impl Bounds {
         }
         let most = |bound: usize, part: usize| bound.min((connections / part).max(1));
         let (max_handshakes, max_sessions) = (most(self.max_handshakes, 8), most(self.max_sessions, 2));
+        let max_speaking = most(self.max_speaking, 8);
         let others = max_sessions + max_handshakes + ENDING.min(connections / 8);
         Bounds {
             max_sessions,
@@ -102,6 +111,8 @@ impl Bounds {
             max_connections: connections.max(4),
             connections_per_source: self.connections_per_source.min((connections / 3 * 2).max(1)),
             max_silent: self.max_silent.min(connections.saturating_sub(others).max(1)),
+            max_speaking,
+            speaking_per_source: self.speaking_per_source.min((max_speaking * 3 / 4).max(1)),
             max_handshakes,
             handshakes_per_source: self.handshakes_per_source.min((max_handshakes * 3 / 4).max(1)),
             ..self
@@ -109,7 +120,7 @@ impl Bounds {
     }
 
     /// Each by its name, for `/status`.
-    pub(crate) fn figures(&self) -> [(&'static str, u64); 12] {
+    pub(crate) fn figures(&self) -> [(&'static str, u64); 13] {
         [
             ("bound_sessions", self.max_sessions as u64),
             ("bound_sessions_per_identity", self.sessions_per_identity as u64),
@@ -117,6 +128,7 @@ impl Bounds {
             ("bound_connections", self.max_connections as u64),
             ("bound_connections_per_source", self.connections_per_source as u64),
             ("bound_silent", self.max_silent as u64),
+            ("bound_speaking", self.max_speaking as u64),
             ("bound_handshakes", self.max_handshakes as u64),
             ("bound_handshakes_at_work", self.max_handshakes_at_work as u64),
             ("bound_handshakes_per_source", self.handshakes_per_source as u64),

@@ -95,8 +95,8 @@ impl Doors {
         }
     }
 
-    /// Connections, those that are silent, and handshakes.
-    pub(crate) fn figures(&self) -> (usize, usize, usize) {
+    /// Connections, those that are silent, those that have said a part of their ClientHello, and handshakes.
+    pub(crate) fn figures(&self) -> [usize; 4] {
         self.lock().admission.figures()
     }
 
@@ -125,6 +125,14 @@ impl Visitor {
     /// Returns when its place is given to another.
     pub(crate) async fn ended(&self) {
         self.end.notified().await;
+    }
+
+    /// A part of its ClientHello has come; also how many were ended for it.
+    pub(crate) fn speaks(&self) -> usize {
+        let mut state = self.doors.lock();
+        let ended = state.admission.speaks(self.doors.clock.now(), self.id);
+        ended.iter().for_each(|ended| state.end(*ended));
+        ended.iter().count()
     }
 
     /// Its ClientHello is complete; also how many were ended for it.

@@ -62,6 +62,7 @@ mod session;
 mod session_task;
 mod settings;
 mod standing;
+mod strangers;
 mod topic;
 
 pub use bounds::Bounds;

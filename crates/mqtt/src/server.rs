@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
@@ -15,15 +16,17 @@ use voltmesh_identity::{Identity, RevocationWatch};
 use crate::acceptor::Acceptor;
 use crate::doors::Subject;
 use crate::pump::Clock;
-use crate::server_state::ServerState;
+use crate::server_state::{ServerState, lock};
 use crate::standing::unix_now_s;
+use crate::strangers::Strangers;
 use crate::{Counters, Error, Policy, Reason, ServerEvent, ServerSettings, Session};
 
 /// A listener and its sessions. Dropping it closes the port and ends the sessions.
 pub struct Server {
     address: SocketAddr,
     state: Arc<ServerState>,
-    tasks: [JoinHandle<()>; 2],
+    strangers: Mutex<Strangers>,
+    guard: JoinHandle<()>,
 }
 
 /// The application's end: one queue for all sessions.
@@ -58,7 +61,7 @@ impl Server {
         let state = Arc::new(ServerState::new(&settings, clock));
         let guard = tokio::spawn(guard(state.clone(), revoked.clone(), settings.revocation_poll));
         let acceptor = Acceptor {
-            listener,
+            sessions: Handle::current(),
             tls,
             revoked,
             policy,
@@ -68,8 +71,9 @@ impl Server {
             clock,
             started_s: unix_now_s(),
         };
-        let accept = tokio::spawn(acceptor.run());
-        Ok((Server { address, state, tasks: [accept, guard] }, ServerEvents(receiver)))
+        let strangers = listener.into_std().and_then(|listener| Strangers::start(listener, acceptor));
+        let strangers = Mutex::new(strangers.map_err(|source| Error::Listen { address, source })?);
+        Ok((Server { address, state, strangers, guard }, ServerEvents(receiver)))
     }
 
     /// Where it listens.
@@ -100,9 +104,8 @@ impl Server {
 
     /// Stops listening and tells every client that the server shuts down. Undecided publishes stay unacknowledged.
     pub fn shutdown(&self) {
-        for task in &self.tasks {
-            task.abort();
-        }
+        self.guard.abort();
+        lock(&self.strangers).stop();
         for session in self.sessions() {
             session.disconnect(Reason::SERVER_SHUTTING_DOWN);
         }

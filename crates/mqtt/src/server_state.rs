@@ -102,12 +102,13 @@ impl ServerState {
 
     /// Brings the figures that are read with the counters up to date.
     pub(crate) fn note_figures(&self) {
-        let (connections, silent, handshakes) = self.doors.figures();
+        let [connections, silent, speaking, handshakes] = self.doors.figures();
         let (sessions, away) = lock(&self.places).figures();
         let undecided = self.undecided.load(Ordering::Relaxed);
         let now = [
             ("open_connections", connections),
             ("open_silent", silent),
+            ("open_speaking", speaking),
             ("open_handshakes", handshakes),
             ("open_sessions", sessions),
             ("identities_away", away),

@@ -18,7 +18,7 @@ pub struct ServerSettings {
     pub max_undecided_bytes: usize,
     /// Events that wait for the application; sessions are not read from while it is full. Default 256.
     pub event_queue: usize,
-    /// How often to look for a new revocation list and for certificates that have ended. Default 1 s.
+    /// How often to look for a new revocation list and for certificates that have ended. Default 250 ms.
     pub revocation_poll: Duration,
     /// Where refusals are entered by address or identity, and revocation lists that are taken over. Default: nowhere.
     pub audit: Recorder,
@@ -31,7 +31,7 @@ impl Default for ServerSettings {
             bounds: Bounds::default(),
             max_undecided_bytes: 256 << 20,
             event_queue: 256,
-            revocation_poll: Duration::from_secs(1),
+            revocation_poll: Duration::from_millis(250),
             audit: Recorder::none(),
         }
     }

@@ -34,13 +34,17 @@ async fn raw(world: &World) -> tokio_rustls::client::TlsStream<tokio::net::TcpSt
 }
 
 async fn wait_for(world: &World, counter: &str) {
+    wait_until(world, counter, 1).await;
+}
+
+async fn wait_until(world: &World, counter: &str, least: u64) {
     let look = async {
-        while world.server.counters().snapshot().get(counter).is_none_or(|count| *count == 0) {
+        while world.server.counters().snapshot().get(counter).is_none_or(|count| *count < least) {
             tokio::task::yield_now().await;
         }
     };
     let done = tokio::time::timeout(Duration::from_secs(20), look).await;
-    assert!(done.is_ok(), "{counter} stays 0: {:?}", world.server.counters().snapshot());
+    assert!(done.is_ok(), "{counter} stays below {least}: {:?}", world.server.counters().snapshot());
 }
 
 #[tokio::test]
@@ -289,6 +293,47 @@ async fn an_honest_client_gets_in_beside_silent_connections() {
     // Those that were ended see it.
     let mut first = silent.swap_remove(0);
     assert_eq!(first.read(&mut [0; 8]).await.unwrap_or(0), 0);
+}
+
+/// A ClientHello in parts costs as much as a handshake: there are as few of them, however many silent ones there may be.
+#[tokio::test]
+async fn an_honest_client_gets_in_beside_those_that_say_half_of_it() {
+    let bounds = Bounds { max_speaking: 32, speaking_per_source: 32, ..Bounds::default() };
+    let world = world(ServerSettings { bounds, ..ServerSettings::default() }).await;
+    let mut speaking = Vec::new();
+    for _ in 0..300 {
+        let mut stream = tokio::net::TcpStream::connect(world.server.address()).await.unwrap();
+        // A record of 256 bytes, of which three come.
+        stream.write_all(b"\x16\x03\x01\x01\x00\x01\x00\x00").await.unwrap();
+        speaking.push(stream);
+    }
+    wait_until(&world, "connections_ended_for_room", 300 - 32).await;
+    let (_client, _events) = world.connect("edge:car-1").await.unwrap();
+    let counts = world.server.counters().snapshot();
+    assert_eq!((counts["open_speaking"], counts["open_silent"]), (32, 0), "{counts:?}");
+}
+
+/// CONNECT is kept until it is whole: it may not be as large as a batch.
+#[tokio::test]
+async fn a_connect_that_is_announced_too_large_is_not_waited_for() {
+    let mut world = world(ServerSettings::default()).await;
+    let mut stream = raw(&world).await;
+    // 1,000,000 bytes are to come.
+    stream.write_all(b"\x10\xc0\x84\x3d\x00\x04MQTT\x05").await.unwrap();
+    assert_eq!(stream.read_to_end(&mut Vec::new()).await.unwrap(), 0, "closed without a word");
+    let counts = world.server.counters().snapshot();
+    assert_eq!(counts["open_connections"], 0, "{counts:?}");
+    // What a will of the largest size needs is let in.
+    let will = vec![b'x'; 64 << 10];
+    let body =
+        [&b"\x00\x04MQTT\x05\x06\x00\x0a\x00\x00\x01a\x00\x00\x0dv1/car-1/will\xff\xff"[..], &will[1..]]
+            .concat();
+    let mut stream = raw(&world).await;
+    stream.write_all(&[&b"\x10\x9f\x80\x04"[..], &body].concat()).await.unwrap();
+    let mut answer = [0; 4];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer[..1], [0x20], "{answer:02x?}");
+    drop(world.events.next().await);
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ fn every_unit_is_exposed_as_little_as_promised() {
         eprintln!("skipped: no systemd-analyze of version 250 or later on this machine");
         return;
     }
-    for role in ["edge", "fog", "cloud"] {
+    for role in ["edge", "fog", "cloud", "controller"] {
         let unit = folder.join(format!("voltmesh-{role}.service"));
         let threshold = format!("--threshold={MOST}");
         let output =
@@ -48,8 +48,21 @@ fn every_unit_allows_what_its_role_needs() {
     let folder = Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap()).join("../../deploy/systemd");
     for (role, needs) in [
         ("edge", &["AF_CAN", "StateDirectory=voltmesh/edge"][..]),
-        ("fog", &["LimitNOFILE=20000", "StateDirectory=voltmesh/fog", "SystemCallFilter=setpriority"]),
-        ("cloud", &["LimitNOFILE=20000", "StateDirectory=voltmesh/cloud"]),
+        (
+            "fog",
+            &[
+                "LimitNOFILE=20000",
+                "StateDirectory=voltmesh/fog",
+                "SystemCallFilter=setpriority",
+                // Functions are compiled where they run.
+                "MemoryDenyWriteExecute=no",
+            ],
+        ),
+        ("cloud", &["LimitNOFILE=20000", "StateDirectory=voltmesh/cloud", "SystemCallFilter=setpriority"]),
+        (
+            "controller",
+            &["LimitNOFILE=20000", "StateDirectory=voltmesh/controller", "SystemCallFilter=setpriority"],
+        ),
     ] {
         let unit = std::fs::read_to_string(folder.join(format!("voltmesh-{role}.service"))).unwrap();
         for need in needs.iter().chain(&["AF_INET AF_INET6", "SystemCallFilter=@system-service"]) {

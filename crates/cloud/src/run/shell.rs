@@ -13,12 +13,12 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 use tokio::sync::mpsc;
 use voltmesh_audit::Recorder;
 use voltmesh_control::{
-    ArchiveStatement,
+    ArchiveStatement, Handovers,
     topics::{FogTopic, Topic},
 };
 use voltmesh_identity::{Identity, Role, write_public};
 use voltmesh_ledger::AnchoredStatement;
-use voltmesh_mqtt::{LogLimiter, Outgoing, Reason, Server, ServerEvent, Session, Token as Delivery};
+use voltmesh_mqtt::{LogLimiter, Outgoing, Reason, Refusal, Server, ServerEvent, Session, Token as Delivery};
 use voltmesh_telemetry::Digest;
 
 /// A delivery whose PUBACK is not sent yet.
@@ -82,11 +82,19 @@ impl Shell {
                             self.waiting.insert(token, waiting);
                             self.handle(Input::Envelope { fog, token, bytes: item.payload });
                         }
-                        Ok(Topic::Fog(_, FogTopic::Trust)) => {
-                            self.handle(Input::Handovers(item.payload));
-                            self.keep_trust();
-                            session.accept(item.token);
-                        }
+                        Ok(Topic::Fog(_, FogTopic::Trust)) => match Handovers::decode(&item.payload) {
+                            Ok(_) => {
+                                self.handle(Input::Handovers(item.payload));
+                                self.keep_trust();
+                                session.accept(item.token);
+                            }
+                            Err(error) => {
+                                let peer = session.peer().identity.to_string();
+                                self.audit.refusal(&peer, "hand-overs that cannot be read");
+                                let why = Refusal::new(Reason::PAYLOAD_FORMAT_INVALID, error.to_string());
+                                session.reject(item.token, why);
+                            }
+                        },
                         Ok(Topic::Fog(_, FogTopic::Anchored)) => match self.anchored(&item.payload) {
                             true => session.accept(item.token),
                             false => session.reject(item.token, Reason::PAYLOAD_FORMAT_INVALID),

@@ -24,6 +24,7 @@ use super::{
     finality::Finality,
     functions::{FunctionQueue, Told},
     latency::Histogram,
+    quarantine::Quarantine,
     round_trips::RoundTrips,
     uplink::Order,
     workers::Workers,
@@ -54,7 +55,7 @@ pub struct Parts {
     pub jobs_done: mpsc::UnboundedReceiver<Done>,
     pub workers: Workers,
     pub spool: Writer<Context>,
-    pub quarantine: Writer<Context>,
+    pub quarantine: Quarantine,
     pub ledger: Handle,
     /// Keeps from being pruned what is still needed.
     pub hold: Hold,
@@ -83,7 +84,6 @@ pub struct Hub {
     tag: u64,
     caught_up: bool,
     failures: u64,
-    quarantine_dropped: u64,
     round_trips: RoundTrips,
     /// Lines about sessions.
     log: LogLimiter<String>,
@@ -103,7 +103,6 @@ impl Hub {
             tag: 0,
             caught_up: false,
             failures: 0,
-            quarantine_dropped: 0,
             round_trips: RoundTrips::default(),
             log: LogLimiter::default(),
         }
@@ -112,7 +111,7 @@ impl Hub {
     /// Runs until the node stops.
     pub async fn run(mut self) {
         let mut progress = self.parts.spool.progress();
-        let mut quarantined = self.parts.quarantine.progress();
+        let mut quarantined = self.parts.quarantine.writer().progress();
         loop {
             self.look().await;
             let wake = self.parts.context.sleep_until(self.wake());

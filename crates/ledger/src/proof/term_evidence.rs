@@ -14,14 +14,13 @@ use crate::{
     },
     state::{
         fact::{Fact, FactProof, Term},
-        inclusion::{inclusion_size, read_inclusion, write_inclusion},
+        registry_path::RegistryPath,
     },
 };
 use bytes::{BufMut, Bytes};
 use commonware_codec::{
     Buf, Encode as _, EncodeSize, Error as CodecError, FixedSize as _, Read, ReadExt as _, Write,
 };
-use voltmesh_telemetry::merkle::Inclusion;
 
 /// Longest evidence of a term: header, certificate, the term of 53 bytes, a path; some 12 KiB.
 pub const MAX_TERM_EVIDENCE_BYTES: usize = Header::SIZE + MAX_CERTIFICATE_BYTES + 128 + 64 * 32 + 32;
@@ -35,21 +34,21 @@ pub struct TermEvidence {
     pub certificate: Certificate,
     /// Who commands after it.
     pub term: Term,
-    /// The term's place under the header's registry root.
-    pub inclusion: Inclusion,
+    /// From the term to the header's registry root.
+    path: RegistryPath,
 }
 
 impl TermEvidence {
     /// Evidence of what the state after the block of `header` says ([`crate::State::prove_term`]); `None` if that is no term.
     pub fn new(header: Header, certificate: Certificate, proof: FactProof) -> Option<Self> {
         let FactProof { fact: Fact::Term(term), inclusion } = proof else { return None };
-        Some(Self { header, certificate, term, inclusion })
+        Some(Self { header, certificate, term, path: RegistryPath::new(&inclusion)? })
     }
 
     /// Checks that the block is final and that its state says this.
     pub fn verify(&self, trust: &AuthorityHistory) -> Result<&Term, ProofError> {
         let fact = Fact::Term(self.term.clone());
-        if !self.inclusion.verify(&fact.leaf(), &self.header.registry_root) {
+        if !self.path.verify(fact.leaf(), &self.header.registry_root) {
             let why = "the path does not lead from the term to the block's registry root";
             return Err(ProofError::new(Stage::Registry, why));
         }
@@ -74,16 +73,13 @@ impl Write for TermEvidence {
         self.header.write(buf);
         self.certificate.write(buf);
         self.term.write(buf);
-        write_inclusion(&self.inclusion, buf);
+        self.path.write(buf);
     }
 }
 
 impl EncodeSize for TermEvidence {
     fn encode_size(&self) -> usize {
-        Header::SIZE
-            + self.certificate.encode_size()
-            + self.term.encode_size()
-            + inclusion_size(&self.inclusion)
+        Header::SIZE + self.certificate.encode_size() + self.term.encode_size() + self.path.encode_size()
     }
 }
 
@@ -95,7 +91,7 @@ impl Read for TermEvidence {
             header: Header::read(buf)?,
             certificate: Certificate::read(buf)?,
             term: Term::read(buf)?,
-            inclusion: read_inclusion(buf)?,
+            path: RegistryPath::read(buf)?,
         })
     }
 }

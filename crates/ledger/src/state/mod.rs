@@ -16,6 +16,7 @@ mod first_block;
 pub(crate) mod inclusion;
 pub(crate) mod log;
 pub(crate) mod registry;
+pub(crate) mod registry_path;
 pub(crate) mod registry_proof;
 pub(crate) mod sequence;
 mod serving;

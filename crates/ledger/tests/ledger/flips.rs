@@ -5,7 +5,7 @@ use commonware_cryptography::Signer as _;
 use std::{collections::BTreeSet, ops::Range};
 use voltmesh_ledger::{
     Action, AnchorProof, AnchoredStatement, Attestation, Checkpoint, EventProof, Handover, Leaves, LogProof,
-    PolicyAct, Proof, RegistryProof, Snapshot, Trust, salted_digest,
+    PolicyAct, Proof, RegistryProof, Snapshot, TermEvidence, Trust, salted_digest,
     testing::{Chain, Network, Vehicle, key},
 };
 use voltmesh_telemetry::{Digest, RecordReceipt};
@@ -169,6 +169,24 @@ fn no_flipped_bit_of_events_and_statements_goes_unseen() {
         let read = AnchoredStatement::from_bytes(bytes).ok()?;
         Some(format!("{:?} {:?}", read.verify(&trust).ok()?, read.statement))
     });
+}
+
+/// The term is one fact behind those of the registry's entries: each number of them gives the tree another shape.
+#[test]
+fn no_flipped_bit_of_the_evidence_of_a_term_goes_unseen() {
+    for entries in 1..=6 {
+        let mut chain = chain_with(entries, &Vehicle::new("ev-1"));
+        chain.admit_controllers(2);
+        let take = chain.policy(0, 1, 0, PolicyAct::TakeTerm);
+        chain.push(vec![take]);
+        let (last, trust) = (chain.blocks.last().expect("blocks"), chain.trust());
+        let (header, certificate) = (last.block.header().clone(), last.certificate.clone());
+        let proof = chain.state.prove_term().expect("a chain with controllers");
+        let evidence = TermEvidence::new(header, certificate, proof).expect("a term").to_bytes();
+        all_seen(&format!("evidence of a term beside {entries} entries"), &evidence, |bytes| {
+            Some(format!("{:?}", TermEvidence::from_bytes(bytes).ok()?.verify(&trust).ok()?))
+        });
+    }
 }
 
 fn followed(genesis: &Trust, bytes: &[u8]) -> Option<String> {

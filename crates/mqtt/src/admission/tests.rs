@@ -25,6 +25,8 @@ fn small() -> Bounds {
         max_connections: 12,
         connections_per_source: 6,
         max_silent: 5,
+        max_speaking: 3,
+        speaking_per_source: 2,
         max_handshakes: 4,
         max_handshakes_at_work: 3,
         handshakes_per_source: 3,
@@ -36,7 +38,7 @@ fn small() -> Bounds {
 /// State of each connection as seen from outside.
 #[derive(Default)]
 struct Model {
-    /// Source, stage (0 silent, 1 at work, 2 waiting, 3 session) and since when it waits.
+    /// Source, stage (0 silent, 1 at work, 2 waiting, 3 session, 4 speaking) and since when it waits.
     open: BTreeMap<SessionId, (u8, u8, u64)>,
 }
 
@@ -49,7 +51,7 @@ impl Model {
     /// newcomer's own share was used up.
     fn ended(&mut self, id: SessionId, by: u8) {
         let (source, stage, since) = self.open.remove(&id).expect("an open connection");
-        assert!(stage == 0 || stage == 2, "one that is at work or in was ended");
+        assert!(matches!(stage, 0 | 2 | 4), "one that is at work or in was ended");
         let oldest = self.open.values().filter(|it| it.0 == source && it.1 == stage).map(|it| it.2).min();
         assert!(oldest.is_none_or(|oldest| since <= oldest));
         if source != by {
@@ -62,7 +64,7 @@ impl Model {
 
 proptest! {
     #[test]
-    fn bounds_hold_and_only_idle_connections_make_room(steps in prop::collection::vec((0u8..6, 0u8..4, any::<prop::sample::Index>()), 1..300)) {
+    fn bounds_hold_and_only_idle_connections_make_room(steps in prop::collection::vec((0u8..7, 0u8..4, any::<prop::sample::Index>()), 1..300)) {
         let bounds = small();
         let mut admission = Admission::new(bounds.clone());
         let mut model = Model::default();
@@ -84,13 +86,13 @@ proptest! {
                         Arrival::Later(_) => prop_assert!(false, "each has had its time"),
                         Arrival::Refused(refused) => {
                             prop_assert!(full, "{refused:?} with room");
-                            let idle = |it: &(u8, u8, u64)| it.1 == 0 || it.1 == 2;
+                            let idle = |it: &(u8, u8, u64)| matches!(it.1, 0 | 2 | 4);
                             let own = refused == Refused::Source;
                             prop_assert_eq!(model.count(|it| idle(it) && (!own || it.0 == by)), 0);
                         }
                     }
                 }
-                (2, Some(id)) if model.open[&id].1 == 0 => {
+                (2, Some(id)) if matches!(model.open[&id].1, 0 | 4) => {
                     let by = model.open[&id].0;
                     match admission.hello(at(now), id) {
                         Ok(ended) => {
@@ -113,23 +115,30 @@ proptest! {
                     prop_assert!(admission.connected(id));
                     model.open.insert(id, (model.open[&id].0, 3, now));
                 }
+                (6, Some(id)) if model.open[&id].1 == 0 => {
+                    let by = model.open[&id].0;
+                    admission.speaks(at(now), id).into_iter().for_each(|id| model.ended(id, by));
+                    model.open.insert(id, (by, 4, now));
+                }
                 (5, Some(id)) => {
                     admission.leave(id);
                     model.open.remove(&id);
                 }
                 _ => {}
             }
-            let (connections, silent, handshakes) = admission.figures();
+            let [connections, silent, speaking, handshakes] = admission.figures();
             prop_assert_eq!(connections, model.open.len());
             prop_assert_eq!(silent, model.count(|it| it.1 == 0));
             prop_assert_eq!(handshakes, model.count(|it| it.1 == 1 || it.1 == 2));
             prop_assert!(connections <= bounds.max_connections && silent <= bounds.max_silent);
-            prop_assert!(handshakes <= bounds.max_handshakes);
+            prop_assert!(handshakes <= bounds.max_handshakes && speaking <= bounds.max_speaking);
+            prop_assert_eq!(speaking, model.count(|it| it.1 == 4));
             prop_assert!(model.count(|it| it.1 == 2) + 4 >= handshakes);
             for by in 0..4 {
                 prop_assert!(model.count(|it| it.0 == by) <= bounds.connections_per_source);
                 let own = model.count(|it| it.0 == by && (it.1 == 1 || it.1 == 2));
                 prop_assert!(own <= bounds.handshakes_per_source);
+                prop_assert!(model.count(|it| it.0 == by && it.1 == 4) <= bounds.speaking_per_source);
             }
         }
     }

@@ -20,7 +20,7 @@ pub struct ClientSettings {
     pub max_undecided_bytes: usize,
     /// Ends the session when the server's certificate, or one that it has shown besides, is revoked. Default none.
     pub revoked: Option<RevocationWatch>,
-    /// How often to look for a new revocation list and for a certificate that has ended. Default 1 s.
+    /// How often to look for a new revocation list and for a certificate that has ended. Default 250 ms.
     pub revocation_poll: Duration,
 }
 
@@ -32,7 +32,7 @@ impl Default for ClientSettings {
             event_queue: 64,
             max_undecided_bytes: 8 << 20,
             revoked: None,
-            revocation_poll: Duration::from_secs(1),
+            revocation_poll: Duration::from_millis(250),
         }
     }
 }

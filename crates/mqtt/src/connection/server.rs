@@ -244,7 +244,7 @@ impl ServerConnection {
             self.wire.end(End::Here(Reason::PROTOCOL_ERROR));
             return;
         }
-        match greeting::frame(greeting, self.limits.max_packet) {
+        match greeting::frame(greeting, self.limits.max_packet.min(self.limits.max_connect)) {
             Frame::Unfinished => {}
             Frame::TooLarge => self.wire.end(End::Here(Reason::PACKET_TOO_LARGE)),
             Frame::Malformed => self.wire.end(End::Here(Reason::MALFORMED_PACKET)),

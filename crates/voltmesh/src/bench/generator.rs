@@ -24,6 +24,9 @@ const MAX_LATENCY_US: u64 = 60_000_000;
 /// Wall-clock wait for outstanding PUBACKs at the end.
 const DRAIN: Duration = Duration::from_secs(20);
 
+/// Longest wait for a session: a server that is attacked turns some away.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// How often a paced client looks at what is due.
 const PACE: Duration = Duration::from_millis(1);
 
@@ -166,7 +169,14 @@ impl Generator {
         let tls = self.credentials.client_config(Expected::role(Role::Fog), None)?;
         let mut settings = ClientSettings::default();
         settings.options.ping_timeout = Duration::from_secs(60);
-        let (client, mut events) = Client::connect(address, tls, settings).await?;
+        let begun = Instant::now();
+        let (client, mut events) = loop {
+            // As vehicles do: at once again if it was turned away.
+            match Client::connect(address, tls.clone(), settings.clone()).await {
+                Err(_) if begun.elapsed() < PATIENCE => {}
+                connected => break connected?,
+            }
+        };
         if let Some((topic, payload)) = &self.hello {
             hello::say(&client, &mut events, topic, payload.clone()).await?;
         }

@@ -5,6 +5,7 @@
 //! of the attacked fog node; what attackers and honest clients compute is on the same processors.
 
 mod report;
+mod revocations;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,18 +14,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use tokio::process::{Child, Command};
-use voltmesh_control::Status;
-use voltmesh_identity::{Credentials, Expected, Identity, Reason as Why, Role, Target};
+use voltmesh_identity::{Credentials, Expected, Identity, Role};
 use voltmesh_mqtt::{Client, ClientEvent, ClientEvents, ClientSettings, Outgoing, Reason};
 
-use self::report::{Memory, Percentiles, Report, Revocation, Sessions};
+use self::report::{Memory, Percentiles, Report, Sessions};
 use super::generator::{self, Load};
 use super::machine::Machine;
 use super::usage::Usage;
 use crate::Outcome;
 use crate::args::{AttackKind, BenchHostile, GeneratorMode};
 use crate::deploy::process::Process;
-use crate::deploy::{EdgePlan, Pace, Recording, Site, Size, Tuning, edge_name, fog_name, free_ports, local};
+use crate::deploy::{Site, Size, edge_name};
 use crate::output;
 
 /// Fog nodes: the fewest that tolerate one fault.
@@ -35,12 +35,6 @@ const RATE: f64 = 50.0;
 
 /// Rubbish of an honest client that is in the quarantine before the attacks: what a broken meter leaves.
 const KEPT: u64 = 50;
-
-/// Certificates that are revoked in mid-session, one after the other.
-const REVOCATIONS: usize = 7;
-
-/// Samples of the vehicle whose fog node is revoked: more than it sends until then.
-const SAMPLES: u64 = 1_000_000;
 
 /// Longest wait until an attack is under way, or a session ends.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -175,10 +169,19 @@ impl Bench {
         }
     }
 
-    async fn connect(&self, identity: &Identity) -> Result<(Client, ClientEvents), anyhow::Error> {
+    async fn connect(&self, identity: &Identity) -> Result<(Client, ClientEvents)> {
+        self.connect_to(&self.address(), Role::Fog, identity).await
+    }
+
+    async fn connect_to(
+        &self,
+        address: &str,
+        role: Role,
+        identity: &Identity,
+    ) -> Result<(Client, ClientEvents)> {
         let folder = self.site.deployment.pki.folder_of(identity);
-        let tls = Credentials::load(&folder)?.client_config(Expected::role(Role::Fog), None)?;
-        Ok(Client::connect(&self.address(), tls, ClientSettings::default()).await?)
+        let tls = Credentials::load(&folder)?.client_config(Expected::role(role), None)?;
+        Ok(Client::connect(address, tls, ClientSettings::default()).await?)
     }
 
     /// Leaves an honest client's mistakes in the quarantine.
@@ -254,89 +257,6 @@ impl Bench {
         let at = |share: f64| waits[((waits.len() - 1) as f64 * share) as usize].as_secs_f64() * 1000.0;
         ensure!(!waits.is_empty(), "no session was opened");
         Ok(Sessions { p50: at(0.5), p99: at(0.99), max: at(1.0), sessions: waits.len(), turned_away })
-    }
-
-    /// Revokes certificates in mid-session; each must not come back.
-    async fn revocations(&self) -> Result<Revocation> {
-        let pki = &self.site.deployment.pki;
-        let mut waits = Vec::new();
-        for n in 0..REVOCATIONS {
-            let identity = client(&format!("revoked-{n}"))?;
-            pki.issue(&identity, &[], 30)?;
-            let (client, mut events) = self.connect(&identity).await?;
-            pki.revoke(&Target::Identity(identity.clone()), Why::KeyCompromise)?;
-            let begun = Instant::now();
-            let ended = async { while !matches!(events.next().await, Some(ClientEvent::Ended(_)) | None) {} };
-            let ended = tokio::time::timeout(PATIENCE, ended).await;
-            ensure!(ended.is_ok(), "{identity} is revoked, and its session goes on after {PATIENCE:?}");
-            waits.push(begun.elapsed().as_secs_f64() * 1000.0);
-            drop(client);
-            ensure!(self.connect(&identity).await.is_err(), "{identity} is revoked, and came back");
-        }
-        waits.sort_by(f64::total_cmp);
-        Ok(Revocation {
-            p50: waits[waits.len() / 2],
-            max: waits[waits.len() - 1],
-            vehicle_leaves_fog: self.vehicle_leaves_fog().await?,
-            fogs_leave_cloud: self.fogs_leave_cloud().await?,
-        })
-    }
-
-    /// Revokes the last fog node in the middle of a vehicle's session. The node itself goes on; its vehicle must not.
-    async fn vehicle_leaves_fog(&self) -> Result<f64> {
-        let fog = self.site.fogs.last().context("there are fog nodes")?;
-        let http = local(free_ports(1)?.remove(0));
-        let recording = Recording {
-            file: None,
-            seed: 1,
-            series: None,
-            pace: Pace::Rate { hz: RATE },
-            samples: Some(SAMPLES),
-        };
-        let fogs = self.site.fog_mqtt.last().copied().into_iter().collect();
-        let config = self.site.deployment.write_edge(&EdgePlan {
-            n: 1,
-            http,
-            fogs,
-            recording,
-            tuning: Tuning::DEMO,
-        })?;
-        let mut vehicle = self.site.process(&edge_name(1), "edge", &config, http);
-        vehicle.start()?;
-        self.until(fog, "its vehicle is connected", |status| status.counter("mqtt_open_sessions") > 0)
-            .await?;
-        let identity = Identity::new(Role::Fog, &fog_name(FOGS))?;
-        self.site.deployment.pki.revoke(&Target::Identity(identity), Why::KeyCompromise)?;
-        let wait = self
-            .until(fog, "the vehicle has left the revoked fog node", |status| {
-                status.counter("mqtt_open_sessions") == 0
-            })
-            .await;
-        vehicle.kill().await?;
-        wait
-    }
-
-    /// Revokes the cloud while fog nodes are connected to it.
-    async fn fogs_leave_cloud(&self) -> Result<f64> {
-        let cloud = self.site.cloud.as_ref().context("there is a cloud")?;
-        self.until(cloud, "fog nodes are connected", |status| status.counter("mqtt_open_sessions") > 0)
-            .await?;
-        let identity = Identity::new(Role::Cloud, "cloud")?;
-        self.site.deployment.pki.revoke(&Target::Identity(identity), Why::KeyCompromise)?;
-        self.until(cloud, "fog nodes have left the revoked cloud", |status| {
-            status.counter("mqtt_open_sessions") == 0
-        })
-        .await
-    }
-
-    /// Asks a process until its status says so; returns the milliseconds that it took.
-    async fn until(&self, process: &Process, what: &str, holds: impl Fn(&Status) -> bool) -> Result<f64> {
-        let begun = Instant::now();
-        while !process.status(&self.site.http).await.is_some_and(|status| holds(&status)) {
-            ensure!(begun.elapsed() < PATIENCE, "not after {PATIENCE:?}: {what}; {}", process.last_words());
-            tokio::time::sleep(LOOK).await;
-        }
-        Ok(begun.elapsed().as_secs_f64() * 1000.0)
     }
 
     async fn stop(mut self) {

@@ -16,9 +16,6 @@ use crate::{
     run::{commands::Answered, functions::Fed, uplink::Order},
 };
 
-/// Oldest entries that leave a full quarantine at once.
-const QUARANTINE_STEP: u64 = 64;
-
 /// Pause before a spool that takes nothing is tried again.
 const FULL: Duration = Duration::from_millis(20);
 
@@ -118,34 +115,14 @@ impl Hub {
         }
     }
 
-    /// Appends to the quarantine; its oldest entries make room.
+    /// Appends to the quarantine, with the bytes of a spool entry, which may be released next.
     async fn quarantine(&mut self, head: Bytes, entry: Option<Position>) {
+        let Some(entry) = entry else { return self.parts.quarantine.append(head) };
         let mut bytes = head.to_vec();
-        if let Some(entry) = entry
-            && let Ok(Some(payload)) = self.parts.spool.read(entry).await
-        {
+        if let Ok(Some(payload)) = self.parts.spool.read(entry).await {
             bytes.extend_from_slice(&payload);
         }
-        let bytes = Bytes::from(bytes);
-        loop {
-            match self.parts.quarantine.append(bytes.clone()) {
-                Ok(_) => return,
-                Err(SpoolError::Full { .. }) => {
-                    let floor = self.parts.quarantine.floor();
-                    for step in 0..QUARANTINE_STEP {
-                        let acked = self.parts.quarantine.ack(Position(floor.0 + step));
-                        self.quarantine_dropped += u64::from(acked.is_ok());
-                    }
-                    tracing::warn!("the quarantine is full: its oldest entries go");
-                    let _ = self.parts.quarantine.checkpoint().await;
-                    self.parts.context.sleep(FULL).await;
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "the quarantine takes nothing now; waiting");
-                    self.parts.context.sleep(FULL).await;
-                }
-            }
-        }
+        self.parts.quarantine.append(bytes.into());
     }
 
     fn answer(&mut self, answers: &[Answer]) {

@@ -53,7 +53,7 @@ impl Hub {
         counters.extend([
             ("disk_free_bytes".to_owned(), self.free),
             ("answers_dropped".to_owned(), self.parts.desk.dropped()),
-            ("quarantine_dropped".to_owned(), self.quarantine_dropped),
+            ("quarantine_dropped".to_owned(), self.parts.quarantine.dropped()),
         ]);
         let commit =
             Latency { p50_us: finality.p50_ms * 1000, p99_us: finality.p99_ms * 1000, count: finality.count };

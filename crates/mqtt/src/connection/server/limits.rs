@@ -7,6 +7,9 @@ use std::time::Duration;
 pub struct Limits {
     /// Largest packet accepted, in bytes; checked before any of it is buffered. Default 1 MiB + 4 KiB: one batch.
     pub max_packet: u32,
+    /// Largest CONNECT, which is kept until it is whole, of whoever has a certificate: 1,024 of them at once, with what they are
+    /// read into, are some 400 MiB. Default 128 KiB: the largest will, and as much again.
+    pub max_connect: u32,
     /// QoS 1 publishes without PUBACK, 1 to 65,535. Default 2,048: 50 ms at 40,000/s. An MQTT 3.1.1 client cannot be told:
     /// it is not read from while it has as many, which one read of 256 KiB may exceed.
     pub receive_maximum: u16,
@@ -33,6 +36,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             max_packet: (1 << 20) + (4 << 10),
+            max_connect: 128 << 10,
             receive_maximum: 2048,
             max_undecided_bytes: 8 << 20,
             connect_timeout: Duration::from_secs(5),

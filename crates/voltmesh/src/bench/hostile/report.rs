@@ -31,16 +31,30 @@ pub(super) struct Memory {
     pub(super) after: f64,
 }
 
-/// From a new revocation list to the end of sessions, in ms.
-#[derive(Debug, Clone, Copy, Serialize)]
+/// From a new revocation list to the end of what a certificate has opened, in ms.
+#[derive(Debug, Clone, Serialize)]
 pub(super) struct Revocation {
-    /// Of clients that a fog node ends, as they see it: median and longest.
+    /// At all doors together: median and longest.
     pub(super) p50: f64,
     pub(super) max: f64,
-    /// Of a vehicle's agent that leaves a revoked fog node, as the node sees it.
-    pub(super) vehicle_leaves_fog: f64,
-    /// Until the last fog node has left a revoked cloud, as the cloud sees it.
-    pub(super) fogs_leave_cloud: f64,
+    /// Longest at each door: whose, and where; or who leaves a server that is revoked.
+    #[serde(flatten)]
+    pub(super) doors: BTreeMap<&'static str, f64>,
+}
+
+impl Revocation {
+    /// Of what was measured at each door.
+    pub(super) fn of(doors: BTreeMap<&'static str, Vec<f64>>) -> Self {
+        let mut all: Vec<f64> = doors.values().flatten().copied().collect();
+        all.sort_by(f64::total_cmp);
+        let at = |n: usize| all.get(n).copied().unwrap_or_default();
+        let longest = |waits: Vec<f64>| waits.into_iter().fold(0.0, f64::max);
+        Self {
+            p50: at(all.len() / 2),
+            max: at(all.len().saturating_sub(1)),
+            doors: doors.into_iter().map(|(door, waits)| (door, longest(waits))).collect(),
+        }
+    }
 }
 
 /// What was measured.
@@ -94,18 +108,16 @@ impl Report {
                     format!("{:.0} / {:.0}", self.rss_mb.before, self.rss_mb.after),
                 ),
                 row(
-                    "revocation to the session's end p50 / max, ms",
+                    "revocation to the end of what was open, p50 / max, ms",
                     format!("{:.0} / {:.0}", self.revocation_ms.p50, self.revocation_ms.max),
-                ),
-                row(
-                    "a vehicle leaves a revoked fog node after, ms",
-                    format!("{:.0}", self.revocation_ms.vehicle_leaves_fog),
-                ),
-                row(
-                    "fog nodes leave a revoked cloud after, ms",
-                    format!("{:.0}", self.revocation_ms.fogs_leave_cloud),
                 ),
             ],
         );
+        let doors: Vec<_> = self.revocation_ms.doors.iter().collect();
+        let rows: Vec<_> = doors
+            .iter()
+            .map(|(door, longest)| vec![door.replace('_', " "), format!("{longest:.0}")])
+            .collect();
+        output::table(&["revoked in the middle", "longest until its end, ms"], &rows);
     }
 }
