@@ -51,7 +51,7 @@ fn show(file: &std::path::Path, options: &Options) -> Result<(), voltmesh_record
     for (reason, count, place) in table.skipped().iter() {
         println!("  skipped {count}: {reason} (first {place})");
     }
-    for text in table.warnings().iter().chain(table.doubts()) {
+    for text in table.warnings().iter().chain(&table.doubts()) {
         println!("  ! {text}");
     }
     println!("  unused: {}", table.unused_columns().join(", ").chars().take(200).collect::<String>());

@@ -9,7 +9,7 @@ mod judge;
 
 use crate::battery::limits;
 use crate::{Battery, Quantity, Reading, Row, Skipped, Stamp};
-use counts::{Sums, Tally};
+use counts::{Steps, Sums, Tally};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -160,6 +160,7 @@ pub struct Reporter {
     segments: Vec<(u32, Stamp, Stamp, u64)>,
     samples: u64,
     sums: Sums,
+    steps: Steps,
 }
 
 impl Reporter {
@@ -185,6 +186,7 @@ impl Reporter {
             segments: Vec::new(),
             samples: 0,
             sums: Sums::default(),
+            steps: Steps::default(),
         }
     }
 
@@ -229,6 +231,7 @@ impl Reporter {
                 }
             }
         }
+        self.steps.take(row.pack_voltage.ok().zip(row.pack_current.ok()));
         if let (Ok(pack), false) = (row.pack_voltage, row.cells.is_empty()) {
             let sum: Reading = row.cells.iter().copied().sum();
             if let Ok(sum) = sum {
@@ -276,6 +279,7 @@ impl Reporter {
             quantities.insert(name.to_owned(), report);
         }
         self.judge_together(&mut reasons, &mut warnings);
+        self.judge_sign(&said.sources, &mut reasons);
         self.judge_span(&mut reasons);
         let unread = self.tallies[1].n == 0 || (self.tallies[0].n == 0 && self.tallies[3].n == 0);
         if unread {

@@ -100,6 +100,13 @@ pub fn parse(text: &str) -> Option<(Dimension, Conversion)> {
     scaled.then(|| (dimension, Conversion::scale(step * conversion.factor)))
 }
 
+/// Whether a unit begins with a number, as `0.1 %` does; a share's unit is 1 itself.
+#[must_use]
+pub fn states_a_step(text: &str) -> bool {
+    let text = text.trim();
+    text != "1" && text.starts_with(|c: char| c.is_ascii_digit())
+}
+
 /// A unit without a step.
 fn plain(text: &str) -> Option<(Dimension, Conversion)> {
     if let Some(conversion) = temperature(text) {

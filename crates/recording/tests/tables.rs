@@ -199,6 +199,86 @@ fn what_is_missing_or_ambiguous_is_refused_with_the_remedy() {
 }
 
 #[test]
+fn thousands_are_never_taken_for_decimals() {
+    let any = Options::default();
+    let two = (2, [0.0, 355.2, -12.5], [1.0, 355.1, -13.0]);
+    // 355,200 mV is 355.2 V or 0.3552 V.
+    let english = "time,voltage (mV),current (mA)\n0,\"355,200\",\"-12,500\"\n1,\"355,100\",\"-13,000\"\n";
+    refused(english, &any, "decimal sign cannot be told");
+    check(english, &columns("decimal = '.'"), two);
+    let german = "Zeit;Spannung [mV];Strom [mA]\n0;355.200;-12.500\n1;355.100;-13.000\n";
+    refused(german, &any, "0.355 V, and about 355 V");
+    check(german, &columns("decimal = ','"), two);
+    check(
+        "Zeit;U [V];I [A]\n0;3,700;-1,500\n1;3,600;-1,500\n",
+        &any,
+        (2, [0.0, 3.7, -1.5], [1.0, 3.6, -1.5]),
+    );
+    check(
+        "time,U [V],I [A]\n0,3.700,-1.500\n1,3.600,-1.500\n",
+        &any,
+        (2, [0.0, 3.7, -1.5], [1.0, 3.6, -1.5]),
+    );
+    let french = "temps (s);tension (mV);courant (mA)\n0;355\u{202f}200,0;-12\u{202f}500,0\n1;355\u{a0}100,0;-13\u{a0}000,0\n";
+    check(french, &any, two);
+    let latin: Vec<u8> = french.replace('\u{202f}', "\u{a0}").chars().map(|c| c as u8).collect();
+    assert_eq!(ends(&read(latin, &any).expect("a table").0), two);
+}
+
+#[test]
+fn a_date_and_a_time_of_day_are_one_time() {
+    let any = Options::default();
+    let at = 1_684_220_390.0;
+    let two = |step: f64| (2, [at, 355.2, -12.5], [at + step, 355.1, -13.0]);
+    let german = "Datum;Uhrzeit;Spannung [V];Strom [A]\n16.05.2023;06:59:50;355,200;-12,500\n16.05.2023;06:59:51;355,100;-13,000\n";
+    check(german, &any, two(1.0));
+    let night = "Date,Time,u,i\n2023-05-16,06:59:50,355.2,-12.5\n2023-05-17,00:00:01,355.1,-13\n";
+    check(night, &any, two(61_211.0));
+    check(&night.replace("05-16,06", "05-16,08"), &columns("time_zone = 'Europe/Berlin'"), two(54_011.0));
+    check(night, &columns("time = 'Time'\ndate = 'Date'\nvoltage = 'u'\ncurrent = 'i'"), two(61_211.0));
+    let (_, table) = read(night, &any).expect("a table");
+    assert_eq!(table.columns(&any).date.as_deref(), Some("Date"), "the configuration reads the same");
+    let (rows, table) =
+        read("Date,Time,u,i\n3/4/2023,06:59:50,355.2,-12.5\n3/4/2023,06:59:51,355.1,-13\n", &any)
+            .expect("a table");
+    assert!(matches!(rows[0].time, Stamp::Relative(_)), "the order of day and month cannot be told");
+    assert!(table.warnings().iter().any(|text| text.contains("month")), "{:?}", table.warnings());
+    let beside = "Test Time,Date Time,u,i\n0,2023-05-16 06:59:50,3.7,-1\n1,2023-05-16 06:59:51,3.7,-1\n";
+    let (_, table) = read(beside, &any).expect("a table");
+    assert!(table.warnings().iter().any(|text| text.contains("time=Date Time")), "{:?}", table.warnings());
+    let elapsed = "Date,Test Time,u,i\n2023-05-16,06:59:50,355.2,-12.5\n2023-05-16,06:59:51,355.1,-13\n";
+    assert!(matches!(read(elapsed, &any).expect("a table").0[0].time, Stamp::Relative(_)));
+}
+
+#[test]
+fn times_of_two_parts_are_ambiguous() {
+    let text = "Time,u,i\n00:01,355.2,-12.5\n00:02,355.1,-13\n";
+    refused(text, &Options::default(), "minutes and seconds");
+    check(text, &columns("time_format = '%M:%S'"), (2, [1.0, 355.2, -12.5], [2.0, 355.1, -13.0]));
+    check(text, &columns("time_format = '%H:%M'"), (2, [60.0, 355.2, -12.5], [120.0, 355.1, -13.0]));
+}
+
+#[test]
+fn a_table_of_which_most_is_lost_is_doubted() {
+    let text = "time,u,i\n2023-05-16T06:59:50Z,355.2,-12.5\nx,355.2,-12.5\nx,355.1,-13\n";
+    let doubts = read(text, &Options::default()).expect("a table").1.doubts();
+    assert!(doubts.len() == 1 && doubts[0].contains("2 rows are not read"), "{doubts:?}");
+    refused("time,u,i\n0,,\n1,,\n", &Options::default(), "empty");
+}
+
+#[test]
+fn marks_of_missing_values_are_doubted_until_they_are_stated() {
+    let text = "t,u,i\n0,355.2,-12.5\n1,355.1,-999\n2,355.1,-13\n";
+    let (_, table) = read(text, &Options::default()).expect("a table");
+    let doubts = table.doubts();
+    assert!(doubts.len() == 1 && doubts[0].contains("missing") && doubts[0].contains("line 3"), "{doubts:?}");
+    let (rows, table) = read(text, &columns("missing = [-999]")).expect("a table");
+    assert_eq!((rows[1].pack_current, table.doubts()), (Err(Unknown::NotAvailable), Vec::new()));
+    let real = "t,u,i (mA)\n0,3.7,-1000\n1,3.7,-999\n2,3.7,-500\n";
+    assert_eq!(read(real, &Options::default()).expect("a table").1.doubts(), [""; 0]);
+}
+
+#[test]
 fn unknown_values_keep_their_rows() {
     let text = "time,voltage,current,temp_1,temp_2\n0,,1,n/a,20\n1,3.7,NaN,null,-\n2,3.7,1,298.15,x\n";
     let (rows, table) = read(text, &Options::default()).expect("a table");

@@ -1,5 +1,7 @@
 //! Tables of text: their separator, and their columns by name, in the names that networks use.
 
+use std::borrow::Cow;
+
 use crate::Error;
 use crate::error::cut;
 use crate::words::plain;
@@ -141,6 +143,14 @@ pub enum Columns {
         /// At which EVSE.
         evse: usize,
     },
+}
+
+/// The text of a field: UTF-8, else Latin-1, as older spreadsheets write.
+pub(crate) fn decode(field: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(field) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(field.iter().map(|byte| char::from(*byte)).collect()),
+    }
 }
 
 /// The first name of a list that a header has: its position.

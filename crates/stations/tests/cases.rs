@@ -357,3 +357,27 @@ fn a_drive_that_was_not_measured_is_estimated_and_the_nearest_stays_the_nearest(
     let ranking = of(&[None; 3]);
     assert_eq!((ranking.stations.len(), unmeasured(&ranking).len()), (3, 3), "{ranking:?}");
 }
+
+#[test]
+fn latin_1_and_geojson_are_read() {
+    let meanings = |bytes: &[u8]| -> Vec<Meaning> {
+        History::read(bytes, &Mapping::new()).unwrap().labels().meanings().to_vec()
+    };
+    let rows = ["10:30:00Z;E1;Libre", "10:45:00Z;E1;Occupé", "11:00:00Z;E1;Réservé"];
+    let table = rows.map(|row| format!("2025-03-03T{row}\n")).concat();
+    let latin: Vec<u8> = format!("horodatage;id_pdc;statut\n{table}").chars().map(|c| c as u8).collect();
+    let expected = [Meaning::Free, Meaning::Busy, Meaning::Busy];
+    assert_eq!(meanings(&latin), expected);
+    let features = rows.map(|row| {
+        let [at, evse, status] = row.split(';').collect::<Vec<_>>()[..] else { panic!("{row}") };
+        format!(
+            r#"{{"type":"Feature","geometry":null,"properties":{{"timestamp":"2025-03-03T{at}","evse_id":"{evse}","status":"{status}"}}}}"#
+        )
+    });
+    let document = format!(r#"{{"type":"FeatureCollection","features":[{}]}}"#, features.join(","));
+    assert_eq!(meanings(document.as_bytes()), expected);
+    let location = r#"{"id":"L","coordinates":{"latitude":"50,5","longitude":"8,25"},
+        "evses":[{"uid":"1","evse_id":"DE*AB1*E1","status":"AVAILABLE","connectors":[]}]}"#;
+    let list = PlaceList::read(location.as_bytes()).unwrap();
+    assert_eq!(list.places["DE*AB1*E1"].position, Position::new(50.5, 8.25));
+}

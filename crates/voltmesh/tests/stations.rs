@@ -202,6 +202,18 @@ fn what_would_be_read_is_said_before() {
     assert!(code == Some(0) && text.contains("OICP, 1 statuses without times"), "{code:?}: {text}");
     let (code, text) = said(folder.path(), &["inspect", "nothing.csv"]);
     assert!(code == Some(1) && text.contains("cannot open nothing.csv"), "{code:?}: {text}");
+    // A history of which no row can be used is no list of places.
+    std::fs::write(folder.path().join("local.csv"), history(1, 7).replace("Z,", ",")).expect("a file");
+    let (code, text) = said(folder.path(), &["inspect", "local.csv"]);
+    assert!(code == Some(1) && text.contains("a time without its offset from UTC"), "{code:?}: {text}");
+    for (bytes, words) in [
+        (&b"PK\x03\x04\x14\0\0\0"[..], "a zip archive, which is not read: unpack it"),
+        (b"\xff\xfet\0", "iconv"),
+    ] {
+        std::fs::write(folder.path().join("packed"), bytes).expect("a file");
+        let (code, text) = said(folder.path(), &["inspect", "packed"]);
+        assert!(code == Some(1) && text.contains(words), "{code:?}: {text}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::dbc::{Dbc, Message};
 use super::diagnostics::{Definition, Diagnostics};
 use super::signals::Signals;
 use super::values::{Value, Values};
-use super::{Bus, Frame};
+use super::{Assembler, Bus, Frame};
 use crate::unit::Conversion;
 use crate::{Error, Quantity, Reading, Row, Skipped, Stamp, Unknown};
 use std::collections::{BTreeMap, HashMap};
@@ -57,6 +57,8 @@ pub struct Decoder {
     extended: HashMap<u32, u32>,
     discharge_positive: bool,
     sums_cells: bool,
+    /// Of messages of J1939 that come in several frames, where a wanted signal may be in one.
+    assembler: Option<Assembler>,
     /// Whether a wanted message came on two buses.
     mixed: bool,
     pub(super) warnings: Vec<String>,
@@ -105,6 +107,7 @@ impl Decoder {
             extended: HashMap::new(),
             discharge_positive: signals.discharge_positive,
             sums_cells: signals.voltage.is_none(),
+            assembler: None,
             mixed: false,
             warnings: Vec::new(),
         };
@@ -140,6 +143,11 @@ impl Decoder {
             return Err(Error::mapping("signals", "no signal is named"));
         }
         decoder.seen = vec![false; decoder.items.len()];
+        let is_long = |item: &Item| {
+            let message = &decoder.messages[item.message];
+            message.j1939 && message.size > 8
+        };
+        decoder.assembler = decoder.items.iter().any(is_long).then(Assembler::default);
         Ok(decoder)
     }
 
@@ -169,8 +177,14 @@ impl Decoder {
         Ok(())
     }
 
-    /// Takes a frame in; true if a wanted signal is in it.
+    /// Takes a frame in; true if a wanted signal is in it, or in the message that it makes whole.
     pub fn frame(&mut self, frame: &Frame) -> bool {
+        let whole = self.assembler.as_mut().and_then(|assembler| assembler.take(frame));
+        let used = whole.is_some_and(|whole| self.one_frame(&whole));
+        self.one_frame(frame) | used
+    }
+
+    fn one_frame(&mut self, frame: &Frame) -> bool {
         let Some(slot) = self.slot(frame) else { return false };
         let slot = &mut self.slots[slot];
         slot.frames += 1;
@@ -277,6 +291,7 @@ impl Decoder {
 
     /// Forgets all readings: the clock was set, and their age is not known any more.
     pub fn restart(&mut self) {
+        self.assembler = self.assembler.take().map(|_| Assembler::default());
         for value in self.values.0.values_mut().flatten() {
             (value.reading, value.seen) = (Err(Unknown::NotSent), None);
         }

@@ -93,7 +93,7 @@ impl Candidate<'_> {
     /// Whether the signal's unit is one of the quantity.
     fn fits(&self, quantity: Quantity) -> bool {
         let unit = self.signal.unit.trim();
-        let step = self.signal.factor != 1.0 && unit.starts_with(|c: char| c.is_ascii_digit());
+        let step = self.signal.factor != 1.0 && unit::states_a_step(unit);
         !step && unit::convert(quantity, unit).is_some()
     }
 

@@ -157,8 +157,7 @@ impl Decoder {
         let unit = wanted.unit.clone().unwrap_or_else(|| definition.unit.clone());
         let unit = unit.as_str();
         // A step in the unit and a factor may mean the same step twice.
-        let twice =
-            wanted.unit.is_none() && factor != 1.0 && unit.trim().starts_with(|c: char| c.is_ascii_digit());
+        let twice = wanted.unit.is_none() && factor != 1.0 && unit::states_a_step(unit);
         let turned = wanted.mapped.filter(|c| c.factor == -1.0 && c.offset == 0.0);
         let stated = wanted.mapped.filter(|_| turned.is_none());
         let mut empty = false;

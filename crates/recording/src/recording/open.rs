@@ -8,13 +8,13 @@ use crate::can::diagnostics::Definition;
 use crate::can::{self, Dbc, Decoder, Log, Sampler, Signals, guess};
 use crate::clock::Placed;
 use crate::report::{Reporter, Said};
-use crate::table::{Level, Table};
-use crate::{Error, Options, Quantity, Row, Stamp};
+use crate::table::{self, Level, Table};
+use crate::{Error, Options, Quantity, Row, Skipped, Stamp};
 use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 /// Largest DBC file that is read: 16 MB.
-const MAX_DBC: u64 = 16 << 20;
+const MAX_DBC: usize = 16 << 20;
 /// Rows or frames of a file's beginning among which its first date is looked for.
 const FIRST: usize = 100;
 /// Frames of each log by whose identifiers signals are guessed.
@@ -158,16 +158,16 @@ fn examine(path: &Path, options: &Options, wanted: Option<Kind>) -> Result<(Kind
     Ok((kind, first.unwrap_or(Stamp::Relative(0))))
 }
 
-/// Reads a DBC file.
+/// Reads a DBC file, plain or gzip.
 ///
 /// # Errors
 /// [`Error::File`]; [`Error::Format`] if it is none, or larger than 16 MB.
 pub fn dbc(path: &Path) -> Result<Dbc, Error> {
-    let size = std::fs::metadata(path).map_err(Error::file(path, "opening"))?.len();
-    if size > MAX_DBC {
+    let mut file = table::open_packed(path)?;
+    let bytes = table::beginning(&mut file, MAX_DBC + 1).map_err(Error::file(path, "reading"))?;
+    if bytes.len() > MAX_DBC {
         return Err(Error::format(path.display(), "a DBC file of more than 16 MB is not read"));
     }
-    let bytes = std::fs::read(path).map_err(Error::file(path, "reading"))?;
     Dbc::parse(&bytes, &path.display().to_string())
 }
 
@@ -251,14 +251,28 @@ fn bus(files: &[PathBuf], options: &Options) -> Result<Bus, Error> {
 fn guessed(dbc: &Dbc, files: &[PathBuf], options: &Options) -> Result<can::Guess, Error> {
     let interface = options.interface.as_ref().map(|name| can::Bus::new(name.as_bytes()));
     let mut seen = BTreeSet::new();
+    let mut skipped = Skipped::default();
     for path in files {
         let mut log = log(path)?;
+        let mut assembler = can::Assembler::default();
         for _ in 0..GUESSED_FROM {
             let Some(frame) = log.next()? else { break };
             if frame.has_data() && (interface.is_none() || frame.bus == interface) {
                 seen.insert((frame.id, frame.extended));
+                seen.extend(assembler.take(&frame).map(|whole| (whole.id, true)));
             }
         }
+        skipped.merge(log.skipped());
+    }
+    if seen.is_empty() {
+        let reasons = skipped
+            .iter()
+            .take(3)
+            .map(|(reason, count, first)| format!("; {count}: {reason} (first: {first})"));
+        let place = files.first().map(|path| path.display().to_string()).unwrap_or_default();
+        let of = options.interface.as_ref().map_or_else(String::new, |name| format!(" of interface {name}"));
+        let problem = format!("no frame with data{of} could be read{}", reasons.collect::<String>());
+        return Err(Error::format(place, problem));
     }
     Ok(guess(dbc, |message| seen.iter().any(|(id, extended)| message.has_id(*id, *extended))))
 }

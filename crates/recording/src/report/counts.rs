@@ -33,6 +33,39 @@ impl Tally {
     }
 }
 
+/// Steps of voltage and current from row to row: a voltage that falls where the current rises tells its sign.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Steps {
+    last: Option<(f64, f64)>,
+    most_a: f64,
+    /// Steps of more than a tenth of the most current so far.
+    pub large: u64,
+    both: f64,
+    volts: f64,
+    amperes: f64,
+}
+
+impl Steps {
+    pub fn take(&mut self, row: Option<(f64, f64)>) {
+        let (Some((last_v, last_a)), Some((volts, amperes))) = (self.last, row) else {
+            self.last = row;
+            return;
+        };
+        let (u, i) = (volts - last_v, amperes - last_a);
+        self.last = row;
+        self.most_a = self.most_a.max(amperes.abs());
+        self.large += u64::from(i.abs() > 0.1 * self.most_a);
+        self.both += u * i;
+        self.volts += u * u;
+        self.amperes += i * i;
+    }
+
+    /// Correlation of both, −1 to 1; no number where one of them never changed.
+    pub fn correlation(&self) -> f64 {
+        self.both / (self.volts * self.amperes).sqrt()
+    }
+}
+
 /// Sums of cells beside the pack's voltage, in rows where all are known.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sums {

@@ -10,6 +10,10 @@ const YEAR_S: f64 = 31_557_600.0;
 const MAX_YEARS: f64 = 10.0;
 /// Rows after which a voltage that never changes while the current does is doubted.
 const CONSTANT_ROWS: u64 = 60;
+/// Rows of one time alone from which their times are doubted.
+const MIN_ROWS: u64 = 10;
+/// Steps of the current from which its sign is told.
+const MIN_STEPS: u64 = 5;
 /// Most cells in series that a pack has: 1,500 V of LFP cells are 469.
 const MAX_CELLS: f64 = 512.0;
 
@@ -43,6 +47,14 @@ impl Reporter {
 
     /// Judges how long a clock without a date runs: a wrong unit of time shows there.
     pub(super) fn judge_span(&self, reasons: &mut Vec<String>) {
+        if let [(_, first, last, rows)] = self.segments.as_slice()
+            && first == last
+            && *rows >= MIN_ROWS
+        {
+            reasons.push(format!(
+                "all {rows} rows have the same time: map the column that states their times (--map time=NAME)"
+            ));
+        }
         let relative = |stamp: Stamp| match stamp {
             Stamp::Relative(ns) => Some(ns as f64 / 1e9),
             Stamp::Unix(_) => None,
@@ -57,6 +69,22 @@ impl Reporter {
                 "the times span {years:.0} years: check the unit of the time (--map time=NAME*SECONDS)"
             ));
         }
+    }
+
+    /// Judges the current's sign: a battery's voltage rises with the current that charges it.
+    pub(super) fn judge_sign(&self, sources: &[(Quantity, String)], reasons: &mut Vec<String>) {
+        const WORDS: &str = "a positive current seems to discharge";
+        let is_said = reasons.iter().any(|reason| reason.contains(WORDS));
+        let falls = self.steps.large >= MIN_STEPS && self.steps.correlation() < -0.5;
+        if is_said || !falls {
+            return;
+        }
+        // A signal is named with its unit behind it.
+        let source = sources.iter().find(|(quantity, _)| *quantity == Quantity::PackCurrent);
+        let name = source.map_or("NAME", |(_, source)| source.split(" [").next().unwrap_or(source));
+        reasons.push(format!(
+            "the voltage falls where the current rises: {WORDS}; state --map 'pack_current={name}*-1'"
+        ));
     }
 
     /// Judges the cells' sum by the pack's voltage. A sum that is less can be that of a part of the cells, as far as a pack

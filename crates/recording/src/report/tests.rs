@@ -48,6 +48,13 @@ fn verdicts() {
     check(&[], any, Verdict::Unread, "no voltage");
     let stuck: Vec<Row> = (0..100).map(|n| row(n, 655.35, n as f64, &[])).collect();
     check(&stuck, any, Verdict::Doubtful, "stuck");
+    // After more rows than a table's kind is told from.
+    let load = |n: i64| if n < 2000 { 0.0 } else { 10.0 * (n / 300 % 2) as f64 };
+    let loaded = |ohm: f64| -> Vec<Row> {
+        (0..4000).map(|n| row(n, 3.7 - 1e-5 * n as f64 + ohm * load(n), load(n), &[])).collect()
+    };
+    check(&loaded(0.01), cell, Verdict::Usable, "");
+    check(&loaded(-0.01), cell, Verdict::Doubtful, "pack_current=NAME*-1");
 }
 
 #[test]

@@ -105,6 +105,18 @@ impl Cursor<'_> {
         (second < 61).then(|| (hour * 3600 + minute * 60 + second) * SECOND_NS + ns)
     }
 
+    /// `hhmm[ss[.f]]`, in ns.
+    fn basic_clock(&mut self) -> Option<i64> {
+        let ((hour, 2), (minute, 2)) = (self.int(2)?, self.int(2)?) else { return None };
+        let second = match self.int(2) {
+            Some((second, 2)) => second,
+            Some(_) => return None,
+            None => 0,
+        };
+        let ns = if self.eat(b".,").is_some() { self.fraction() } else { 0 };
+        (minute < 60 && second < 61).then(|| (hour * 3600 + minute * 60 + second) * SECOND_NS + ns)
+    }
+
     /// `Z`, `UTC`, `+02:00`, `+0200`, `+02`; the outer `None` is a mistake.
     fn zone(&mut self) -> Option<Option<i32>> {
         self.spaces();
@@ -168,7 +180,8 @@ pub fn date(text: &[u8], order: Option<Order>) -> Option<Dated> {
     let apart = cursor.eat(b"Tt \t").is_some();
     cursor.spaces();
     if !cursor.0.is_empty() && apart {
-        let clock = cursor.clock(2)?;
+        let is_basic = digits == 8 && cursor.0.get(2) != Some(&b':');
+        let clock = if is_basic { cursor.basic_clock()? } else { cursor.clock(2)? };
         if clock > DAY_NS {
             return None;
         }
@@ -298,6 +311,10 @@ mod tests {
         check("2023-05-16T06:59:50Z", Some(1_684_220_390.0));
         check("2023-05-16T06:59:50 UTC", Some(1_684_220_390.0));
         check("20230516T06:59:50", Some(1_684_220_390.0));
+        check("20230516T065950Z", Some(1_684_220_390.0));
+        check("20230516T085950.5+0200", Some(1_684_220_390.5));
+        check("20230516T0659", Some(1_684_220_340.0));
+        check("20230516T06595", None);
         check("16.05.2023 06:59:50", Some(1_684_220_390.0));
         check("16.5.23 6:59:50", Some(1_684_220_390.0));
         check("05/16/2023 06:59:50", Some(1_684_220_390.0));

@@ -22,6 +22,8 @@ pub(crate) struct Dialect {
     pub decimal: Decimal,
     /// Whether single separators of thousands are read (see [`number::parse`]).
     pub grouped: bool,
+    /// Whether the decimal sign is a guess: numbers have one sign that may as well part thousands.
+    pub is_guessed: bool,
     pub warnings: Vec<String>,
 }
 
@@ -150,8 +152,9 @@ pub(crate) fn find(lines: &[Vec<u8>], options: &Options, place: &str) -> Result<
     }
     let rows = &lines[before.min(lines.len())..];
     let mut warnings = Vec::new();
-    let (decimal, grouped) = decimal(rows, separator, names.len(), options, place, &mut warnings)?;
-    Ok(Dialect { separator, before, names, decimal, grouped, warnings })
+    let (decimal, grouped, is_guessed) =
+        decimal(rows, separator, names.len(), options, place, &mut warnings)?;
+    Ok(Dialect { separator, before, names, decimal, grouped, is_guessed, warnings })
 }
 
 fn names(line: &[u8], separator: u8) -> Vec<Name> {
@@ -262,10 +265,10 @@ fn decimal(
     options: &Options,
     place: &str,
     warnings: &mut Vec<String>,
-) -> Result<(Decimal, bool), Error> {
+) -> Result<(Decimal, bool, bool), Error> {
     match options.decimal {
-        Some('.') => return Ok((Decimal::Point, true)),
-        Some(',') => return Ok((Decimal::Comma, true)),
+        Some('.') => return Ok((Decimal::Point, true, false)),
+        Some(',') => return Ok((Decimal::Comma, true, false)),
         Some(other) => {
             return Err(Error::mapping(place, format!("the decimal sign {other:?} is neither '.' nor ','")));
         }
@@ -294,15 +297,20 @@ fn decimal(
             place,
             "the decimal sign cannot be told: cells have points and commas; give decimal = \".\" or \",\"",
         )),
+        // Where cells are parted by commas, decimals with one are as rare as thousands.
+        (0, 0) if open_commas > 0 && separator == b',' => Err(Error::mapping(
+            place,
+            "the decimal sign cannot be told: commas in cells can part decimals or thousands; give decimal = \".\" or \",\"",
+        )),
         (0, 0) if open_commas > 0 => {
             warnings.push("commas are taken for decimal signs, not for separators of thousands".into());
-            Ok((Decimal::Comma, false))
+            Ok((Decimal::Comma, false, true))
         }
-        (0, 0) => Ok((Decimal::Point, false)),
-        (_, 0) => Ok((Decimal::Point, true)),
-        (0, _) => Ok((Decimal::Comma, true)),
-        _ if points > 50 * commas => Ok((Decimal::Point, true)),
-        _ if commas > 50 * points => Ok((Decimal::Comma, true)),
+        (0, 0) => Ok((Decimal::Point, false, open_points > 0)),
+        (_, 0) => Ok((Decimal::Point, true, false)),
+        (0, _) => Ok((Decimal::Comma, true, false)),
+        _ if points > 50 * commas => Ok((Decimal::Point, true, false)),
+        _ if commas > 50 * points => Ok((Decimal::Comma, true, false)),
         _ => Err(Error::mapping(
             place,
             format!(

@@ -16,6 +16,30 @@ pub struct Found {
     pub conversion: Conversion,
     /// Its place, from 0.
     pub(crate) index: usize,
+    /// Numbers of the file that stand for a missing value.
+    pub(crate) missing: Marks,
+    /// Numbers of the file that seem to.
+    pub(crate) doubted: Marks,
+}
+
+/// Numbers that stand for a missing value.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Marks {
+    numbers: Vec<f64>,
+    /// The least of their magnitudes: almost all values are told from them by it.
+    least: f64,
+}
+
+impl Marks {
+    pub fn new(numbers: Vec<f64>) -> Self {
+        let least = numbers.iter().fold(f64::INFINITY, |least, number| least.min(number.abs()));
+        Self { numbers, least }
+    }
+
+    #[inline]
+    pub fn contains(&self, value: f64) -> bool {
+        value.abs() >= self.least && self.numbers.contains(&value)
+    }
 }
 
 /// The column that states charge or discharge beside a current that is a magnitude.

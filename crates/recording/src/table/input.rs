@@ -1,13 +1,31 @@
 //! Names and first rows of a table: what its plan is made from, and the columns that a name means in it.
 
 use super::cell::{Cell, Kept};
-use super::found::Found;
+use super::found::{Found, Marks};
 use super::header::Name;
 use super::number::Decimal;
 use super::options::Options;
 use super::{Mapping, mapping};
 use crate::unit::{self, Conversion};
 use crate::{Error, Quantity};
+
+/// Numbers that files often have where a value is missing: nines, and integers and their tenths with all bits set.
+const USUAL_MARKS: [f64; 14] = [
+    -999.0,
+    999.0,
+    -9999.0,
+    9999.0,
+    -99_999.0,
+    99_999.0,
+    999_999.0,
+    65_535.0,
+    6553.5,
+    32_767.0,
+    -32_768.0,
+    3276.7,
+    -3276.8,
+    4_294_967_295.0,
+];
 
 /// Input that a plan is made from.
 pub(crate) struct Input<'a> {
@@ -16,6 +34,8 @@ pub(crate) struct Input<'a> {
     pub options: &'a Options,
     pub decimal: Decimal,
     pub grouped: bool,
+    /// Whether the decimal sign is a guess.
+    pub is_guessed: bool,
     pub place: &'a str,
 }
 
@@ -114,6 +134,19 @@ impl Input<'_> {
         stated.is_none_or(|(dimension, _)| Some(dimension) == unit::Dimension::of(quantity))
     }
 
+    /// Marks that are far from all other numbers of the first rows.
+    fn doubted(&self, quantity: Quantity, index: usize) -> Marks {
+        let is_measured = matches!(quantity, Quantity::PackVoltage | Quantity::PackCurrent | Quantity::Cells);
+        let others = || self.numbers(index).filter(|value| !USUAL_MARKS.contains(value));
+        let least = others().fold(f64::INFINITY, f64::min);
+        let most = others().fold(f64::NEG_INFINITY, f64::max);
+        let reach = least.abs().max(most.abs()).max(most - least);
+        let is_far = |mark: &f64| *mark < least - reach || *mark > most + reach;
+        let is_stated = |mark: &f64| self.options.missing.contains(mark);
+        let marks = USUAL_MARKS.into_iter().filter(|mark| is_measured && is_far(mark) && !is_stated(mark));
+        Marks::new(if least <= most { marks.collect() } else { Vec::new() })
+    }
+
     /// A column's conversion: as mapped, else of the header's unit.
     pub(super) fn found(
         &self,
@@ -150,7 +183,9 @@ impl Input<'_> {
         };
         let sign = if sign.is_some() { -1.0 } else { 1.0 };
         let conversion = Conversion { factor: conversion.factor * sign, offset: conversion.offset };
-        Ok(Found { quantity, source: name.text.clone(), unit, conversion, index })
+        let missing = Marks::new(self.options.missing.clone());
+        let doubted = self.doubted(quantity, index);
+        Ok(Found { quantity, source: name.text.clone(), unit, conversion, index, missing, doubted })
     }
 }
 

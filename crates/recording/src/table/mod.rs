@@ -2,6 +2,7 @@
 
 mod cell;
 mod date;
+mod day;
 mod dialect;
 mod found;
 mod header;
@@ -30,3 +31,4 @@ pub use mapping::Mapping;
 pub(crate) use mapping::fits;
 pub use options::{Columns, Level, Options, Sign, Units};
 pub use reader::Table;
+pub(crate) use text::{fill as beginning, open as open_packed};

@@ -1,5 +1,7 @@
 //! Text of numbers: decimal sign and thousands separators.
 
+use super::text::decode;
+
 /// Sign between a number's whole part and its fraction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decimal {
@@ -88,7 +90,7 @@ fn spelled(text: &[u8], decimal: Decimal, grouped: bool) -> Option<f64> {
     };
     // Digits since the last separator of thousands, and whether there was one.
     let (mut run, mut separated, mut fraction, mut exponent) = (0, false, false, false);
-    let text = std::str::from_utf8(text).ok()?;
+    let text = decode(text);
     for c in text.chars() {
         match c {
             '0'..='9' => {
@@ -108,11 +110,7 @@ fn spelled(text: &[u8], decimal: Decimal, grouped: bool) -> Option<f64> {
                 fraction = true;
                 push(b'.')?;
             }
-            _ if (c == char::from(group)
-                || matches!(c, ' ' | '\u{a0}' | '\u{202f}' | '\u{2009}' | '\'' | '’'))
-                && !fraction
-                && !exponent =>
-            {
+            _ if (c == char::from(group) || parts_thousands(c)) && !fraction && !exponent => {
                 let valid = if separated { run == 3 } else { (1..=3).contains(&run) };
                 if !valid {
                     return None;
@@ -131,12 +129,21 @@ fn spelled(text: &[u8], decimal: Decimal, grouped: bool) -> Option<f64> {
     plain(&digits[..length])
 }
 
+/// Whether a sign parts thousands whatever the decimal sign is: spaces of all widths, apostrophes.
+const fn parts_thousands(c: char) -> bool {
+    matches!(c, ' ' | '\u{a0}' | '\u{202f}' | '\u{2009}' | '\'' | '’')
+}
+
 /// What a cell's spelling says about the decimal sign: the sign that it proves, if any; the second value is true
 /// if the cell has a separator at all (`1,234` proves nothing).
 #[must_use]
 pub fn evidence(text: &[u8]) -> (Option<Decimal>, bool) {
     let numeric =
         |b: &u8| b.is_ascii_digit() || matches!(b, b'.' | b',' | b'+' | b'-' | b'e' | b'E' | b' ' | b'\'');
+    if !text.is_ascii() {
+        let plain: String = decode(text).chars().filter(|c| !parts_thousands(*c)).collect();
+        return if plain.is_ascii() { evidence(plain.as_bytes()) } else { (None, false) };
+    }
     if !text.iter().any(u8::is_ascii_digit) || !text.iter().all(numeric) {
         return (None, false);
     }
@@ -149,9 +156,10 @@ pub fn evidence(text: &[u8]) -> (Option<Decimal>, bool) {
         (0, 0) => (None, false),
         (1.., 1..) if find(b'.') < find(b',') => ((commas == 1).then_some(Decimal::Comma), true),
         (1.., 1..) => ((points == 1).then_some(Decimal::Point), true),
-        // Thousands stand in groups of three, and dates have groups of two: the latter prove nothing.
-        (2.., 0) => (grouped(mantissa, b'.').then_some(Decimal::Comma), true),
-        (0, 2..) => (grouped(mantissa, b',').then_some(Decimal::Point), true),
+        // Thousands stand in groups of three, and dates have groups of two: the latter are no numbers.
+        (2.., 0) if grouped(mantissa, b'.') => (Some(Decimal::Comma), true),
+        (0, 2..) if grouped(mantissa, b',') => (Some(Decimal::Point), true),
+        (2.., 0) | (0, 2..) => (None, false),
         _ => {
             let (sign, decimal) = if points == 1 { (b'.', Decimal::Point) } else { (b',', Decimal::Comma) };
             let at = find(sign).unwrap_or(0);
@@ -201,7 +209,9 @@ mod tests {
         check("1.234.567", Comma, Some(1_234_567.0));
         check("1'234.5", Point, Some(1234.5));
         check("1\u{a0}234,5", Comma, Some(1234.5));
+        check("355\u{202f}200,5", Comma, Some(355_200.5));
         check("355.2", Comma, None);
+        assert_eq!(parse(b"355\xa0200,5", Comma, true), Some(355_200.5), "Latin-1");
         check("12,34.5", Point, None);
         check("1,234", Point, Some(1234.0));
         assert_eq!(parse(b"1,234", Point, false), None);
@@ -240,6 +250,9 @@ mod tests {
             ("1.234.567", Some(Comma)),
             ("12", None),
             ("C", None),
+            ("355\u{202f}200,5", Some(Comma)),
+            ("1’234.5", Some(Point)),
+            ("25 °C", None),
         ] {
             assert_eq!(evidence(text.as_bytes()).0, expected, "{text}");
         }

@@ -34,6 +34,7 @@ fn parquet(path: &Path) -> Result<Opened, Error> {
         sample,
         decimal: super::number::Decimal::Point,
         grouped: false,
+        is_guessed: false,
         kind: "Parquet".into(),
         warnings: Vec::new(),
     })

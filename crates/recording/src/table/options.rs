@@ -27,13 +27,17 @@ pub struct Options {
     pub decimal: Option<char>,
     /// Lines before the header.
     pub skip_lines: Option<usize>,
-    /// `epoch_s`, `epoch_ms`, `epoch_us`, `epoch_ns`, `s`, `ms`, `us`, `min`, `h`, `excel`, or a format of `strftime`
-    /// (`%d/%m/%Y %H:%M:%S`).
+    /// `epoch_s`, `epoch_ms`, `epoch_us`, `epoch_ns`, `s`, `ms`, `us`, `min`, `h`, the days of `excel`, `matlab` or `julian`, or a
+    /// format of `strftime` (`%d/%m/%Y %H:%M:%S`).
     pub time_format: Option<String>,
     /// IANA zone of local times, like `Europe/Berlin`. Default: UTC, which is said.
     pub time_zone: Option<String>,
+    /// The column of dates, where that of the time has times of day.
+    pub date: Option<String>,
     /// The column that states charge, discharge or rest, where the current is a magnitude.
     pub state: Option<String>,
+    /// Numbers, as the file has them, that stand for a missing value. Default: none.
+    pub missing: Vec<f64>,
     /// Cell or pack.
     pub level: Option<Level>,
 }
@@ -101,6 +105,9 @@ pub struct Columns {
     /// Time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
+    /// See [`Options::date`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub date: Option<String>,
     /// Voltage of the pack, or of the cell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub voltage: Option<String>,
@@ -137,6 +144,9 @@ pub struct Columns {
     /// See [`Options::state`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
+    /// See [`Options::missing`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<f64>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -179,7 +189,9 @@ impl From<&Columns> for Options {
             skip_lines: columns.skip_lines,
             time_format: columns.time_format.clone(),
             time_zone: columns.time_zone.clone(),
+            date: columns.date.clone(),
             state: columns.state.clone(),
+            missing: columns.missing.clone(),
             level: None,
         }
     }

@@ -1,11 +1,12 @@
 //! Which column is which quantity: as mapped, else by its name.
 
 use super::Mapping;
+use super::day::Day;
 use super::found::{Found, State};
 use super::input::{Input, is_needed};
-use super::options::Level;
+use super::options::{Level, Options};
 use super::presets::{self, Preset};
-use super::sign::{check_sign, millivolts, sign};
+use super::sign::{check_decimal, check_sign, millivolts, sign};
 use super::time::{Given, Remarks, TimeColumn};
 use crate::{Error, Quantity};
 
@@ -17,6 +18,8 @@ pub(crate) struct Plan {
     pub time: TimeColumn,
     pub time_index: usize,
     pub time_name: String,
+    /// The column of dates, where that of the time has times of day.
+    pub date_name: Option<String>,
     /// Quantities of one column.
     pub single: Vec<Found>,
     pub cells: Vec<Found>,
@@ -35,7 +38,7 @@ impl Plan {
         let preset = presets::find(input.names).filter(|_| !options.only_mapped);
         let mut remarks = Remarks::default();
         let time_index = time_index(input, preset)?;
-        let time = TimeColumn::find(
+        let mut time = TimeColumn::find(
             &Given {
                 name: &input.names[time_index],
                 mapping: input.mapping(Quantity::Time),
@@ -53,6 +56,16 @@ impl Plan {
                 .push("only a time of the step is there: each step begins anew, and pauses are lost".into());
         }
         let mut taken = vec![time_index];
+        let mut date_name = None;
+        if time.is_of_day()
+            && !presets::is_elapsed(&input.names[time_index].key)
+            && let Some(day) = Day::find(input, &mut warnings)?
+        {
+            let name = input.names[day.index].text.clone();
+            warnings.extend(time.set_day(day, &name));
+            date_name = Some(name);
+            taken.push(day.index);
+        }
         let mut cells = several(input, Quantity::Cells, &taken, &mut warnings, &mut doubts)?;
         taken.extend(cells.iter().map(|found| found.index));
         let mut single = singles(input, &mut taken, &mut warnings)?;
@@ -75,9 +88,15 @@ impl Plan {
         for found in &mut cells {
             millivolts(input, found, &mut Vec::new(), &mut doubts);
         }
+        if let Some(volts) = voltage.map(|index| &single[index]).or(cells.first()) {
+            check_decimal(input, volts)?;
+        }
         let state = sign(input, preset, &mut single[current], &mut taken, &mut warnings, &mut doubts)?;
         if let (Some(voltage), None) = (voltage, state) {
             check_sign(input, &single[voltage], &single[current], &mut doubts);
+        }
+        if !time.is_dated() && input.mapping(Quantity::Time).is_none() {
+            warnings.extend(dates_beside(input, &taken));
         }
         let level = level(input, preset, &cells, voltage.map(|index| &single[index]));
         let unused = (0..input.names.len())
@@ -92,6 +111,7 @@ impl Plan {
             time,
             time_index,
             time_name,
+            date_name,
             single,
             cells,
             temperatures,
@@ -116,6 +136,29 @@ fn time_index(input: &Input<'_>, preset: Option<&Preset>) -> Result<usize, Error
         None => input.usual(Quantity::Time, presets::keys(Quantity::Time))?,
     };
     found.ok_or_else(|| input.error("no column is the time: map one (--map time=NAME)"))
+}
+
+/// A column of dates beside a clock without, which is said.
+fn dates_beside(input: &Input<'_>, taken: &[usize]) -> Option<String> {
+    let free = Options::default();
+    let is_dated = |index: &usize| {
+        let name = &input.names[*index];
+        let given = Given {
+            name,
+            mapping: None,
+            options: &free,
+            cells: input.sample.iter().filter_map(|row| row.get(*index)).collect(),
+            decimal: input.decimal,
+            grouped: input.grouped,
+            place: input.place,
+        };
+        !taken.contains(index)
+            && presets::keys(Quantity::Time).contains(&name.key.as_str())
+            && TimeColumn::find(&given, &mut Remarks::default()).is_ok_and(|column| column.is_dated())
+    };
+    let found = (0..input.names.len()).find(is_dated)?;
+    let name = &input.names[found].text;
+    Some(format!("column {name:?} states dates, which are not used: --map 'time={name}' takes them"))
 }
 
 /// Quantities of one column.

@@ -132,6 +132,9 @@ const TIMES: &[&str] = &[
     "testing time",
     "time",
     "zeit",
+    "uhrzeit",
+    "heure",
+    "hora",
     "t",
     "timestamp",
     "time stamp",
@@ -161,6 +164,9 @@ const TIMES: &[&str] = &[
     "date",
     "temps",
     "tiempo",
+    "tempo",
+    "总时间",
+    "时间",
     "relative time",
     "step time",
 ];
@@ -211,6 +217,9 @@ const VOLTAGES: &[&str] = &[
     "dc voltage",
     "batteriespannung",
     "tension",
+    "tensión",
+    "tensione",
+    "电压",
 ];
 const CURRENTS: &[&str] = &[
     "pack current",
@@ -238,6 +247,9 @@ const CURRENTS: &[&str] = &[
     "dc current",
     "batteriestrom",
     "courant",
+    "corriente",
+    "corrente",
+    "电流",
 ];
 const SOCS: &[&str] = &[
     "soc",

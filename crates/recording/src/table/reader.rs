@@ -19,6 +19,10 @@ const NO_TIME: &str = "its time cannot be read";
 /// Reason why a number is no reading.
 const IMPOSSIBLE: &str = "are impossible in the unit that was taken (kelvin, a fraction, a dead sensor?)";
 
+/// Reason why a number may be no reading.
+const MARK: &str = "hold a number that files often have where a value is missing, far from all others: state \
+                    `missing = [NUMBER]` under [source.columns]";
+
 /// A table that is being read.
 ///
 /// ```
@@ -67,13 +71,14 @@ impl Table {
     }
 
     fn new(opened: Opened, options: &Options, place: String) -> Result<Self, Error> {
-        let Opened { source, names, sample, decimal, grouped, kind, mut warnings } = opened;
+        let Opened { source, names, sample, decimal, grouped, is_guessed, kind, mut warnings } = opened;
         if sample.is_empty() {
             let problem = "no row has as many cells as the header: if decimals are written with a comma, the columns \
                            must be separated by another sign, or the file has no rows";
             return Err(Error::format(place, problem));
         }
-        let input = Input { names: &names, sample: &sample, options, decimal, grouped, place: &place };
+        let input =
+            Input { names: &names, sample: &sample, options, decimal, grouped, is_guessed, place: &place };
         let mut plan = Plan::find(&input)?;
         warnings.append(&mut plan.warnings);
         plan.warnings = warnings;
@@ -118,7 +123,8 @@ impl Table {
     pub fn read_row(&mut self, row: &mut Row) -> Result<bool, Error> {
         while !self.ended && self.source.advance(&mut self.skipped)? {
             let cells = self.source.cells();
-            let Some(time) = self.plan.time.read(cells.get(self.plan.time_index)) else {
+            let day = self.plan.time.day().map(|day| cells.get(day.index));
+            let Some(time) = self.plan.time.read_on(day, cells.get(self.plan.time_index)) else {
                 self.skipped.count(NO_TIME, || self.source.place());
                 continue;
             };
@@ -185,6 +191,11 @@ impl Table {
             }))
             .take(5)
             .collect();
+        let reasons = if reasons.is_empty() {
+            vec!["its cells are empty, or formulas whose values are not stored".to_owned()]
+        } else {
+            reasons
+        };
         Err(Error::format(&self.place, format!("{problem}: {}", reasons.join("; "))))
     }
 
@@ -221,22 +232,49 @@ impl Table {
     /// What was assumed, and what was found while reading, as sentences for a person.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let unread = self.unread.iter().map(|(column, why, count, first)| {
+        let unread = self.unread.iter().filter(|(_, why, ..)| *why != MARK);
+        let unread = unread.map(|(column, why, count, first)| {
             format!("{count} cells of column {column:?} {why}, and unknown (first {first})")
         });
-        self.plan.warnings.iter().cloned().chain(unread).collect()
+        self.plan.warnings.iter().cloned().chain(unread).chain(self.marks(false)).collect()
     }
 
     /// What makes the values doubtful (a sign, a unit, the order of cells), each with its remedy.
     #[must_use]
-    pub fn doubts(&self) -> &[String] {
-        &self.plan.doubts
+    pub fn doubts(&self) -> Vec<String> {
+        let skipped = self.skipped.total();
+        let mostly = (skipped > self.rows).then(|| {
+            let reasons: Vec<String> = self
+                .skipped
+                .iter()
+                .map(|(reason, count, first)| format!("{count}: {reason} (first {first})"))
+                .collect();
+            format!("{skipped} rows are not read, and {} are: {}", self.rows, reasons.join("; "))
+        });
+        self.plan.doubts.iter().cloned().chain(mostly).chain(self.marks(true)).collect()
+    }
+
+    /// Numbers that seem to stand for missing values: those that are frequent, or the seldom ones.
+    fn marks(&self, are_frequent: bool) -> impl Iterator<Item = String> {
+        let found = self
+            .unread
+            .iter()
+            .filter(move |(_, why, count, _)| *why == MARK && (*count * 1000 >= self.rows) == are_frequent);
+        found.map(|(column, why, count, first)| {
+            format!("{count} cells of column {column:?} {why} (first {first})")
+        })
     }
 
     /// The column of time, and what it was taken for.
     #[must_use]
     pub fn time(&self) -> (&str, &str) {
         (&self.plan.time_name, &self.plan.time.said)
+    }
+
+    /// The column of dates, if that of the time has times of day.
+    #[must_use]
+    pub fn date(&self) -> Option<&str> {
+        self.plan.date_name.as_deref()
     }
 
     /// Which column was found for each quantity but time.
@@ -261,7 +299,7 @@ fn signed(state: Option<State>, cells: Cells<'_>, reading: Reading) -> Reading {
     }
 }
 
-/// Counts a cell that is no number, or impossible.
+/// Counts a cell that is no number, impossible, or doubted.
 #[cold]
 fn note(
     unread: &mut Vec<(String, &'static str, u64, String)>,
@@ -271,6 +309,7 @@ fn note(
     place: impl FnOnce() -> String,
 ) {
     let why = match reading {
+        Ok(_) => MARK,
         Err(Unknown::OutOfRange) => IMPOSSIBLE,
         _ => "are no numbers",
     };

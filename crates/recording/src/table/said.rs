@@ -19,7 +19,7 @@ impl Table {
             sources: self.mapping().map(|found| (found.quantity, found.source.clone())).collect(),
             skipped: self.skipped().clone(),
             warnings: self.warnings(),
-            doubts: self.doubts().to_vec(),
+            doubts: self.doubts(),
             unused: self.unused_columns().to_vec(),
         }
     }
@@ -33,6 +33,8 @@ impl Table {
             skip_lines: options.skip_lines,
             time_format: options.time_format.clone(),
             time_zone: options.time_zone.clone(),
+            missing: options.missing.clone(),
+            date: self.date().map(str::to_owned),
             time: Some(self.time().0.to_owned()),
             state: self.state().map(str::to_owned),
             ..Columns::default()

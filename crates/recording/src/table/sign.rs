@@ -1,4 +1,4 @@
-//! Evidence of the first rows on units and on the current's sign, where names do not tell.
+//! Evidence of the first rows on units, on the decimal sign and on the current's sign, where names do not tell.
 
 use super::cell::{Cell, Kept};
 use super::found::{Found, State};
@@ -21,9 +21,7 @@ pub(super) fn millivolts(
     {
         return;
     }
-    let mut values: Vec<f64> = input.numbers(found.index).collect();
-    values.sort_by(f64::total_cmp);
-    let middle = values.get(values.len() / 2).copied().unwrap_or(0.0);
+    let middle = middle(input.numbers(found.index));
     if (1500.0..=5000.0).contains(&middle) {
         found.conversion = Conversion::scale(1e-3);
         found.unit = "mV".into();
@@ -33,6 +31,35 @@ pub(super) fn millivolts(
             doubts.push(format!("{said}; a current in mA would have to be mapped"));
         }
     }
+}
+
+/// Refuses a decimal sign that was guessed where its other meaning, to part thousands, is the one that makes volts.
+pub(super) fn check_decimal(input: &Input<'_>, found: &Found) -> Result<(), Error> {
+    const VOLTS: std::ops::Range<f64> = 1.0..2000.0;
+    if !input.is_guessed {
+        return Ok(());
+    }
+    let middle = middle(input.numbers(found.index).map(|value| found.conversion.apply(value).abs()));
+    let parted = 1e3 * middle;
+    if VOLTS.contains(&middle) || !VOLTS.contains(&parted) {
+        return Ok(());
+    }
+    let sign = input.decimal.sign();
+    Err(Error::mapping(
+        input.place,
+        format!(
+            "the decimal sign cannot be told: with {sign:?} column {:?} holds about {middle:.3} V, and about {parted:.0} V \
+             where that parts thousands; give decimal = \".\" or \",\"",
+            found.source
+        ),
+    ))
+}
+
+/// The middle one of some values; 0 where there are none.
+fn middle(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
 /// Turns the sign of a current by the format's convention, and finds the column that states it.

@@ -20,6 +20,8 @@ pub(crate) struct Opened {
     pub sample: Vec<Vec<Kept>>,
     pub decimal: Decimal,
     pub grouped: bool,
+    /// See [`Dialect::is_guessed`].
+    pub is_guessed: bool,
     /// What kind of file it is, for a person.
     pub kind: String,
     pub warnings: Vec<String>,
@@ -178,7 +180,7 @@ pub(crate) fn from_lines(mut lines: Lines, options: &Options, place: &str) -> Re
     if head.iter().all(|line| line.iter().all(u8::is_ascii_whitespace)) {
         return Err(Error::format(place, "the file is empty"));
     }
-    let Dialect { separator, before, names, decimal, grouped, warnings } =
+    let Dialect { separator, before, names, decimal, grouped, is_guessed, warnings } =
         dialect::find(&head, options, place)?;
     let mut ranges = Ranges::new();
     let mut sample = Vec::new();
@@ -201,5 +203,6 @@ pub(crate) fn from_lines(mut lines: Lines, options: &Options, place: &str) -> Re
     let width = names.len();
     let head = head.split_off(before.min(head.len())).into();
     let source = TextSource { lines, head, from_head: None, separator, width, ranges, number: before as u64 };
-    Ok(Opened { source: Source::Text(Box::new(source)), names, sample, decimal, grouped, kind, warnings })
+    let source = Source::Text(Box::new(source));
+    Ok(Opened { source, names, sample, decimal, grouped, is_guessed, kind, warnings })
 }

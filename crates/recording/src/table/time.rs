@@ -6,14 +6,12 @@ pub(crate) use meaning::{Given, Remarks};
 
 use super::cell::Cell;
 use super::date::{self, DAY_NS, SECOND_NS};
+use super::day::Day;
 use super::number::{self, Decimal};
 use crate::{Error, Stamp};
 use chrono::{DateTime, MappedLocalTime, TimeZone};
 use chrono_tz::Tz;
 use meaning::Kind;
-
-/// Excel's serial of 1970-01-01.
-const EXCEL_1970: f64 = 25_569.0;
 
 /// Reader of a column of time.
 #[derive(Debug)]
@@ -28,6 +26,8 @@ pub(crate) struct TimeColumn {
     last_of_day: i64,
     midnights: i64,
     last_unix: i64,
+    /// The column of its dates, where it has times of day.
+    day: Option<Day>,
     /// What it was taken for, for a person.
     pub said: String,
 }
@@ -63,6 +63,7 @@ impl TimeColumn {
             last_of_day: i64::MIN,
             midnights: 0,
             last_unix: i64::MIN,
+            day: None,
             said,
         };
         column.remark(given, remarks)?;
@@ -72,13 +73,13 @@ impl TimeColumn {
     /// Says what is assumed or doubtful about the first rows.
     fn remark(&self, given: &Given<'_>, remarks: &mut Remarks) -> Result<(), Error> {
         let local = match &self.kind {
-            Kind::Excel => true,
+            Kind::Days { .. } => true,
             Kind::Date(order) => given.cells.iter().any(|cell| match cell.as_cell() {
                 Cell::Text(text) => date::date(text, *order).is_some_and(|dated| dated.offset_s.is_none()),
                 Cell::Date(_, utc) => !utc,
                 _ => false,
             }),
-            Kind::Format(format) => !format.contains("%z") && !format.contains("%Z"),
+            Kind::Format(format) => states_date(format) && !format.contains("%z") && !format.contains("%Z"),
             Kind::Number { .. } | Kind::OfDay => false,
         };
         if local && self.zone.is_none() {
@@ -103,6 +104,47 @@ impl TimeColumn {
         Ok(())
     }
 
+    /// Whether it has times of day without a date.
+    pub const fn is_of_day(&self) -> bool {
+        matches!(self.kind, Kind::OfDay)
+    }
+
+    /// Whether it has dates.
+    pub const fn is_dated(&self) -> bool {
+        self.day.is_some()
+            || matches!(
+                self.kind,
+                Kind::Date(_) | Kind::Days { .. } | Kind::Format(_) | Kind::Number { unix: true, .. }
+            )
+    }
+
+    /// The column of its dates.
+    pub const fn day(&self) -> Option<Day> {
+        self.day
+    }
+
+    /// States the column of its dates; says what is assumed.
+    pub fn set_day(&mut self, day: Day, name: &str) -> Option<String> {
+        self.day = Some(day);
+        self.said = format!("hh:mm:ss on the dates of {name:?}");
+        self.zone.is_none().then(|| {
+            format!("the dates of {name:?} state no zone: taken for UTC; state time_zone if they are local")
+        })
+    }
+
+    /// The time of a cell, on the day of another one where there is a column of dates.
+    #[inline]
+    pub fn read_on(&mut self, day: Option<Cell<'_>>, cell: Cell<'_>) -> Option<Stamp> {
+        match (self.day, day, cell) {
+            (Some(column), Some(day), Cell::Text(text)) => {
+                let wall_ns = column.wall_ns(day)?.checked_add(date::time_of_day(text)?)?;
+                self.local(wall_ns)
+            }
+            (Some(_), ..) => None,
+            (None, _, cell) => self.read(cell),
+        }
+    }
+
     fn copy(&self) -> Self {
         Self { kind: self.kind.clone(), said: String::new(), ..*self }
     }
@@ -124,14 +166,15 @@ impl TimeColumn {
                 }
                 number_stamp(number::parse(text, self.decimal, self.grouped)?, unit_ns, offset_ns, unix)
             }
-            (Kind::Excel, cell) => {
+            (Kind::Days { of_1970, .. }, cell) => {
+                let of_1970 = *of_1970;
                 let value = match cell {
                     Cell::Number(value) => value,
                     Cell::Text(text) => number::parse(text, self.decimal, self.grouped)?,
                     _ => return None,
                 };
-                // Excel keeps a date to about a millisecond.
-                let ms = ((value - EXCEL_1970) * 86_400_000.0).round();
+                // A float keeps such a date to less than a millisecond.
+                let ms = ((value - of_1970) * 86_400_000.0).round();
                 (ms.abs() < 9e12).then_some(())?;
                 self.local(ms as i64 * 1_000_000)
             }
@@ -152,7 +195,7 @@ impl TimeColumn {
             }
             (Kind::Format(format), Cell::Text(text)) => {
                 let dated = date::by_format(text, format)?;
-                self.dated(dated)
+                if states_date(format) { self.dated(dated) } else { Some(Stamp::Relative(dated.wall_ns)) }
             }
             _ => None,
         }
@@ -184,6 +227,11 @@ impl TimeColumn {
         self.last_unix = found;
         Some(Stamp::Unix(found))
     }
+}
+
+/// Whether a format has a date, or a time of day alone.
+fn states_date(format: &str) -> bool {
+    ["%Y", "%y", "%m", "%d", "%e", "%b", "%B"].iter().any(|part| format.contains(part))
 }
 
 fn number_stamp(value: f64, unit_ns: f64, offset_ns: i64, unix: bool) -> Option<Stamp> {

@@ -9,7 +9,7 @@ use crate::{Quantity, Reading, Unknown};
 const TEMPERATURES: std::ops::RangeInclusive<f64> = -80.0..=200.0;
 
 /// A cell's reading; the second value is true if that has to be said: its text is no number and does not say that there
-/// is none, or its number is impossible.
+/// is none, or its number is impossible or seems to stand for a missing value.
 #[inline]
 pub(crate) fn reading(cell: Cell<'_>, found: &Found, decimal: Decimal, grouped: bool) -> (Reading, bool) {
     let value = match cell {
@@ -26,6 +26,10 @@ pub(crate) fn reading(cell: Cell<'_>, found: &Found, decimal: Decimal, grouped: 
             },
         },
     };
+    if found.missing.contains(value) {
+        return (Err(Unknown::NotAvailable), false);
+    }
+    let is_doubted = found.doubted.contains(value);
     let value = found.conversion.apply(value);
     let possible = match found.quantity {
         Quantity::Temperatures | Quantity::Ambient | Quantity::Coolant => TEMPERATURES.contains(&value),
@@ -34,7 +38,7 @@ pub(crate) fn reading(cell: Cell<'_>, found: &Found, decimal: Decimal, grouped: 
         _ => true,
     };
     match possible && value.is_finite() {
-        true => (Ok(value), false),
+        true => (Ok(value), is_doubted),
         false => (Err(Unknown::OutOfRange), true),
     }
 }

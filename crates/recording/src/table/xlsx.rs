@@ -30,7 +30,12 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, Error> {
         ));
     }
     let file = File::open(path).map_err(Error::file(path, "opening"))?;
-    let damaged = |error: calamine::XlsxError| format!("this XLSX file cannot be read: {error}");
+    let damaged = |error: calamine::XlsxError| match error {
+        calamine::XlsxError::FileNotFound(_) => {
+            "this is a zip archive and no XLSX file: unpack it".to_owned()
+        }
+        other => format!("this XLSX file cannot be read: {other}"),
+    };
     let mut book = Xlsx::new(BufReader::new(file)).map_err(|e| Error::format(&place, damaged(e)))?;
     let mut problem = None;
     for sheet in book.sheet_names() {
@@ -121,6 +126,7 @@ fn opened(mut rows: Vec<Vec<Kept>>, sheet: &str, options: &Options, place: &str)
         sample,
         decimal: if options.decimal == Some(',') { Decimal::Comma } else { Decimal::Point },
         grouped: false,
+        is_guessed: false,
         kind: format!("XLSX, sheet {sheet:?}"),
         warnings: found.warnings,
     })

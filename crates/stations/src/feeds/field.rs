@@ -21,10 +21,10 @@ pub(super) fn number(value: &Value, name: &str) -> Option<f64> {
     plain_number(value.get(name)?)
 }
 
-/// A finite number that stands alone, also one that is written as text.
+/// A finite number that stands alone, also one that is written as text, with a point or a comma before its decimals.
 pub(super) fn plain_number(value: &Value) -> Option<f64> {
     let number = match value {
-        Value::String(text) => text.trim().parse().ok(),
+        Value::String(text) => text.trim().replacen(',', ".", 1).parse().ok(),
         other => other.as_f64(),
     };
     number.filter(|number: &f64| number.is_finite())

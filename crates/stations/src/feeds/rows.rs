@@ -11,8 +11,8 @@ use crate::table::Columns;
 const DEPTH: usize = 3;
 
 /// Names under which publishers put their rows.
-pub(crate) const ENVELOPES: [&str; 9] =
-    ["data", "results", "records", "items", "value", "rows", "fields", "sessions", "features"];
+pub(crate) const ENVELOPES: [&str; 10] =
+    ["data", "results", "records", "items", "value", "rows", "fields", "sessions", "features", "properties"];
 
 /// The statuses of a row, a message, or a list of such; `None` if it is neither.
 pub(super) fn readings(value: &Value) -> Option<(&'static str, Vec<Reading>)> {

@@ -9,7 +9,7 @@ use crate::error::cut;
 use crate::feeds::is_json;
 use crate::feeds::ocpp::is_log;
 use crate::feeds::xml::is_xml;
-use crate::table::{Columns, separator};
+use crate::table::{Columns, decode, separator};
 
 /// Bytes by which a file's content is told.
 const BEGINNING: usize = 64 * 1024;
@@ -29,7 +29,7 @@ impl Builder {
         let beginning = from.fill_buf().map_err(csv_error)?;
         let text = beginning.strip_prefix("\u{feff}".as_bytes()).unwrap_or(beginning).trim_ascii_start();
         let first = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        let first = String::from_utf8_lossy(first);
+        let first = decode(first);
         let is_table = Columns::of(fields(&first).iter().map(String::as_str)).is_some();
         let is_json = is_json(text);
         if !is_table && !is_json && is_log(text) {
@@ -57,7 +57,7 @@ impl Builder {
         let mut reader = builder.delimiter(delimiter).flexible(true).has_headers(false).from_reader(from);
         let mut row = csv::ByteRecord::new();
         let text = |row: &csv::ByteRecord| -> Vec<String> {
-            row.iter().map(|field| String::from_utf8_lossy(field).trim().to_owned()).collect()
+            row.iter().map(|field| decode(field).trim().to_owned()).collect()
         };
         let header =
             if reader.read_byte_record(&mut row).map_err(csv_error)? { text(&row) } else { Vec::new() };
@@ -76,7 +76,7 @@ impl Builder {
             let line = row.position().map_or(0, csv::Position::line) + behind;
             fields.truncate(row.len());
             for (n, field) in row.iter().enumerate() {
-                let field = String::from_utf8_lossy(field);
+                let field = decode(field);
                 match fields.get_mut(n) {
                     Some(known) => {
                         known.clear();

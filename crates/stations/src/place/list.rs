@@ -233,6 +233,7 @@ mod tests {
         check("evse_id;latitude;longitude\na;50,5;8,25\n", at(50.5, 8.25));
         check("id_pdc_itinerance,coordonneesXY\na,\"[8.25,50.5]\"\n", at(50.5, 8.25));
         check("id_pdc,coordonneesxy\na,\"{'lon': 8.25, 'lat': 50.5}\"\n", at(50.5, 8.25));
+        check("id_pdc,coordonneesxy\na,POINT (8.25 50.5)\n", at(50.5, 8.25));
         let both = Place { plugs: vec![Plug::Ccs, Plug::Type2], ..Place::default() };
         check(
             "id_pdc_itinerance,prise_type_2,prise_type_combo_ccs,prise_type_chademo\na,true,TRUE,false\n",

@@ -7,6 +7,7 @@ use super::list::{MAX_PREAMBLE, WHAT, count};
 use super::{Place, PlaceList, Position};
 use crate::Error;
 use crate::error::cut;
+use crate::table::decode;
 use crate::words;
 
 /// From here on a power is taken as watts, in kW: above every charger in use, and below the least power in watts that a vehicle takes.
@@ -20,8 +21,7 @@ impl PlaceList {
         let mut row = csv::ByteRecord::new();
         let (mut columns, mut header, mut preamble) = (None, Vec::new(), 0);
         while reader.read_byte_record(&mut row).map_err(csv_error)? {
-            let fields: Vec<String> =
-                row.iter().map(|field| String::from_utf8_lossy(field).trim().to_owned()).collect();
+            let fields: Vec<String> = row.iter().map(|field| decode(field).trim().to_owned()).collect();
             let Some(known) = &columns else {
                 columns = Columns::of(fields.iter().map(String::as_str));
                 if preamble == 0 || columns.is_some() {
@@ -165,8 +165,15 @@ fn number(text: &str) -> Option<f64> {
     number.ok().filter(|number: &f64| number.is_finite())
 }
 
-/// Latitude and longitude in one field: `[lon, lat]` as IRVE has it, `{'lon': 2.5, 'lat': 48.5}` as Belib, or `lat,lon`.
+/// Latitude and longitude in one field: `[lon, lat]` as IRVE has it, `{'lon': 2.5, 'lat': 48.5}` as Belib, `POINT(lon lat)`, or
+/// `lat,lon`.
 fn pair(text: &str) -> Option<(f64, f64)> {
+    // ISO 19125-1, 6.2.1.
+    let upper = text.to_ascii_uppercase();
+    if let Some(inner) = upper.strip_prefix("POINT").map(|rest| rest.trim().trim_matches(['(', ')'])) {
+        let (longitude, latitude) = inner.trim().split_once(' ')?;
+        return number(latitude.trim()).zip(number(longitude.trim()));
+    }
     if let Ok(value) = serde_json::from_str::<serde_json::Value>(&text.replace('\'', "\"")) {
         let degrees = |value: &serde_json::Value| value.as_f64();
         return match &value {

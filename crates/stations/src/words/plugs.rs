@@ -43,6 +43,7 @@ const QUALIFIERS: &[&str] = &[
 /// The plug that a text names as a whole; `None` where it is not understood.
 pub(crate) fn plug(text: &str) -> Option<Plug> {
     of_plain(&plain(text)).or_else(|| {
+        let text = without_power(text);
         let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
         let core: String = words
             .map(str::to_lowercase)
@@ -51,6 +52,24 @@ pub(crate) fn plug(text: &str) -> Option<Plug> {
             .concat();
         of_plain(&plain(&core))
     })
+}
+
+/// A text without the powers and currents that it states: `CCS 150 kW`, `Typ 2 22kW`, `Type2 (32A)`.
+fn without_power(text: &str) -> String {
+    let is_of_number = |c: char| c.is_ascii_digit() || matches!(c, '.' | ',');
+    let mut words: Vec<&str> = Vec::new();
+    for word in text.split([' ', '(', ')', ':']).filter(|word| !word.is_empty()) {
+        let unit = word.trim_start_matches(is_of_number);
+        let is_unit = ["kw", "kva", "a", "w"].iter().any(|known| unit.eq_ignore_ascii_case(known));
+        match (is_unit, unit.len() < word.len()) {
+            (true, true) => {}
+            (true, false) if words.last().is_some_and(|last| last.chars().all(is_of_number)) => {
+                words.pop();
+            }
+            _ => words.push(word),
+        }
+    }
+    words.join(" ")
 }
 
 fn of_plain(plain: &str) -> Option<Plug> {
@@ -71,6 +90,8 @@ fn of_plain(plain: &str) -> Option<Plug> {
         | "type2combo"
         | "typ2combo"
         | "combotype2"
+        | "combotyp2"
+        | "iec621963configurationff"
         | "typcombo2ccs"
         | "typcombo2"
         | "comboccs2"
@@ -86,11 +107,31 @@ fn of_plain(plain: &str) -> Option<Plug> {
         | "prisetypecomboccs"
         | "comboccstype2"
         | "eccs" => Plug::Ccs,
-        "ccs1" | "cccs1" | "ccstype1" | "ccstyp1" | "ccscombo1" | "combo1" | "iec62196t1combo"
-        | "type1combo" | "typ1combo" | "type1ccs" | "combo1ccs" | "ccscombotype1" | "j1772combo"
-        | "saecombo" | "saej1772combo" => Plug::Ccs1,
+        "ccs1"
+        | "cccs1"
+        | "ccstype1"
+        | "ccstyp1"
+        | "ccscombo1"
+        | "combo1"
+        | "iec62196t1combo"
+        | "type1combo"
+        | "typ1combo"
+        | "type1ccs"
+        | "combo1ccs"
+        | "ccscombotype1"
+        | "j1772combo"
+        | "saecombo"
+        | "saej1772combo"
+        | "iec621963configurationee" => Plug::Ccs1,
         // JEVS G105 is CHAdeMO's own standard.
-        "chademo" | "cg105" | "g105" | "jevsg105" | "typechademo" | "prisetypechademo" | "chademo2"
+        "chademo"
+        | "cg105"
+        | "g105"
+        | "jevsg105"
+        | "iec621963configurationaa"
+        | "typechademo"
+        | "prisetypechademo"
+        | "chademo2"
         | "yazaki" => Plug::Chademo,
         "type2" | "typ2" | "t2" | "standardtype2" | "fastac43" | "iec62196t2" | "iec62196type2"
         | "iec62196typ2" | "iec621962t2" | "iec621962type2" | "iec621962typ2" | "mennekes"
@@ -245,6 +286,8 @@ mod tests {
             "DC Kupplung Combo;DC Fahrzeugkupplung Typ Combo 2 (CCS);prise_type_combo_ccs;ComboCCS;ccs",
             Plug::Ccs,
         );
+        check("Combo Typ 2;DC CCS2 150 kW;CCS 50kW;CCS (350 kW);IEC 62196-3 Configuration FF", Plug::Ccs);
+        check("AC Typ 2 22 kW;Type2 43kW;Typ 2 (32A)", Plug::Type2);
         check("CHADEMO;cG105;CHAdeMO;chademo;DC CHAdeMO;prise_type_chademo", Plug::Chademo);
         check(
             "IEC_62196_T2;cType2;sType2;Type 2 Outlet;Type 2 Connector (Cable Attached);iec62196T2",

@@ -109,6 +109,13 @@ const BUSY: &[&str] = &[
     "nichtfrei",
     "gebucht",
     "fahrzeugverbunden",
+    "fahrzeugangeschlossen",
+    "innutzung",
+    "wirdgeladen",
+    "wirdgenutzt",
+    "ladtgerade",
+    "laedtgerade",
+    "amladen",
     // French.
     "encoursdecharge",
     "encoursdutilisation",
@@ -197,6 +204,8 @@ const OUT_OF_ORDER: &[&str] = &[
     "stillgelegt",
     "gesperrt",
     "ausserdienst",
+    "ausgefallen",
+    "nichtnutzbar",
     // French.
     "enpanne",
     "panne",
@@ -210,6 +219,8 @@ const OUT_OF_ORDER: &[&str] = &[
     "enconstruction",
     "planifie",
     "desactive",
+    "nonfonctionnel",
+    "horsfonction",
 ];
 
 /// Words that say that nobody knows, or that it is in service, which says nothing of being free.
@@ -310,7 +321,7 @@ mod tests {
         check("Operational;Partly Operational (Mixed);Unknown", Unknown);
         // German, BNetzA among it.
         check("frei;verfügbar;VERFUEGBAR", Free);
-        check("belegt;besetzt;lädt;in Benutzung;reserviert", Busy);
+        check("belegt;besetzt;lädt;in Benutzung;reserviert;wird geladen;lädt gerade;in Nutzung", Busy);
         check(
             "außer Betrieb;ausser Betrieb;defekt;gestört;nicht verfügbar;in Wartung;in Planung",
             OutOfOrder,

@@ -95,20 +95,26 @@ impl Signal {
         {
             return Err(cause);
         }
-        let Some((least, greatest)) = self.range else { return Ok(value) };
+        // A range of all that the bits can say states nothing, and 0 to 0 none.
+        let (least, greatest) = self.range.unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
         // The bounds may be rounded to a step.
         let slack = if matches!(raw, Raw::Float(_)) { 0.0 } else { self.factor.abs() / 2.0 }
             + 1e-9 * greatest.abs().min(1e9);
-        if value >= least - slack && value <= greatest + slack {
-            return Ok(value);
-        }
+        let is_within = value >= least - slack && value <= greatest + slack;
         let all = u64::MAX >> (64 - self.size);
         let extreme = match self.number {
             Number::Unsigned => bits == all,
             Number::Signed => bits == all >> 1 || bits == (all >> 1) + 1,
             Number::Float | Number::Double => false,
         };
-        Err(if extreme && self.size > 1 { Unknown::NotAvailable } else { Unknown::OutOfRange })
+        let named = matches!(raw, Raw::Whole(value) if self.values.contains_key(&value));
+        match (is_within, extreme) {
+            // A byte can be full of a real value.
+            (true, true) if self.size > 8 && !named => Err(Unknown::NotAvailable),
+            (true, _) => Ok(value),
+            (false, true) if self.size > 1 => Err(Unknown::NotAvailable),
+            (false, _) => Err(Unknown::OutOfRange),
+        }
     }
 
     /// SAE J1939-71 5.1.4: the highest byte 0xff is not available, 0xfe an error; of two bits 3 and 2.

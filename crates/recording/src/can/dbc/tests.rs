@@ -44,6 +44,21 @@ fn statements_that_are_not_known_or_broken_are_left_out_with_their_line() {
 }
 
 #[test]
+fn a_file_is_read_in_every_encoding() {
+    let text = "VERSION \"\"\r\nBO_ 1 M: 8 A\r\n SG_ A : 0|8@1+ (1,0) [0|0] \"°C\" X\r\n SG_ B : 8|8@1+ (1,0) [0|0] \"\" X\r\n";
+    let wide = |order: fn(u16) -> [u8; 2]| -> Vec<u8> {
+        std::iter::once(0xfeff).chain(text.encode_utf16()).flat_map(order).collect()
+    };
+    let latin: Vec<u8> = text.chars().map(|c| c as u8).collect();
+    let returns = text.replace('\n', "");
+    for bytes in [text.into(), latin, wide(u16::to_le_bytes), wide(u16::to_be_bytes), returns.into_bytes()] {
+        let dbc = Dbc::parse(&bytes, "x").unwrap();
+        let signals = &dbc.messages[0].signals;
+        assert_eq!((signals.len(), signals[0].unit.as_str()), (2, "°C"), "{bytes:?}");
+    }
+}
+
+#[test]
 fn a_file_of_another_kind_is_refused() {
     assert!(Dbc::parse(b"hello world", "x").is_err());
     assert!(Dbc::parse(b"", "x").is_err());
@@ -80,6 +95,19 @@ fn values_that_are_none_have_their_cause() {
     reads("0|8@1- (1,0) [-100|100] \"A\"", "", &[0xff], Ok(-1.0));
     reads("0|8@1- (1,0) [-100|100] \"A\"", "-128 \"x\"", &[0x80], Err(Unknown::NotAvailable));
     reads("0|8@1+ (1,0) [0|0] \"A\"", "", &[255], Ok(255.0));
+    // A range that is not stated, or that is all that the bits can say, makes them no value.
+    for range in ["0|0", "0|32767.5", "0|40000"] {
+        let u16s = format!("0|16@1+ (0.5,0) [{range}] \"V\"");
+        reads(&u16s, "", &[0xff, 0xff], Err(Unknown::NotAvailable));
+        reads(&u16s, "65535 \"Full\"", &[0xff, 0xff], Ok(32_767.5));
+        reads(&u16s, "", &[0xfe, 0xff], Ok(32_767.0));
+    }
+    for range in ["0|0", "-16384|16383.5"] {
+        let i16s = format!("0|16@1- (0.5,0) [{range}] \"A\"");
+        reads(&i16s, "", &[0xff, 0x7f], Err(Unknown::NotAvailable));
+        reads(&i16s, "", &[0x00, 0x80], Err(Unknown::NotAvailable));
+        reads(&i16s, "", &[0xff, 0xff], Ok(-0.5));
+    }
 }
 
 #[test]

@@ -148,8 +148,18 @@ fn number(word: &str) -> Option<f64> {
     })
 }
 
-/// Bytes as text: UTF-8, else Windows-1252 with the five bytes that it leaves open as U+FFFD.
+/// Bytes as text whose lines end in LF: UTF-8, UTF-16 with its mark, else Windows-1252 with the five bytes that it leaves
+/// open as U+FFFD.
 pub(super) fn decode(bytes: &[u8]) -> String {
+    let text = match bytes {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => encoding_rs::UTF_16LE.decode(bytes).0.into_owned(),
+        bytes => decode_bytes(bytes),
+    };
+    // Old tools end lines in CR alone.
+    if text.contains('\n') { text } else { text.replace('\r', "\n") }
+}
+
+fn decode_bytes(bytes: &[u8]) -> String {
     const C1: [char; 32] = [
         '€', '\u{fffd}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{fffd}', 'Ž', '\u{fffd}',
         '\u{fffd}', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{fffd}', 'ž', 'Ÿ',

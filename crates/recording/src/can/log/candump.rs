@@ -26,7 +26,7 @@ impl Candump {
         let mut times = Vec::new();
         let mut untimed = true;
         for line in lines.take(1000) {
-            let line = line.trim_ascii_start();
+            let line = without_surroundings(line.trim_ascii_start());
             let Parsed::Frame(_) = Self::default().parse(line) else { continue };
             if let Some(text) = line.strip_prefix(b"(").and_then(|rest| rest.split(|b| *b == b')').next()) {
                 untimed = false;
@@ -67,7 +67,7 @@ impl Candump {
     }
 
     pub(super) fn parse(&mut self, line: &[u8]) -> Parsed {
-        let line = line.trim_ascii();
+        let line = without_surroundings(line.trim_ascii());
         if line.is_empty() {
             return Parsed::Nothing;
         }
@@ -102,6 +102,20 @@ impl Candump {
             Err(reason) => Parsed::Skip(reason),
         }
     }
+}
+
+/// The line from its time on: without what a journal writes before it, and without a terminal's colours.
+fn without_surroundings(line: &[u8]) -> &[u8] {
+    const ESCAPE: u8 = 0x1b;
+    if line.starts_with(b"(") && !line.contains(&ESCAPE) {
+        return line;
+    }
+    let is_time = |from: &usize| {
+        let text = || line[from + 1..].split(|b| *b == b')').next().unwrap_or_default();
+        line[*from] == b'(' && text().contains(&b'.') && text().first().is_some_and(u8::is_ascii_digit)
+    };
+    let Some(from) = (0..line.len()).find(is_time) else { return line };
+    line[from..].split(|b| *b == ESCAPE).next().unwrap_or_default().trim_ascii_end()
 }
 
 /// Identifier as candump writes it: three digits for 11 bits, eight for 29 with error reports above.

@@ -87,7 +87,8 @@ impl Columns {
         }
         let mut cells: [&[u8]; MAX_COLUMNS] = [&[]; MAX_COLUMNS];
         for (cell, text) in cells.iter_mut().zip(line.split(|b| *b == self.separator)) {
-            *cell = text.trim_ascii();
+            let text = text.trim_ascii();
+            *cell = text.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(text);
         }
         self.frame(&cells).map_or_else(Parsed::Skip, Parsed::Frame)
     }

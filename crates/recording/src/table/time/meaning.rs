@@ -11,16 +11,22 @@ use crate::{Error, Quantity, unit};
 /// Numbers that are Unix times of 1990 to 2100, in s.
 const EPOCH_S: std::ops::Range<f64> = 6.3e8..4.2e9;
 
-/// Excel's serial dates of 1990 to 2100.
-const EXCEL_DAYS: std::ops::Range<f64> = 32_874.0..73_051.0;
+/// Clocks that count days: their names in `time_format`, and the day of 1970-01-01.
+const DAYS: [(&str, f64); 3] = [("excel", 25_569.0), ("matlab", 719_529.0), ("julian", 2_440_587.5)];
+
+/// Days from 1970 of 1990 to 2100.
+const DATES: std::ops::Range<f64> = 7_305.0..47_482.0;
+
+/// Steps of less than this are of days rather than of seconds, in numbers that can be dates.
+const SECOND_STEP: f64 = 0.01;
 
 /// Meaning of the cells of a time column.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Kind {
     /// Numbers: nanoseconds of one, and whether they count from 1970.
     Number { unit_ns: f64, offset_ns: i64, unix: bool },
-    /// Days since 1899-12-30.
-    Excel,
+    /// Days; the number of 1970-01-01.
+    Days { of_1970: f64 },
     /// `hh:mm:ss`.
     OfDay,
     /// Dates.
@@ -51,31 +57,35 @@ pub(crate) struct Given<'a> {
 /// The meaning that the user states.
 pub(super) fn stated(format: &str, given: &Given<'_>) -> Result<(Kind, String), Error> {
     let number = |seconds: f64, unix| Kind::Number { unit_ns: seconds * 1e9, offset_ns: 0, unix };
+    let said = format!("{format}, as stated");
+    if let Some(kind) = days(format) {
+        return Ok((kind, said));
+    }
     let kind = match format {
         "epoch_s" | "epoch" | "unix" => number(1.0, true),
         "epoch_ms" => number(1e-3, true),
         "epoch_us" => number(1e-6, true),
         "epoch_ns" => number(1e-9, true),
-        "excel" => Kind::Excel,
         "iso" | "iso8601" => Kind::Date(None),
         format if format.contains('%') => Kind::Format(format.to_owned()),
         format => match unit::convert(Quantity::Time, format) {
             Some(conversion) => number(conversion.factor, false),
             None => {
                 let problem = format!(
-                    "time_format {format:?} is none: write epoch_s, epoch_ms, s, ms, excel, or a format such as \
-                     %d/%m/%Y %H:%M:%S"
+                    "time_format {format:?} is none: write epoch_s, epoch_ms, s, ms, excel, matlab, julian, or a format \
+                     such as %d/%m/%Y %H:%M:%S"
                 );
                 return Err(Error::mapping(given.place, problem));
             }
         },
     };
-    Ok((kind, format!("{format}, as stated")))
+    Ok((kind, said))
 }
 
 /// The meaning that the first cells tell.
 pub(super) fn told(given: &Given<'_>, remarks: &mut Remarks) -> Result<(Kind, String), Error> {
     let (mut numbers, mut clocks, mut dates, mut typed) = (Vec::new(), 0, Vec::new(), 0);
+    let mut halves = 0;
     for cell in &given.cells {
         match cell.as_cell() {
             Cell::Number(value) => numbers.push(value),
@@ -90,6 +100,7 @@ pub(super) fn told(given: &Given<'_>, remarks: &mut Remarks) -> Result<(Kind, St
                     dates.extend(date::date(text, Some(Order::MonthFirst)));
                 } else if date::time_of_day(text).is_some() {
                     clocks += 1;
+                    halves += usize::from(text.iter().filter(|byte| **byte == b':').count() == 1);
                 }
             }
             Cell::Empty => {}
@@ -111,6 +122,14 @@ pub(super) fn told(given: &Given<'_>, remarks: &mut Remarks) -> Result<(Kind, St
     }
     if numbers.len() == most {
         return numeric(&numbers, given, remarks);
+    }
+    if clocks == most && halves == clocks {
+        let problem = format!(
+            "the times of column {:?} can be hours and minutes or minutes and seconds: state time_format, \"%H:%M\" or \
+             \"%M:%S\"",
+            given.name.text
+        );
+        return Err(Error::mapping(given.place, problem));
     }
     if clocks == most {
         return Ok((Kind::OfDay, "hh:mm:ss".into()));
@@ -169,9 +188,23 @@ fn numeric(values: &[f64], given: &Given<'_>, remarks: &mut Remarks) -> Result<(
         let kind = Kind::Number { unit_ns: 1e9 / scale, offset_ns, unix: true };
         return Ok((kind, format!("Unix times in {unit}")));
     }
-    let dated = ["date", "datum"].iter().any(|word| name.key.contains(word));
-    if dated && mapped.is_none() && EXCEL_DAYS.contains(&least) && EXCEL_DAYS.contains(&most) {
-        return Ok((Kind::Excel, "serial dates of Excel".into()));
+    if mapped.is_none()
+        && let Some((days_of, of_1970)) = DAYS
+            .into_iter()
+            .find(|(_, of_1970)| DATES.contains(&(least - of_1970)) && DATES.contains(&(most - of_1970)))
+    {
+        let dated = ["date", "datum"].iter().any(|word| name.key.contains(word));
+        let in_days = header.is_some_and(|conversion| conversion.factor == 86_400.0);
+        if dated || in_days {
+            return Ok((Kind::Days { of_1970 }, format!("serial dates ({days_of})")));
+        }
+        if header.is_none() && !presets::is_elapsed(&name.key) && typical_step(values) < SECOND_STEP {
+            let problem = format!(
+                "the numbers of {:?} can be days (time_format {days_of:?}) or seconds (\"s\"): state time_format",
+                name.text
+            );
+            return Err(Error::mapping(given.place, problem));
+        }
     }
     let conversion = mapped.or(header);
     if mapped.is_none() {
@@ -185,6 +218,19 @@ fn numeric(values: &[f64], given: &Given<'_>, remarks: &mut Remarks) -> Result<(
     let unit_ns = (conversion.factor * 1e9 * 1e3).round() / 1e3;
     let kind = Kind::Number { unit_ns, offset_ns: (conversion.offset * 1e9).round() as i64, unix: false };
     Ok((kind, "a relative clock".into()))
+}
+
+/// A clock that counts days, by its name.
+fn days(name: &str) -> Option<Kind> {
+    let (_, of_1970) = DAYS.into_iter().find(|(known, _)| *known == name)?;
+    Some(Kind::Days { of_1970 })
+}
+
+/// The middle one of the steps; infinite where there is none.
+fn typical_step(values: &[f64]) -> f64 {
+    let mut steps: Vec<f64> = values.windows(2).map(|pair| (pair[1] - pair[0]).abs()).collect();
+    steps.sort_by(f64::total_cmp);
+    steps.get(steps.len() / 2).copied().unwrap_or(f64::INFINITY)
 }
 
 /// Steps of exactly 100, 200, 500, 1000, … are milliseconds more often than seconds.

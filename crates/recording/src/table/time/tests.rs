@@ -51,7 +51,25 @@ fn kinds() {
         &[unix(1_684_220_390.0), unix(1_683_010_790.0)],
     );
     check("Date", &["45062.25"], &[unix(1_684_216_800.0)]);
+    check("Datum", &["739022.25"], &[unix(1_684_216_800.0)]);
+    check("time (days)", &["2460080.75"], &[unix(1_684_216_800.0)]);
     check("t", &["2.816725E+005"], &[relative(281_672.5)]);
+}
+
+#[test]
+fn days_are_not_taken_for_seconds() {
+    for (name, cells) in [
+        ("excel", ["45062.25", "45062.250011574", "45062.250023148"]),
+        ("matlab", ["739022.25", "739022.250011574", "739022.250023148"]),
+        ("julian", ["2460080.75", "2460080.750011574", "2460080.750023148"]),
+    ] {
+        let error = column("Timestamp", &cells, &Options::default()).err().expect("refused");
+        assert!(error.contains(name) && error.contains("time_format"), "{error}");
+        let stated = Options { time_format: Some(name.into()), ..Options::default() };
+        let times = [1_684_216_800.0, 1_684_216_801.0, 1_684_216_802.0].map(unix);
+        assert_eq!(column("Timestamp", &cells, &stated).expect(name).0, times, "{name}");
+    }
+    check("time", &["45062", "45063"], &[relative(45_062.0), relative(45_063.0)]);
 }
 
 #[test]

@@ -52,7 +52,8 @@ impl Found {
                 .values()
                 .any(|place| place.position.is_some() || !place.plugs.is_empty() || place.power_kw.is_some())
         };
-        let places = list.filter(|list| history.is_none() || says(list));
+        // Rows of a history that cannot be used are no places.
+        let places = list.filter(|list| added.is_err() || says(list));
         let live = source.live()?.filter(|_| history.is_none());
         if history.is_none() && places.is_none() && live.is_none() {
             match added {

@@ -3,6 +3,7 @@
 use super::super::seekable::{Numbers, Store, damaged};
 use super::block::{Block, HEADER, Head};
 use flate2::read::ZlibDecoder;
+use lz4_flex::frame::FrameDecoder;
 use std::collections::VecDeque;
 use std::io::{self, Read};
 
@@ -138,19 +139,32 @@ fn unpack(store: &mut Store, head: &Head, to: &mut Vec<u8>) -> io::Result<()> {
         return Err(damaged(format!("a packed block has {original} bytes, at most {MAX_PACKED} are read")));
     }
     let packed = store.bytes(head.data_at() + PACKED_HEADER, packed as usize)?;
-    let mut bytes = Vec::with_capacity(original as usize);
-    ZlibDecoder::new(packed.as_slice()).take(original).read_to_end(&mut bytes)?;
+    let bytes = unpacked(kind, &packed, original)?;
     if bytes.len() as u64 != original {
         return Err(damaged("a packed block is shorter than it says"));
     }
+    // Odd kinds are turned before they are packed.
+    if kind % 2 == 1 {
+        turn(&bytes, columns, to)?
+    } else {
+        to.extend(bytes)
+    }
+    Ok(())
+}
+
+/// What was packed, at most so many bytes of it.
+fn unpacked(kind: u8, packed: &[u8], most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(most as usize);
     match kind {
-        0 => to.extend(bytes),
-        1 => turn(&bytes, columns, to)?,
+        0 | 1 => ZlibDecoder::new(packed).take(most).read_to_end(&mut bytes)?,
+        // Into one buffer, whose size is known: the window that the packer had costs no memory beside it.
+        2 | 3 => zstd::bulk::Decompressor::new()?.decompress_to_buffer(packed, &mut bytes)?,
+        4 | 5 => FrameDecoder::new(packed).take(most).read_to_end(&mut bytes)?,
         other => {
             return Err(damaged(format!("packing {other} is not read: save it as MDF 4.10 with asammdf")));
         }
-    }
-    Ok(())
+    };
+    Ok(bytes)
 }
 
 /// Appends bytes that were written column by column; what is no whole row follows as it is.

@@ -1,8 +1,7 @@
 //! Bus logging in ASAM MDF 4: groups of `CAN_DataFrame`, sorted or not, packed or not.
 //!
-//! Read: data, remote and error frames; fixed and variable lengths; data blocks and lists of them, packed with zlib, turned
-//! or not; files that were not finished. Not read: column-wise data (MDF 4.20), packing by zstd and LZ4 (MDF 4.30), and
-//! signals of other groups.
+//! Read: data, remote and error frames; fixed and variable lengths; data blocks and lists of them, packed with zlib, zstd
+//! or LZ4, turned or not; files that were not finished. Not read: column-wise data (MDF 4.20), and signals of other groups.
 
 mod block;
 mod data;

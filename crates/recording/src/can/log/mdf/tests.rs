@@ -4,6 +4,7 @@ use super::super::super::{Direction, Kind, Log};
 use crate::{Error, Stamp};
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
+use lz4_flex::frame::FrameEncoder;
 use proptest::prelude::*;
 use std::io::{Cursor, Write as _};
 
@@ -61,7 +62,8 @@ impl Writer {
         self.block(b"CG", &[0, first, 0, 0, 0, 0], &data)
     }
 
-    fn packed(&mut self, of: &[u8; 2], columns: u32, bytes: &[u8]) -> u64 {
+    /// A packed block of data that were turned, where there are columns; by zlib, zstd or LZ4.
+    fn packed(&mut self, by: Packer, of: &[u8; 2], columns: u32, bytes: &[u8]) -> u64 {
         let mut turned = Vec::new();
         if columns > 0 {
             let rows = bytes.len() / columns as usize;
@@ -71,15 +73,39 @@ impl Writer {
             turned.extend(&bytes[rows * columns as usize..]);
         }
         let bytes = if columns > 0 { turned.as_slice() } else { bytes };
-        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
-        encoder.write_all(bytes).unwrap();
-        let packed = encoder.finish().unwrap();
-        let mut data = vec![of[0], of[1], u8::from(columns > 0), 0];
+        let packed = by.pack(bytes);
+        let mut data = vec![of[0], of[1], by as u8 + u8::from(columns > 0), 0];
         data.extend(columns.to_le_bytes());
         data.extend((bytes.len() as u64).to_le_bytes());
         data.extend((packed.len() as u64).to_le_bytes());
         data.extend(packed);
         self.block(b"DZ", &[], &data)
+    }
+}
+
+/// How blocks are packed, by the number that the format has for it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Packer {
+    Zlib = 0,
+    Zstd = 2,
+    Lz4 = 4,
+}
+
+impl Packer {
+    fn pack(self, bytes: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Zlib => {
+                let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+                encoder.write_all(bytes).unwrap();
+                encoder.finish().unwrap()
+            }
+            Self::Zstd => zstd::bulk::compress(bytes, 1).unwrap(),
+            Self::Lz4 => {
+                let mut encoder = FrameEncoder::new(Vec::new());
+                encoder.write_all(bytes).unwrap();
+                encoder.finish().unwrap()
+            }
+        }
     }
 }
 
@@ -95,10 +121,21 @@ enum Place {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Packing {
     Plain,
-    Packed,
-    Turned,
+    Packed(Packer),
+    Turned(Packer),
     List,
 }
+
+const PACKINGS: [Packing; 8] = [
+    Packing::Plain,
+    Packing::Packed(Packer::Zlib),
+    Packing::Packed(Packer::Zstd),
+    Packing::Packed(Packer::Lz4),
+    Packing::Turned(Packer::Zlib),
+    Packing::Turned(Packer::Zstd),
+    Packing::Turned(Packer::Lz4),
+    Packing::List,
+];
 
 /// Bytes of a record: time, identifier, extended, length, bus, and 8 bytes of data or their offset.
 const RECORD: u32 = 8 + 4 + 1 + 1 + 1 + 8;
@@ -152,11 +189,11 @@ fn file(frames: &[Written], place: Place, packing: Packing) -> Vec<u8> {
     }
     let block = match packing {
         Packing::Plain => writer.block(b"DT", &[], &records),
-        Packing::Packed => writer.packed(b"DT", 0, &records),
-        Packing::Turned => writer.packed(b"DT", RECORD, &records),
+        Packing::Packed(by) => writer.packed(by, b"DT", 0, &records),
+        Packing::Turned(by) => writer.packed(by, b"DT", RECORD, &records),
         Packing::List => {
             let (one, two) = records.split_at(records.len() / 3);
-            let (one, two) = (writer.block(b"DT", &[], one), writer.packed(b"DT", 0, two));
+            let (one, two) = (writer.block(b"DT", &[], one), writer.packed(Packer::Zlib, b"DT", 0, two));
             let last = writer.block(b"DL", &[0, two], &[0; 8]);
             let first = writer.block(b"DL", &[last, one], &[0; 8]);
             writer.block(b"HL", &[first], &[0; 8])
@@ -198,18 +235,18 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn what_is_written_is_read(frames in written(), place in 0..3_usize, packing in 0..4_usize) {
+    fn what_is_written_is_read(frames in written(), place in 0..3_usize, packing in 0..PACKINGS.len()) {
         let place = [Place::Record, Place::Signal, Place::Group][place];
-        let packing = [Packing::Plain, Packing::Packed, Packing::Turned, Packing::List][packing];
+        let packing = PACKINGS[packing];
         let (log, found) = read(file(&frames, place, packing)).unwrap();
         prop_assert_eq!((log.skipped().total(), log.format()), (0, "MDF 4 bus logging"));
         prop_assert_eq!(found, frames);
     }
 
     #[test]
-    fn a_file_that_is_cut_or_altered_ends(frames in written(), place in 0..3_usize, packing in 0..4_usize, cut in 0.0..1.0_f64, at in any::<prop::sample::Index>(), to in any::<u8>()) {
+    fn a_file_that_is_cut_or_altered_ends(frames in written(), place in 0..3_usize, packing in 0..PACKINGS.len(), cut in 0.0..1.0_f64, at in any::<prop::sample::Index>(), to in any::<u8>()) {
         let place = [Place::Record, Place::Signal, Place::Group][place];
-        let packing = [Packing::Plain, Packing::Packed, Packing::Turned, Packing::List][packing];
+        let packing = PACKINGS[packing];
         let mut bytes = file(&frames, place, packing);
         let at = at.index(bytes.len());
         bytes[at] = to;
@@ -261,7 +298,7 @@ fn a_file_that_was_not_finished_is_read_to_its_end() {
 #[test]
 fn what_is_not_read_is_refused_by_name() {
     let refused = |change: &dyn Fn(&mut Vec<u8>), word: &str| {
-        let mut bytes = file(&[(1, 0x100, vec![1])], Place::Record, Packing::Packed);
+        let mut bytes = file(&[(1, 0x100, vec![1])], Place::Record, Packing::Packed(Packer::Zlib));
         change(&mut bytes);
         let error = match Log::new(Cursor::new(bytes), "test") {
             Err(error) => error.to_string(),
@@ -287,9 +324,9 @@ fn what_is_not_read_is_refused_by_name() {
     refused(
         &|bytes| {
             let place = at(bytes, b"##DZ") + 24 + 2;
-            bytes[place] = 2
+            bytes[place] = 6
         },
-        "packing 2",
+        "packing 6",
     );
     refused(
         &|bytes| {
