@@ -191,9 +191,9 @@ fn what_would_be_read_is_said_before() {
     }
     let output = stations(folder.path(), &["inspect", "train.csv", "--json", "--meaning", "ZONK=busy"]);
     let found: Value = serde_json::from_slice(&output.stdout).expect("one object");
-    let history = &found["files"][0]["history"];
-    assert_eq!((&history["rows"], &history["usable"]), (&2019.into(), &2017.into()), "{found}");
-    assert_eq!(history["files"][0]["shape"], "snapshots", "{found}");
+    let read = &found["files"][0]["history"];
+    assert_eq!((&read["rows"], &read["usable"]), (&2019.into(), &2017.into()), "{found}");
+    assert_eq!(read["files"][0]["shape"], "snapshots", "{found}");
     // Without times it is no history, but a live feed takes it.
     let document =
         r#"{"EVSEStatuses":[{"EVSEStatusRecord":[{"EvseID":"CH*REPE1","EVSEStatus":"Available"}]}]}"#;

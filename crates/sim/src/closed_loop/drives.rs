@@ -182,7 +182,7 @@ pub fn replay(
         if !needed {
             *not_needed.entry(name).or_default() += 1;
         }
-        let about = (&taken.lease.function, action, &taken.command.reason);
+        let about = (taken.lease.function.as_str(), action, taken.command.reason.as_str());
         listed.push(at(&samples, at_s, series, about, needed));
     }
     listed.sort_by_key(|one: &Limiting| one.needed);

@@ -188,7 +188,7 @@ impl FogNode {
         let latest = now.plus_millis(CLOCK_TOLERANCE_MS);
         let acts = process.acting.contains(vehicle);
         let taken = |sample: &&Sample| {
-            sample.time <= latest && process.watch.sample(now, vehicle, &PackSample::from(sample))
+            sample.time <= latest && process.watch.sample(now, vehicle, &PackSample::from(*sample))
         };
         let fresh: Vec<_> = batch.samples.iter().filter(taken).map(decode::sample).collect();
         if acts && !fresh.is_empty() {
