@@ -66,7 +66,7 @@ impl Cloud {
                         inputs.push_back(Input::Answered { question, answer });
                     }
                     Output::Reject(_, refusal) => panic!("refused: {refusal}"),
-                    Output::Refuse(_, why) => panic!("held off: {why}"),
+                    Output::Defer(_, why) => panic!("held off: {why}"),
                     Output::Accept(_) | Output::Notice { .. } => {}
                 }
             }
