@@ -85,6 +85,7 @@ const EACH_ROLE: [(Role, &str); 6] = [
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes: .ci/nightly"]
 async fn nothing_gets_through_any_door() {
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::start(folder.path()).await;

@@ -1,6 +1,5 @@
 //! Limits the discharging current so that the lowest cell stays within its voltages (see README.md).
 
-mod resistance;
 mod settings;
 
 use voltmesh_guest::Function;
@@ -10,7 +9,6 @@ use voltmesh_guest::sensors::{self, Charging, STALE_MS, SampleClock, Step};
 use voltmesh_guest::state::{Reader, Writer};
 use voltmesh_guest::types::{Action, Input, Report, Sample, Severity};
 
-use resistance::Resistance;
 pub use settings::Settings;
 
 /// Validity of a limit in ms.
@@ -31,12 +29,12 @@ const CUT: f64 = 0.5;
 /// Time in s in which the highest current is forgotten by half.
 const PEAK_S: f64 = 120.0;
 
-/// Volts above the floor below which the lowest cell must be measured for a limit to be told. Higher up it is a prediction alone, which
-/// recorded drives do not bear out.
-const NEAR_V: f64 = 0.02;
+/// Share of the most current that a limit must be below to be told.
+const MATTERS: f64 = 0.5;
 
-/// Multiple of the resistance that was measured that counts: a longer pulse meets a larger one.
-const SAFETY: f64 = 1.2;
+/// Volts above the floor from which on a limit is told. Higher up it is a prediction alone, and in the cold, where resistance varies most
+/// between cells, a wrong one.
+const NEAR_V: f64 = 0.35;
 
 /// Time in ms for which a limit is kept although it does not matter any more.
 const KEEP_MS: u64 = 60_000;
@@ -55,7 +53,6 @@ pub struct DischargeControl {
     charging: Charging,
     /// Age by resistance that the twin says, with its time.
     aged: Option<(u64, f64)>,
-    resistance: Resistance,
     /// Voltages behind the resistance of the lowest cell, the newest last.
     behind_v: Vec<f64>,
     /// Voltages of the lowest cell at the same samples.
@@ -110,7 +107,6 @@ impl Function for DischargeControl {
     fn save(&self, writer: &mut Writer) {
         self.clock.save(writer);
         self.charging.save(writer);
-        self.resistance.save(writer);
         let (aged_ms, aged) = self.aged.unwrap_or((0, f64::NAN));
         writer.u64(aged_ms);
         writer.f64(aged);
@@ -133,7 +129,6 @@ impl Function for DischargeControl {
         let known = |value: f64| Some(value).filter(|value| value.is_finite());
         self.clock = SampleClock::restore(reader)?;
         self.charging = Charging::restore(reader)?;
-        self.resistance = Resistance::restore(reader)?;
         let aged_ms = reader.u64()?;
         self.aged = known(reader.f64()?).map(|aged| (aged_ms, aged.clamp(1.0, 4.0)));
         for voltages in [&mut self.behind_v, &mut self.measured_v] {
@@ -170,7 +165,6 @@ impl DischargeControl {
         let current_a = sensors::current_a(sample).filter(|current| current.abs() <= most_a);
         if step == Step::Anew {
             self.forget_voltages();
-            self.resistance = Resistance::default();
             (self.peak_a, self.below) = (0.0, 0);
         }
         let (Some(lowest_v), Some(current_a)) = (self.lowest_v, current_a) else {
@@ -182,13 +176,7 @@ impl DischargeControl {
         self.peak_a = (self.peak_a * 0.5_f64.powf(step_s / PEAK_S)).max(out_a);
         let coldest_c =
             sensors::temperatures_c(sample).map_or(self.settings.unknown_c, |(coldest_c, _)| coldest_c);
-        self.resistance.see(lowest_v, current_a, step_s);
-        // What was measured at this very cell goes before what is assumed of all, except where it would be more.
-        let assumed_ohm = self.settings.resistance_ohm(coldest_c, self.age());
-        let measured_ohm = self.resistance.ohm(self.settings.capacity_ah);
-        let ohm = measured_ohm.map_or(assumed_ohm, |ohm| {
-            (ohm * SAFETY).clamp(resistance::LEAST_OF_ASSUMED * assumed_ohm, assumed_ohm)
-        });
+        let ohm = self.settings.resistance_ohm(coldest_c, self.age());
         push(&mut self.behind_v, lowest_v + out_a * ohm);
         push(&mut self.measured_v, lowest_v);
         self.below = if lowest_v < self.settings.floor_v() { self.below + 1 } else { 0 };
@@ -248,7 +236,7 @@ impl DischargeControl {
     fn limit(&mut self, now_ms: u64, limit_a: f64, outputs: &mut Outputs) {
         let s = &self.settings;
         let charging = self.charging.now();
-        let matters = limit_a < s.reserve * self.peak_a;
+        let matters = limit_a < s.reserve * self.peak_a && limit_a < MATTERS * s.full_a();
         if !charging && (matters && self.is_near() || limit_a <= 0.0) {
             self.mattered_ms = Some(now_ms);
         }

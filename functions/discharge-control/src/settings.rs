@@ -9,7 +9,7 @@ const REFERENCE_K: f64 = 298.15;
 const ZERO_K: f64 = 273.15;
 
 /// Volts above the chemistry's lowest that are the floor by default.
-const ABOVE_LOWEST_V: f64 = 0.03;
+const ABOVE_LOWEST_V: f64 = 0.15;
 
 /// Configuration of discharge control; `manifest.toml` has it as a JSON Schema.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -21,7 +21,7 @@ pub struct Settings {
     pub chemistry: Chemistry,
     /// Most discharging current in C; default 4.
     pub discharge_c: f64,
-    /// Voltage in V that no cell is to fall below; default: 0.03 V above the chemistry's lowest.
+    /// Voltage in V that no cell is to fall below; default: 0.15 V above the chemistry's lowest.
     pub floor_v: Option<f64>,
     /// Resistance of a nearly empty cell at 25 °C within ten seconds, times its capacity, in Ω Ah; default 0.2.
     pub resistance_ohm_ah: f64,

@@ -15,7 +15,7 @@ use voltmesh_identity::{Credentials, Expected, Identity, Reason as Why, Role, Ta
 use voltmesh_mqtt::ClientEvent;
 
 use super::report::Revocation;
-use super::{Bench, FOGS, LOOK, PATIENCE, RATE, client};
+use super::{Bench, FOGS, LOOK, PATIENCE, RATE};
 use crate::deploy::process::Process;
 use crate::deploy::{CONTROLLER, EdgePlan, Pace, Recording, Tuning, edge_name, fog_name, free_ports, local};
 
