@@ -2,7 +2,11 @@
 //! certificate, or none, at each of their doors. None may get through.
 
 #![cfg(feature = "full")]
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that fails should stop, and says what held")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that fails should stop, and says what held"
+)]
 
 #[path = "attempts/at_doors.rs"]
 mod at_doors;
