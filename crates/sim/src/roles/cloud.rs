@@ -167,8 +167,11 @@ struct Process {
 }
 
 impl Surroundings for Process {
-    async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
-        self.store.run(&self.lane, &self.context, work).await
+    fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> impl Future<Output = T> + Send {
+        self.store.run(&self.lane, &self.context, work)
     }
 
     async fn sleep(&self, duration: Duration) {

@@ -141,13 +141,15 @@ impl Store {
     }
 
     /// Runs work on the archive to its end; its requests are served on `clock`.
-    pub async fn run<T: Send + 'static>(
+    pub fn run<T: Send + 'static>(
         &self,
         lane: &Lease,
         clock: &impl Clock,
         work: impl Future<Output = T> + Send + 'static,
-    ) -> T {
-        lane.run(|request| self.serve(clock, request), work).await
+    ) -> impl Future<Output = T> {
+        // On the heap: a commit's future is large, and each async function that passes one on would hold it twice.
+        let work = Box::pin(work);
+        lane.run(move |request| self.serve(clock, request), work)
     }
 
     /// How requests are treated from now on. Listings that are no longer late show all at once.
