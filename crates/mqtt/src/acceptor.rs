@@ -51,26 +51,24 @@ type Stream = TlsStream<BufReader<TcpStream>>;
 impl Acceptor {
     /// Accepts for ever: who comes is let in or turned away within 20 ms, and waits for nobody's handshake.
     pub(crate) async fn run(self: Arc<Self>, listener: TcpListener) {
-        let this = self;
         let mut id = 0;
         loop {
             match listener.accept().await {
                 Ok((stream, address)) => {
                     id += 1;
-                    this.state.counters.connections.add(1);
+                    self.state.counters.connections.add(1);
                     let source = Source::of(address.ip());
-                    match this.state.doors.arrive(SessionId(id), source).await {
+                    match self.state.doors.arrive(SessionId(id), source).await {
                         Ok((visitor, ended)) => {
-                            this.made_room(source, ended);
-                            let (this, id) = (this.clone(), SessionId(id));
-                            tokio::spawn(async move { this.serve(stream, address, id, visitor).await });
+                            self.made_room(source, ended);
+                            tokio::spawn(self.clone().serve(stream, address, SessionId(id), visitor));
                         }
-                        Err(refused) => this.refused(source, refused),
+                        Err(refused) => self.refused(source, refused),
                     }
                 }
                 Err(error) => {
                     // Such as no file descriptors left: others must close first.
-                    if this.may_write(Source::of([0, 0, 0, 0].into()), "no connection can be accepted") {
+                    if self.may_write(Source::of([0, 0, 0, 0].into()), "no connection can be accepted") {
                         tracing::warn!(%error, "cannot accept a connection; trying again");
                     }
                     tokio::time::sleep(Duration::from_millis(100)).await;
