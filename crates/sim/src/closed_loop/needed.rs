@@ -28,8 +28,8 @@ pub fn needed(
     action: &Action,
 ) -> bool {
     let first = samples.partition_point(|sample| sample.time_s < at_s - AROUND_S);
-    let around = samples[first..].iter().take_while(|sample| sample.time_s <= at_s + AROUND_S);
-    around.into_iter().any(|sample| {
+    let mut around = samples[first..].iter().take_while(|sample| sample.time_s <= at_s + AROUND_S);
+    around.any(|sample| {
         let mean_v = [sample.voltage_v / series as f64];
         let cells_v = if sample.cells_v.is_empty() { &mean_v[..] } else { &sample.cells_v };
         let empty = cells_v.iter().any(|volts| *volts <= window_v.0 + NEAR_V);
