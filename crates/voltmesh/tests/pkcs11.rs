@@ -1,5 +1,4 @@
-//! Keys in tokens, with SoftHSM as the token: `cargo test -p voltmesh --features pkcs11 --test pkcs11`.
-#![cfg(feature = "pkcs11")]
+//! Keys in tokens, with SoftHSM as the token. Tests are built with tokens, whatever the program's features.
 #![allow(clippy::unwrap_used, reason = "a test that fails should stop")]
 
 use std::path::{Path, PathBuf};
