@@ -31,13 +31,12 @@
 //! ```
 #![forbid(unsafe_code)]
 
-pub mod api;
 pub mod archivist;
-pub mod board;
 pub mod config;
 pub mod coverage;
 pub mod delta;
 pub mod foreign;
+pub mod http;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod writer;

@@ -52,7 +52,7 @@ pub use harness::sockets;
 pub use poa::{
     handle::Handle,
     node::Node,
-    retention_guard::Hold,
+    retention_guard::RetentionGuard,
     status::{DecreeError, DecreeProgress, Latency, Peer, SealProgress},
     subscription::{Finalized, Subscription},
 };

@@ -13,9 +13,9 @@ use crate::{Config, Error};
 /// Added to the agent's own bound of the spool, so that the agent's is the one that is met.
 const SLACK: u64 = 32 << 20;
 
-/// The right to use a vehicle's data folder, until it is dropped or the process ends, however it ends.
+/// Lock on a vehicle's data folder, held until it is dropped or the process ends, however it ends.
 #[derive(Debug)]
-pub struct Hold {
+pub struct FolderLock {
     _lock: File,
 }
 
@@ -23,13 +23,13 @@ pub struct Hold {
 ///
 /// # Errors
 /// [`Error::InUse`] if another process has it, [`Error::File`] or [`Error::Identity`].
-pub fn hold(config: &Config) -> Result<Hold, Error> {
+pub fn hold(config: &Config) -> Result<FolderLock, Error> {
     create_private_dir(&config.data)?;
     let path = config.data.join("lock");
     let opened = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
     let file = opened.map_err(Error::file(&path, "opening"))?;
     match file.try_lock() {
-        Ok(()) => Ok(Hold { _lock: file }),
+        Ok(()) => Ok(FolderLock { _lock: file }),
         Err(TryLockError::WouldBlock) => Err(Error::InUse { folder: config.data.clone() }),
         Err(TryLockError::Error(error)) => Err(Error::file(&path, "locking")(error)),
     }
@@ -40,7 +40,7 @@ pub fn hold(config: &Config) -> Result<Hold, Error> {
 ///
 /// # Errors
 /// [`Error::Spool`] if the spool cannot be read.
-pub async fn waiting(context: Context, config: &Config, _held: &Hold) -> Result<usize, Error> {
+pub async fn waiting(context: Context, config: &Config, _held: &FolderLock) -> Result<usize, Error> {
     let spool = Spool::open(context.child("spool"), spool_config(config)).await?;
     let positions = (spool.floor().0..spool.end().0).map(Position);
     Ok(positions.filter(|position| !spool.is_acked(*position)).count())

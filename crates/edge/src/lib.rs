@@ -54,7 +54,7 @@ mod uplink;
 pub use agent::{Agent, FogIndex, Input, KeepUntil, Output, Rules};
 pub use config::Config;
 pub use error::Error;
-pub use folder::{Hold, hold, waiting};
+pub use folder::{FolderLock, hold, waiting};
 pub use run::{Start, Summary, run};
 
 #[cfg(test)]

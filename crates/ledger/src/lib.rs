@@ -54,7 +54,7 @@ pub use block::{
     Block, MAX_BLOCK_BYTES, MAX_TRANSACTIONS,
     act::Act,
     anchor::{Anchor, MAX_ANCHORS_PER_AUTHORITY, MAX_BATCHES_PER_ANCHOR, MAX_BATCHES_PER_AUTHORITY},
-    equivocation::{Evidence, Offence, SignedVote},
+    equivocation::{EquivocationProof, Offence, SignedVote},
     event_list::{
         EventList, EventSalt, Lane, MAX_EVENTS_PER_AUTHORITY, MAX_EVENTS_PER_LIST, MAX_LISTS_PER_AUTHORITY,
         SaltedDigest, salted_digest,

@@ -96,6 +96,17 @@ fn own_inputs() {
     assert!(json["warnings"].to_string().contains("guessed"));
     check(folder, ("a.csv", 0, 2, &[("pack_voltage_v", "355.2"), ("pack_current_a", "-12.5")]));
     check(folder, ("a.csv --chemistry lfp --cells 16", 3, 2, &[VOLTS]));
+    // What a table does not say of itself can be stated.
+    std::fs::write(
+        folder.join("c.csv"),
+        "Tag;Uhr;U;I\n14.11.2023;22:13:20;355,2;-12,5\n14.11.2023;22:13:21;355,2;-77\n",
+    )
+    .unwrap();
+    let stated = "c.csv --date Tag --map time=Uhr --map pack_voltage=U --map pack_current=I --decimal , --separator ; --skip-lines 0";
+    let json =
+        check(folder, (&format!("{stated} --missing -77"), 0, 2, &[VOLTS, ("pack_current_a", "null")]));
+    assert_eq!(json["segments"][0]["start"], "2023-11-14T22:13:20Z");
+    check(folder, (stated, 0, 2, &[VOLTS, ("pack_current_a", "-77")]));
     refused(folder, "a.log", &["a.log", "--dbc"]);
     refused(folder, "a.dbc", &["a.dbc", "neither"]);
     refused(folder, "b.log", &["b.log"]);

@@ -14,7 +14,7 @@ mod thermal;
 pub use params::{CellParams, Hysteresis, Impedance, Layer, ModelError, OCV_TEMP_C, Ocv, Thermal};
 pub use residual::{FEATURES, Place, Residual, features};
 pub use step::{CellState, Health};
-pub use table::{Cell, Climate, Local};
+pub use table::{Cell, CellAtTemperature, Local};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! From one moment to the next.
 
-use super::{Cell, Climate, Local, thermal};
+use super::{Cell, CellAtTemperature, Local, thermal};
 use crate::units::{HOUR_S, kelvin};
 use serde::{Deserialize, Serialize};
 
@@ -58,16 +58,16 @@ impl Cell {
     }
 
     fn short_step(&self, health: &Health, state: &mut CellState, current_a: f64, ambient_c: f64, dt_s: f64) {
-        let climate = self.at(state.core_temp_c);
-        let voltage_v = self.voltage_in(&climate, health, state, current_a);
-        let loss_w = current_a * (voltage_v - climate.ocv_v(state.soc));
+        let cell_at = self.at(state.core_temp_c);
+        let voltage_v = self.voltage_in(&cell_at, health, state, current_a);
+        let loss_w = current_a * (voltage_v - cell_at.ocv_v(state.soc));
         // Bernardi et al. 1985, eq. 2: discharge (I < 0) with dU/dT < 0 heats.
         let reversible_w = current_a * kelvin(state.core_temp_c) * self.entropic_v_per_k(state.soc);
         let temps = [state.core_temp_c, state.surface_temp_c];
         let heat_w = loss_w + reversible_w;
         [state.core_temp_c, state.surface_temp_c] =
             thermal::relax(&self.params().thermal, temps, ambient_c, heat_w, dt_s);
-        for (branch, tau_s) in state.branch_a.iter_mut().zip(climate.tau_s) {
+        for (branch, tau_s) in state.branch_a.iter_mut().zip(cell_at.tau_s) {
             *branch = current_a + (*branch - current_a) * (-dt_s / tau_s).exp();
         }
         let moved = current_a * dt_s / HOUR_S / health.capacity_ah;
@@ -86,8 +86,14 @@ impl Cell {
     }
 
     /// As [`Self::voltage_v`], of a cell whose temperature has been looked up.
-    fn voltage_in(&self, climate: &Climate<'_>, health: &Health, state: &CellState, current_a: f64) -> f64 {
-        self.voltage_at(&climate.local(state.soc), health, state, current_a)
+    fn voltage_in(
+        &self,
+        cell_at: &CellAtTemperature<'_>,
+        health: &Health,
+        state: &CellState,
+        current_a: f64,
+    ) -> f64 {
+        self.voltage_at(&cell_at.local(state.soc), health, state, current_a)
     }
 
     /// As [`Self::voltage_v`], of a cell whose temperature and charge have been looked up: what several currents share.

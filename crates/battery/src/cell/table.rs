@@ -124,7 +124,7 @@ impl Cell {
 
     /// The cell at a temperature. Far outside the layers it is that of the last one that is still trusted.
     #[must_use]
-    pub fn at(&self, temp_c: f64) -> Climate<'_> {
+    pub fn at(&self, temp_c: f64) -> CellAtTemperature<'_> {
         let first = self.layers[0].temp_c - EXTRAPOLATED_K;
         let last = self.layers[self.layers.len() - 1].temp_c + EXTRAPOLATED_K;
         let known_c = temp_c.clamp(first, last);
@@ -142,7 +142,7 @@ impl Cell {
             (low.slowness_ln - slowness.ln()) / (low.slowness_ln - high.slowness_ln)
         };
         let blend = |low: f64, high: f64| (low + (high - low) * weight_ln).exp();
-        Climate {
+        CellAtTemperature {
             cell: self,
             low,
             high,
@@ -155,7 +155,7 @@ impl Cell {
         }
     }
 
-    /// Voltage at rest in V, see [`Climate::ocv_v`].
+    /// Voltage at rest in V, see [`CellAtTemperature::ocv_v`].
     #[must_use]
     pub fn ocv_v(&self, soc: f64, temp_c: f64) -> f64 {
         self.at(temp_c).ocv_v(soc)
@@ -187,12 +187,12 @@ impl Cell {
     /// SoC at which a rested cell has this voltage, within 0..1.
     #[must_use]
     pub fn soc_at_rest(&self, voltage_v: f64, temp_c: f64) -> f64 {
-        let climate = self.at(temp_c);
+        let cell_at = self.at(temp_c);
         let (mut low, mut high) = (0.0, 1.0);
         // 2^-30 of the range.
         for _ in 0..30 {
             let middle = f64::midpoint(low, high);
-            if climate.ocv_v(middle) < voltage_v { low = middle } else { high = middle }
+            if cell_at.ocv_v(middle) < voltage_v { low = middle } else { high = middle }
         }
         f64::midpoint(low, high)
     }
@@ -200,7 +200,7 @@ impl Cell {
 
 /// A cell at one temperature.
 #[derive(Clone, Copy)]
-pub struct Climate<'a> {
+pub struct CellAtTemperature<'a> {
     cell: &'a Cell,
     low: &'a Curves,
     high: &'a Curves,
@@ -214,7 +214,7 @@ pub struct Climate<'a> {
     pub depletion_per_a: f64,
 }
 
-impl Climate<'_> {
+impl CellAtTemperature<'_> {
     /// Voltage at rest in V; outside 0..1 it goes on with the slope at the end, for a fifth.
     #[must_use]
     pub fn ocv_v(&self, soc: f64) -> f64 {
@@ -256,7 +256,7 @@ impl Climate<'_> {
     pub fn local(&self, soc: f64) -> Local<'_> {
         let place = Place::of(soc);
         Local {
-            climate: self,
+            cell_at: self,
             soc,
             ocv_v: self.ocv_v(soc),
             r0_ohm: self.blend(place, |curves| &curves.r0),
@@ -277,7 +277,7 @@ impl Climate<'_> {
 /// A cell at one temperature and charge.
 #[derive(Clone, Copy)]
 pub struct Local<'a> {
-    climate: &'a Climate<'a>,
+    cell_at: &'a CellAtTemperature<'a>,
     soc: f64,
     /// Voltage at rest in V.
     pub ocv_v: f64,
@@ -288,13 +288,13 @@ pub struct Local<'a> {
 }
 
 impl Local<'_> {
-    /// See [`Climate::overpotential_v`].
+    /// See [`CellAtTemperature::overpotential_v`].
     #[must_use]
     pub fn overpotential_v(&self, branch_a: [f64; 2], current_a: f64) -> f64 {
-        let Climate { depletion_per_a, exchange_a, .. } = *self.climate;
-        let depletion_v = self.climate.ocv_v(self.soc + depletion_per_a * branch_a[1]) - self.ocv_v;
+        let CellAtTemperature { depletion_per_a, exchange_a, .. } = *self.cell_at;
+        let depletion_v = self.cell_at.ocv_v(self.soc + depletion_per_a * branch_a[1]) - self.ocv_v;
         let instant_v = self.r0_ohm * current_a + self.transfer_v * (current_a / exchange_a).asinh();
         let pairs_v = self.r1_ohm * branch_a[0] + self.r2_ohm * branch_a[1];
-        depletion_v + instant_v + pairs_v + self.climate.learnt_v(self.soc, branch_a, current_a)
+        depletion_v + instant_v + pairs_v + self.cell_at.learnt_v(self.soc, branch_a, current_a)
     }
 }

@@ -74,9 +74,9 @@ proptest! {
         chemistry in chemistry(), soc in 0.0..1.0f64, temp_c in -40.0..70.0f64, current_a in 0.01..20.0f64,
     ) {
         let cell = cell(chemistry);
-        let climate = cell.at(temp_c);
-        let charge = climate.overpotential_v(soc, [0.0; 2], current_a);
-        let discharge = climate.overpotential_v(soc, [0.0; 2], -current_a);
+        let cell_at = cell.at(temp_c);
+        let charge = cell_at.overpotential_v(soc, [0.0; 2], current_a);
+        let discharge = cell_at.overpotential_v(soc, [0.0; 2], -current_a);
         prop_assert!(charge > 0.0 && (charge + discharge).abs() < 1e-12);
         prop_assert!(cell.at(temp_c - 5.0).overpotential_v(soc, [0.0; 2], current_a) >= charge * 0.999);
     }

@@ -2,7 +2,7 @@
 
 use super::Noise;
 use crate::{
-    cell::{Climate, Local},
+    cell::{CellAtTemperature, Local},
     units::HOUR_S,
 };
 use nalgebra::{SMatrix, SVector};
@@ -121,7 +121,7 @@ impl Filter {
     /// `dt_s` at a measured current.
     pub fn predict(
         &mut self,
-        climate: &Climate<'_>,
+        cell_at: &CellAtTemperature<'_>,
         capacity_ah: f64,
         current_a: f64,
         dt_s: f64,
@@ -132,7 +132,7 @@ impl Filter {
         transition[(SOC, OFFSET)] = -per_a;
         let mut input = Vector::zeros();
         input[SOC] = per_a * current_a;
-        for (state, tau_s) in [(1, climate.tau_s[0]), (2, climate.tau_s[1])] {
+        for (state, tau_s) in [(1, cell_at.tau_s[0]), (2, cell_at.tau_s[1])] {
             let kept = (-dt_s / tau_s).exp();
             transition[(state, state)] = kept;
             transition[(state, OFFSET)] = kept - 1.0;
@@ -160,7 +160,7 @@ impl Filter {
     /// Takes a voltage measured at that current into account.
     pub fn correct(
         &mut self,
-        climate: &Climate<'_>,
+        cell_at: &CellAtTemperature<'_>,
         resistance: f64,
         current_a: f64,
         voltage_v: f64,
@@ -177,7 +177,7 @@ impl Filter {
         let mut points = SMatrix::<f64, STATES, { 2 * STATES }>::zeros();
         let mut voltages = SMatrix::<f64, 1, { 2 * STATES }>::zeros();
         // The root is triangular: only its first column moves the charge, and its last moves the voltage one to one.
-        let middle = climate.local(believed(self.mean[SOC]));
+        let middle = cell_at.local(believed(self.mean[SOC]));
         let middle_v = expected(&self.mean, &middle);
         for state in 0..STATES {
             let away = self.root.column(state) * spread;
@@ -186,7 +186,7 @@ impl Filter {
                 points.set_column(point, &(offset * weight.sqrt()));
                 let at = self.mean + offset;
                 voltages[point] = match state {
-                    SOC => expected(&at, &climate.local(believed(at[SOC]))),
+                    SOC => expected(&at, &cell_at.local(believed(at[SOC]))),
                     ERROR => middle_v + offset[ERROR],
                     _ => expected(&at, &middle),
                 };

@@ -17,7 +17,7 @@ pub use evaluate::{Evaluation, FileScore, Options, Trace, evaluate};
 pub use noise::Noise;
 pub use slow::Ageing;
 
-use crate::{Cell, Health, Sample, cell::Climate, units::HOUR_S};
+use crate::{Cell, Health, Sample, cell::CellAtTemperature, units::HOUR_S};
 use filter::Filter;
 use prior::{First, Part};
 use slow::{Seen, Slow};
@@ -202,7 +202,7 @@ impl Estimator {
         sample.cell_temp_c = Some(temp_c);
         let voltage = Some(sample.voltage_v).filter(|voltage| (0.5..6.0).contains(voltage));
         let cell = self.cell.clone();
-        let climate = cell.at(temp_c);
+        let cell_at = cell.at(temp_c);
         let doubt = self.hysteresis.sd;
         let noise_of = |filter: &Filter| {
             Noise::at(&cell, temp_c, filter.soc(), filter.branch_a(), sample.current_a)
@@ -225,7 +225,7 @@ impl Estimator {
             let current_a = if idle { 0.0 } else { sample.current_a };
             let first =
                 First { voltage_v, current_a, temp_c, hysteresis_v: self.cell.params().hysteresis.max_v };
-            self.start(&climate, &first);
+            self.start(&cell_at, &first);
         } else if let Some(last) = self.last {
             let dt_s = sample.time_s - last.time_s;
             if dt_s <= 0.0 {
@@ -235,7 +235,7 @@ impl Estimator {
             self.hysteresis.pass(&cell, self.health.capacity_ah, sample.current_a, dt_s);
             for hypothesis in &mut self.hypotheses {
                 let noise = noise_of(&hypothesis.filter);
-                hypothesis.filter.predict(&climate, self.health.capacity_ah, sample.current_a, dt_s, &noise);
+                hypothesis.filter.predict(&cell_at, self.health.capacity_ah, sample.current_a, dt_s, &noise);
             }
         }
         let dt_s = if gap_s > GAP_S { 0.0 } else { gap_s };
@@ -255,7 +255,7 @@ impl Estimator {
                 let noise = noise_of(&hypothesis.filter);
                 let resistance = self.health.resistance_factor;
                 let innovation = hypothesis.filter.correct(
-                    &climate,
+                    &cell_at,
                     resistance,
                     sample.current_a,
                     voltage_v - hysteresis_v,
@@ -271,7 +271,7 @@ impl Estimator {
             self.settle();
             if self.learns {
                 let without = Sample { voltage_v: voltage_v - hysteresis_v, ..sample };
-                self.learn(&climate, &without, temp_c, dt_s);
+                self.learn(&cell_at, &without, temp_c, dt_s);
             }
         }
         self.last = Some(sample);
@@ -279,10 +279,10 @@ impl Estimator {
     }
 
     /// Shows the sample to the slow filter, and takes over what that has found.
-    fn learn(&mut self, climate: &Climate<'_>, sample: &Sample, temp_c: f64, dt_s: f64) {
+    fn learn(&mut self, cell_at: &CellAtTemperature<'_>, sample: &Sample, temp_c: f64, dt_s: f64) {
         let Some(best) = self.likeliest() else { return };
         let seen = Seen {
-            climate,
+            cell_at,
             soc: best.filter.soc(),
             branch_a: best.filter.branch_a(),
             current_a: sample.current_a,
@@ -301,9 +301,9 @@ impl Estimator {
         }
     }
 
-    fn start(&mut self, climate: &Climate<'_>, first: &First) {
+    fn start(&mut self, cell_at: &CellAtTemperature<'_>, first: &First) {
         let cell = self.cell.clone();
-        let belief = prior::weigh(&cell, climate, first, self.claimed_soc);
+        let belief = prior::weigh(&cell, cell_at, first, self.claimed_soc);
         let wide_a = OFFSET_PER_AH * self.health.capacity_ah;
         let doubt = self.hysteresis.sd;
         let mut add = |of: &Part, offset_sd_a: f64, log_weight: f64, part: bool| {

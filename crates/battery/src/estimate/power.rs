@@ -1,7 +1,7 @@
 //! Available energy and power of a cell: energy, and power over the next seconds.
 
 use super::{Estimate, slow::Ageing};
-use crate::{Cell, Chemistry, cell::Climate, units::HOUR_S};
+use crate::{Cell, Chemistry, cell::CellAtTemperature, units::HOUR_S};
 use serde::{Deserialize, Serialize};
 
 /// Horizons of power limits in s.
@@ -46,9 +46,9 @@ impl Window {
 #[must_use]
 pub fn energy_wh(cell: &Cell, capacity_ah: f64, soc: f64, temp_c: f64) -> f64 {
     const STEPS: usize = 50;
-    let climate = cell.at(temp_c);
+    let cell_at = cell.at(temp_c);
     let step = soc.clamp(0.0, 1.0) / STEPS as f64;
-    let volts = |index: usize| climate.ocv_v((index as f64 + 0.5) * step);
+    let volts = |index: usize| cell_at.ocv_v((index as f64 + 0.5) * step);
     (0..STEPS).map(volts).sum::<f64>() * step * capacity_ah
 }
 
@@ -63,7 +63,7 @@ pub fn state_of_energy(cell: &Cell, estimate: &Estimate, temp_c: f64) -> Uncerta
 
 /// Voltage after `horizon_s` of a constant current.
 fn after(
-    climate: &Climate<'_>,
+    cell_at: &CellAtTemperature<'_>,
     ageing: &Ageing,
     soc: f64,
     branch_a: [f64; 2],
@@ -71,11 +71,11 @@ fn after(
     horizon_s: f64,
 ) -> f64 {
     let mut branch = branch_a;
-    for (branch, tau_s) in branch.iter_mut().zip(climate.tau_s) {
+    for (branch, tau_s) in branch.iter_mut().zip(cell_at.tau_s) {
         *branch = current_a + (*branch - current_a) * (-horizon_s / tau_s).exp();
     }
     let soc = soc + current_a * horizon_s / HOUR_S / ageing.capacity_ah;
-    climate.ocv_v(soc) + ageing.resistance_factor * climate.overpotential_v(soc, branch, current_a)
+    cell_at.ocv_v(soc) + ageing.resistance_factor * cell_at.overpotential_v(soc, branch, current_a)
 }
 
 /// Largest constant current (positive: of that direction) and the voltage it ends at.
@@ -106,12 +106,12 @@ pub fn power(
     branch_a: [f64; 2],
     temp_c: f64,
 ) -> Power {
-    let climate = cell.at(temp_c);
+    let cell_at = cell.at(temp_c);
     let model_v = cell.model_error_v(estimate.soc, temp_c);
     let ocv_sd_v = estimate.soc_sd * cell.slope_v(estimate.soc);
     let sd_v = model_v.hypot(ocv_sd_v);
     let one = |horizon_s: f64, sign: f64| {
-        let voltage = |current_a: f64| after(&climate, ageing, estimate.soc, branch_a, current_a, horizon_s);
+        let voltage = |current_a: f64| after(&cell_at, ageing, estimate.soc, branch_a, current_a, horizon_s);
         let (limit_v, most_a) = if sign < 0.0 {
             (window.voltage_v.0, window.current_a.0)
         } else {

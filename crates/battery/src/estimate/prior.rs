@@ -6,7 +6,7 @@
 //! flat curve either is weak, and both stay: the interval is wide there and says so.
 
 use super::Noise;
-use crate::{Cell, cell::Climate};
+use crate::{Cell, cell::CellAtTemperature};
 
 /// Probability that a claim is right, before a voltage is seen: nobody knows; half.
 const CLAIM_PROBABILITY: f64 = 0.5;
@@ -70,14 +70,19 @@ pub(super) struct First {
 }
 
 /// Weighs a claim against the first voltage.
-pub(super) fn weigh(cell: &Cell, climate: &Climate<'_>, first: &First, claimed: Option<f64>) -> Belief {
+pub(super) fn weigh(
+    cell: &Cell,
+    cell_at: &CellAtTemperature<'_>,
+    first: &First,
+    claimed: Option<f64>,
+) -> Belief {
     let sd_v = |soc: f64, unrested_v: f64| {
         let noise = Noise::at(cell, first.temp_c, soc, [0.0; 2], first.current_a);
         noise.error_sd_v.hypot(first.hysteresis_v).hypot(unrested_v) + RESTED_SD_V
     };
     let log_likelihood = |soc: f64, unrested_v: f64| {
         let sd_v = sd_v(soc, unrested_v);
-        let away = (first.voltage_v - climate.ocv_v(soc) - climate.instant_v(soc, first.current_a)) / sd_v;
+        let away = (first.voltage_v - cell_at.ocv_v(soc) - cell_at.instant_v(soc, first.current_a)) / sd_v;
         -0.5 * away * away - sd_v.ln()
     };
     let soc_of = |step: usize| step as f64 / STEPS as f64;
@@ -88,7 +93,7 @@ pub(super) fn weigh(cell: &Cell, climate: &Climate<'_>, first: &First, claimed: 
     };
     let (unrested, _) = shares_of(UNRESTED_V);
     let (_, sd) = moments((0..=STEPS).map(|step| (soc_of(step), unrested[step])));
-    let best = soc_from_voltage(cell, climate, first);
+    let best = soc_from_voltage(cell, cell_at, first);
     let local_sd = sd_v(best, 0.0) / cell.slope_v(best).max(0.1);
     let narrow = local_sd <= NARROW && sd <= WIDE;
     // Where a few millivolts decide over tens of percent, a cell must not be taken to have rested.
@@ -122,10 +127,10 @@ pub(super) fn weigh(cell: &Cell, climate: &Climate<'_>, first: &First, claimed: 
 }
 
 /// SoC at which a cell that has rested until now would show this voltage under this current.
-fn soc_from_voltage(cell: &Cell, climate: &Climate<'_>, first: &First) -> f64 {
+fn soc_from_voltage(cell: &Cell, cell_at: &CellAtTemperature<'_>, first: &First) -> f64 {
     let mut soc = cell.soc_at_rest(first.voltage_v, first.temp_c);
     for _ in 0..8 {
-        soc = cell.soc_at_rest(first.voltage_v - climate.instant_v(soc, first.current_a), first.temp_c);
+        soc = cell.soc_at_rest(first.voltage_v - cell_at.instant_v(soc, first.current_a), first.temp_c);
     }
     soc
 }
@@ -156,14 +161,14 @@ mod tests {
 
     fn belief(chemistry: Chemistry, truth: f64, claimed: Option<f64>) -> Belief {
         let cell = Cell::new(CellParams::generic(chemistry, 2.9)).expect("a preset");
-        let climate = cell.at(25.0);
+        let cell_at = cell.at(25.0);
         let first = First {
-            voltage_v: climate.ocv_v(truth),
+            voltage_v: cell_at.ocv_v(truth),
             current_a: 0.0,
             temp_c: 25.0,
             hysteresis_v: cell.params().hysteresis.max_v,
         };
-        weigh(&cell, &climate, &first, claimed)
+        weigh(&cell, &cell_at, &first, claimed)
     }
 
     fn claim_weight(chemistry: Chemistry, truth: f64, claimed: f64) -> f64 {

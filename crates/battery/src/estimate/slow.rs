@@ -5,7 +5,7 @@
 //! least squares; here SoC is a state, so both errors are in). Resistance: by how much more the voltage jumps than the
 //! model's does. Both learn only where there is something to see.
 
-use crate::{Cell, Health, cell::Climate, units::HOUR_S};
+use crate::{Cell, Health, cell::CellAtTemperature, units::HOUR_S};
 use nalgebra::{Matrix3, RowVector3, Vector3};
 
 /// Length of a window in s: the model's errors of two windows are as good as independent.
@@ -74,7 +74,7 @@ struct Window {
 
 /// One sample, as the fast filter sees it.
 pub(super) struct Seen<'a> {
-    pub climate: &'a Climate<'a>,
+    pub cell_at: &'a CellAtTemperature<'a>,
     pub soc: f64,
     pub branch_a: [f64; 2],
     pub current_a: f64,
@@ -112,7 +112,7 @@ impl Slow {
     pub fn see(&mut self, cell: &Cell, seen: &Seen<'_>) {
         self.counted_ah += seen.current_a * seen.dt_s / HOUR_S;
         self.elapsed_s += seen.dt_s;
-        let over_v = seen.climate.overpotential_v(seen.soc, seen.branch_a, seen.current_a);
+        let over_v = seen.cell_at.overpotential_v(seen.soc, seen.branch_a, seen.current_a);
         if let Some((voltage_v, before_v)) = self.last.replace((seen.voltage_v, over_v))
             && seen.temp_c >= WARM_C
         {

@@ -18,7 +18,7 @@ pub use layout::Layout;
 pub use log::PackLog;
 pub use sensors::{PackSample, Sensors};
 
-use crate::{Cell, CellState, Health, cell::Climate};
+use crate::{Cell, CellState, Health, cell::CellAtTemperature};
 use std::sync::Arc;
 
 /// Rounds of the search for how parallel cells share a current; each is a Newton step.
@@ -152,9 +152,9 @@ impl Pack {
             let mut lines = Vec::with_capacity(parallel);
             for index in first..first + parallel {
                 let state = self.state(index);
-                let climate = self.cell.at(state.core_temp_c);
+                let cell_at = self.cell.at(state.core_temp_c);
                 let at_a = self.current_a[index];
-                let slope = self.resistance[index] * slope_ohm(&climate, state.soc, at_a);
+                let slope = self.resistance[index] * slope_ohm(&cell_at, state.soc, at_a);
                 let volts = self.cell.voltage_v(&self.health(index), &state, at_a);
                 // V ≈ e + slope · I around the last current.
                 let zero_v = volts - slope * at_a;
@@ -214,7 +214,7 @@ impl Pack {
         let climates: Vec<_> = first_cells().map(|index| self.cell.at(self.core_c[index])).collect();
         let places: Vec<_> = first_cells()
             .zip(&climates)
-            .map(|(index, climate)| (climate.local(self.soc[index]), self.health(index), self.state(index)))
+            .map(|(index, cell_at)| (cell_at.local(self.soc[index]), self.health(index), self.state(index)))
             .collect();
         let mut current_a = 0.0;
         for _ in 0..4 {
@@ -231,9 +231,9 @@ impl Pack {
 }
 
 /// dV/dI of what answers at once.
-fn slope_ohm(climate: &Climate<'_>, soc: f64, current_a: f64) -> f64 {
+fn slope_ohm(cell_at: &CellAtTemperature<'_>, soc: f64, current_a: f64) -> f64 {
     const STEP_A: f64 = 1e-3;
-    let ohm = (climate.instant_v(soc, current_a + STEP_A) - climate.instant_v(soc, current_a - STEP_A))
+    let ohm = (cell_at.instant_v(soc, current_a + STEP_A) - cell_at.instant_v(soc, current_a - STEP_A))
         / (2.0 * STEP_A);
     ohm.max(1e-6)
 }

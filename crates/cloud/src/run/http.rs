@@ -1,7 +1,7 @@
 //! The HTTP interface: who may ask, and whose questions are entered in the audit log.
 
 use super::error::Error;
-use crate::{api::DESCRIPTION, config::Http};
+use crate::{config::Http, http::api::DESCRIPTION};
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use voltmesh_http::{Asked, Figures, Rules, Settings, Tls, Token};

@@ -11,11 +11,11 @@ pub use error::Error;
 pub use policy::FogsOnly;
 
 use crate::{
-    api::{Api, router},
     archivist::{Archivist, Input, QuarantineRoom},
-    board::{Board, fingerprint},
     config::{Config, Mqtt},
     delta::{Archive, Location},
+    http::api::{Api, router},
+    http::board::{Board, fingerprint},
     statement::{self, AuditHeads, StatementStore, Statements},
     writer::write,
 };

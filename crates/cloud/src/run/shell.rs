@@ -3,9 +3,9 @@
 use super::surroundings::now;
 use crate::{
     archivist::{Archivist, Commit, Input, Output, Token},
-    board::{Board, fingerprint},
     config::Config,
     delta::Reader,
+    http::board::{Board, fingerprint},
     writer::ask,
 };
 use bytes::Bytes;

@@ -1,6 +1,6 @@
 //! This process's clock and executor.
 
-use crate::{archivist::Commit, board::Board, writer::Surroundings};
+use crate::{archivist::Commit, http::board::Board, writer::Surroundings};
 use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},

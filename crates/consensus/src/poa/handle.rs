@@ -7,7 +7,7 @@ use crate::{
     },
     poa::{
         engine::schemes::Schemes,
-        retention_guard::Hold,
+        retention_guard::RetentionGuard,
         shared::{Marshal, Shared},
         subscription::{Subscription, execute},
         sync::snapshots::Request,
@@ -56,8 +56,8 @@ impl Handle {
 
     /// Keeps the blocks from `from` on from being pruned until the hold is dropped or advanced: for who delivers them from
     /// a mark of its own.
-    pub fn hold(&self, from: Height) -> Hold {
-        Hold::new(self.shared.clone(), from)
+    pub fn hold(&self, from: Height) -> RetentionGuard {
+        RetentionGuard::new(self.shared.clone(), from)
     }
 
     /// Height of the first final block of those that are here without a gap up to the newest one.

@@ -7,12 +7,12 @@ use voltmesh_ledger::Height;
 /// Guard that keeps the blocks from some height on, and a state to begin from, on this node's disk until it is
 /// dropped. It is not remembered over a restart: take it again at once then. Nothing is pruned before the next
 /// snapshot.
-pub struct Hold {
+pub struct RetentionGuard {
     shared: Arc<Shared>,
     id: u64,
 }
 
-impl Hold {
+impl RetentionGuard {
     pub(crate) fn new(shared: Arc<Shared>, from: Height) -> Self {
         let id = shared.holds.lock().add(from);
         Self { shared, id }
@@ -24,7 +24,7 @@ impl Hold {
     }
 }
 
-impl Drop for Hold {
+impl Drop for RetentionGuard {
     fn drop(&mut self) {
         self.shared.holds.lock().remove(self.id);
     }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use commonware_runtime::{Clock as _, tokio::Context};
 use tokio::sync::{mpsc, watch};
 use voltmesh_audit::Recorder;
-use voltmesh_consensus::{Handle, Hold, network::SocketSender};
+use voltmesh_consensus::{Handle, RetentionGuard, network::SocketSender};
 use voltmesh_control::Status;
 use voltmesh_mqtt::{LogLimiter, Reason, Server, ServerEvent, ServerEvents, Session, SessionId};
 use voltmesh_spool::{Error as SpoolError, Position, Writer};
@@ -58,7 +58,7 @@ pub struct Parts {
     pub quarantine: Quarantine,
     pub ledger: Handle,
     /// Keeps from being pruned what is still needed.
-    pub hold: Hold,
+    pub hold: RetentionGuard,
     pub copies: SocketSender<Context>,
     pub orders: mpsc::UnboundedSender<Order>,
     /// Commands to vehicles, and their answers.

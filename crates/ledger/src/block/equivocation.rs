@@ -30,7 +30,7 @@ use commonware_utils::union_unique;
 
 /// Two votes of one authority in one view that exclude each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Evidence {
+pub enum EquivocationProof {
     /// It voted for two blocks.
     ConflictingNotarize(Box<ConflictingNotarize<Scheme, Digest>>),
     /// It voted to make two blocks final.
@@ -39,7 +39,7 @@ pub enum Evidence {
     NullifyFinalize(Box<NullifyFinalize<Scheme, Digest>>),
 }
 
-impl Evidence {
+impl EquivocationProof {
     /// Epoch of the votes.
     pub fn epoch(&self) -> Epoch {
         match self {
@@ -90,7 +90,7 @@ impl Evidence {
     }
 }
 
-impl Evidence {
+impl EquivocationProof {
     /// The two votes, for people who check them with tools of their own. Empty if a signature has no valid form.
     pub fn votes(&self, chain: &Digest) -> Vec<SignedVote> {
         let mut bytes = match self {
@@ -113,7 +113,7 @@ impl Evidence {
     }
 }
 
-/// One vote of an [`Evidence`], as plain Ed25519 (RFC 8032) sees it.
+/// One vote of an [`EquivocationProof`], as plain Ed25519 (RFC 8032) sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedVote {
     /// `notarize`, `nullify` or `finalize`.
@@ -181,7 +181,7 @@ impl std::fmt::Display for Offence {
     }
 }
 
-impl Write for Evidence {
+impl Write for EquivocationProof {
     fn write(&self, buf: &mut impl BufMut) {
         (self.offence() as u8).write(buf);
         match self {
@@ -192,7 +192,7 @@ impl Write for Evidence {
     }
 }
 
-impl EncodeSize for Evidence {
+impl EncodeSize for EquivocationProof {
     fn encode_size(&self) -> usize {
         1 + match self {
             Self::ConflictingNotarize(votes) => votes.encode_size(),
@@ -202,7 +202,7 @@ impl EncodeSize for Evidence {
     }
 }
 
-impl Read for Evidence {
+impl Read for EquivocationProof {
     type Cfg = ();
 
     fn read_cfg(buf: &mut impl Buf, _: &()) -> Result<Self, CodecError> {
@@ -240,7 +240,7 @@ mod tests {
             |proposal: &Proposal<Digest>| Finalize::sign(&scheme, proposal.clone()).expect("a key");
         let nullify = Nullify::sign::<Digest>(&scheme, round).expect("a key");
         let key = verifying_key(set.get(2).expect("four")).expect("a key");
-        let check = |evidence: Evidence, expected: [(&str, Option<Digest>); 2]| {
+        let check = |evidence: EquivocationProof, expected: [(&str, Option<Digest>); 2]| {
             assert!(evidence.verify(&chain, set));
             let votes = evidence.votes(&chain);
             assert_eq!(votes.iter().map(|vote| (vote.kind, vote.block)).collect::<Vec<_>>(), expected);
@@ -251,21 +251,21 @@ mod tests {
         };
         let (first, second) = (Some(one.payload), Some(other.payload));
         check(
-            Evidence::ConflictingNotarize(Box::new(ConflictingNotarize::new(
+            EquivocationProof::ConflictingNotarize(Box::new(ConflictingNotarize::new(
                 notarize(&one),
                 notarize(&other),
             ))),
             [("notarize", first), ("notarize", second)],
         );
         check(
-            Evidence::ConflictingFinalize(Box::new(ConflictingFinalize::new(
+            EquivocationProof::ConflictingFinalize(Box::new(ConflictingFinalize::new(
                 finalize(&one),
                 finalize(&other),
             ))),
             [("finalize", first), ("finalize", second)],
         );
         check(
-            Evidence::NullifyFinalize(Box::new(NullifyFinalize::new(nullify, finalize(&one)))),
+            EquivocationProof::NullifyFinalize(Box::new(NullifyFinalize::new(nullify, finalize(&one)))),
             [("nullify", None), ("finalize", first)],
         );
     }

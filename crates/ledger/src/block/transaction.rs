@@ -2,7 +2,7 @@
 
 use crate::{
     block::{
-        anchor::Anchor, equivocation::Evidence, event_list::EventList, policy::Policy,
+        anchor::Anchor, equivocation::EquivocationProof, event_list::EventList, policy::Policy,
         registry_transaction::RegistryTx, round_trips::RoundTrips,
     },
     types::Digest,
@@ -21,7 +21,7 @@ pub enum Transaction {
     /// An authority reports how far the others are.
     RoundTrips(RoundTrips),
     /// An authority is convicted.
-    Evidence(Evidence),
+    Evidence(EquivocationProof),
     /// What functions did goes on record.
     Events(EventList),
     /// A controller holds its term, or writes down a decision.
@@ -87,7 +87,7 @@ impl Read for Transaction {
             0 => Anchor::read(buf).map(Self::Anchor),
             1 => RegistryTx::read(buf).map(Self::Registry),
             2 => RoundTrips::read(buf).map(Self::RoundTrips),
-            3 => Evidence::read(buf).map(Self::Evidence),
+            3 => EquivocationProof::read(buf).map(Self::Evidence),
             4 => EventList::read(buf).map(Self::Events),
             5 => Policy::read(buf).map(Self::Policy),
             other => Err(CodecError::InvalidEnum(other)),

@@ -5,7 +5,7 @@ use crate::{
         MAX_BLOCK_BYTES, MAX_TRANSACTIONS,
         act::Act,
         anchor::{Anchor, MAX_ANCHORS_PER_AUTHORITY, MAX_BATCHES_PER_AUTHORITY},
-        equivocation::Evidence,
+        equivocation::EquivocationProof,
         event_list::{EventList, MAX_EVENTS_PER_AUTHORITY, MAX_LISTS_PER_AUTHORITY},
         header::Header,
         justification::Justification,
@@ -191,7 +191,7 @@ impl Draft {
         Ok(())
     }
 
-    fn evidence(&mut self, evidence: &Evidence) -> Result<(), Error> {
+    fn evidence(&mut self, evidence: &EquivocationProof) -> Result<(), Error> {
         let (epoch, view) = (evidence.epoch(), evidence.view());
         let fails = |why| Error::Evidence { epoch, view, why };
         let schedule = &self.state.schedule;

@@ -1,9 +1,9 @@
 //! A genesis with all its keys, and what their holders sign.
 
 use crate::{
-    Action, AuthoritySet, Certificate, Decree, EpochOpening, Evidence, Finalization, Genesis, Header,
-    Justification, Notarization, PrivateKey, PublicKey, RegistryTx, Replacement, RootReceipt, Scheme, Seal,
-    SealSignature, State, Transaction, private_key,
+    Action, AuthoritySet, Certificate, Decree, EpochOpening, EquivocationProof, Finalization, Genesis,
+    Header, Justification, Notarization, PrivateKey, PublicKey, RegistryTx, Replacement, RootReceipt, Scheme,
+    Seal, SealSignature, State, Transaction, private_key,
 };
 use commonware_consensus::{
     simplex::types::{ConflictingNotarize, Finalize, Notarize, Proposal},
@@ -148,14 +148,17 @@ impl Network {
     ///
     /// # Panics
     /// If its key is not at hand.
-    pub fn equivocation(&self, header: &Header, set: &AuthoritySet, i: usize) -> Evidence {
+    pub fn equivocation(&self, header: &Header, set: &AuthoritySet, i: usize) -> EquivocationProof {
         let mut other = proposal(header);
         other.payload = Sha256::hash(&[other.payload.as_ref()]);
         let vote = |proposal| {
             let vote = self.scheme(set, i).and_then(|scheme| Notarize::sign(&scheme, proposal));
             vote.unwrap_or_else(|| panic!("the test network has no key of authority {i}"))
         };
-        Evidence::ConflictingNotarize(Box::new(ConflictingNotarize::new(vote(proposal(header)), vote(other))))
+        EquivocationProof::ConflictingNotarize(Box::new(ConflictingNotarize::new(
+            vote(proposal(header)),
+            vote(other),
+        )))
     }
 
     fn scheme(&self, set: &AuthoritySet, i: usize) -> Option<Scheme> {

@@ -3,7 +3,7 @@
 use commonware_cryptography::Signer as _;
 use proptest::prelude::*;
 use voltmesh_ledger::{
-    Action, Epoch, Error, Evidence, PERFECT, PublicKey, RoundTrips, State, Timestamp, Transaction,
+    Action, Epoch, EquivocationProof, Error, PERFECT, PublicKey, RoundTrips, State, Timestamp, Transaction,
     UNREACHABLE,
     testing::{Network, key},
 };
@@ -206,7 +206,7 @@ fn a_view_must_be_after_its_parents() {
     assert!(matches!(run.state.execute(&block), Err(Error::View { found: 5, parent: 5 })));
 }
 
-fn equivocation(run: &Run, index: usize) -> Evidence {
+fn equivocation(run: &Run, index: usize) -> EquivocationProof {
     let set = &run.state.roster_for(run.state.epoch()).expect("its own").voters;
     let at = set.as_set().position(&run.key(index)).expect("a voter");
     run.network.equivocation(run.state.header(), set, at)

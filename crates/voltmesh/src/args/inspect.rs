@@ -13,6 +13,7 @@ use voltmesh_recording::table::Mapping;
   voltmesh inspect drive.log --dbc bms.dbc
   voltmesh inspect drive.log --dbc bms.dbc --map pack_voltage=Battery.Voltage --map cells=Cell* --chemistry nmc --cells 96
   voltmesh inspect test.csv --map \"temperatures=T*0.5556-17.78\" -o report.html
+  voltmesh inspect log.csv --date Day --time-format %H:%M:%S --missing -999 --decimal ,
   voltmesh inspect --config edge.toml --json
 
 Quantities of --map: time, pack_voltage, pack_current, soc, cells, temperatures, contactor, charging, insulation, ambient, coolant,
@@ -47,16 +48,43 @@ pub struct Inspect {
     /// Unix time of the recording's time 0 in milliseconds, where it states no date.
     #[arg(long, value_name = "MS")]
     pub start_ms: Option<u64>,
-    /// How a table writes times: epoch_s, epoch_ms, s, ms, excel, or a format such as "%d/%m/%Y %H:%M:%S".
+    /// How a table writes times: epoch_s, epoch_ms, epoch_us, epoch_ns, s, ms, us, min, h, the days of excel, matlab or julian, or a
+    /// format such as "%d/%m/%Y %H:%M:%S".
     #[arg(long, value_name = "FORMAT")]
     pub time_format: Option<String>,
     /// IANA zone of a table's local times, such as Europe/Berlin.
     #[arg(long, value_name = "ZONE")]
     pub time_zone: Option<String>,
+    /// Column of dates, where that of the time has times of day.
+    #[arg(long, value_name = "COLUMN")]
+    pub date: Option<String>,
+    /// Column that states charge, discharge or rest, where the current is a magnitude.
+    #[arg(long, value_name = "COLUMN")]
+    pub state: Option<String>,
+    /// Number that stands for a missing value in a table, as the file writes it, such as -999; may be repeated.
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    pub missing: Vec<f64>,
+    /// Decimal sign of a table's numbers.
+    #[arg(long, value_name = "SIGN", value_parser = one_of_points)]
+    pub decimal: Option<char>,
+    /// Character between a table's cells, such as ';'.
+    #[arg(long, value_name = "CHARACTER")]
+    pub separator: Option<char>,
+    /// Lines before a table's header.
+    #[arg(long, value_name = "N")]
+    pub skip_lines: Option<usize>,
     /// One JSON object on one line, the last of stdout.
     #[arg(long)]
     pub json: bool,
     /// A report with plots: .html or .svg.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+fn one_of_points(text: &str) -> Result<char, String> {
+    match text {
+        "." => Ok('.'),
+        "," => Ok(','),
+        _ => Err("it is '.' or ','".into()),
+    }
 }

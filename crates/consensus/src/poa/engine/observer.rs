@@ -7,7 +7,7 @@ use commonware_cryptography::Digested;
 use commonware_utils::{acknowledgement::Exact, channel::mpsc};
 use std::sync::Arc;
 use tracing::warn;
-use voltmesh_ledger::{Block, Digest, Evidence, Justification, Scheme, Transaction};
+use voltmesh_ledger::{Block, Digest, EquivocationProof, Justification, Scheme, Transaction};
 
 /// Final block, with what to call once it is applied.
 pub(crate) type PendingBlock = (Digested<Block>, Exact);
@@ -18,7 +18,7 @@ pub(crate) struct Observer(pub Arc<Shared>);
 
 impl Observer {
     /// Votes that are reported may be unverified: nobody is counted, or accused, by votes that are not its own.
-    fn accuse(&self, evidence: Evidence) {
+    fn accuse(&self, evidence: EquivocationProof) {
         let shared = &self.0;
         let voters = shared.core.voters_of(evidence.epoch().get());
         let Some(key) = voters.as_ref().and_then(|voters| evidence.accused(voters)).cloned() else { return };
@@ -37,12 +37,14 @@ impl Reporter for Observer {
     fn report(&mut self, activity: Self::Activity) -> Feedback {
         match activity {
             Activity::ConflictingNotarize(votes) => {
-                self.accuse(Evidence::ConflictingNotarize(Box::new(votes)))
+                self.accuse(EquivocationProof::ConflictingNotarize(Box::new(votes)))
             }
             Activity::ConflictingFinalize(votes) => {
-                self.accuse(Evidence::ConflictingFinalize(Box::new(votes)))
+                self.accuse(EquivocationProof::ConflictingFinalize(Box::new(votes)))
             }
-            Activity::NullifyFinalize(votes) => self.accuse(Evidence::NullifyFinalize(Box::new(votes))),
+            Activity::NullifyFinalize(votes) => {
+                self.accuse(EquivocationProof::NullifyFinalize(Box::new(votes)))
+            }
             Activity::Notarization(certificate) => {
                 self.0.core.counts.lock().view = certificate.view().get();
                 self.0.votes.lock().keep(Justification::Notarization(certificate));

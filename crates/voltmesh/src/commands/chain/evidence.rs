@@ -84,7 +84,8 @@ fn check(accusation: &Accusation, chain: &str) -> Result<()> {
     let chain = hex::decode(chain).context("the chain is no hex")?;
     let chain = Digest::decode(Copying(&chain[..])).context("the chain is no digest")?;
     let bytes = hex::decode(&accusation.evidence_hex).context("the evidence is no hex")?;
-    let evidence = ledger::Evidence::decode(Copying(&bytes[..])).context("the evidence cannot be read")?;
+    let evidence =
+        ledger::EquivocationProof::decode(Copying(&bytes[..])).context("the evidence cannot be read")?;
     ensure!(
         (evidence.epoch().get(), evidence.view()) == (accusation.epoch, accusation.view),
         "the evidence is of another view"

@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
 use voltmesh_recording::report::{Report, Verdict};
+use voltmesh_recording::table::Options as TableOptions;
 use voltmesh_recording::{Options, Recording};
 
 use self::figures::Figures;
@@ -87,6 +88,25 @@ pub fn run(options: Inspect) -> Result<Outcome> {
     })
 }
 
+/// What the command line says of a table comes before what a configuration says.
+fn stated(asked: &Inspect, table: &mut TableOptions) {
+    let or = |asked: &Option<String>, configured: &mut Option<String>| {
+        if asked.is_some() {
+            configured.clone_from(asked);
+        }
+    };
+    or(&asked.time_format, &mut table.time_format);
+    or(&asked.time_zone, &mut table.time_zone);
+    or(&asked.date, &mut table.date);
+    or(&asked.state, &mut table.state);
+    table.decimal = asked.decimal.or(table.decimal);
+    table.separator = asked.separator.or(table.separator);
+    table.skip_lines = asked.skip_lines.or(table.skip_lines);
+    if !asked.missing.is_empty() {
+        table.missing.clone_from(&asked.missing);
+    }
+}
+
 /// Reads the files once.
 fn read(asked: &Inspect) -> Result<(Report, String, Figures)> {
     let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64);
@@ -103,8 +123,7 @@ fn read(asked: &Inspect) -> Result<(Report, String, Figures)> {
     options.diagnostics = asked.diagnostics.clone().or(options.diagnostics);
     options.interface = asked.interface.clone().or(options.interface);
     options.start_ms = asked.start_ms.or(options.start_ms);
-    options.table.time_format = asked.time_format.clone().or(options.table.time_format);
-    options.table.time_zone = asked.time_zone.clone().or(options.table.time_zone);
+    stated(asked, &mut options.table);
     options.battery.chemistry = asked.chemistry.or(options.battery.chemistry);
     options.battery.cells_in_series = asked.cells.or(options.battery.cells_in_series);
     // A missing date is said as a doubt, with everything else.

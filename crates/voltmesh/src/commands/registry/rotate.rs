@@ -110,7 +110,7 @@ pub fn opening(vehicle: &str, old: &Path, new: &Path, submit: &args::Submit) -> 
 /// What was signed with the old key and is not anchored when the rotation becomes final never counts.
 fn check_nothing_waits(
     config: &voltmesh_edge::Config,
-    held: &voltmesh_edge::Hold,
+    held: &voltmesh_edge::FolderLock,
     leave: bool,
 ) -> Result<()> {
     let runner = tokio::Runner::new(

@@ -4,8 +4,8 @@
 //! Not provided: roles finer than that, rate limits, TLS for the token (put a proxy in front, or set `tls`).
 
 use crate::{
-    board::Board,
     delta::{ArchiveError, ArchivedRow, Cursor, Reader},
+    http::board::Board,
     proof::{ProveError, prove, report},
 };
 use axum::{
