@@ -2,7 +2,9 @@
 
 #![cfg(feature = "full")]
 
-use std::process::Command;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -60,4 +62,41 @@ fn seven_fog_nodes_of_which_a_committee_votes_lose_nothing_and_close_the_loop() 
     assert_eq!(seen["receipt"]["verifies"], true, "{report}");
     assert!(seen["signed"].as_u64().is_some_and(|signed| signed > 0), "{report}");
     assert_eq!(seen["signed"], seen["archived"], "{report}");
+}
+
+/// A supervisor's SIGTERM reaches the demo alone: what it started must not outlive it.
+#[test]
+fn a_demo_that_is_told_to_end_takes_its_processes_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().canonicalize().unwrap();
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_voltmesh"))
+        .args(["demo", "--vehicles", "1", "--duration", "600s", "--dir"])
+        .arg(&dir)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(demo.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().starts_with("ledger runs")));
+    assert!(processes_of(&dir) >= 6, "four fog nodes, the cloud and the controller");
+    let id = rustix::process::Pid::from_raw(demo.id().try_into().unwrap()).unwrap();
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(demo.wait().unwrap().code(), Some(1));
+    let said: Vec<String> = lines.map(Result::unwrap).collect();
+    assert!(said.iter().any(|line| line.contains("ended by a signal")), "{said:?}");
+    // They are killed with it; the kernel takes a moment to clear them away.
+    let ended = Instant::now();
+    while processes_of(&dir) > 0 {
+        assert!(ended.elapsed() < Duration::from_secs(30), "some process goes on");
+        std::thread::yield_now();
+    }
+}
+
+/// Processes that run with a configuration below `dir`; one that has ended and is not yet waited for has no command line.
+fn processes_of(dir: &std::path::Path) -> usize {
+    let dir = dir.to_str().unwrap();
+    let ids =
+        std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+    let lines = ids.filter_map(|id| std::fs::read_to_string(format!("/proc/{id}/cmdline")).ok());
+    lines.filter(|line| line.contains(dir) && !line.contains("demo")).count()
 }

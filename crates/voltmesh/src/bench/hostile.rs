@@ -24,7 +24,7 @@ use super::usage::Usage;
 use crate::Outcome;
 use crate::args::{AttackKind, BenchHostile, GeneratorMode};
 use crate::deploy::process::Process;
-use crate::deploy::{Site, Size, edge_name};
+use crate::deploy::{Site, Size, edge_name, run_with_processes};
 use crate::output;
 
 /// Fog nodes: the fewest that tolerate one fault.
@@ -48,8 +48,7 @@ pub fn run(options: &BenchHostile) -> Result<Outcome> {
     if !options.json {
         output::line(machine.line());
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let report = runtime.block_on(measure(options, machine))?;
+    let report = run_with_processes(measure(options, machine))?;
     if options.json {
         output::json(&report)?;
     } else {

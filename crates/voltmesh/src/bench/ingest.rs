@@ -21,7 +21,7 @@ use voltmesh_identity::{Identity, Role};
 use super::generator::{self, Load};
 use super::machine::Machine;
 use crate::args::{GeneratorArgs, GeneratorMode};
-use crate::deploy::{Site, Size, edge_name};
+use crate::deploy::{Site, Size, edge_name, run_with_processes};
 use crate::output::{self, row};
 use crate::{Outcome, args};
 
@@ -80,8 +80,7 @@ pub fn run(options: args::BenchIngest) -> Result<Outcome> {
     if !options.json {
         output::line(machine.line());
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = runtime.block_on(measure(&options, machine))?;
+    let report = run_with_processes(measure(&options, machine))?;
     if options.json {
         output::json(&report)?;
         return Ok(Outcome::Done);

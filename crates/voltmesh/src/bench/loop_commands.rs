@@ -12,7 +12,7 @@ use super::loop_functions::{FUNCTION, Spread, release_by};
 use super::loop_vehicle::{Pattern, Vehicle};
 use crate::args::BenchLoop;
 use crate::args::ElectionArgs;
-use crate::deploy::{CONTROLLER, Site, Size, edge_name};
+use crate::deploy::{CONTROLLER, Site, Size, edge_name, run_with_processes};
 use crate::http::Http;
 use crate::output;
 
@@ -42,9 +42,8 @@ pub struct Commands {
 
 /// Measures both ways at the same time.
 pub fn measure(options: &BenchLoop) -> Result<Commands> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let folder = tempfile::Builder::new().prefix("voltmesh-loop-").tempdir().context("a temporary folder")?;
-    runtime.block_on(async {
+    run_with_processes(async {
         let each = usize::from(options.vehicles);
         let size = Size {
             fogs: 4,

@@ -16,7 +16,9 @@ use self::report::{Idle, IdleDay, Percentiles, ROLES, Rates, Report};
 use super::machine::Machine;
 use super::usage::{Usage, folder_mb};
 use crate::deploy::process::Process;
-use crate::deploy::{EdgePlan, Pace, Recording, Site, Size, Tuning, TwinPlan, edge_name, free_ports, local};
+use crate::deploy::{
+    EdgePlan, Pace, Recording, Site, Size, Tuning, TwinPlan, edge_name, free_ports, local, run_with_processes,
+};
 use crate::output;
 use crate::{Outcome, args};
 use anyhow::{Context as _, Result, ensure};
@@ -52,8 +54,7 @@ pub fn run(options: &args::BenchPath) -> Result<Outcome> {
     if !options.json {
         output::line(machine.line());
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let report = runtime.block_on(measure(options, machine))?;
+    let report = run_with_processes(measure(options, machine))?;
     if options.json {
         output::json(&report)?;
     } else {

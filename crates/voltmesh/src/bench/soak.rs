@@ -14,7 +14,9 @@ use super::usage::{Usage, folder_mb};
 use crate::Outcome;
 use crate::args::BenchSoak;
 use crate::deploy::process::Process;
-use crate::deploy::{EdgePlan, Pace, Recording, Site, Size, Tuning, edge_name, free_ports, local};
+use crate::deploy::{
+    EdgePlan, Pace, Recording, Site, Size, Tuning, edge_name, free_ports, local, run_with_processes,
+};
 use crate::output::{self, row};
 use crate::plot::{self, Axis};
 
@@ -86,8 +88,7 @@ pub fn run(options: BenchSoak) -> Result<Outcome> {
     let machine = Machine::this();
     let temporary = tempfile::Builder::new().prefix("voltmesh-soak-").tempdir()?;
     let dir = options.dir.clone().unwrap_or_else(|| temporary.path().to_owned());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let samples = runtime.block_on(measure(&options, &dir))?;
+    let samples = run_with_processes(measure(&options, &dir))?;
     let report = Report {
         machine,
         vehicles: options.vehicles,

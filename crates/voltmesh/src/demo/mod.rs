@@ -18,6 +18,7 @@ mod watch;
 
 use anyhow::{Context as _, Result};
 
+use crate::deploy::run_with_processes;
 use crate::{Outcome, args, output};
 use run::Run;
 
@@ -32,14 +33,13 @@ pub fn run(mut options: args::Demo) -> Result<Outcome> {
         output::note(&format!("chaos {seed}, to be repeated with\n--fault {}", options.fault));
     }
     options.fault.check(options.fogs.into(), options.vehicles.into()).map_err(anyhow::Error::msg)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let temporary =
         tempfile::Builder::new().prefix("voltmesh-demo-").tempdir().context("a temporary folder")?;
     let dir = options.dir.clone().unwrap_or_else(|| temporary.path().to_owned());
     std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
     let dir = dir.canonicalize()?;
     let json = options.json;
-    let report = runtime.block_on(async {
+    let report = run_with_processes(async {
         let mut run = Run::prepare(&dir, options).await?;
         let result = run.drive().await;
         run.stop().await;

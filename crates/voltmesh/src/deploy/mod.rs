@@ -6,6 +6,7 @@ mod configs;
 mod ports;
 pub mod process;
 pub mod proxy;
+mod runtime;
 mod site;
 
 use std::fs;
@@ -24,6 +25,7 @@ use voltmesh_telemetry::Timestamp;
 pub use closed_loop::DrivenPlan;
 pub use configs::{EdgePlan, FogPlan, Pace, Recording, Tuning, TwinPlan};
 pub use ports::free_ports;
+pub use runtime::run_with_processes;
 pub use site::Site;
 
 use crate::args::ElectionArgs;
