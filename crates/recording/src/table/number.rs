@@ -37,6 +37,13 @@ pub fn parse(text: &[u8], decimal: Decimal, grouped: bool) -> Option<f64> {
     spelled(text, decimal, grouped)
 }
 
+/// Median of some numbers: the larger of the two middle ones where their count is even.
+pub fn median(numbers: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut numbers: Vec<f64> = numbers.collect();
+    numbers.sort_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied()
+}
+
 /// Powers of ten that a float holds exactly.
 const TENS: [f64; 16] =
     [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];

@@ -3,6 +3,7 @@
 use super::cell::{Cell, Kept};
 use super::found::{Found, State};
 use super::input::Input;
+use super::number::median;
 use super::presets::{self, Preset, SignRule};
 use super::{Mapping, value};
 use crate::unit::Conversion;
@@ -21,7 +22,7 @@ pub(super) fn millivolts(
     {
         return;
     }
-    let middle = middle(input.numbers(found.index));
+    let middle = median(input.numbers(found.index)).unwrap_or(0.0);
     if (1500.0..=5000.0).contains(&middle) {
         found.conversion = Conversion::scale(1e-3);
         found.unit = "mV".into();
@@ -39,7 +40,8 @@ pub(super) fn check_decimal(input: &Input<'_>, found: &Found) -> Result<(), Erro
     if !input.is_guessed {
         return Ok(());
     }
-    let middle = middle(input.numbers(found.index).map(|value| found.conversion.apply(value).abs()));
+    let volts = input.numbers(found.index).map(|value| found.conversion.apply(value).abs());
+    let middle = median(volts).unwrap_or(0.0);
     let parted = 1e3 * middle;
     if VOLTS.contains(&middle) || !VOLTS.contains(&parted) {
         return Ok(());
@@ -53,13 +55,6 @@ pub(super) fn check_decimal(input: &Input<'_>, found: &Found) -> Result<(), Erro
             found.source
         ),
     ))
-}
-
-/// The middle one of some values; 0 where there are none.
-fn middle(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
 /// Turns the sign of a current by the format's convention, and finds the column that states it.

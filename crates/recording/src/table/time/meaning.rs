@@ -3,7 +3,7 @@
 use super::super::cell::{Cell, Kept};
 use super::super::date::{self, Order};
 use super::super::header::Name;
-use super::super::number::Decimal;
+use super::super::number::{Decimal, median};
 use super::super::options::Options;
 use super::super::{Mapping, number, presets, text};
 use crate::{Error, Quantity, unit};
@@ -228,9 +228,7 @@ fn days(name: &str) -> Option<Kind> {
 
 /// The middle one of the steps; infinite where there is none.
 fn typical_step(values: &[f64]) -> f64 {
-    let mut steps: Vec<f64> = values.windows(2).map(|pair| (pair[1] - pair[0]).abs()).collect();
-    steps.sort_by(f64::total_cmp);
-    steps.get(steps.len() / 2).copied().unwrap_or(f64::INFINITY)
+    median(values.windows(2).map(|pair| (pair[1] - pair[0]).abs())).unwrap_or(f64::INFINITY)
 }
 
 /// Steps of exactly 100, 200, 500, 1000, … are milliseconds more often than seconds.
