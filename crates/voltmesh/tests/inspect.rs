@@ -103,9 +103,9 @@ fn own_inputs() {
     )
     .unwrap();
     let stated = "c.csv --date Tag --map time=Uhr --map pack_voltage=U --map pack_current=I --decimal , --separator ; --skip-lines 0";
-    let json =
+    let dated =
         check(folder, (&format!("{stated} --missing -77"), 0, 2, &[VOLTS, ("pack_current_a", "null")]));
-    assert_eq!(json["segments"][0]["start"], "2023-11-14T22:13:20Z");
+    assert_eq!(dated["segments"][0]["start"], "2023-11-14T22:13:20Z");
     check(folder, (stated, 0, 2, &[VOLTS, ("pack_current_a", "-77")]));
     refused(folder, "a.log", &["a.log", "--dbc"]);
     refused(folder, "a.dbc", &["a.dbc", "neither"]);

@@ -1,5 +1,5 @@
 //! Speed of reading recordings as a vehicle does, on one core: made-up tables and a log of a bus, beside pandas and cantools
-//! where Python has them: `cargo run --release -p voltmesh-recording --example speed`; with files as arguments (`FILE…`, of
+//! where Python has them: `cargo run --release -p voltmesh-recording --example reading`; with files as arguments (`FILE…`, of
 //! which a DBC file is for the logs), those.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for a terminal")]
 
