@@ -1,5 +1,6 @@
 //! Keys in tokens, with SoftHSM as the token. Tests are built with tokens, whatever the program's features.
 #![allow(clippy::unwrap_used, reason = "a test that fails should stop")]
+#![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
