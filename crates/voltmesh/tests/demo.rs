@@ -1,6 +1,7 @@
 //! The main job as a newcomer runs it: separate processes, real sockets and disks, faults, the check from the outside.
 
 #![cfg(feature = "full")]
+#![allow(clippy::unwrap_used, reason = "a test that fails should stop")]
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
