@@ -168,7 +168,7 @@ mod breaking {
     }
 }
 
-/// Faults of all kinds, and then what is wanted runs; `.ci/run` runs a hundred by the command, `.ci/nightly` a thousand.
+/// Faults of all kinds, and then what is wanted runs; `.ci/run` runs three hundred by the command, `.ci/nightly` a thousand.
 #[test]
 fn seeds_of_faults_leave_one_master_and_every_event_once() {
     let shared = super::seed::Shared::new().expect("functions run");
