@@ -64,7 +64,8 @@ fn component_of(module: &[u8]) -> Result<Vec<u8>> {
         interface,
         "it does not say which interface it has; build it with wit-bindgen over wit/function.wit"
     );
-    let mut encoder = wit_component::ComponentEncoder::default().validate(true).module(module)?;
+    let mut encoder = wit_component::ComponentEncoder::default();
+    encoder.validate(true).module(module)?;
     encoder
         .encode()
         .map_err(|error| error.context("does it export the world `function` of wit/function.wit?"))
