@@ -1,4 +1,4 @@
-//! What the archive answers over HTTP: its routes, and the state that they show.
+//! HTTP interface of the archive: its routes, and the state that they show.
 
 pub mod api;
 pub mod board;

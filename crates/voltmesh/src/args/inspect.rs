@@ -65,7 +65,7 @@ pub struct Inspect {
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pub missing: Vec<f64>,
     /// Decimal sign of a table's numbers.
-    #[arg(long, value_name = "SIGN", value_parser = one_of_points)]
+    #[arg(long, value_name = "SIGN", value_parser = decimal_sign)]
     pub decimal: Option<char>,
     /// Character between a table's cells, such as ';'.
     #[arg(long, value_name = "CHARACTER")]
@@ -81,7 +81,7 @@ pub struct Inspect {
     pub output: Option<PathBuf>,
 }
 
-fn one_of_points(text: &str) -> Result<char, String> {
+fn decimal_sign(text: &str) -> Result<char, String> {
     match text {
         "." => Ok('.'),
         "," => Ok(','),

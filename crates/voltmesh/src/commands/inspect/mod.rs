@@ -88,7 +88,7 @@ pub fn run(options: Inspect) -> Result<Outcome> {
     })
 }
 
-/// What the command line says of a table comes before what a configuration says.
+/// Puts what the command line states of a table before what a configuration states.
 fn stated(asked: &Inspect, table: &mut TableOptions) {
     let or = |asked: &Option<String>, configured: &mut Option<String>| {
         if asked.is_some() {
