@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use voltmesh::args::ElectionArgs;
-use voltmesh::deploy::{EdgePlan, Pace, Recording, Site, Size, Tuning, free_ports, local};
+use voltmesh::deploy::{EdgePlan, Pace, Recording, Site, Size, Tuning};
 
 /// Longest wait for anything: a loaded machine with one core.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -80,7 +80,7 @@ async fn a_shipped_function_limits_a_vehicles_charging() {
 
     // An empty battery that begins to charge with 2.4 C.
     let recording = Recording { file: None, seed: 1, series: None, pace: Pace::Unlimited, samples: Some(0) };
-    let edge_http = local(free_ports(1).unwrap()[0]);
+    let edge_http = site.reserve_port().unwrap();
     let plan =
         EdgePlan { n: 1, http: edge_http, fogs: site.fog_mqtt.clone(), recording, tuning: Tuning::DEMO };
     let path = site.deployment.write_edge(&plan).unwrap();

@@ -13,7 +13,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use voltmesh::deploy::free_ports;
+use voltmesh::deploy::ReservedPort;
 
 /// Longest run: some two minutes on an idle machine of two cores.
 const PATIENCE: Duration = Duration::from_secs(900);
@@ -96,13 +96,16 @@ fn blocks(document: &str) -> Vec<Block> {
 }
 
 /// Free ports in the place of those of the document.
-struct Ports(Vec<u16>);
+struct Ports(Vec<ReservedPort>);
 
 impl Ports {
     /// Ports that are free on each of the fog nodes' addresses.
     fn choose() -> Self {
-        let free = |port: &u16| LOOPBACK.iter().all(|host| TcpListener::bind((*host, *port)).is_ok());
-        let ports: Vec<u16> = free_ports(64).unwrap().into_iter().filter(free).take(PORTS.len()).collect();
+        let free = |port: &ReservedPort| {
+            LOOPBACK.iter().all(|host| TcpListener::bind((*host, port.address().port())).is_ok())
+        };
+        let reserved: Vec<_> = (0..64).map(|_| ReservedPort::reserve().unwrap()).collect();
+        let ports: Vec<_> = reserved.into_iter().filter(free).take(PORTS.len()).collect();
         assert_eq!(ports.len(), PORTS.len(), "six ports are free on {LOOPBACK:?}");
         Self(ports)
     }
@@ -110,7 +113,7 @@ impl Ports {
     /// A text of the document with them, also where it relies on a default.
     fn put(&self, text: &str) -> String {
         let mut text: String = text.lines().map(|line| self.stated(line) + "\n").collect();
-        for (shown, port) in PORTS.iter().zip(&self.0) {
+        for (shown, port) in PORTS.iter().zip(self.0.iter().map(|port| port.address().port())) {
             for before in [":", "-p "] {
                 text = text.replace(&format!("{before}{shown}"), &format!("{before}{port}"));
             }

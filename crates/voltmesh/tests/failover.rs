@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use voltmesh::args::ElectionArgs;
-use voltmesh::deploy::{EdgePlan, Pace, Recording, STANDBY, Site, Size, Tuning, free_ports, local};
+use voltmesh::deploy::{EdgePlan, Pace, Recording, STANDBY, Site, Size, Tuning};
 
 /// Longest wait for anything: a loaded machine with one core.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -120,7 +120,7 @@ async fn a_standby_takes_over_and_a_stopped_controller_that_goes_on_gives_no_ord
 
     // An empty battery that begins to charge.
     let recording = Recording { file: None, seed: 1, series: None, pace: Pace::Unlimited, samples: Some(0) };
-    let edge_http = local(free_ports(1).unwrap()[0]);
+    let edge_http = site.reserve_port().unwrap();
     let plan =
         EdgePlan { n: 1, http: edge_http, fogs: site.fog_mqtt.clone(), recording, tuning: Tuning::DEMO };
     let path = site.deployment.write_edge(&plan).unwrap();

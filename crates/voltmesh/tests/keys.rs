@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 use voltmesh::args::ElectionArgs;
-use voltmesh::deploy::{EdgePlan, Pace, Recording, Site, Size, Tuning, free_ports, local};
+use voltmesh::deploy::{EdgePlan, Pace, Recording, Site, Size, Tuning};
 
 /// Of the deployments of these tests.
 const PASSPHRASE: &str = "a passphrase of these tests";
@@ -136,7 +136,7 @@ async fn keys_and_operators_are_replaced_and_the_archive_stays_proven() {
     let recording = Recording { file: None, seed: 1, series: None, pace: Pace::Unlimited, samples: Some(0) };
     let mut plan = EdgePlan {
         n: 1,
-        http: local(free_ports(1).unwrap()[0]),
+        http: site.reserve_port().unwrap(),
         fogs: site.fog_mqtt.clone(),
         recording,
         tuning: Tuning::DEMO,

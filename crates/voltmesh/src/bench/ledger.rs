@@ -23,7 +23,7 @@ use voltmesh_ledger::{Anchor, BatchId, Height, MAX_BATCHES_PER_ANCHOR, PrivateKe
 use voltmesh_telemetry::{Digest, merkle};
 
 use super::machine::Machine;
-use crate::deploy::{free_ports, local};
+use crate::deploy::ReservedPort;
 use crate::output::{self, row};
 use crate::{Outcome, args};
 
@@ -182,7 +182,8 @@ fn measure(options: &args::BenchLedger, work: Arc<Work>, times: usize) -> Result
     let (authorities, seconds) = (options.authorities, options.seconds);
     tokio::Runner::new(config).start(|context| async move {
         let keys = testing::Network::with_epochs(authorities as u64, 1 << 20);
-        let nodes = start(&context, &keys, authorities).await?;
+        let ports = (0..authorities).map(|_| ReservedPort::reserve()).collect::<Result<Vec<_>>>()?;
+        let nodes = start(&context, &keys, &ports).await?;
         let handles: Vec<Handle> = nodes.iter().map(Node::handle).collect();
         // The clock starts when the ledger runs.
         for handle in &handles {
@@ -267,9 +268,13 @@ async fn drive(
 }
 
 /// Starts every authority, each with connections to all others over loopback sockets, encrypted and authenticated.
-async fn start(context: &tokio::Context, keys: &testing::Network, authorities: usize) -> Result<Vec<Node>> {
-    let listen: Vec<SocketAddr> = free_ports(authorities)?.into_iter().map(local).collect();
-    let members: Vec<PrivateKey> = (0..authorities).map(|n| keys.authority(n).clone()).collect();
+async fn start(
+    context: &tokio::Context,
+    keys: &testing::Network,
+    ports: &[ReservedPort],
+) -> Result<Vec<Node>> {
+    let listen: Vec<SocketAddr> = ports.iter().map(ReservedPort::address).collect();
+    let members: Vec<PrivateKey> = (0..ports.len()).map(|n| keys.authority(n).clone()).collect();
     let addresses: AddressBook =
         members.iter().zip(&listen).map(|(key, at)| (key.public_key(), Address::Symmetric(*at))).collect();
     let mut nodes = Vec::new();

@@ -16,9 +16,7 @@ use self::report::{Idle, IdleDay, Percentiles, ROLES, Rates, Report};
 use super::machine::Machine;
 use super::usage::{Usage, folder_mb};
 use crate::deploy::process::Process;
-use crate::deploy::{
-    EdgePlan, Pace, Recording, Site, Size, Tuning, TwinPlan, edge_name, free_ports, local, run_with_processes,
-};
+use crate::deploy::{EdgePlan, Pace, Recording, Site, Size, Tuning, TwinPlan, edge_name, run_with_processes};
 use crate::output;
 use crate::{Outcome, args};
 use anyhow::{Context as _, Result, ensure};
@@ -223,7 +221,7 @@ impl Bench {
         write_drive(&table)?;
         let mut site = Site::prepare(&std::env::current_exe()?, dir, size, true).await?;
         let mut edges = Vec::new();
-        for (n, port) in (1..=vehicles).zip(free_ports(vehicles)?) {
+        for n in 1..=vehicles {
             // Without the links of a demo, which would copy every byte once more: nothing is cut here.
             let fogs = (0..FOGS).map(|step| site.fog_mqtt[(n - 1 + step) % FOGS]).collect();
             let recording = Recording {
@@ -233,7 +231,7 @@ impl Bench {
                 pace,
                 samples: Some(samples),
             };
-            let plan = EdgePlan { n, http: local(port), fogs, recording, tuning };
+            let plan = EdgePlan { n, http: site.reserve_port()?, fogs, recording, tuning };
             let config = site.deployment.write_edge(&plan)?;
             edges.push(site.process(&edge_name(n), "edge", &config, plan.http));
         }

@@ -14,9 +14,7 @@ use super::usage::{Usage, folder_mb};
 use crate::Outcome;
 use crate::args::BenchSoak;
 use crate::deploy::process::Process;
-use crate::deploy::{
-    EdgePlan, Pace, Recording, Site, Size, Tuning, edge_name, free_ports, local, run_with_processes,
-};
+use crate::deploy::{EdgePlan, Pace, Recording, Site, Size, Tuning, edge_name, run_with_processes};
 use crate::output::{self, row};
 use crate::plot::{self, Axis};
 
@@ -160,18 +158,18 @@ async fn measure(options: &BenchSoak, dir: &Path) -> Result<Vec<Sample>> {
     without(&cloud.join("cloud.toml"), &["commit"])?;
     site.start().await?;
     let mut edges = Vec::new();
-    for (n, port) in (1..=options.vehicles).zip(free_ports(options.vehicles)?) {
+    for n in 1..=options.vehicles {
         let pace = Pace::Rate { hz: options.hz };
         let recording = Recording { file: None, seed: n as u64, series: None, pace, samples: Some(0) };
         let plan = EdgePlan {
             n,
-            http: local(port),
+            http: site.reserve_port()?,
             fogs: site.fog_mqtt.clone(),
             recording,
             tuning: Tuning::DEFAULT,
         };
         let config = site.deployment.write_edge(&plan)?;
-        let mut edge = site.process(&edge_name(n), "edge", &config, local(port));
+        let mut edge = site.process(&edge_name(n), "edge", &config, plan.http);
         edge.start()?;
         edges.push(edge);
     }

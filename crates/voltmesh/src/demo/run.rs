@@ -14,9 +14,7 @@ use super::view::View;
 use super::watch::Watch;
 use super::{check, stations};
 use crate::deploy::process::Process;
-use crate::deploy::{
-    CONTROLLER, EdgePlan, Recording, Site, Size, Tuning, edge_name, fog_name, free_ports, local,
-};
+use crate::deploy::{CONTROLLER, EdgePlan, Recording, Site, Size, Tuning, edge_name, fog_name};
 use crate::{args, output};
 
 /// Blocks in an epoch of the demo's ledger: a rotated authority is back after two of them, some ten seconds.
@@ -63,11 +61,10 @@ impl Run {
         stations::prepare(&site.deployment).context("the charging stations of the demo")?;
         let recordings = recordings(&options)?;
         let mut edges = Vec::new();
-        let mut ports = free_ports(vehicles + 1)?.into_iter().map(local);
-        let http = ports.next().context("ports were counted wrongly")?;
+        let http = site.reserve_port()?;
         let driven = Driven::prepare(&site, vehicles + 1, http).await?;
-        for (n, http) in (1..=vehicles).zip(ports) {
-            let name = edge_name(n);
+        for n in 1..=vehicles {
+            let (name, http) = (edge_name(n), site.reserve_port()?);
             let mut reach = Vec::new();
             // Vehicles start at different fog nodes, as they would on the road.
             for step in 0..fogs {

@@ -24,7 +24,7 @@ use voltmesh_telemetry::Timestamp;
 
 pub use closed_loop::DrivenPlan;
 pub use configs::{EdgePlan, FogPlan, Pace, Recording, Tuning, TwinPlan};
-pub use ports::free_ports;
+pub use ports::ReservedPort;
 pub use runtime::run_with_processes;
 pub use site::Site;
 

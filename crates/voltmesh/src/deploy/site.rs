@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use super::process::Process;
 use super::proxy::Network;
-use super::{CONTROLLER, Deployment, FogPlan, STANDBY, Size, fog_name, free_ports, local};
+use super::{CONTROLLER, Deployment, FogPlan, ReservedPort, STANDBY, Size, fog_name};
 use crate::commands::registry::submit_until_final;
 use crate::http::Http;
 
@@ -37,6 +37,14 @@ pub struct Site {
     /// The process of the controller that stands by.
     pub standby: Option<Process>,
     program: PathBuf,
+    ports: Vec<ReservedPort>,
+}
+
+fn reserve(ports: &mut Vec<ReservedPort>) -> Result<SocketAddr> {
+    let port = ReservedPort::reserve()?;
+    let address = port.address();
+    ports.push(port);
+    Ok(address)
 }
 
 impl Site {
@@ -45,8 +53,8 @@ impl Site {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let deployment = Deployment::create(&dir.canonicalize()?, size)?;
         let network = Network::default();
-        let mut ports = free_ports(3 * size.fogs + 2)?.into_iter();
-        let mut port = || ports.next().map(local).context("ports were counted wrongly");
+        let mut ports = Vec::new();
+        let mut port = || reserve(&mut ports);
 
         let (cloud_mqtt, cloud_http) = (port()?, port()?);
         let cloud = match size.cloud {
@@ -89,15 +97,18 @@ impl Site {
             controller,
             standby,
             program,
+            ports,
         })
+    }
+
+    /// Where a further process may listen, kept for it as long as this site.
+    pub fn reserve_port(&mut self) -> Result<SocketAddr> {
+        reserve(&mut self.ports)
     }
 
     /// Adds a controller to which every fog node connects. Before [`Self::start`].
     pub async fn add_controller(&mut self) -> Result<()> {
-        let mut ports = free_ports(2)?.into_iter().map(local);
-        let (Some(mqtt), Some(http)) = (ports.next(), ports.next()) else {
-            bail!("ports were counted wrongly")
-        };
+        let (mqtt, http) = (self.reserve_port()?, self.reserve_port()?);
         let config = self.deployment.write_controller(CONTROLLER, mqtt, http)?;
         for n in 1..=self.fogs.len() {
             let link = self.network.link(&fog_name(n), CONTROLLER, mqtt).await?;
@@ -109,10 +120,7 @@ impl Site {
 
     /// Adds a controller that stands by the first one. Before [`Self::start`].
     pub async fn add_standby(&mut self) -> Result<()> {
-        let mut ports = free_ports(2)?.into_iter().map(local);
-        let (Some(mqtt), Some(http)) = (ports.next(), ports.next()) else {
-            bail!("ports were counted wrongly")
-        };
+        let (mqtt, http) = (self.reserve_port()?, self.reserve_port()?);
         let config = self.deployment.write_controller(STANDBY, mqtt, http)?;
         for n in 1..=self.fogs.len() {
             let link = self.network.link(&fog_name(n), STANDBY, mqtt).await?;

@@ -18,7 +18,7 @@ use voltmesh_consensus::harness::{EnergyModel, Measured, Progress, measure_on_so
 
 use super::machine::Machine;
 use crate::args::{BenchConsensus, Runtime};
-use crate::deploy::{free_ports, local};
+use crate::deploy::ReservedPort;
 use crate::{Outcome, output};
 
 /// Parts of the progress bar for one measurement.
@@ -118,8 +118,9 @@ fn measure(job: &Job, bar: &ProgressBar, before: u64) -> Result<Measured> {
         Runtime::Sim => simulate(&job.plan, &progress),
         Runtime::Tcp => {
             let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-            let ports = free_ports(job.plan.replicas())?;
-            let listen: Vec<_> = ports.into_iter().map(local).collect();
+            let ports =
+                (0..job.plan.replicas()).map(|_| ReservedPort::reserve()).collect::<Result<Vec<_>>>()?;
+            let listen: Vec<_> = ports.iter().map(ReservedPort::address).collect();
             measure_on_sockets(&job.plan, &listen, folder.path() as &Path, &progress)
         }
     };

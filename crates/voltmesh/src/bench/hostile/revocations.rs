@@ -17,7 +17,7 @@ use voltmesh_mqtt::ClientEvent;
 use super::report::Revocation;
 use super::{Bench, FOGS, LOOK, PATIENCE, RATE};
 use crate::deploy::process::Process;
-use crate::deploy::{CONTROLLER, EdgePlan, Pace, Recording, Tuning, edge_name, fog_name, free_ports, local};
+use crate::deploy::{CONTROLLER, EdgePlan, Pace, Recording, ReservedPort, Tuning, edge_name, fog_name};
 
 /// Certificates that are revoked at each door, one after the other: the looks at the list come at any time between.
 const EACH: usize = 7;
@@ -39,8 +39,8 @@ impl Bench {
         doors.insert("client_at_fog", self.sessions_end(&fog, Role::Fog, Role::Client).await?);
         let cloud = listener(&self.site.deployment.node_dir("cloud")?.join("cloud.toml"), "mqtt")?;
         doors.insert("fog_at_cloud", self.sessions_end(&cloud.to_string(), Role::Cloud, Role::Fog).await?);
-        let mut ports = free_ports(2)?.into_iter().map(local);
-        let (mqtt, http) = ports.next().zip(ports.next()).context("ports were counted wrongly")?;
+        let ports = (ReservedPort::reserve()?, ReservedPort::reserve()?);
+        let (mqtt, http) = (ports.0.address(), ports.1.address());
         let config = self.site.deployment.write_controller(CONTROLLER, mqtt, http)?;
         let text = std::fs::read_to_string(&config)?.replace("token_file = \"token\"", "tls = true");
         std::fs::write(&config, text)?;
@@ -126,7 +126,8 @@ impl Bench {
     /// Revokes the last fog node in the middle of a vehicle's session. The node itself goes on; its vehicle must not.
     async fn vehicle_leaves_fog(&self) -> Result<f64> {
         let fog = self.site.fogs.last().context("there are fog nodes")?;
-        let http = local(free_ports(1)?.remove(0));
+        let port = ReservedPort::reserve()?;
+        let http = port.address();
         let recording = Recording {
             file: None,
             seed: 1,
