@@ -6,11 +6,14 @@ use voltmesh_battery::pack::PackSample;
 use voltmesh_control::Action;
 
 /// Seconds before and after a command in which the recording must show what the command guards against: as long as functions keep a
-/// limit whose cause is gone.
-const AROUND_S: f64 = 60.0;
+/// limit whose cause is gone, and three samples by which they know it.
+const AROUND_S: f64 = 63.0;
 
-/// Volts from a cell's lowest or highest voltage within which it counts as reached: about what cells of a pack and their sensors differ by.
+/// Volts from a bound within which a cell counts as having reached it: about what cells of a pack and their sensors differ by.
 const NEAR_V: f64 = 0.05;
+
+/// Volts above a cell's lowest that a discharge limit keeps: the default of `floor_v` of the function `discharge-control`.
+const FLOOR_V: f64 = 0.15;
 
 /// °C from which on a battery is charged and driven with less (JEITA's upper range begins at 45 °C).
 const HOT_C: f64 = 45.0;
@@ -32,7 +35,7 @@ pub fn needed(
     around.any(|sample| {
         let mean_v = [sample.voltage_v / series as f64];
         let cells_v = if sample.cells_v.is_empty() { &mean_v[..] } else { &sample.cells_v };
-        let empty = cells_v.iter().any(|volts| *volts <= window_v.0 + NEAR_V);
+        let empty = cells_v.iter().any(|volts| *volts <= window_v.0 + FLOOR_V + NEAR_V);
         let full = cells_v.iter().any(|volts| *volts >= window_v.1 - NEAR_V);
         let hot = sample.temps_c.iter().any(|temp_c| *temp_c >= HOT_C);
         let cold = sample.temps_c.iter().any(|temp_c| *temp_c <= COLD_C);
@@ -69,8 +72,8 @@ mod tests {
     fn a_limit_is_needed_within_a_minute_of_what_it_guards_against() {
         let window_v = (2.5, 4.2);
         let cases = [
-            (Action::DischargeLimit(1_000), recording(2.54, 25.0, -5.0), true),
-            (Action::DischargeLimit(1_000), recording(2.7, 25.0, -5.0), false),
+            (Action::DischargeLimit(1_000), recording(2.69, 25.0, -5.0), true),
+            (Action::DischargeLimit(1_000), recording(2.71, 25.0, -5.0), false),
             (Action::ChargeLimit(1_000), recording(4.18, 25.0, 2.0), true),
             (Action::ChargeLimit(1_000), recording(4.18, 25.0, -2.0), false),
             (Action::StopCharging, recording(3.9, -5.0, 2.0), true),
