@@ -1,6 +1,6 @@
 //! Sessions with fog nodes: what the agent asks for, on real sockets.
 
-use crate::agent::{FogIndex, Input, chain};
+use crate::agent::{FogIndex, Input};
 use crate::config::Uplink;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use voltmesh_control::{
 use voltmesh_identity::RevocationWatch;
 use voltmesh_mqtt::{Client, ClientEvent, ClientEvents, ClientOptions, ClientSettings, Outgoing, Reason};
 use voltmesh_spool::Position;
-use voltmesh_telemetry::{Timestamp, VehicleId};
+use voltmesh_telemetry::{Timestamp, VehicleId, error_chain};
 
 /// The hello's tag; a batch's is its position plus one.
 const HELLO: u64 = 0;
@@ -150,7 +150,7 @@ impl Uplinks {
                     }
                     converse(&client, &mut from, |input| send(What::Input(input)), fog).await
                 }
-                Err(error) => chain(&error),
+                Err(error) => error_chain(&error),
             };
             let _ = send(What::Input(Input::Lost { fog, reason })).await;
         });

@@ -34,6 +34,7 @@ pub mod osrm;
 pub mod stations;
 
 mod error;
+mod no_answer;
 mod run;
 
 pub use config::Config;

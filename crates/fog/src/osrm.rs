@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use voltmesh_stations::Position;
 
-use crate::Error;
+use crate::{Error, no_answer};
 
 /// Destinations in one request: OSRM takes 100 places in a table if its `--max-table-size` is the default, and the origin is one.
 const BATCH: usize = 99;
@@ -77,7 +77,7 @@ impl Osrm {
             let _ = write!(url, "{separator}{:.6},{:.6}", place.longitude, place.latitude);
         }
         url.push_str("?sources=0&annotations=duration,distance");
-        let silent = |error: reqwest::Error| routing(format!("did not answer: {}", why(&error)));
+        let silent = |error: reqwest::Error| routing(format!("did not answer: {}", no_answer::why(&error)));
         let mut response = self.client.get(&url).send().await.map_err(silent)?;
         let status = response.status();
         let mut body = Vec::new();
@@ -117,18 +117,6 @@ impl Answer {
 
 fn routing(what: impl Into<String>) -> Error {
     Error::Routing { what: what.into() }
-}
-
-/// The innermost cause, without the URL: it says where a vehicle is.
-fn why(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "not in time".into();
-    }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    if std::ptr::addr_eq(cause, error) { "broken off".into() } else { cause.to_string() }
 }
 
 #[cfg(test)]

@@ -77,16 +77,4 @@ impl Refusal {
     pub(crate) fn interface(found: &Version) -> Self {
         Self::Interface { found: found.to_string() }
     }
-
-    /// The reason with its causes, in one line.
-    pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(error.to_string().trim());
-            cause = error.source();
-        }
-        text
-    }
 }

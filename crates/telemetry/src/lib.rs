@@ -44,6 +44,7 @@ pub mod vss;
 mod channel;
 mod digest;
 mod error;
+mod error_chain;
 mod id;
 mod number;
 mod sample;
@@ -59,6 +60,7 @@ pub use batch::{
 pub use channel::{Channel, ChannelValue, MAX_CHANNELS, Resolution};
 pub use digest::Digest;
 pub use error::Error;
+pub use error_chain::error_chain;
 pub use id::{BatchId, RecordId, VehicleId, is_name};
 pub use number::{Boot, RecordNumber};
 pub use sample::{

@@ -4,9 +4,10 @@ use super::{
     batches::Batches,
     report::{ArchiveReport, Kind},
 };
-use crate::verify::causes;
+
 use voltmesh_control::{ArchiveNotice, MAX_NOTICE_BYTES};
 use voltmesh_ledger::{Leaves, Trust, verifying_key};
+use voltmesh_telemetry::error_chain;
 
 /// Claims that an archive is checked against.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +40,7 @@ impl Claims {
     /// Sets the leaves of the ledger's log, as `voltmesh chain leaves` writes them. They are believed as far as they lead to a
     /// root that evidence in the archive or the trust file prove. Returns how many there are.
     pub fn set_leaves(&mut self, file: &[u8]) -> Result<u64, ClaimError> {
-        let leaves = Leaves::decode(file).map_err(|error| ClaimError::Leaves { why: causes(&error) })?;
+        let leaves = Leaves::decode(file).map_err(|error| ClaimError::Leaves { why: error_chain(&error) })?;
         let count = leaves.hashes.len() as u64;
         self.leaves = Some(leaves);
         Ok(count)
@@ -80,8 +81,8 @@ impl Claims {
 fn read(bytes: &[u8], trust: &Trust) -> Result<ArchiveNotice, ClaimError> {
     let mut why = String::new();
     for key in trust.cloud_keys() {
-        let read = verifying_key(key).map_err(|error| causes(&error));
-        match read.and_then(|key| ArchiveNotice::verify(bytes, &key).map_err(|error| causes(&error))) {
+        let read = verifying_key(key).map_err(|error| error_chain(&error));
+        match read.and_then(|key| ArchiveNotice::verify(bytes, &key).map_err(|error| error_chain(&error))) {
             Ok(notice) => return Ok(notice),
             Err(error) => why = error,
         }

@@ -2,10 +2,7 @@
 //! what the table's log says of the file.
 
 use super::report::{ArchiveReport, Kind};
-use crate::{
-    delta::{self, ArchiveError, DataFile, Inspected, schema::DAY},
-    verify::causes,
-};
+use crate::delta::{self, ArchiveError, DataFile, Inspected, schema::DAY};
 use arrow::{
     array::{Array, ArrayRef, RecordBatch, cast::AsArray},
     compute::{cast, max, max_string, min, min_string},
@@ -13,7 +10,7 @@ use arrow::{
     row::{RowConverter, SortField},
 };
 use std::sync::Arc;
-use voltmesh_telemetry::Digest;
+use voltmesh_telemetry::{Digest, error_chain};
 
 /// The columns that a table's files must have: all but the day, which is in their paths.
 pub(crate) struct Columns {
@@ -38,14 +35,14 @@ impl Columns {
         let rows = match table.view.scan_file(file, &[], &Default::default()).await {
             Ok(rows) => rows,
             Err(error) => {
-                report.problem(Kind::Table, format!("{what}: {}", causes(&error)));
+                report.problem(Kind::Table, format!("{what}: {}", error_chain(&error)));
                 return None;
             }
         };
         let mut ours = Vec::with_capacity(rows.len());
         for rows in rows {
             match delta::of_today(rows)
-                .map_err(|error| vec![causes(&error)])
+                .map_err(|error| vec![error_chain(&error)])
                 .and_then(|rows| self.ours(&rows))
             {
                 Ok(rows) => ours.push(rows),

@@ -30,7 +30,7 @@ pub use settled::{Look, look, verify_settled};
 
 use crate::delta::{ArchiveError, Inspected, Location, Reader};
 use crate::statement::{read_places, read_statements};
-use crate::verify::causes;
+
 use batches::Batches;
 use bytes::Bytes;
 use columns::Columns;
@@ -38,7 +38,7 @@ use log::Known;
 use report::Kind;
 use voltmesh_control::ArchiveStatement;
 use voltmesh_ledger::{AnchoredStatement, Trust};
-use voltmesh_telemetry::merkle::leaf_hash;
+use voltmesh_telemetry::{error_chain, merkle::leaf_hash};
 
 /// Checks the archive at `location` against `trust`. Reads everything; holds some 120 bytes per record.
 pub async fn verify_archive(location: &Location, trust: &Trust) -> Result<ArchiveReport, ArchiveError> {
@@ -75,7 +75,7 @@ async fn verify_tables(
     }
     let mut report = audit(tables, &places, &kept, trust, claims).await;
     for error in damaged {
-        report.problem(Kind::Table, format!("statements: {}", causes(&error)));
+        report.problem(Kind::Table, format!("statements: {}", error_chain(&error)));
     }
     report.sound = report.is_sound();
     report
@@ -96,7 +96,7 @@ async fn audit(
     let mut report = ArchiveReport::default();
     for table in tables {
         if let Some(wrong) = &table.wrong {
-            report.problem(Kind::Table, format!("table {}: {}", table.name, causes(wrong)));
+            report.problem(Kind::Table, format!("table {}: {}", table.name, error_chain(wrong)));
         }
     }
     let [records, batches, quarantine, copies] = tables;

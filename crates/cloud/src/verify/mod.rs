@@ -9,4 +9,3 @@ pub use rejection::{Rejection, Stage};
 pub use verified::{About, Verified};
 
 pub(crate) use envelope::{Judged, verify};
-pub(crate) use rejection::causes;

@@ -1,6 +1,7 @@
 //! Why a delivery is refused for good: the check that failed, and what was wrong.
 
 use std::fmt;
+use voltmesh_telemetry::error_chain;
 
 /// The check that failed, in the order in which they are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,19 +81,8 @@ pub struct Rejection {
 
 impl Rejection {
     pub(crate) fn new(stage: Stage, error: &dyn std::error::Error) -> Self {
-        Self { stage, reason: causes(error) }
+        Self { stage, reason: error_chain(error) }
     }
-}
-
-/// An error with its causes on one line.
-pub(crate) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 impl fmt::Display for Rejection {

@@ -1,12 +1,12 @@
 //! Evidence that a batch has come further: PUBACKs, receipts and archive notices are checked against the trust file and
 //! counted, and at the stage to wait for the batch is forgotten.
 
-use super::{Agent, FogIndex, Output, Stage, chain};
+use super::{Agent, FogIndex, Output, Stage};
 use bytes::Bytes;
 use voltmesh_control::{ArchiveNotice, CLOCK_TOLERANCE_MS, Handovers, Receipts};
 use voltmesh_ledger::{AnchorProof, Handover, Stage as Part, verifying_key};
 use voltmesh_spool::Position;
-use voltmesh_telemetry::{BatchId, Timestamp};
+use voltmesh_telemetry::{BatchId, Timestamp, error_chain};
 
 /// Receipts that were refused and may hold after the next hand-over. Past it the oldest goes, and its batch gets its
 /// receipt when it is offered again.
@@ -65,7 +65,7 @@ impl Agent {
             Err(error) => {
                 self.counters.receipts_refused += 1;
                 out.push(Output::Warn {
-                    message: format!("receipt for batch {batch} refused: {}", chain(&error)),
+                    message: format!("receipt for batch {batch} refused: {}", error_chain(&error)),
                 });
                 // Only a hand-over that this vehicle has not heard of yet may make it hold.
                 if error.stage == Part::Authorities {
@@ -136,11 +136,11 @@ impl Agent {
             "the trust file names no cloud key: make it with `voltmesh chain trust` and its option --cloud"
                 .to_owned();
         for key in keys {
-            let key = verifying_key(key).map_err(|e| chain(&e))?;
+            let key = verifying_key(key).map_err(|e| error_chain(&e))?;
             match ArchiveNotice::verify(message, &key) {
                 Ok(notice) if notice.vehicle == self.rules.vehicle => return Ok(notice),
                 Ok(notice) => return Err(format!("it is for vehicle {}", notice.vehicle)),
-                Err(error) => refused = chain(&error),
+                Err(error) => refused = error_chain(&error),
             }
         }
         Err(refused)
@@ -148,10 +148,10 @@ impl Agent {
 
     pub(super) fn trust(&mut self, now: Timestamp, message: &Bytes, out: &mut Vec<Output>) {
         let mut changed = false;
-        let followed = Handovers::decode(message).map_err(|e| chain(&e)).and_then(|handovers| {
+        let followed = Handovers::decode(message).map_err(|e| error_chain(&e)).and_then(|handovers| {
             for item in &handovers.items {
-                let handover = Handover::from_bytes(item).map_err(|e| chain(&e))?;
-                changed |= self.credentials.trust.extend(&handover).map_err(|e| chain(&e))?;
+                let handover = Handover::from_bytes(item).map_err(|e| error_chain(&e))?;
+                changed |= self.credentials.trust.extend(&handover).map_err(|e| error_chain(&e))?;
             }
             Ok(())
         });

@@ -101,7 +101,7 @@ impl Shell {
                     Some(Given::Samples(given)) => samples = given.into_iter(),
                     Some(Given::Failed(error)) => {
                         tracing::error!(
-                            error = crate::agent::chain(&error),
+                            error = voltmesh_telemetry::error_chain(&error),
                             "the source ends; what it gave is still sent"
                         );
                         self.source_failed = Some(error);

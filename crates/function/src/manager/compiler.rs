@@ -4,7 +4,7 @@ use crate::{Component, Host, Package};
 use bytes::Bytes;
 use ed25519_dalek::VerifyingKey;
 use std::{collections::BTreeSet, sync::Arc};
-use voltmesh_telemetry::Digest;
+use voltmesh_telemetry::{Digest, error_chain};
 
 /// Compiler of one node's releases. Clones share the node's engine.
 #[derive(Clone)]
@@ -38,6 +38,9 @@ impl Compiler {
     pub fn compile(&self, package: &Bytes) -> Compiled {
         let opened = Package::open(package, &self.publishers, &BTreeSet::new());
         let result = opened.and_then(|package| self.host.compile(&package));
-        Compiled { digest: Package::digest_of(package), result: result.map_err(|refusal| refusal.chain()) }
+        Compiled {
+            digest: Package::digest_of(package),
+            result: result.map_err(|refusal| error_chain(&refusal)),
+        }
     }
 }

@@ -9,7 +9,7 @@ use super::{
 use crate::{Package, Refusal};
 use bytes::Bytes;
 use std::sync::Arc;
-use voltmesh_telemetry::Digest;
+use voltmesh_telemetry::{Digest, error_chain};
 
 /// Compiled releases that are kept: 64 of some MB each.
 const MAX_COMPONENTS: usize = 64;
@@ -22,7 +22,7 @@ impl Manager {
             // What came before was signed by a publisher; this one need not be.
             Some((_, component)) => Package::open(bytes, &self.settings.publishers, &self.settings.withdrawn)
                 .map(|_| component.clone())
-                .map_err(|refusal| refusal.chain()),
+                .map_err(|refusal| error_chain(&refusal)),
             None => return self.compiled(self.compiler().compile(bytes)),
         };
         self.compiled(Compiled { digest: Package::digest_of(bytes), result: compiled });
@@ -37,7 +37,7 @@ impl Manager {
     pub(super) fn compiled(&mut self, compiled: Compiled) {
         let withdrawn = compiled.digest.filter(|digest| self.settings.withdrawn.contains(digest));
         let result = match withdrawn {
-            Some(digest) => Err(Refusal::Withdrawn(digest).chain()),
+            Some(digest) => Err(Refusal::Withdrawn(digest).to_string()),
             None => compiled.result,
         };
         match result {

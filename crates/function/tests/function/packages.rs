@@ -5,21 +5,21 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use voltmesh_function::{Host, MAX_COMPONENT_BYTES, Manifest, Package, Refusal};
-use voltmesh_telemetry::Digest;
+use voltmesh_telemetry::{Digest, error_chain};
 
 fn open(bytes: &Bytes) -> Result<Package, Refusal> {
     Package::open(bytes, &[publisher().verifying_key()], &BTreeSet::new())
 }
 
 fn refused(bytes: &Bytes, reason: &str) {
-    let text = open(bytes).unwrap_err().chain();
+    let text = error_chain(&open(bytes).unwrap_err());
     assert!(text.starts_with(reason), "{text}");
 }
 
 /// Why a component that was duly signed is no function.
 fn uncompiled(component: &[u8]) -> String {
     let package = open(&sign(&manifest(1), component)).unwrap();
-    Host::new(4).unwrap().compile(&package).unwrap_err().chain()
+    error_chain(&Host::new(4).unwrap().compile(&package).unwrap_err())
 }
 
 #[test]

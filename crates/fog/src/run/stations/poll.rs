@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::service::{Service, clock};
 use crate::stations::feed::{Feed, Rows, Snapshot};
 use crate::stations::web::{Options, Pace, Page, WebError, WebFeed};
+use voltmesh_telemetry::error_chain;
 
 /// Why a poll brought nothing.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +53,7 @@ pub(super) async fn poll(service: Arc<Service>, mut feed: Feed, mut web: WebFeed
                     web.forget();
                 }
                 let asked = if let Nothing::Web(error) = &error { error.retry_after() } else { None };
-                let said = chain(&error);
+                let said = error_chain(&error);
                 let pause = pace.after_failure(asked, rand::random());
                 if complaint.as_ref() != Some(&said) {
                     tracing::warn!(feed = %web.address(), error = said, pause_s = pause.as_secs(), "the feed cannot be read now");
@@ -114,16 +115,4 @@ fn understood(web: &WebFeed, before: Rows, after: Rows) -> Result<(), Nothing> {
         return Err(Nothing::Strange { address: web.address().to_string(), documents });
     }
     Ok(())
-}
-
-/// An error with its causes.
-fn chain(error: &Nothing) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

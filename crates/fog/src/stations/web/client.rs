@@ -13,6 +13,8 @@ use reqwest::{Response, StatusCode};
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use rustls::{ClientConfig, RootCertStore};
 
+use crate::no_answer;
+
 use super::body::{Unreadable, unpacked};
 use super::pages::{self, Head};
 use super::{Address, MAX_PAGE, MAX_PAGES, MAX_POLL, MAX_REDIRECTS, Options, WebError};
@@ -273,18 +275,8 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     httpdate::parse_http_date(text).ok()?.duration_since(now).ok()
 }
 
-/// The innermost cause, without the address's query.
 fn silent(address: &Address, error: &reqwest::Error) -> WebError {
-    let why = if error.is_timeout() {
-        "not in time".to_owned()
-    } else {
-        let mut cause: &dyn std::error::Error = error;
-        while let Some(inner) = cause.source() {
-            cause = inner;
-        }
-        if std::ptr::addr_eq(cause, error) { "broken off".to_owned() } else { cause.to_string() }
-    };
-    WebError::Silent { address: address.to_string(), why }
+    WebError::Silent { address: address.to_string(), why: no_answer::why(error) }
 }
 
 /// TLS with the certificate authorities of a file, or of the system.
