@@ -1,6 +1,7 @@
 //! The state of any role, as its `/status` answers.
 
 use crate::Error;
+use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -60,6 +61,17 @@ pub struct Latency {
     pub p99_us: u64,
     /// Values counted.
     pub count: u64,
+}
+
+impl From<&Histogram<u64>> for Latency {
+    /// Percentiles of values in microseconds.
+    fn from(microseconds: &Histogram<u64>) -> Self {
+        Self {
+            p50_us: microseconds.value_at_quantile(0.5),
+            p99_us: microseconds.value_at_quantile(0.99),
+            count: microseconds.len(),
+        }
+    }
 }
 
 /// What a role tells about itself.

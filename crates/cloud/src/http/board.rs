@@ -11,7 +11,7 @@ use std::{
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
-use voltmesh_control::{Latency, Role, Status};
+use voltmesh_control::{Role, Status};
 use voltmesh_http::{Exposition, Figures};
 use voltmesh_mqtt::ServerFigures;
 use voltmesh_telemetry::{Digest, VehicleId};
@@ -217,12 +217,7 @@ impl Board {
             status.counters.insert(format!("quarantined_{stage}"), *count);
         }
         for (name, histogram) in [("commit", &inner.commit), ("puback", &inner.archive)] {
-            let latency = Latency {
-                p50_us: histogram.value_at_quantile(0.5),
-                p99_us: histogram.value_at_quantile(0.99),
-                count: histogram.len(),
-            };
-            status.latencies.insert(name.to_owned(), latency);
+            status.latencies.insert(name.to_owned(), histogram.into());
         }
         status
     }

@@ -15,7 +15,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
-use voltmesh_control::{Latency, Role, Status};
+use voltmesh_control::{Role, Status};
 use voltmesh_spool::{Position, Writer};
 use voltmesh_telemetry::Timestamp;
 
@@ -262,12 +262,7 @@ impl Shell {
         status.counters.insert("source_ended".to_owned(), u64::from(self.feed.ended));
         status.counters.insert("source_failed".to_owned(), u64::from(self.source_failed.is_some()));
         for (name, histogram) in self.agent.latencies() {
-            let latency = Latency {
-                p50_us: histogram.value_at_quantile(0.5),
-                p99_us: histogram.value_at_quantile(0.99),
-                count: histogram.len(),
-            };
-            status.latencies.insert(name.to_owned(), latency);
+            status.latencies.insert(name.to_owned(), histogram.into());
         }
         status
     }
