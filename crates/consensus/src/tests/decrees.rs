@@ -281,7 +281,8 @@ fn storm(seed: u64) {
 
 #[test]
 fn no_seed_forks_a_chain_whose_committee_is_replaced() {
-    for seed in seeds::seeds() {
+    // Ten nodes each: a seed takes six times as long as one of four.
+    for seed in seeds::seeds_or(1_000..1_003) {
         if let Err(panic) = std::panic::catch_unwind(|| storm(seed)) {
             eprintln!("seed {seed} failed; again with VOLTMESH_SEEDS={seed}..{}", seed + 1);
             std::panic::resume_unwind(panic);

@@ -8,7 +8,12 @@ use voltmesh_ledger::testing::Network;
 const USUAL: std::ops::Range<u64> = 1_000..1_008;
 
 pub(super) fn seeds() -> std::ops::Range<u64> {
-    let Ok(text) = std::env::var("VOLTMESH_SEEDS") else { return USUAL };
+    seeds_or(USUAL)
+}
+
+/// The seeds that were asked for, or these.
+pub(super) fn seeds_or(usual: std::ops::Range<u64>) -> std::ops::Range<u64> {
+    let Ok(text) = std::env::var("VOLTMESH_SEEDS") else { return usual };
     let (from, to) = text.split_once("..").expect("VOLTMESH_SEEDS is FROM..TO");
     from.parse().expect("a number")..to.parse().expect("a number")
 }

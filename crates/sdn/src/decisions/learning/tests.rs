@@ -180,6 +180,8 @@ fn outcomes() -> impl Strategy<Value = Vec<(bool, f64)>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     /// No tuned number ever leaves its bounds, whatever comes of the function.
     #[test]
     fn numbers_stay_within_their_bounds(outcomes in outcomes()) {
