@@ -52,7 +52,7 @@ impl Bus {
             pushed.map_err(|error| at(&self.place, error))?;
             self.sample(ready)?;
         }
-        if self.sampler.decoder().is_on_two_buses() { Err(self.two_buses()) } else { Ok(Step::More) }
+        self.check_senders().map(|()| Step::More)
     }
 
     /// Gives a placed frame to the sampler.
@@ -70,7 +70,21 @@ impl Bus {
             self.take(placed, ready);
         }
         self.out = out;
-        if self.sampler.decoder().is_on_two_buses() { Err(self.two_buses()) } else { Ok(()) }
+        self.check_senders()
+    }
+
+    /// Refuses a wanted message that two devices send.
+    fn check_senders(&self) -> Result<(), Error> {
+        let decoder = self.sampler.decoder();
+        if decoder.is_on_two_buses() {
+            return Err(self.two_buses());
+        }
+        let Some((name, one, other)) = decoder.of_two_senders() else { return Ok(()) };
+        let problem = format!(
+            "the wanted message {name} comes from two source addresses (0x{one:02X}, 0x{other:02X}), which are two devices: \
+             state the whole identifier of one in the DBC file, and no VFrameFormat J1939PG for it"
+        );
+        Err(Error::mapping(&self.place, problem))
     }
 
     fn two_buses(&self) -> Error {

@@ -32,6 +32,8 @@ pub(super) struct Columns {
     error: Option<usize>,
     length: usize,
     data: usize,
+    /// Whether times of GVRET have decimals.
+    in_seconds: bool,
 }
 
 impl Columns {
@@ -69,7 +71,16 @@ impl Columns {
             error: find(&["error"]),
             length: find(&["len", "dlc", "length"])?,
             data,
+            in_seconds: false,
         })
+    }
+
+    pub(super) const fn warning(&self) -> Option<&'static str> {
+        if self.in_seconds {
+            Some("the times have decimals: they are taken for seconds, not for microseconds")
+        } else {
+            None
+        }
     }
 
     pub(super) const fn name(&self) -> &'static str {
@@ -90,6 +101,8 @@ impl Columns {
             let text = text.trim_ascii();
             *cell = text.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(text);
         }
+        self.in_seconds |=
+            self.tool == Tool::Gvret && cells.get(self.time).is_some_and(|time| time.contains(&b'.'));
         self.frame(&cells).map_or_else(Parsed::Skip, Parsed::Frame)
     }
 
@@ -99,6 +112,7 @@ impl Columns {
             column.is_some_and(|c| matches!(cell(c), b"1") || cell(c).eq_ignore_ascii_case(b"true"))
         };
         let unit = match self.tool {
+            Tool::Gvret if self.in_seconds => SECOND,
             Tool::Gvret => 1000,
             Tool::Parser => 1_000_000,
             Tool::PythonCan => SECOND,

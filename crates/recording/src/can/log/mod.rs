@@ -263,6 +263,7 @@ impl Text {
             Self::Candump(candump) => candump.warning(),
             Self::Asc(asc) => asc.warning(),
             Self::Trc(trc) => trc.warning(),
+            Self::Columns(columns) => columns.warning(),
             _ => None,
         }
     }
