@@ -130,19 +130,22 @@ impl Bus {
         }
         let never = self.decoder().never_seen();
         let (frames, ids) = self.decoder().counted().fold((0, 0), |(n, ids), c| (n + c.frames, ids + 1));
-        let why = match never.as_slice() {
-            [] => "voltage and current are never known at the same time".to_owned(),
-            some => format!("never seen: {}", some.join(", ")),
+        let left_out = self.clock.skipped().iter().max_by_key(|(_, count, _)| *count);
+        let why = match (left_out, never.as_slice()) {
+            // No frame came as far as the signals.
+            (Some((reason, ..)), _) if frames == 0 => format!("of all frames, {reason}"),
+            (_, []) => "voltage and current are never known at the same time".to_owned(),
+            (_, some) => format!("never seen: {}", some.join(", ")),
         };
-        let mut skipped = Skipped::default();
-        skipped.merge(self.clock.skipped());
-        let skipped = match skipped.total() {
+        let lost = self.decoder().lost().into_iter().flat_map(Skipped::iter);
+        let lost: String = lost.map(|(reason, count, _)| format!("; {count} {reason}")).collect();
+        let skipped = match self.clock.skipped().total() {
             0 => String::new(),
             count => format!("; {count} frames were left out for their stamps"),
         };
         let problem = format!(
-            "no sample is usable: {why} ({frames} frames of {ids} identifiers were read{skipped}): check the signals, the \
-             DBC file and the interface"
+            "no sample is usable: {why} ({frames} frames of {ids} identifiers were read{skipped}{lost}): check the signals, \
+             the DBC file and the interface"
         );
         Err(Error::format(&self.place, problem))
     }

@@ -114,6 +114,9 @@ pub(crate) fn filled(ranges: &Ranges) -> usize {
 
 /// Tells how a text is written from its first lines.
 pub(crate) fn find(lines: &[Vec<u8>], options: &Options, place: &str) -> Result<Dialect, Error> {
+    if let Some(problem) = foreign::kind(lines) {
+        return Err(Error::format(place, problem));
+    }
     let separators: Vec<u8> = match options.separator {
         Some(separator) if separator.is_ascii() => vec![separator as u8],
         Some(_) => return Err(Error::mapping(place, "the separator is no ASCII character")),
@@ -147,9 +150,6 @@ pub(crate) fn find(lines: &[Vec<u8>], options: &Options, place: &str) -> Result<
             let first = lines.iter().find(|line| !line.is_empty());
             let shown: String =
                 first.map(|line| decode(line).chars().take(120).collect()).unwrap_or_default();
-            if let Some(problem) = foreign::kind(lines) {
-                return Err(Error::format(place, problem));
-            }
             let problem = format!(
                 "no line of the first {} names the columns (the first is {shown:?}): add a line with names for time, \
                  voltage and current, or name columns by number (--map time=#1 --map pack_voltage=#2 \

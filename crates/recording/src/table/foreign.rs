@@ -11,7 +11,8 @@ pub(crate) fn kind(lines: &[Vec<u8>]) -> Option<String> {
     if matches!(first, [b'{', ..] | [b'[', b'{' | b'[', ..] | b"[") {
         return Some("this is JSON, which is no table: write its records as lines of CSV".into());
     }
-    if first.starts_with(b"<") {
+    if [b"<?xml".as_slice(), b"<!DOCTYPE", b"<!doctype", b"<html"].iter().any(|head| first.starts_with(head))
+    {
         return Some("this is XML or HTML, which is no table: save it as CSV or XLSX".into());
     }
     if first.starts_with(b"***BUSMASTER") {
