@@ -158,6 +158,40 @@ fn hours_of_serial_dates_are_not_seconds() {
 }
 
 #[test]
+fn numbers_that_can_be_times_of_day_are_not_seconds() {
+    let parts = table("Time,u,i", |n| format!("{:.9},355.2,-12.5", 0.291_55 + f64::from(n) / 86_400.0));
+    refused(&parts, None, &["parts of a day", "*86400"]);
+    let days = Options { mappings: vec!["time=Time*86400".parse().unwrap()], ..any() };
+    let report = read(&parts, None, days).unwrap();
+    let [Moment::Seconds(start), Moment::Seconds(end)] = [&report.segments[0].start, &report.segments[0].end]
+    else {
+        panic!("{:?}", report.segments)
+    };
+    assert!((end - start - 19.0).abs() < 1e-3);
+    let fast = table("Time,u,i", |n| format!("{:.4},355.2,-12.5", f64::from(n) / 100.0));
+    assert_eq!(read(fast, None, any()).unwrap().samples, 20);
+    let clock =
+        table("Time,u,i", |n| format!("{},355.2,-12.5", if n < 10 { 65_950 + n } else { 70_000 + n - 10 }));
+    refused(&clock, None, &["%H%M%S"]);
+    refused(clock.replace("Time", "UTC").lines().take(5).collect::<Vec<_>>().join("\n"), None, &["%H%M%S"]);
+    let report = read(table("Time,u,i", |n| format!("{},355.2,-12.5", 65_950 + n)), None, any()).unwrap();
+    assert_eq!(report.samples, 20, "of a clock of seconds");
+}
+
+#[test]
+fn values_that_are_all_too_small_have_another_unit() {
+    for header in ["time_s,voltage [mV],current [A]", "time_s,cell_1_mv,current [A]"] {
+        doubted(&read(table(header, |n| format!("{n},3.7,-1.5")), None, any()).unwrap(), "below 0.1 V");
+    }
+    let text =
+        table("time_s,pack voltage [V],pack current [A],soc [%]", |n| format!("{n},355.2,-12.5,0.431"));
+    doubted(&read(text, None, any()).unwrap(), "soc=NAME*100");
+    let text = table("time_s;pack voltage [V];pack current [A];soc", |n| format!("{n};355,2;-12,5;43,1 %"));
+    let report = read(text, None, any()).unwrap();
+    assert_eq!((range(&report, "soc_pct"), report.reasons.len()), ((43.1, 43.1), 0));
+}
+
+#[test]
 fn a_voltage_of_0_or_of_all_bits_among_others_is_doubted() {
     for (mark, name) in [("0", "Pack Voltage (V)"), ("655.35", "Pack Voltage (V)"), ("0", "cell_1_v")] {
         let volts = if name.starts_with("cell") { "3.7" } else { "355.2" };

@@ -146,12 +146,24 @@ pub(super) fn sign(
     Ok(None)
 }
 
-/// The word of a name by which a positive current may discharge.
+/// The words of a name by which a positive current may discharge.
 pub(crate) fn names_a_discharge(name: &str) -> Option<&'static str> {
     let lower = name.to_lowercase();
-    ["discharg", "dischg", "dchg", "entlad", "décharg", "descarg", "scaric", "放电"]
-        .into_iter()
-        .find(|word| lower.contains(word))
+    [
+        "discharg",
+        "dischg",
+        "dchg",
+        "charge neg",
+        "neg charge",
+        "negative charge",
+        "entlad",
+        "décharg",
+        "descarg",
+        "scaric",
+        "放电",
+    ]
+    .into_iter()
+    .find(|word| lower.contains(word))
 }
 
 /// Whether the voltage falls when the current rises: then a positive current discharges.

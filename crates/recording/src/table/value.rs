@@ -3,6 +3,7 @@
 use super::cell::Cell;
 use super::found::Found;
 use super::number::{self, Decimal};
+use crate::unit::Conversion;
 use crate::{Quantity, Reading, Unknown};
 
 /// Temperatures of a sensor that works, in °C: beyond them the unit or the sensor is wrong.
@@ -17,14 +18,16 @@ pub(crate) fn reading(cell: Cell<'_>, found: &Found, decimal: Decimal, grouped: 
         Cell::Number(value) if value.is_finite() => value,
         Cell::Number(_) => return (Err(Unknown::NotAvailable), false),
         Cell::Date(..) => return (Err(Unknown::NotAvailable), true),
-        Cell::Text(text) => match number::parse(text, decimal, grouped) {
-            Some(value) => value,
-            None if number::says_none(text) => return (Err(Unknown::NotAvailable), false),
-            None => match is_state(found.quantity).then(|| state(text)).flatten() {
+        Cell::Text(text) => {
+            match number::parse(text, decimal, grouped).or_else(|| percent(text, found, decimal)) {
                 Some(value) => value,
-                None => return (Err(Unknown::NotAvailable), true),
-            },
-        },
+                None if number::says_none(text) => return (Err(Unknown::NotAvailable), false),
+                None => match is_state(found.quantity).then(|| state(text)).flatten() {
+                    Some(value) => value,
+                    None => return (Err(Unknown::NotAvailable), true),
+                },
+            }
+        }
     };
     if found.missing.contains(value) {
         return (Err(Unknown::NotAvailable), false);
@@ -41,6 +44,15 @@ pub(crate) fn reading(cell: Cell<'_>, found: &Found, decimal: Decimal, grouped: 
         true => (Ok(value), is_doubted),
         false => (Err(Unknown::OutOfRange), true),
     }
+}
+
+/// A state of charge that states its unit itself: `43.1 %`.
+fn percent(text: &[u8], found: &Found, decimal: Decimal) -> Option<f64> {
+    let number = text.strip_suffix(b"%").filter(|_| found.quantity == Quantity::Soc)?;
+    // Whatever its column states, it is in percent.
+    (found.conversion == Conversion::BASE)
+        .then(|| number::parse(number.trim_ascii(), decimal, false))
+        .flatten()
 }
 
 fn is_state(quantity: Quantity) -> bool {

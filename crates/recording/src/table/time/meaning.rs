@@ -240,6 +240,26 @@ fn numeric(values: &[f64], given: &Given<'_>, remarks: &mut Remarks) -> Result<(
             return Err(Error::mapping(given.place, problem));
         }
     }
+    if mapped.is_none() && header.is_none() && !presets::is_elapsed(&name.key) {
+        let place = given.place;
+        if (0.0..=1.0).contains(&least) && most <= 1.0 && are_seconds_of_a_day(values) {
+            let problem = format!(
+                "the numbers of {:?} can be parts of a day, as Excel writes times of day, or seconds: state \
+                 --map 'time={}*86400' for days, or time_format = \"s\"",
+                name.text, name.text
+            );
+            return Err(Error::mapping(place, problem));
+        }
+        let is_named = name.words().any(|word| matches!(word, "utc" | "uhrzeit" | "clock" | "hhmmss"));
+        if are_clock_digits(values, is_named) {
+            let problem = format!(
+                "the numbers of {:?} can be times of day without colons, as 065910, or seconds: state time_format, \
+                 \"%H%M%S\" or \"s\"",
+                name.text
+            );
+            return Err(Error::mapping(place, problem));
+        }
+    }
     let conversion = mapped.or(header);
     if mapped.is_none() {
         let seconds = header.map_or(1.0, |conversion| conversion.factor);
@@ -288,6 +308,31 @@ fn are_minutes_of_days(values: &[f64]) -> bool {
     let steps = values.windows(2).map(|pair| pair[1] - pair[0]);
     let count = steps.clone().filter(|step| is_minutes(*step)).count();
     values.len() > 2 && count * 10 >= (values.len() - 1) * 8
+}
+
+/// Whether most steps are whole seconds in days, as 0.000011574 is one, and no round number of seconds.
+fn are_seconds_of_a_day(values: &[f64]) -> bool {
+    let is_seconds = |step: f64| {
+        let seconds = step * 86_400.0;
+        let is_round = ((step * 1e3).round() - step * 1e3).abs() < 1e-6 && step >= 1e-4;
+        seconds > 0.5 && (seconds - seconds.round()).abs() < 0.1 && !is_round
+    };
+    let count = values.windows(2).filter(|pair| is_seconds(pair[1] - pair[0])).count();
+    values.len() > 2 && count * 10 >= (values.len() - 1) * 8
+}
+
+/// Whether numbers are those of clocks, `hhmmss`: minutes and seconds are below 60, and a minute ends or the name says so.
+fn are_clock_digits(values: &[f64], is_named: bool) -> bool {
+    let is_clock = |value: &f64| {
+        (10_000.0..240_000.0).contains(value)
+            && *value % 100.0 < 60.0
+            && (*value / 100.0).floor() % 100.0 < 60.0
+    };
+    let ends_a_minute = |pair: &[f64]| {
+        let (step, from, to) = (pair[1] - pair[0], pair[0] % 100.0, pair[1] % 100.0);
+        step > 40.0 && from > to && from >= 40.0 && to < 20.0
+    };
+    values.iter().all(is_clock) && (is_named || (values.len() > 4 && values.windows(2).any(ends_a_minute)))
 }
 
 /// Steps of exactly 100, 200, 500, 1000, … are milliseconds more often than seconds.
