@@ -222,17 +222,17 @@ impl Decoder {
         }
         let (id, extended) = (frame.id, frame.extended);
         let items = 0..self.items.len();
-        let items: Vec<usize> =
+        let mut items: Vec<usize> =
             items.filter(|i| self.messages[self.items[*i].message].has_id(id, extended)).collect();
-        for item in &items {
+        items.retain(|item| {
             let message = self.items[*item].message;
-            if self.messages[message].j1939 {
-                let (sender, first) = (id as u8, *self.senders.entry(message).or_insert(id as u8));
-                if sender != first && self.two_senders.is_none() {
-                    self.two_senders = Some((message, first, sender));
-                }
+            let first = self.senders.entry(message).or_insert(id as u8);
+            let is_other = self.messages[message].j1939 && *first != id as u8;
+            if is_other && self.two_senders.is_none() {
+                self.two_senders = Some((message, *first, id as u8));
             }
-        }
+            !is_other
+        });
         let slot = self.slots.len();
         let units = self.diagnostics.as_ref().map_or_else(Vec::new, |of| of.units(id, extended));
         self.slots.push(Slot { id, extended, frames: 0, used: 0, items, units, bus: None, other_bus: None });
@@ -334,7 +334,8 @@ impl Decoder {
         self.mixed
     }
 
-    /// A wanted message of J1939 that came from two source addresses: its name and both. The readings are of two devices.
+    /// A wanted message of J1939 that came from two source addresses, which are two devices: its name and both. Only the
+    /// first one's frames are read.
     #[must_use]
     pub fn of_two_senders(&self) -> Option<(&str, u8, u8)> {
         let (message, one, other) = self.two_senders?;

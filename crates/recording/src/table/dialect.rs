@@ -210,7 +210,8 @@ fn best_header(lines: &[Vec<u8>], separators: &[u8], options: &Options) -> Optio
 
 fn score(lines: &[Vec<u8>], at: usize, separator: u8, options: &Options) -> usize {
     let line = &lines[at];
-    if line.len() > 64 << 10 || !(separator == SPACE || memchr::memchr(separator, line).is_some()) {
+    let is_parted = separator == SPACE || memchr::memchr(separator, line).is_some();
+    if line.len() > 64 << 10 || !is_parted {
         return 0;
     }
     let mut ranges = Vec::new();

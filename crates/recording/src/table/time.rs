@@ -58,7 +58,7 @@ impl TimeColumn {
             }
             _ => None,
         };
-        let column = Self {
+        let mut column = Self {
             kind,
             whole_ns,
             zone,
