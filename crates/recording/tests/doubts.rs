@@ -305,6 +305,16 @@ fn a_group_of_j1939_is_read_from_one_sender() {
 }
 
 #[test]
+fn a_table_of_a_canedge_is_read() {
+    let header = "TimestampEpoch;BusChannel;ID;IDE;DLC;DataLength;Dir;EDL;BRS;ESI;RTR;DataBytes";
+    let text = table(header, |n| format!("{}.5;1;100;0;8;8;0;0;0;0;0;E00D83FF00000000", 1_700_000_000 + n));
+    let report = read(text, Some(&dbc(256, "\"V\"", "PackCurrent", "")), any()).unwrap();
+    assert_eq!((report.samples, report.format.as_str()), (20, "CANedge CSV"));
+    starts(&report, "2023-11-14T22:13:20.500");
+    assert!((range(&report, "pack_current_a").0 + 12.5).abs() < 1e-9);
+}
+
+#[test]
 fn times_of_gvret_with_decimals_are_seconds() {
     let header = "Time Stamp,ID,Extended,Dir,Bus,LEN,D1,D2,D3,D4,D5,D6,D7,D8";
     let text = table(header, |n| format!("{n}.000000,00000100,false,Rx,0,8,E0,0D,83,FF,00,00,00,00"));

@@ -1,5 +1,5 @@
-//! Tables of frames with a line of column names: SavvyCAN and GVRET CSV, python-can CSV, and a parser's tab-separated
-//! table.
+//! Tables of frames with a line of column names: SavvyCAN and GVRET CSV, python-can CSV, CANedge CSV, and a parser's
+//! tab-separated table.
 
 use super::super::{Bus, Direction, Frame, Kind};
 use super::parsed::Parsed;
@@ -12,6 +12,8 @@ enum Tool {
     Gvret,
     /// Times in s, data in base64.
     PythonCan,
+    /// Times in s, data as `E00D83FF`.
+    CanEdge,
     /// Times in ms, data as `0x00 01`.
     Parser,
 }
@@ -54,6 +56,8 @@ impl Columns {
             |wanted: &[&str]| names.iter().position(|name| wanted.iter().any(|w| w.as_bytes() == name));
         let (tool, time, id, data) = if let Some(id) = find(&["arbitrationid"]) {
             (Tool::PythonCan, find(&["timestamp"])?, id, find(&["data"])?)
+        } else if let (Some(time), Some(data)) = (find(&["timestampepoch"]), find(&["databytes"])) {
+            (Tool::CanEdge, time, find(&["id"])?, data)
         } else if let (Some(id), Some(data)) = (find(&["id"]), find(&["d1", "db1", "data1", "d0"])) {
             (Tool::Gvret, find(&["timestamp"])?, id, data)
         } else {
@@ -64,12 +68,13 @@ impl Columns {
             separator,
             time,
             id,
-            extended: find(&["extended", "ext"]),
+            extended: find(&["extended", "ext", "ide"]),
             direction: find(&["dir", "t/r"]),
-            bus: find(&["bus", "ch"]),
-            remote: find(&["remote"]),
+            bus: find(&["bus", "ch", "buschannel"]),
+            remote: find(&["remote", "rtr"]),
             error: find(&["error"]),
-            length: find(&["len", "dlc", "length"])?,
+            // A code of CAN FD stands beside the length.
+            length: find(&["datalength"]).or_else(|| find(&["len", "dlc", "length"]))?,
             data,
             in_seconds: false,
         })
@@ -87,6 +92,7 @@ impl Columns {
         match self.tool {
             Tool::Gvret => "SavvyCAN or GVRET CSV",
             Tool::PythonCan => "python-can CSV",
+            Tool::CanEdge => "CANedge CSV",
             Tool::Parser => "tab-separated frames",
         }
     }
@@ -115,7 +121,7 @@ impl Columns {
             Tool::Gvret if self.in_seconds => SECOND,
             Tool::Gvret => 1000,
             Tool::Parser => 1_000_000,
-            Tool::PythonCan => SECOND,
+            Tool::PythonCan | Tool::CanEdge => SECOND,
         };
         let ns = scaled(cell(self.time), unit).ok_or("a time that is none")?;
         let id = hex(without_0x(cell(self.id))).ok_or("an identifier that is none")?;
@@ -133,6 +139,8 @@ impl Columns {
         frame.direction = match self.direction.map(cell) {
             Some([b'R' | b'r', ..]) => Direction::Received,
             Some([b'T' | b't', ..]) => Direction::Sent,
+            Some(b"0") if self.tool == Tool::CanEdge => Direction::Received,
+            Some(b"1") if self.tool == Tool::CanEdge => Direction::Sent,
             _ => Direction::Unknown,
         };
         let length = decimal(cell(self.length)).filter(|n| *n <= 64).ok_or("a length that is none")?;
@@ -165,6 +173,11 @@ impl Columns {
             Tool::Parser => {
                 for text in words(data.first().ok_or(FEWER)?) {
                     frame.push(byte(without_0x(text)).ok_or("data that are not hexadecimal")?);
+                }
+            }
+            Tool::CanEdge => {
+                for text in data.first().ok_or(FEWER)?.chunks(2) {
+                    frame.push(byte(text).ok_or("data that are not hexadecimal")?);
                 }
             }
             Tool::PythonCan => base64(data.first().ok_or(FEWER)?, frame).ok_or("data that are no base64")?,
