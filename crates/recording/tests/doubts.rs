@@ -252,7 +252,7 @@ fn dbc(id: u32, unit: &str, current: &str, more: &str) -> String {
 fn a_range_that_contradicts_percent_is_doubted() {
     let soc = |size: u32, factor: &str, range: &str| {
         let more = format!(" SG_ SOC : 32|{size}@1+ ({factor},0) [{range}] \"%\" A\n");
-        read(log("100", "E00D83FF4B000000"), Some(&dbc(256, "\"V\"", "PackCurrent", &more)), any()).unwrap()
+        read(log("100", "E00D83FFAF010000"), Some(&dbc(256, "\"V\"", "PackCurrent", &more)), any()).unwrap()
     };
     for (factor, range) in [("0.001", "0|1"), ("1", "0|1000"), ("1", "0|10000")] {
         let report = soc(16, factor, range);
