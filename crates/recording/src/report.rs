@@ -283,7 +283,15 @@ impl Reporter {
         self.judge_span(&mut reasons);
         let unread = self.tallies[1].n == 0 || (self.tallies[0].n == 0 && self.tallies[3].n == 0);
         if unread {
-            reasons.insert(0, "no voltage or no current was read: map them (--map pack_voltage=NAME)".into());
+            reasons.insert(
+                0,
+                match said.skipped.iter().max_by_key(|(_, count, _)| *count) {
+                    Some((reason, count, first)) if self.samples == 0 => {
+                        format!("no row was read: {count}: {reason} (first: {first})")
+                    }
+                    _ => "no voltage or no current was read: map them (--map pack_voltage=NAME)".into(),
+                },
+            );
         }
         let verdict = match (unread, reasons.is_empty()) {
             (true, _) => Verdict::Unread,

@@ -183,6 +183,12 @@ impl Source for LiveCan {
         if !never.is_empty() {
             said.push(format!("never seen: {}", never.join(", ")));
         }
+        if let Some((name, one, other)) = self.decoder.of_two_senders() {
+            said.push(format!(
+                "message {name} comes from the source addresses 0x{one:02X} and 0x{other:02X}: only the first one's is read; \
+                 state the whole identifier of one in the DBC file"
+            ));
+        }
         said
     }
 }

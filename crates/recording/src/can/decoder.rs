@@ -2,10 +2,10 @@
 
 use super::dbc::{Dbc, Message};
 use super::diagnostics::{Definition, Diagnostics};
+use super::item::Item;
 use super::signals::Signals;
 use super::values::{Value, Values};
 use super::{Assembler, Bus, Frame};
-use crate::unit::Conversion;
 use crate::{Error, Quantity, Reading, Row, Skipped, Stamp, Unknown};
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,24 +13,6 @@ use std::collections::{BTreeMap, HashMap};
 const MAX_IDS: usize = 1 << 16;
 /// An identifier that no frame had yet.
 const NEW: u32 = u32::MAX;
-
-/// A wanted signal.
-pub(super) struct Item {
-    pub(super) quantity: Quantity,
-    /// Place among cells or temperatures; 0 otherwise.
-    pub(super) place: usize,
-    pub(super) message: usize,
-    pub(super) signal: usize,
-    /// Signal that gives a number to be added to `place`: its place in the message, first number, step.
-    pub(super) index: Option<(usize, i64, i64)>,
-    /// Factor and offset instead of the file's.
-    pub(super) own: Option<(f64, f64)>,
-    /// From the physical value to the base unit.
-    pub(super) conversion: Conversion,
-    /// Unit of the physical value.
-    pub(super) unit: String,
-    pub(super) max_age_ns: u64,
-}
 
 /// Frames of one identifier.
 struct Slot {
@@ -61,6 +43,10 @@ pub struct Decoder {
     assembler: Option<Assembler>,
     /// Whether a wanted message came on two buses.
     mixed: bool,
+    /// Source address of each wanted message of J1939.
+    senders: HashMap<usize, u8>,
+    /// A wanted message that came from two of them.
+    two_senders: Option<(usize, u8, u8)>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -109,6 +95,8 @@ impl Decoder {
             sums_cells: signals.voltage.is_none(),
             assembler: None,
             mixed: false,
+            senders: HashMap::new(),
+            two_senders: None,
             warnings: Vec::new(),
         };
         let single = [
@@ -234,7 +222,17 @@ impl Decoder {
         }
         let (id, extended) = (frame.id, frame.extended);
         let items = 0..self.items.len();
-        let items = items.filter(|i| self.messages[self.items[*i].message].has_id(id, extended)).collect();
+        let mut items: Vec<usize> =
+            items.filter(|i| self.messages[self.items[*i].message].has_id(id, extended)).collect();
+        items.retain(|item| {
+            let message = self.items[*item].message;
+            let first = self.senders.entry(message).or_insert(id as u8);
+            let is_other = self.messages[message].j1939 && *first != id as u8;
+            if is_other && self.two_senders.is_none() {
+                self.two_senders = Some((message, *first, id as u8));
+            }
+            !is_other
+        });
         let slot = self.slots.len();
         let units = self.diagnostics.as_ref().map_or_else(Vec::new, |of| of.units(id, extended));
         self.slots.push(Slot { id, extended, frames: 0, used: 0, items, units, bus: None, other_bus: None });
@@ -336,41 +334,18 @@ impl Decoder {
         self.mixed
     }
 
+    /// A wanted message of J1939 that came from two source addresses, which are two devices: its name and both. Only the
+    /// first one's frames are read.
+    #[must_use]
+    pub fn of_two_senders(&self) -> Option<(&str, u8, u8)> {
+        let (message, one, other) = self.two_senders?;
+        Some((&self.messages[message].name, one, other))
+    }
+
     /// What a user should know, one sentence each.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
-    }
-}
-
-impl Item {
-    /// Place and reading; `None` if the frame is too short or its number is of no cell.
-    fn read(&self, message: &Message, data: &[u8]) -> Option<(usize, Reading)> {
-        let signal = message.signals.get(self.signal)?;
-        let mut place = self.place;
-        if let Some((index, first, step)) = self.index {
-            let number = message.signals.get(index)?.physical(data)?;
-            let at = (number as i64).checked_sub(first)?.checked_mul(step)?.checked_add(place as i64)?;
-            place = usize::try_from(at).ok()?;
-        }
-        let judged = signal.read(data, message.j1939)?;
-        let reading = match judged {
-            Ok(_) if matches!(self.quantity, Quantity::Contactor) => {
-                let raw = signal.raw(data)?.as_f64();
-                let word = signal.values.get(&(raw as i64)).map(|word| word.to_lowercase());
-                match word.as_deref() {
-                    Some(word) if word.contains("open") => Ok(0.0),
-                    Some(word) if word.contains("clos") => Ok(1.0),
-                    _ => Ok(raw),
-                }
-            }
-            Ok(value) => Ok(self.conversion.apply(match self.own {
-                Some((factor, offset)) => signal.raw(data)?.as_f64() * factor + offset,
-                None => value,
-            })),
-            Err(cause) => Err(cause),
-        };
-        Some((place, reading.and_then(|v| if v.is_finite() { Ok(v) } else { Err(Unknown::OutOfRange) })))
     }
 }
 

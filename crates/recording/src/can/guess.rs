@@ -2,6 +2,7 @@
 
 use super::dbc::{Dbc, Message, Signal};
 use super::signals::{Signals, Wanted};
+use super::wanted::{fits_percent, not_percent};
 use crate::unit::{self, Dimension};
 use crate::{Quantity, table};
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,7 +65,23 @@ pub fn guess(dbc: &Dbc, seen: impl Fn(&Message) -> bool) -> Guess {
                 names.join(", ")
             ));
         }
-        let wanted = best.first().map(|candidate| Wanted::Name(candidate.full_name(dbc)));
+        let mut best = best.first().copied();
+        if let (Quantity::Soc, Some(candidate)) = (quantity, best)
+            && !fits_percent(candidate.signal)
+        {
+            guess.ambiguous.push(not_percent(&candidate.full_name(dbc), candidate.signal));
+            best = None;
+        }
+        if let (Quantity::PackCurrent, Some(candidate)) = (quantity, best)
+            && let Some(word) = table::names_a_discharge(&candidate.signal.name)
+        {
+            let name = candidate.full_name(dbc);
+            guess.ambiguous.push(format!(
+                "pack_current is guessed as {name}, whose name says {word:?}, and a positive current is read as a charge: \
+                 state --map 'pack_current={name}*-1' where it discharges, *1 where it charges"
+            ));
+        }
+        let wanted = best.map(|candidate| Wanted::Name(candidate.full_name(dbc)));
         if let Some(signal) = guess.signals.single(quantity) {
             *signal = wanted;
         }

@@ -5,6 +5,7 @@ mod decoder;
 pub mod diagnostics;
 pub mod frame;
 mod guess;
+mod item;
 mod j1939;
 pub mod log;
 mod sampler;

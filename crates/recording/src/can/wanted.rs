@@ -1,7 +1,8 @@
 //! Names of signals to places in the messages of a DBC file.
 
 use super::dbc::Signal;
-use super::decoder::{Decoder, Item};
+use super::decoder::Decoder;
+use super::item::Item;
 use super::signals::{Corrected, Signals, Wanted};
 use super::values::Value;
 use crate::table::fits;
@@ -12,6 +13,8 @@ use crate::{Error, Quantity, Unknown};
 const MAX_AGE_MS: u64 = 10_000;
 /// Least age limit by a cycle time, in ms.
 const MIN_AGE_MS: f64 = 2000.0;
+/// Greatest bound of a range of percent: a byte of half percents reaches 127.5.
+const MOST_PERCENT: f64 = 130.0;
 /// Most cells or temperatures.
 const MAX_VALUES: usize = 1024;
 
@@ -171,6 +174,14 @@ impl Decoder {
         } else {
             unit::convert(quantity, unit).filter(|_| !twice)
         };
+        if quantity == Quantity::Soc
+            && wanted.unit.is_none()
+            && !corrected
+            && stated.is_none()
+            && !fits_percent(definition)
+        {
+            return Err(Error::mapping("signals", not_percent(&name, definition)));
+        }
         let sign = turned.map_or(1.0, |turned| turned.factor);
         let conversion = conversion.ok_or_else(|| {
             let problem = format!(
@@ -274,6 +285,26 @@ fn number_in(pattern: &str, name: &str) -> Option<u32> {
     let digits = behind.trim_start_matches(|c: char| !c.is_ascii_digit());
     let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
     digits[..end].parse().ok()
+}
+
+/// Whether a signal's stated range is one of percent: 0 to 1 or 0 to 1000 mean other steps than the unit says. A range of
+/// all that the bits can say states nothing.
+pub(super) fn fits_percent(signal: &Signal) -> bool {
+    let is_percent = unit::parse(&signal.unit).is_some_and(|(_, conversion)| conversion == Conversion::BASE);
+    let Some((_, greatest)) = signal.range.filter(|_| is_percent) else { return true };
+    let all = (2f64.powi(signal.size.min(63) as i32) - 1.0) * signal.factor + signal.offset;
+    let is_of_bits = (greatest - all).abs() <= 0.01 * all.abs();
+    greatest > 1.0 && (greatest <= MOST_PERCENT || is_of_bits)
+}
+
+/// The problem of a state of charge whose range contradicts its unit.
+pub(super) fn not_percent(name: &str, signal: &Signal) -> String {
+    let (least, greatest) = signal.range.unwrap_or_default();
+    format!(
+        "soc cannot be read from {name}: its range is {least} to {greatest} in the unit {:?}; state a factor to % \
+         (--map soc={name}*FACTOR)",
+        signal.unit
+    )
 }
 
 /// Whether the greatest value that a signal without unit can have fits its quantity's base unit.

@@ -52,7 +52,7 @@ impl Bus {
             pushed.map_err(|error| at(&self.place, error))?;
             self.sample(ready)?;
         }
-        if self.sampler.decoder().is_on_two_buses() { Err(self.two_buses()) } else { Ok(Step::More) }
+        self.check_senders().map(|()| Step::More)
     }
 
     /// Gives a placed frame to the sampler.
@@ -70,7 +70,21 @@ impl Bus {
             self.take(placed, ready);
         }
         self.out = out;
-        if self.sampler.decoder().is_on_two_buses() { Err(self.two_buses()) } else { Ok(()) }
+        self.check_senders()
+    }
+
+    /// Refuses a wanted message that two devices send.
+    fn check_senders(&self) -> Result<(), Error> {
+        let decoder = self.sampler.decoder();
+        if decoder.is_on_two_buses() {
+            return Err(self.two_buses());
+        }
+        let Some((name, one, other)) = decoder.of_two_senders() else { return Ok(()) };
+        let problem = format!(
+            "the wanted message {name} comes from two source addresses (0x{one:02X}, 0x{other:02X}), which are two devices: \
+             state the whole identifier of one in the DBC file, and no VFrameFormat J1939PG for it"
+        );
+        Err(Error::mapping(&self.place, problem))
     }
 
     fn two_buses(&self) -> Error {
@@ -116,19 +130,22 @@ impl Bus {
         }
         let never = self.decoder().never_seen();
         let (frames, ids) = self.decoder().counted().fold((0, 0), |(n, ids), c| (n + c.frames, ids + 1));
-        let why = match never.as_slice() {
-            [] => "voltage and current are never known at the same time".to_owned(),
-            some => format!("never seen: {}", some.join(", ")),
+        let left_out = self.clock.skipped().iter().max_by_key(|(_, count, _)| *count);
+        let why = match (left_out, never.as_slice()) {
+            // No frame came as far as the signals.
+            (Some((reason, ..)), _) if frames == 0 => format!("of all frames, {reason}"),
+            (_, []) => "voltage and current are never known at the same time".to_owned(),
+            (_, some) => format!("never seen: {}", some.join(", ")),
         };
-        let mut skipped = Skipped::default();
-        skipped.merge(self.clock.skipped());
-        let skipped = match skipped.total() {
+        let lost = self.decoder().lost().into_iter().flat_map(Skipped::iter);
+        let lost: String = lost.map(|(reason, count, _)| format!("; {count} {reason}")).collect();
+        let skipped = match self.clock.skipped().total() {
             0 => String::new(),
             count => format!("; {count} frames were left out for their stamps"),
         };
         let problem = format!(
-            "no sample is usable: {why} ({frames} frames of {ids} identifiers were read{skipped}): check the signals, the \
-             DBC file and the interface"
+            "no sample is usable: {why} ({frames} frames of {ids} identifiers were read{skipped}{lost}): check the signals, \
+             the DBC file and the interface"
         );
         Err(Error::format(&self.place, problem))
     }

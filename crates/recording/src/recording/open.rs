@@ -247,6 +247,11 @@ fn bus(files: &[PathBuf], options: &Options) -> Result<Bus, Error> {
     })
 }
 
+/// An identifier as tools write it, with as many digits as its kind has.
+fn named(id: u32, extended: bool) -> String {
+    if extended { format!("{id:08X}") } else { format!("{id:03X}") }
+}
+
 /// Guesses signals among the messages that are in the logs.
 fn guessed(dbc: &Dbc, files: &[PathBuf], options: &Options) -> Result<can::Guess, Error> {
     let interface = options.interface.as_ref().map(|name| can::Bus::new(name.as_bytes()));
@@ -274,5 +279,22 @@ fn guessed(dbc: &Dbc, files: &[PathBuf], options: &Options) -> Result<can::Guess
         let problem = format!("no frame with data{of} could be read{}", reasons.collect::<String>());
         return Err(Error::format(place, problem));
     }
-    Ok(guess(dbc, |message| seen.iter().any(|(id, extended)| message.has_id(*id, *extended))))
+    let is_seen =
+        |message: &can::dbc::Message| seen.iter().any(|(id, extended)| message.has_id(*id, *extended));
+    if options.diagnostics.is_none() && !dbc.messages.iter().any(is_seen) {
+        let place = files.first().map(|path| path.display().to_string()).unwrap_or_default();
+        let shown: Vec<String> = seen.iter().take(5).map(|(id, extended)| named(*id, *extended)).collect();
+        let of_dbc: Vec<String> =
+            dbc.messages.iter().take(5).map(|message| named(message.id, message.extended)).collect();
+        let problem = format!(
+            "none of the {} messages of the DBC file ({}…) is among the {} identifiers of the log ({}…): it is of another \
+             vehicle or bus, or of another kind of identifiers",
+            dbc.messages.len(),
+            of_dbc.join(", "),
+            seen.len(),
+            shown.join(", ")
+        );
+        return Err(Error::mapping(place, problem));
+    }
+    Ok(guess(dbc, is_seen))
 }

@@ -8,6 +8,9 @@ use crate::{Quantity, Stamp};
 const YEAR_S: f64 = 31_557_600.0;
 /// A recording that runs longer without a date has another unit of time.
 const MAX_YEARS: f64 = 10.0;
+/// Voltages that a cell and a pack exceed at some time, in V.
+const LEAST_CELL_V: f64 = 0.1;
+const LEAST_PACK_V: f64 = 1.0;
 /// Rows after which a voltage that never changes while the current does is doubted.
 const CONSTANT_ROWS: u64 = 60;
 /// Rows of one time alone from which their times are doubted.
@@ -27,6 +30,7 @@ impl Reporter {
         reasons: &mut Vec<String>,
         warnings: &mut Vec<String>,
     ) {
+        reasons.extend(self.too_small(tally, name, quantity));
         if tally.beyond == 0 {
             return;
         }
@@ -43,6 +47,30 @@ impl Reporter {
         );
         let glitch = tally.beyond * 1000 < tally.n;
         if glitch { warnings.push(text) } else { reasons.push(text) }
+    }
+
+    /// What is said of values that are all too small, as those of a unit that is another than the stated one.
+    fn too_small(&self, tally: &Tally, name: &str, quantity: Quantity) -> Option<String> {
+        let largest = tally.max.max(-tally.min);
+        let least = match quantity {
+            Quantity::Cells => LEAST_CELL_V,
+            Quantity::PackVoltage if self.battery.is_cell => LEAST_CELL_V,
+            Quantity::PackVoltage => LEAST_PACK_V,
+            Quantity::Soc if tally.n > 0 && tally.max > 0.0 && tally.max <= 1.0 => {
+                return Some(format!(
+                    "{name} never exceeds {} %: is it a fraction? Check its unit (--map soc=NAME*100)",
+                    tally.max
+                ));
+            }
+            _ => return None,
+        };
+        (tally.n > 0 && largest < least).then(|| {
+            format!(
+                "{name}: all {} values are below {least} V (most {largest}): check the column and its unit (--map \
+                 {quantity}=NAME*FACTOR)",
+                tally.n
+            )
+        })
     }
 
     /// Judges how long a clock without a date runs: a wrong unit of time shows there.

@@ -25,6 +25,8 @@ pub struct Dated {
     pub proves: Option<Order>,
     /// Whether it is of the kind `a/b/Y`.
     pub slashed: bool,
+    /// Whether it is of the kind `a/b/c` in two digits each, and may as well begin with the year.
+    pub may_begin_with_year: bool,
 }
 
 struct Cursor<'a>(&'a [u8]);
@@ -117,14 +119,18 @@ impl Cursor<'_> {
         (minute < 60 && second < 61).then(|| (hour * 3600 + minute * 60 + second) * SECOND_NS + ns)
     }
 
-    /// `Z`, `UTC`, `+02:00`, `+0200`, `+02`; the outer `None` is a mistake.
+    /// `Z`, `UTC`, `+02:00`, `+0200`, `+02`, `UTC+2`; the outer `None` is a mistake.
     fn zone(&mut self) -> Option<Option<i32>> {
         self.spaces();
-        if self.word(b"utc") || self.word(b"gmt") || self.word(b"z") {
+        if self.word(b"z") {
             return Some(Some(0));
         }
-        let Some(sign) = self.eat(b"+-") else { return Some(None) };
-        let (hour, digits) = self.int(2)?;
+        let is_utc = self.word(b"utc") || self.word(b"gmt");
+        let Some(sign) = self.eat(b"+-") else { return Some(is_utc.then_some(0)) };
+        let (hour, mut digits) = self.int(2)?;
+        if is_utc {
+            digits = 2; // `UTC+2`
+        }
         let minute = if self.eat(b":").is_some() || !self.0.is_empty() { self.int(2)?.0 } else { 0 };
         let seconds = (hour * 3600 + minute * 60) as i32;
         (digits == 2 && hour < 15 && minute < 60).then_some(Some(if sign == b'-' {
@@ -140,7 +146,7 @@ impl Cursor<'_> {
 pub fn date(text: &[u8], order: Option<Order>) -> Option<Dated> {
     let mut cursor = Cursor(text);
     let (first, digits) = cursor.int(8)?;
-    let (mut proves, mut slashed) = (None, false);
+    let (mut proves, mut slashed, mut may_begin_with_year) = (None, false, false);
     let (year, month, day) = if digits == 8 {
         (first / 10_000, first / 100 % 100, first % 100)
     } else {
@@ -157,8 +163,11 @@ pub fn date(text: &[u8], order: Option<Order>) -> Option<Dated> {
         } else {
             let second = cursor.int(2)?.0;
             cursor.eat(&[separator])?;
-            let year = year(cursor.int(4)?)?;
+            let third = cursor.int(4)?;
+            let year = year(third)?;
             slashed = separator != b'.';
+            may_begin_with_year =
+                slashed && (digits, third.1) == (2, 2) && second <= 12 && (1..=31).contains(&third.0);
             let day_first = match separator {
                 b'.' => true,
                 b'/' | b'-' => {
@@ -188,7 +197,7 @@ pub fn date(text: &[u8], order: Option<Order>) -> Option<Dated> {
         wall_ns += clock;
         offset_s = cursor.zone()?;
     }
-    cursor.0.is_empty().then_some(Dated { wall_ns, offset_s, proves, slashed })
+    cursor.0.is_empty().then_some(Dated { wall_ns, offset_s, proves, slashed, may_begin_with_year })
 }
 
 /// Reads a time without a date, `hh:mm:ss.fff`, also of more than 24 h and with days before it (`1d 02:03:04`), in ns.
@@ -263,7 +272,7 @@ pub fn by_format(text: &[u8], format: &str) -> Option<Dated> {
         return None;
     }
     let wall_ns = days(y, m, d)? * DAY_NS + (hour * 3600 + minute * 60 + second) * SECOND_NS + ns;
-    Some(Dated { wall_ns, offset_s, proves: None, slashed: false })
+    Some(Dated { wall_ns, offset_s, proves: None, slashed: false, may_begin_with_year: false })
 }
 
 fn year((value, digits): (i64, usize)) -> Option<i64> {
@@ -310,6 +319,10 @@ mod tests {
         check("2023-05-16T08:59:50.3+02:00", Some(1_684_220_390.3));
         check("2023-05-16T06:59:50Z", Some(1_684_220_390.0));
         check("2023-05-16T06:59:50 UTC", Some(1_684_220_390.0));
+        check("2023-05-16 08:59:50 UTC+2", Some(1_684_220_390.0));
+        check("2023-05-16 08:59:50 GMT+02:00", Some(1_684_220_390.0));
+        check("2023-05-16 08:59:50 +2", None);
+        check("2023-05-16 08:59:50 CEST", None);
         check("20230516T06:59:50", Some(1_684_220_390.0));
         check("20230516T065950Z", Some(1_684_220_390.0));
         check("20230516T085950.5+0200", Some(1_684_220_390.5));

@@ -35,8 +35,8 @@ impl Day {
             match Self::of(input, index) {
                 Told::Day(day) => return Ok(Some(day)),
                 Told::Ambiguous => warnings.push(format!(
-                    "the dates of {:?} can be read with the day or the month first: they are not used; write them as \
-                     2024-03-31",
+                    "the dates of {:?} can be read with the day, the month or the year first: they are not used; write them \
+                     as 2024-03-31",
                     input.names[index].text
                 )),
                 Told::None if stated.is_some() => {
@@ -50,6 +50,7 @@ impl Day {
 
     fn of(input: &Input<'_>, index: usize) -> Told {
         let (mut proven, mut slashed, mut any) = (None, false, false);
+        let mut every_may_begin_with_year = true;
         for cell in input.sample.iter().filter_map(|row| row.get(index)) {
             let dated = match cell.as_cell() {
                 Cell::Empty => continue,
@@ -68,11 +69,13 @@ impl Day {
             };
             proven = proven.or(dated.proves);
             slashed |= dated.slashed;
+            every_may_begin_with_year &= dated.may_begin_with_year;
             any = true;
         }
         match (any, slashed, proven) {
             (false, ..) => Told::None,
             (true, true, None) => Told::Ambiguous,
+            (true, true, _) if every_may_begin_with_year => Told::Ambiguous,
             (true, _, order) => Told::Day(Self { index, order }),
         }
     }

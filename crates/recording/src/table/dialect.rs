@@ -4,13 +4,15 @@ use super::header::Name;
 use super::number::{self, Decimal};
 use super::options::Options;
 use super::text::decode;
-use super::{date, mapping, presets};
+use super::{date, foreign, mapping, presets};
 use crate::{Error, unit};
 
 /// Lines in which a header is looked for, and rows from which the rest is told.
 pub(crate) const HEAD_LINES: usize = 1000;
 /// Separators in the order in which they are tried.
 const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
+/// Separator of words, any number of which are one; it is tried where no other one finds a header.
+pub(crate) const SPACE: u8 = b' ';
 
 /// Dialect of a text: how its fields are written.
 #[derive(Clone, Debug)]
@@ -33,6 +35,9 @@ pub(crate) type Ranges = Vec<(u32, u32)>;
 /// Finds the cells of a line.
 pub(crate) fn split(line: &[u8], separator: u8, out: &mut Ranges) {
     out.clear();
+    if separator == SPACE {
+        return split_words(line, out);
+    }
     let mut from = 0;
     // Cells are short: a plain loop is faster here than a search.
     for (at, &byte) in line.iter().enumerate() {
@@ -45,6 +50,16 @@ pub(crate) fn split(line: &[u8], separator: u8, out: &mut Ranges) {
         }
     }
     out.push(trimmed(line, from, line.len()));
+}
+
+fn split_words(line: &[u8], out: &mut Ranges) {
+    let mut from = 0;
+    for word in line.split(u8::is_ascii_whitespace) {
+        if !word.is_empty() {
+            out.push((from as u32, (from + word.len()) as u32));
+        }
+        from += word.len() + 1;
+    }
 }
 
 fn split_quoted(line: &[u8], separator: u8, out: &mut Ranges) {
@@ -99,6 +114,9 @@ pub(crate) fn filled(ranges: &Ranges) -> usize {
 
 /// Tells how a text is written from its first lines.
 pub(crate) fn find(lines: &[Vec<u8>], options: &Options, place: &str) -> Result<Dialect, Error> {
+    if let Some(problem) = foreign::kind(lines) {
+        return Err(Error::format(place, problem));
+    }
     let separators: Vec<u8> = match options.separator {
         Some(separator) if separator.is_ascii() => vec![separator as u8],
         Some(_) => return Err(Error::mapping(place, "the separator is no ASCII character")),
@@ -182,12 +200,18 @@ fn best_header(lines: &[Vec<u8>], separators: &[u8], options: &Options) -> Optio
             }
         }
     }
+    if best.is_none() && options.separator.is_none() {
+        let scored =
+            candidates.map(|at| (score(lines, at, SPACE, options), at)).filter(|(score, _)| *score > 0);
+        return scored.max_by_key(|(score, at)| (*score, std::cmp::Reverse(*at))).map(|(_, at)| (SPACE, at));
+    }
     best.map(|(_, separator, at)| (separator, at))
 }
 
 fn score(lines: &[Vec<u8>], at: usize, separator: u8, options: &Options) -> usize {
     let line = &lines[at];
-    if line.len() > 64 << 10 || memchr::memchr(separator, line).is_none() {
+    let is_parted = separator == SPACE || memchr::memchr(separator, line).is_some();
+    if line.len() > 64 << 10 || !is_parted {
         return 0;
     }
     let mut ranges = Vec::new();
@@ -214,7 +238,11 @@ fn score(lines: &[Vec<u8>], at: usize, separator: u8, options: &Options) -> usiz
         split(row, separator, &mut ranges);
         let filled = filled(&ranges);
         let values = ranges[..filled].iter().filter(|range| is_value(cell(row, **range))).count();
-        followers += usize::from(filled >= 2 && filled <= width && values >= 1 && 2 * filled >= width);
+        let fits = if separator == SPACE { filled == width } else { filled <= width && 2 * filled >= width };
+        followers += usize::from(filled >= 2 && fits && values >= 1);
+    }
+    if separator == SPACE && (followers == 0 || known + mapped < 2) {
+        return 0;
     }
     if known + mapped == 0 && followers < 3 {
         return 0;
@@ -345,6 +373,10 @@ mod tests {
         check("time|voltage|current\n0|1,234.5|1\n", ('|', 1, &["time", "voltage", "current"], Point));
         check("\"time\";\"voltage\"\n\"0\";\"3,7\"\n", (';', 1, &["time", "voltage"], Comma));
         check("time,voltage\n\"0\",\"355,2\"\n", (',', 1, &["time", "voltage"], Comma));
+        check(
+            "a note, by hand\n  Time/s   U[V]  I/A\n  0.0  3.700   -1.5\n 10.0  3.6  -1.5\n",
+            (' ', 2, &["Time/s", "U[V]", "I/A"], Point),
+        );
     }
 
     #[test]

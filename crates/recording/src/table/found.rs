@@ -28,17 +28,21 @@ pub(crate) struct Marks {
     numbers: Vec<f64>,
     /// The least of their magnitudes: almost all values are told from them by it.
     least: f64,
+    /// Whether 0 is one.
+    zero: bool,
 }
 
 impl Marks {
-    pub fn new(numbers: Vec<f64>) -> Self {
+    pub fn new(mut numbers: Vec<f64>) -> Self {
+        let zero = numbers.contains(&0.0);
+        numbers.retain(|number| *number != 0.0);
         let least = numbers.iter().fold(f64::INFINITY, |least, number| least.min(number.abs()));
-        Self { numbers, least }
+        Self { numbers, least, zero }
     }
 
     #[inline]
     pub fn contains(&self, value: f64) -> bool {
-        value.abs() >= self.least && self.numbers.contains(&value)
+        (value.abs() >= self.least && self.numbers.contains(&value)) || (self.zero && value == 0.0)
     }
 }
 

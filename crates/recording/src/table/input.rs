@@ -5,12 +5,15 @@ use super::found::{Found, Marks};
 use super::header::Name;
 use super::number::Decimal;
 use super::options::Options;
-use super::{Mapping, mapping};
+use super::{Mapping, foreign, mapping};
 use crate::unit::{self, Conversion};
 use crate::{Error, Quantity};
 
-/// Numbers that files often have where a value is missing: nines, and integers and their tenths with all bits set.
-const USUAL_MARKS: [f64; 14] = [
+/// Numbers that files often have where a value is missing: 0, nines, and integers, their tenths and hundredths with all
+/// bits set.
+const USUAL_MARKS: [f64; 16] = [
+    0.0,
+    655.35,
     -999.0,
     999.0,
     -9999.0,
@@ -60,7 +63,12 @@ impl Input<'_> {
     pub(super) fn error(&self, problem: impl std::fmt::Display) -> Error {
         let names: Vec<&str> = self.names.iter().map(|name| name.text.as_str()).collect();
         let shown: String = names.join(", ").chars().take(1500).collect();
-        Error::mapping(self.place, format!("{problem}; the columns are: {shown}"))
+        let encoding = if foreign::are_of_another_encoding(self.names) {
+            " (the text is no UTF-8: if the names read wrongly, convert it, as with `iconv -f GBK -t UTF-8`)"
+        } else {
+            ""
+        };
+        Error::mapping(self.place, format!("{problem}; the columns are: {shown}{encoding}"))
     }
 
     /// Columns that a user's name means.
@@ -137,11 +145,19 @@ impl Input<'_> {
     /// Marks that are far from all other numbers of the first rows.
     fn doubted(&self, quantity: Quantity, index: usize) -> Marks {
         let is_measured = matches!(quantity, Quantity::PackVoltage | Quantity::PackCurrent | Quantity::Cells);
-        let others = || self.numbers(index).filter(|value| !USUAL_MARKS.contains(value));
+        let is_voltage = matches!(quantity, Quantity::PackVoltage | Quantity::Cells);
+        let is_mark = |value: &f64| USUAL_MARKS.contains(value) && (is_voltage || *value != 0.0);
+        let others = || self.numbers(index).filter(|value| !is_mark(value));
         let least = others().fold(f64::INFINITY, f64::min);
         let most = others().fold(f64::NEG_INFINITY, f64::max);
         let reach = least.abs().max(most.abs()).max(most - least);
-        let is_far = |mark: &f64| *mark < least - reach || *mark > most + reach;
+        let is_far = |mark: &f64| match quantity {
+            // A voltage that is nowhere near 0 before and after.
+            _ if *mark == 0.0 => is_voltage && least > 1.0,
+            // Hundredths of all bits set: twice a pack's voltage is beyond them.
+            Quantity::PackVoltage if *mark == 655.35 => *mark > most + (0.2 * most).max(most - least),
+            _ => *mark < least - reach || *mark > most + reach,
+        };
         let is_stated = |mark: &f64| self.options.missing.contains(mark);
         let marks = USUAL_MARKS.into_iter().filter(|mark| is_measured && is_far(mark) && !is_stated(mark));
         Marks::new(if least <= most { marks.collect() } else { Vec::new() })

@@ -2,13 +2,18 @@
 
 use super::Mapping;
 use super::day::Day;
+use super::foreign;
 use super::found::{Found, State};
 use super::input::{Input, is_needed};
+use super::number::median;
 use super::options::{Level, Options};
 use super::presets::{self, Preset};
 use super::sign::{check_decimal, check_sign, millivolts, sign};
 use super::time::{Given, Remarks, TimeColumn};
 use crate::{Error, Quantity};
+
+/// Voltages that are those of a pack: above a cell's, and below what a cell has in mV.
+const PACK_VOLTS: std::ops::Range<f64> = 6.0..1000.0;
 
 /// Plan by which rows are read.
 #[derive(Debug)]
@@ -36,6 +41,11 @@ impl Plan {
     pub fn find(input: &Input<'_>) -> Result<Self, Error> {
         let options = input.options;
         let preset = presets::find(input.names).filter(|_| !options.only_mapped);
+        if let (None, true, Some(problem)) =
+            (preset, options.mappings.is_empty(), foreign::frames(input.names))
+        {
+            return Err(Error::format(input.place, problem));
+        }
         let mut remarks = Remarks::default();
         let time_index = time_index(input, preset)?;
         let mut time = TimeColumn::find(
@@ -98,7 +108,7 @@ impl Plan {
         if !time.is_dated() && input.mapping(Quantity::Time).is_none() {
             warnings.extend(dates_beside(input, &taken));
         }
-        let level = level(input, preset, &cells, voltage.map(|index| &single[index]));
+        let level = level(input, preset, &cells, voltage.map(|index| &single[index]), &mut warnings);
         let unused = (0..input.names.len())
             .filter(|index| !taken.contains(index) && !input.names[*index].text.is_empty())
             .map(|index| input.names[index].text.clone())
@@ -260,14 +270,28 @@ fn in_order(input: &Input<'_>, indices: &mut [usize]) {
     }
 }
 
-fn level(input: &Input<'_>, preset: Option<&Preset>, cells: &[Found], voltage: Option<&Found>) -> Level {
+fn level(
+    input: &Input<'_>,
+    preset: Option<&Preset>,
+    cells: &[Found],
+    voltage: Option<&Found>,
+    warnings: &mut Vec<String>,
+) -> Level {
     if let Some(level) = input.options.level {
         return level;
     }
     if !cells.is_empty() {
         return Level::Pack;
     }
-    if let Some(level) = preset.and_then(|preset| preset.level) {
+    if let Some((preset, level)) = preset.and_then(|preset| Some((preset, preset.level?))) {
+        // Testers of packs write as those of cells do.
+        let volts =
+            |found: &Found| median(input.numbers(found.index).map(|value| found.conversion.apply(value)));
+        let is_pack = voltage.and_then(volts).is_some_and(|middle| PACK_VOLTS.contains(&middle));
+        if level == Level::Cell && is_pack {
+            warnings.push(format!("{} is of cells, and these voltages are of a pack", preset.name));
+            return Level::Pack;
+        }
         return level;
     }
     let most = voltage.map_or(0.0, |found| {

@@ -1,5 +1,9 @@
 //! Names of columns that testers, loggers and portals write, and what their formats mean.
 
+mod keys;
+
+pub(crate) use keys::{is_elapsed, keys};
+
 use super::header::Name;
 use super::options::Level;
 use crate::Quantity;
@@ -120,203 +124,37 @@ pub(crate) fn find(names: &[Name]) -> Option<&'static Preset> {
     })
 }
 
-/// Keys of a time, the most wanted first: of the whole test, then of the clock on the wall, then of the step.
-const TIMES: &[&str] = &[
-    "test time",
-    "total time",
-    "time since start",
-    "prog time",
-    "run time",
-    "elapsed time",
-    "elapsed",
-    "testing time",
-    "time",
-    "zeit",
-    "uhrzeit",
-    "heure",
-    "hora",
-    "t",
-    "timestamp",
-    "time stamp",
-    "unix time",
-    "unixtime",
-    "unix timestamp",
-    "epoch",
-    "epoch time",
-    "ts",
-    "utc",
-    "utc time",
-    "datetime",
-    "date time",
-    "date and time",
-    "absolute time",
-    "abs time",
-    "real time",
-    "realtime",
-    "dpt time",
-    "sys time",
-    "system time",
-    "record time",
-    "local time",
-    "datum",
-    "datum zeit",
-    "zeitstempel",
-    "date",
-    "temps",
-    "tiempo",
-    "tempo",
-    "总时间",
-    "时间",
-    "relative time",
-    "step time",
-];
-/// Keys whose numbers count from the beginning of something, never from 1970.
-const ELAPSED: &[&str] = &[
-    "test time",
-    "total time",
-    "time since start",
-    "prog time",
-    "run time",
-    "elapsed time",
-    "elapsed",
-    "testing time",
-    "step time",
-    "relative time",
-];
-const VOLTAGES: &[&str] = &[
-    "pack voltage",
-    "battery pack voltage",
-    "hv battery voltage",
-    "hv voltage",
-    "battery voltage",
-    "dc battery voltage",
-    "batt voltage",
-    "bms voltage",
-    "v b voltage",
-    "voltage",
-    "volt",
-    "volts",
-    "spannung",
-    "pack v",
-    "u",
-    "ecell",
-    "ewe",
-    "potential",
-    "cell voltage",
-    "terminal voltage",
-    "u batt",
-    "u bat",
-    "ubatt",
-    "ubat",
-    "v",
-    "v batt",
-    "v bat",
-    "vbat",
-    "v pack",
-    "u pack",
-    "dc voltage",
-    "batteriespannung",
-    "tension",
-    "tensión",
-    "tensione",
-    "电压",
-];
-const CURRENTS: &[&str] = &[
-    "pack current",
-    "battery pack current",
-    "hv battery current",
-    "hv current",
-    "battery current",
-    "dc battery current",
-    "batt current",
-    "bms current",
-    "v b current",
-    "current",
-    "amps",
-    "amp",
-    "amperes",
-    "strom",
-    "pack i",
-    "i",
-    "cell current",
-    "i batt",
-    "i bat",
-    "ibatt",
-    "ibat",
-    "i pack",
-    "dc current",
-    "batteriestrom",
-    "courant",
-    "corriente",
-    "corrente",
-    "电流",
-];
-const SOCS: &[&str] = &[
-    "soc",
-    "soc bms",
-    "bms soc",
-    "state of charge",
-    "battery soc",
-    "pack soc",
-    "v b soc",
-    "battery level",
-    "ladezustand",
-    "soc display",
-];
-const AMBIENTS: &[&str] = &[
-    "ambient temperature",
-    "ambient temp",
-    "ambient",
-    "chamber temp",
-    "chamber temperature",
-    "outside temp",
-    "outside temperature",
-    "ext temp",
-    "external temperature",
-    "v e temp",
-    "environment temperature",
-];
-const COOLANTS: &[&str] = &[
-    "coolant temperature inlet",
-    "coolant inlet temperature",
-    "coolant temperature",
-    "coolant temp",
-    "coolant",
-];
-const SPEEDS: &[&str] = &["speed", "vehicle speed", "velocity", "v p speed"];
-const INSULATIONS: &[&str] =
-    &["insulation", "insulation resistance", "isolation resistance", "isolation", "insulation r"];
-/// The net charge since the counter was 0: counters of charge and discharge apart are none.
-const CHARGE_COUNTERS: &[&str] = &["net capacity", "ah", "charge counter", "net charge"];
-const CHARGINGS: &[&str] = &["is charging", "charging"];
-const CONTACTORS: &[&str] = &["contactor", "main contactor", "contactor closed"];
-
-/// Keys of a quantity of one column, the most wanted first.
-pub(crate) const fn keys(quantity: Quantity) -> &'static [&'static str] {
-    match quantity {
-        Quantity::Time => TIMES,
-        Quantity::PackVoltage => VOLTAGES,
-        Quantity::PackCurrent => CURRENTS,
-        Quantity::Soc => SOCS,
-        Quantity::Ambient => AMBIENTS,
-        Quantity::Coolant => COOLANTS,
-        Quantity::Speed => SPEEDS,
-        Quantity::Insulation => INSULATIONS,
-        Quantity::Charging => CHARGINGS,
-        Quantity::Contactor => CONTACTORS,
-        Quantity::ChargeCounter => CHARGE_COUNTERS,
-        Quantity::Cells | Quantity::Temperatures => &[],
-    }
-}
-
-/// Whether a name says that its numbers count from the beginning of the test.
-pub(crate) fn is_elapsed(key: &str) -> bool {
-    ELAPSED.contains(&key)
-}
-
 /// Whether a name is that of a column which states charge, discharge or rest.
 pub(crate) fn is_state(key: &str) -> bool {
-    ["state", "md", "mode", "step type", "status", "step mode", "step name", "zustand"].contains(&key)
+    const KEYS: [&str; 26] = [
+        "state",
+        "md",
+        "mode",
+        "step type",
+        "status",
+        "step mode",
+        "step name",
+        "zustand",
+        "direction",
+        "current direction",
+        "charge state",
+        "charging state",
+        "charge discharge",
+        "charge discharge state",
+        "battery state",
+        "step state",
+        "schritttyp",
+        "schritt typ",
+        "modus",
+        "état",
+        "etat",
+        "estado",
+        "工步类型",
+        "工步名称",
+        "工步状态",
+        "状态",
+    ];
+    KEYS.contains(&key)
 }
 
 /// Whether a name is that of one cell of several.
@@ -332,7 +170,7 @@ pub(crate) fn is_cell(name: &Name) -> bool {
 
 /// Whether a name is that of a temperature of the battery.
 pub(crate) fn is_temperature(name: &Name) -> bool {
-    const ALLOWED: [&str; 27] = [
+    const ALLOWED: [&str; 30] = [
         "cell",
         "cells",
         "battery",
@@ -360,12 +198,15 @@ pub(crate) fn is_temperature(name: &Name) -> bool {
         "probe",
         "case",
         "temperatur",
+        "température",
+        "temperatura",
+        "温度",
     ];
     let number = |word: &str| word.parse::<u32>().is_ok();
     let dimension = name.unit.as_deref().and_then(crate::unit::parse).map(|(dimension, _)| dimension);
     let temperature = dimension == Some(crate::unit::Dimension::Temperature);
     let words = |wanted: &[&str]| name.words().any(|word| wanted.contains(&word));
-    let named = words(&["temp", "temperature", "temps", "temperatur"])
+    let named = words(&["temp", "temperature", "temps", "temperatur", "température", "temperatura", "温度"])
         || (temperature && words(&["t"]))
         || (words(&["t"]) && name.number().is_some());
     named

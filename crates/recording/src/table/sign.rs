@@ -78,6 +78,16 @@ pub(super) fn sign(
         taken.push(index);
         return Ok(Some(State { index }));
     }
+    if mapped.is_none()
+        && rule != SignRule::Discharge
+        && let Some(word) = names_a_discharge(&current.source)
+    {
+        doubts.push(format!(
+            "the name of column {:?} says {word:?}, and a positive current is read as a charge; state \
+             --map 'pack_current={}*-1' where it discharges, *1 where it charges",
+            current.source, current.source
+        ));
+    }
     let negative = input.numbers(current.index).any(|value| value < 0.0);
     if input.options.only_mapped || negative || current.conversion.factor < 0.0 {
         return Ok(None);
@@ -87,10 +97,13 @@ pub(super) fn sign(
             Some(Cell::Text(text)) => Some(value::Direction::parse(text)),
             _ => None,
         });
-        words.fold((0, 0), |(known, all), word| (known + usize::from(word.is_some()), all + 1))
+        words.fold((0, 0, 0), |(known, discharges, all), word| {
+            let is_discharge = word == Some(value::Direction::Discharge);
+            (known + usize::from(word.is_some()), discharges + usize::from(is_discharge), all + 1)
+        })
     };
     let found = (0..input.names.len()).find(|index| {
-        let (known, all) = states(*index);
+        let (known, _, all) = states(*index);
         presets::is_state(&input.names[*index].key) && known > 0 && known * 2 >= all
     });
     if let Some(index) = found {
@@ -107,8 +120,50 @@ pub(super) fn sign(
              --map 'pack_current={}*-1' for a discharge",
             current.source
         ));
+    } else if mapped.is_none()
+        && input.numbers(current.index).any(|value| value > 0.0)
+        && let Some(index) = (0..input.names.len()).find(|index| {
+            let (known, discharges, all) = states(*index);
+            !taken.contains(index) && discharges > 0 && known == all
+        })
+    {
+        let name = &input.names[index].text;
+        doubts.push(format!(
+            "the current is never negative, and column {name:?} seems to state charge or discharge: state \
+             state = {name:?} under [source.columns], or --map 'pack_current={}*1' for a current with its sign",
+            current.source
+        ));
+    } else if mapped.is_none()
+        && input.numbers(current.index).any(|value| value > 0.0)
+        && let Some(name) = input.names.iter().find(|name| presets::is_state(&name.key))
+    {
+        warnings.push(format!(
+            "the current is never negative, and what column {:?} states is not understood: if it states a discharge, the \
+             current's sign is wrong (--map 'pack_current={}*-1')",
+            name.text, current.source
+        ));
     }
     Ok(None)
+}
+
+/// The words of a name by which a positive current may discharge.
+pub(crate) fn names_a_discharge(name: &str) -> Option<&'static str> {
+    let lower = name.to_lowercase();
+    [
+        "discharg",
+        "dischg",
+        "dchg",
+        "charge neg",
+        "neg charge",
+        "negative charge",
+        "entlad",
+        "décharg",
+        "descarg",
+        "scaric",
+        "放电",
+    ]
+    .into_iter()
+    .find(|word| lower.contains(word))
 }
 
 /// Whether the voltage falls when the current rises: then a positive current discharges.

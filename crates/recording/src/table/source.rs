@@ -1,7 +1,7 @@
 //! Rows of cells of a file, of whatever kind.
 
 use super::cell::{Cell, Kept};
-use super::dialect::{self, Dialect, HEAD_LINES, Ranges};
+use super::dialect::{self, Dialect, HEAD_LINES, Ranges, SPACE};
 use super::header::Name;
 use super::number::Decimal;
 use super::options::Options;
@@ -144,6 +144,14 @@ impl TextSource {
                 continue;
             }
             dialect::split(line, self.separator, &mut self.ranges);
+            // A word that is missing among words shifts all behind it.
+            if self.separator == SPACE && self.ranges.len() != self.width {
+                let number = self.number;
+                skipped.count("the row has another number of words than the header", || {
+                    format!("line {number}")
+                });
+                continue;
+            }
             if self.ranges.len() > self.width {
                 let filled = dialect::filled(&self.ranges);
                 if filled > self.width {
@@ -186,7 +194,11 @@ pub(crate) fn from_lines(mut lines: Lines, options: &Options, place: &str) -> Re
     let mut sample = Vec::new();
     for line in head.iter().skip(before).filter(|line| line.first().is_some_and(|first| *first != b'#')) {
         dialect::split(line, separator, &mut ranges);
-        if dialect::filled(&ranges) <= names.len() {
+        let is_row = match separator {
+            SPACE => ranges.len() == names.len(),
+            _ => dialect::filled(&ranges) <= names.len(),
+        };
+        if is_row {
             let kept = |range: &(u32, u32)| match dialect::cell(line, *range) {
                 [] => Kept::Empty,
                 text => Kept::Text(text.into()),
@@ -196,6 +208,7 @@ pub(crate) fn from_lines(mut lines: Lines, options: &Options, place: &str) -> Re
     }
     let separated = match separator {
         b'\t' => "tabs".to_owned(),
+        SPACE => "spaces".to_owned(),
         other => format!("{:?}", char::from(other)),
     };
     let kind =

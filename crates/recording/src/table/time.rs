@@ -1,6 +1,7 @@
 //! The column of time: its cells to stamps.
 
 mod meaning;
+mod zone;
 
 pub(crate) use meaning::{Given, Remarks};
 
@@ -12,6 +13,7 @@ use crate::{Error, Stamp};
 use chrono::{DateTime, MappedLocalTime, TimeZone};
 use chrono_tz::Tz;
 use meaning::Kind;
+use zone::Zone;
 
 /// Reader of a column of time.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub(crate) struct TimeColumn {
     /// Nanoseconds of a number's unit, where they are whole: then the number needs no float.
     whole_ns: Option<u64>,
     zone: Option<Tz>,
+    /// How far the local times are ahead of UTC where no zone is given, by the column's name.
+    ahead_ns: i64,
     decimal: Decimal,
     grouped: bool,
     /// Of the last time of day, and what was added for midnights.
@@ -54,10 +58,11 @@ impl TimeColumn {
             }
             _ => None,
         };
-        let column = Self {
+        let mut column = Self {
             kind,
             whole_ns,
             zone,
+            ahead_ns: 0,
             decimal: given.decimal,
             grouped: given.grouped,
             last_of_day: i64::MIN,
@@ -71,7 +76,7 @@ impl TimeColumn {
     }
 
     /// Says what is assumed or doubtful about the first rows.
-    fn remark(&self, given: &Given<'_>, remarks: &mut Remarks) -> Result<(), Error> {
+    fn remark(&mut self, given: &Given<'_>, remarks: &mut Remarks) -> Result<(), Error> {
         let local = match &self.kind {
             Kind::Days { .. } => true,
             Kind::Date(order) => given.cells.iter().any(|cell| match cell.as_cell() {
@@ -82,11 +87,18 @@ impl TimeColumn {
             Kind::Format(format) => states_date(format) && !format.contains("%z") && !format.contains("%Z"),
             Kind::Number { .. } | Kind::OfDay => false,
         };
-        if local && self.zone.is_none() {
-            remarks.warnings.push(format!(
+        match zone::stated(&given.name.text) {
+            _ if !local || self.zone.is_some() => {}
+            Some(Zone::Ahead(seconds)) => self.ahead_ns = i64::from(seconds) * SECOND_NS,
+            Some(Zone::Named(name)) => remarks.doubts.push(format!(
+                "the name of {:?} states the zone {name}, and its dates are taken for UTC: state time_zone, such as \
+                 Europe/Berlin",
+                given.name.text
+            )),
+            None => remarks.warnings.push(format!(
                 "the dates of {:?} state no zone: taken for UTC; state time_zone if they are local",
                 given.name.text
-            ));
+            )),
         }
         let mut again = Self { said: String::new(), ..self.copy() };
         let times: Vec<i64> = given
@@ -213,7 +225,7 @@ impl TimeColumn {
 
     /// A local time in UTC. In the hour that comes twice, the later one is taken once the earlier one has passed.
     fn local(&mut self, wall_ns: i64) -> Option<Stamp> {
-        let Some(zone) = self.zone else { return Some(Stamp::Unix(wall_ns)) };
+        let Some(zone) = self.zone else { return Some(Stamp::Unix(wall_ns.checked_sub(self.ahead_ns)?)) };
         let wall = DateTime::from_timestamp_nanos(wall_ns).naive_utc();
         let ns = |at: DateTime<Tz>| at.timestamp_nanos_opt();
         let found = match zone.from_local_datetime(&wall) {

@@ -3,6 +3,7 @@
 use super::cell::Cell;
 use super::found::Found;
 use super::number::{self, Decimal};
+use crate::unit::Conversion;
 use crate::{Quantity, Reading, Unknown};
 
 /// Temperatures of a sensor that works, in °C: beyond them the unit or the sensor is wrong.
@@ -17,14 +18,16 @@ pub(crate) fn reading(cell: Cell<'_>, found: &Found, decimal: Decimal, grouped: 
         Cell::Number(value) if value.is_finite() => value,
         Cell::Number(_) => return (Err(Unknown::NotAvailable), false),
         Cell::Date(..) => return (Err(Unknown::NotAvailable), true),
-        Cell::Text(text) => match number::parse(text, decimal, grouped) {
-            Some(value) => value,
-            None if number::says_none(text) => return (Err(Unknown::NotAvailable), false),
-            None => match is_state(found.quantity).then(|| state(text)).flatten() {
+        Cell::Text(text) => {
+            match number::parse(text, decimal, grouped).or_else(|| percent(text, found, decimal)) {
                 Some(value) => value,
-                None => return (Err(Unknown::NotAvailable), true),
-            },
-        },
+                None if number::says_none(text) => return (Err(Unknown::NotAvailable), false),
+                None => match is_state(found.quantity).then(|| state(text)).flatten() {
+                    Some(value) => value,
+                    None => return (Err(Unknown::NotAvailable), true),
+                },
+            }
+        }
     };
     if found.missing.contains(value) {
         return (Err(Unknown::NotAvailable), false);
@@ -41,6 +44,15 @@ pub(crate) fn reading(cell: Cell<'_>, found: &Found, decimal: Decimal, grouped: 
         true => (Ok(value), is_doubted),
         false => (Err(Unknown::OutOfRange), true),
     }
+}
+
+/// A state of charge that states its unit itself: `43.1 %`.
+fn percent(text: &[u8], found: &Found, decimal: Decimal) -> Option<f64> {
+    let number = text.strip_suffix(b"%").filter(|_| found.quantity == Quantity::Soc)?;
+    // Whatever its column states, it is in percent.
+    (found.conversion == Conversion::BASE)
+        .then(|| number::parse(number.trim_ascii(), decimal, false))
+        .flatten()
 }
 
 fn is_state(quantity: Quantity) -> bool {
@@ -64,7 +76,8 @@ pub(crate) enum Direction {
 }
 
 impl Direction {
-    /// Reads what testers write: `C`, `D`, `R`; `CC Chg`, `CC DChg`, `Rest`; `CHA`, `DCH`, `PAU`.
+    /// Reads what testers write: `C`, `D`, `R`; `CC Chg`, `CC DChg`, `Rest`; `CHA`, `DCH`, `PAU`; `Entladen`, `Décharge`,
+    /// `恒流放电`.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let text = text.trim_ascii();
         if text.is_empty() || text.len() > 40 {
@@ -80,11 +93,18 @@ impl Direction {
             }
             _ => {}
         }
-        if has("dis") || has("dch") || has("dchg") || has("entlad") {
+        let any = |parts: &[&str]| parts.iter().any(|part| has(part));
+        // `disconnected` and `not charging` say that none of both is known.
+        let is_other = any(&["discon", "disab", "displ", "dist", "not charg", "no charg", "uncharg"]);
+        if is_other {
+            None
+        } else if any(&["dis", "dch", "dsg", "entlad", "descarg", "scaric", "放电"])
+            || is_french_discharge(&lower)
+        {
             Some(Self::Discharge)
-        } else if has("chg") || has("charg") || has("laden") {
+        } else if any(&["chg", "charg", "laden", "ladung", "carga", "carica", "充电"]) {
             Some(Self::Charge)
-        } else if has("rest") || has("pause") || has("suspend") || has("ruhe") || has("end") {
+        } else if any(&["rest", "pause", "suspend", "ruhe", "end", "静置", "搁置", "休止"]) {
             Some(Self::Rest)
         } else {
             None
@@ -102,6 +122,15 @@ impl Direction {
     }
 }
 
+/// Whether `charg` stands behind `de` or `dé`, in UTF-8 or Latin-1, small or capital.
+fn is_french_discharge(lower: &[u8]) -> bool {
+    let Some(at) = memchr::memmem::find(lower, b"charg") else { return false };
+    let before = &lower[..at];
+    [b"de".as_slice(), "dé".as_bytes(), "dÉ".as_bytes(), b"d\xe9", b"d\xc9"]
+        .iter()
+        .any(|end| before.ends_with(end))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,6 +146,20 @@ mod tests {
             ("Constant current discharge", Some(Direction::Discharge)),
             ("DCH", Some(Direction::Discharge)),
             ("Rest", Some(Direction::Rest)),
+            ("CC_CV_Charge", Some(Direction::Charge)),
+            ("Entladung", Some(Direction::Discharge)),
+            ("Ladung", Some(Direction::Charge)),
+            ("Décharge", Some(Direction::Discharge)),
+            ("DÉCHARGE CC", Some(Direction::Discharge)),
+            ("Charge CC", Some(Direction::Charge)),
+            ("Descarga", Some(Direction::Discharge)),
+            ("Carga", Some(Direction::Charge)),
+            ("Scarica", Some(Direction::Discharge)),
+            ("恒流放电", Some(Direction::Discharge)),
+            ("恒流恒压充电", Some(Direction::Charge)),
+            ("搁置", Some(Direction::Rest)),
+            ("Not charging", None),
+            ("Disconnected", None),
             ("7", None),
             ("", None),
         ] {

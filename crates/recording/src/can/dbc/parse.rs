@@ -80,6 +80,8 @@ struct Reader {
     attributes: HashMap<String, Attribute>,
     tables: HashMap<String, BTreeMap<i64, String>>,
     frame_formats: HashMap<u32, String>,
+    /// The bus' protocol, if stated.
+    protocol: Option<String>,
     cycles: HashMap<u32, f64>,
     long_names: Vec<(u32, Option<String>, String)>,
     statements: usize,

@@ -1,5 +1,5 @@
-//! Tables of frames with a line of column names: SavvyCAN and GVRET CSV, python-can CSV, and a parser's tab-separated
-//! table.
+//! Tables of frames with a line of column names: SavvyCAN and GVRET CSV, python-can CSV, CANedge CSV, and a parser's
+//! tab-separated table.
 
 use super::super::{Bus, Direction, Frame, Kind};
 use super::parsed::Parsed;
@@ -12,6 +12,8 @@ enum Tool {
     Gvret,
     /// Times in s, data in base64.
     PythonCan,
+    /// Times in s, data as `E00D83FF`.
+    CanEdge,
     /// Times in ms, data as `0x00 01`.
     Parser,
 }
@@ -32,6 +34,8 @@ pub(super) struct Columns {
     error: Option<usize>,
     length: usize,
     data: usize,
+    /// Whether times of GVRET have decimals.
+    in_seconds: bool,
 }
 
 impl Columns {
@@ -52,6 +56,8 @@ impl Columns {
             |wanted: &[&str]| names.iter().position(|name| wanted.iter().any(|w| w.as_bytes() == name));
         let (tool, time, id, data) = if let Some(id) = find(&["arbitrationid"]) {
             (Tool::PythonCan, find(&["timestamp"])?, id, find(&["data"])?)
+        } else if let (Some(time), Some(data)) = (find(&["timestampepoch"]), find(&["databytes"])) {
+            (Tool::CanEdge, time, find(&["id"])?, data)
         } else if let (Some(id), Some(data)) = (find(&["id"]), find(&["d1", "db1", "data1", "d0"])) {
             (Tool::Gvret, find(&["timestamp"])?, id, data)
         } else {
@@ -62,20 +68,31 @@ impl Columns {
             separator,
             time,
             id,
-            extended: find(&["extended", "ext"]),
+            extended: find(&["extended", "ext", "ide"]),
             direction: find(&["dir", "t/r"]),
-            bus: find(&["bus", "ch"]),
-            remote: find(&["remote"]),
+            bus: find(&["bus", "ch", "buschannel"]),
+            remote: find(&["remote", "rtr"]),
             error: find(&["error"]),
-            length: find(&["len", "dlc", "length"])?,
+            // A code of CAN FD stands beside the length.
+            length: find(&["datalength"]).or_else(|| find(&["len", "dlc", "length"]))?,
             data,
+            in_seconds: false,
         })
+    }
+
+    pub(super) const fn warning(&self) -> Option<&'static str> {
+        if self.in_seconds {
+            Some("the times have decimals: they are taken for seconds, not for microseconds")
+        } else {
+            None
+        }
     }
 
     pub(super) const fn name(&self) -> &'static str {
         match self.tool {
             Tool::Gvret => "SavvyCAN or GVRET CSV",
             Tool::PythonCan => "python-can CSV",
+            Tool::CanEdge => "CANedge CSV",
             Tool::Parser => "tab-separated frames",
         }
     }
@@ -90,6 +107,8 @@ impl Columns {
             let text = text.trim_ascii();
             *cell = text.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(text);
         }
+        self.in_seconds |=
+            self.tool == Tool::Gvret && cells.get(self.time).is_some_and(|time| time.contains(&b'.'));
         self.frame(&cells).map_or_else(Parsed::Skip, Parsed::Frame)
     }
 
@@ -99,9 +118,10 @@ impl Columns {
             column.is_some_and(|c| matches!(cell(c), b"1") || cell(c).eq_ignore_ascii_case(b"true"))
         };
         let unit = match self.tool {
+            Tool::Gvret if self.in_seconds => SECOND,
             Tool::Gvret => 1000,
             Tool::Parser => 1_000_000,
-            Tool::PythonCan => SECOND,
+            Tool::PythonCan | Tool::CanEdge => SECOND,
         };
         let ns = scaled(cell(self.time), unit).ok_or("a time that is none")?;
         let id = hex(without_0x(cell(self.id))).ok_or("an identifier that is none")?;
@@ -119,6 +139,8 @@ impl Columns {
         frame.direction = match self.direction.map(cell) {
             Some([b'R' | b'r', ..]) => Direction::Received,
             Some([b'T' | b't', ..]) => Direction::Sent,
+            Some(b"0") if self.tool == Tool::CanEdge => Direction::Received,
+            Some(b"1") if self.tool == Tool::CanEdge => Direction::Sent,
             _ => Direction::Unknown,
         };
         let length = decimal(cell(self.length)).filter(|n| *n <= 64).ok_or("a length that is none")?;
@@ -151,6 +173,11 @@ impl Columns {
             Tool::Parser => {
                 for text in words(data.first().ok_or(FEWER)?) {
                     frame.push(byte(without_0x(text)).ok_or("data that are not hexadecimal")?);
+                }
+            }
+            Tool::CanEdge => {
+                for text in data.first().ok_or(FEWER)?.chunks(2) {
+                    frame.push(byte(text).ok_or("data that are not hexadecimal")?);
                 }
             }
             Tool::PythonCan => base64(data.first().ok_or(FEWER)?, frame).ok_or("data that are no base64")?,

@@ -118,7 +118,7 @@ impl Log {
         } else {
             let text = recognize_text(&head).ok_or_else(|| {
                 let known = "candump, Vector ASC and BLF, MDF 4, PEAK TRC, IXXAT trace, SavvyCAN or GVRET CSV, OVMS \
-                             CRTD, python-can CSV and SQLite, tab-separated frames";
+                             CRTD, python-can and CANedge CSV, SQLite, tab-separated frames";
                 Error::format(&place, format!("no frame of a known format in the first 64 KiB; known are: {known}"))
             })?;
             let timed = !matches!(&text, Text::Candump(candump) if candump.untimed);
@@ -263,6 +263,7 @@ impl Text {
             Self::Candump(candump) => candump.warning(),
             Self::Asc(asc) => asc.warning(),
             Self::Trc(trc) => trc.warning(),
+            Self::Columns(columns) => columns.warning(),
             _ => None,
         }
     }

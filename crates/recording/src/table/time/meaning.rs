@@ -6,6 +6,7 @@ use super::super::header::Name;
 use super::super::number::{Decimal, median};
 use super::super::options::Options;
 use super::super::{Mapping, number, presets, text};
+use super::zone;
 use crate::{Error, Quantity, unit};
 
 /// Numbers that are Unix times of 1990 to 2100, in s.
@@ -16,6 +17,16 @@ const DAYS: [(&str, f64); 3] = [("excel", 25_569.0), ("matlab", 719_529.0), ("ju
 
 /// Days from 1970 of 1990 to 2100.
 const DATES: std::ops::Range<f64> = 7_305.0..47_482.0;
+
+/// 1980-01-06, from which GPS counts, as a Unix time.
+const GPS_BEGIN_S: i64 = 315_964_800;
+
+/// Leap seconds since then (IERS Bulletin C): Unix time from which they count, and their number.
+const LEAP_SECONDS: [(i64, i64); 5] =
+    [(1_483_228_800, 18), (1_435_708_800, 17), (1_341_100_800, 16), (1_230_768_000, 15), (1_136_073_600, 14)];
+
+/// Numbers of GPS seconds below this are of dates before September 2030; Unix times above it are after September 2020.
+const MAX_GPS_S: f64 = 1.6e9;
 
 /// Steps of less than this are of days rather than of seconds, in numbers that can be dates.
 const SECOND_STEP: f64 = 0.01;
@@ -62,6 +73,8 @@ pub(super) fn stated(format: &str, given: &Given<'_>) -> Result<(Kind, String), 
         return Ok((kind, said));
     }
     let kind = match format {
+        "gps_s" => gps(1.0, given),
+        "gps_ms" => gps(1e-3, given),
         "epoch_s" | "epoch" | "unix" => number(1.0, true),
         "epoch_ms" => number(1e-3, true),
         "epoch_us" => number(1e-6, true),
@@ -72,8 +85,8 @@ pub(super) fn stated(format: &str, given: &Given<'_>) -> Result<(Kind, String), 
             Some(conversion) => number(conversion.factor, false),
             None => {
                 let problem = format!(
-                    "time_format {format:?} is none: write epoch_s, epoch_ms, s, ms, excel, matlab, julian, or a format \
-                     such as %d/%m/%Y %H:%M:%S"
+                    "time_format {format:?} is none: write epoch_s, epoch_ms, gps_s, s, ms, excel, matlab, julian, or a \
+                     format such as %d/%m/%Y %H:%M:%S"
                 );
                 return Err(Error::mapping(given.place, problem));
             }
@@ -144,6 +157,14 @@ fn order_of(dates: &[date::Dated], given: &Given<'_>) -> Result<(Kind, String), 
     if !dates.iter().any(|dated| dated.slashed) {
         return Ok((Kind::Date(None), "dates".into()));
     }
+    if dates.iter().all(|dated| dated.may_begin_with_year) {
+        let problem = format!(
+            "the dates of column {:?} have years of two digits and can begin or end with them: state time_format, such as \
+             %d/%m/%y %H:%M:%S or %y/%m/%d %H:%M:%S",
+            given.name.text
+        );
+        return Err(Error::mapping(given.place, problem));
+    }
     let proves = |order| dates.iter().any(|dated| dated.proves == Some(order));
     match (proves(Order::DayFirst), proves(Order::MonthFirst)) {
         (true, false) => Ok((Kind::Date(Some(Order::DayFirst)), "dates, day first".into())),
@@ -168,10 +189,22 @@ fn numeric(values: &[f64], given: &Given<'_>, remarks: &mut Remarks) -> Result<(
         [(1.0, "s"), (1e3, "ms"), (1e6, "µs"), (1e9, "ns")].into_iter().find(|(scale, _)| within(*scale));
     let mapped = given.mapping.and_then(Mapping::conversion);
     let header = name.unit.as_deref().and_then(|unit| unit::convert(Quantity::Time, unit));
-    if let (None, None, Some(unit)) = (mapped, header, &name.unit) {
+    let is_zone = name.unit.as_deref().is_some_and(|unit| zone::stated(unit).is_some());
+    if let (None, None, false, Some(unit)) = (mapped, header, is_zone, &name.unit) {
         let problem = format!(
             "the unit {unit:?} of column {:?} is no known unit of time: state it (--map 'time={}*SECONDS')",
             name.text, name.text
+        );
+        return Err(Error::mapping(given.place, problem));
+    }
+    if let Some((scale, _)) = epoch
+        && name.words().any(|word| word == "gps")
+        && most / scale < MAX_GPS_S
+    {
+        let problem = format!(
+            "the numbers of {:?} can count from 1970 or, as GPS does, from 1980: state time_format, \"epoch_s\" or \"gps_s\" \
+             (\"epoch_ms\" or \"gps_ms\")",
+            name.text
         );
         return Err(Error::mapping(given.place, problem));
     }
@@ -198,12 +231,33 @@ fn numeric(values: &[f64], given: &Given<'_>, remarks: &mut Remarks) -> Result<(
         if dated || in_days {
             return Ok((Kind::Days { of_1970 }, format!("serial dates ({days_of})")));
         }
-        if header.is_none() && !presets::is_elapsed(&name.key) && typical_step(values) < SECOND_STEP {
+        let can_be_days = typical_step(values) < SECOND_STEP || are_minutes_of_days(values);
+        if header.is_none() && !presets::is_elapsed(&name.key) && can_be_days {
             let problem = format!(
                 "the numbers of {:?} can be days (time_format {days_of:?}) or seconds (\"s\"): state time_format",
                 name.text
             );
             return Err(Error::mapping(given.place, problem));
+        }
+    }
+    if mapped.is_none() && header.is_none() && !presets::is_elapsed(&name.key) {
+        let place = given.place;
+        if (0.0..=1.0).contains(&least) && most <= 1.0 && are_seconds_of_a_day(values) {
+            let problem = format!(
+                "the numbers of {:?} can be parts of a day, as Excel writes times of day, or seconds: state \
+                 --map 'time={}*86400' for days, or time_format = \"s\"",
+                name.text, name.text
+            );
+            return Err(Error::mapping(place, problem));
+        }
+        let is_named = name.words().any(|word| matches!(word, "utc" | "uhrzeit" | "clock" | "hhmmss"));
+        if are_clock_digits(values, is_named) {
+            let problem = format!(
+                "the numbers of {:?} can be times of day without colons, as 065910, or seconds: state time_format, \
+                 \"%H%M%S\" or \"s\"",
+                name.text
+            );
+            return Err(Error::mapping(place, problem));
         }
     }
     let conversion = mapped.or(header);
@@ -220,6 +274,19 @@ fn numeric(values: &[f64], given: &Given<'_>, remarks: &mut Remarks) -> Result<(
     Ok((kind, "a relative clock".into()))
 }
 
+/// Seconds of GPS, which has no leap seconds: those of the first number's time are taken off all.
+fn gps(seconds: f64, given: &Given<'_>) -> Kind {
+    let first = given.cells.iter().find_map(|cell| match cell.as_cell() {
+        Cell::Number(value) => Some(value),
+        Cell::Text(text) => number::parse(text, given.decimal, given.grouped),
+        Cell::Empty | Cell::Date(..) => None,
+    });
+    let unix_s = first.unwrap_or(f64::INFINITY) * seconds + GPS_BEGIN_S as f64;
+    let leap = LEAP_SECONDS.iter().find(|(since, leap)| unix_s - *leap as f64 >= *since as f64);
+    let offset_s = GPS_BEGIN_S - leap.map_or(13, |(_, leap)| *leap);
+    Kind::Number { unit_ns: seconds * 1e9, offset_ns: offset_s * date::SECOND_NS, unix: true }
+}
+
 /// A clock that counts days, by its name.
 fn days(name: &str) -> Option<Kind> {
     let (_, of_1970) = DAYS.into_iter().find(|(known, _)| *known == name)?;
@@ -229,6 +296,43 @@ fn days(name: &str) -> Option<Kind> {
 /// The middle one of the steps; infinite where there is none.
 fn typical_step(values: &[f64]) -> f64 {
     median(values.windows(2).map(|pair| (pair[1] - pair[0]).abs())).unwrap_or(f64::INFINITY)
+}
+
+/// Whether most steps are whole minutes in days, as 0.041667 is an hour, and no round number of seconds.
+fn are_minutes_of_days(values: &[f64]) -> bool {
+    let is_minutes = |step: f64| {
+        let minutes = step * 1440.0;
+        let is_round = ((step * 1e3).round() - step * 1e3).abs() < 1e-3;
+        minutes >= 1.0 && (minutes - minutes.round()).abs() < 0.02 && !is_round
+    };
+    let steps = values.windows(2).map(|pair| pair[1] - pair[0]);
+    let count = steps.clone().filter(|step| is_minutes(*step)).count();
+    values.len() > 2 && count * 10 >= (values.len() - 1) * 8
+}
+
+/// Whether most steps are whole seconds in days, as 0.000011574 is one, and no round number of seconds.
+fn are_seconds_of_a_day(values: &[f64]) -> bool {
+    let is_seconds = |step: f64| {
+        let seconds = step * 86_400.0;
+        let is_round = ((step * 1e3).round() - step * 1e3).abs() < 1e-6 && step >= 1e-4;
+        seconds > 0.5 && (seconds - seconds.round()).abs() < 0.1 && !is_round
+    };
+    let count = values.windows(2).filter(|pair| is_seconds(pair[1] - pair[0])).count();
+    values.len() > 2 && count * 10 >= (values.len() - 1) * 8
+}
+
+/// Whether numbers are those of clocks, `hhmmss`: minutes and seconds are below 60, and a minute ends or the name says so.
+fn are_clock_digits(values: &[f64], is_named: bool) -> bool {
+    let is_clock = |value: &f64| {
+        (10_000.0..240_000.0).contains(value)
+            && *value % 100.0 < 60.0
+            && (*value / 100.0).floor() % 100.0 < 60.0
+    };
+    let ends_a_minute = |pair: &[f64]| {
+        let (step, from, to) = (pair[1] - pair[0], pair[0] % 100.0, pair[1] % 100.0);
+        step > 40.0 && from > to && from >= 40.0 && to < 20.0
+    };
+    values.iter().all(is_clock) && (is_named || (values.len() > 4 && values.windows(2).any(ends_a_minute)))
 }
 
 /// Steps of exactly 100, 200, 500, 1000, … are milliseconds more often than seconds.

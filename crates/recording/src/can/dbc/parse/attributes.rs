@@ -32,6 +32,10 @@ impl Reader {
 
     pub(super) fn attribute(&mut self, cursor: &mut Cursor<'_>) -> Result<(), String> {
         let name = cursor.string().ok_or("a name is missing")?;
+        if name == "ProtocolType" {
+            self.protocol = value_of_attribute(cursor);
+            return Ok(());
+        }
         if !matches!(
             name.as_str(),
             "VFrameFormat"

@@ -4,16 +4,25 @@ use super::super::{Selection, Signal};
 use super::{INDEPENDENT, MAX_WARNINGS, Multiplexed, Reader};
 use std::collections::HashMap;
 
+/// Source address that stands for none (SAE J1939-81): identifiers of groups are written with it.
+const NULL_ADDRESS: u32 = 0xfe;
+
 impl Reader {
     pub(super) fn finish(&mut self) {
         self.select();
         let default = |name: &str| self.attributes.get(name).and_then(|a| a.default.clone());
         let (format, cycle) = (default("VFrameFormat"), default("GenMsgCycleTime"));
+        let protocol = self.protocol.take().or_else(|| default("ProtocolType"));
+        let is_j1939 = protocol.is_some_and(|protocol| protocol.eq_ignore_ascii_case("J1939"));
         let words = self.attributes.get("VFrameFormat").map(|a| a.words.as_slice()).unwrap_or_default();
         for (message, key) in self.dbc.messages.iter_mut().zip(&self.keys) {
-            let format = self.frame_formats.get(key).or(format.as_ref());
-            let format = format.map(|f| f.parse::<usize>().ok().and_then(|i| words.get(i)).unwrap_or(f));
-            message.j1939 = message.extended && format.is_some_and(|f| f == "J1939PG");
+            let own = self.frame_formats.get(key);
+            let word = |f: &String| f.parse::<usize>().ok().and_then(|i| words.get(i)).unwrap_or(f).clone();
+            // A bus of J1939 whose messages state no format of their own; and the null address, which nobody sends from.
+            let is_of_bus = own.is_none() && is_j1939;
+            let is_any = format.is_none() && own.is_none() && message.id & 0xff == NULL_ADDRESS;
+            let is_group = own.or(format.as_ref()).is_some_and(|f| word(f) == "J1939PG");
+            message.j1939 = message.extended && (is_group || is_of_bus || is_any);
             let cycle = self.cycles.get(key).copied().or_else(|| cycle.as_ref()?.parse().ok());
             message.cycle_ms = cycle.filter(|ms| *ms > 0.0 && ms.is_finite());
         }
