@@ -2,20 +2,23 @@
 
 use serde_json::Value;
 
-use super::field::{connector, each, list, number, position, text};
+use super::field::{connector, each, list, number, position, text, time};
 use super::reading::{Listed, Reading};
 use crate::place::{Place, Position};
 
 const FORMAT: &str = "OICP";
 
-/// Status records have no times: they are of when they were asked for.
+/// Status records have no times, they are of when they were asked for; some platforms add one.
 pub(super) fn readings(value: &Value) -> Option<(&'static str, Vec<Reading>)> {
     let mut found = Vec::new();
     let mut any = false;
     each(value, "EvseID", &mut |record| {
-        if let Some(status) = text(record, "EVSEStatus").or_else(|| text(record, "EvseStatus")) {
+        let names = ["EVSEStatus", "EvseStatus"];
+        if names.iter().any(|name| record.get(*name).is_some()) {
             any = true;
-            found.extend(text(record, "EvseID").map(|evse| Reading { evse, status, at: None }));
+            let status = names.iter().find_map(|name| text(record, name)).unwrap_or_default();
+            let at = ["timestamp", "LastUpdate", "lastUpdate"].iter().find_map(|name| time(record, name));
+            found.push(Reading { evse: text(record, "EvseID").unwrap_or_default(), status, at });
         }
     });
     any.then_some((FORMAT, found))

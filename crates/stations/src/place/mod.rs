@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use list::{PlaceList, read_places};
 pub use report::{Joined, PlacesReport};
+pub(crate) use table::LEAST_KW;
 
 use crate::words;
 
