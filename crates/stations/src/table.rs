@@ -171,12 +171,15 @@ impl EvseColumns {
         let (evse, is_number) = (field(self.evse), |text: &str| {
             (1..=3).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
         });
-        match (self.connector.map(field), self.charger.map(field)) {
+        // Tables of numbers with gaps have them as `1.0`.
+        let whole = |text: &'a str| text.strip_suffix(".0").unwrap_or(text);
+        let evse_number = whole(evse);
+        match (self.connector.map(field).map(whole), self.charger.map(field)) {
             (Some(connector), _) if !evse.is_empty() && is_number(connector) => {
                 Cow::Owned(format!("{evse}/{connector}"))
             }
-            (_, Some(charger)) if !charger.is_empty() && is_number(evse) => {
-                Cow::Owned(format!("{charger}/{evse}"))
+            (_, Some(charger)) if !charger.is_empty() && is_number(evse_number) => {
+                Cow::Owned(format!("{charger}/{evse_number}"))
             }
             _ => Cow::Borrowed(evse),
         }
@@ -357,6 +360,7 @@ mod tests {
         check("time,connectorId,chargePointId,status", "1,2,CP1,x", "CP1/2");
         check("time,charging_station_id,evse_id,connector_status", "1,CS1,2,x", "CS1/2");
         check("time,location_id,evse_uid,status", "1,L,2,x", "L/2");
+        check("time,charge_point_id,connector_id,status", "1,CP1,2.0,x", "CP1/2");
         // An id of its own, or no number.
         check("time,station_id,evse_id,status", "1,S1,DE*AB1*E1*1,x", "DE*AB1*E1*1");
         check("time,charge_point_id,connector,status", "1,CP1,CCS,x", "CP1");

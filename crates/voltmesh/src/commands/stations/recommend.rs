@@ -47,6 +47,9 @@ pub fn run(options: &args::StationsRecommend, odd: &mut input::Odd) -> Result<()
         avoid: &[],
     };
     let ranking = recommender.rank(&request, here)?;
+    if !recommender.stations().plugs_known() {
+        output::note("no place says what can be plugged in: each counts as fitting every vehicle");
+    }
     let exchanged = exchanged(&known, request.position);
     if exchanged > 0 {
         output::note(&format!(
