@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::field::{connector, each, list, number, position, text, time};
 use super::reading::{Listed, Reading};
-use crate::place::{Place, Position};
+use crate::place::{Place, Position, degrees};
 
 const FORMAT: &str = "OICP";
 
@@ -71,14 +71,18 @@ fn listed(record: &Value, operator: Option<String>) -> Listed {
     listed
 }
 
-/// `Google` is one text, `DecimalDegree` two fields.
+/// `Google` is one text, `DecimalDegree` two fields, `DegreeMinuteSeconds` two with marks.
 fn coordinates(value: &Value) -> Option<Position> {
     if let Some(both) = text(value, "Google") {
         let (latitude, longitude) = both.split_once([' ', ','])?;
         let degrees = |text: &str| text.trim().parse().ok();
         return Position::new(degrees(latitude)?, degrees(longitude)?);
     }
-    position(value.get("DecimalDegree")?, "Latitude", "Longitude")
+    if let Some(decimal) = value.get("DecimalDegree").filter(|decimal| decimal.is_object()) {
+        return position(decimal, "Latitude", "Longitude");
+    }
+    let marked = value.get("DegreeMinuteSeconds")?;
+    Position::new(degrees(&text(marked, "Latitude")?)?, degrees(&text(marked, "Longitude")?)?)
 }
 
 #[cfg(test)]
@@ -103,5 +107,17 @@ mod tests {
             (Some("Via 5, Silvaplana"), Some("Op"))
         );
         assert_eq!(one.unknown_plugs, ["Broomstick"]);
+    }
+
+    #[test]
+    fn coordinates_have_three_forms() {
+        for form in [
+            r#"{"Google":"46.5 9.75"}"#,
+            r#"{"Google":null,"DecimalDegree":{"Latitude":"46.5","Longitude":"9.75"}}"#,
+            r#"{"DegreeMinuteSeconds":{"Latitude":"46°30'0.0''","Longitude":"9°45'0.0''"}}"#,
+        ] {
+            let found = coordinates(&serde_json::from_str(form).unwrap());
+            assert_eq!(found, Position::new(46.5, 9.75), "{form}");
+        }
     }
 }

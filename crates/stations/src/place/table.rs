@@ -5,7 +5,7 @@ use std::io::BufRead;
 
 use super::columns::{Columns, Point};
 use super::list::{MAX_PREAMBLE, WHAT, count};
-use super::{Place, PlaceList, Position};
+use super::{Place, PlaceList, Position, degrees};
 use crate::Error;
 use crate::error::cut;
 use crate::records::Records;
@@ -126,7 +126,8 @@ impl PlaceList {
         let (written, pair) = match (text(columns.latitude), text(columns.longitude), text(columns.position))
         {
             (Some(latitude), Some(longitude), _) => {
-                (format!("{latitude}, {longitude}"), number(latitude).zip(number(longitude)))
+                let of = |text: &str| number(text).or_else(|| degrees(text));
+                (format!("{latitude}, {longitude}"), of(latitude).zip(of(longitude)))
             }
             (None, None, Some(both)) => (both.to_owned(), pair(both)),
             (None, None, None) => return None,
