@@ -40,6 +40,7 @@ mod network;
 pub mod place;
 mod random;
 pub mod recommend;
+mod records;
 pub mod samples;
 mod status;
 pub mod table;

@@ -50,6 +50,27 @@ const EVSES: &[&str] = &[
     "connectorid",
 ];
 
+/// Names of a column that says which charger; its connectors or EVSEs have a column of their own.
+const CHARGERS: &[&str] = &[
+    "chargepointid",
+    "chargepoint",
+    "chargingpointid",
+    "chargingpoint",
+    "chargingstationid",
+    "chargingstation",
+    "chargeboxid",
+    "chargerid",
+    "charger",
+    "cpid",
+    "stationid",
+    "idstationitinerance",
+    "locationid",
+    "siteid",
+];
+
+/// Names of the column with the number of a charger's connector.
+const CONNECTORS: &[&str] = &["connectorid", "connectornumber", "connectorno", "connectornr", "connector"];
+
 /// Names of the column that says which status.
 const STATUSES: &[&str] = &[
     "status",
@@ -86,6 +107,11 @@ const STARTS: &[&str] = &[
     "connectiontime",
     "chargingstart",
     "timestampstart",
+    "pluginat",
+    "plugintime",
+    "pluggedinat",
+    "startzeit",
+    "startsession",
 ];
 
 /// Names of the column that says when a session ended.
@@ -109,7 +135,69 @@ const ENDS: &[&str] = &[
     "chargingend",
     "timestampend",
     "stopdatetime",
+    "plugouttime",
+    "plugoutat",
+    "unpluggedat",
+    "endzeit",
+    "endsession",
 ];
+
+/// Columns that say which EVSE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EvseColumns {
+    /// Its id, or its number within its charger.
+    pub evse: usize,
+    /// Its charger, where there is such a column.
+    pub charger: Option<usize>,
+    /// Its number within what `evse` says, where that names a charger.
+    pub connector: Option<usize>,
+}
+
+impl EvseColumns {
+    /// The columns of a header, in plain names; an id has one of `names`.
+    pub(crate) fn of(header: &[String], names: &[&str]) -> Option<Self> {
+        let evse = first(header, names)?;
+        if CHARGERS.contains(&&*header[evse]) {
+            let connector = first(header, CONNECTORS).filter(|at| *at != evse);
+            return Some(Self { evse, charger: None, connector });
+        }
+        Some(Self { evse, charger: first(header, CHARGERS).filter(|at| *at != evse), connector: None })
+    }
+
+    /// The id of the EVSE of a row, empty where there is none: `CHARGER/NUMBER` as OCPP's messages name it where a column has
+    /// numbers only.
+    pub fn id<'a>(&self, fields: &'a [String]) -> Cow<'a, str> {
+        let field = |at: usize| fields.get(at).map_or("", |text| present(text));
+        let (evse, is_number) = (field(self.evse), |text: &str| {
+            (1..=3).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+        });
+        // Tables of numbers with gaps have them as `1.0`.
+        let whole = |text: &'a str| text.strip_suffix(".0").unwrap_or(text);
+        let evse_number = whole(evse);
+        match (self.connector.map(field).map(whole), self.charger.map(field)) {
+            (Some(connector), _) if !evse.is_empty() && is_number(connector) => {
+                Cow::Owned(format!("{evse}/{connector}"))
+            }
+            (_, Some(charger)) if !charger.is_empty() && is_number(evse_number) => {
+                Cow::Owned(format!("{charger}/{evse_number}"))
+            }
+            _ => Cow::Borrowed(evse),
+        }
+    }
+
+    /// Whether a row is about a charger as a whole: OCPP's connector 0.
+    pub fn is_whole_charger(&self, fields: &[String]) -> bool {
+        let is_zero = |at: usize| fields.get(at).is_some_and(|text| text.trim() == "0");
+        self.connector.is_some_and(is_zero) || (self.charger.is_some() && is_zero(self.evse))
+    }
+}
+
+/// A field's text; empty where it is one of the texts by which programs write that there is none.
+pub(crate) fn present(text: &str) -> &str {
+    const ABSENT: [&str; 10] = ["null", "none", "nan", "nat", "n/a", "#n/a", "<na>", "nil", "\\n", "-"];
+    let text = text.trim();
+    if ABSENT.iter().any(|absent| text.eq_ignore_ascii_case(absent)) { "" } else { text }
+}
 
 /// Columns of a history by position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,7 +207,7 @@ pub enum Columns {
         /// When.
         at: usize,
         /// Which EVSE.
-        evse: usize,
+        evse: EvseColumns,
         /// Which status.
         status: usize,
     },
@@ -128,7 +216,7 @@ pub enum Columns {
         /// When.
         at: usize,
         /// Which EVSE.
-        evse: usize,
+        evse: EvseColumns,
         /// `etat_pdc`: in service or not.
         service: usize,
         /// `occupation_pdc`: free or not.
@@ -141,16 +229,23 @@ pub enum Columns {
         /// When it ended.
         end: usize,
         /// At which EVSE.
-        evse: usize,
+        evse: EvseColumns,
+        /// The session's own status, if it is told.
+        status: Option<usize>,
     },
 }
 
 /// The text of a field: UTF-8, else Latin-1, as older spreadsheets write.
-pub(crate) fn decode(field: &[u8]) -> Cow<'_, str> {
+pub fn decode(field: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(field) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => Cow::Owned(field.iter().map(|byte| char::from(*byte)).collect()),
     }
+}
+
+/// Whether a name is that of a time of a row.
+pub(crate) fn is_time(name: &str) -> bool {
+    TIMES.contains(&&*plain(name))
 }
 
 /// The first name of a list that a header has: its position.
@@ -162,29 +257,36 @@ impl Columns {
     /// What the columns of a header are; `None` if it is not the header of a history.
     pub fn of<'a>(header: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let header: Vec<String> = header.into_iter().map(plain).collect();
-        let evse = first(&header, EVSES)?;
+        let evse = EvseColumns::of(&header, EVSES)?;
         let at = first(&header, TIMES);
+        // Sessions may have a status and a time of their last change too.
+        if let (Some(start), Some(end)) = (first(&header, STARTS), first(&header, ENDS)) {
+            return Some(Self::Sessions { start, end, evse, status: first(&header, STATUSES) });
+        }
         if let (Some(service), Some(occupation), Some(at)) =
             (first(&header, &["etatpdc"]), first(&header, &["occupationpdc"]), at)
         {
             return Some(Self::Irve { at, evse, service, occupation });
         }
-        if let (Some(at), Some(status)) = (at, first(&header, STATUSES)) {
-            return Some(Self::Statuses { at, evse, status });
-        }
-        let (start, end) = (first(&header, STARTS)?, first(&header, ENDS)?);
-        Some(Self::Sessions { start, end, evse })
+        Some(Self::Statuses { at: at?, evse, status: first(&header, STATUSES)? })
     }
 
     /// Time, EVSE and status of a row; empty where a field is missing. `None` for a session, which has two times.
-    pub fn status_of<'a>(&self, fields: &'a [String]) -> Option<(&'a str, &'a str, &'a str)> {
-        let field = |at: usize| fields.get(at).map_or("", String::as_str);
+    pub fn status_of<'a>(&self, fields: &'a [String]) -> Option<(&'a str, Cow<'a, str>, &'a str)> {
+        let field = |at: usize| fields.get(at).map_or("", |text| present(text));
         match *self {
-            Self::Statuses { at, evse, status } => Some((field(at), field(evse), field(status))),
+            Self::Statuses { at, evse, status } => Some((field(at), evse.id(fields), field(status))),
             Self::Irve { at, evse, service, occupation } => {
-                Some((field(at), field(evse), irve_status(field(service), field(occupation))))
+                Some((field(at), evse.id(fields), irve_status(field(service), field(occupation))))
             }
             Self::Sessions { .. } => None,
+        }
+    }
+
+    /// Which columns say which EVSE.
+    pub fn evse(&self) -> EvseColumns {
+        match *self {
+            Self::Statuses { evse, .. } | Self::Irve { evse, .. } | Self::Sessions { evse, .. } => evse,
         }
     }
 }
@@ -231,13 +333,46 @@ mod tests {
             let separator = char::from(separator(header));
             assert_eq!(Columns::of(header.split(separator)), expected, "{header}");
         };
-        check("timestamp,evse_id,status", Some(Columns::Statuses { at: 0, evse: 1, status: 2 }));
-        check("\u{feff}Status;EVSE-ID;Zeitstempel", Some(Columns::Statuses { at: 2, evse: 1, status: 0 }));
-        check("id_pdc\tstatut_pdc\tlast_updated", Some(Columns::Statuses { at: 2, evse: 0, status: 1 }));
-        let irve = Columns::Irve { at: 3, evse: 0, service: 1, occupation: 2 };
+        let alone = |evse| EvseColumns { evse, charger: None, connector: None };
+        let statuses = |at, evse, status| Some(Columns::Statuses { at, evse: alone(evse), status });
+        check("timestamp,evse_id,status", statuses(0, 1, 2));
+        check("\u{feff}Status;EVSE-ID;Zeitstempel", statuses(2, 1, 0));
+        check("id_pdc\tstatut_pdc\tlast_updated", statuses(2, 0, 1));
+        let irve = Columns::Irve { at: 3, evse: alone(0), service: 1, occupation: 2 };
         check("id_pdc_itinerance,etat_pdc,occupation_pdc,horodatage", Some(irve));
-        check("energy,start,end,id_pdc_itinerance", Some(Columns::Sessions { start: 1, end: 2, evse: 3 }));
+        let sessions = Columns::Sessions { start: 1, end: 2, evse: alone(3), status: None };
+        check("energy,start,end,id_pdc_itinerance", Some(sessions));
+        let sessions = Columns::Sessions { start: 2, end: 3, evse: alone(0), status: Some(1) };
+        check("evse_uid,status,start_date_time,end_date_time,last_updated", Some(sessions));
         check("evse_id,station_id,connector_type", None);
         check("a,b,c", None);
+    }
+
+    #[test]
+    fn an_evse_may_be_a_number_within_its_charger() {
+        let check = |header: &str, row: &str, expected: &str| {
+            let columns = Columns::of(header.split(',')).unwrap();
+            let fields: Vec<String> = row.split(',').map(str::to_owned).collect();
+            let found = columns.status_of(&fields).unwrap();
+            assert_eq!((found.0, &*found.1, found.2), ("1", expected, "x"), "{header}");
+        };
+        check("time,charge_point_id,connector_id,status", "1,CP1,2,x", "CP1/2");
+        check("time,connectorId,chargePointId,status", "1,2,CP1,x", "CP1/2");
+        check("time,charging_station_id,evse_id,connector_status", "1,CS1,2,x", "CS1/2");
+        check("time,location_id,evse_uid,status", "1,L,2,x", "L/2");
+        check("time,charge_point_id,connector_id,status", "1,CP1,2.0,x", "CP1/2");
+        // An id of its own, or no number.
+        check("time,station_id,evse_id,status", "1,S1,DE*AB1*E1*1,x", "DE*AB1*E1*1");
+        check("time,charge_point_id,connector,status", "1,CP1,CCS,x", "CP1");
+        check("time,charge_point_id,status", "1,CP1,x", "CP1");
+        check("time,evse_id,status", "1,null,x", "");
+    }
+
+    #[test]
+    fn texts_of_nothing_are_nothing() {
+        for text in ["", "null", "NULL", "None", "NaN", "NaT", "n/a", "<NA>", " - ", "\\N"] {
+            assert_eq!(present(text), "", "{text}");
+        }
+        assert_eq!([present(" Nonesuch "), present("unknown"), present("0")], ["Nonesuch", "unknown", "0"]);
     }
 }

@@ -22,7 +22,8 @@ pub fn parse_time(text: &str) -> Option<(i64, i32)> {
     read_time(text).ok()
 }
 
-/// As [`parse_time`], and why it is none.
+/// As [`parse_time`], and why it is none. Also read are `Mon, 03 Mar 2025 10:30:00 GMT` (RFC 5322), `03.03.2025 11:30:00 +01:00`, and the
+/// name of a zone in brackets behind an offset (RFC 9557).
 ///
 /// # Errors
 /// A text that is no time, or one without an offset.
@@ -31,13 +32,48 @@ pub fn read_time(text: &str) -> Result<(i64, i32), NoTime> {
     if let Some(at) = since_1970(text) {
         return Ok((at, 0));
     }
+    let text = match text.strip_suffix(']').and_then(|text| text.rsplit_once('[')) {
+        Some((text, zone)) if zone.contains('/') || zone == "UTC" => text,
+        _ => text,
+    };
+    let other = in_order(text);
+    let text = other.as_deref().unwrap_or(text);
     local(text).ok_or(NoTime::NotATime).and_then(|(at, rest)| {
         let offset_s = offset(rest.trim())?;
         Ok((at - i64::from(offset_s), offset_s))
     })
 }
 
-/// A number since 1970; its unit is told by how many digits it has, which is unique from 1973 to 5138.
+/// A time whose day or month stands first, in the order of RFC 3339: `03.03.2025 …` of German tables, RFC 5322 of e-mail and HTTP, and
+/// fourteen digits without anything between. `None` for any other text; `03/04/2025` may be of March or of April.
+fn in_order(text: &str) -> Option<String> {
+    const MONTHS: [&str; 12] =
+        ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+    let digits = |text: &str, n: usize| text.len() == n && text.bytes().all(|byte| byte.is_ascii_digit());
+    // Most times are RFC 3339.
+    if text.as_bytes().get(4) == Some(&b'-') {
+        return None;
+    }
+    if digits(text, 14) {
+        return Some(format!("{}T{}", &text[..8], &text[8..]));
+    }
+    let rest = match text.split_once(", ") {
+        Some((weekday, rest)) if weekday.bytes().all(|byte| byte.is_ascii_alphabetic()) => rest,
+        _ => text,
+    };
+    let parts: Vec<&str> = rest.splitn(4, [' ', '.']).collect();
+    let [day, month, year, time] = parts[..] else { return None };
+    let month = match MONTHS.iter().position(|known| month.eq_ignore_ascii_case(known)) {
+        Some(at) => format!("{:02}", at + 1),
+        None if digits(month, 2) && rest.as_bytes().get(2) == Some(&b'.') => month.to_owned(),
+        None => return None,
+    };
+    let day = if digits(day, 1) { format!("0{day}") } else { day.to_owned() };
+    let ordered = digits(&day, 2) && digits(year.trim_end_matches(','), 4);
+    ordered.then(|| format!("{}-{month}-{day}T{}", year.trim_end_matches(','), time.trim_start()))
+}
+
+/// A number since 1970; its unit is told by how many digits it has, which is unique from 1973 to 2286.
 fn since_1970(text: &str) -> Option<i64> {
     let whole = text.split('.').next()?;
     let fraction = &text[whole.len()..];
@@ -48,7 +84,8 @@ fn since_1970(text: &str) -> Option<i64> {
     let number: i128 = whole.parse().ok()?;
     let per_s = match whole.len() {
         9..=11 => 1,
-        12..=14 => 1_000,
+        // Fourteen digits of milliseconds are centuries ahead: they are date and time of day.
+        12..=13 => 1_000,
         15..=17 => 1_000_000,
         18..=20 => 1_000_000_000,
         // A stamp of a clock that was never set is a time all the same; nobody believes it.
@@ -147,6 +184,11 @@ mod tests {
         check("2025-03-03T11:30:00+0100", 3600);
         check("2025-03-03T11:30:00,5 +01", 3600);
         check("2025-03-03T05:00:00-05:30", -19_800);
+        check("Mon, 03 Mar 2025 10:30:00 GMT", 0);
+        check("3 Mar 2025 11:30:00 +0100", 3600);
+        check("03.03.2025 11:30:00 +01:00", 3600);
+        check("03.03.2025, 10:30:00Z", 0);
+        check("2025-03-03T11:30:00+01:00[Europe/Berlin]", 3600);
         check("1740997800", 0);
         check("1740997800.75", 0);
         check("1740997800123", 0);
@@ -158,7 +200,7 @@ mod tests {
 
     #[test]
     fn what_is_no_time_says_why() {
-        for text in ["2025-03-03T10:30:00", "2025-03-03 10:30"] {
+        for text in ["2025-03-03T10:30:00", "2025-03-03 10:30", "20250303103000", "03.03.2025 10:30:00"] {
             assert_eq!(read_time(text), Err(NoTime::NoOffset), "{text}");
         }
         for text in [
@@ -168,6 +210,7 @@ mod tests {
             "2025-13-03T10:30:00Z",
             "2025-03-03T25:30:00Z",
             "12",
+            "03/04/2025 10:30:00Z",
             "2025-03-03T10:30:00+1",
             "2025-03-03T10:30:00 CEST",
             "1e9",

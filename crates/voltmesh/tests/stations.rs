@@ -124,6 +124,7 @@ fn a_model_is_trained_once_and_asked_later() {
     };
     refused(&["predict", "--model", "train.csv"], "does not begin as a model");
     refused(&["predict", "--model", "net.model", "--id", "E9"], "knows `E9`");
+    refused(&["predict", "--model", "net.model", "--at", "2018-11-02T00:00:00Z"], "has seen more than that");
     refused(&["predict", "--model", "net.model", "--minutes", "45"], "does not forecast 45 min ahead");
     refused(&["train", "--train", "train.csv", "--model", "oracle", "-o", "x"], "there is no model `oracle`");
 }
@@ -329,4 +330,50 @@ fn a_feed_at_an_address_is_inspected_with_all_its_pages() {
     let clear = ["inspect", "http://cpo.example/locations", "--token-file", "token"];
     let (code, text) = said(folder.path(), &clear);
     assert!(code == Some(1) && text.contains("in the clear"), "{code:?}: {text}");
+}
+
+#[test]
+fn what_a_table_lacks_is_said_and_it_is_no_list_of_places() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (text, words) in [
+        (history(1, 1).replacen("timestamp", "timestamp_local", 1), "`timestamp`"),
+        ("start,minutes,evse_id\n1740960000,30,E1\n".to_owned(), "`end`"),
+        ("timestamp,evse_id,status\n".to_owned(), "it has no rows"),
+        (String::new(), "an empty file"),
+    ] {
+        std::fs::write(folder.path().join("table.csv"), &text).expect("a file");
+        let (code, said) = said(folder.path(), &["inspect", "table.csv"]);
+        assert!(code == Some(1) && said.contains(words), "{words}: {code:?}: {said}");
+    }
+}
+
+#[test]
+fn a_list_that_places_nothing_near_or_names_no_plug_is_said() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("train.csv"), history(1, 3)).expect("a file");
+    let train = ["train", "--train", "train.csv", "--model", "markov", "--horizons", "30", "-o", "net.model"];
+    assert_eq!(said(folder.path(), &train).0, Some(0));
+    let check = |places: &str, words: &str| {
+        std::fs::write(folder.path().join("places.csv"), places).expect("a file");
+        let request = [
+            "--at",
+            "50,8",
+            "--soc",
+            "0.3",
+            "--capacity-kwh",
+            "58",
+            "--plugs",
+            "ccs",
+            "--evse",
+            "places.csv",
+        ];
+        let (code, text) =
+            said(folder.path(), &[&["recommend", "--model", "net.model"][..], &request].concat());
+        assert!(code == Some(0) && text.contains(words), "{words}: {code:?}: {text}");
+    };
+    check(
+        "evse_id,connector_type,latitude,longitude\nE0,CCS,8,50\nE1,CCS,8.1,50\n",
+        "latitude and longitude exchanged",
+    );
+    check("evse_id,latitude,longitude\nE0,50,8\n", "no place says what can be plugged in");
 }

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use voltmesh_stations::feeds::{Reading as Published, believed, of_log_line};
-use voltmesh_stations::table::{Columns, separator};
+use voltmesh_stations::table::{Columns, decode, separator};
 use voltmesh_stations::{Labels, Mapping, parse_time};
 
 use super::document::{self, Buffer};
@@ -254,7 +254,7 @@ impl Feed {
             self.rows.ahead += 1;
         } else if now.saturating_sub(said) > self.validity.max_age_s.max(self.validity.changes_hold_s) {
             self.rows.late += 1;
-        } else if reading.evse.is_empty() || reading.evse.len() > MAX_ID {
+        } else if reading.evse.is_empty() || reading.evse.len() > MAX_ID || reading.status.is_empty() {
             self.rows.malformed += 1;
         } else {
             return self.row((now, said), &reading.evse, &reading.status, true);
@@ -304,20 +304,21 @@ impl Feed {
             self.rows.malformed += 1;
             return None;
         };
-        if id.is_empty() || id.len() > MAX_ID || status.is_empty() {
+        if id.is_empty() || id.len() > MAX_ID || status.is_empty() || columns.evse().is_whole_charger(&fields)
+        {
             self.rows.malformed += 1;
             return None;
         }
         if is_now {
             self.rows.rows -= 1;
-            let reading = Published { evse: id.to_owned(), status: status.to_owned(), at: Some(at) };
+            let reading = Published { evse: id.into_owned(), status: status.to_owned(), at: Some(at) };
             return self.published(now, &reading);
         }
         if !believed(at, now) {
             self.rows.ahead += 1;
             return None;
         }
-        self.row((at, at), id, status, false)
+        self.row((at, at), &id, status, false)
     }
 
     /// Takes a line of a log of OCPP; other messages than those of a status are none of ours.
@@ -336,15 +337,16 @@ impl Feed {
     }
 }
 
-/// The fields of one line, trimmed; none if it is no CSV.
+/// The fields of one line, UTF-8 or Latin-1, trimmed; none if it is no CSV.
 fn fields(line: &[u8], separator: char) -> Vec<String> {
-    let Ok(text) = std::str::from_utf8(line) else { return Vec::new() };
+    let text = &*decode(line);
     let trimmed = |field: &str| field.trim().to_owned();
     if !text.contains('"') {
         return text.split(separator).map(trimmed).collect();
     }
     let mut builder = csv::ReaderBuilder::new();
-    let mut reader = builder.delimiter(separator as u8).has_headers(false).flexible(true).from_reader(line);
+    let mut reader =
+        builder.delimiter(separator as u8).has_headers(false).flexible(true).from_reader(text.as_bytes());
     let mut record = csv::StringRecord::new();
     match reader.read_record(&mut record) {
         Ok(true) => record.iter().map(trimmed).collect(),

@@ -25,7 +25,7 @@ fn unwrapped(value: &Value) -> &Value {
 }
 
 fn id(value: &Value) -> Option<String> {
-    let reference = value.get("reference")?;
+    let reference = value.get("reference").or_else(|| value.get("refillPointReference"))?;
     text(reference, "idG").or_else(|| text(reference, "id")).or_else(|| text(reference, "idg"))
 }
 
@@ -36,9 +36,8 @@ pub(super) fn readings(value: &Value) -> Option<(&'static str, Vec<Reading>)> {
         any = true;
         for point in list(station, "refillPointStatus").iter().map(unwrapped) {
             let at = time(point, "lastUpdated").or_else(|| time(station, "lastUpdated"));
-            if let (Some(evse), Some(status)) = (id(point), value_of(point, "status")) {
-                found.push(Reading { evse, status, at });
-            }
+            let (evse, status) = (id(point), value_of(point, "status"));
+            found.push(Reading { evse: evse.unwrap_or_default(), status: status.unwrap_or_default(), at });
         }
     });
     any.then_some((FORMAT, found))

@@ -35,6 +35,12 @@ pub(super) fn time(value: &Value, name: &str) -> Option<i64> {
     parse_time(&text(value, name)?).map(|(at, _)| at)
 }
 
+/// A time in seconds since 1970, in UTC where it has no offset, as OCPI's DateTime has it.
+pub(super) fn utc_time(value: &Value, name: &str) -> Option<i64> {
+    let text = text(value, name)?;
+    parse_time(&text).or_else(|| parse_time(&format!("{text}Z"))).map(|(at, _)| at)
+}
+
 /// The elements of a list; one where something stands alone, as XML has it, and none where there is nothing.
 pub(super) fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
     match value.get(name) {

@@ -1,7 +1,7 @@
 //! Feeds that networks publish as JSON: OCPI 2.1.1, 2.2.1 and 2.3.0 locations and tariffs, OICP, DATEX II (AFIR; also as
 //! XML), Open Charge Map, and Barcelona's port statuses, told apart by their content.
 //!
-//! All become [`Reading`]s and [`Listed`] places. An entry that lacks what a reading needs is left out by itself; the rest counts.
+//! All become [`Reading`]s and [`Listed`] places. An entry that lacks its id or status is an empty reading: a caller counts it; the rest counts.
 
 mod datex;
 mod field;
@@ -44,11 +44,23 @@ pub fn is_json(text: &[u8]) -> bool {
     }
 }
 
-/// What a document is and the statuses that it tells; `None` if it is none of these.
+/// What a document is and the statuses that it tells, without id or status where an entry lacks it; `None` if it is none of these.
 pub fn of_value(value: &Value) -> Option<(&'static str, Vec<Reading>)> {
     [ocpi::readings, oicp::readings, datex::readings, ocm::readings, gelfs::readings]
         .iter()
         .find_map(|read| read(value))
+}
+
+/// The time that a document states of itself, in seconds since 1970: OCPI's `timestamp`, DATEX II's `publicationTime`, or what
+/// a program wrote around what it was answered.
+pub(crate) fn time_of(value: &Value) -> Option<i64> {
+    const NAMES: [&str; 6] = ["timestamp", "time", "datetime", "polled_at", "fetched_at", "received_at"];
+    let of_ocpi = value.get("status_code").is_some();
+    let read = |name: &&str| if of_ocpi { field::utc_time(value, name) } else { field::time(value, name) };
+    NAMES.iter().find_map(read).or_else(|| {
+        let published = field::first(value, "publicationTime")?.as_str()?;
+        crate::parse_time(published).map(|(at, _)| at)
+    })
 }
 
 /// As [`of_value`], and rows of statuses and OCPP's messages as JSON.
@@ -83,7 +95,9 @@ pub fn read(bytes: &[u8]) -> Result<(&'static str, Vec<Reading>), Error> {
         serde_json::from_slice(text).map_err(|source| Error::Json { what: WHAT, source })?
     };
     let known = "neither OCPI, OICP, DATEX II, Open Charge Map nor GELFS";
-    of_value(&value).ok_or(Error::Unknown { what: WHAT, known })
+    let (format, mut readings) = of_value(&value).ok_or(Error::Unknown { what: WHAT, known })?;
+    readings.retain(|reading| !reading.evse.is_empty() && !reading.status.is_empty());
+    Ok((format, readings))
 }
 
 #[cfg(test)]

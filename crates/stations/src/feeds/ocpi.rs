@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::field::{connector, list, number, position, text, time};
+use super::field::{connector, list, number, position, text, utc_time};
 use super::reading::{Listed, Reading};
 use crate::place::Place;
 
@@ -71,8 +71,13 @@ pub(super) fn readings(value: &Value) -> Option<(&'static str, Vec<Reading>)> {
         return Some((FORMAT, Vec::new()));
     }
     let read = |(location, evse): (Option<&Value>, &Value)| {
-        let at = time(evse, "last_updated").or_else(|| time(location?, "last_updated"));
-        Some(Reading { evse: id(location, evse)?, status: text(evse, "status")?, at })
+        let at = utc_time(evse, "last_updated").or_else(|| utc_time(location?, "last_updated"));
+        let status = text(evse, "status");
+        // An EVSE that stands alone may be a part of one, as PATCH has it.
+        if status.is_none() && location.is_none() {
+            return None;
+        }
+        Some(Reading { evse: id(location, evse).unwrap_or_default(), status: status.unwrap_or_default(), at })
     };
     Some((FORMAT, evses(value)?.into_iter().filter_map(read).collect()))
 }
@@ -85,13 +90,20 @@ pub(super) fn places(value: &Value) -> Option<(&'static str, Vec<Listed>)> {
     Some((FORMAT, found))
 }
 
-/// Energy prices per kWh of tariffs beside the locations, by id: of the first element without restrictions.
+/// Energy prices per kWh of tariffs beside the locations, by id: of the first element without restrictions, taxes included. Prices are
+/// without taxes (2.2.1, PriceComponent) unless the tariff says otherwise (2.3.0, `tax_included`).
 fn prices(all: &[Value]) -> BTreeMap<String, f64> {
     let price = |tariff: &Value| {
         let always = |element: &&Value| element.get("restrictions").is_none_or(Value::is_null);
         let element = list(tariff, "elements").iter().find(always)?;
         let of_energy = |component: &&Value| text(component, "type").as_deref() == Some("ENERGY");
-        number(list(element, "price_components").iter().find(of_energy)?, "price")
+        let energy = list(element, "price_components").iter().find(of_energy)?;
+        let included = text(tariff, "tax_included").is_some_and(|text| text.eq_ignore_ascii_case("YES"));
+        let taxes =
+            number(energy, "vat").filter(|vat| !included && (0.0..100.0).contains(vat)).unwrap_or(0.0);
+        let gross = number(energy, "price")? * (1.0 + taxes / 100.0);
+        // Prices are published to a hundredth of a cent.
+        (gross >= 0.0).then_some((gross * 1e4).round() / 1e4)
     };
     all.iter().filter(|one| is_tariff(one)).filter_map(|one| Some((text(one, "id")?, price(one)?))).collect()
 }
@@ -129,15 +141,23 @@ fn listed(location: Option<&Value>, evse: &Value, prices: &BTreeMap<String, f64>
 }
 
 /// Section 8.3.3: `max_electric_power` in W if given, otherwise voltage × current, in 2.1.1 by other names; the voltage of AC is line
-/// to neutral, which three phases take three times.
+/// to neutral, which three phases take three times. Where it is that between two lines all the same, three phases take √3 of it.
 fn power_kw(connector: &Value) -> Option<f64> {
-    let phases = match text(connector, "power_type").as_deref() {
-        Some("AC_3_PHASE") => 3.0,
-        Some("AC_2_PHASE" | "AC_2_PHASE_SPLIT") => 2.0,
-        _ => 1.0,
-    };
+    /// Voltages of three phases above this are between two lines, in V: 230 and 400 in Europe, 277 and 480 in America.
+    const BETWEEN_LINES_V: f64 = 300.0;
     let either = |a: &str, b: &str| number(connector, a).or_else(|| number(connector, b));
-    let product = || Some(either("max_voltage", "voltage")? * either("max_amperage", "amperage")? * phases);
+    let product = || {
+        let volts = either("max_voltage", "voltage")?;
+        let phases = match text(connector, "power_type").as_deref() {
+            Some("AC_3_PHASE") if volts > BETWEEN_LINES_V => f64::sqrt(3.0),
+            Some("AC_3_PHASE") => 3.0,
+            Some("AC_2_PHASE" | "AC_2_PHASE_SPLIT") => 2.0,
+            _ => 1.0,
+        };
+        Some(volts * either("max_amperage", "amperage")? * phases)
+    };
+    // Less than six amperes is none of a charger.
+    let product = || product().filter(|watts| *watts >= 1_000.0 * crate::place::LEAST_KW);
     let watts = number(connector, "max_electric_power").or_else(product)?;
     (watts > 0.0 && watts.is_finite()).then_some(watts / 1000.0)
 }
@@ -164,5 +184,46 @@ mod tests {
             (&one.unknown_plugs[..], one.place.address.as_deref()),
             (&["BROOMSTICK".to_owned()][..], Some("Street 1, Town"))
         );
+    }
+
+    fn of_connector(connector: &str, tariff: &str) -> Place {
+        let text = format!(r#"[{{"id":"L","evses":[{{"uid":"1","connectors":[{connector}]}}]}},{tariff}]"#);
+        let (_, listed) = places(&serde_json::from_str(&text).unwrap()).unwrap();
+        listed[0].place.clone()
+    }
+
+    #[test]
+    fn a_price_is_with_taxes() {
+        let check = |tariff: &str, component: &str, expected: Option<f64>| {
+            let tariff = format!(
+                r#"{{"id":"T","currency":"EUR",{tariff}"elements":[{{"price_components":[{{"type":"ENERGY","price":0.4{component}}}]}}]}}"#
+            );
+            let place = of_connector(r#"{"standard":"IEC_62196_T2_COMBO","tariff_ids":["T"]}"#, &tariff);
+            assert_eq!(place.price_kwh, expected, "{tariff}");
+        };
+        check("", "", Some(0.4));
+        check("", r#","vat":null"#, Some(0.4));
+        check("", r#","vat":19.0"#, Some(0.476));
+        check(r#""tax_included":"NO","#, r#","vat":19.0"#, Some(0.476));
+        check(r#""tax_included":"YES","#, r#","vat":19.0"#, Some(0.4));
+    }
+
+    #[test]
+    fn three_phases_take_the_voltage_of_lines_or_of_one_to_neutral() {
+        for volts in [230, 400] {
+            let connector = format!(
+                r#"{{"standard":"IEC_62196_T2","power_type":"AC_3_PHASE","max_voltage":{volts},"max_amperage":32}}"#
+            );
+            let kw = of_connector(&connector, "1").power_kw.unwrap();
+            assert!((kw - 22.1).abs() < 0.1, "{volts} V: {kw} kW");
+        }
+    }
+
+    #[test]
+    fn a_time_without_an_offset_is_in_utc() {
+        let text =
+            r#"{"id":"L","evses":[{"uid":"1","status":"AVAILABLE","last_updated":"2025-03-03T10:30:00"}]}"#;
+        let (_, found) = readings(&serde_json::from_str(text).unwrap()).unwrap();
+        assert_eq!(found[0].at, Some(1_740_997_800));
     }
 }

@@ -5,10 +5,10 @@
 
 use serde_json::Value;
 
-use crate::times::read_time;
+use crate::times::{NoTime, read_time};
 
 /// Names of the charge point in the objects that logs put around a message.
-const CHARGE_POINTS: [&str; 10] = [
+const CHARGE_POINTS: [&str; 16] = [
     "chargePointId",
     "chargepointId",
     "charge_point_id",
@@ -19,6 +19,56 @@ const CHARGE_POINTS: [&str; 10] = [
     "cpId",
     "cp_id",
     "identity",
+    "chargePoint",
+    "charge_point",
+    "chargerId",
+    "charger_id",
+    "clientId",
+    "cp",
+];
+
+/// Words of a log that name no charge point, in small letters.
+const OTHER_WORDS: [&str; 40] = [
+    "info",
+    "debug",
+    "warn",
+    "warning",
+    "error",
+    "trace",
+    "notice",
+    "recv",
+    "receive",
+    "received",
+    "receives",
+    "receiving",
+    "send",
+    "sends",
+    "sent",
+    "sending",
+    "in",
+    "out",
+    "rx",
+    "tx",
+    "from",
+    "to",
+    "by",
+    "at",
+    "of",
+    "message",
+    "msg",
+    "call",
+    "request",
+    "incoming",
+    "outgoing",
+    "json",
+    "ws",
+    "frame",
+    "payload",
+    "server",
+    "csms",
+    "centralsystem",
+    "chargepoint",
+    "statusnotification",
 ];
 
 /// One message.
@@ -63,13 +113,12 @@ pub(crate) fn message(value: &Value) -> Option<Message> {
             let text = |names: &[&str]| {
                 names.iter().find_map(|name| object.get(*name).and_then(Value::as_str)).map(str::to_owned)
             };
-            let frame =
-                ["message", "msg", "frame", "ocpp", "raw"].iter().find_map(|name| match object.get(*name) {
-                    Some(Value::String(text)) => serde_json::from_str(text).ok(),
-                    Some(other) => Some(other.clone()),
-                    None => None,
-                });
-            let mut found = match frame.as_ref().and_then(message) {
+            let frame = |name: &&str| match object.get(*name)? {
+                Value::String(text) => message(&serde_json::from_str(text).ok()?),
+                other => message(other),
+            };
+            let frames = ["message", "msg", "frame", "ocpp", "raw", "payload", "data", "body"];
+            let mut found = match frames.iter().find_map(frame) {
                 Some(found) => found,
                 None => {
                     let action = text(&["action", "messageType", "type", "event"])?;
@@ -78,7 +127,7 @@ pub(crate) fn message(value: &Value) -> Option<Message> {
                     (action == "StatusNotification").then(|| payload(payload_of?)).flatten()?
                 }
             };
-            if let Some(id) = text(&CHARGE_POINTS) {
+            if let Some(id) = CHARGE_POINTS.iter().find_map(|name| plain_id(object.get(*name)?)) {
                 found.charge_point = id;
             }
             if found.at.is_empty() {
@@ -94,7 +143,10 @@ pub(crate) fn message(value: &Value) -> Option<Message> {
 }
 
 fn payload(value: &Value) -> Option<Message> {
-    let number = |name: &str| value.get(name).and_then(Value::as_u64);
+    let number = |name: &str| match value.get(name)? {
+        Value::String(text) => text.trim().parse().ok(),
+        other => other.as_u64(),
+    };
     let status = value.get("status").or_else(|| value.get("connectorStatus"))?.as_str()?;
     Some(Message {
         charge_point: String::new(),
@@ -103,6 +155,15 @@ fn payload(value: &Value) -> Option<Message> {
         status: status.to_owned(),
         at: value.get("timestamp").map(plain_text).unwrap_or_default(),
     })
+}
+
+/// A text or a number that is an id.
+fn plain_id(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
 }
 
 fn plain_text(value: &Value) -> String {
@@ -115,27 +176,73 @@ pub(crate) fn in_line(line: &str) -> Option<Message> {
         return message(&value);
     }
     let begin = line.find("[2,").or_else(|| line.find("[2 ,"))?;
-    let frame = serde_json::Deserializer::from_str(&line[begin..]).into_iter::<Value>().next()?.ok()?;
+    let rest = &line[begin..];
+    let first = |text: &str| serde_json::Deserializer::from_str(text).into_iter::<Value>().next()?.ok();
+    // A field of a table has its quotation marks twice.
+    let frame = first(rest).or_else(|| first(&rest.replace("\"\"", "\"")))?;
     let mut found = message(&frame)?;
-    let mut words = line[..begin].split([' ', '\t', ',', ';', '[', ']', '|']).filter(|word| !word.is_empty());
-    let levels = [
-        "INFO", "DEBUG", "WARN", "WARNING", "ERROR", "TRACE", "RECV", "SEND", "IN", "OUT", "->", "<-", ">>",
-        "<<",
-    ];
-    for word in &mut words {
-        let word = word.trim_end_matches(':');
-        if let Ok((_, _)) = read_time(word) {
-            if found.at.is_empty() {
-                word.clone_into(&mut found.at);
+    let (at, charge_point) = heading(&line[..begin]);
+    if found.at.is_empty() {
+        found.at = at;
+    }
+    found.charge_point = charge_point;
+    Some(found)
+}
+
+/// The time and the charge point that stand before a frame: of the words that may name one, the last that has a digit, or the last.
+fn heading(text: &str) -> (String, String) {
+    let parted =
+        |c: char| c.is_whitespace() || matches!(c, ',' | ';' | '[' | ']' | '|' | '(' | ')' | '"' | '\'');
+    let words: Vec<&str> = text.split(parted).filter(|word| !word.is_empty()).collect();
+    let (mut at, mut without_offset) = (None, None);
+    let (mut last, mut with_digit) = ("", "");
+    let mut n = 0;
+    while n < words.len() {
+        let word = words[n].trim_end_matches(':');
+        let two = words.get(n + 1).map(|next| format!("{word} {next}"));
+        let times = [Some(word.to_owned()), two];
+        let read = times.iter().flatten().map(|text| read_time(text)).collect::<Vec<_>>();
+        n += 1;
+        match read[..] {
+            [Ok(_), ..] => at = at.or_else(|| times[0].clone()),
+            [_, Ok(_)] => {
+                at = at.or_else(|| times[1].clone());
+                n += 1;
             }
-        } else if found.charge_point.is_empty()
-            && !levels.contains(&word)
-            && word.chars().any(char::is_alphabetic)
-        {
-            word.clone_into(&mut found.charge_point);
+            [Err(NoTime::NoOffset), ..] => without_offset = without_offset.or_else(|| times[0].clone()),
+            [_, Err(NoTime::NoOffset)] => {
+                without_offset = without_offset.or_else(|| times[1].clone());
+                n += 1;
+            }
+            _ => {
+                let name = named(word);
+                if !name.chars().any(char::is_alphabetic)
+                    || OTHER_WORDS.contains(&&*name.to_lowercase())
+                    || name.to_lowercase().starts_with("ocpp")
+                {
+                    continue;
+                }
+                last = name;
+                if name.chars().any(|c| c.is_ascii_digit()) {
+                    with_digit = name;
+                }
+            }
         }
     }
-    Some(found)
+    let name = if with_digit.is_empty() { last } else { with_digit };
+    (at.or(without_offset).unwrap_or_default(), name.to_owned())
+}
+
+/// The name in a word of a log: behind `chargePoint=`, the path of an address, or levels and loggers as in `INFO:ocpp:CP1`.
+fn named(word: &str) -> &str {
+    let mut name = word.rsplit_once("://").map_or(word, |(_, rest)| rest.rsplit('/').next().unwrap_or(rest));
+    name = name.split_once('=').map_or(name, |(_, value)| value);
+    while let Some((first, rest)) = name.split_once(':')
+        && (OTHER_WORDS.contains(&&*first.to_lowercase()) || first.to_lowercase().starts_with("ocpp"))
+    {
+        name = rest;
+    }
+    name
 }
 
 #[cfg(test)]
@@ -159,6 +266,28 @@ mod tests {
         check(&format!(r#"{{"chargePointId":"CP1","message":{frame}}}"#), expected);
         let second = r#"{"action":"StatusNotification","chargingStationId":"CP1","payload":{"timestamp":"2025-03-03T00:00:53Z","connectorStatus":"Occupied","evseId":1,"connectorId":1}}"#;
         check(second, Some(("CP1", Some(1), Some(1), "Occupied", "2025-03-03T00:00:53Z")));
+        for before in [
+            "2025-03-03T00:00:54Z recv CP1",
+            "[2025-03-03T00:00:54Z] ocpp.server: CP1: received",
+            "2025-03-03 00:00:54,123 INFO ocpp:CP1: receive message",
+            "INFO:ocpp:CP1: receive message",
+            "2025-03-03T00:00:54Z wss://host/ocpp/CP1",
+            "CentralSystem received from CP1:",
+            "level=info chargePoint=CP1",
+        ] {
+            check(&format!("{before} {frame}"), expected);
+        }
+        check(&format!("2025-03-03T00:00:54Z,CP1,\"{}\"", frame.replace('"', "\"\"")), expected);
+        check(&format!(r#"{{"cp":"CP1","payload":{frame}}}"#), expected);
+        let text_id = frame.replace("2,\"errorCode\"", "\"2\",\"errorCode\"");
+        check(&format!(r#"{{"chargePointId":"CP1","message":{text_id}}}"#), expected);
+        let number = Some(("4711", None, Some(2), "Charging", "2025-03-03T00:00:53Z"));
+        check(&format!(r#"{{"chargePointId":4711,"message":{frame}}}"#), number);
+        // The log's own time, where the message has none.
+        let silent = r#"[2,"1","StatusNotification",{"connectorId":2,"status":"Charging"}]"#;
+        let of = |at| Some(("CP1", None, Some(2), "Charging", at));
+        check(&format!("2025-03-03 00:00:54+00:00 CP1 {silent}"), of("2025-03-03 00:00:54+00:00"));
+        check(&format!("2025-03-03 00:00:54 CP1 {silent}"), of("2025-03-03 00:00:54"));
         check("2025-03-03T00:00:54Z CP1 [3,\"1\",{}]", None);
         check("StatusNotification", None);
     }

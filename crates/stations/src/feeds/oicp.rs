@@ -2,20 +2,23 @@
 
 use serde_json::Value;
 
-use super::field::{connector, each, list, number, position, text};
+use super::field::{connector, each, list, number, position, text, time};
 use super::reading::{Listed, Reading};
-use crate::place::{Place, Position};
+use crate::place::{Place, Position, degrees};
 
 const FORMAT: &str = "OICP";
 
-/// Status records have no times: they are of when they were asked for.
+/// Status records have no times, they are of when they were asked for; some platforms add one.
 pub(super) fn readings(value: &Value) -> Option<(&'static str, Vec<Reading>)> {
     let mut found = Vec::new();
     let mut any = false;
     each(value, "EvseID", &mut |record| {
-        if let Some(status) = text(record, "EVSEStatus").or_else(|| text(record, "EvseStatus")) {
+        let names = ["EVSEStatus", "EvseStatus"];
+        if names.iter().any(|name| record.get(*name).is_some()) {
             any = true;
-            found.extend(text(record, "EvseID").map(|evse| Reading { evse, status, at: None }));
+            let status = names.iter().find_map(|name| text(record, name)).unwrap_or_default();
+            let at = ["timestamp", "LastUpdate", "lastUpdate"].iter().find_map(|name| time(record, name));
+            found.push(Reading { evse: text(record, "EvseID").unwrap_or_default(), status, at });
         }
     });
     any.then_some((FORMAT, found))
@@ -68,14 +71,18 @@ fn listed(record: &Value, operator: Option<String>) -> Listed {
     listed
 }
 
-/// `Google` is one text, `DecimalDegree` two fields.
+/// `Google` is one text, `DecimalDegree` two fields, `DegreeMinuteSeconds` two with marks.
 fn coordinates(value: &Value) -> Option<Position> {
     if let Some(both) = text(value, "Google") {
         let (latitude, longitude) = both.split_once([' ', ','])?;
         let degrees = |text: &str| text.trim().parse().ok();
         return Position::new(degrees(latitude)?, degrees(longitude)?);
     }
-    position(value.get("DecimalDegree")?, "Latitude", "Longitude")
+    if let Some(decimal) = value.get("DecimalDegree").filter(|decimal| decimal.is_object()) {
+        return position(decimal, "Latitude", "Longitude");
+    }
+    let marked = value.get("DegreeMinuteSeconds")?;
+    Position::new(degrees(&text(marked, "Latitude")?)?, degrees(&text(marked, "Longitude")?)?)
 }
 
 #[cfg(test)]
@@ -100,5 +107,17 @@ mod tests {
             (Some("Via 5, Silvaplana"), Some("Op"))
         );
         assert_eq!(one.unknown_plugs, ["Broomstick"]);
+    }
+
+    #[test]
+    fn coordinates_have_three_forms() {
+        for form in [
+            r#"{"Google":"46.5 9.75"}"#,
+            r#"{"Google":null,"DecimalDegree":{"Latitude":"46.5","Longitude":"9.75"}}"#,
+            r#"{"DegreeMinuteSeconds":{"Latitude":"46°30'0.0''","Longitude":"9°45'0.0''"}}"#,
+        ] {
+            let found = coordinates(&serde_json::from_str(form).unwrap());
+            assert_eq!(found, Position::new(46.5, 9.75), "{form}");
+        }
     }
 }

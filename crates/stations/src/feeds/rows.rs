@@ -1,18 +1,56 @@
 //! Rows of statuses as JSON, and OCPP's messages, alone or in a line of a log: what a live feed has beside networks' documents.
 
-use serde_json::Value;
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
 
 use super::ocpp;
 use super::reading::Reading;
 use crate::parse_time;
-use crate::table::Columns;
+use crate::table::{Columns, is_time};
 
 /// Lists within each other, at most.
 const DEPTH: usize = 3;
 
 /// Names under which publishers put their rows.
-pub(crate) const ENVELOPES: [&str; 10] =
-    ["data", "results", "records", "items", "value", "rows", "fields", "sessions", "features", "properties"];
+const ENVELOPES: [&str; 13] = [
+    "data",
+    "results",
+    "records",
+    "items",
+    "_items",
+    "value",
+    "rows",
+    "fields",
+    "sessions",
+    "features",
+    "properties",
+    "evses",
+    "statuses",
+];
+
+/// The rows that an object holds, and each that has no time with that of the object around it, as logs of whole networks have them.
+pub(crate) fn within(object: &Map<String, Value>) -> Option<Cow<'_, Value>> {
+    let name =
+        ENVELOPES.iter().find(|name| object.get(**name).is_some_and(|v| v.is_array() || v.is_object()))?;
+    let (rows, time) =
+        (&object[*name], object.iter().find(|(name, value)| is_time(name) && !value.is_object()));
+    let (Value::Array(all), Some((name, time))) = (rows, time) else { return Some(Cow::Borrowed(rows)) };
+    let lacks_time = |row: &Map<String, Value>| {
+        let columns = |more: Option<&String>| Columns::of(row.keys().chain(more).map(String::as_str));
+        columns(None).is_none()
+            && matches!(columns(Some(name)), Some(Columns::Statuses { .. } | Columns::Irve { .. }))
+    };
+    let timed = |row: &Value| match row {
+        Value::Object(row) if lacks_time(row) => {
+            let mut row = row.clone();
+            row.insert(name.clone(), time.clone());
+            Value::Object(row)
+        }
+        other => other.clone(),
+    };
+    Some(Cow::Owned(Value::Array(all.iter().map(timed).collect())))
+}
 
 /// The statuses of a row, a message, or a list of such; `None` if it is neither.
 pub(super) fn readings(value: &Value) -> Option<(&'static str, Vec<Reading>)> {
@@ -39,13 +77,10 @@ fn collect(value: &Value, depth: usize, found: &mut Vec<Reading>) -> bool {
             let fields: Vec<String> = object.values().map(text).collect();
             let columns = Columns::of(object.keys().map(String::as_str));
             let Some((at, evse, status)) = columns.and_then(|columns| columns.status_of(&fields)) else {
-                let within = ENVELOPES
-                    .iter()
-                    .find_map(|name| object.get(*name).filter(|v| v.is_array() || v.is_object()));
-                return depth > 0 && within.is_some_and(|within| collect(within, depth - 1, found));
+                return depth > 0 && within(object).is_some_and(|within| collect(&within, depth - 1, found));
             };
             if let Some((at, _)) = parse_time(at).filter(|_| !evse.is_empty() && !status.is_empty()) {
-                found.push(Reading { evse: evse.to_owned(), status: status.to_owned(), at: Some(at) });
+                found.push(Reading { evse: evse.into_owned(), status: status.to_owned(), at: Some(at) });
             }
             true
         }

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read};
 
+use super::report::Skip;
 use super::row::{Place, Times};
 use super::{Builder, json_rows, ocpp};
 use crate::Error;
@@ -9,10 +10,14 @@ use crate::error::cut;
 use crate::feeds::is_json;
 use crate::feeds::ocpp::is_log;
 use crate::feeds::xml::is_xml;
+use crate::records::Records;
 use crate::table::{Columns, decode, separator};
 
 /// Bytes by which a file's content is told.
 const BEGINNING: usize = 64 * 1024;
+
+/// Lines before the header at most, as exports have them.
+const MAX_PREAMBLE: usize = 20;
 
 const WHAT: &str = "the history";
 
@@ -28,9 +33,7 @@ impl Builder {
         let csv_error = |source: std::io::Error| Error::Csv { what: WHAT, source: source.into() };
         let beginning = from.fill_buf().map_err(csv_error)?;
         let text = beginning.strip_prefix("\u{feff}".as_bytes()).unwrap_or(beginning).trim_ascii_start();
-        let first = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        let first = decode(first);
-        let is_table = Columns::of(fields(&first).iter().map(String::as_str)).is_some();
+        let is_table = header_separator(text).is_some();
         let is_json = is_json(text);
         if !is_table && !is_json && is_log(text) {
             return ocpp::read(self, from);
@@ -41,50 +44,36 @@ impl Builder {
         if is_json { json_rows::read(self, from) } else { self.read_csv(from) }
     }
 
-    /// Reads a table; its columns in any order, others are ignored. Times are as [`crate::parse_time`] takes them.
+    /// Reads a table; its columns in any order, others are ignored, and so is what stands before the header. Times are as
+    /// [`crate::parse_time`] takes them.
     ///
     /// # Errors
     /// No table, a column that is missing, or more rows or statuses than we take. A row that cannot be used is counted.
     pub fn read_csv(&mut self, from: impl Read) -> Result<(), Error> {
         let mut from = BufReader::with_capacity(BEGINNING, from);
-        let csv_error = |source| Error::Csv { what: WHAT, source };
-        let beginning = from.fill_buf().map_err(|source| csv_error(source.into()))?;
-        let first = beginning.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        let delimiter = separator(&String::from_utf8_lossy(first));
-        // The reader leaves the second byte of CR LF to the next record.
-        let behind = u64::from(first.ends_with(b"\r"));
-        let mut builder = csv::ReaderBuilder::new();
-        let mut reader = builder.delimiter(delimiter).flexible(true).has_headers(false).from_reader(from);
-        let mut row = csv::ByteRecord::new();
-        let text = |row: &csv::ByteRecord| -> Vec<String> {
-            row.iter().map(|field| decode(field).trim().to_owned()).collect()
+        let csv_error = |source: std::io::Error| Error::Csv { what: WHAT, source: source.into() };
+        let beginning = from.fill_buf().map_err(csv_error)?;
+        let first = beginning.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
+        let delimiter =
+            header_separator(beginning).unwrap_or_else(|| separator(&String::from_utf8_lossy(first)));
+        let mut records = Records::new(from, delimiter);
+        let mut fields: Vec<String> = Vec::new();
+        let mut before = Vec::new();
+        let mut columns = loop {
+            let read = records.next(&mut fields).map_err(csv_error)?;
+            if let Some(columns) = read.and_then(|_| Columns::of(fields.iter().map(String::as_str))) {
+                break columns;
+            }
+            before.extend(read.map(|_| fields.clone()));
+            if read.is_none() || before.len() >= MAX_PREAMBLE {
+                return Err(lacking(&before));
+            }
         };
-        let header =
-            if reader.read_byte_record(&mut row).map_err(csv_error)? { text(&row) } else { Vec::new() };
-        let Some(mut columns) = Columns::of(header.iter().map(String::as_str)) else {
-            return Err(lacking(&header));
-        };
+        let header = fields.clone();
+        records.set_width(header.len());
         self.source(format(columns))?;
         let mut times = Times::default();
-        let mut fields: Vec<String> = Vec::new();
-        loop {
-            match reader.read_byte_record(&mut row) {
-                Ok(true) => {}
-                Ok(false) => return Ok(()),
-                Err(error) => return Err(csv_error(error)),
-            }
-            let line = row.position().map_or(0, csv::Position::line) + behind;
-            fields.truncate(row.len());
-            for (n, field) in row.iter().enumerate() {
-                let field = decode(field);
-                match fields.get_mut(n) {
-                    Some(known) => {
-                        known.clear();
-                        known.push_str(field.trim());
-                    }
-                    None => fields.push(field.trim().to_owned()),
-                }
-            }
+        while let Some(record) = records.next(&mut fields).map_err(csv_error)? {
             if fields == header {
                 self.here().headers += 1;
                 continue;
@@ -95,15 +84,31 @@ impl Builder {
             {
                 self.here().headers += 1;
                 columns = others;
+                records.set_width(fields.len());
                 continue;
             }
             if fields.iter().all(String::is_empty) {
                 continue;
             }
-            let place = Place::Line(line);
+            let place = Place::Line(record.line);
+            if !record.whole {
+                self.skip(Skip::OpenQuote, &place.words(), &fields.join(&char::from(delimiter).to_string()));
+                continue;
+            }
             self.fields(columns, &fields, &mut times, place)?;
         }
+        Ok(())
     }
+}
+
+/// The separator of the header that a text begins with, perhaps behind some other lines.
+fn header_separator(text: &[u8]) -> Option<u8> {
+    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+    let lines = text.split(|byte| matches!(byte, b'\n' | b'\r')).filter(|line| !line.is_empty());
+    lines.take(MAX_PREAMBLE).find_map(|line| {
+        let line = decode(line);
+        Columns::of(fields(&line).iter().map(String::as_str)).map(|_| separator(&line))
+    })
 }
 
 /// The fields of a line, roughly: enough to tell a header.
@@ -120,17 +125,27 @@ fn format(columns: Columns) -> &'static str {
     }
 }
 
-/// The column that a header lacks.
-fn lacking(header: &[String]) -> Error {
-    let with = |more: &[&str]| {
-        let all: Vec<&str> = header.iter().map(String::as_str).chain(more.iter().copied()).collect();
-        Columns::of(all.iter().copied()).is_some()
+/// The column that a table lacks whose first lines, each in its fields, are no header: of the line that has most of what is needed.
+fn lacking(before: &[Vec<String>]) -> Error {
+    let needs = |header: &Vec<String>| -> Vec<&'static str> {
+        let with = |more: &[&str]| {
+            let all = header.iter().map(String::as_str).chain(more.iter().copied());
+            Columns::of(all).is_some()
+        };
+        let choices: [&[&'static str]; 6] = [
+            &["timestamp"],
+            &["evse_id"],
+            &["status"],
+            &["end"],
+            &["evse_id", "status"],
+            &["timestamp", "status"],
+        ];
+        let found = choices.into_iter().find(|more| with(more));
+        found.map_or_else(|| vec!["timestamp", "evse_id", "status"], <[_]>::to_vec)
     };
-    let column = match () {
-        () if with(&["timestamp"]) => "timestamp",
-        () if with(&["evse_id"]) => "evse_id",
-        () if with(&["status"]) => "status",
-        () => "timestamp",
+    let Some(header) = before.iter().min_by_key(|header| needs(header).len()) else {
+        return Error::TooShort { found: "an empty file".to_owned(), needed: "a header and rows are needed" };
     };
+    let column = needs(header).first().copied().unwrap_or("timestamp");
     Error::Column { what: WHAT, column, header: cut(&header.join(",")) }
 }

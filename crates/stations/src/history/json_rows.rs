@@ -8,9 +8,10 @@ use super::report::Skip;
 use super::row::{Place, Times};
 use super::{Builder, ocpp};
 use crate::Error;
-use crate::feeds::rows::ENVELOPES;
+use crate::feeds::rows::within;
 use crate::feeds::{self, MAX_FEED_BYTES};
 use crate::table::Columns;
+use crate::times::{NoTime, read_time};
 
 const WHAT: &str = "the history";
 
@@ -97,10 +98,18 @@ impl Reader<'_> {
         }
         if let Some((format, readings)) = feeds::of_value(value) {
             self.builder.here().format = format;
+            // What has no time of its own is of the document's.
+            let of_document = feeds::time_of(value);
             for reading in readings {
-                match reading.at {
-                    Some(at) => self.builder.push(at, &reading.evse, &reading.status)?,
+                match reading.at.or(of_document) {
                     None => self.builder.skip(Skip::NotATime, &place.words(), &reading.evse),
+                    Some(_) if reading.evse.is_empty() => {
+                        self.builder.skip(Skip::NoEvse, &place.words(), &reading.status);
+                    }
+                    Some(_) if reading.status.is_empty() => {
+                        self.builder.skip(Skip::NoStatus, &place.words(), &reading.evse);
+                    }
+                    Some(at) => self.builder.push(at, &reading.evse, &reading.status)?,
                 }
             }
             return Ok(());
@@ -123,15 +132,16 @@ impl Reader<'_> {
     }
 
     fn object(&mut self, object: &Map<String, Value>, place: Place, depth: usize) -> Result<(), Error> {
+        if let Some(session) = session(object) {
+            return self.object(&session, place, depth);
+        }
         if !object.keys().eq(self.keys.iter()) {
             self.keys = object.keys().cloned().collect();
             self.columns = Columns::of(self.keys.iter().map(String::as_str));
         }
         let Some(columns) = self.columns else {
-            let within =
-                ENVELOPES.iter().find_map(|name| object.get(*name).filter(|v| v.is_array() || v.is_object()));
-            return match within {
-                Some(within) if depth > 0 => self.value(within, place, depth - 1),
+            return match within(object) {
+                Some(within) if depth > 0 => self.value(&within, place, depth - 1),
                 _ => {
                     let text = Value::Object(object.clone()).to_string();
                     self.builder.skip(Skip::NotARow, &place.words(), &text);
@@ -140,17 +150,54 @@ impl Reader<'_> {
             };
         };
         let mut fields: Vec<String> = object.values().map(text).collect();
-        if let Columns::Sessions { evse, .. } = columns {
+        if let Columns::Sessions { start, end, evse, .. } = columns {
             self.builder.here().format = "JSON of sessions";
+            let has = |names: &[&str]| names.iter().any(|name| object.contains_key(*name));
+            let of_ocpi = has(&["start_date_time", "start_datetime"])
+                && (has(&["location_id", "cdr_location"])
+                    || object.get("location").is_some_and(Value::is_object));
             // OCPI names an EVSE within its location.
-            if let (Some(location), Some(field)) =
-                (object.get("location_id").and_then(Value::as_str), fields.get_mut(evse))
-            {
+            if let (Some(location), "evse_uid", Some(field)) = (
+                object.get("location_id").and_then(Value::as_str),
+                self.keys[evse.evse].as_str(),
+                fields.get_mut(evse.evse),
+            ) {
                 *field = format!("{location}/{field}");
+            }
+            // Its times are in UTC, whether they say so or not.
+            for at in [start, end].into_iter().filter(|_| of_ocpi) {
+                if read_time(&fields[at]) == Err(NoTime::NoOffset) {
+                    fields[at].push('Z');
+                }
             }
         }
         self.builder.fields(columns, &fields, &mut self.times, place)
     }
+}
+
+/// A session or charge detail record of OCPI with its EVSE and its end beside its begin: the EVSE may stand within an object
+/// (`cdr_location` of 2.2.1 and 2.3.0, `location` of 2.1.1), and a session under way has no end. `None` for any other object, and where
+/// nothing is missing.
+fn session(object: &Map<String, Value>) -> Option<Map<String, Value>> {
+    let has = |names: &[&str]| names.iter().any(|name| object.contains_key(*name));
+    if !has(&["start_date_time", "start_datetime"]) {
+        return None;
+    }
+    let mut session = object.clone();
+    if !has(&["evse_uid", "evse_id"]) {
+        let location = object.get("cdr_location").or_else(|| object.get("location"))?;
+        let evse = location.get("evses").and_then(|evses| evses.get(0)).unwrap_or(location);
+        let text = |value: &Value, name: &str| value.get(name).map(text).filter(|text| !text.is_empty());
+        let id = text(evse, "evse_id").or_else(|| {
+            let uid = text(evse, "evse_uid").or_else(|| text(evse, "uid"))?;
+            Some(format!("{}/{uid}", text(location, "id")?))
+        })?;
+        session.insert("evse_id".to_owned(), Value::String(id));
+    }
+    if !has(&["end_date_time", "end_datetime", "stop_date_time"]) {
+        session.insert("end_date_time".to_owned(), Value::Null);
+    }
+    (session.len() > object.len()).then_some(session)
 }
 
 /// A value as the text that a table would have.
@@ -158,6 +205,7 @@ fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.trim().to_owned(),
         Value::Number(number) => number.to_string(),
+        Value::Bool(yes) => yes.to_string(),
         _ => String::new(),
     }
 }

@@ -28,6 +28,8 @@ pub struct Oddities {
 pub enum Skip {
     /// It is no row, or no object, of its kind.
     NotARow,
+    /// A quotation mark in it is never closed.
+    OpenQuote,
     /// Its time cannot be read, or there is none.
     NotATime,
     /// Its time has no offset from UTC.
@@ -53,6 +55,7 @@ impl Skip {
     pub fn words(self) -> &'static str {
         match self {
             Self::NotARow => "no row of the kind that its file has",
+            Self::OpenQuote => "a quotation mark that is never closed",
             Self::NotATime => "no time that can be read; write RFC 3339 or seconds since 1970",
             Self::NoOffset => "a time without its offset from UTC; write for example +01:00 behind it",
             Self::NotBelieved => {
@@ -168,9 +171,14 @@ impl Report {
         self.rows().saturating_sub(skipped).saturating_sub(strange)
     }
 
-    /// Whether most rows could not be used.
+    /// Whether most rows could not be used, or so many contradict each other that one id stands for several EVSEs.
     pub fn mostly_unusable(&self) -> bool {
-        2 * self.usable() < self.rows()
+        2 * self.usable() < self.rows() || 4 * self.contradicting() >= self.rows().max(1)
+    }
+
+    /// Rows that say something else than another of the same EVSE and time.
+    pub fn contradicting(&self) -> u64 {
+        self.sources.iter().map(|source| source.contradicting).sum()
     }
 
     /// What was odd, one line each; none where all is as it should be.
@@ -189,7 +197,10 @@ impl Report {
             let counts = [
                 (source.headers, "headers between the rows: joined files"),
                 (source.repeated, "rows repeat a row of the same EVSE and time"),
-                (source.contradicting, "rows contradict a row of the same EVSE and time; the later counts"),
+                (
+                    source.contradicting,
+                    "rows contradict a row of the same EVSE and time; the later counts: has each connector an id of its own?",
+                ),
                 (source.overlapping, "sessions overlap the one before and count as one with it"),
             ];
             lines.extend(counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{file}{n} {what}")));

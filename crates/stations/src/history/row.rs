@@ -3,8 +3,10 @@
 use super::Builder;
 use super::report::Skip;
 use crate::Error;
-use crate::table::{Columns, irve_status};
+use crate::error::cut;
+use crate::table::{Columns, present};
 use crate::times::{NoTime, read_time};
+use crate::words::is_no_session;
 
 /// The time that was read last.
 #[derive(Debug, Default)]
@@ -48,31 +50,39 @@ impl Builder {
         times: &mut Times,
         place: Place,
     ) -> Result<(), Error> {
-        let field = |column: usize| fields.get(column).map_or("", String::as_str);
-        match columns {
-            Columns::Statuses { at, evse, status } => {
-                self.status_row(times, (field(at), field(evse), field(status)), place)
-            }
-            Columns::Irve { at, evse, service, occupation } => {
-                let status = irve_status(field(service), field(occupation));
-                self.status_row(times, (field(at), field(evse), status), place)
-            }
-            Columns::Sessions { start, end, evse } => {
-                let Some(begun) = self.time(times, field(start), place) else { return Ok(()) };
-                if field(evse).is_empty() {
-                    self.skip(Skip::NoEvse, &place.words(), field(start));
-                    return Ok(());
-                }
-                let ended = match field(end) {
-                    "" | "null" => None,
-                    text => match self.time(times, text, place) {
-                        Some(at) => Some(at),
-                        None => return Ok(()),
-                    },
-                };
-                self.session(begun, ended, field(evse), &place.words())
-            }
+        let field = |column: usize| fields.get(column).map_or("", |text| present(text));
+        if columns.evse().is_whole_charger(fields) {
+            self.skip(Skip::WholeCharger, &place.words(), field(columns.evse().evse));
+            return Ok(());
         }
+        let Columns::Sessions { start, end, evse, status } = columns else {
+            let (at, evse, status) = columns.status_of(fields).unwrap_or_default();
+            return self.status_row(times, (at, &evse, status), place);
+        };
+        let word = status.map_or("", field);
+        if is_no_session(word) {
+            let (Place::Line(line) | Place::Row(line)) = place;
+            return Err(Error::Row {
+                what: "the history",
+                line,
+                problem: "a status between two times is no session; give the begin of each status as `timestamp`, without its end",
+                value: cut(word),
+            });
+        }
+        let evse = evse.id(fields);
+        let Some(begun) = self.time(times, field(start), place) else { return Ok(()) };
+        if evse.is_empty() {
+            self.skip(Skip::NoEvse, &place.words(), field(start));
+            return Ok(());
+        }
+        let ended = match field(end) {
+            "" => None,
+            text => match self.time(times, text, place) {
+                Some(at) => Some(at),
+                None => return Ok(()),
+            },
+        };
+        self.session(begun, ended, &evse, &place.words())
     }
 
     /// Takes one row of time, EVSE and status.

@@ -19,6 +19,9 @@ const POLLS_HOLD_S: std::ops::RangeInclusive<i64> = 3_600..=86_400;
 /// rows repeat it.
 const REPEATS: f64 = 0.25;
 
+/// Share of rows that repeat the status before up to which it is changes whatever their times.
+const HARDLY_ANY: f64 = 0.05;
+
 /// Fewer pairs of rows than this do not tell a kind: they count as snapshots.
 const FEW: usize = 8;
 
@@ -41,8 +44,13 @@ pub(super) struct Told {
 /// What kind of history these rows are; for each EVSE, `(time, label)` in ascending time, each time once.
 pub(super) fn tell(evses: impl Iterator<Item = Vec<(i64, u16)>>) -> Told {
     let (mut all, mut pairs, mut same, mut regular, mut judged) = (Vec::new(), 0, 0, 0, 0);
+    let (mut evse_count, mut span) = (0_i64, None::<(i64, i64)>);
     let mut gaps = Vec::new();
     for rows in evses {
+        evse_count += 1;
+        for (at, _) in rows.first().into_iter().chain(rows.last()) {
+            span = Some(span.map_or((*at, *at), |(first, last)| (first.min(*at), last.max(*at))));
+        }
         gaps.clear();
         for pair in rows.windows(2) {
             gaps.push(pair[1].0 - pair[0].0);
@@ -68,10 +76,14 @@ pub(super) fn tell(evses: impl Iterator<Item = Vec<(i64, u16)>>) -> Told {
     let regular = share(regular, judged);
     let median_s = all.get(all.len() / 2).copied().unwrap_or(0);
     let told = |shape, interval_s, hold_s, exact| Told { shape, interval_s, exact, hold_s };
-    if pairs < FEW || exact >= if repeats > REPEATS { 0.5 } else { 0.9 } {
+    // Snapshots have each EVSE in each interval: those of a file of changes that keeps an interval are missing.
+    let slots = span.map_or(1, |(first, last)| (last - first) / mode_s.max(1) + 1);
+    let missing = share(pairs + evse_count as usize, (slots * evse_count) as usize) < 0.5;
+    let is_changes = pairs >= FEW && repeats <= REPEATS && missing;
+    if !is_changes && (pairs < FEW || exact >= if repeats > REPEATS { 0.5 } else { 0.9 }) {
         return told(Shape::Snapshots, mode_s, mode_s, true);
     }
-    if repeats <= REPEATS && regular < 0.9 {
+    if is_changes || (repeats <= REPEATS && (regular < 0.9 || repeats <= HARDLY_ANY)) {
         return told(Shape::Changes, median_s, CHANGES_HOLD_S, false);
     }
     if regular >= 0.5 {
@@ -169,6 +181,22 @@ mod tests {
         check(rows(|seed| 300 * (1 + noise(seed) % 20), |_, _| true), Shape::Changes, None);
         check(rows(at_random, seldom), Shape::Polls, None);
         check(rows(|_| 300, |_, _| true), Shape::Snapshots, Some(300));
+        // Charging and free, of about the same length.
+        check(rows(|seed| 2_400 + noise(seed) % 1_200, |_, _| true), Shape::Changes, None);
+    }
+
+    #[test]
+    fn changes_of_a_few_evses_at_one_interval_are_changes() {
+        // Six EVSEs at the beginning; then one of them changes every quarter of an hour, or two in turn every hour.
+        let check = |of_each: &dyn Fn(i64) -> Vec<(i64, u16)>| {
+            let told = tell((0..6).map(of_each));
+            assert_eq!(told.shape, Shape::Changes, "{told:?}");
+        };
+        let changes = |n: i64, every_s: i64| (0..n).map(|k| (k * every_s, (k % 2) as u16)).collect();
+        check(&|evse| changes(if evse == 0 { 97 } else { 1 }, 900));
+        check(&|evse| changes(if evse < 2 { 31 } else { 1 }, 7_200));
+        let told = tell((0..6).map(|_| changes(97, 900)));
+        assert_eq!(told.shape, Shape::Snapshots, "{told:?}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The columns of a list of places, in the names that registers and networks use.
 
 use crate::Plug;
+use crate::table::EvseColumns;
 use crate::words::plain;
 
 const EVSES: &[&str] = &[
@@ -21,6 +22,9 @@ const STATIONS: &[&str] = &[
     "locationid",
     "chargingstationid",
     "siteid",
+    "standortid",
+    "ladestationid",
+    "stationsid",
 ];
 const CONNECTORS: &[&str] = &[
     "connectortype",
@@ -35,6 +39,8 @@ const CONNECTORS: &[&str] = &[
     "steckertypen",
     "steckertyp",
     "typeprise",
+    "stecker",
+    "standards",
 ];
 const LATITUDES: &[&str] = &["latitude", "lat", "breitengrad", "consolidatedlatitude"];
 const LONGITUDES: &[&str] =
@@ -50,10 +56,62 @@ const POWERS: &[&str] = &[
     "nennleistungkw",
     "ladeleistungkw",
     "leistungkw",
+    "ladeleistung",
+    "nennleistung",
+    "leistung",
+    "ratedpower",
+    "puissance",
+    "puissancekw",
+    "puissancemax",
+    "kw",
     "powerw",
     "maxelectricpower",
+    "maxpowerw",
+    "powerwatt",
+    "powerwatts",
+    "ratedpowerw",
+    "leistungw",
+    "maxpowerwatt",
 ];
-const PRICES: &[&str] = &["pricekwh", "price", "priceperkwh", "energyprice"];
+/// Names of columns of power in watts.
+const WATTS: &[&str] = &[
+    "powerw",
+    "maxelectricpower",
+    "maxpowerw",
+    "powerwatt",
+    "powerwatts",
+    "ratedpowerw",
+    "leistungw",
+    "maxpowerwatt",
+];
+const PRICES: &[&str] = &[
+    "pricekwh",
+    "price",
+    "priceperkwh",
+    "energyprice",
+    "priceeurkwh",
+    "pricekwheur",
+    "priceeurperkwh",
+    "preis",
+    "preiskwh",
+    "preisprokwh",
+    "preiseurkwh",
+    "prix",
+    "prixkwh",
+    "prixaukwh",
+];
+/// Names of columns of prices in hundredths of the currency.
+const PRICES_CENTS: &[&str] = &[
+    "pricectkwh",
+    "pricecentskwh",
+    "pricecentkwh",
+    "pricecents",
+    "pricecent",
+    "pricect",
+    "preisctkwh",
+    "preiscentkwh",
+    "preisct",
+];
 const OPERATORS: &[&str] = &["operator", "operatorname", "nomoperateur", "betreiber"];
 const ADDRESSES: &[&str] = &["address", "adressestation", "adresse", "street", "strasse"];
 
@@ -70,15 +128,15 @@ const SOCKETS: [(&str, Plug); 5] = [
 const POINTS: usize = 6;
 
 /// One charging point of a row.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Point {
-    pub(super) evse: usize,
+    pub(super) evse: EvseColumns,
     pub(super) connector: Option<usize>,
     pub(super) power: Option<usize>,
 }
 
 /// Columns of a place list by meaning.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Columns {
     pub(super) points: Vec<Point>,
     /// Further columns with an id, for rows that have none in the first, as Belib has them.
@@ -88,6 +146,8 @@ pub(super) struct Columns {
     pub(super) longitude: Option<usize>,
     pub(super) position: Option<usize>,
     pub(super) price: Option<usize>,
+    /// What one of the price's column is in the network's currency: a hundredth where its name says cents.
+    pub(super) price_unit: f64,
     pub(super) operator: Option<usize>,
     pub(super) address: Option<usize>,
     pub(super) sockets: Vec<(usize, Plug)>,
@@ -102,11 +162,12 @@ impl Columns {
         let find =
             |names: &[&str]| names.iter().find_map(|name| header.iter().position(|known| known == name));
         let mut points = Vec::new();
-        if let Some(evse) = find(EVSES) {
+        if let Some(evse) = EvseColumns::of(&header, EVSES) {
             points.push(Point { evse, connector: find(CONNECTORS), power: find(POWERS) });
         } else {
             for n in 1..=POINTS {
                 if let Some(evse) = find(&[&format!("evseid{n}")]) {
+                    let evse = EvseColumns { evse, charger: None, connector: None };
                     let connector = find(&[&format!("steckertypen{n}")]);
                     let power = find(&[&format!("p{n}kw"), &format!("nennleistungstecker{n}")]);
                     points.push(Point { evse, connector, power });
@@ -114,17 +175,19 @@ impl Columns {
             }
         }
         let first = points.first()?;
-        let in_watts = first.power.is_some_and(|at| matches!(&*header[at], "powerw" | "maxelectricpower"));
+        let in_watts = first.power.is_some_and(|at| WATTS.contains(&&*header[at]));
+        let price = find(PRICES).map(|at| (at, 1.0)).or_else(|| find(PRICES_CENTS).map(|at| (at, 0.01)));
         Some(Self {
             other_ids: ["idpdclocal", "idpdcitinerance"]
                 .iter()
-                .filter_map(|name| find(&[name]).filter(|at| *at != first.evse))
+                .filter_map(|name| find(&[name]).filter(|at| *at != first.evse.evse))
                 .collect(),
             station: find(STATIONS),
             latitude: find(LATITUDES),
             longitude: find(LONGITUDES),
             position: find(POSITIONS),
-            price: find(PRICES),
+            price: price.map(|(at, _)| at),
+            price_unit: price.map_or(1.0, |(_, unit)| unit),
             operator: find(OPERATORS),
             address: find(ADDRESSES),
             sockets: SOCKETS.iter().filter_map(|(name, plug)| Some((find(&[name])?, *plug))).collect(),

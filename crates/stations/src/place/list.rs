@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Read};
 
 use super::columns::Columns;
 use super::report::{Joined, PlacesReport};
+use super::table::{LEAST_KW, WATTS};
 use super::{Place, Places, Position};
 use crate::Error;
 use crate::error::cut;
@@ -24,6 +25,9 @@ const FAR_KM: f64 = 2_500.0;
 
 /// Two positions of one EVSE so far apart contradict each other, in km.
 const MOVED_KM: f64 = 1.0;
+
+/// Prices a kWh above this are said: in euros, pounds or francs they are cents.
+const HIGH_PRICE: f64 = 5.0;
 
 pub(super) const WHAT: &str = "the list of places";
 
@@ -106,15 +110,32 @@ impl PlaceList {
             for text in &listed.unknown_plugs {
                 *self.report.unknown_plugs.entry(cut(text)).or_default() += 1;
             }
+            let mut place = listed.place;
+            place.power_kw = place.power_kw.and_then(|kw| self.plausible_kw(kw, &listed.evse));
+            if place.position.is_none() {
+                count(&mut self.report.no_position, || cut(&listed.evse));
+            }
             if listed.evse.is_empty() {
-                count(&mut self.report.without_id, || {
-                    cut(listed.place.station.as_deref().unwrap_or_default())
-                });
+                count(&mut self.report.without_id, || cut(place.station.as_deref().unwrap_or_default()));
                 continue;
             }
-            self.add(listed.evse, listed.place)?;
+            self.add(listed.evse, place)?;
         }
         Ok(())
+    }
+
+    /// A power of a document, in kW: put right where it can only be in watts, or in kilowatts where the standard asks for watts.
+    fn plausible_kw(&mut self, kw: f64, evse: &str) -> Option<f64> {
+        let first = || format!("{}: {kw} kW", cut(evse));
+        if kw >= WATTS {
+            count(&mut self.report.watts, first);
+            return Some(kw / 1000.0);
+        }
+        if kw < LEAST_KW {
+            count(&mut self.report.kilowatts, first);
+            return Some(kw * 1000.0).filter(|kw| (LEAST_KW..WATTS).contains(kw));
+        }
+        Some(kw)
     }
 
     /// Adds an EVSE, or joins it with what is known of it: its connectors may have a row each.
@@ -122,6 +143,11 @@ impl PlaceList {
         if self.places.len() >= MAX_PLACES {
             let found = self.places.len() as u64 + 1;
             return Err(Error::TooMuch { what: WHAT, found, limit: MAX_PLACES as u64 });
+        }
+        if place.price_kwh.is_some_and(|price| price > HIGH_PRICE) {
+            count(&mut self.report.high_prices, || {
+                format!("{evse}: {}", place.price_kwh.unwrap_or_default())
+            });
         }
         match self.places.entry(evse) {
             Entry::Vacant(free) => {
@@ -214,103 +240,4 @@ pub(super) fn count(counted: &mut Counted, first: impl FnOnce() -> String) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Plug;
-
-    fn read(text: &str) -> PlaceList {
-        PlaceList::read(text.as_bytes()).unwrap()
-    }
-
-    #[test]
-    fn a_list_may_have_any_of_its_columns() {
-        let check = |text: &str, expected: Place| assert_eq!(read(text).places["a"], expected, "{text}");
-        let at =
-            |latitude, longitude| Place { position: Position::new(latitude, longitude), ..Place::default() };
-        check("evse_id\na\n", Place::default());
-        let ccs = Place { plugs: vec![Plug::Ccs], connector: Some("ComboCCS".into()), ..Place::default() };
-        check("connector_type,evse_id,colour\nComboCCS,a,red\n", ccs);
-        check("evse_id;latitude;longitude\na;50,5;8,25\n", at(50.5, 8.25));
-        check("id_pdc_itinerance,coordonneesXY\na,\"[8.25,50.5]\"\n", at(50.5, 8.25));
-        check("id_pdc,coordonneesxy\na,\"{'lon': 8.25, 'lat': 50.5}\"\n", at(50.5, 8.25));
-        check("id_pdc,coordonneesxy\na,POINT (8.25 50.5)\n", at(50.5, 8.25));
-        let both = Place { plugs: vec![Plug::Ccs, Plug::Type2], ..Place::default() };
-        check(
-            "id_pdc_itinerance,prise_type_2,prise_type_combo_ccs,prise_type_chademo\na,true,TRUE,false\n",
-            both,
-        );
-        let bnetza = "Ladesäulenregister\nStand;1.1.2025\n\nBetreiber;Breitengrad;Längengrad;Steckertypen1;P1 [kW];EVSE-ID1\n\
-                      EnBW;50,5;8,25;\"AC Steckdose Typ 2, AC Schuko\";22;a\n";
-        let connector = Some("AC Steckdose Typ 2, AC Schuko".into());
-        let (plugs, operator) = (vec![Plug::Type2, Plug::Domestic], Some("EnBW".into()));
-        check(bnetza, Place { connector, plugs, operator, power_kw: Some(22.0), ..at(50.5, 8.25) });
-        let error = PlaceList::read(&b"station\na\n"[..]).unwrap_err();
-        assert!(error.to_string().contains("no column `evse_id`; its header reads: station"), "{error}");
-    }
-
-    #[test]
-    fn what_cannot_be_used_is_counted_and_the_rest_is_read() {
-        let check = |columns: &str,
-                     row: &str,
-                     counted: fn(&PlacesReport) -> &Counted,
-                     value: fn(&Place) -> Option<f64>,
-                     expected: Option<f64>| {
-            let text =
-                format!("evse_id,latitude,longitude,{columns}\na,50,8,{row}\nb,50,8,{row}\nc,50,8,{row}\n");
-            let list = read(&text);
-            assert_eq!(counted(&list.report).rows, 3, "{row}: {:?}", list.report);
-            assert_eq!(value(&list.places["b"]), expected, "{row}");
-            assert!(list.places["b"].position.is_some() && !list.report.lines().is_empty());
-        };
-        check("price_kwh", "0.45 EUR", |report| &report.no_price, |place| place.price_kwh, None);
-        check("price_kwh", "€0.45", |report| &report.no_price, |place| place.price_kwh, None);
-        check("power_kw", "22000", |report| &report.watts, |place| place.power_kw, Some(22.0));
-        check("power_kw", "3700 W", |report| &report.watts, |place| place.power_kw, Some(3.7));
-        check("power_kw", "fast", |report| &report.no_power, |place| place.power_kw, None);
-        let plain = |row: &str| read(&format!("evse_id,power_kw\na,{row}\n")).places["a"].power_kw;
-        assert_eq!(
-            ["22", "22 kW", "22kW", "\"22,0\"", "350", "0"].map(plain),
-            [22.0, 22.0, 22.0, 22.0, 350.0, 0.0].map(|kw| Some(kw).filter(|kw| *kw > 0.0))
-        );
-    }
-
-    #[test]
-    fn positions_that_are_exchanged_are_put_right_and_others_are_not_known() {
-        let text = "evse_id,latitude,longitude\na,50,8\nb,50.1,8.1\nb2,50.1,8.2\nb3,50.3,8.1\nc,8.2,50.2\nd,0,0\ne,x,8\n\
-                    f,200,200\n";
-        let list = read(text);
-        let position = |id: &str| list.places[id].position;
-        assert_eq!(position("c"), Position::new(50.2, 8.2));
-        assert_eq!([position("d"), position("e"), position("f")], [None; 3]);
-        let report = &list.report;
-        assert_eq!(
-            (report.exchanged.rows, report.null_island.rows, report.no_position.rows),
-            (1, 1, 2),
-            "{report:?}"
-        );
-    }
-
-    #[test]
-    fn rows_of_one_evse_are_joined() {
-        let list = read(
-            "evse_id,connector_type,power_kw,price_kwh\na,CCS,150,0.5\na,Type2,22,0.6\nb,CCS/CHAdeMO,,\nc,Broomstick,,\n",
-        );
-        let a = &list.places["a"];
-        assert_eq!(
-            (&a.plugs[..], a.power_kw, a.price_kwh),
-            (&[Plug::Ccs, Plug::Type2][..], Some(150.0), Some(0.6))
-        );
-        assert_eq!(list.places["b"].plugs, [Plug::Ccs, Plug::Chademo]);
-        assert_eq!(list.places["c"].plugs, []);
-        assert_eq!((list.report.joined_rows, list.report.unknown_plugs["Broomstick"]), (1, 1));
-    }
-
-    #[test]
-    fn a_list_joins_in_any_spelling_of_the_ids() {
-        let list = read("evse_id,power_kw\nFRV75E9001011,22\nother,50\n");
-        let (places, joined) = list.join(["FR*V75*E9001*01*1", "new"]);
-        assert_eq!(places["FR*V75*E9001*01*1"].power_kw, Some(22.0));
-        assert_eq!(joined, Joined { evses: 2, found: 1, other_spelling: 1, unused: 1 });
-        assert!(places.contains_key("other") && joined.line().is_some());
-    }
-}
+mod tests;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use list::{PlaceList, read_places};
 pub use report::{Joined, PlacesReport};
+pub(crate) use table::LEAST_KW;
 
 use crate::words;
 
@@ -40,6 +41,35 @@ impl Position {
         let h = half(other.latitude - self.latitude) + across * half(other.longitude - self.longitude);
         2.0 * EARTH_KM * h.clamp(0.0, 1.0).sqrt().asin()
     }
+}
+
+/// Degrees as they are written for people: `50.5°`, `8.25 E`, `9°21'39.32"W`; south and west are negative. `None` for other texts, and
+/// for `O`, which is east in German and west in French.
+pub(crate) fn degrees(text: &str) -> Option<f64> {
+    let upper = text.trim().to_uppercase();
+    let hemisphere = |c: char| matches!(c, 'N' | 'S' | 'E' | 'W');
+    let letters: Vec<char> = upper.chars().filter(|c| hemisphere(*c)).collect();
+    if letters.len() > 1 || (letters.is_empty() && !upper.contains('°')) {
+        return None;
+    }
+    let body = upper.trim_matches(|c: char| hemisphere(c) || c.is_whitespace());
+    let (body, minus) = body.strip_prefix(['-', '\u{2212}']).map_or((body, false), |rest| (rest, true));
+    let is_mark = |c: char| matches!(c, '°' | '\'' | '\u{2032}' | '\u{2019}' | '"' | '\u{2033}' | '\u{201d}');
+    let parts: Option<Vec<f64>> = body
+        .split(|c: char| is_mark(c) || c.is_whitespace())
+        .filter(|part| !part.is_empty())
+        .map(|part| part.replacen(',', ".", 1).parse().ok().filter(|n: &f64| n.is_finite() && *n >= 0.0))
+        .collect();
+    let (&whole, smaller) = parts.as_deref()?.split_first()?;
+    if smaller.len() > 2 || smaller.iter().any(|part| *part >= 60.0) {
+        return None;
+    }
+    let degrees = smaller.iter().zip([60.0, 3600.0]).fold(whole, |sum, (part, by)| sum + part / by);
+    let negative = matches!(letters.first(), Some('S' | 'W'));
+    if negative && minus {
+        return None;
+    }
+    Some(if negative || minus { -degrees } else { degrees })
 }
 
 /// Kind of plug that a vehicle can use.
@@ -145,6 +175,24 @@ pub type Places = BTreeMap<String, Place>;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn degrees_have_marks_and_hemispheres() {
+        let check = |text: &str, expected: Option<f64>| {
+            let found = degrees(text);
+            let near = found.zip(expected).is_some_and(|(a, b)| (a - b).abs() < 1e-9);
+            assert!(near || found == expected, "{text}: {found:?}");
+        };
+        check("50.5°", Some(50.5));
+        check("-8,25°", Some(-8.25));
+        check("8.25 E", Some(8.25));
+        check("W 6.26", Some(-6.26));
+        check("9°21'36.0''", Some(9.36));
+        check("33° 52′ 12″ S", Some(-33.87));
+        for text in ["", "8.25", "8.25 O", "50 8", "-8 W", "9°61'", "N", "8°N E", "NaN°"] {
+            check(text, None);
+        }
+    }
 
     #[test]
     fn dublin_to_cork_is_220_km() {

@@ -31,6 +31,12 @@ pub struct PlacesReport {
     pub no_power: Counted,
     /// Powers in watts where kilowatts are asked for: put right.
     pub watts: Counted,
+    /// Powers in kilowatts where watts are asked for: put right.
+    pub kilowatts: Counted,
+    /// Prices of more than five a kWh: taken as they stand.
+    pub high_prices: Counted,
+    /// Rows with a quotation mark that is never closed: not used.
+    pub open_quotes: Counted,
     /// Prices that are no number, for instance with a currency: not known.
     pub no_price: Counted,
     /// Texts of connector types that are not understood, and how often: no plug.
@@ -40,7 +46,7 @@ pub struct PlacesReport {
 impl PlacesReport {
     /// Whether most rows could not be used.
     pub fn mostly_unusable(&self) -> bool {
-        2 * self.without_id.rows > self.rows
+        2 * (self.without_id.rows + self.open_quotes.rows) > self.rows
     }
 
     /// What was odd, one line each; none where all is as it should be.
@@ -53,6 +59,9 @@ impl PlacesReport {
             (&self.exchanged, "positions have latitude and longitude exchanged; they are put right"),
             (&self.no_power, "powers cannot be read and are not known"),
             (&self.watts, "powers are in watts; they are put right"),
+            (&self.kilowatts, "powers are in kilowatts where watts are asked for; they are put right"),
+            (&self.high_prices, "prices are more than 5 a kWh and taken as they stand; are they in cents?"),
+            (&self.open_quotes, "rows of the list of places skipped: a quotation mark that is never closed"),
             (
                 &self.no_price,
                 "prices are no number and not known; write the network's one currency without its name",

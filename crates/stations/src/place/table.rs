@@ -1,31 +1,37 @@
 //! Lists of places as tables, row by row: what cannot be read is counted, and the rest is taken.
 
-use std::io::Read;
+use std::borrow::Cow;
+use std::io::BufRead;
 
 use super::columns::{Columns, Point};
 use super::list::{MAX_PREAMBLE, WHAT, count};
-use super::{Place, PlaceList, Position};
+use super::{Place, PlaceList, Position, degrees};
 use crate::Error;
 use crate::error::cut;
-use crate::table::decode;
+use crate::records::Records;
+use crate::table::present;
 use crate::words;
 
 /// From here on a power is taken as watts, in kW: above every charger in use, and below the least power in watts that a vehicle takes.
-const WATTS: f64 = 1_380.0;
+pub(super) const WATTS: f64 = 1_380.0;
+
+/// Below this a power is none of a charger, in kW: six amperes from one phase, at which a vehicle begins, are 1.38 kW.
+pub(crate) const LEAST_KW: f64 = 0.5;
 
 impl PlaceList {
-    pub(super) fn read_table(&mut self, from: impl Read, delimiter: u8) -> Result<(), Error> {
-        let csv_error = |source| Error::Csv { what: WHAT, source };
-        let mut builder = csv::ReaderBuilder::new();
-        let mut reader = builder.delimiter(delimiter).flexible(true).has_headers(false).from_reader(from);
-        let mut row = csv::ByteRecord::new();
+    pub(super) fn read_table(&mut self, from: impl BufRead, delimiter: u8) -> Result<(), Error> {
+        let csv_error = |source: std::io::Error| Error::Csv { what: WHAT, source: source.into() };
+        let mut records = Records::new(from, delimiter);
+        let mut fields: Vec<String> = Vec::new();
         let (mut columns, mut header, mut preamble) = (None, Vec::new(), 0);
-        while reader.read_byte_record(&mut row).map_err(csv_error)? {
-            let fields: Vec<String> = row.iter().map(|field| decode(field).trim().to_owned()).collect();
+        while let Some(record) = records.next(&mut fields).map_err(csv_error)? {
             let Some(known) = &columns else {
                 columns = Columns::of(fields.iter().map(String::as_str));
                 if preamble == 0 || columns.is_some() {
-                    header = fields;
+                    header.clone_from(&fields);
+                }
+                if columns.is_some() {
+                    records.set_width(fields.len());
                 }
                 preamble += 1;
                 if columns.is_none() && preamble >= MAX_PREAMBLE {
@@ -36,8 +42,12 @@ impl PlaceList {
             if fields == header || fields.iter().all(String::is_empty) {
                 continue;
             }
-            let line = row.position().map_or(0, csv::Position::line);
-            self.row(known, &fields, line)?;
+            if record.whole {
+                self.row(known, &fields, record.line)?;
+            } else {
+                self.report.rows += 1;
+                count(&mut self.report.open_quotes, || format!("line {}", record.line));
+            }
         }
         if columns.is_none() {
             return Err(Error::Column { what: WHAT, column: "evse_id", header: cut(&header.join(",")) });
@@ -48,27 +58,32 @@ impl PlaceList {
 
     fn row(&mut self, columns: &Columns, fields: &[String], line: u64) -> Result<(), Error> {
         let text = |column: Option<usize>| {
-            column.and_then(|column| fields.get(column)).map(String::as_str).filter(|text| !text.is_empty())
+            column
+                .and_then(|column| fields.get(column))
+                .map(|text| present(text))
+                .filter(|text| !text.is_empty())
         };
         let position = self.position(columns, &text, line);
         let price_kwh = text(columns.price).and_then(|value| {
-            let price = number(value).filter(|price| *price >= 0.0);
+            let price = number(value).filter(|price| *price >= 0.0).map(|price| price * columns.price_unit);
             if price.is_none() {
                 count(&mut self.report.no_price, || format!("line {line}: {}", cut(value)));
             }
             price
         });
-        let yes =
-            |value: &str| matches!(&*value.to_ascii_lowercase(), "true" | "1" | "1.0" | "oui" | "yes" | "ja");
+        let yes = |value: &str| {
+            matches!(
+                &*value.to_ascii_lowercase(),
+                "true" | "vrai" | "wahr" | "1" | "1.0" | "oui" | "yes" | "ja" | "x"
+            )
+        };
         let sockets = columns.sockets.iter().filter(|(at, _)| text(Some(*at)).is_some_and(yes));
         let sockets: Vec<_> = sockets.map(|(_, plug)| *plug).collect();
         let mut any = false;
         for point in &columns.points {
-            let Some(evse) =
-                text(Some(point.evse)).or_else(|| columns.other_ids.iter().find_map(|at| text(Some(*at))))
-            else {
-                continue;
-            };
+            let id = point.evse.id(fields);
+            let other = || columns.other_ids.iter().find_map(|at| text(Some(*at))).map(Cow::Borrowed);
+            let Some(evse) = Some(id).filter(|id| !id.is_empty()).or_else(other) else { continue };
             any = true;
             let Point { connector, power, .. } = point;
             let connector = text(*connector).map(str::to_owned);
@@ -93,7 +108,7 @@ impl PlaceList {
                 address: text(columns.address).map(str::to_owned),
             };
             self.report.rows += 1;
-            self.add(evse.to_owned(), place)?;
+            self.add(evse.into_owned(), place)?;
         }
         if !any {
             self.report.rows += 1;
@@ -111,7 +126,8 @@ impl PlaceList {
         let (written, pair) = match (text(columns.latitude), text(columns.longitude), text(columns.position))
         {
             (Some(latitude), Some(longitude), _) => {
-                (format!("{latitude}, {longitude}"), number(latitude).zip(number(longitude)))
+                let of = |text: &str| number(text).or_else(|| degrees(text));
+                (format!("{latitude}, {longitude}"), of(latitude).zip(of(longitude)))
             }
             (None, None, Some(both)) => (both.to_owned(), pair(both)),
             (None, None, None) => return None,
@@ -145,17 +161,21 @@ impl PlaceList {
             Some(digits) => (digits, false),
             None => lower.strip_suffix('w').map_or((&*lower, in_watts), |digits| (digits, true)),
         };
-        let Some(power) = number(digits.trim()).filter(|power| *power >= 0.0) else {
+        // `50.000 W` may be fifty kilowatts or fifty watts.
+        let known = number(digits.trim()).filter(|power| *power == 0.0 || *power >= LEAST_KW);
+        let Some(power) = known.filter(|power| !unit_w || in_watts || *power >= 1_000.0 * LEAST_KW) else {
             count(&mut self.report.no_power, first);
             return None;
         };
-        if unit_w || power >= WATTS {
-            if !in_watts {
-                count(&mut self.report.watts, first);
-            }
-            return Some(power / 1000.0).filter(|kw| *kw > 0.0);
+        let stated_w = unit_w || power >= WATTS;
+        if stated_w && in_watts && power > 0.0 && power < 1_000.0 * LEAST_KW {
+            count(&mut self.report.kilowatts, first);
+            return Some(power);
         }
-        Some(power).filter(|kw| *kw > 0.0)
+        if stated_w && !in_watts {
+            count(&mut self.report.watts, first);
+        }
+        Some(if stated_w { power / 1000.0 } else { power }).filter(|kw| *kw > 0.0)
     }
 }
 

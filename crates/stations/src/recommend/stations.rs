@@ -118,6 +118,11 @@ impl Stations {
         self.list.push(Station { id, position, chargers });
     }
 
+    /// Whether any place says what can be plugged in; where none does, each counts as fitting every vehicle.
+    pub fn plugs_known(&self) -> bool {
+        self.plugs_known
+    }
+
     /// All of them.
     pub fn list(&self) -> &[Station] {
         &self.list

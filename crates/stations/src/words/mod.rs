@@ -5,11 +5,12 @@
 //! a caller lists it, and never takes it for a status or a plug.
 
 mod plugs;
+mod status_words;
 mod statuses;
 
 pub(crate) use plugs::plug;
 pub use plugs::{PlugText, plugs};
-pub(crate) use statuses::meaning;
+pub(crate) use statuses::{is_no_session, meaning};
 
 /// A word without case, accents and separators: `Occupé (en charge)` is `occupeencharge`.
 pub fn plain(word: &str) -> String {

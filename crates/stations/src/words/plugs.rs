@@ -35,13 +35,46 @@ const QUALIFIERS: &[&str] = &[
     "attaché",
     "mode",
     "standard",
+    "mit",
+    "ohne",
+    "avec",
+    "sans",
+    "fest",
+    "festem",
+    "fixed",
+    "integriertem",
+    "angeschlagen",
+    "dose",
+    "plugs",
+    "connectors",
     "female",
     "male",
     "eu",
 ];
 
+/// A text without how many of them there are: `2x CCS`, `1 x Typ 2`, `CCS (x2)`.
+fn without_number(text: &str) -> &str {
+    let is_digit = |c: char| c.is_ascii_digit();
+    let text = text.trim();
+    let ahead = text.trim_start_matches(is_digit);
+    let rest =
+        ahead.trim_start().strip_prefix(['x', '×']).filter(|_| (1..=2).contains(&(text.len() - ahead.len())));
+    let text = match rest {
+        Some(rest) if !rest.is_empty() => rest.trim_start(),
+        _ => text,
+    };
+    let open = text.strip_suffix(')').unwrap_or(text);
+    let behind = open.trim_end_matches(is_digit);
+    let rest = behind.trim_end().strip_suffix(['x', '×']).filter(|_| behind.len() < open.len());
+    match rest {
+        Some(rest) if rest.ends_with([' ', '(']) => rest.trim_end_matches([' ', '(']),
+        _ => text,
+    }
+}
+
 /// The plug that a text names as a whole; `None` where it is not understood.
 pub(crate) fn plug(text: &str) -> Option<Plug> {
+    let text = without_number(text);
     of_plain(&plain(text)).or_else(|| {
         let text = without_power(text);
         let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
@@ -103,6 +136,11 @@ fn of_plain(plain: &str) -> Option<Plug> {
         | "ccscombotype2"
         | "ccscombotyp2"
         | "combinedchargingsystem"
+        | "combinedchargingsystemccs"
+        | "ccscombinedchargingsystem"
+        | "iec621963type2combo"
+        | "iec621963typ2combo"
+        | "iec62196type2combo"
         | "typecomboccs"
         | "prisetypecomboccs"
         | "comboccstype2"
@@ -135,8 +173,9 @@ fn of_plain(plain: &str) -> Option<Plug> {
         | "yazaki" => Plug::Chademo,
         "type2" | "typ2" | "t2" | "standardtype2" | "fastac43" | "iec62196t2" | "iec62196type2"
         | "iec62196typ2" | "iec621962t2" | "iec621962type2" | "iec621962typ2" | "mennekes"
-        | "type2mennekes" | "mennekestype2" | "typ2mennekes" | "ctype2" | "stype2" | "prisetype2"
-        | "typemennekes" | "ac43" | "fastac" | "ac43kw" | "type2acsocket" | "type2s" => Plug::Type2,
+        | "type2mennekes" | "t2s" | "mennekestyp2" | "mennekestype2" | "typ2mennekes" | "ctype2"
+        | "stype2" | "prisetype2" | "typemennekes" | "ac43" | "fastac" | "ac43kw" | "type2acsocket"
+        | "type2s" => Plug::Type2,
         "type1" | "typ1" | "iec62196t1" | "iec62196type1" | "iec621962t1" | "ctype1" | "j1772"
         | "saej1772" | "type1j1772" | "j1772type1" => Plug::Type1,
         "type3"
@@ -287,7 +326,9 @@ mod tests {
             Plug::Ccs,
         );
         check("Combo Typ 2;DC CCS2 150 kW;CCS 50kW;CCS (350 kW);IEC 62196-3 Configuration FF", Plug::Ccs);
-        check("AC Typ 2 22 kW;Type2 43kW;Typ 2 (32A)", Plug::Type2);
+        check("AC Typ 2 22 kW;Type2 43kW;Typ 2 (32A);Mennekes (Typ 2);Typ 2 mit Kabel;T2S", Plug::Type2);
+        check("1 x Typ 2;2x Type 2;Typ 2 x2;Type2 (x 2)", Plug::Type2);
+        check("2x CCS;2× CCS;CCS (x2);Combined Charging System (CCS);IEC 62196-3 Type 2 Combo", Plug::Ccs);
         check("CHADEMO;cG105;CHAdeMO;chademo;DC CHAdeMO;prise_type_chademo", Plug::Chademo);
         check(
             "IEC_62196_T2;cType2;sType2;Type 2 Outlet;Type 2 Connector (Cable Attached);iec62196T2",

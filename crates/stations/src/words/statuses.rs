@@ -1,270 +1,51 @@
 //! Meanings of the words for a status.
 
 use super::plain;
+use super::status_words::{BUSY, FREE, OUT_OF_ORDER, PARTLY_FREE, SESSION_ENDS, UNKNOWN};
 use crate::Meaning;
 
-/// Words that say that a plug is free.
-const FREE: &[&str] = &[
-    // OCPI, OCPP, OICP, DATEX II, Belib, IRVE.
-    "available",
-    "disponible",
-    "libre",
-    // Open Charge Map.
-    "currentlyavailable",
-    "currentlyavailableautomatedstatus",
-    // English, German, French.
-    "free",
-    "vacant",
-    "idle",
-    "readytocharge",
-    "notinuse",
-    "unoccupied",
-    "frei",
-    "verfugbar",
-    "verfuegbar",
-    "nichtbelegt",
-    "unbelegt",
-    "freibenutzbar",
-    "inoccupe",
-    "enattente",
-    // Events that end a session.
-    "stop",
-    "stopped",
-    "end",
-    "ended",
-    "sessionstop",
-    "sessionstopped",
-    "sessionend",
-    "sessionended",
-    "stoptransaction",
-    "transactionstopped",
-    "transactionended",
-    "chargingstopped",
-    "chargingended",
-    "findecharge",
+/// What stands before a word and says only whose status it is, plain: `EvseStatus.AVAILABLE`, `Ladepunkt frei`.
+const SUBJECTS: &[&str] = &[
+    "evsestatus",
+    "evse",
+    "status",
+    "connectorstatus",
+    "connector",
+    "ladepunkt",
+    "ladestation",
+    "pdc",
+    "borne",
 ];
 
-/// Words that say that some of several plugs are free.
-const PARTLY_FREE: &[&str] = &[
-    "part",
-    "partial",
-    "partlyfree",
-    "partiallyfree",
-    "partlyoccupied",
-    "partiallyoccupied",
-    "partlyavailable",
-    "partiallyavailable",
-    "teilweisefrei",
-    "teilweisebelegt",
-    "partiellementlibre",
-    "partiellementoccupe",
-];
+/// Words for an outcome of a session, which are of other meaning where they are a plug's status.
+const OUTCOMES: &[&str] =
+    &["error", "failed", "suspended", "closed", "disabled", "planned", "faulted", "fault"];
 
-/// Words that say that it is in use, kept for somebody, or obstructed.
-const BUSY: &[&str] = &[
-    // OCPI, OICP, DATEX II.
-    "charging",
-    "occupied",
-    "reserved",
-    "blocked",
-    // OCPP 1.6 and 2.0.1: a vehicle is connected.
-    "preparing",
-    "suspendedev",
-    "suspendedevse",
-    "finishing",
-    // Belib, IRVE, the Irish network.
-    "occupe",
-    "occupeencharge",
-    "reserve",
-    "encharge",
-    "occ",
-    // Open Charge Map.
-    "currentlyinuse",
-    "currentlyinuseautomatedstatus",
-    // English.
-    "busy",
-    "inuse",
-    "used",
-    "plugged",
-    "pluggedin",
-    "connected",
-    "evconnected",
-    "vehicleconnected",
-    "chargingcomplete",
-    "charginginprogress",
-    "notfree",
-    "taken",
-    "booked",
-    // German.
-    "belegt",
-    "besetzt",
-    "ladt",
-    "laedt",
-    "ladend",
-    "ladevorgang",
-    "inbenutzung",
-    "ingebrauch",
-    "reserviert",
-    "blockiert",
-    "nichtfrei",
-    "gebucht",
-    "fahrzeugverbunden",
-    "fahrzeugangeschlossen",
-    "innutzung",
-    "wirdgeladen",
-    "wirdgenutzt",
-    "ladtgerade",
-    "laedtgerade",
-    "amladen",
-    // French.
-    "encoursdecharge",
-    "encoursdutilisation",
-    "enutilisation",
-    "utilise",
-    "bloque",
-    "branche",
-    "reservee",
-    "occupee",
-    "nonlibre",
-    // Events that begin a session.
-    "start",
-    "started",
-    "sessionstart",
-    "sessionstarted",
-    "starttransaction",
-    "transactionstarted",
-    "chargingstarted",
-    "debutdecharge",
-];
-
-/// Words that say that it cannot charge until somebody repairs, installs or unblocks it.
-const OUT_OF_ORDER: &[&str] = &[
-    // OCPI, OCPP, DATEX II.
-    "inoperative",
-    "outoforder",
-    "planned",
-    "removed",
-    "faulted",
-    "unavailable",
-    "outofstock",
-    "fault",
-    "faulty",
-    // OICP.
-    "outofservice",
-    "evsenotfound",
-    // Belib, IRVE, the Irish network.
-    "enmaintenance",
-    "supprime",
-    "encoursdemiseenservice",
-    "encoursmes",
-    "miseenserviceplanifiee",
-    "mesplanifiee",
-    "nonimplemente",
-    "horsservice",
-    "oos",
-    // Open Charge Map.
-    "temporarilyunavailable",
-    "notoperational",
-    "plannedforfuturedate",
-    "removeddecommissioned",
-    "removedduplicatelisting",
-    // English.
-    "broken",
-    "defective",
-    "maintenance",
-    "undermaintenance",
-    "inmaintenance",
-    "underrepair",
-    "underconstruction",
-    "comingsoon",
-    "notavailable",
-    "notworking",
-    "decommissioned",
-    "error",
-    "failed",
-    "disabled",
-    "closed",
-    "suspended",
-    // German.
-    "ausserbetrieb",
-    "nichtinbetrieb",
-    "defekt",
-    "gestort",
-    "gestoert",
-    "storung",
-    "stoerung",
-    "nichtverfugbar",
-    "nichtverfuegbar",
-    "wartung",
-    "inwartung",
-    "inplanung",
-    "geplant",
-    "imbau",
-    "inreparatur",
-    "stillgelegt",
-    "gesperrt",
-    "ausserdienst",
-    "ausgefallen",
-    "nichtnutzbar",
-    // French.
-    "enpanne",
-    "panne",
-    "indisponible",
-    "nondisponible",
-    "entravaux",
-    "horsdusage",
-    "defectueux",
-    "enreparation",
-    "hs",
-    "enconstruction",
-    "planifie",
-    "desactive",
-    "nonfonctionnel",
-    "horsfonction",
-];
-
-/// Words that say that nobody knows, or that it is in service, which says nothing of being free.
-const UNKNOWN: &[&str] = &[
-    "unknown",
-    "inconnu",
-    "unbekannt",
-    "undefined",
-    "undetermined",
-    "indetermine",
-    "ooc",
-    "outofcontact",
-    "offline",
-    "horsligne",
-    "nodata",
-    "keinedaten",
-    "pasdedonnees",
-    "keineangabe",
-    "nocommunication",
-    "nonrenseigne",
-    "communicationlost",
-    // Belib's static rows, BNetzA, Open Charge Map: in service.
-    "enservice",
-    "inbetrieb",
-    "inoperation",
-    "inservice",
-    "operational",
-    "operative",
-    "partlyoperational",
-    "partlyoperationalmixed",
-    "static",
+const TABLES: [(&[&str], Meaning); 6] = [
+    (FREE, Meaning::Free),
+    (SESSION_ENDS, Meaning::Free),
+    (PARTLY_FREE, Meaning::PartlyFree),
+    (BUSY, Meaning::Busy),
+    (OUT_OF_ORDER, Meaning::OutOfOrder),
+    (UNKNOWN, Meaning::Unknown),
 ];
 
 /// What a word means, whatever its case and separators; `None` where no table has it.
 pub(crate) fn meaning(word: &str) -> Option<Meaning> {
+    let whole = plain(word);
+    let of =
+        |plain: &str| TABLES.iter().find(|(words, _)| words.contains(&plain)).map(|(_, meaning)| *meaning);
+    of(&whole).or_else(|| {
+        let (subject, rest) = word.trim().split_once([' ', '.', ':', '_', '=', '/', '-'])?;
+        SUBJECTS.contains(&&*plain(subject)).then(|| of(&plain(rest))).flatten()
+    })
+}
+
+/// Whether a word is a status of a plug at which nobody charges, and so not that of a session.
+pub(crate) fn is_no_session(word: &str) -> bool {
     let plain = plain(word);
-    let tables = [
-        (FREE, Meaning::Free),
-        (PARTLY_FREE, Meaning::PartlyFree),
-        (BUSY, Meaning::Busy),
-        (OUT_OF_ORDER, Meaning::OutOfOrder),
-        (UNKNOWN, Meaning::Unknown),
-    ];
-    tables.into_iter().find(|(words, _)| words.contains(&&*plain)).map(|(_, meaning)| meaning)
+    let is_one = |words: &[&str]| words.contains(&&*plain);
+    is_one(FREE) || is_one(PARTLY_FREE) || (is_one(OUT_OF_ORDER) && !is_one(OUTCOMES))
 }
 
 #[cfg(test)]
@@ -275,8 +56,7 @@ mod tests {
 
     #[test]
     fn no_word_means_two_things() {
-        let all = [FREE, PARTLY_FREE, BUSY, OUT_OF_ORDER, UNKNOWN];
-        let words: Vec<&str> = all.into_iter().flatten().copied().collect();
+        let words: Vec<&str> = TABLES.iter().flat_map(|(words, _)| *words).copied().collect();
         assert_eq!(words.iter().collect::<BTreeSet<_>>().len(), words.len());
         for word in words {
             assert_eq!(plain(word), word, "the table's words are plain");
@@ -327,6 +107,21 @@ mod tests {
             OutOfOrder,
         );
         check("unbekannt;In Betrieb", Unknown);
+        // Whose status it is.
+        check("EvseStatus.AVAILABLE;EVSE_AVAILABLE;status:available;Ladepunkt frei", Free);
+        check("EVSE_OCCUPIED;Ladepunkt belegt;in Verwendung", Busy);
+        check("connector faulted;Fehler;Fuori servizio;Buiten gebruik", OutOfOrder);
+    }
+
+    #[test]
+    fn a_status_of_a_plug_is_none_of_a_session() {
+        for word in ["AVAILABLE", "frei", "OUTOFORDER", "unavailable", "Part"] {
+            assert!(is_no_session(word), "{word}");
+        }
+        for word in ["", "COMPLETED", "ACTIVE", "CHARGING", "Stopped", "ended", "Error", "INVALID", "unknown"]
+        {
+            assert!(!is_no_session(word), "{word}");
+        }
     }
 
     #[test]

@@ -52,6 +52,16 @@ fn rows_become_snapshots() {
 }
 
 #[test]
+fn rows_name_connectors_within_their_charger() {
+    let row =
+        |minute: i64, id: &str, status: &str| format!("2025-03-01T10:{minute:02}:00Z,CP1,{id},{status}\n");
+    let rows =
+        [row(0, "1", "Available"), row(0, "2", "Occ"), row(0, "0", "Occ"), row(15, "1", "null")].concat();
+    let input = format!("timestamp,charge_point_id,connector_id,status\n{rows}");
+    check(&input, &["0: CP1/1=Available CP1/2=Occ"], Rows { rows: 4, malformed: 2, ..Rows::default() });
+}
+
+#[test]
 fn rows_that_are_duplicate_or_reversed() {
     let input = rows(&[
         (0, "a", "Available"),

@@ -5,7 +5,7 @@ mod source;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use voltmesh_stations::history::Report;
-use voltmesh_stations::{Builder, Error, History, Mapping, Meaning, PlaceList};
+use voltmesh_stations::{Builder, Error, History, Mapping, Meaning, Place, PlaceList};
 
 use self::source::Source;
 use super::input;
@@ -31,6 +31,12 @@ pub fn run(options: &args::StationsInspect) -> Result<Outcome> {
     Ok(if wrong { Outcome::Wrong } else { Outcome::Done })
 }
 
+/// Whether anything is said of a place. A table of statuses may name the station of each EVSE too.
+fn says(place: &Place) -> bool {
+    let told = Place { station: None, ..place.clone() };
+    told != Place::default()
+}
+
 /// What a file is: a history, a list of places, or both as OCPI locations are; or what a live feed takes, where it has no times.
 struct Found {
     /// Format, statuses and how many EVSEs have each, of a document that a live feed takes.
@@ -46,14 +52,10 @@ impl Found {
         let history =
             added.is_ok().then(|| builder.inspect(mapping)).filter(|(report, _)| report.usable() > 0);
         let list = source.list().ok().filter(|list| list.report.evses > 0);
-        // A table of statuses has EVSE ids too; a list of places says something about them.
-        let says = |list: &PlaceList| {
-            list.places
-                .values()
-                .any(|place| place.position.is_some() || !place.plugs.is_empty() || place.power_kw.is_some())
-        };
-        // Rows of a history that cannot be used are no places.
-        let places = list.filter(|list| added.is_err() || says(list));
+        // A table of statuses or sessions has EVSE ids too; a list of places says something about them.
+        let places = list.filter(|list| {
+            list.places.values().any(|place| says(place) || (added.is_err() && place.station.is_some()))
+        });
         let live = source.live()?.filter(|_| history.is_none());
         if history.is_none() && places.is_none() && live.is_none() {
             match added {
@@ -62,7 +64,10 @@ impl Found {
                     let mut builder = Builder::default();
                     source.add(&mut builder)?;
                     let (report, _) = builder.inspect(mapping);
-                    let why = report.lines().join("; ");
+                    let why = match report.lines().join("; ") {
+                        empty if empty.is_empty() => "it has no rows".to_owned(),
+                        lines => lines,
+                    };
                     bail!("{source} is neither a history nor a list of places: {why}");
                 }
             }

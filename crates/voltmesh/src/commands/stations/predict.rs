@@ -21,6 +21,20 @@ pub fn run(options: &args::StationsPredict, odd: &mut input::Odd) -> Result<()> 
         }
     }
     let at = model.tracker().at.context("the model has seen nothing; give --history")?;
+    if let Some(asked) = until {
+        ensure!(
+            at <= asked,
+            "--at is {}, and the model has seen more than that: {}; a forecast from then is made by a model trained until then",
+            output::rfc3339(asked),
+            output::rfc3339(at)
+        );
+        if asked - at >= model.step_s() {
+            let (asked, at) = (output::rfc3339(asked), output::rfc3339(at));
+            output::note(&format!(
+                "nothing was observed from {at} until {asked}: the forecast is made at {at}"
+            ));
+        }
+    }
     for minutes in &options.minutes {
         ensure!(
             model.horizons_min().contains(minutes),

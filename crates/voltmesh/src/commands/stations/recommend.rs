@@ -47,6 +47,16 @@ pub fn run(options: &args::StationsRecommend, odd: &mut input::Odd) -> Result<()
         avoid: &[],
     };
     let ranking = recommender.rank(&request, here)?;
+    if !recommender.stations().plugs_known() {
+        output::note("no place says what can be plugged in: each counts as fitting every vehicle");
+    }
+    let exchanged = exchanged(&known, request.position);
+    if exchanged > 0 {
+        output::note(&format!(
+            "{exchanged} places are far from the vehicle, and near it with latitude and longitude exchanged: correct the list of \
+             places, or `--at`, which is latitude,longitude"
+        ));
+    }
     if options.json {
         let (stations, excluded) = (&ranking.stations, &ranking.excluded);
         return output::json(
@@ -55,6 +65,18 @@ pub fn run(options: &args::StationsRecommend, odd: &mut input::Odd) -> Result<()
     }
     print(&ranking, now);
     Ok(())
+}
+
+/// Places that lie out of every vehicle's reach as they are, and near this one where latitude and longitude are exchanged.
+fn exchanged(places: &Places, here: Position) -> usize {
+    const FAR_KM: f64 = 2_500.0;
+    const NEAR_KM: f64 = 500.0;
+    let positions = places.values().filter_map(|place| place.position);
+    let is_one = |place: &Position| {
+        let other = Position::new(place.longitude, place.latitude);
+        place.distance_km(here) > FAR_KM && other.is_some_and(|other| other.distance_km(here) < NEAR_KM)
+    };
+    positions.filter(is_one).count()
 }
 
 /// What a model knows of places, and what a list says now.
