@@ -64,14 +64,6 @@ const POWERS: &[&str] = &[
     "puissancekw",
     "puissancemax",
     "kw",
-    "powerw",
-    "maxelectricpower",
-    "maxpowerw",
-    "powerwatt",
-    "powerwatts",
-    "ratedpowerw",
-    "leistungw",
-    "maxpowerwatt",
 ];
 /// Names of columns of power in watts.
 const WATTS: &[&str] = &[
@@ -163,7 +155,11 @@ impl Columns {
             |names: &[&str]| names.iter().find_map(|name| header.iter().position(|known| known == name));
         let mut points = Vec::new();
         if let Some(evse) = EvseColumns::of(&header, EVSES) {
-            points.push(Point { evse, connector: find(CONNECTORS), power: find(POWERS) });
+            points.push(Point {
+                evse,
+                connector: find(CONNECTORS),
+                power: find(POWERS).or_else(|| find(WATTS)),
+            });
         } else {
             for n in 1..=POINTS {
                 if let Some(evse) = find(&[&format!("evseid{n}")]) {

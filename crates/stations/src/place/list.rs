@@ -4,8 +4,8 @@ use std::collections::btree_map::Entry;
 use std::io::{BufRead as _, BufReader, Read};
 
 use super::columns::Columns;
+use super::power::{LEAST_KW, WATTS};
 use super::report::{Joined, PlacesReport};
-use super::table::{LEAST_KW, WATTS};
 use super::{Place, Places, Position};
 use crate::Error;
 use crate::error::cut;

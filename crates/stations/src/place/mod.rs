@@ -2,6 +2,7 @@
 
 mod columns;
 mod list;
+mod power;
 mod report;
 mod table;
 
@@ -10,8 +11,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use list::{PlaceList, read_places};
+pub(crate) use power::LEAST_KW;
 pub use report::{Joined, PlacesReport};
-pub(crate) use table::LEAST_KW;
 
 use crate::words;
 

@@ -5,18 +5,13 @@ use std::io::BufRead;
 
 use super::columns::{Columns, Point};
 use super::list::{MAX_PREAMBLE, WHAT, count};
+use super::power::{LEAST_KW, WATTS};
 use super::{Place, PlaceList, Position, degrees};
 use crate::Error;
 use crate::error::cut;
 use crate::records::Records;
 use crate::table::present;
 use crate::words;
-
-/// From here on a power is taken as watts, in kW: above every charger in use, and below the least power in watts that a vehicle takes.
-pub(super) const WATTS: f64 = 1_380.0;
-
-/// Below this a power is none of a charger, in kW: six amperes from one phase, at which a vehicle begins, are 1.38 kW.
-pub(crate) const LEAST_KW: f64 = 0.5;
 
 impl PlaceList {
     pub(super) fn read_table(&mut self, from: impl BufRead, delimiter: u8) -> Result<(), Error> {

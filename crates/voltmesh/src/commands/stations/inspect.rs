@@ -167,9 +167,7 @@ impl Found {
         }
         if let Some(list) = &self.places {
             let report = &list.report;
-            let with = |known: fn(&voltmesh_stations::Place) -> bool| {
-                list.places.values().filter(|p| known(p)).count()
-            };
+            let with = |known: fn(&Place) -> bool| list.places.values().filter(|p| known(p)).count();
             output::line(format!(
                 "{source}: {}; {} EVSEs, {} with a position, {} with plugs, {} with a power, {} with a price",
                 report.format,
