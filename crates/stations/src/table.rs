@@ -283,7 +283,7 @@ impl Columns {
         }
     }
 
-    /// Which columns say which EVSE.
+    /// Columns that say which EVSE.
     pub fn evse(&self) -> EvseColumns {
         match *self {
             Self::Statuses { evse, .. } | Self::Irve { evse, .. } | Self::Sessions { evse, .. } => evse,

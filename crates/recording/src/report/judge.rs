@@ -49,7 +49,7 @@ impl Reporter {
         if glitch { warnings.push(text) } else { reasons.push(text) }
     }
 
-    /// What is said of values that are all too small, as those of a unit that is another than the stated one.
+    /// Doubt about values that are all too small, as those of a unit that is another than the stated one.
     fn too_small(&self, tally: &Tally, name: &str, quantity: Quantity) -> Option<String> {
         let largest = tally.max.max(-tally.min);
         let least = match quantity {

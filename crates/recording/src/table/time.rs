@@ -22,7 +22,7 @@ pub(crate) struct TimeColumn {
     /// Nanoseconds of a number's unit, where they are whole: then the number needs no float.
     whole_ns: Option<u64>,
     zone: Option<Tz>,
-    /// How far the local times are ahead of UTC where no zone is given, by the column's name.
+    /// Offset of the local times from UTC where no zone is given, by the column's name.
     ahead_ns: i64,
     decimal: Decimal,
     grouped: bool,

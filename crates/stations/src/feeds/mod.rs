@@ -44,7 +44,7 @@ pub fn is_json(text: &[u8]) -> bool {
     }
 }
 
-/// What a document is and the statuses that it tells, without id or status where an entry lacks it; `None` if it is none of these.
+/// Format of a document and the statuses that it tells, without id or status where an entry lacks it; `None` if it is none of these.
 pub fn of_value(value: &Value) -> Option<(&'static str, Vec<Reading>)> {
     [ocpi::readings, oicp::readings, datex::readings, ocm::readings, gelfs::readings]
         .iter()

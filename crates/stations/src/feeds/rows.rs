@@ -41,6 +41,9 @@ pub(crate) fn within(object: &Map<String, Value>) -> Option<Cow<'_, Value>> {
         columns(None).is_none()
             && matches!(columns(Some(name)), Some(Columns::Statuses { .. } | Columns::Irve { .. }))
     };
+    if !all.iter().filter_map(Value::as_object).any(lacks_time) {
+        return Some(Cow::Borrowed(rows));
+    }
     let timed = |row: &Value| match row {
         Value::Object(row) if lacks_time(row) => {
             let mut row = row.clone();

@@ -1,5 +1,6 @@
 //! Histories as JSON: one document, or one a line; rows, sessions, or what networks publish.
 
+use std::cell::LazyCell;
 use std::io::{BufRead, Read as _};
 
 use serde_json::{Map, Value};
@@ -98,10 +99,10 @@ impl Reader<'_> {
         }
         if let Some((format, readings)) = feeds::of_value(value) {
             self.builder.here().format = format;
-            // What has no time of its own is of the document's.
-            let of_document = feeds::time_of(value);
+            // Readings without a time are of the document's; it is looked for where one needs it, and once.
+            let of_document = LazyCell::new(|| feeds::time_of(value));
             for reading in readings {
-                match reading.at.or(of_document) {
+                match reading.at.or_else(|| *of_document) {
                     None => self.builder.skip(Skip::NotATime, &place.words(), &reading.evse),
                     Some(_) if reading.evse.is_empty() => {
                         self.builder.skip(Skip::NoEvse, &place.words(), &reading.status);

@@ -138,7 +138,7 @@ pub(super) struct Columns {
     pub(super) longitude: Option<usize>,
     pub(super) position: Option<usize>,
     pub(super) price: Option<usize>,
-    /// What one of the price's column is in the network's currency: a hundredth where its name says cents.
+    /// Worth of one of the price's column in the network's currency: a hundredth where its name says cents.
     pub(super) price_unit: f64,
     pub(super) operator: Option<usize>,
     pub(super) address: Option<usize>,

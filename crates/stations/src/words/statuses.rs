@@ -4,7 +4,7 @@ use super::plain;
 use super::status_words::{BUSY, FREE, OUT_OF_ORDER, PARTLY_FREE, SESSION_ENDS, UNKNOWN};
 use crate::Meaning;
 
-/// What stands before a word and says only whose status it is, plain: `EvseStatus.AVAILABLE`, `Ladepunkt frei`.
+/// Texts before a word that say only whose status it is, plain: `EvseStatus.AVAILABLE`, `Ladepunkt frei`.
 const SUBJECTS: &[&str] = &[
     "evsestatus",
     "evse",

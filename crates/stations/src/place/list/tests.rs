@@ -1,3 +1,5 @@
+//! Lists of places as registers and networks write them.
+
 use super::*;
 use crate::Plug;
 
