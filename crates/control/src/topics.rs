@@ -10,6 +10,8 @@ pub const MAX_TOPIC_BYTES: usize = 96;
 const VERSION: &str = "v1";
 /// Second level of topics between fog nodes and cloud; reserved as a vehicle's name.
 const FOG: &str = "fog";
+/// Second level of topics between controllers. A vehicle may have this name: its topics have a level less.
+const CONTROLLER: &str = "controller";
 
 /// What travels between a vehicle and a fog node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,6 +61,17 @@ pub enum FogTopic {
     Policy,
 }
 
+/// What travels between the controller that commands, which is the server, and one that stands by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ControllerTopic {
+    /// Down: what operators decided and what was learned.
+    Copy,
+    /// Down: a function's signed release.
+    Release,
+    /// Up: SHA-256 of the component of a release that the one that stands by does not have, in hexadecimal.
+    Wanted,
+}
+
 /// Any topic.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Topic {
@@ -66,6 +79,8 @@ pub enum Topic {
     Vehicle(VehicleId, VehicleTopic),
     /// `v1/fog/<fog>/<kind>`.
     Fog(String, FogTopic),
+    /// `v1/controller/<controller that stands by>/<kind>`.
+    Controller(String, ControllerTopic),
 }
 
 impl VehicleTopic {
@@ -147,11 +162,29 @@ impl FogTopic {
     }
 }
 
+impl ControllerTopic {
+    const ALL: [ControllerTopic; 3] = [Self::Copy, Self::Release, Self::Wanted];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Copy => "copy",
+            Self::Release => "release",
+            Self::Wanted => "wanted",
+        }
+    }
+
+    /// Whether the controller that stands by publishes it.
+    pub const fn is_up(self) -> bool {
+        matches!(self, Self::Wanted)
+    }
+}
+
 impl fmt::Display for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Topic::Vehicle(vehicle, kind) => write!(f, "{VERSION}/{vehicle}/{}", kind.as_str()),
             Topic::Fog(fog, kind) => write!(f, "{VERSION}/{FOG}/{fog}/{}", kind.as_str()),
+            Topic::Controller(id, kind) => write!(f, "{VERSION}/{CONTROLLER}/{id}/{}", kind.as_str()),
         }
     }
 }
@@ -170,6 +203,10 @@ impl FromStr for Topic {
                 .into_iter()
                 .find(|known| known.as_str() == kind)
                 .map(|kind| Topic::Fog(fog.to_owned(), kind)),
+            [VERSION, CONTROLLER, id, kind] if is_name(id) => ControllerTopic::ALL
+                .into_iter()
+                .find(|known| known.as_str() == kind)
+                .map(|kind| Topic::Controller(id.to_owned(), kind)),
             [VERSION, vehicle, kind] if vehicle != FOG => VehicleTopic::ALL
                 .into_iter()
                 .find(|known| known.as_str() == kind)
@@ -196,6 +233,7 @@ fn owns(role: &str, id: &str, topic: &Topic, up: bool) -> bool {
         Topic::Vehicle(vehicle, VehicleTopic::Sample) => ("client", vehicle.as_str(), true),
         Topic::Vehicle(vehicle, kind) => ("edge", vehicle.as_str(), kind.is_up()),
         Topic::Fog(fog, kind) => (FOG, fog.as_str(), kind.is_up()),
+        Topic::Controller(id, kind) => (CONTROLLER, id.as_str(), kind.is_up()),
     };
     role == writer && id == owner && up == topic_is_up
 }

@@ -1,5 +1,5 @@
-//! Two controllers by processes: the ledger gives the term to one of them. It is stopped; the other one takes over what runs, and
-//! the stopped one that goes on gives no order.
+//! Two controllers by processes: the ledger gives the term to one of them, and the other one copies what operators decide there. It
+//! is stopped; the other one takes over what runs, and the stopped one that goes on gives no order.
 #![cfg(feature = "full")]
 #![allow(clippy::unwrap_used, reason = "a test that fails should stop")]
 
@@ -78,27 +78,6 @@ async fn a_standby_takes_over_and_a_stopped_controller_that_goes_on_gives_no_ord
     let http = reqwest::Client::new();
     let both = [&site.controller, &site.standby].map(|one| one.as_ref().unwrap().http);
 
-    // The operators publish at both.
-    let package = at.join("package");
-    let signed = Command::new(program)
-        .args(["function", "sign", "--key", "pki/operator-op-1/sign.key", "--publisher", "op-1", "-o"])
-        .arg(&package)
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../functions").join(FUNCTION))
-        .current_dir(&at)
-        .output()
-        .unwrap();
-    assert!(signed.status.success(), "{}", String::from_utf8_lossy(&signed.stderr));
-    for (name, controller) in ["controller", STANDBY].into_iter().zip(both) {
-        let token = std::fs::read_to_string(at.join(name).join("token")).unwrap();
-        let published = http
-            .post(format!("http://{controller}/functions/releases"))
-            .bearer_auth(token.trim())
-            .header("content-type", "application/octet-stream")
-            .body(std::fs::read(&package).unwrap());
-        let published = published.send().await.unwrap();
-        assert_eq!(published.status(), 201, "{}", published.text().await.unwrap());
-    }
-
     // One of them holds the term.
     let begun = Instant::now();
     let active = loop {
@@ -117,6 +96,48 @@ async fn a_standby_takes_over_and_a_stopped_controller_that_goes_on_gives_no_ord
     };
     let standby = 1 - active;
     let (active_at, standby_at) = (both[active], both[standby]);
+
+    // Operators publish and deploy at the one that commands: the other one copies it, and refuses to be asked itself.
+    let package = at.join("package");
+    let signed = Command::new(program)
+        .args(["function", "sign", "--key", "pki/operator-op-1/sign.key", "--publisher", "op-1", "-o"])
+        .arg(&package)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../functions").join(FUNCTION))
+        .current_dir(&at)
+        .output()
+        .unwrap();
+    assert!(signed.status.success(), "{}", String::from_utf8_lossy(&signed.stderr));
+    let deployment = format!(r#"{{"name":"always","function":"{FUNCTION}"}}"#).into_bytes();
+    let asked = [
+        ("releases", "application/octet-stream", std::fs::read(&package).unwrap()),
+        ("deployments", "application/json", deployment),
+    ];
+    for (controller, expected) in [(active, 201), (standby, 409)] {
+        let token =
+            std::fs::read_to_string(at.join(["controller", STANDBY][controller]).join("token")).unwrap();
+        for (what, kind, body) in asked.clone() {
+            let answer = http
+                .post(format!("http://{}/functions/{what}", both[controller]))
+                .bearer_auth(token.trim())
+                .header("content-type", kind)
+                .body(body)
+                .send()
+                .await
+                .unwrap();
+            let status = answer.status();
+            let said = answer.text().await.unwrap();
+            assert_eq!(status, expected, "{said}");
+            assert!(status == 201 || said.contains("stands by"), "{said}");
+        }
+    }
+    until("the release is copied", &http, (standby_at, "/functions/releases"), &site, |said| {
+        said["releases"][0]["function"] == FUNCTION
+    })
+    .await;
+    until("the deployment is copied", &http, (standby_at, "/functions/deployments"), &site, |said| {
+        said["deployments"][0]["name"] == "always"
+    })
+    .await;
 
     // An empty battery that begins to charge.
     let recording = Recording { file: None, seed: 1, series: None, pace: Pace::Unlimited, samples: Some(0) };

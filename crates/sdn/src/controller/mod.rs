@@ -10,6 +10,7 @@
 //!
 //! **Not here:** signatures, clocks, sockets, disks (`run`).
 
+mod copy;
 mod history;
 mod learn;
 mod node;
@@ -120,6 +121,10 @@ pub struct Counters {
     pub decisions: u64,
     /// Decisions undone.
     pub undone: u64,
+    /// Changes that were copied from the controller that commands.
+    pub copied: u64,
+    /// Those of them that were not taken: too many, or not what this version takes.
+    pub copies_refused: u64,
 }
 
 /// Controller of a fleet.
@@ -208,6 +213,7 @@ impl Controller {
             Input::FogDown { fog } => self.fog_down(now, &fog),
             Input::Summaries { fog, summaries } => self.summaries(now, &fog, *summaries, &mut out),
             Input::Report { fog, report } => self.report(now, &fog, *report, &mut out),
+            Input::Copied { whole, changes } => self.copy(whole, changes, &mut out),
             Input::Written(written) => self.change(Change::Written { written }, &mut out),
             Input::Tick => self.tick(now, &mut out),
         }

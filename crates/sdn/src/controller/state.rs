@@ -359,6 +359,12 @@ impl Kept {
         of.max_by_key(|release| (release.version, release.at_ms))
     }
 
+    /// Components of releases that were withdrawn.
+    #[must_use]
+    pub fn withdrawn(&self) -> BTreeSet<Digest> {
+        self.releases.values().filter(|release| release.withdrawn).map(|release| release.digest).collect()
+    }
+
     /// A release that may be placed.
     pub fn usable_release(&self, digest: &Digest) -> Option<&Release> {
         self.releases.get(&digest.to_string()).filter(|release| !release.withdrawn)

@@ -255,6 +255,8 @@ impl Controller {
             ("rescued", counters.rescued),
             ("decisions", counters.decisions),
             ("decisions_undone", counters.undone),
+            ("changes_copied", counters.copied),
+            ("copies_refused", counters.copies_refused),
             ("events", self.history.events),
             ("events_again", self.history.events_again),
             ("commands_applied", applied),

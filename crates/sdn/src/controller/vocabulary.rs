@@ -37,6 +37,13 @@ pub enum Input {
         /// What it says.
         report: Box<FunctionReport>,
     },
+    /// The controller that commands says what it keeps; one that commands itself takes no notice.
+    Copied {
+        /// Whether this is all that is to be copied, or what has changed since.
+        whole: bool,
+        /// The changes.
+        changes: Vec<Change>,
+    },
     /// Decisions are on the ledger.
     Written(Written),
     /// Time passes.

@@ -19,6 +19,8 @@ pub const DEFAULTS: &str = include_str!("../../controller.toml");
 const MAX_KEY_BYTES: u64 = 4 << 10;
 /// Publishers at most.
 const MAX_PUBLISHERS: usize = 64;
+/// Other controllers at most.
+const MAX_CONTROLLERS: usize = 8;
 
 /// The whole file. Relative paths are relative to its folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +57,10 @@ pub struct Config {
     /// the key counts that it says in its session (default none).
     #[serde(default)]
     pub fogs: BTreeMap<String, String>,
+    /// The other controllers, by their ids: `host:port` for MQTT. While this one stands by, it copies from whichever of them commands
+    /// (default none: it copies from nobody, and nobody from it).
+    #[serde(default)]
+    pub controllers: BTreeMap<String, String>,
     /// Groups of vehicles for the policy (default none).
     #[serde(default)]
     pub groups: BTreeMap<String, BTreeSet<VehicleId>>,
@@ -298,6 +304,19 @@ impl Config {
         within("http.max_connections", self.http.max_connections as u64, 1, 4096)?;
         within("http.max_connections_per_source", self.http.max_connections_per_source as u64, 1, 4096)?;
         within("publishers", self.publishers.len() as u64, 0, MAX_PUBLISHERS as u64)?;
+        within("controllers", self.controllers.len() as u64, 0, MAX_CONTROLLERS as u64)?;
+        if self.terms == TermSource::Alone && !self.controllers.is_empty() {
+            let problem = "with terms = \"alone\" there is no other controller".to_owned();
+            return Err(ConfigError::Value { key: "controllers", problem });
+        }
+        for (id, address) in &self.controllers {
+            let problem = match address.rsplit_once(':') {
+                _ if !is_name(id) || *id == self.id => format!("{id:?} is no id of another controller"),
+                Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => continue,
+                _ => format!("{address:?} of {id} is no address: want host:port"),
+            };
+            return Err(ConfigError::Value { key: "controllers", problem });
+        }
         self.http.names()?;
         if !self.http.listen.ip().is_loopback() && !self.http.tls {
             let problem = format!(
@@ -348,6 +367,9 @@ mod tests {
             ("publishers = ['ab']", "publishers"),
             ("[fogs]\nfog-1 = 'zz'", "fogs"),
             ("[fogs]\n'a/b' = 'zz'", "fogs"),
+            ("[controllers]\ncontroller-1 = 'a:1'", "controllers"),
+            ("[controllers]\ncontroller-2 = 'a'", "controllers"),
+            ("terms = 'alone'\n[controllers]\ncontroller-2 = 'a:1'", "controllers"),
             ("[groups]\nbuses = ['a/b']", "configuration is wrong"),
             ("[leases]\nseconds = 5", "leases.seconds"),
             ("[leases]\nleast_term = 0", "leases.least_term"),

@@ -14,7 +14,6 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 use voltmesh_control::{Role, Status};
@@ -228,11 +227,7 @@ async fn releases(State(api): State<Api>) -> Json<Value> {
 }
 
 async fn publish(State(api): State<Api>, body: Bytes) -> Result<Response, Problem> {
-    let withdrawn: BTreeSet<Digest> = {
-        let controller = api.controller();
-        let withdrawn = controller.kept().releases.values().filter(|release| release.withdrawn);
-        withdrawn.map(|release| release.digest).collect()
-    };
+    let withdrawn = api.controller().kept().withdrawn();
     let release = api
         .packages
         .check((api.now)(), &body, &withdrawn)

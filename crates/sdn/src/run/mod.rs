@@ -1,11 +1,14 @@
 //! The outside world of a controller: sockets, clock, disk. What to do is decided in [`crate::controller`].
 
 mod config;
+mod copies;
 mod http;
 mod ledger;
 mod packages;
+mod peers;
 mod proofs;
 mod shell;
+mod standby;
 mod store;
 mod terms;
 mod topics;
@@ -38,8 +41,10 @@ use crate::policy::{MAX_POLICY_BYTES, Policy};
 use crate::rules::{self, MAX_RULES_BYTES, Rules};
 use http::{Api, Asked};
 use ledger::Ledger;
+use peers::Peers;
 use proofs::Proofs;
 use shell::{Shell, now};
+use standby::Standby;
 use terms::Terms;
 
 /// MQTT headers and topic around a message.
@@ -196,6 +201,12 @@ impl<E: voltmesh_spool::Context> Running<E> {
             Server::bind(config.mqtt.listen, tls, revoked, Arc::new(Topics), settings).await?;
         // Set once, here.
         mqtt.set(server.figures()).ok();
+        let peers = Peers::start(&config.id, &config.controllers, &credentials, &revoked)?;
+        let standby = Standby {
+            peers: config.controllers.into_keys().collect(),
+            configured_rules: Some(configured_rules),
+            ..Standby::default()
+        };
         let mut shell = Shell {
             id: config.id,
             key: credentials.signing.clone(),
@@ -204,6 +215,8 @@ impl<E: voltmesh_spool::Context> Running<E> {
             packages,
             terms,
             fogs: BTreeSet::new(),
+            peers,
+            standby,
             proofs,
             server,
             audit: process.audit,
@@ -244,6 +257,7 @@ impl<E: voltmesh_spool::Context> Running<E> {
                     }
                 }
                 Some(asked) = requests.recv() => shell.request(asked),
+                heard = shell.peers.next() => shell.heard(heard),
                 () = sleep_until(deadline) => shell.tick(),
                 _ = unwritten.tick() => shell.log.due().iter().for_each(|it| tracing::warn!("{it}")),
             }

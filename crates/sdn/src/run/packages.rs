@@ -55,6 +55,11 @@ impl Packages {
         write_private(&self.path(&release.digest), bytes)
     }
 
+    /// Whether a package is there.
+    pub fn has(&self, digest: &Digest) -> bool {
+        self.path(digest).is_file()
+    }
+
     /// A package; none if it is not there, or too large to be one.
     pub fn read(&self, digest: &Digest) -> Option<Bytes> {
         let path = self.path(digest);

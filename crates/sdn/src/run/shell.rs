@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use voltmesh_audit::{Kind, Recorder};
 use voltmesh_control::{
     FunctionReport, Summaries,
-    topics::{FogTopic, Topic},
+    topics::{ControllerTopic, FogTopic, Topic},
 };
 use voltmesh_identity::{Identity, Role};
 use voltmesh_mqtt::{
@@ -20,7 +20,9 @@ use voltmesh_telemetry::Timestamp;
 use super::http::Asked;
 use super::ledger::Proven;
 use super::packages::Packages;
+use super::peers::Peers;
 use super::proofs::Proofs;
+use super::standby::Standby;
 use super::store::{Store, StoreError};
 use super::terms::Terms;
 use crate::controller::{Change, Controller, Input, Output, Request, RequestError};
@@ -44,6 +46,10 @@ pub(super) struct Shell<E: voltmesh_spool::Context> {
     pub terms: Terms,
     /// Fog nodes that are connected.
     pub fogs: BTreeSet<String>,
+    /// The other controllers.
+    pub peers: Peers,
+    /// What is copied from one to another.
+    pub standby: Standby,
     pub proofs: Proofs,
     pub server: Server,
     pub audit: Recorder,
@@ -111,6 +117,7 @@ impl<E: voltmesh_spool::Context> Shell<E> {
             Some(term) => tracing::info!(term, "this controller holds the term"),
             None => tracing::warn!(term = told, "this controller holds the term no more: it stands by"),
         }
+        self.standby.begin_anew();
         self.give(Input::Term(held));
     }
 
@@ -161,7 +168,14 @@ impl<E: voltmesh_spool::Context> Shell<E> {
     pub fn request(&mut self, asked: Asked) {
         let Asked { request, what, answer } = asked;
         let is_rules = matches!(request, Request::SetRules(..));
-        let result = self.lock().request(now(), request);
+        let result = match self.standby.has_peers() && self.terms.held(now()).is_none() {
+            false => self.lock().request(now(), request),
+            true => Err(RequestError::Conflict(
+                "this controller stands by, and copies what operators decide from the one that commands: ask that one (its /status \
+                 says ready)"
+                    .to_owned(),
+            )),
+        };
         let result = match result {
             Ok(outputs) => {
                 self.audit.record(Kind::Operator, "operator", &what);
@@ -185,35 +199,54 @@ impl<E: voltmesh_spool::Context> Shell<E> {
                     self.fogs.insert(identity.id().to_owned());
                     let fog = identity.id().to_owned();
                     self.handle(Input::FogUp { fog });
-                } else {
+                } else if !self.is_peer(identity) {
                     if self.log.may_write(format!("{identity}: not a fog node")) {
-                        tracing::warn!(%identity, "only fog nodes may connect here");
+                        tracing::warn!(%identity, "only fog nodes and the controllers that are configured may connect here");
                     }
-                    self.audit.refusal(&identity.to_string(), "only fog nodes may connect");
+                    self.audit.refusal(
+                        &identity.to_string(),
+                        "only fog nodes and configured controllers may connect",
+                    );
                     session.disconnect(Reason::NOT_AUTHORIZED);
                 }
             }
             ServerEvent::Publishes { session, items } => {
+                let is_peer = self.is_peer(&session.peer().identity);
                 for item in items {
-                    let refused = self.publish(&item.topic, &item.payload);
+                    let refused = self.publish(is_peer, &item.topic, &item.payload);
                     self.accepted.push((session.clone(), item.token, refused));
                 }
             }
             ServerEvent::Ended { session, end } => {
                 let identity = &session.peer().identity;
                 tracing::info!(peer = %identity, %end, "connection ended");
+                if self.is_peer(identity) && self.server.sessions_of(identity).is_empty() {
+                    self.standby.leave(identity.id());
+                }
                 if identity.role == Role::Fog && self.server.sessions_of(identity).is_empty() {
                     let fog = identity.id().to_owned();
                     self.fogs.remove(&fog);
                     self.handle(Input::FogDown { fog });
                 }
             }
-            ServerEvent::Subscribed { .. } | ServerEvent::Completed { .. } => {}
+            ServerEvent::Subscribed { session, filter } => {
+                let identity = &session.peer().identity;
+                let is_copy = matches!(filter.parse(), Ok(Topic::Controller(_, ControllerTopic::Copy)));
+                if is_copy && self.is_peer(identity) {
+                    self.standby.follow(identity.id());
+                }
+            }
+            ServerEvent::Completed { .. } => {}
         }
     }
 
-    /// Takes a message; the reason if it is none. The policy has let only fog nodes' own topics through.
-    fn publish(&mut self, topic: &str, payload: &Bytes) -> Option<Refused> {
+    /// Whether this is one of the other controllers that are configured.
+    fn is_peer(&self, identity: &Identity) -> bool {
+        identity.role == Role::Controller && self.standby.peers.contains(identity.id())
+    }
+
+    /// Takes a message; the reason if it is none. The policy has let only the sender's own topics through.
+    fn publish(&mut self, is_peer: bool, topic: &str, payload: &Bytes) -> Option<Refused> {
         let before = self.outputs.len();
         let (fog, read) = match topic.parse() {
             Ok(Topic::Fog(fog, FogTopic::Summary)) => {
@@ -231,6 +264,10 @@ impl<E: voltmesh_spool::Context> Shell<E> {
                     self.refuse(&fog, "a report of the ledger that is not proven");
                     Refused::new(Reason::IMPLEMENTATION_SPECIFIC, why)
                 });
+            }
+            Ok(Topic::Controller(peer, ControllerTopic::Wanted)) if is_peer => {
+                let refused = self.wanted(&peer, payload).err();
+                return refused.map(|why| Refused::new(Reason::PAYLOAD_FORMAT_INVALID, why));
             }
             _ => return Some(Reason::TOPIC_NAME_INVALID.into()),
         };
@@ -269,11 +306,13 @@ impl<E: voltmesh_spool::Context> Shell<E> {
                 .collect();
             self.store.write(&changes).await?;
             self.write_down(&changes);
+            self.give_copies(&changes);
             for output in outputs {
                 self.perform(output);
             }
         }
         self.write_down(&[]);
+        self.give_copies(&[]);
         for (session, delivery, refused) in self.accepted.drain(..) {
             match refused {
                 None => session.accept(delivery),

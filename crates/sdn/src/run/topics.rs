@@ -3,8 +3,8 @@
 use voltmesh_control::topics::{self, Topic};
 use voltmesh_mqtt::{Identity, Policy, Reason};
 
-/// Fog nodes publish summaries and reports under their own name, and subscribe to their orders and releases; nobody else does
-/// anything, and what is for the cloud is refused.
+/// Fog nodes publish summaries and reports under their own name, and subscribe to their orders and releases; controllers that stand
+/// by subscribe to their copy, and say what they want. Nobody else does anything, and what is for the cloud is refused.
 pub struct Topics;
 
 impl Policy for Topics {
@@ -22,7 +22,11 @@ impl Policy for Topics {
 }
 
 fn is_ours(topic: &Topic) -> bool {
-    matches!(topic, Topic::Fog(_, kind) if kind.is_of_controller())
+    match topic {
+        Topic::Fog(_, kind) => kind.is_of_controller(),
+        Topic::Controller(..) => true,
+        Topic::Vehicle(..) => false,
+    }
 }
 
 #[cfg(test)]
@@ -50,6 +54,11 @@ mod tests {
         check("fog:fog-1", "#", false, false);
         check("edge:fog-1", "v1/fog/fog-1/summary", false, false);
         check("controller:fog-1", "v1/fog/fog-1/order", false, false);
+        check("controller:controller-2", "v1/controller/controller-2/copy", false, true);
+        check("controller:controller-2", "v1/controller/controller-2/release", false, true);
+        check("controller:controller-2", "v1/controller/controller-2/wanted", true, false);
+        check("controller:controller-3", "v1/controller/controller-2/copy", false, false);
+        check("fog:controller-2", "v1/controller/controller-2/copy", false, false);
         check("edge:car-1", "v1/car-1/answer", false, false);
         // What is the cloud's.
         for kind in ["envelope", "trust", "anchored", "notice", "statement"] {

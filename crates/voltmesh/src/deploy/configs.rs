@@ -268,6 +268,18 @@ impl Deployment {
         self.write(name, "controller.toml", &text)
     }
 
+    /// Has two controllers, whose configurations are written, copy each other: each is told where the other one listens.
+    pub fn pair_controllers(&self, addresses: [(&str, SocketAddr); 2]) -> Result<()> {
+        let [one, other] = addresses;
+        for ((name, _), (peer, address)) in [(one, other), (other, one)] {
+            let path = self.node_dir(name)?.join("controller.toml");
+            let text =
+                std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            self.write(name, "controller.toml", &format!("{text}\n[controllers]\n{peer} = \"{address}\"\n"))?;
+        }
+        Ok(())
+    }
+
     /// Public key of who publishes functions here: the first operator's.
     fn publisher_key(&self) -> PathBuf {
         self.pki_folder("operator", "op-1").join("sign.pub")

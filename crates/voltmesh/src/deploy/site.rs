@@ -36,6 +36,8 @@ pub struct Site {
     pub controller: Option<Process>,
     /// The process of the controller that stands by.
     pub standby: Option<Process>,
+    /// Where the first controller listens for MQTT.
+    controller_mqtt: Option<SocketAddr>,
     program: PathBuf,
     ports: Vec<ReservedPort>,
 }
@@ -96,6 +98,7 @@ impl Site {
             cloud,
             controller,
             standby,
+            controller_mqtt: None,
             program,
             ports,
         })
@@ -110,6 +113,7 @@ impl Site {
     pub async fn add_controller(&mut self) -> Result<()> {
         let (mqtt, http) = (self.reserve_port()?, self.reserve_port()?);
         let config = self.deployment.write_controller(CONTROLLER, mqtt, http)?;
+        self.controller_mqtt = Some(mqtt);
         for n in 1..=self.fogs.len() {
             let link = self.network.link(&fog_name(n), CONTROLLER, mqtt).await?;
             self.deployment.add_controller(n, link)?;
@@ -118,10 +122,12 @@ impl Site {
         Ok(())
     }
 
-    /// Adds a controller that stands by the first one. Before [`Self::start`].
+    /// Adds a controller that stands by the first one, after that one. Before [`Self::start`].
     pub async fn add_standby(&mut self) -> Result<()> {
         let (mqtt, http) = (self.reserve_port()?, self.reserve_port()?);
         let config = self.deployment.write_controller(STANDBY, mqtt, http)?;
+        let first = self.controller_mqtt.context("a controller stands by another one: add that one first")?;
+        self.deployment.pair_controllers([(CONTROLLER, first), (STANDBY, mqtt)])?;
         for n in 1..=self.fogs.len() {
             let link = self.network.link(&fog_name(n), STANDBY, mqtt).await?;
             self.deployment.add_standby(n, link)?;

@@ -1,5 +1,6 @@
 //! The controller among fog nodes that do as they are told, or do not.
 
+mod copying;
 mod laws;
 mod operators;
 mod succession;
