@@ -131,9 +131,9 @@ impl Default for SpoolRules {
 pub struct Uplink {
     /// Batches sent and not acknowledged. Default 32.
     pub in_flight: usize,
-    /// TCP, TLS and MQTT together. Default 1,000 ms.
+    /// TCP, TLS and MQTT together; twice as long after each attempt that failed, up to eight times. Default 1,000 ms.
     pub connect_timeout_ms: u64,
-    /// A ping must be answered in this time. Default 700 ms.
+    /// A ping must be answered in this time, or four times what the server took to answer CONNECT. Default 700 ms.
     pub answer_timeout_ms: u64,
     /// Silence, while an answer is due, before a ping. Default 200 ms.
     pub ping_after_ms: u64,

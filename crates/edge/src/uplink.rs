@@ -127,14 +127,16 @@ impl Uplinks {
         }
     }
 
-    pub fn connect(&mut self, fog: FogIndex) {
+    /// Opens a session, within so many times the configured limit.
+    pub fn connect(&mut self, fog: FogIndex, times: u32) {
         let (Some(session), Some(address)) = (self.sessions.get_mut(fog.0), self.fogs.get(fog.0).cloned())
         else {
             return;
         };
         session.close();
         let generation = session.generation;
-        let (tls, settings, events) = (self.tls.clone(), self.settings.clone(), self.events.clone());
+        let (tls, mut settings, events) = (self.tls.clone(), self.settings.clone(), self.events.clone());
+        settings.options.connect_timeout = self.connect_timeout.saturating_mul(times);
         // What this clock says now: a fog node whose own says otherwise tells its log.
         let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
         let hello = self.hello.with_clock(Timestamp::from_millis(clock)).encode();

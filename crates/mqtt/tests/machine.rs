@@ -250,6 +250,34 @@ fn a_server_that_does_not_answer() {
     assert_eq!(end, [ClientOutput::Ended(End::Here(Reason::KEEP_ALIVE_TIMEOUT))]);
 }
 
+/// On a path with a round trip of a second, pings have more than the configured time: else no session would last there.
+#[test]
+fn a_slow_path_has_more_time_for_pings() {
+    let options = ClientOptions {
+        ping_every: Duration::from_secs(5),
+        ping_timeout: Duration::from_millis(500),
+        ..ClientOptions::default()
+    };
+    let client = ClientConnection::new(at(0), options).unwrap();
+    let mut pair = Pair { now: at(1_000), server: machine(Limits::default()), client };
+    let (_, told) = pair.exchange();
+    assert!(matches!(told[..], [ClientOutput::Connected { .. }, ..]), "{told:?}");
+    let mut asked = None;
+    let ended = loop {
+        let due = pair.client.deadline().unwrap();
+        let told = pair.client.handle(due, ClientInput::Tick);
+        // The ping, which nobody answers.
+        if !pair.client.take_bytes().is_empty() {
+            asked.get_or_insert(due);
+        }
+        if let [ClientOutput::Ended(end)] = &told[..] {
+            assert_eq!(end, &End::Here(Reason::KEEP_ALIVE_TIMEOUT));
+            break due;
+        }
+    };
+    assert_eq!(ended.since(asked.unwrap()), Duration::from_secs(4));
+}
+
 #[test]
 fn another_vehicles_topic() {
     let mut pair = pair(Limits::default(), ClientOptions::default());

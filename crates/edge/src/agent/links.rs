@@ -6,7 +6,8 @@ use voltmesh_telemetry::Timestamp;
 /// What the choice of links asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Act {
-    Connect(FogIndex),
+    /// With how many times the configured limit.
+    Connect(FogIndex, u32),
     Disconnect(FogIndex),
     Measure(FogIndex),
     Ping(FogIndex),
@@ -23,6 +24,8 @@ enum State {
 struct Link {
     state: State,
     failures: u32,
+    /// Attempts to connect that failed since the last one that did not.
+    refused: u32,
     not_before: Timestamp,
     /// Preferred only if nothing else is there: it may swallow data.
     avoid_until: Timestamp,
@@ -33,6 +36,9 @@ struct Link {
 const FIRST_ANSWER_MS: u64 = 300;
 /// A node must be nearer by a third and 5 ms, or changing to it is not worth the reconnect.
 const MARGIN_US: u64 = 5_000;
+/// After so many attempts that failed the next one may take no longer still: eight times the limit, for a path with a round trip of
+/// seconds.
+const MOST_DOUBLINGS: u32 = 3;
 
 pub(super) struct Links {
     links: Vec<Link>,
@@ -55,6 +61,7 @@ impl Links {
         let link = Link {
             state: State::Idle,
             failures: 0,
+            refused: 0,
             not_before: Timestamp::default(),
             avoid_until: Timestamp::default(),
             round_trip_us: None,
@@ -91,7 +98,7 @@ impl Links {
     pub fn connected(&mut self, now: Timestamp, fog: FogIndex, round_trip_us: u64) -> Vec<Act> {
         let Some(link) = self.links.get_mut(fog.0) else { return Vec::new() };
         link.state = State::Up { heard: now, pinged: false };
-        link.failures = 0;
+        (link.failures, link.refused) = (0, 0);
         link.round_trip_us.get_or_insert(round_trip_us);
         if self.candidate == Some(fog) {
             self.candidate = None;
@@ -115,6 +122,7 @@ impl Links {
             return Vec::new(); // we ended it ourselves
         }
         let was_up = matches!(link.state, State::Up { .. });
+        link.refused += u32::from(!was_up);
         link.state = State::Idle;
         self.fail(now, fog);
         if self.candidate == Some(fog) {
@@ -177,9 +185,11 @@ impl Links {
         vec![self.connect(other)]
     }
 
+    /// Each attempt that fails gives the next one twice the time: the path may be slower than the limit.
     fn connect(&mut self, fog: FogIndex) -> Act {
-        self.links[fog.0].state = State::Connecting;
-        Act::Connect(fog)
+        let link = &mut self.links[fog.0];
+        link.state = State::Connecting;
+        Act::Connect(fog, 1 << link.refused.min(MOST_DOUBLINGS))
     }
 
     /// The best node to connect to now.
@@ -268,5 +278,41 @@ impl Links {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (z ^ (z >> 31)) % bound.max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use voltmesh_telemetry::Boot;
+
+    /// However slow the path to the only node is, up to eight times the limit, an attempt comes that has the time; and the next
+    /// session begins with the configured limit.
+    #[test]
+    fn an_attempt_that_failed_gives_the_next_one_more_time() {
+        let rules = Rules::new("car".parse().unwrap(), Boot::new(1), vec!["a".into()]);
+        let mut links = Links::new(&rules);
+        let mut now = Timestamp::from_millis(1_780_300_000_000);
+        let mut attempt = |links: &mut Links, now: &mut Timestamp| loop {
+            let acts = links.turn(*now, true);
+            if let Some(times) = acts.iter().find_map(|act| match act {
+                Act::Connect(_, times) => Some(*times),
+                _ => None,
+            }) {
+                break times;
+            }
+            *now = now.plus_millis(50);
+        };
+        let fog = FogIndex(0);
+        let mut given = Vec::new();
+        for _ in 0..6 {
+            given.push(attempt(&mut links, &mut now));
+            links.lost(now, fog);
+        }
+        assert_eq!(given, [1, 2, 4, 8, 8, 8]);
+        assert_eq!(attempt(&mut links, &mut now), 8);
+        links.connected(now, fog, 2_500_000);
+        links.lost(now, fog);
+        assert_eq!(attempt(&mut links, &mut now), 1, "a session that ended says nothing of the path");
     }
 }

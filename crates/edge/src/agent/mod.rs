@@ -299,7 +299,7 @@ impl Agent {
     fn act(&mut self, acts: Vec<Act>, out: &mut Vec<Output>) {
         for act in acts {
             out.push(match act {
-                Act::Connect(fog) => Output::Connect(fog),
+                Act::Connect(fog, times) => Output::Connect { fog, times },
                 Act::Measure(fog) => Output::Measure(fog),
                 Act::Ping(fog) => Output::Ping(fog),
                 Act::Disconnect(fog) => {

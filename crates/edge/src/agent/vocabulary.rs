@@ -146,7 +146,12 @@ pub enum Output {
         limit: usize,
     },
     /// Open a session.
-    Connect(FogIndex),
+    Connect {
+        /// With which node.
+        fog: FogIndex,
+        /// How many times the configured limit that may take.
+        times: u32,
+    },
     /// End a session.
     Disconnect(FogIndex),
     /// Ask for a sign of life.

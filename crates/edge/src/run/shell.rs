@@ -169,7 +169,7 @@ impl Shell {
                 }
             }
             Output::Load { from, limit } => return Some(self.load(from, limit).await),
-            Output::Connect(fog) => self.uplinks.connect(fog),
+            Output::Connect { fog, times } => self.uplinks.connect(fog, times),
             Output::Disconnect(fog) => self.uplinks.disconnect(fog),
             Output::Ping(fog) => self.uplinks.ping(fog),
             Output::Measure(fog) => self.uplinks.measure(fog),

@@ -176,7 +176,7 @@ impl World {
                 let batches = positions.into_iter().map(|p| self.stored(p)).collect();
                 self.events.push_back(Event::Input(Input::Loaded { batches, next: Position(next) }));
             }
-            Output::Connect(fog) => {
+            Output::Connect { fog, .. } => {
                 self.connects.push(fog.0);
                 self.fogs[fog.0].session = self.fogs[fog.0].up;
                 let input = match self.fogs[fog.0].up {

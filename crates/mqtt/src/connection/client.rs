@@ -11,6 +11,9 @@ use super::wire::{Taken, Wire, reason_of};
 use super::{End, Incoming, Moment, Outgoing, Tag, Token, Version};
 use crate::{Error, Reason, is_filter};
 
+/// A ping may take so many round trips of CONNECT, if that is longer than the configured time.
+const PING_ROUND_TRIPS: u32 = 4;
+
 /// Options that a client asks of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientOptions {
@@ -300,7 +303,10 @@ impl ClientConnection {
                 _ => {}
             }
         }
-        outputs.push(ClientOutput::Connected { round_trip: now.since(self.started), window, max_packet });
+        let round_trip = now.since(self.started);
+        // On a slow path the configured time would end every session.
+        self.wire.set_ping_timeout(self.options.ping_timeout.max(round_trip * PING_ROUND_TRIPS));
+        outputs.push(ClientOutput::Connected { round_trip, window, max_packet });
         let filters = std::mem::take(&mut self.options.subscriptions);
         if !filters.is_empty() {
             self.subscribe(now, filters, outputs);

@@ -202,6 +202,11 @@ impl<R: RoleType> Wire<R> {
         self.inner.set_pingresp_recv_timeout(timeout.as_millis() as u64);
     }
 
+    /// Time in which a ping must be answered, from the next one on.
+    pub(super) fn set_ping_timeout(&mut self, timeout: Duration) {
+        self.inner.set_pingresp_recv_timeout(timeout.as_millis() as u64);
+    }
+
     /// Ends the connection from this side, with DISCONNECT if it is open and the version has one.
     pub(super) fn disconnect(&mut self, now: Moment, refusal: impl Into<Refusal>) {
         if self.ended.is_some() {

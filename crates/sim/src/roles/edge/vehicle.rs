@@ -145,7 +145,7 @@ impl Vehicle {
             }
             Output::Forget { position } => self.forget(position).await,
             Output::Load { from, limit } => return Some(self.load(from, limit).await),
-            Output::Connect(fog) => self.connect(fog),
+            Output::Connect { fog, .. } => self.connect(fog),
             Output::Disconnect(fog) => {
                 self.order(fog, ToClient::Disconnect(voltmesh_mqtt::Reason::SUCCESS));
                 self.links.remove(&fog);
