@@ -197,16 +197,12 @@ impl<E: voltmesh_spool::Context> Running<E> {
             audit: process.audit.clone(),
             ..ServerSettings::default()
         };
+        let peers = Peers::start(&config.id, &config.controllers, &credentials, &revoked)?;
         let (server, events) =
             Server::bind(config.mqtt.listen, tls, revoked, Arc::new(Topics), settings).await?;
         // Set once, here.
         mqtt.set(server.figures()).ok();
-        let peers = Peers::start(&config.id, &config.controllers, &credentials, &revoked)?;
-        let standby = Standby {
-            peers: config.controllers.into_keys().collect(),
-            configured_rules: Some(configured_rules),
-            ..Standby::default()
-        };
+        let standby = Standby::new(config.controllers.into_keys().collect(), configured_rules);
         let mut shell = Shell {
             id: config.id,
             key: credentials.signing.clone(),

@@ -13,12 +13,11 @@ use super::shell::{Shell, now};
 use crate::controller::{Change, Input, Release};
 
 /// What is known of the other controllers.
-#[derive(Default)]
 pub(super) struct Standby {
     /// Those that may have a copy.
     pub peers: BTreeSet<String>,
     /// SHA-256 of the configured rules: rules that replace others are not copied.
-    pub configured_rules: Option<Digest>,
+    configured_rules: Digest,
     /// Those of them that have subscribed to a copy, and whether they have it, but for what changes.
     followers: BTreeMap<String, bool>,
     /// Copies that come in pieces, by who sends them.
@@ -28,6 +27,17 @@ pub(super) struct Standby {
 }
 
 impl Standby {
+    /// Nothing is copied yet.
+    pub fn new(peers: BTreeSet<String>, configured_rules: Digest) -> Self {
+        Self {
+            peers,
+            configured_rules,
+            followers: BTreeMap::new(),
+            incoming: BTreeMap::new(),
+            missing: BTreeMap::new(),
+        }
+    }
+
     /// Whether another controller may be copied, so that operators ask the one that commands.
     pub fn has_peers(&self) -> bool {
         !self.peers.is_empty()
@@ -143,7 +153,7 @@ impl<E: voltmesh_spool::Context> Shell<E> {
         let before = changes.len();
         let configured = self.standby.configured_rules;
         changes.retain(|change| match change {
-            Change::Rules { rules } => Some(rules.instead_of) == configured,
+            Change::Rules { rules } => rules.instead_of == configured,
             _ => true,
         });
         if changes.len() < before && self.log.may_write(format!("{peer}: rules")) {
