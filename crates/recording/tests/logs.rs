@@ -66,7 +66,7 @@ fn a_log_without_a_readable_frame_says_why() {
 
 #[test]
 fn rows_of_one_time_are_doubted() {
-    let still = "Date,u,i\n".to_owned() + &"2023-05-16,355.2,-1\n".repeat(12);
+    let still = "Date,u,i\n".to_owned() + &"2023-05-16 06:59:50,355.2,-1\n".repeat(12);
     let report = report(still, DBC);
     assert!(report.reasons.iter().any(|reason| reason.contains("same time")), "{report:?}");
 }

@@ -50,6 +50,32 @@ pub(crate) fn frames(names: &[Name]) -> Option<String> {
     })
 }
 
+/// The problem of a table that has one value in each row, and says beside it which.
+pub(crate) fn one_value(names: &[Name]) -> Option<String> {
+    const VALUES: [&str; 4] = ["value", "values", "wert", "valeur"];
+    const WHICH: [&str; 12] = [
+        "signal",
+        "signal name",
+        "name",
+        "pid",
+        "parameter",
+        "channel",
+        "variable",
+        "sensor",
+        "metric",
+        "measurement",
+        "entity id",
+        "tag",
+    ];
+    let find = |keys: &[&str]| names.iter().find(|name| keys.contains(&name.key.as_str()));
+    let (value, which) = (find(&VALUES)?, find(&WHICH)?);
+    Some(format!(
+        "each row has one value ({:?}), and column {:?} says which: write a table with a column for each signal and a row for \
+         each time",
+        value.text, which.text
+    ))
+}
+
 /// Whether names are of a text in another encoding than it was read in, as GBK in Latin-1.
 pub(crate) fn are_of_another_encoding(names: &[Name]) -> bool {
     let is_foreign = |name: &Name| {

@@ -20,6 +20,8 @@ pub struct Found {
     pub(crate) missing: Marks,
     /// Numbers of the file that seem to.
     pub(crate) doubted: Marks,
+    /// Whether the sign of a number says something else than its value.
+    pub(crate) is_magnitude: bool,
 }
 
 /// Numbers that stand for a missing value.

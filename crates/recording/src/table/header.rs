@@ -45,8 +45,8 @@ pub(crate) fn first_number(name: &str) -> usize {
 
 /// `Name [unit]`, `Name(unit)`, also with a number behind, and with the wrong bracket at the end.
 fn bracketed(text: &str) -> Option<(String, Option<String>)> {
-    let open = text.rfind(['[', '('])?;
-    let close = open + text[open..].find([']', ')'])?;
+    let open = text.rfind(['[', '(', '{'])?;
+    let close = open + text[open..].find([']', ')', '}'])?;
     let (inner, before, after) = (text[open + 1..close].trim(), &text[..open], &text[close + 1..]);
     if before.trim().is_empty() {
         return None;
@@ -89,6 +89,8 @@ fn stands_behind(name: &str, unit: &str, separator: &str) -> bool {
         "min" | "h" | "hr" | "hours" | "minutes" | "d" | "days" | "day" | "hour" | "minute" => {
             names(&["time"])
         }
+        // What LeafSpy calls its columns: a pack is no quantity.
+        "volts" | "amps" if name == "pack" => false,
         "s" | "a" | "v" if separator == " " => names(&["time", "current", "voltage"]),
         // Words and abbreviations more often than units.
         "1" | "w" | "m" | "ka" | "sek" | "deg c" | "cv" | "dv" | "ca" | "da" | "na" | "nv" => false,
@@ -132,6 +134,7 @@ mod tests {
     fn names_and_units() {
         check("Voltage / mV", "voltage", Some("mV"));
         check("U[V]", "u", Some("V"));
+        check("Voltage {mV}", "voltage", Some("mV"));
         check("current (mA)", "current", Some("mA"));
         check("Ecell/V", "ecell", Some("V"));
         check("time_ms", "time", Some("ms"));
@@ -153,6 +156,7 @@ mod tests {
         check("~Time[h]", "time", Some("h"));
         check("Temperature/\u{fffd}C", "temperature", Some("\u{fffd}C"));
         check("temp_min", "temp min", None);
+        check("Pack Volts", "pack volts", None);
         check("\u{feff}\"Test Time / s\"", "test time", Some("s"));
         check("v.b.voltage", "v b voltage", None);
         check("", "", None);

@@ -5,6 +5,7 @@ use super::found::{Found, Marks};
 use super::header::Name;
 use super::number::Decimal;
 use super::options::Options;
+use super::presets::Preset;
 use super::{Mapping, foreign, mapping};
 use crate::unit::{self, Conversion};
 use crate::{Error, Quantity};
@@ -30,6 +31,11 @@ const USUAL_MARKS: [f64; 16] = [
     4_294_967_295.0,
 ];
 
+/// What a temperature of one byte says, in °C or °F, where all its bits are 0: a sensor that is not there.
+const COLDEST: f64 = -40.0;
+/// How far all other values of a column are from it, where it is doubted.
+const COLDEST_GAP: f64 = 30.0;
+
 /// Input that a plan is made from.
 pub(crate) struct Input<'a> {
     pub names: &'a [Name],
@@ -39,10 +45,19 @@ pub(crate) struct Input<'a> {
     pub grouped: bool,
     /// Whether the decimal sign is a guess.
     pub is_guessed: bool,
+    /// Whether dates that the file stores as numbers count from 1904.
+    pub is_1904: bool,
+    /// The format that its columns tell.
+    pub preset: Option<&'static Preset>,
     pub place: &'a str,
 }
 
 impl Input<'_> {
+    /// The format, unless the user states which columns are read.
+    pub(super) fn free_preset(&self) -> Option<&'static Preset> {
+        self.preset.filter(|_| !self.options.only_mapped)
+    }
+
     pub(super) fn mapping(&self, quantity: Quantity) -> Option<&Mapping> {
         self.options.mappings.iter().find(|mapping| mapping.quantity == quantity)
     }
@@ -144,6 +159,11 @@ impl Input<'_> {
 
     /// Marks that are far from all other numbers of the first rows.
     fn doubted(&self, quantity: Quantity, index: usize) -> Marks {
+        if quantity == Quantity::Temperatures {
+            let least = self.numbers(index).filter(|value| *value != COLDEST).fold(f64::INFINITY, f64::min);
+            let is_far = least.is_finite() && least > COLDEST + COLDEST_GAP;
+            return Marks::new(if is_far { vec![COLDEST] } else { Vec::new() });
+        }
         let is_measured = matches!(quantity, Quantity::PackVoltage | Quantity::PackCurrent | Quantity::Cells);
         let is_voltage = matches!(quantity, Quantity::PackVoltage | Quantity::Cells);
         let is_mark = |value: &f64| USUAL_MARKS.contains(value) && (is_voltage || *value != 0.0);
@@ -174,7 +194,8 @@ impl Input<'_> {
         let sign = mapping.filter(|mapping| mapping.factor == -1.0 && mapping.offset == 0.0);
         let stated = mapping.filter(|_| sign.is_none()).and_then(Mapping::conversion);
         let mapped_unit = mapping.and_then(|mapping| mapping.unit.as_deref());
-        let (conversion, unit) = match (stated, mapped_unit.or(name.unit.as_deref())) {
+        let of_preset = self.free_preset().and_then(|preset| preset.unit(quantity));
+        let (conversion, unit) = match (stated, mapped_unit.or(name.unit.as_deref()).or(of_preset)) {
             (Some(conversion), unit) => {
                 let unit = mapped_unit.filter(|_| unit.is_some()).unwrap_or("as mapped");
                 (conversion, unit.to_owned())
@@ -201,7 +222,18 @@ impl Input<'_> {
         let conversion = Conversion { factor: conversion.factor * sign, offset: conversion.offset };
         let missing = Marks::new(self.options.missing.clone());
         let doubted = self.doubted(quantity, index);
-        Ok(Found { quantity, source: name.text.clone(), unit, conversion, index, missing, doubted })
+        let is_magnitude =
+            quantity == Quantity::Cells && self.preset.is_some_and(|preset| preset.marks_cells);
+        Ok(Found {
+            quantity,
+            source: name.text.clone(),
+            unit,
+            conversion,
+            index,
+            missing,
+            doubted,
+            is_magnitude,
+        })
     }
 }
 

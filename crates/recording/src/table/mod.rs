@@ -1,9 +1,11 @@
 //! Tables of any spelling: CSV and its kin, Parquet, XLSX.
 
+mod beside;
 mod cell;
 mod date;
 mod day;
 mod dialect;
+mod encoding;
 mod foreign;
 mod found;
 mod header;
@@ -17,6 +19,7 @@ mod parquet;
 mod plan;
 mod presets;
 mod reader;
+mod repeated;
 mod said;
 mod sign;
 mod source;

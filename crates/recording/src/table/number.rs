@@ -178,6 +178,19 @@ pub fn evidence(text: &[u8]) -> (Option<Decimal>, bool) {
     }
 }
 
+/// The decimal sign of texts beside which others are stored as numbers: a comma where it alone is proven.
+pub fn decimal_of<'a>(texts: impl Iterator<Item = &'a [u8]>) -> Decimal {
+    let (mut points, mut commas) = (0, 0);
+    for text in texts {
+        match evidence(text).0 {
+            Some(Decimal::Point) => points += 1,
+            Some(Decimal::Comma) => commas += 1,
+            None => {}
+        }
+    }
+    if commas > 0 && points == 0 { Decimal::Comma } else { Decimal::Point }
+}
+
 fn grouped(text: &[u8], sign: u8) -> bool {
     text.split(|b| *b == sign).skip(1).all(|group| group.len() == 3)
 }

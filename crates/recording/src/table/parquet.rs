@@ -128,9 +128,13 @@ fn column(array: &ArrayRef) -> Result<Column, arrow::error::ArrowError> {
         }
         DataType::Timestamp(_, zone) => as_date(zone.is_some())?,
         DataType::Date32 | DataType::Date64 => as_date(false)?,
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Dictionary(..) => {
-            Column::Text(cast(array, &DataType::Utf8)?.as_string::<i32>().clone())
-        }
+        // Times of day become hh:mm:ss.
+        DataType::Utf8
+        | DataType::LargeUtf8
+        | DataType::Utf8View
+        | DataType::Dictionary(..)
+        | DataType::Time32(_)
+        | DataType::Time64(_) => Column::Text(cast(array, &DataType::Utf8)?.as_string::<i32>().clone()),
         DataType::Binary => match array.as_any().downcast_ref::<BinaryArray>() {
             Some(bytes) if bytes.iter().flatten().all(|bytes| std::str::from_utf8(bytes).is_ok()) => {
                 Column::Text(cast(array, &DataType::Utf8)?.as_string::<i32>().clone())

@@ -1,15 +1,17 @@
 //! Which column is which quantity: as mapped, else by its name.
 
 use super::Mapping;
+use super::beside::{self, Ahead};
 use super::day::Day;
 use super::foreign;
 use super::found::{Found, State};
 use super::input::{Input, is_needed};
 use super::number::median;
 use super::options::{Level, Options};
-use super::presets::{self, Preset};
+use super::presets::{self, Preset, SignRule};
 use super::sign::{check_decimal, check_sign, millivolts, sign};
 use super::time::{Given, Remarks, TimeColumn};
+use crate::unit::Conversion;
 use crate::{Error, Quantity};
 
 /// Voltages that are those of a pack: above a cell's, and below what a cell has in mV.
@@ -40,14 +42,14 @@ impl Plan {
     /// Finds the columns.
     pub fn find(input: &Input<'_>) -> Result<Self, Error> {
         let options = input.options;
-        let preset = presets::find(input.names).filter(|_| !options.only_mapped);
-        if let (None, true, Some(problem)) =
-            (preset, options.mappings.is_empty(), foreign::frames(input.names))
-        {
+        let preset = input.free_preset();
+        let foreign = || foreign::frames(input.names).or_else(|| foreign::one_value(input.names));
+        if let (None, true, Some(problem)) = (preset, options.mappings.is_empty(), foreign()) {
             return Err(Error::format(input.place, problem));
         }
         let mut remarks = Remarks::default();
         let time_index = time_index(input, preset)?;
+        let ahead = beside::ahead(input, time_index);
         let mut time = TimeColumn::find(
             &Given {
                 name: &input.names[time_index],
@@ -56,11 +58,24 @@ impl Plan {
                 cells: input.sample.iter().filter_map(|row| row.get(time_index)).collect(),
                 decimal: input.decimal,
                 grouped: input.grouped,
+                is_1904: input.is_1904,
+                ahead_s: match ahead {
+                    Ahead::Seconds(seconds) => Some(seconds),
+                    Ahead::Named(_) | Ahead::Unsaid => None,
+                },
+                is_beside_dates: beside::has_digits_of_dates(input, time_index),
                 place: input.place,
             },
             &mut remarks,
         )?;
         let Remarks { mut warnings, mut doubts } = remarks;
+        if let (Ahead::Named(zone), None) = (ahead, &options.time_zone) {
+            doubts.push(format!(
+                "the times of GPS state the zone {zone}, and the dates of {:?} are taken for UTC: state time_zone, such as \
+                 Europe/Berlin",
+                input.names[time_index].text
+            ));
+        }
         if input.names[time_index].key == "step time" {
             doubts
                 .push("only a time of the step is there: each step begins anew, and pauses are lost".into());
@@ -81,6 +96,10 @@ impl Plan {
         let mut single = singles(input, &mut taken, &mut warnings)?;
         let temperatures = several(input, Quantity::Temperatures, &taken, &mut warnings, &mut doubts)?;
         taken.extend(temperatures.iter().map(|found| found.index));
+        doubts.extend(beside::coldest(input, &temperatures));
+        if time.is_dated() || time.is_of_day() {
+            doubts.extend(beside::milliseconds(input, &taken));
+        }
         let voltage = single.iter().position(|found| found.quantity == Quantity::PackVoltage);
         if voltage.is_none() && cells.is_empty() {
             return Err(input.error(
@@ -92,6 +111,16 @@ impl Plan {
         let Some(current) = current else {
             return Err(input.error("no column is the current: map one (--map pack_current=NAME)"));
         };
+        if let Some(voltage) = voltage
+            && input.names[single[voltage].index].key == "ewe"
+            && input.names.iter().any(|name| name.key == "ece")
+        {
+            doubts.push(format!(
+                "the file has the potential of a counter electrode, and column {:?} is that of the working electrode alone: map \
+                 the cell's voltage (--map pack_voltage=NAME)",
+                single[voltage].source
+            ));
+        }
         if let Some(voltage) = voltage {
             millivolts(input, &mut single[voltage], &mut warnings, &mut doubts);
         }
@@ -102,6 +131,14 @@ impl Plan {
             check_decimal(input, volts)?;
         }
         let state = sign(input, preset, &mut single[current], &mut taken, &mut warnings, &mut doubts)?;
+        let is_known = preset.is_some_and(|preset| preset.sign == SignRule::Discharge);
+        if state.is_none()
+            && !options.only_mapped
+            && !is_known
+            && input.mapping(Quantity::PackCurrent).is_none()
+        {
+            doubts.extend(beside::discharge(input, &single[current]));
+        }
         if let (Some(voltage), None) = (voltage, state) {
             check_sign(input, &single[voltage], &single[current], &mut doubts);
         }
@@ -160,6 +197,9 @@ fn dates_beside(input: &Input<'_>, taken: &[usize]) -> Option<String> {
             cells: input.sample.iter().filter_map(|row| row.get(*index)).collect(),
             decimal: input.decimal,
             grouped: input.grouped,
+            is_1904: input.is_1904,
+            ahead_s: None,
+            is_beside_dates: false,
             place: input.place,
         };
         !taken.contains(index)
@@ -183,6 +223,13 @@ fn singles(
             continue;
         }
         let mapping = input.mapping(quantity);
+        let preset = input.free_preset();
+        if mapping.is_none() && preset.is_some_and(|preset| preset.unread.contains(&quantity)) {
+            warnings.push(format!(
+                "{quantity} is not read: the file does not tell its unit (--map {quantity}=NAME*FACTOR)"
+            ));
+            continue;
+        }
         let index = match mapping {
             Some(mapping) => Some(input.mapped(mapping)?),
             None if input.options.only_mapped => None,
@@ -211,9 +258,13 @@ fn singles(
     Ok(single)
 }
 
+/// Whether a state of charge without a unit is a fraction, which may be a little more than 1.
 fn is_fraction(input: &Input<'_>, found: &Found) -> bool {
     let most = input.numbers(found.index).fold(f64::NEG_INFINITY, f64::max);
-    input.names[found.index].unit.is_none() && most > 0.0 && most <= 1.0
+    found.conversion == Conversion::BASE
+        && input.names[found.index].unit.is_none()
+        && most > 0.0
+        && most <= 1.1
 }
 
 /// Columns of cells or of temperatures, in the pack's order.
@@ -243,7 +294,10 @@ fn several(
     if !mappings.is_empty() || input.options.only_mapped {
         return Ok(all);
     }
-    let test = if quantity == Quantity::Cells { presets::is_cell } else { presets::is_temperature };
+    let test = |name| match quantity {
+        Quantity::Cells => presets::is_cell_of(name, input.free_preset()),
+        _ => presets::is_temperature(name),
+    };
     let mut indices: Vec<usize> =
         (0..input.names.len()).filter(|index| !taken.contains(index) && test(&input.names[*index])).collect();
     in_order(input, &mut indices);

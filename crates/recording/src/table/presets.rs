@@ -33,6 +33,21 @@ pub(crate) struct Preset {
     pub sign: SignRule,
     /// Keys of the time in the order of preference, before the general ones.
     pub times: &'static [&'static str],
+    /// Word of a cell's name before its number, where it is no usual one.
+    cell_word: Option<&'static str>,
+    /// Whether the sign of a cell's voltage says something else than its value.
+    pub marks_cells: bool,
+    /// Units of quantities whose headers state none.
+    units: &'static [(Quantity, &'static str)],
+    /// Quantities in a unit that the file does not tell.
+    pub unread: &'static [Quantity],
+}
+
+impl Preset {
+    /// The unit of a quantity whose header states none.
+    pub fn unit(&self, quantity: Quantity) -> Option<&'static str> {
+        self.units.iter().find(|(other, _)| *other == quantity).map(|(_, unit)| *unit)
+    }
 }
 
 const CELL: Option<Level> = Some(Level::Cell);
@@ -47,12 +62,39 @@ macro_rules! preset {
             level: $level,
             sign: SignRule::$sign,
             times: &$times,
+            cell_word: None,
+            marks_cells: false,
+            units: &[],
+            unread: &[],
         }
     };
 }
 
+/// Logs of LeafSpy: a positive current discharges, the state of charge is in 1e-4 %, cells are in mV (a negative one is being
+/// balanced), the speed is in the unit that the phone is set to.
+const LEAF_SPY: Preset = Preset {
+    cell_word: Some("cp"),
+    marks_cells: true,
+    units: &[(Quantity::Soc, "0.0001 %"), (Quantity::Cells, "mV"), (Quantity::Ambient, "°F")],
+    unread: &[Quantity::Speed],
+    ..preset!(
+        "LeafSpy",
+        ["gids", "pack volts", "pack amps"],
+        [],
+        PACK,
+        Discharge,
+        ["epoch time", "date time"]
+    )
+};
+
+/// Logs of Torque: names are the user's, and so is the sign of the current.
+const TORQUE: Preset =
+    preset!("Torque", ["gps time", "device time"], [], PACK, Unknown, ["device time", "gps time"]);
+
 /// In the order in which they are tried.
-const PRESETS: [Preset; 19] = [
+const PRESETS: [Preset; 21] = [
+    LEAF_SPY,
+    TORQUE,
     // github.com/battery-data-alliance/battery-data-format: positive charges.
     preset!(
         "Battery Data Format",
@@ -157,8 +199,38 @@ pub(crate) fn is_state(key: &str) -> bool {
     KEYS.contains(&key)
 }
 
+/// Changes the names of a log of Torque to those of its quantities: without the control unit in front, and without the
+/// number by which its lists are sorted, as in `[BMS] HV_V(V)` and `000_Battery Current(A)`.
+pub(crate) fn rename(names: &mut [Name]) {
+    const UNITS: [&str; 8] = ["bms", "hv", "batt", "battery", "lbc", "becm", "hvb", "ev"];
+    if find(names).is_none_or(|preset| preset.name != TORQUE.name) {
+        return;
+    }
+    for name in names {
+        if let Some((unit, rest)) = name.text.strip_prefix('[').and_then(|text| text.split_once(']'))
+            && UNITS.contains(&unit.trim().to_lowercase().as_str())
+        {
+            name.key = Name::parse(rest).key;
+        }
+        let number = name.key.split(' ').next().unwrap_or_default();
+        if number.len() == 3 && number.bytes().all(|byte| byte.is_ascii_digit()) && name.key.len() > 4 {
+            name.key.drain(..4);
+        }
+    }
+}
+
+/// Whether a name is that of one cell of several, in any table or in one of a format.
+pub(crate) fn is_cell_of(name: &Name, preset: Option<&Preset>) -> bool {
+    let word = preset.and_then(|preset| preset.cell_word);
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_cell(name)
+        || word.is_some_and(|word| {
+            name.key.strip_prefix(word).and_then(|rest| rest.strip_prefix(' ')).is_some_and(is_number)
+        })
+}
+
 /// Whether a name is that of one cell of several.
-pub(crate) fn is_cell(name: &Name) -> bool {
+fn is_cell(name: &Name) -> bool {
     const ALLOWED: [&str; 11] =
         ["cell", "cells", "zelle", "voltage", "v", "u", "cv", "ucell", "vcell", "volt", "spannung"];
     let dimension = name.unit.as_deref().and_then(crate::unit::parse).map(|(dimension, _)| dimension);
@@ -170,7 +242,7 @@ pub(crate) fn is_cell(name: &Name) -> bool {
 
 /// Whether a name is that of a temperature of the battery.
 pub(crate) fn is_temperature(name: &Name) -> bool {
-    const ALLOWED: [&str; 30] = [
+    const ALLOWED: [&str; 32] = [
         "cell",
         "cells",
         "battery",
@@ -201,13 +273,28 @@ pub(crate) fn is_temperature(name: &Name) -> bool {
         "température",
         "temperatura",
         "温度",
+        "溫度",
+        "온도",
     ];
     let number = |word: &str| word.parse::<u32>().is_ok();
     let dimension = name.unit.as_deref().and_then(crate::unit::parse).map(|(dimension, _)| dimension);
     let temperature = dimension == Some(crate::unit::Dimension::Temperature);
     let words = |wanted: &[&str]| name.words().any(|word| wanted.contains(&word));
-    let named = words(&["temp", "temperature", "temps", "temperatur", "température", "temperatura", "温度"])
-        || (temperature && words(&["t"]))
+    // LeafSpy's `Pack T1 C` stands beside the same in °F.
+    if name.key.strip_prefix("pack t ").is_some_and(|rest| rest.ends_with(" c") && rest.len() == 3) {
+        return true;
+    }
+    let named = words(&[
+        "temp",
+        "temperature",
+        "temps",
+        "temperatur",
+        "température",
+        "temperatura",
+        "温度",
+        "溫度",
+        "온도",
+    ]) || (temperature && words(&["t"]))
         || (words(&["t"]) && name.number().is_some());
     named
         && name.words().all(|word| number(word) || ALLOWED.contains(&word))
@@ -218,5 +305,5 @@ pub(crate) fn is_temperature(name: &Name) -> bool {
 pub(crate) fn is_known(name: &Name) -> bool {
     let single = Quantity::ALL.iter().any(|quantity| keys(*quantity).contains(&name.key.as_str()));
     let unit = name.unit.as_deref().is_some_and(|unit| crate::unit::parse(unit).is_some());
-    single || unit || is_cell(name) || is_temperature(name)
+    single || unit || is_cell_of(name, None) || is_temperature(name)
 }

@@ -7,6 +7,8 @@ use super::number::Decimal;
 use super::open::open;
 use super::options::{Level, Options};
 use super::plan::Plan;
+use super::presets;
+use super::repeated;
 use super::source::{Cells, Opened, Source, from_lines};
 use super::text::{self, Lines};
 use super::value::{self, Direction};
@@ -16,8 +18,13 @@ use std::path::Path;
 
 /// Reason for skipping a row without a readable time.
 const NO_TIME: &str = "its time cannot be read";
+/// Reason for skipping a header in the midst of the file.
+const AGAIN: &str = "the header comes again";
 /// Reason why a number is no reading.
 const IMPOSSIBLE: &str = "are impossible in the unit that was taken (kelvin, a fraction, a dead sensor?)";
+
+/// Reason why a current without its sign is unknown.
+const UNSIGNED: &str = "state neither a charge nor a discharge nor a rest: the current is unknown there";
 
 /// Reason why a number may be no reading.
 const MARK: &str = "hold a number that files often have where a value is missing, far from all others: state \
@@ -40,6 +47,8 @@ pub struct Table {
     grouped: bool,
     place: String,
     format: String,
+    /// Names of the columns as the file spells them.
+    header: Vec<String>,
     skipped: Skipped,
     /// Whether the pack's voltage is the sum of its cells: no column has it.
     sums_cells: bool,
@@ -71,14 +80,25 @@ impl Table {
     }
 
     fn new(opened: Opened, options: &Options, place: String) -> Result<Self, Error> {
-        let Opened { source, names, sample, decimal, grouped, is_guessed, kind, mut warnings } = opened;
+        let Opened { source, mut names, sample, decimal, grouped, is_guessed, is_1904, kind, mut warnings } =
+            opened;
         if sample.is_empty() {
             let problem = "no row has as many cells as the header: if decimals are written with a comma, the columns \
                            must be separated by another sign, or the file has no rows";
             return Err(Error::format(place, problem));
         }
-        let input =
-            Input { names: &names, sample: &sample, options, decimal, grouped, is_guessed, place: &place };
+        presets::rename(&mut names);
+        let input = Input {
+            names: &names,
+            sample: &sample,
+            options,
+            decimal,
+            grouped,
+            is_guessed,
+            is_1904,
+            preset: presets::find(&names),
+            place: &place,
+        };
         let mut plan = Plan::find(&input)?;
         warnings.append(&mut plan.warnings);
         plan.warnings = warnings;
@@ -97,6 +117,7 @@ impl Table {
             grouped,
             place,
             format,
+            header: names.into_iter().map(|name| name.text).collect(),
             skipped: Skipped::default(),
             sums_cells,
             rows: 0,
@@ -125,7 +146,11 @@ impl Table {
             let cells = self.source.cells();
             let day = self.plan.time.day().map(|day| cells.get(day.index));
             let Some(time) = self.plan.time.read_on(day, cells.get(self.plan.time_index)) else {
-                self.skipped.count(NO_TIME, || self.source.place());
+                match repeated::header(&self.header, cells) {
+                    Some(true) => self.skipped.count(AGAIN, || self.source.place()),
+                    Some(false) => return Err(self.other_columns()),
+                    None => self.skipped.count(NO_TIME, || self.source.place()),
+                }
                 continue;
             };
             row.clear(time);
@@ -138,11 +163,15 @@ impl Table {
                 }
                 reading
             };
+            let mut is_unsigned = false;
             for found in &self.plan.single {
                 let reading = read(found);
                 match found.quantity {
                     Quantity::PackVoltage => row.pack_voltage = reading,
-                    Quantity::PackCurrent => row.pack_current = signed(self.plan.state, cells, reading),
+                    Quantity::PackCurrent => {
+                        row.pack_current = signed(self.plan.state, cells, reading);
+                        is_unsigned = reading.is_ok() && row.pack_current.is_err();
+                    }
                     Quantity::Soc => row.soc = reading,
                     Quantity::Contactor => row.contactor = reading,
                     Quantity::Charging => row.charging = reading,
@@ -160,6 +189,9 @@ impl Table {
             for found in &self.plan.temperatures {
                 row.temperatures.push(read(found));
             }
+            if let (true, Some(state), Some(name)) = (is_unsigned, self.plan.state, &self.plan.state_name) {
+                note_in(&mut self.unread, name, UNSIGNED, cells.get(state.index), || self.source.place());
+            }
             if self.sums_cells {
                 row.pack_voltage = row.cells.iter().copied().sum();
             }
@@ -170,6 +202,16 @@ impl Table {
         }
         let first = !std::mem::replace(&mut self.ended, true);
         if first { self.check_end().map(|()| false) } else { Ok(false) }
+    }
+
+    /// The refusal of what follows a header that names other columns than the first one.
+    fn other_columns(&mut self) -> Error {
+        self.ended = true;
+        let problem = format!(
+            "{} names other columns than the header at the beginning does: split the file there into two",
+            self.source.place()
+        );
+        Error::format(&self.place, problem)
     }
 
     fn check_end(&self) -> Result<(), Error> {
@@ -234,7 +276,8 @@ impl Table {
     pub fn warnings(&self) -> Vec<String> {
         let unread = self.unread.iter().filter(|(_, why, ..)| *why != MARK);
         let unread = unread.map(|(column, why, count, first)| {
-            format!("{count} cells of column {column:?} {why}, and unknown (first {first})")
+            let and = if *why == UNSIGNED { "" } else { ", and unknown" };
+            format!("{count} cells of column {column:?} {why}{and} (first {first})")
         });
         self.plan.warnings.iter().cloned().chain(unread).chain(self.marks(false)).collect()
     }
@@ -313,8 +356,20 @@ fn note(
         Err(Unknown::OutOfRange) => IMPOSSIBLE,
         _ => "are no numbers",
     };
+    note_in(unread, &found.source, why, cell, place);
+}
+
+/// Counts a cell of a column by a reason.
+#[cold]
+fn note_in(
+    unread: &mut Vec<(String, &'static str, u64, String)>,
+    column: &str,
+    why: &'static str,
+    cell: Cell<'_>,
+    place: impl FnOnce() -> String,
+) {
     if let Some((_, _, count, _)) =
-        unread.iter_mut().find(|(column, other, ..)| *column == found.source && *other == why)
+        unread.iter_mut().find(|(other, reason, ..)| other == column && *reason == why)
     {
         *count += 1;
         return;
@@ -324,5 +379,5 @@ fn note(
         Cell::Number(value) => value.to_string(),
         Cell::Empty | Cell::Date(..) => "a date".to_owned(),
     };
-    unread.push((found.source.clone(), why, 1, format!("{shown:?} in {}", place())));
+    unread.push((column.to_owned(), why, 1, format!("{shown:?} in {}", place())));
 }

@@ -135,13 +135,23 @@ pub(super) fn sign(
         ));
     } else if mapped.is_none()
         && input.numbers(current.index).any(|value| value > 0.0)
-        && let Some(name) = input.names.iter().find(|name| presets::is_state(&name.key))
+        && let Some(index) = (0..input.names.len()).find(|index| presets::is_state(&input.names[*index].key))
     {
-        warnings.push(format!(
-            "the current is never negative, and what column {:?} states is not understood: if it states a discharge, the \
+        let name = &input.names[index].text;
+        let said = format!(
+            "the current is never negative, and what column {name:?} states is not understood: if it states a discharge, the \
              current's sign is wrong (--map 'pack_current={}*-1')",
-            name.text, current.source
-        ));
+            current.source
+        );
+        // States that change while a current flows are those of a charge and a discharge.
+        let mut flowing = input
+            .sample
+            .iter()
+            .filter(|row| input.cell(row, current.index).is_some_and(|value| value > 0.0))
+            .filter_map(|row| row.get(index).filter(|kept| **kept != Kept::Empty));
+        let first = flowing.next();
+        let changes = first.is_some_and(|first| flowing.any(|other| other != first));
+        if changes { doubts.push(said) } else { warnings.push(said) }
     }
     Ok(None)
 }

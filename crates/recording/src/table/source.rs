@@ -22,6 +22,8 @@ pub(crate) struct Opened {
     pub grouped: bool,
     /// See [`Dialect::is_guessed`].
     pub is_guessed: bool,
+    /// Whether dates that are stored as numbers count from 1904.
+    pub is_1904: bool,
     /// What kind of file it is, for a person.
     pub kind: String,
     pub warnings: Vec<String>,
@@ -119,7 +121,14 @@ pub(crate) struct TextSource {
     width: usize,
     ranges: Ranges,
     number: u64,
+    /// Fewest characters of each column's cells in the first rows; empty where there are too few rows to say.
+    fewest: Vec<usize>,
 }
+
+/// Rows from which the length of a column's cells is told.
+const MIN_ROWS: usize = 5;
+/// Reason for skipping the last line of a file that was cut off.
+const CUT: &str = "the line has no end and is shorter than all others: it seems to be cut off";
 
 impl TextSource {
     fn advance(&mut self, skipped: &mut Skipped) -> Result<bool, Error> {
@@ -161,9 +170,21 @@ impl TextSource {
                     continue;
                 }
             }
-            if dialect::filled(&self.ranges) > 0 {
-                return Ok(true);
+            let filled = dialect::filled(&self.ranges);
+            if filled == 0 {
+                continue;
             }
+            // A cell that is cut off has another value.
+            let (from, to) = self.ranges[filled - 1];
+            if self.head.is_empty()
+                && self.lines.is_open()
+                && self.fewest.get(filled - 1).is_some_and(|fewest| ((to - from) as usize) < *fewest)
+            {
+                let number = self.number;
+                skipped.count(CUT, || format!("line {number}"));
+                continue;
+            }
+            return Ok(true);
         }
     }
 
@@ -191,7 +212,7 @@ pub(crate) fn from_lines(mut lines: Lines, options: &Options, place: &str) -> Re
     let Dialect { separator, before, names, decimal, grouped, is_guessed, warnings } =
         dialect::find(&head, options, place)?;
     let mut ranges = Ranges::new();
-    let mut sample = Vec::new();
+    let mut sample: Vec<Vec<Kept>> = Vec::new();
     for line in head.iter().skip(before).filter(|line| line.first().is_some_and(|first| *first != b'#')) {
         dialect::split(line, separator, &mut ranges);
         let is_row = match separator {
@@ -206,6 +227,7 @@ pub(crate) fn from_lines(mut lines: Lines, options: &Options, place: &str) -> Re
             sample.push(ranges.iter().map(kept).collect());
         }
     }
+    let fewest = fewest(&sample, lines.is_open());
     let separated = match separator {
         b'\t' => "tabs".to_owned(),
         SPACE => "spaces".to_owned(),
@@ -215,7 +237,19 @@ pub(crate) fn from_lines(mut lines: Lines, options: &Options, place: &str) -> Re
         format!("text in {}, separated by {separated}, decimal sign {:?}", lines.encoding(), decimal.sign());
     let width = names.len();
     let head = head.split_off(before.min(head.len())).into();
-    let source = TextSource { lines, head, from_head: None, separator, width, ranges, number: before as u64 };
+    let number = before as u64;
+    let source = TextSource { lines, head, from_head: None, separator, width, ranges, number, fewest };
     let source = Source::Text(Box::new(source));
-    Ok(Opened { source, names, sample, decimal, grouped, is_guessed, kind, warnings })
+    Ok(Opened { source, names, sample, decimal, grouped, is_guessed, is_1904: false, kind, warnings })
+}
+
+/// Fewest characters of each column's cells, but for the last row where its line is open.
+fn fewest(sample: &[Vec<Kept>], last_is_open: bool) -> Vec<usize> {
+    let rows = &sample[..sample.len() - usize::from(last_is_open && !sample.is_empty())];
+    let width = rows.iter().map(Vec::len).max().filter(|_| rows.len() >= MIN_ROWS).unwrap_or(0);
+    let length = |row: &Vec<Kept>, column: usize| match row.get(column) {
+        Some(Kept::Text(text)) => text.len(),
+        _ => 0,
+    };
+    (0..width).map(|column| rows.iter().map(|row| length(row, column)).min().unwrap_or(0)).collect()
 }

@@ -1,7 +1,8 @@
-//! Files of text to lines: plain or gzip, UTF-8, UTF-16 or Windows-1252.
+//! Files of text to lines: plain or gzip, in UTF-8, UTF-16, Windows-1252 or an encoding of East Asia.
 
+use super::encoding;
 use crate::Error;
-use encoding_rs::{Decoder, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use encoding_rs::{Decoder, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -19,12 +20,14 @@ pub(crate) struct Lines {
     source: Box<dyn Read + Send>,
     path: PathBuf,
     encoding: &'static str,
+    newline: u8,
     buffer: Vec<u8>,
     start: usize,
     end: usize,
     at_end: bool,
     /// Where the last line stands in the buffer.
     last: (usize, usize),
+    is_open: bool,
 }
 
 /// Opens a file and unpacks it if it begins with gzip's mark.
@@ -53,39 +56,52 @@ impl Lines {
     /// [`Error::File`], and [`Error::Format`] for what is no text.
     pub fn read(mut source: Box<dyn Read + Send>, path: &Path) -> Result<Self, Error> {
         let head = fill(&mut source, SNIFFED).map_err(Error::file(path, "reading"))?;
-        let wide = match head.as_slice() {
-            [0xff, 0xfe, ..] => Some(UTF_16LE),
-            [0xfe, 0xff, ..] => Some(UTF_16BE),
-            head => wide_without_mark(head),
-        };
-        if wide.is_none() && memchr::memchr(0, &head).is_some() {
+        let told = encoding::of(&head);
+        let is_wide = told == UTF_16LE || told == UTF_16BE;
+        // A logger that loses its power leaves zeros at the end of its file.
+        let zeros = memchr::memchr(0, &head).map(|first| &head[first..]);
+        if !is_wide
+            && zeros.is_some_and(|zeros| zeros.iter().any(|byte| *byte != 0) || zeros.len() == head.len())
+        {
             return Err(Error::format(path.display(), "this is no text: it holds bytes of value 0"));
         }
-        let encoding = match wide {
-            Some(wide) => wide.name(),
-            None if is_utf8(&head) => "UTF-8",
-            None => WINDOWS_1252.name(),
-        };
+        let of_macintosh = !is_wide && !head.contains(&b'\n') && head.contains(&b'\r');
         let skip = if head.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
         let whole = io::Cursor::new(head[skip..].to_vec()).chain(source);
-        let source: Box<dyn Read + Send> = match wide {
-            Some(wide) => Box::new(Transcoded {
-                from: whole,
-                decoder: wide.new_decoder(),
-                text: Vec::new(),
-                done: false,
-            }),
-            None => Box::new(whole),
+        let source: Box<dyn Read + Send> = if told == UTF_8 || told == WINDOWS_1252 {
+            // Lines are decoded one by one where they are used.
+            Box::new(whole)
+        } else {
+            Box::new(Transcoded { from: whole, decoder: told.new_decoder(), text: Vec::new(), done: false })
         };
+        let encoding = told.name();
+        let newline = if of_macintosh { b'\r' } else { b'\n' };
         let path = path.to_owned();
         let buffer = vec![0; CHUNK];
-        Ok(Self { source, path, encoding, buffer, start: 0, end: 0, at_end: false, last: (0, 0) })
+        let is_open = false;
+        Ok(Self {
+            source,
+            path,
+            encoding,
+            newline,
+            buffer,
+            start: 0,
+            end: 0,
+            at_end: false,
+            last: (0, 0),
+            is_open,
+        })
     }
 
     /// The encoding that was told from the beginning.
     #[must_use]
     pub const fn encoding(&self) -> &'static str {
         self.encoding
+    }
+
+    /// Whether the last line is that of the file, and has no end.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.is_open
     }
 
     /// The last line without its end.
@@ -100,13 +116,14 @@ impl Lines {
         let mut too_long = false;
         loop {
             let open = &self.buffer[self.start..self.end];
-            let found = memchr::memchr(b'\n', &open[searched..]).map(|at| self.start + searched + at);
+            let found = memchr::memchr(self.newline, &open[searched..]).map(|at| self.start + searched + at);
             if found.is_none() && self.at_end && self.start == self.end && !too_long {
                 return Ok(None);
             }
             if found.is_some() || self.at_end {
                 let to = found.unwrap_or(self.end);
                 self.last = (self.start, to);
+                self.is_open = found.is_none() && to > self.start;
                 self.start = if found.is_some() { to + 1 } else { to };
                 if to > self.last.0 && self.buffer[to - 1] == b'\r' {
                     self.last.1 -= 1;
@@ -153,28 +170,7 @@ pub fn decode(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// Whether it is UTF-8, but for a character that is cut off at the end.
-fn is_utf8(head: &[u8]) -> bool {
-    match std::str::from_utf8(head) {
-        Ok(_) => true,
-        Err(error) => error.error_len().is_none(),
-    }
-}
-
-/// UTF-16 by its bytes of value 0: every second byte of text in Latin letters and digits.
-fn wide_without_mark(head: &[u8]) -> Option<&'static encoding_rs::Encoding> {
-    let zeros = |odd: usize| head.iter().skip(odd).step_by(2).filter(|byte| **byte == 0).count();
-    let half = head.len() / 2;
-    let (even, odd) = (zeros(0), zeros(1));
-    match half {
-        0..4 => None,
-        _ if odd * 10 > half * 7 && even * 10 < half => Some(UTF_16LE),
-        _ if even * 10 > half * 7 && odd * 10 < half => Some(UTF_16BE),
-        _ => None,
-    }
-}
-
-/// UTF-16 as UTF-8.
+/// A text as UTF-8.
 struct Transcoded<R> {
     from: R,
     decoder: Decoder,
@@ -188,7 +184,7 @@ impl<R: Read> Read for Transcoded<R> {
             let mut raw = [0; 8192];
             let read = self.from.read(&mut raw)?;
             self.done = read == 0;
-            // Three bytes of UTF-8 for two of UTF-16, and what the decoder holds back.
+            // Three bytes of UTF-8 for two of another encoding, and what the decoder holds back.
             self.text.resize(4 * 8192, 0);
             let (_, _, written, _) = self.decoder.decode_to_utf8(&raw[..read], &mut self.text, self.done);
             self.text.truncate(written);
@@ -228,6 +224,42 @@ mod tests {
             assert_eq!(lines(wide(mark, u16::to_le_bytes)), expected);
             assert_eq!(lines(wide(mark, u16::to_be_bytes)), expected);
         }
+    }
+
+    #[test]
+    fn encodings_of_east_asia() {
+        use encoding_rs::{BIG5, EUC_KR, Encoding, GB18030, SHIFT_JIS};
+        let cases: [(&'static Encoding, &str); 4] = [
+            (GB18030, "总时间,电流(A),电压(V),温度(℃)"),
+            (SHIFT_JIS, "時間[s],電圧[V],電流[A]"),
+            (BIG5, "時間[s],電壓[V],電流[A]"),
+            (EUC_KR, "시간[s],전압[V],전류[A]"),
+        ];
+        for (encoding, header) in cases {
+            let text = format!("{header}\n0,3.7,1\n");
+            assert_eq!(
+                lines(encoding.encode(&text).0.into_owned()),
+                [header, "0,3.7,1"],
+                "{}",
+                encoding.name()
+            );
+        }
+        // A header of many such letters leaves few bytes of value 0.
+        let text = "总时间,电流(A),电压(V),温度(℃)\n0,1,3.7,25\n1,1,3.7,25\n";
+        for order in [u16::to_le_bytes, u16::to_be_bytes] {
+            assert_eq!(lines(text.encode_utf16().flat_map(order).collect()).len(), 3);
+        }
+        let latin: Vec<u8> = "Größe;Spannung;Temp [°C]".chars().map(|c| c as u8).collect();
+        assert_eq!(lines(latin), ["Größe;Spannung;Temp [°C]"]);
+    }
+
+    #[test]
+    fn ends_of_lines_and_of_files() {
+        assert_eq!(lines(b"t,u\r0,1\r1,2\r".to_vec()), ["t,u", "0,1", "1,2"]);
+        let whole = lines([b"t,u\n0,1\n".as_slice(), &[0; 64]].concat());
+        assert_eq!(whole[..2], ["t,u", "0,1"]);
+        let of_zeros = Lines::read(Box::new(io::Cursor::new(vec![0; 64])), Path::new("a"));
+        assert!(of_zeros.is_err());
     }
 
     #[test]

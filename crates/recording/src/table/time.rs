@@ -1,9 +1,12 @@
 //! The column of time: its cells to stamps.
 
 mod meaning;
+mod numbers;
 mod zone;
 
 pub(crate) use meaning::{Given, Remarks};
+pub(crate) use numbers::are_digits_of_dates;
+pub(crate) use zone::named as zone_of_words;
 
 use super::cell::Cell;
 use super::date::{self, DAY_NS, SECOND_NS};
@@ -89,6 +92,9 @@ impl TimeColumn {
         };
         match zone::stated(&given.name.text) {
             _ if !local || self.zone.is_some() => {}
+            None if given.ahead_s.is_some() => {
+                self.ahead_ns = i64::from(given.ahead_s.unwrap_or(0)) * SECOND_NS;
+            }
             Some(Zone::Ahead(seconds)) => self.ahead_ns = i64::from(seconds) * SECOND_NS,
             Some(Zone::Named(name)) => remarks.doubts.push(format!(
                 "the name of {:?} states the zone {name}, and its dates are taken for UTC: state time_zone, such as \

@@ -33,6 +33,7 @@ pub(crate) fn reading(cell: Cell<'_>, found: &Found, decimal: Decimal, grouped: 
         return (Err(Unknown::NotAvailable), false);
     }
     let is_doubted = found.doubted.contains(value);
+    let value = if found.is_magnitude { value.abs() } else { value };
     let value = found.conversion.apply(value);
     let possible = match found.quantity {
         Quantity::Temperatures | Quantity::Ambient | Quantity::Coolant => TEMPERATURES.contains(&value),
@@ -59,7 +60,8 @@ fn is_state(quantity: Quantity) -> bool {
     matches!(quantity, Quantity::Charging | Quantity::Contactor)
 }
 
-fn state(text: &[u8]) -> Option<f64> {
+/// The state that a word says: 1 for closed or charging.
+pub(super) fn state(text: &[u8]) -> Option<f64> {
     let is = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word.as_bytes()));
     if is(&["true", "yes", "on", "closed", "charging"]) {
         return Some(1.0);
@@ -98,13 +100,13 @@ impl Direction {
         let is_other = any(&["discon", "disab", "displ", "dist", "not charg", "no charg", "uncharg"]);
         if is_other {
             None
-        } else if any(&["dis", "dch", "dsg", "entlad", "descarg", "scaric", "放电"])
+        } else if any(&["dis", "dch", "dsg", "entlad", "descarg", "scaric", "放电", "放電", "방전"])
             || is_french_discharge(&lower)
         {
             Some(Self::Discharge)
-        } else if any(&["chg", "charg", "laden", "ladung", "carga", "carica", "充电"]) {
+        } else if any(&["chg", "charg", "laden", "ladung", "carga", "carica", "充电", "充電", "충전"]) {
             Some(Self::Charge)
-        } else if any(&["rest", "pause", "suspend", "ruhe", "end", "静置", "搁置", "休止"]) {
+        } else if any(&["rest", "pause", "suspend", "ruhe", "end", "静置", "搁置", "休止", "휴지"]) {
             Some(Self::Rest)
         } else {
             None

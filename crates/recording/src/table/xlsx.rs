@@ -1,9 +1,11 @@
 //! Sheets of XLSX files. A sheet is held in memory, so its size is bounded.
 
-use super::cell::Kept;
+mod workbook;
+
+use super::cell::{Cell, Kept};
 use super::date::{SECOND_NS, days};
 use super::dialect;
-use super::number::Decimal;
+use super::number::{Decimal, decimal_of};
 use super::options::Options;
 use super::source::{KeptSource, Opened, Source};
 use crate::Error;
@@ -38,14 +40,41 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, Error> {
     };
     let mut book = Xlsx::new(BufReader::new(file)).map_err(|e| Error::format(&place, damaged(e)))?;
     let mut problem = None;
-    for sheet in book.sheet_names() {
+    let mut sheets = book.sheet_names().into_iter();
+    while let Some(sheet) = sheets.next() {
         let rows = rows(&mut book, &sheet).map_err(|problem| Error::format(&place, problem))?;
         match opened(rows, &sheet, options, &place) {
-            Ok(opened) => return Ok(opened),
+            Ok(mut opened) => {
+                opened.is_1904 = workbook::counts_from_1904(path);
+                opened.warnings.extend(alike(&mut book, sheets, &opened, options));
+                return Ok(opened);
+            }
             Err(error) => problem = problem.or(Some(error)),
         }
     }
     Err(problem.unwrap_or_else(|| Error::format(place, "the XLSX file has no sheet")))
+}
+
+/// The warning about further sheets with the same columns.
+fn alike(
+    book: &mut Xlsx<BufReader<File>>,
+    sheets: impl Iterator<Item = String>,
+    first: &Opened,
+    options: &Options,
+) -> Option<String> {
+    let mut is_alike = |sheet: &String| {
+        let Ok(rows) = rows(book, sheet) else { return false };
+        opened(rows, sheet, options, "").is_ok_and(|other| {
+            !other.sample.is_empty()
+                && other.names.iter().map(|name| &name.text).eq(first.names.iter().map(|name| &name.text))
+        })
+    };
+    let names: Vec<String> = sheets.filter(|sheet| is_alike(sheet)).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "sheets {names:?} have the same columns and are not read: save each of them as a file of its own"
+        )
+    })
 }
 
 /// All rows of a sheet.
@@ -110,6 +139,7 @@ fn moment(value: &ExcelDateTime) -> Kept {
 }
 
 fn opened(mut rows: Vec<Vec<Kept>>, sheet: &str, options: &Options, place: &str) -> Result<Opened, Error> {
+    let stated = options.decimal;
     let options =
         Options { separator: Some('\t'), decimal: Some(options.decimal.unwrap_or('.')), ..options.clone() };
     let head: Vec<Vec<u8>> = rows.iter().take(dialect::HEAD_LINES).map(|row| line(row)).collect();
@@ -118,15 +148,26 @@ fn opened(mut rows: Vec<Vec<Kept>>, sheet: &str, options: &Options, place: &str)
     }
     let found = dialect::find(&head, &options, place)?;
     let values = rows.split_off(found.before.min(rows.len()));
-    let sample = values.iter().take(dialect::HEAD_LINES).cloned().collect();
+    let sample: Vec<Vec<Kept>> = values.iter().take(dialect::HEAD_LINES).cloned().collect();
+    // Numbers that are stored as such have no decimal sign.
+    let texts = sample.iter().flatten().filter_map(|kept| match kept.as_cell() {
+        Cell::Text(text) => Some(text),
+        _ => None,
+    });
+    let decimal = match stated {
+        Some(',') => Decimal::Comma,
+        Some(_) => Decimal::Point,
+        None => decimal_of(texts),
+    };
     let source = Source::Kept(KeptSource { rows: values, first_row: found.before, next: 0 });
     Ok(Opened {
         source,
         names: found.names,
         sample,
-        decimal: if options.decimal == Some(',') { Decimal::Comma } else { Decimal::Point },
+        decimal,
         grouped: false,
         is_guessed: false,
+        is_1904: false,
         kind: format!("XLSX, sheet {sheet:?}"),
         warnings: found.warnings,
     })

@@ -3,20 +3,14 @@
 use super::super::cell::{Cell, Kept};
 use super::super::date::{self, Order};
 use super::super::header::Name;
-use super::super::number::{Decimal, median};
+use super::super::number::Decimal;
 use super::super::options::Options;
 use super::super::{Mapping, number, presets, text};
-use super::zone;
+use super::{numbers, zone};
 use crate::{Error, Quantity, unit};
 
 /// Numbers that are Unix times of 1990 to 2100, in s.
 const EPOCH_S: std::ops::Range<f64> = 6.3e8..4.2e9;
-
-/// Clocks that count days: their names in `time_format`, and the day of 1970-01-01.
-const DAYS: [(&str, f64); 3] = [("excel", 25_569.0), ("matlab", 719_529.0), ("julian", 2_440_587.5)];
-
-/// Days from 1970 of 1990 to 2100.
-const DATES: std::ops::Range<f64> = 7_305.0..47_482.0;
 
 /// 1980-01-06, from which GPS counts, as a Unix time.
 const GPS_BEGIN_S: i64 = 315_964_800;
@@ -62,6 +56,12 @@ pub(crate) struct Given<'a> {
     pub cells: Vec<&'a Kept>,
     pub decimal: Decimal,
     pub grouped: bool,
+    /// Whether dates that the file stores as numbers count from 1904.
+    pub is_1904: bool,
+    /// How far another column says that the local times are ahead of UTC, in s.
+    pub ahead_s: Option<i32>,
+    /// Whether a column beside has dates of eight digits.
+    pub is_beside_dates: bool,
     pub place: &'a str,
 }
 
@@ -69,8 +69,8 @@ pub(crate) struct Given<'a> {
 pub(super) fn stated(format: &str, given: &Given<'_>) -> Result<(Kind, String), Error> {
     let number = |seconds: f64, unix| Kind::Number { unit_ns: seconds * 1e9, offset_ns: 0, unix };
     let said = format!("{format}, as stated");
-    if let Some(kind) = days(format) {
-        return Ok((kind, said));
+    if let Some(of_1970) = numbers::day_of_1970(format, given.is_1904) {
+        return Ok((Kind::Days { of_1970 }, said));
     }
     let kind = match format {
         "gps_s" => gps(1.0, given),
@@ -85,8 +85,8 @@ pub(super) fn stated(format: &str, given: &Given<'_>) -> Result<(Kind, String), 
             Some(conversion) => number(conversion.factor, false),
             None => {
                 let problem = format!(
-                    "time_format {format:?} is none: write epoch_s, epoch_ms, gps_s, s, ms, excel, matlab, julian, or a \
-                     format such as %d/%m/%Y %H:%M:%S"
+                    "time_format {format:?} is none: write epoch_s, epoch_ms, gps_s, s, ms, excel, excel1904, matlab, \
+                     julian, or a format such as %d/%m/%Y %H:%M:%S"
                 );
                 return Err(Error::mapping(given.place, problem));
             }
@@ -98,22 +98,30 @@ pub(super) fn stated(format: &str, given: &Given<'_>) -> Result<(Kind, String), 
 /// The meaning that the first cells tell.
 pub(super) fn told(given: &Given<'_>, remarks: &mut Remarks) -> Result<(Kind, String), Error> {
     let (mut numbers, mut clocks, mut dates, mut typed) = (Vec::new(), 0, Vec::new(), 0);
-    let mut halves = 0;
+    let (mut halves, mut days) = (0, Vec::new());
     for cell in &given.cells {
         match cell.as_cell() {
             Cell::Number(value) => numbers.push(value),
-            Cell::Date(..) => typed += 1,
+            Cell::Date(ns, _) => {
+                typed += 1;
+                days.push(ns as f64 / date::DAY_NS as f64);
+            }
             Cell::Text(text) => {
                 if let Some(value) = number::parse(text, given.decimal, given.grouped) {
                     numbers.push(value);
-                } else if let Some(dated) = date::date(text, None) {
+                } else if let Some(dated) =
+                    // Of some dates, only the other order makes a date.
+                    date::date(text, None).or_else(|| date::date(text, Some(Order::MonthFirst)))
+                {
                     dates.push(dated);
-                } else if date::date(text, Some(Order::MonthFirst)).is_some() {
-                    // Only the other order makes it a date.
-                    dates.extend(date::date(text, Some(Order::MonthFirst)));
+                    let is_day = dated.wall_ns % date::DAY_NS == 0 && !text.contains(&b':');
+                    days.push(if is_day { dated.wall_ns as f64 / date::DAY_NS as f64 } else { 0.5 });
                 } else if date::time_of_day(text).is_some() {
                     clocks += 1;
-                    halves += usize::from(text.iter().filter(|byte| **byte == b':').count() == 1);
+                    let is_half = text.iter().filter(|byte| **byte == b':').count() == 1
+                        && !text.contains(&b'.')
+                        && !text.contains(&b',');
+                    halves += usize::from(is_half);
                 }
             }
             Cell::Empty => {}
@@ -146,6 +154,9 @@ pub(super) fn told(given: &Given<'_>, remarks: &mut Remarks) -> Result<(Kind, St
     }
     if clocks == most {
         return Ok((Kind::OfDay, "hh:mm:ss".into()));
+    }
+    if numbers::repeat_days(&days) {
+        return Err(days_without_times(given));
     }
     if typed == most {
         return Ok((Kind::Date(None), "dates".into()));
@@ -221,17 +232,24 @@ fn numeric(values: &[f64], given: &Given<'_>, remarks: &mut Remarks) -> Result<(
         let kind = Kind::Number { unit_ns: 1e9 / scale, offset_ns, unix: true };
         return Ok((kind, format!("Unix times in {unit}")));
     }
+    if numbers::are_compact_dates(values) {
+        return Ok((Kind::Format("%Y%m%d%H%M%S".into()), "dates of 14 digits".into()));
+    }
     if mapped.is_none()
-        && let Some((days_of, of_1970)) = DAYS
-            .into_iter()
-            .find(|(_, of_1970)| DATES.contains(&(least - of_1970)) && DATES.contains(&(most - of_1970)))
+        && let Some((days_of, of_1970)) = numbers::serial_dates(least, most, given.is_1904)
     {
         let dated = ["date", "datum"].iter().any(|word| name.key.contains(word));
         let in_days = header.is_some_and(|conversion| conversion.factor == 86_400.0);
+        if (dated || in_days) && numbers::repeat_days(values) {
+            return Err(days_without_times(given));
+        }
         if dated || in_days {
             return Ok((Kind::Days { of_1970 }, format!("serial dates ({days_of})")));
         }
-        let can_be_days = typical_step(values) < SECOND_STEP || are_minutes_of_days(values);
+        let is_stamp = ["timestamp", "time stamp", "zeitstempel", "horodatage"].contains(&name.key.as_str());
+        let can_be_days = numbers::typical_step(values) < SECOND_STEP
+            || numbers::are_minutes_of_days(values)
+            || (is_stamp && numbers::are_whole_days(values));
         if header.is_none() && !presets::is_elapsed(&name.key) && can_be_days {
             let problem = format!(
                 "the numbers of {:?} can be days (time_format {days_of:?}) or seconds (\"s\"): state time_format",
@@ -242,7 +260,7 @@ fn numeric(values: &[f64], given: &Given<'_>, remarks: &mut Remarks) -> Result<(
     }
     if mapped.is_none() && header.is_none() && !presets::is_elapsed(&name.key) {
         let place = given.place;
-        if (0.0..=1.0).contains(&least) && most <= 1.0 && are_seconds_of_a_day(values) {
+        if (0.0..=1.0).contains(&least) && most <= 1.0 && numbers::are_seconds_of_a_day(values) {
             let problem = format!(
                 "the numbers of {:?} can be parts of a day, as Excel writes times of day, or seconds: state \
                  --map 'time={}*86400' for days, or time_format = \"s\"",
@@ -251,7 +269,8 @@ fn numeric(values: &[f64], given: &Given<'_>, remarks: &mut Remarks) -> Result<(
             return Err(Error::mapping(place, problem));
         }
         let is_named = name.words().any(|word| matches!(word, "utc" | "uhrzeit" | "clock" | "hhmmss"));
-        if are_clock_digits(values, is_named) {
+        let least = if given.is_beside_dates { 0.0 } else { 10_000.0 };
+        if numbers::are_clock_digits(values, is_named || given.is_beside_dates, least) {
             let problem = format!(
                 "the numbers of {:?} can be times of day without colons, as 065910, or seconds: state time_format, \
                  \"%H%M%S\" or \"s\"",
@@ -274,6 +293,18 @@ fn numeric(values: &[f64], given: &Given<'_>, remarks: &mut Remarks) -> Result<(
     Ok((kind, "a relative clock".into()))
 }
 
+/// The refusal of dates that are no times.
+fn days_without_times(given: &Given<'_>) -> Error {
+    let name = &given.name.text;
+    Error::mapping(
+        given.place,
+        format!(
+            "column {name:?} states days without a time of day, and several rows are of one day: map the column of their \
+             times (--map time=NAME), and name this one under [source.columns] (date = {name:?})"
+        ),
+    )
+}
+
 /// Seconds of GPS, which has no leap seconds: those of the first number's time are taken off all.
 fn gps(seconds: f64, given: &Given<'_>) -> Kind {
     let first = given.cells.iter().find_map(|cell| match cell.as_cell() {
@@ -285,54 +316,6 @@ fn gps(seconds: f64, given: &Given<'_>) -> Kind {
     let leap = LEAP_SECONDS.iter().find(|(since, leap)| unix_s - *leap as f64 >= *since as f64);
     let offset_s = GPS_BEGIN_S - leap.map_or(13, |(_, leap)| *leap);
     Kind::Number { unit_ns: seconds * 1e9, offset_ns: offset_s * date::SECOND_NS, unix: true }
-}
-
-/// A clock that counts days, by its name.
-fn days(name: &str) -> Option<Kind> {
-    let (_, of_1970) = DAYS.into_iter().find(|(known, _)| *known == name)?;
-    Some(Kind::Days { of_1970 })
-}
-
-/// The middle one of the steps; infinite where there is none.
-fn typical_step(values: &[f64]) -> f64 {
-    median(values.windows(2).map(|pair| (pair[1] - pair[0]).abs())).unwrap_or(f64::INFINITY)
-}
-
-/// Whether most steps are whole minutes in days, as 0.041667 is an hour, and no round number of seconds.
-fn are_minutes_of_days(values: &[f64]) -> bool {
-    let is_minutes = |step: f64| {
-        let minutes = step * 1440.0;
-        let is_round = ((step * 1e3).round() - step * 1e3).abs() < 1e-3;
-        minutes >= 1.0 && (minutes - minutes.round()).abs() < 0.02 && !is_round
-    };
-    let steps = values.windows(2).map(|pair| pair[1] - pair[0]);
-    let count = steps.clone().filter(|step| is_minutes(*step)).count();
-    values.len() > 2 && count * 10 >= (values.len() - 1) * 8
-}
-
-/// Whether most steps are whole seconds in days, as 0.000011574 is one, and no round number of seconds.
-fn are_seconds_of_a_day(values: &[f64]) -> bool {
-    let is_seconds = |step: f64| {
-        let seconds = step * 86_400.0;
-        let is_round = ((step * 1e3).round() - step * 1e3).abs() < 1e-6 && step >= 1e-4;
-        seconds > 0.5 && (seconds - seconds.round()).abs() < 0.1 && !is_round
-    };
-    let count = values.windows(2).filter(|pair| is_seconds(pair[1] - pair[0])).count();
-    values.len() > 2 && count * 10 >= (values.len() - 1) * 8
-}
-
-/// Whether numbers are those of clocks, `hhmmss`: minutes and seconds are below 60, and a minute ends or the name says so.
-fn are_clock_digits(values: &[f64], is_named: bool) -> bool {
-    let is_clock = |value: &f64| {
-        (10_000.0..240_000.0).contains(value)
-            && *value % 100.0 < 60.0
-            && (*value / 100.0).floor() % 100.0 < 60.0
-    };
-    let ends_a_minute = |pair: &[f64]| {
-        let (step, from, to) = (pair[1] - pair[0], pair[0] % 100.0, pair[1] % 100.0);
-        step > 40.0 && from > to && from >= 40.0 && to < 20.0
-    };
-    values.iter().all(is_clock) && (is_named || (values.len() > 4 && values.windows(2).any(ends_a_minute)))
 }
 
 /// Steps of exactly 100, 200, 500, 1000, … are milliseconds more often than seconds.

@@ -13,6 +13,9 @@ fn column(title: &str, cells: &[&str], options: &Options) -> Result<(Vec<Option<
         cells: kept.iter().collect(),
         decimal: Decimal::Point,
         grouped: false,
+        is_1904: false,
+        ahead_s: None,
+        is_beside_dates: false,
         place: "a",
     };
     let mut remarks = Remarks::default();
@@ -70,6 +73,25 @@ fn days_are_not_taken_for_seconds() {
         assert_eq!(column("Timestamp", &cells, &stated).expect(name).0, times, "{name}");
     }
     check("time", &["45062", "45063"], &[relative(45_062.0), relative(45_063.0)]);
+    let error = column("Timestamp", &["45062", "45063"], &Options::default()).err().expect("refused");
+    assert!(error.contains("excel") && error.contains("time_format"), "{error}");
+    let of_1904 = Options { time_format: Some("excel1904".into()), ..Options::default() };
+    let (times, _) = column("Date", &["43600.25"], &of_1904).expect("dates");
+    assert_eq!(times, [unix(1_684_216_800.0)]);
+}
+
+#[test]
+fn days_without_times_are_no_clock() {
+    for cells in [["2023-05-16", "2023-05-16"], ["05/16/2023", "05/16/2023"], ["45062", "45062"]] {
+        let error = column("Date", &cells, &Options::default()).err().expect("refused");
+        assert!(error.contains("without a time of day") && error.contains("map"), "{error}");
+    }
+    check("Date", &["2023-05-16", "2023-05-17"], &[unix(1_684_195_200.0), unix(1_684_281_600.0)]);
+    check(
+        "Timestamp",
+        &["20230516065950", "20230516065951"],
+        &[unix(1_684_220_390.0), unix(1_684_220_391.0)],
+    );
 }
 
 #[test]

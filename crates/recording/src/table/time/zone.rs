@@ -35,6 +35,12 @@ pub(super) fn stated(name: &str) -> Option<Zone> {
     None
 }
 
+/// The abbreviation of a zone among the words of a date, as in `Tue May 16 08:59:10 CEST 2023`.
+pub(crate) fn named(date: &str) -> Option<&'static str> {
+    let mut words = date.split_whitespace();
+    words.find_map(|word| NAMES.into_iter().find(|known| *known == word))
+}
+
 /// Seconds of `+2`, `-05:30`, `+0200`.
 fn ahead(text: &str) -> Option<i32> {
     let (sign, digits) = match text.chars().next()? {
