@@ -8,7 +8,7 @@ use super::{Builder, json_rows, ocpp};
 use crate::Error;
 use crate::error::cut;
 use crate::feeds::is_json;
-use crate::feeds::ocpp::is_log;
+use crate::feeds::ocpp::{is_log, is_other_in_line};
 use crate::feeds::xml::is_xml;
 use crate::records::Records;
 use crate::table::{Columns, decode, separator};
@@ -40,6 +40,9 @@ impl Builder {
         }
         if is_xml(text) {
             return json_rows::read_xml(self, from);
+        }
+        if !is_table && !is_json && is_log_of_others(text) {
+            return Err(ocpp::without_statuses());
         }
         if is_json { json_rows::read(self, from) } else { self.read_csv(from) }
     }
@@ -99,6 +102,12 @@ impl Builder {
         }
         Ok(())
     }
+}
+
+/// Whether the first lines of a text have messages of OCPP.
+fn is_log_of_others(text: &[u8]) -> bool {
+    let lines = text.split(|byte| *byte == b'\n').take(MAX_PREAMBLE);
+    lines.map(String::from_utf8_lossy).any(|line| is_other_in_line(&line))
 }
 
 /// The separator of the header that a text begins with, perhaps behind some other lines.
