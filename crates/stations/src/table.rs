@@ -239,6 +239,21 @@ impl Columns {
         Some(Self::Statuses { at: at?, evse, status: first(&header, STATUSES)? })
     }
 
+    /// The columns that a header lacks to be one of a history.
+    pub(crate) fn lacking<'a>(header: impl Iterator<Item = &'a str> + Clone) -> Vec<&'static str> {
+        let with = |more: &[&'static str]| Self::of(header.clone().chain(more.iter().copied())).is_some();
+        let choices: [&[&'static str]; 6] = [
+            &["timestamp"],
+            &["evse_id"],
+            &["status"],
+            &["end"],
+            &["evse_id", "status"],
+            &["timestamp", "status"],
+        ];
+        let found = choices.into_iter().find(|more| with(more));
+        found.map_or_else(|| vec!["timestamp", "evse_id", "status"], <[_]>::to_vec)
+    }
+
     /// Time, EVSE and status of a row; empty where a field is missing. `None` for a session, which has two times.
     pub fn status_of<'a>(&self, fields: &'a [String]) -> Option<(Cow<'a, str>, Cow<'a, str>, &'a str)> {
         let field = |at: usize| fields.get(at).map_or("", |text| present(text));

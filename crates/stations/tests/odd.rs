@@ -328,6 +328,36 @@ fn other_messages_of_ocpp_are_none_of_ours() {
 }
 
 #[test]
+fn what_a_row_of_json_lacks_is_named() {
+    let acn = r#"{"connectionTime":"2025-03-03T00:00:00Z","disconnectTime":"2025-03-03T00:50:00Z","stationID":"2-39"}"#;
+    check_none(&format!("{acn}\n").repeat(5), "(first: line 1: no `evse_id` in {");
+    let rows = r#"{"timestamp":"2025-03-03T00:00:00Z","evse_id":"E1","available":false}"#;
+    check_none(&format!("{rows}\n").repeat(5), "(first: line 1: no `status` in {");
+}
+
+#[test]
+fn digits_of_a_date_are_no_seconds_since_1970() {
+    let rows = lines(|at, busy| format!("{},E1,{}", local(at)[..13].replace(['-', 'T'], ""), word(busy)));
+    check_none(&format!("timestamp,evse_id,status\n{rows}"), "a time without its offset from UTC");
+    let rows =
+        lines(|at, busy| format!("{},E1,{}", local(at)[..16].replace(['-', 'T', ':'], ""), word(busy)));
+    check_none(&format!("timestamp,evse_id,status\n{rows}"), "a time without its offset from UTC");
+}
+
+#[test]
+fn a_live_row_of_a_whole_charger_says_nothing_of_its_connectors() {
+    let row = |connector: u32| {
+        format!(
+            r#"{{"timestamp":{START},"chargePointId":"CP1","connectorId":{connector},"status":"Available"}}"#
+        )
+    };
+    let document = serde_json::from_str(&format!("[{},{}]", row(0), row(1))).unwrap();
+    let (_, readings) = feeds::of_live_value(&document).unwrap();
+    let ids: Vec<&str> = readings.iter().map(|reading| &*reading.evse).collect();
+    assert_eq!(ids, ["CP1/1"]);
+}
+
+#[test]
 fn an_answer_without_entries_is_one() {
     for page in [
         r#"{"data":[],"status_code":1000}"#,

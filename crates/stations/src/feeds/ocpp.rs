@@ -271,6 +271,10 @@ fn heading(text: &str) -> (String, String) {
 fn named(word: &str) -> &str {
     let mut name = word.rsplit_once("://").map_or(word, |(_, rest)| rest.rsplit('/').next().unwrap_or(rest));
     name = name.split_once('=').map_or(name, |(_, value)| value);
+    // The path of a request.
+    if name.starts_with('/') {
+        name = name.rsplit('/').next().unwrap_or(name);
+    }
     while let Some((first, rest)) = name.split_once(':')
         && (OTHER_WORDS.contains(&&*first.to_lowercase()) || first.to_lowercase().starts_with("ocpp"))
     {
@@ -324,6 +328,7 @@ mod tests {
             "2025-03-03T00:00:54Z wss://host/ocpp/CP1",
             "CentralSystem received from CP1:",
             "level=info chargePoint=CP1",
+            "GET path=/ocpp/1.6/CP1",
         ] {
             check(&format!("{before} {frame}"), expected);
         }

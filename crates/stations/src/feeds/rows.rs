@@ -79,6 +79,9 @@ fn collect(value: &Value, depth: usize, found: &mut Vec<Reading>) -> bool {
             let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             let fields: Vec<String> = object.values().map(text).collect();
             let columns = Columns::of(object.keys().map(String::as_str));
+            if columns.is_some_and(|columns| columns.evse().is_whole_charger(&fields)) {
+                return true;
+            }
             let Some((at, evse, status)) = columns.and_then(|columns| columns.status_of(&fields)) else {
                 return depth > 0 && within(object).is_some_and(|within| collect(&within, depth - 1, found));
             };

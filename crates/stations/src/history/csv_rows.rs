@@ -136,22 +136,7 @@ fn format(columns: Columns) -> &'static str {
 
 /// The column that a table lacks whose first lines, each in its fields, are no header: of the line that has most of what is needed.
 fn lacking(before: &[Vec<String>]) -> Error {
-    let needs = |header: &Vec<String>| -> Vec<&'static str> {
-        let with = |more: &[&str]| {
-            let all = header.iter().map(String::as_str).chain(more.iter().copied());
-            Columns::of(all).is_some()
-        };
-        let choices: [&[&'static str]; 6] = [
-            &["timestamp"],
-            &["evse_id"],
-            &["status"],
-            &["end"],
-            &["evse_id", "status"],
-            &["timestamp", "status"],
-        ];
-        let found = choices.into_iter().find(|more| with(more));
-        found.map_or_else(|| vec!["timestamp", "evse_id", "status"], <[_]>::to_vec)
-    };
+    let needs = |header: &Vec<String>| Columns::lacking(header.iter().map(String::as_str));
     let Some(header) = before.iter().min_by_key(|header| needs(header).len()) else {
         return Error::TooShort { found: "an empty file".to_owned(), needed: "a header and rows are needed" };
     };

@@ -162,7 +162,10 @@ impl<'a> Reader<'a> {
             return match within(object) {
                 Some(within) if depth > 0 => self.value(&within, place, depth - 1),
                 _ => {
-                    let text = Value::Object(object.clone()).to_string();
+                    let mut text = Value::Object(object.clone()).to_string();
+                    if let [column] = Columns::lacking(self.keys.iter().map(String::as_str))[..] {
+                        text = format!("no `{column}` in {text}");
+                    }
                     self.builder.skip(Skip::NotARow, &place.words(), &text);
                     Ok(())
                 }

@@ -206,7 +206,7 @@ impl Service {
         counted.drives_unmeasured += unmeasured as u64;
         if let Some(refusal) = &table.refusal {
             counted.osrm_failures += 1;
-            tracing::debug!(refusal, "distances are estimated");
+            tracing::debug!(%refusal, "distances are estimated");
         }
         let measured = "measured by the routing service";
         let said = match table.refusal {
