@@ -36,6 +36,18 @@ struct Answer {
     /// The same in metres.
     #[serde(default)]
     distances: Vec<Vec<Option<f64>>>,
+    /// Cells of both, origin and place, that the server estimated as the crow flies.
+    #[serde(default)]
+    fallback_speed_cells: Option<Vec<(usize, usize)>>,
+}
+
+/// Drives to some places, as far as they were measured.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Table {
+    /// Kilometres and minutes, in the order of the places; `None` where the server does not say: a caller estimates.
+    pub drives: Vec<Option<(f64, f64)>>,
+    /// What the server said where it refused some of them, or answered with another table than was asked for.
+    pub refusal: Option<String>,
 }
 
 impl Osrm {
@@ -58,19 +70,25 @@ impl Osrm {
         Ok(Self { base: parsed.as_str().trim_end_matches('/').to_owned(), client })
     }
 
-    /// Kilometres and minutes from one place to others, in their order; `None` where the server does not say: a caller estimates.
+    /// Drives from one place to others.
     ///
     /// # Errors
-    /// No answer in time, a refusal, or an answer that is none.
-    pub async fn table(&self, from: Position, to: &[Position]) -> Result<Vec<Option<(f64, f64)>>, Error> {
-        let mut all = Vec::with_capacity(to.len());
+    /// No answer in time, or one that is none of OSRM.
+    pub async fn table(&self, from: Position, to: &[Position]) -> Result<Table, Error> {
+        let mut table = Table::default();
         for batch in to.chunks(BATCH) {
-            all.extend(self.batch(from, batch).await?);
+            match self.batch(from, batch).await?.read(batch.len()) {
+                Ok(drives) => table.drives.extend(drives),
+                Err(refusal) => {
+                    table.drives.extend(vec![None; batch.len()]);
+                    table.refusal.get_or_insert(refusal);
+                }
+            }
         }
-        Ok(all)
+        Ok(table)
     }
 
-    async fn batch(&self, from: Position, to: &[Position]) -> Result<Vec<Option<(f64, f64)>>, Error> {
+    async fn batch(&self, from: Position, to: &[Position]) -> Result<Answer, Error> {
         let mut url = format!("{}/table/v1/driving/", self.base);
         for (n, place) in std::iter::once(&from).chain(to).enumerate() {
             let separator = if n == 0 { "" } else { ";" };
@@ -88,30 +106,33 @@ impl Osrm {
             body.extend_from_slice(&chunk);
         }
         // OSRM explains its refusals in JSON too.
-        let answer: Answer = serde_json::from_slice(&body)
-            .map_err(|error| routing(format!("answers {status} with what is no table: {error}")))?;
-        answer.read(to.len())
+        serde_json::from_slice(&body)
+            .map_err(|error| routing(format!("answers {status} with what is no table: {error}")))
     }
 }
 
 impl Answer {
-    fn read(self, places: usize) -> Result<Vec<Option<(f64, f64)>>, Error> {
+    /// The drives, or what the server says instead of them.
+    fn read(self, places: usize) -> Result<Vec<Option<(f64, f64)>>, String> {
         if self.code != "Ok" {
             let text = |text: &str| text.chars().take(200).collect::<String>();
-            return Err(routing(format!("refuses: {} {}", text(&self.code), text(&self.message)).trim_end()));
+            let said = format!("the routing service refuses: {} {}", text(&self.code), text(&self.message));
+            return Err(said.trim_end().to_owned());
         }
         let ([seconds], [metres]) = (&self.durations[..], &self.distances[..]) else {
-            return Err(routing("answers with another number of origins"));
+            return Err("the routing service answers with another number of origins".to_owned());
         };
         if seconds.len() != places + 1 || metres.len() != places + 1 {
-            return Err(routing("answers with another number of destinations"));
+            return Err("the routing service answers with another number of destinations".to_owned());
         }
+        let estimated = self.fallback_speed_cells.unwrap_or_default();
         let sane = |value: &f64| value.is_finite() && *value >= 0.0;
-        let pair = |(s, m): (&Option<f64>, &Option<f64>)| {
-            Some(((*m).filter(sane)? / 1000.0, (*s).filter(sane)? / 60.0))
+        let pair = |(n, (s, m)): (usize, (&Option<f64>, &Option<f64>))| {
+            let measured = !estimated.contains(&(0, n));
+            Some(((*m).filter(sane)? / 1000.0, (*s).filter(sane)? / 60.0)).filter(|_| measured)
         };
         // The first is the origin itself.
-        Ok(seconds.iter().zip(metres).skip(1).map(pair).collect())
+        Ok(seconds.iter().zip(metres).enumerate().skip(1).map(pair).collect())
     }
 }
 
@@ -155,7 +176,7 @@ mod tests {
         format!("http://{address}/osrm/")
     }
 
-    async fn ask(answer: Option<(u16, &str)>, places: usize) -> Result<Vec<Option<(f64, f64)>>, String> {
+    async fn ask(answer: Option<(u16, &str)>, places: usize) -> Result<Table, String> {
         let url = server(answer.map(|(status, body)| (status, body.to_owned()))).await;
         let patience = if answer.is_some() { Duration::from_secs(30) } else { Duration::from_millis(20) };
         let osrm = Osrm::new(&url, patience).unwrap();
@@ -165,10 +186,40 @@ mod tests {
     #[tokio::test]
     async fn a_table_has_kilometres_and_minutes() {
         let table = r#"{"code":"Ok","durations":[[0,90.0,null]],"distances":[[0,1500,7]],"sources":[{}]}"#;
-        assert_eq!(ask(Some((200, table)), 2).await, Ok(vec![Some((1.5, 1.5)), None]));
-        let many = ask(Some((200, "echo")), BATCH + 2).await.unwrap();
+        let drives = |answer: Result<Table, String>| {
+            let table = answer.unwrap();
+            assert_eq!(table.refusal, None);
+            table.drives
+        };
+        assert_eq!(drives(ask(Some((200, table)), 2).await), [Some((1.5, 1.5)), None]);
+        let many = drives(ask(Some((200, "echo")), BATCH + 2).await);
         assert_eq!((many.len(), many[0], many[BATCH]), (BATCH + 2, Some((0.06, 1.0)), Some((0.06, 1.0))));
-        assert_eq!(ask(None, 0).await, Ok(vec![]));
+        assert_eq!(drives(ask(None, 0).await), []);
+        // What the server estimated is not measured.
+        let estimated = r#"{"code":"Ok","durations":[[0,90,60]],"distances":[[0,1500,1000]],"fallback_speed_cells":[[0,2]]}"#;
+        assert_eq!(drives(ask(Some((200, estimated)), 2).await), [Some((1.5, 1.5)), None]);
+    }
+
+    #[tokio::test]
+    async fn what_the_server_refuses_is_named_and_not_measured() {
+        let check = async |answer: (u16, &str), places: usize, words: &str| {
+            let table = ask(Some(answer), places).await.unwrap();
+            assert_eq!(table.drives, vec![None; places], "{words}");
+            let said = table.refusal.unwrap();
+            assert!(said.starts_with("the routing service ") && said.contains(words), "{said}");
+        };
+        let invalid = r#"{"code":"InvalidQuery","message":"Query string malformed"}"#;
+        check((400, invalid), 2, "refuses: InvalidQuery Query").await;
+        let segment =
+            r#"{"code":"NoSegment","message":"Could not find a matching segment for coordinate 1"}"#;
+        check((400, segment), BATCH + 1, "refuses: NoSegment Could not find").await;
+        check((400, r#"{"code":"NoTable"}"#), 2, "refuses: NoTable").await;
+        check((200, r#"{"code":"Ok"}"#), 2, "another number of origins").await;
+        let small = r#"{"code":"Ok","durations":[[0]],"distances":[[0]]}"#;
+        check((200, small), 2, "another number of destinations").await;
+        // More origins than were asked about.
+        let square = r#"{"code":"Ok","durations":[[0,1],[1,0]],"distances":[[0,1],[1,0]]}"#;
+        check((200, square), 1, "another number of origins").await;
     }
 
     #[tokio::test]
@@ -177,19 +228,7 @@ mod tests {
             let said = ask(answer, 2).await.unwrap_err();
             assert!(said.starts_with("the routing service ") && said.contains(words), "{said}");
         };
-        check(
-            Some((400, r#"{"code":"InvalidQuery","message":"Query string malformed"}"#)),
-            "refuses: InvalidQuery Query",
-        )
-        .await;
-        check(Some((400, r#"{"code":"NoRoute"}"#)), "refuses: NoRoute").await;
         check(Some((502, "<html>")), "answers 502 Bad Gateway with what is no table").await;
-        check(Some((200, r#"{"code":"Ok"}"#)), "another number of origins").await;
-        check(
-            Some((200, r#"{"code":"Ok","durations":[[0]],"distances":[[0]]}"#)),
-            "another number of destinations",
-        )
-        .await;
         check(Some((200, &" ".repeat(MAX_ANSWER + 1))), "more than 262144 bytes").await;
         check(None, "did not answer: not in time").await;
         let unused = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();

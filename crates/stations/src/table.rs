@@ -1,35 +1,15 @@
 //! Tables of text: their separator, and their columns by name, in the names that networks use.
 
+mod when;
+
 use std::borrow::Cow;
 
 use crate::Error;
 use crate::error::cut;
 use crate::words::plain;
 
-/// Names of the column that says when, plain.
-const TIMES: &[&str] = &[
-    "timestamp",
-    "time",
-    "datetime",
-    "date",
-    "observed",
-    "observedat",
-    "lastupdated",
-    "lastupdate",
-    "updated",
-    "updatedat",
-    "horodatage",
-    "statustimestamp",
-    "statusupdatedate",
-    "datelaststatusupdate",
-    "datum",
-    "zeit",
-    "zeitpunkt",
-    "zeitstempel",
-    "ts",
-    "eventtime",
-    "dateheure",
-];
+pub use when::When;
+use when::{ENDS, OBSERVED, STARTS};
 
 /// Names of the column that says which EVSE.
 const EVSES: &[&str] = &[
@@ -71,6 +51,9 @@ const CHARGERS: &[&str] = &[
 /// Names of the column with the number of a charger's connector.
 const CONNECTORS: &[&str] = &["connectorid", "connectornumber", "connectorno", "connectornr", "connector"];
 
+/// Those of them that have the number of an EVSE's connector beside the EVSE's own id.
+const PARTS: &[&str] = &["connectorid", "connectornumber", "connectorno", "connectornr"];
+
 /// Names of the column that says which status.
 const STATUSES: &[&str] = &[
     "status",
@@ -88,60 +71,6 @@ const STATUSES: &[&str] = &[
     "statustype",
 ];
 
-/// Names of the column that says when a session began.
-const STARTS: &[&str] = &[
-    "start",
-    "starttime",
-    "startedat",
-    "started",
-    "startdatetime",
-    "begin",
-    "sessionstart",
-    "starttimestamp",
-    "startdate",
-    "debut",
-    "datedebut",
-    "horodatagedebut",
-    "beginn",
-    "ladebeginn",
-    "connectiontime",
-    "chargingstart",
-    "timestampstart",
-    "pluginat",
-    "plugintime",
-    "pluggedinat",
-    "startzeit",
-    "startsession",
-];
-
-/// Names of the column that says when a session ended.
-const ENDS: &[&str] = &[
-    "end",
-    "endtime",
-    "endedat",
-    "ended",
-    "enddatetime",
-    "stop",
-    "stoptime",
-    "sessionend",
-    "endtimestamp",
-    "enddate",
-    "fin",
-    "datefin",
-    "horodatagefin",
-    "ende",
-    "ladeende",
-    "disconnecttime",
-    "chargingend",
-    "timestampend",
-    "stopdatetime",
-    "plugouttime",
-    "plugoutat",
-    "unpluggedat",
-    "endzeit",
-    "endsession",
-];
-
 /// Columns that say which EVSE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EvseColumns {
@@ -151,6 +80,8 @@ pub struct EvseColumns {
     pub charger: Option<usize>,
     /// Its number within what `evse` says, where that names a charger.
     pub connector: Option<usize>,
+    /// The number of a connector of the EVSE that `evse` names.
+    pub part: Option<usize>,
 }
 
 impl EvseColumns {
@@ -159,29 +90,45 @@ impl EvseColumns {
         let evse = first(header, names)?;
         if CHARGERS.contains(&&*header[evse]) {
             let connector = first(header, CONNECTORS).filter(|at| *at != evse);
-            return Some(Self { evse, charger: None, connector });
+            return Some(Self { evse, charger: None, connector, part: None });
         }
-        Some(Self { evse, charger: first(header, CHARGERS).filter(|at| *at != evse), connector: None })
+        let charger = first(header, CHARGERS).filter(|at| *at != evse);
+        let part = first(header, PARTS).filter(|at| *at != evse);
+        Some(Self { evse, charger, connector: None, part })
     }
 
     /// The id of the EVSE of a row, empty where there is none: `CHARGER/NUMBER` as OCPP's messages name it where a column has
-    /// numbers only.
+    /// numbers only. An EVSE's connectors beyond the first are `EVSE/NUMBER`.
     pub fn id<'a>(&self, fields: &'a [String]) -> Cow<'a, str> {
         let field = |at: usize| fields.get(at).map_or("", |text| present(text));
         let (evse, is_number) = (field(self.evse), |text: &str| {
             (1..=3).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
         });
         // Tables of numbers with gaps have them as `1.0`.
-        let whole = |text: &'a str| text.strip_suffix(".0").unwrap_or(text);
-        let evse_number = whole(evse);
-        match (self.connector.map(field).map(whole), self.charger.map(field)) {
+        let whole = |text: &'a str| {
+            text.strip_suffix(".0").filter(|n| n.bytes().all(|byte| byte.is_ascii_digit())).unwrap_or(text)
+        };
+        let evse = whole(evse);
+        let id = match (self.connector.map(field).map(whole), self.charger.map(field)) {
             (Some(connector), _) if !evse.is_empty() && is_number(connector) => {
                 Cow::Owned(format!("{evse}/{connector}"))
             }
-            (_, Some(charger)) if !charger.is_empty() && is_number(evse_number) => {
-                Cow::Owned(format!("{charger}/{evse_number}"))
+            (_, Some(charger)) if !charger.is_empty() && is_number(evse) => {
+                Cow::Owned(format!("{charger}/{evse}"))
             }
             _ => Cow::Borrowed(evse),
+        };
+        match self.part.map(field).map(whole) {
+            // An id may end with the number already: `DE*AB1*E1*2`.
+            Some(part)
+                if !id.is_empty()
+                    && is_number(part)
+                    && !matches!(part, "0" | "1")
+                    && !ends_with(&id, part) =>
+            {
+                Cow::Owned(format!("{id}/{part}"))
+            }
+            _ => id,
         }
     }
 
@@ -192,9 +139,28 @@ impl EvseColumns {
     }
 }
 
-/// A field's text; empty where it is one of the texts by which programs write that there is none.
+/// Whether an id ends with a number, behind a sign or a letter.
+fn ends_with(id: &str, number: &str) -> bool {
+    id.strip_suffix(number).is_some_and(|rest| !rest.ends_with(|c: char| c.is_ascii_digit()))
+}
+
+/// A field's text; empty where it is one of the texts by which programs write that there is none, or IRVE's tables that there is
+/// no id.
 pub(crate) fn present(text: &str) -> &str {
-    const ABSENT: [&str; 10] = ["null", "none", "nan", "nat", "n/a", "#n/a", "<na>", "nil", "\\n", "-"];
+    const ABSENT: [&str; 12] = [
+        "null",
+        "none",
+        "nan",
+        "nat",
+        "n/a",
+        "#n/a",
+        "<na>",
+        "nil",
+        "\\n",
+        "-",
+        "non concerné",
+        "non concerne",
+    ];
     let text = text.trim();
     if ABSENT.iter().any(|absent| text.eq_ignore_ascii_case(absent)) { "" } else { text }
 }
@@ -205,7 +171,7 @@ pub enum Columns {
     /// A row says what the status of an EVSE was at a time.
     Statuses {
         /// When.
-        at: usize,
+        at: When,
         /// Which EVSE.
         evse: EvseColumns,
         /// Which status.
@@ -214,7 +180,7 @@ pub enum Columns {
     /// As IRVE dynamic tables have it: a status in two columns.
     Irve {
         /// When.
-        at: usize,
+        at: When,
         /// Which EVSE.
         evse: EvseColumns,
         /// `etat_pdc`: in service or not.
@@ -225,9 +191,9 @@ pub enum Columns {
     /// A row is a session.
     Sessions {
         /// When it began.
-        start: usize,
+        start: When,
         /// When it ended.
-        end: usize,
+        end: When,
         /// At which EVSE.
         evse: EvseColumns,
         /// The session's own status, if it is told.
@@ -245,7 +211,7 @@ pub fn decode(field: &[u8]) -> Cow<'_, str> {
 
 /// Whether a name is that of a time of a row.
 pub(crate) fn is_time(name: &str) -> bool {
-    TIMES.contains(&&*plain(name))
+    OBSERVED.has(&plain(name))
 }
 
 /// The first name of a list that a header has: its position.
@@ -258,9 +224,11 @@ impl Columns {
     pub fn of<'a>(header: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let header: Vec<String> = header.into_iter().map(plain).collect();
         let evse = EvseColumns::of(&header, EVSES)?;
-        let at = first(&header, TIMES);
+        let at = OBSERVED.of(&header);
         // Sessions may have a status and a time of their last change too.
-        if let (Some(start), Some(end)) = (first(&header, STARTS), first(&header, ENDS)) {
+        if let (Some(start), Some(end)) = (STARTS.of(&header), ENDS.of(&header)) {
+            // A vehicle at one connector takes the whole EVSE.
+            let evse = EvseColumns { part: None, ..evse };
             return Some(Self::Sessions { start, end, evse, status: first(&header, STATUSES) });
         }
         if let (Some(service), Some(occupation), Some(at)) =
@@ -271,13 +239,28 @@ impl Columns {
         Some(Self::Statuses { at: at?, evse, status: first(&header, STATUSES)? })
     }
 
+    /// The columns that a header lacks to be one of a history.
+    pub(crate) fn lacking<'a>(header: impl Iterator<Item = &'a str> + Clone) -> Vec<&'static str> {
+        let with = |more: &[&'static str]| Self::of(header.clone().chain(more.iter().copied())).is_some();
+        let choices: [&[&'static str]; 6] = [
+            &["timestamp"],
+            &["evse_id"],
+            &["status"],
+            &["end"],
+            &["evse_id", "status"],
+            &["timestamp", "status"],
+        ];
+        let found = choices.into_iter().find(|more| with(more));
+        found.map_or_else(|| vec!["timestamp", "evse_id", "status"], <[_]>::to_vec)
+    }
+
     /// Time, EVSE and status of a row; empty where a field is missing. `None` for a session, which has two times.
-    pub fn status_of<'a>(&self, fields: &'a [String]) -> Option<(&'a str, Cow<'a, str>, &'a str)> {
+    pub fn status_of<'a>(&self, fields: &'a [String]) -> Option<(Cow<'a, str>, Cow<'a, str>, &'a str)> {
         let field = |at: usize| fields.get(at).map_or("", |text| present(text));
         match *self {
-            Self::Statuses { at, evse, status } => Some((field(at), evse.id(fields), field(status))),
+            Self::Statuses { at, evse, status } => Some((at.text(field), evse.id(fields), field(status))),
             Self::Irve { at, evse, service, occupation } => {
-                Some((field(at), evse.id(fields), irve_status(field(service), field(occupation))))
+                Some((at.text(field), evse.id(fields), irve_status(field(service), field(occupation))))
             }
             Self::Sessions { .. } => None,
         }
@@ -333,16 +316,17 @@ mod tests {
             let separator = char::from(separator(header));
             assert_eq!(Columns::of(header.split(separator)), expected, "{header}");
         };
-        let alone = |evse| EvseColumns { evse, charger: None, connector: None };
-        let statuses = |at, evse, status| Some(Columns::Statuses { at, evse: alone(evse), status });
+        let alone = |evse| EvseColumns { evse, charger: None, connector: None, part: None };
+        let when = |at| When { at, day: None, is_utc: false };
+        let statuses = |at, evse, status| Some(Columns::Statuses { at: when(at), evse: alone(evse), status });
         check("timestamp,evse_id,status", statuses(0, 1, 2));
         check("\u{feff}Status;EVSE-ID;Zeitstempel", statuses(2, 1, 0));
         check("id_pdc\tstatut_pdc\tlast_updated", statuses(2, 0, 1));
-        let irve = Columns::Irve { at: 3, evse: alone(0), service: 1, occupation: 2 };
+        let irve = Columns::Irve { at: when(3), evse: alone(0), service: 1, occupation: 2 };
         check("id_pdc_itinerance,etat_pdc,occupation_pdc,horodatage", Some(irve));
-        let sessions = Columns::Sessions { start: 1, end: 2, evse: alone(3), status: None };
+        let sessions = Columns::Sessions { start: when(1), end: when(2), evse: alone(3), status: None };
         check("energy,start,end,id_pdc_itinerance", Some(sessions));
-        let sessions = Columns::Sessions { start: 2, end: 3, evse: alone(0), status: Some(1) };
+        let sessions = Columns::Sessions { start: when(2), end: when(3), evse: alone(0), status: Some(1) };
         check("evse_uid,status,start_date_time,end_date_time,last_updated", Some(sessions));
         check("evse_id,station_id,connector_type", None);
         check("a,b,c", None);
@@ -354,7 +338,7 @@ mod tests {
             let columns = Columns::of(header.split(',')).unwrap();
             let fields: Vec<String> = row.split(',').map(str::to_owned).collect();
             let found = columns.status_of(&fields).unwrap();
-            assert_eq!((found.0, &*found.1, found.2), ("1", expected, "x"), "{header}");
+            assert_eq!((&*found.0, &*found.1, found.2), ("1", expected, "x"), "{header}");
         };
         check("time,charge_point_id,connector_id,status", "1,CP1,2,x", "CP1/2");
         check("time,connectorId,chargePointId,status", "1,2,CP1,x", "CP1/2");
@@ -366,11 +350,17 @@ mod tests {
         check("time,charge_point_id,connector,status", "1,CP1,CCS,x", "CP1");
         check("time,charge_point_id,status", "1,CP1,x", "CP1");
         check("time,evse_id,status", "1,null,x", "");
+        check("time,evse_id,status", "1,7.0,x", "7");
+        // A connector of an EVSE beyond the first.
+        check("time,evse_id,connector_id,status", "1,DE*AB1*E1,1,x", "DE*AB1*E1");
+        check("time,evse_id,connector_id,status", "1,DE*AB1*E1,2,x", "DE*AB1*E1/2");
+        check("time,evse_id,connector_id,status", "1,DE*AB1*E1*2,2,x", "DE*AB1*E1*2");
+        check("time,charging_station_id,evse_id,connector_id,status", "1,CS1,1,2,x", "CS1/1/2");
     }
 
     #[test]
     fn texts_of_nothing_are_nothing() {
-        for text in ["", "null", "NULL", "None", "NaN", "NaT", "n/a", "<NA>", " - ", "\\N"] {
+        for text in ["", "null", "NULL", "None", "NaN", "NaT", "n/a", "<NA>", " - ", "\\N", "Non concerné"] {
             assert_eq!(present(text), "", "{text}");
         }
         assert_eq!([present(" Nonesuch "), present("unknown"), present("0")], ["Nonesuch", "unknown", "0"]);

@@ -29,6 +29,9 @@ pub fn parse_time(text: &str) -> Option<(i64, i32)> {
 /// A text that is no time, or one without an offset.
 pub fn read_time(text: &str) -> Result<(i64, i32), NoTime> {
     let text = text.trim();
+    if is_date_and_hour(text) {
+        return Err(NoTime::NoOffset);
+    }
     if let Some(at) = since_1970(text) {
         return Ok((at, 0));
     }
@@ -71,6 +74,21 @@ fn in_order(text: &str) -> Option<String> {
     let day = if digits(day, 1) { format!("0{day}") } else { day.to_owned() };
     let ordered = digits(&day, 2) && digits(year.trim_end_matches(','), 4);
     ordered.then(|| format!("{}-{month}-{day}T{}", year.trim_end_matches(','), time.trim_start()))
+}
+
+/// Whether ten or twelve digits are a date and an hour, as in `2025030310` or `202503031030`: as seconds since 1970 the first is
+/// of 2034, as milliseconds the second of 1976.
+fn is_date_and_hour(text: &str) -> bool {
+    let number = |range: std::ops::Range<usize>| text.get(range).and_then(|digits| digits.parse::<u8>().ok());
+    let within = |range: std::ops::Range<usize>, most: u8| number(range).is_some_and(|n| n <= most);
+    matches!(text.len(), 10 | 12)
+        && text.bytes().all(|byte| byte.is_ascii_digit())
+        && text.starts_with("20")
+        && within(4..6, 12)
+        && within(6..8, 31)
+        && within(8..10, 23)
+        && (text.len() == 10 || within(10..12, 59))
+        && !matches!((number(4..6), number(6..8)), (Some(0), _) | (_, Some(0)))
 }
 
 /// A number since 1970; its unit is told by how many digits it has, which is unique from 1973 to 2286.
@@ -200,7 +218,14 @@ mod tests {
 
     #[test]
     fn what_is_no_time_says_why() {
-        for text in ["2025-03-03T10:30:00", "2025-03-03 10:30", "20250303103000", "03.03.2025 10:30:00"] {
+        for text in [
+            "2025-03-03T10:30:00",
+            "2025-03-03 10:30",
+            "20250303103000",
+            "03.03.2025 10:30:00",
+            "2025030310",
+            "202503031030",
+        ] {
             assert_eq!(read_time(text), Err(NoTime::NoOffset), "{text}");
         }
         for text in [

@@ -250,7 +250,9 @@ impl Feed {
     fn published(&mut self, now: i64, reading: &Published) -> Option<Snapshot> {
         self.rows.rows += 1;
         let said = reading.at.unwrap_or(now);
-        if !believed(said, now) {
+        if reading.unread.is_some() {
+            self.rows.malformed += 1;
+        } else if !believed(said, now) {
             self.rows.ahead += 1;
         } else if now.saturating_sub(said) > self.validity.max_age_s.max(self.validity.changes_hold_s) {
             self.rows.late += 1;
@@ -299,7 +301,7 @@ impl Feed {
         let (fields, is_now) = (fields(line, *separator), *is_now);
         self.rows.rows += 1;
         let row = columns.status_of(&fields);
-        let Some((Some((at, _)), id, status)) = row.map(|(at, id, status)| (parse_time(at), id, status))
+        let Some((Some((at, _)), id, status)) = row.map(|(at, id, status)| (parse_time(&at), id, status))
         else {
             self.rows.malformed += 1;
             return None;
@@ -311,7 +313,8 @@ impl Feed {
         }
         if is_now {
             self.rows.rows -= 1;
-            let reading = Published { evse: id.into_owned(), status: status.to_owned(), at: Some(at) };
+            let reading =
+                Published { evse: id.into_owned(), status: status.to_owned(), at: Some(at), unread: None };
             return self.published(now, &reading);
         }
         if !believed(at, now) {
@@ -325,10 +328,11 @@ impl Feed {
     fn message(&mut self, now: i64, line: &[u8]) -> Option<Snapshot> {
         let reading = of_log_line(std::str::from_utf8(line).ok()?)?;
         self.rows.rows += 1;
-        let at = reading.at?;
-        if reading.evse.len() > MAX_ID {
+        let Some(at) = reading.at.filter(|_| reading.evse.len() <= MAX_ID) else {
             self.rows.malformed += 1;
-        } else if !believed(at, now) {
+            return None;
+        };
+        if !believed(at, now) {
             self.rows.ahead += 1;
         } else {
             return self.row((at, at), &reading.evse, &reading.status, false);

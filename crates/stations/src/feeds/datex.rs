@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::field::{connector, each, first, list, number, plain_number, position, text, time};
 use super::reading::{Listed, Reading};
-use crate::place::{Place, Position};
+use crate::place::{Place, Position, StatedPower};
 
 const FORMAT: &str = "DATEX II";
 
@@ -37,7 +37,7 @@ pub(super) fn readings(value: &Value) -> Option<(&'static str, Vec<Reading>)> {
         for point in list(station, "refillPointStatus").iter().map(unwrapped) {
             let at = time(point, "lastUpdated").or_else(|| time(station, "lastUpdated"));
             let (evse, status) = (id(point), value_of(point, "status"));
-            found.push(Reading { evse: evse.unwrap_or_default(), status: status.unwrap_or_default(), at });
+            found.push(Reading::new(evse.unwrap_or_default(), status.unwrap_or_default(), at));
         }
     });
     any.then_some((FORMAT, found))
@@ -68,14 +68,13 @@ fn listed(point: &Value) -> Listed {
     let connectors = list(point, "connector");
     let watts = connectors.iter().filter_map(|one| number(one, "maxPowerAtSocket"));
     let all = list(point, "availableChargingPower").iter().filter_map(plain_number);
+    let price = price_kwh(point);
     let mut listed = Listed {
         evse: text(point, "idG").or_else(|| text(point, "id")).unwrap_or_default(),
-        place: Place {
-            power_kw: watts.chain(all).reduce(f64::max).map(|watts| watts / 1000.0).filter(|kw| *kw > 0.0),
-            price_kwh: price_kwh(point),
-            ..Place::default()
-        },
-        unknown_plugs: Vec::new(),
+        place: Place { price_kwh: price.as_ref().map(|(price, _)| *price), ..Place::default() },
+        power: watts.chain(all).map(StatedPower::watts).reduce(StatedPower::higher),
+        currency: price.and_then(|(_, currency)| currency),
+        ..Listed::default()
     };
     for name in connectors.iter().filter_map(|one| value_of(one, "connectorType")) {
         connector(&mut listed, &name);
@@ -83,8 +82,8 @@ fn listed(point: &Value) -> Listed {
     listed
 }
 
-/// What a driver without a contract pays a kWh, taxes included.
-fn price_kwh(point: &Value) -> Option<f64> {
+/// What a driver without a contract pays a kWh, taxes included, and in which currency.
+fn price_kwh(point: &Value) -> Option<(f64, Option<String>)> {
     let rates = list(point, "electricEnergy").iter().flat_map(|energy| list(energy, "energyRate"));
     let rate =
         rates.into_iter().find(|rate| value_of(rate, "ratePolicy").is_none_or(|policy| policy == "adHoc"))?;
@@ -99,7 +98,7 @@ fn price_kwh(point: &Value) -> Option<f64> {
     let taxes = if excluded { number(price, "taxRate").unwrap_or(0.0) } else { 0.0 };
     let gross = net * (1.0 + taxes / 100.0);
     // Prices are published to a hundredth of a cent.
-    (gross >= 0.0).then_some((gross * 1e4).round() / 1e4)
+    (gross >= 0.0).then(|| ((gross * 1e4).round() / 1e4, value_of(rate, "applicableCurrency")))
 }
 
 fn where_is(value: &Value) -> Option<Position> {
@@ -167,12 +166,10 @@ mod tests {
     fn statuses_in_xml_are_those_in_json() {
         let check = |points: &[(&str, &str)]| {
             let found = readings(&xml::read(statuses(points).as_bytes(), "the feed").unwrap()).unwrap();
-            let at = Some(1_740_997_800);
-            let expected = points.iter().map(|(id, status)| Reading {
-                evse: (*id).to_owned(),
-                status: (*status).to_owned(),
-                at,
-            });
+            let at = 1_740_997_800;
+            let expected = points
+                .iter()
+                .map(|(id, status)| Reading::new((*id).to_owned(), (*status).to_owned(), Some(Ok(at))));
             assert_eq!(found, (FORMAT, expected.collect()));
         };
         // One stands alone, several are a list.
@@ -196,7 +193,7 @@ mod tests {
         let (_, listed) = places(&xml::read(text.as_bytes(), "the list").unwrap()).unwrap();
         let [one] = &listed[..] else { panic!("{listed:?}") };
         assert_eq!((&*one.evse, &one.place.plugs[..]), ("DE*AB1*E1", &[Plug::Ccs][..]));
-        assert_eq!((one.place.power_kw, one.place.price_kwh), (Some(150.0), Some(0.79)));
+        assert_eq!((one.power, one.place.price_kwh), (Some(StatedPower::watts(150_000.0)), Some(0.79)));
         assert_eq!(
             (one.place.position, one.place.station.as_deref()),
             (Position::new(50.5, 8.25), Some("T"))

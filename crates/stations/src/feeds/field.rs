@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::reading::Listed;
-use crate::parse_time;
+use super::reading::{Listed, Unread};
 use crate::place::Position;
+use crate::times::{NoTime, read_time};
 use crate::words;
 
 /// A text that is not empty, or a number as text.
@@ -30,15 +30,21 @@ pub(super) fn plain_number(value: &Value) -> Option<f64> {
     number.filter(|number: &f64| number.is_finite())
 }
 
-/// A time in seconds since 1970.
-pub(super) fn time(value: &Value, name: &str) -> Option<i64> {
-    parse_time(&text(value, name)?).map(|(at, _)| at)
+/// A time in seconds since 1970, or why what stands there is none; `None` where nothing does.
+pub(super) fn time(value: &Value, name: &str) -> Option<Result<i64, Unread>> {
+    Some(time_of_text(text(value, name)?))
+}
+
+/// The same of a text.
+pub(super) fn time_of_text(text: String) -> Result<i64, Unread> {
+    read_time(&text).map(|(at, _)| at).map_err(|why| Unread { why, text })
 }
 
 /// A time in seconds since 1970, in UTC where it has no offset, as OCPI's DateTime has it.
-pub(super) fn utc_time(value: &Value, name: &str) -> Option<i64> {
+pub(super) fn utc_time(value: &Value, name: &str) -> Option<Result<i64, Unread>> {
     let text = text(value, name)?;
-    parse_time(&text).or_else(|| parse_time(&format!("{text}Z"))).map(|(at, _)| at)
+    let is_utc = read_time(&text) == Err(NoTime::NoOffset);
+    Some(time_of_text(if is_utc { format!("{text}Z") } else { text }))
 }
 
 /// The elements of a list; one where something stands alone, as XML has it, and none where there is nothing.

@@ -15,7 +15,7 @@ pub(super) fn readings(value: &Value) -> Option<(&'static str, Vec<Reading>)> {
                 let status = list(port, "port_status").iter().find_map(|one| text(one, "status"));
                 if let ([Some(location), Some(station), Some(id)], Some(status)) = (ids, status) {
                     let evse = format!("{location}/{station}/{id}");
-                    found.push(Reading { evse, status, at: time(port, "last_updated") });
+                    found.push(Reading::new(evse, status, time(port, "last_updated")));
                 }
             }
         }

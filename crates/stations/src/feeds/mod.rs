@@ -16,7 +16,7 @@ pub mod xml;
 
 use serde_json::Value;
 
-pub use reading::{Listed, Reading};
+pub use reading::{Listed, Reading, Unread};
 
 use crate::Error;
 
@@ -53,13 +53,13 @@ pub fn of_value(value: &Value) -> Option<(&'static str, Vec<Reading>)> {
 
 /// The time that a document states of itself, in seconds since 1970: OCPI's `timestamp`, DATEX II's `publicationTime`, or what
 /// a program wrote around what it was answered.
-pub(crate) fn time_of(value: &Value) -> Option<i64> {
+pub(crate) fn time_of(value: &Value) -> Option<Result<i64, Unread>> {
     const NAMES: [&str; 6] = ["timestamp", "time", "datetime", "polled_at", "fetched_at", "received_at"];
     let of_ocpi = value.get("status_code").is_some();
     let read = |name: &&str| if of_ocpi { field::utc_time(value, name) } else { field::time(value, name) };
     NAMES.iter().find_map(read).or_else(|| {
         let published = field::first(value, "publicationTime")?.as_str()?;
-        crate::parse_time(published).map(|(at, _)| at)
+        Some(field::time_of_text(published.trim().to_owned()))
     })
 }
 
@@ -96,7 +96,8 @@ pub fn read(bytes: &[u8]) -> Result<(&'static str, Vec<Reading>), Error> {
     };
     let known = "neither OCPI, OICP, DATEX II, Open Charge Map nor GELFS";
     let (format, mut readings) = of_value(&value).ok_or(Error::Unknown { what: WHAT, known })?;
-    readings.retain(|reading| !reading.evse.is_empty() && !reading.status.is_empty());
+    readings
+        .retain(|reading| !reading.evse.is_empty() && !reading.status.is_empty() && reading.unread.is_none());
     Ok((format, readings))
 }
 
@@ -169,7 +170,7 @@ mod tests {
 
     #[test]
     fn rows_and_messages_are_read_from_live_feeds() {
-        let expected = Reading { evse: "CP1/2".into(), status: "Charging".into(), at: Some(1_740_997_800) };
+        let expected = Reading::new("CP1/2".into(), "Charging".into(), Some(Ok(1_740_997_800)));
         let frame = r#"[2,"1","StatusNotification",{"connectorId":2,"status":"Charging","timestamp":"2025-03-03T10:30:00Z"}]"#;
         for text in [
             r#"{"timestamp":1740997800,"evse_id":"CP1/2","status":"Charging"}"#.to_owned(),

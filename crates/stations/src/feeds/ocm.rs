@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::field::{connector, list, number, position, text, time};
 use super::reading::{Listed, Reading};
-use crate::place::Place;
+use crate::place::{Place, StatedPower};
+use crate::words::is_absent;
 
 const FORMAT: &str = "Open Charge Map";
 
@@ -68,7 +69,7 @@ pub(super) fn readings(value: &Value) -> Option<(&'static str, Vec<Reading>)> {
         for (n, connection) in list(point, "Connections").iter().enumerate() {
             let status = title(connection, "StatusType", &STATUSES).or_else(|| of_all.clone());
             if let (Some(evse), Some(status)) = (id(point, connection, n), status) {
-                found.push(Reading { evse, status, at });
+                found.push(Reading::new(evse, status, at.clone()));
             }
         }
     }
@@ -79,6 +80,7 @@ pub(super) fn places(value: &Value) -> Option<(&'static str, Vec<Listed>)> {
     let mut found = Vec::new();
     for point in points(value)? {
         let info = point.get("AddressInfo");
+        let of_all = title(point, "StatusType", &STATUSES);
         let parts = ["AddressLine1", "Town"].iter().filter_map(|name| text(info?, name));
         let address = parts.collect::<Vec<_>>().join(", ");
         for (n, connection) in list(point, "Connections").iter().enumerate() {
@@ -87,12 +89,15 @@ pub(super) fn places(value: &Value) -> Option<(&'static str, Vec<Listed>)> {
                 place: Place {
                     station: text(point, "ID").map(|id| format!("ocm/{id}")),
                     position: info.and_then(|info| position(info, "Latitude", "Longitude")),
-                    power_kw: number(connection, "PowerKW").filter(|kw| *kw > 0.0),
                     operator: point.get("OperatorInfo").and_then(|operator| text(operator, "Title")),
                     address: Some(address.clone()).filter(|address| !address.is_empty()),
                     ..Place::default()
                 },
-                unknown_plugs: Vec::new(),
+                power: number(connection, "PowerKW").map(StatedPower::kilowatts),
+                is_absent: title(connection, "StatusType", &STATUSES)
+                    .or_else(|| of_all.clone())
+                    .is_some_and(|status| is_absent(&status)),
+                ..Listed::default()
             };
             if let Some(name) = title(connection, "ConnectionType", &CONNECTIONS) {
                 connector(&mut listed, &name);

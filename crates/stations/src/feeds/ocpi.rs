@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::field::{connector, list, number, position, text, utc_time};
 use super::reading::{Listed, Reading};
-use crate::place::Place;
+use crate::place::{Place, StatedPower};
+use crate::words::is_absent;
 
 const FORMAT: &str = "OCPI";
 
@@ -77,7 +78,7 @@ pub(super) fn readings(value: &Value) -> Option<(&'static str, Vec<Reading>)> {
         if status.is_none() && location.is_none() {
             return None;
         }
-        Some(Reading { evse: id(location, evse).unwrap_or_default(), status: status.unwrap_or_default(), at })
+        Some(Reading::new(id(location, evse).unwrap_or_default(), status.unwrap_or_default(), at))
     };
     Some((FORMAT, evses(value)?.into_iter().filter_map(read).collect()))
 }
@@ -90,25 +91,28 @@ pub(super) fn places(value: &Value) -> Option<(&'static str, Vec<Listed>)> {
     Some((FORMAT, found))
 }
 
-/// Energy prices per kWh of tariffs beside the locations, by id: of the first element without restrictions, taxes included. Prices are
-/// without taxes (2.2.1, PriceComponent) unless the tariff says otherwise (2.3.0, `tax_included`).
-fn prices(all: &[Value]) -> BTreeMap<String, f64> {
+/// Energy prices per kWh of tariffs beside the locations, and their currencies, by id: of the first element with one and without
+/// restrictions (2.2.1, 11.4.6), taxes included. Prices are without taxes (2.2.1, PriceComponent) unless the tariff says otherwise
+/// (2.3.0, `tax_included`).
+fn prices(all: &[Value]) -> BTreeMap<String, (f64, String)> {
     let price = |tariff: &Value| {
-        let always = |element: &&Value| element.get("restrictions").is_none_or(Value::is_null);
-        let element = list(tariff, "elements").iter().find(always)?;
+        let restricts =
+            |rule: &Value| rule.as_object().is_some_and(|rules| !rules.values().all(Value::is_null));
+        let always = |element: &&Value| !element.get("restrictions").is_some_and(restricts);
         let of_energy = |component: &&Value| text(component, "type").as_deref() == Some("ENERGY");
-        let energy = list(element, "price_components").iter().find(of_energy)?;
+        let elements = list(tariff, "elements").iter().filter(always);
+        let energy = elements.flat_map(|element| list(element, "price_components")).find(of_energy)?;
         let included = text(tariff, "tax_included").is_some_and(|text| text.eq_ignore_ascii_case("YES"));
         let taxes =
             number(energy, "vat").filter(|vat| !included && (0.0..100.0).contains(vat)).unwrap_or(0.0);
         let gross = number(energy, "price")? * (1.0 + taxes / 100.0);
         // Prices are published to a hundredth of a cent.
-        (gross >= 0.0).then_some((gross * 1e4).round() / 1e4)
+        (gross >= 0.0).then_some(((gross * 1e4).round() / 1e4, text(tariff, "currency")?))
     };
     all.iter().filter(|one| is_tariff(one)).filter_map(|one| Some((text(one, "id")?, price(one)?))).collect()
 }
 
-fn listed(location: Option<&Value>, evse: &Value, prices: &BTreeMap<String, f64>) -> Listed {
+fn listed(location: Option<&Value>, evse: &Value, prices: &BTreeMap<String, (f64, String)>) -> Listed {
     let of_location = |name: &str| location.and_then(|location| text(location, name));
     let coordinates = |value: &Value| position(value.get("coordinates")?, "latitude", "longitude");
     let address: Vec<String> = ["address", "city"].iter().filter_map(|name| of_location(name)).collect();
@@ -117,22 +121,24 @@ fn listed(location: Option<&Value>, evse: &Value, prices: &BTreeMap<String, f64>
         let many = list(connector, "tariff_ids").iter().filter_map(|id| id.as_str().map(str::to_owned));
         many.chain(text(connector, "tariff_id")).collect()
     };
+    let known: Vec<_> = connectors.iter().flat_map(tariffs).filter_map(|id| prices.get(&id)).collect();
+    // The highest of those in one currency: others cannot be compared.
+    let currency = known.first().map(|(_, currency)| currency);
+    let same = known.iter().filter(|(_, other)| Some(other) == currency);
     let mut listed = Listed {
         evse: id(location, evse).unwrap_or_default(),
         place: Place {
             station: of_location("id"),
             position: coordinates(evse).or_else(|| coordinates(location?)),
-            power_kw: connectors.iter().filter_map(power_kw).reduce(f64::max),
-            price_kwh: connectors
-                .iter()
-                .flat_map(tariffs)
-                .filter_map(|id| prices.get(&id).copied())
-                .reduce(f64::max),
+            price_kwh: same.map(|(price, _)| *price).reduce(f64::max),
             operator: location.and_then(|location| text(location.get("operator")?, "name")),
             address: (!address.is_empty()).then(|| address.join(", ")),
             ..Place::default()
         },
-        unknown_plugs: Vec::new(),
+        power: connectors.iter().filter_map(power).reduce(StatedPower::higher),
+        currency: currency.cloned(),
+        is_absent: text(evse, "status").is_some_and(|status| is_absent(&status)),
+        ..Listed::default()
     };
     for standard in connectors.iter().filter_map(|one| text(one, "standard")) {
         connector(&mut listed, &standard);
@@ -142,7 +148,7 @@ fn listed(location: Option<&Value>, evse: &Value, prices: &BTreeMap<String, f64>
 
 /// Section 8.3.3: `max_electric_power` in W if given, otherwise voltage × current, in 2.1.1 by other names; the voltage of AC is line
 /// to neutral, which three phases take three times. Where it is that between two lines all the same, three phases take √3 of it.
-fn power_kw(connector: &Value) -> Option<f64> {
+fn power(connector: &Value) -> Option<StatedPower> {
     /// Voltages of three phases above this are between two lines, in V: 230 and 400 in Europe, 277 and 480 in America.
     const BETWEEN_LINES_V: f64 = 300.0;
     let either = |a: &str, b: &str| number(connector, a).or_else(|| number(connector, b));
@@ -158,8 +164,8 @@ fn power_kw(connector: &Value) -> Option<f64> {
     };
     // Less than six amperes is none of a charger.
     let product = || product().filter(|watts| *watts >= 1_000.0 * crate::place::LEAST_KW);
-    let watts = number(connector, "max_electric_power").or_else(product)?;
-    (watts > 0.0 && watts.is_finite()).then_some(watts / 1000.0)
+    let stated = number(connector, "max_electric_power").filter(|watts| *watts != 0.0);
+    stated.or_else(product).map(StatedPower::watts)
 }
 
 #[cfg(test)]
@@ -178,7 +184,7 @@ mod tests {
         let [one] = &listed[..] else { panic!("{listed:?}") };
         use crate::{Plug, Position};
         assert_eq!((&*one.evse, &one.place.plugs[..]), ("L/1", &[Plug::Ccs, Plug::Type2][..]));
-        assert_eq!((one.place.power_kw, one.place.price_kwh), (Some(150.0), Some(0.45)));
+        assert_eq!((one.power, one.place.price_kwh), (Some(StatedPower::watts(150_000.0)), Some(0.45)));
         assert_eq!(one.place.position, Position::new(50.5, 8.25));
         assert_eq!(
             (&one.unknown_plugs[..], one.place.address.as_deref()),
@@ -186,10 +192,10 @@ mod tests {
         );
     }
 
-    fn of_connector(connector: &str, tariff: &str) -> Place {
+    fn of_connector(connector: &str, tariff: &str) -> Listed {
         let text = format!(r#"[{{"id":"L","evses":[{{"uid":"1","connectors":[{connector}]}}]}},{tariff}]"#);
         let (_, listed) = places(&serde_json::from_str(&text).unwrap()).unwrap();
-        listed[0].place.clone()
+        listed[0].clone()
     }
 
     #[test]
@@ -199,7 +205,7 @@ mod tests {
                 r#"{{"id":"T","currency":"EUR",{tariff}"elements":[{{"price_components":[{{"type":"ENERGY","price":0.4{component}}}]}}]}}"#
             );
             let place = of_connector(r#"{"standard":"IEC_62196_T2_COMBO","tariff_ids":["T"]}"#, &tariff);
-            assert_eq!(place.price_kwh, expected, "{tariff}");
+            assert_eq!(place.place.price_kwh, expected, "{tariff}");
         };
         check("", "", Some(0.4));
         check("", r#","vat":null"#, Some(0.4));
@@ -214,8 +220,9 @@ mod tests {
             let connector = format!(
                 r#"{{"standard":"IEC_62196_T2","power_type":"AC_3_PHASE","max_voltage":{volts},"max_amperage":32}}"#
             );
-            let kw = of_connector(&connector, "1").power_kw.unwrap();
-            assert!((kw - 22.1).abs() < 0.1, "{volts} V: {kw} kW");
+            let power = of_connector(&connector, "1").power.unwrap();
+            let [less, more] = [22_000.0, 22_200.0].map(StatedPower::watts);
+            assert_eq!((power.higher(less), power.higher(more)), (power, more), "{volts} V");
         }
     }
 

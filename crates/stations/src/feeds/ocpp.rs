@@ -102,6 +102,41 @@ pub(crate) fn is_log(text: &[u8]) -> bool {
     text.windows(name.len()).any(|window| window == name)
 }
 
+/// Fields of the objects that logs put around a frame.
+const FRAMES: [&str; 8] = ["message", "msg", "frame", "ocpp", "raw", "payload", "data", "body"];
+
+/// Whether a value is another message of OCPP, alone or in an object of a log: it says nothing of a status, and is no mistake.
+pub(crate) fn is_other(value: &Value) -> bool {
+    // OCPP-J 1.6, section 4: a type from 2 to 4, then the message's id; 2.1 has 5 and 6.
+    let is_frame = |value: &Value| match value.as_array().map(Vec::as_slice) {
+        Some([kind, id, _, ..]) => {
+            kind.as_u64().is_some_and(|kind| (2..=6).contains(&kind)) && id.is_string()
+        }
+        _ => false,
+    };
+    let is_in = |object: &serde_json::Map<String, Value>| {
+        FRAMES.iter().filter_map(|name| object.get(*name)).any(|within| match within {
+            Value::String(text) => serde_json::from_str(text).is_ok_and(|value| is_frame(&value)),
+            other => is_frame(other),
+        })
+    };
+    let is_action = |object: &serde_json::Map<String, Value>| {
+        object.get("action").is_some_and(Value::is_string)
+            && CHARGE_POINTS.iter().any(|name| object.contains_key(*name))
+    };
+    is_frame(value) || value.as_object().is_some_and(|object| is_in(object) || is_action(object))
+}
+
+/// Whether a line of a log has another message of OCPP: a frame, or an object.
+pub(crate) fn is_other_in_line(line: &str) -> bool {
+    let begin = ["[2,", "[2 ,", "[3,", "[4,", "{"].iter().filter_map(|begin| line.find(begin)).min();
+    let value = |text: &str| serde_json::Deserializer::from_str(text).into_iter::<Value>().next()?.ok();
+    begin.is_some_and(|begin| {
+        let rest = &line[begin..];
+        value(rest).or_else(|| value(&rest.replace("\"\"", "\""))).is_some_and(|value| is_other(&value))
+    })
+}
+
 /// The message in a value: a frame `[2, id, "StatusNotification", {…}]`, or an object with `action` and `payload`.
 pub(crate) fn message(value: &Value) -> Option<Message> {
     match value {
@@ -117,8 +152,7 @@ pub(crate) fn message(value: &Value) -> Option<Message> {
                 Value::String(text) => message(&serde_json::from_str(text).ok()?),
                 other => message(other),
             };
-            let frames = ["message", "msg", "frame", "ocpp", "raw", "payload", "data", "body"];
-            let mut found = match frames.iter().find_map(frame) {
+            let mut found = match FRAMES.iter().find_map(frame) {
                 Some(found) => found,
                 None => {
                     let action = text(&["action", "messageType", "type", "event"])?;
@@ -237,6 +271,10 @@ fn heading(text: &str) -> (String, String) {
 fn named(word: &str) -> &str {
     let mut name = word.rsplit_once("://").map_or(word, |(_, rest)| rest.rsplit('/').next().unwrap_or(rest));
     name = name.split_once('=').map_or(name, |(_, value)| value);
+    // The path of a request.
+    if name.starts_with('/') {
+        name = name.rsplit('/').next().unwrap_or(name);
+    }
     while let Some((first, rest)) = name.split_once(':')
         && (OTHER_WORDS.contains(&&*first.to_lowercase()) || first.to_lowercase().starts_with("ocpp"))
     {
@@ -248,6 +286,22 @@ fn named(word: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn other_messages_are_none_of_a_status() {
+        let check = |line: &str, expected: bool| assert_eq!(is_other_in_line(line), expected, "{line}");
+        check(r#"[2,"1","Heartbeat",{}]"#, true);
+        check(
+            r#"2025-03-03T00:00:54Z CP1 [2, "q", "TriggerMessage", {"requestedMessage":"StatusNotification"}]"#,
+            true,
+        );
+        check(r#"CP1 [3,"1",{}]"#, true);
+        check(r#"{"cp":"CP1","message":"[2,\"1\",\"Heartbeat\",{}]"}"#, true);
+        check(r#"{"chargingStationId":"CS1","action":"MeterValues","payload":{}}"#, true);
+        check(r#"{"action":"opened","evse_id":"E1"}"#, false);
+        check(r#"[{"evse_id":"E1"},"a","b"]"#, false);
+        check("StatusNotification without a frame", false);
+    }
 
     #[test]
     fn a_message_is_found_in_many_coats() {
@@ -274,6 +328,7 @@ mod tests {
             "2025-03-03T00:00:54Z wss://host/ocpp/CP1",
             "CentralSystem received from CP1:",
             "level=info chargePoint=CP1",
+            "GET path=/ocpp/1.6/CP1",
         ] {
             check(&format!("{before} {frame}"), expected);
         }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::field::{connector, each, list, number, position, text, time};
 use super::reading::{Listed, Reading};
-use crate::place::{Place, Position, degrees};
+use crate::place::{Place, Position, StatedPower, degrees};
 
 const FORMAT: &str = "OICP";
 
@@ -18,10 +18,12 @@ pub(super) fn readings(value: &Value) -> Option<(&'static str, Vec<Reading>)> {
             any = true;
             let status = names.iter().find_map(|name| text(record, name)).unwrap_or_default();
             let at = ["timestamp", "LastUpdate", "lastUpdate"].iter().find_map(|name| time(record, name));
-            found.push(Reading { evse: text(record, "EvseID").unwrap_or_default(), status, at });
+            found.push(Reading::new(text(record, "EvseID").unwrap_or_default(), status, at));
         }
     });
-    any.then_some((FORMAT, found))
+    // An answer without any record is one too.
+    let empty = ["EVSEStatuses", "EvseStatuses"].iter().any(|name| value.get(*name).is_some());
+    (any || empty).then_some((FORMAT, found))
 }
 
 pub(super) fn places(value: &Value) -> Option<(&'static str, Vec<Listed>)> {
@@ -52,18 +54,19 @@ fn listed(record: &Value, operator: Option<String>) -> Listed {
     let station = text(record, "ChargingStationId").or_else(|| text(record, "ChargingStationID"));
     let facilities = list(record, "ChargingFacilities").iter();
     let power = facilities.filter_map(|one| number(one, "power").or_else(|| number(one, "Power")));
+    let power = power.map(StatedPower::kilowatts).reduce(StatedPower::higher);
     let mut listed = Listed {
         place: Place {
             // Some write the EVSE's id there.
             station: station.filter(|station| *station != evse),
             position: record.get("GeoCoordinates").and_then(coordinates),
-            power_kw: power.reduce(f64::max).filter(|kw| *kw > 0.0),
             operator: operator.or_else(|| text(record, "OperatorName")),
             address: (!parts.is_empty()).then(|| parts.join(", ")),
             ..Place::default()
         },
         evse,
-        unknown_plugs: Vec::new(),
+        power,
+        ..Listed::default()
     };
     for plug in list(record, "Plugs").iter().filter_map(Value::as_str) {
         connector(&mut listed, plug);
@@ -98,8 +101,8 @@ mod tests {
         let (_, listed) = places(&serde_json::from_str(text).unwrap()).unwrap();
         let [one] = &listed[..] else { panic!("{listed:?}") };
         assert_eq!(
-            (&*one.evse, &one.place.plugs[..], one.place.power_kw),
-            ("CH*REPE1", &[Plug::Type2][..], Some(22.0))
+            (&*one.evse, &one.place.plugs[..], one.power),
+            ("CH*REPE1", &[Plug::Type2][..], Some(StatedPower::kilowatts(22.0)))
         );
         assert_eq!((one.place.position, &one.place.station), (Position::new(46.5, 9.75), &None));
         assert_eq!(

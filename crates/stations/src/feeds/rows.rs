@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
+use super::field::time_of_text;
 use super::ocpp;
 use super::reading::Reading;
-use crate::parse_time;
 use crate::table::{Columns, is_time};
 
 /// Lists within each other, at most.
@@ -61,7 +61,7 @@ pub(super) fn readings(value: &Value) -> Option<(&'static str, Vec<Reading>)> {
     collect(value, DEPTH, &mut found).then_some(("rows", found))
 }
 
-/// Whether anything was a row; one whose time cannot be read is left out.
+/// Whether anything was a row.
 fn collect(value: &Value, depth: usize, found: &mut Vec<Reading>) -> bool {
     if let Some(message) = ocpp::message(value) {
         found.extend(reading(&message));
@@ -79,12 +79,17 @@ fn collect(value: &Value, depth: usize, found: &mut Vec<Reading>) -> bool {
             let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             let fields: Vec<String> = object.values().map(text).collect();
             let columns = Columns::of(object.keys().map(String::as_str));
+            if columns.is_some_and(|columns| columns.evse().is_whole_charger(&fields)) {
+                return true;
+            }
             let Some((at, evse, status)) = columns.and_then(|columns| columns.status_of(&fields)) else {
                 return depth > 0 && within(object).is_some_and(|within| collect(&within, depth - 1, found));
             };
-            if let Some((at, _)) = parse_time(at).filter(|_| !evse.is_empty() && !status.is_empty()) {
-                found.push(Reading { evse: evse.into_owned(), status: status.to_owned(), at: Some(at) });
-            }
+            found.push(Reading::new(
+                evse.into_owned(),
+                status.to_owned(),
+                Some(time_of_text(at.into_owned())),
+            ));
             true
         }
         _ => false,
@@ -97,6 +102,6 @@ pub(super) fn of_line(line: &str) -> Option<Reading> {
 }
 
 fn reading(message: &ocpp::Message) -> Option<Reading> {
-    let (at, _) = parse_time(&message.at)?;
-    Some(Reading { evse: message.evse_id()?, status: message.status.clone(), at: Some(at) })
+    let at = time_of_text(message.at.clone());
+    Some(Reading::new(message.evse_id()?, message.status.clone(), Some(at)))
 }

@@ -62,6 +62,8 @@ pub(super) struct Row {
 pub(super) struct Session {
     pub(super) start: i64,
     pub(super) end: i64,
+    /// Whether its end is not known: it is over when the next begins.
+    pub(super) open: bool,
     pub(super) evse: u32,
     pub(super) source: u8,
 }
@@ -124,7 +126,10 @@ impl Builder {
     /// # Errors
     /// More rows than we take.
     pub fn session(&mut self, start: i64, end: Option<i64>, evse: &str, place: &str) -> Result<(), Error> {
-        let value = || format!("{evse}, {start} to {end:?}");
+        let value = || match end {
+            Some(end) => format!("{evse}, {start} to {end} s since 1970"),
+            None => format!("{evse}, from {start} s since 1970 on"),
+        };
         let until = end.unwrap_or(start.saturating_add(OPEN_SESSION_S));
         let why = if !PLAUSIBLE_S.contains(&start) || !PLAUSIBLE_S.contains(&until) {
             Some(Skip::NotBelieved)
@@ -146,7 +151,7 @@ impl Builder {
         self.oddities.rows += 1;
         self.here().rows += 1;
         let source = (self.sources.len() - 1) as u8;
-        self.sessions.push(Session { start, end: until, evse, source });
+        self.sessions.push(Session { start, end: until, open: end.is_none(), evse, source });
         Ok(())
     }
 

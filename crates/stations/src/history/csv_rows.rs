@@ -8,7 +8,7 @@ use super::{Builder, json_rows, ocpp};
 use crate::Error;
 use crate::error::cut;
 use crate::feeds::is_json;
-use crate::feeds::ocpp::is_log;
+use crate::feeds::ocpp::{is_log, is_other_in_line};
 use crate::feeds::xml::is_xml;
 use crate::records::Records;
 use crate::table::{Columns, decode, separator};
@@ -40,6 +40,9 @@ impl Builder {
         }
         if is_xml(text) {
             return json_rows::read_xml(self, from);
+        }
+        if !is_table && !is_json && is_log_of_others(text) {
+            return Err(ocpp::without_statuses());
         }
         if is_json { json_rows::read(self, from) } else { self.read_csv(from) }
     }
@@ -101,6 +104,12 @@ impl Builder {
     }
 }
 
+/// Whether the first lines of a text have messages of OCPP.
+fn is_log_of_others(text: &[u8]) -> bool {
+    let lines = text.split(|byte| *byte == b'\n').take(MAX_PREAMBLE);
+    lines.map(String::from_utf8_lossy).any(|line| is_other_in_line(&line))
+}
+
 /// The separator of the header that a text begins with, perhaps behind some other lines.
 fn header_separator(text: &[u8]) -> Option<u8> {
     let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
@@ -127,22 +136,7 @@ fn format(columns: Columns) -> &'static str {
 
 /// The column that a table lacks whose first lines, each in its fields, are no header: of the line that has most of what is needed.
 fn lacking(before: &[Vec<String>]) -> Error {
-    let needs = |header: &Vec<String>| -> Vec<&'static str> {
-        let with = |more: &[&str]| {
-            let all = header.iter().map(String::as_str).chain(more.iter().copied());
-            Columns::of(all).is_some()
-        };
-        let choices: [&[&'static str]; 6] = [
-            &["timestamp"],
-            &["evse_id"],
-            &["status"],
-            &["end"],
-            &["evse_id", "status"],
-            &["timestamp", "status"],
-        ];
-        let found = choices.into_iter().find(|more| with(more));
-        found.map_or_else(|| vec!["timestamp", "evse_id", "status"], <[_]>::to_vec)
-    };
+    let needs = |header: &Vec<String>| Columns::lacking(header.iter().map(String::as_str));
     let Some(header) = before.iter().min_by_key(|header| needs(header).len()) else {
         return Error::TooShort { found: "an empty file".to_owned(), needed: "a header and rows are needed" };
     };

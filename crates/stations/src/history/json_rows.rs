@@ -22,7 +22,7 @@ const DEPTH: usize = 4;
 /// Reads all documents.
 pub(super) fn read(builder: &mut Builder, mut from: impl BufRead) -> Result<(), Error> {
     builder.source("JSON")?;
-    let mut reader = Reader { builder, keys: Vec::new(), columns: None, times: Times::default() };
+    let mut reader = Reader::new(builder);
     let io = |source| Error::Json { what: WHAT, source: serde_json::Error::io(source) };
     let mut line = Vec::new();
     let mut number = 0;
@@ -32,7 +32,7 @@ pub(super) fn read(builder: &mut Builder, mut from: impl BufRead) -> Result<(), 
         let got = (&mut from).take(MAX_FEED_BYTES as u64 + 1).read_until(b'\n', &mut line).map_err(io)?;
         too_long(line.len())?;
         if got == 0 {
-            return Ok(());
+            return reader.end();
         }
         number += 1;
         let text = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&line).trim_ascii();
@@ -50,7 +50,7 @@ pub(super) fn read(builder: &mut Builder, mut from: impl BufRead) -> Result<(), 
                     let value = value.map_err(|source| Error::Json { what: WHAT, source })?;
                     reader.value(&value, Place::Line(1), DEPTH)?;
                 }
-                return Ok(());
+                return reader.end();
             }
             Err(_) => {
                 let text = String::from_utf8_lossy(text).into_owned();
@@ -68,11 +68,7 @@ pub(super) fn read_xml(builder: &mut Builder, from: impl BufRead) -> Result<(), 
     too_long(bytes.len())?;
     let value = feeds::xml::read(&bytes, WHAT)?;
     builder.source("XML")?;
-    Reader { builder, keys: Vec::new(), columns: None, times: Times::default() }.value(
-        &value,
-        Place::Line(1),
-        0,
-    )
+    Reader::new(builder).value(&value, Place::Line(1), 0)
 }
 
 fn too_long(bytes: usize) -> Result<(), Error> {
@@ -89,28 +85,50 @@ struct Reader<'a> {
     keys: Vec<String>,
     columns: Option<Columns>,
     times: Times,
+    /// Messages of OCPP that say nothing of a status.
+    others: u64,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn new(builder: &'a mut Builder) -> Self {
+        Self { builder, keys: Vec::new(), columns: None, times: Times::default(), others: 0 }
+    }
+
+    /// All is read.
+    fn end(self) -> Result<(), Error> {
+        let is_log = self.others > 0 && self.builder.here().rows == 0;
+        if is_log { Err(ocpp::without_statuses()) } else { Ok(()) }
+    }
+
     fn value(&mut self, value: &Value, place: Place, depth: usize) -> Result<(), Error> {
         if let Some(message) = feeds::ocpp::message(value) {
             self.builder.here().format = ocpp::FORMAT;
             return ocpp::take(self.builder, &message, &mut self.times, place);
+        }
+        if feeds::ocpp::is_other(value) {
+            self.others += 1;
+            return Ok(());
         }
         if let Some((format, readings)) = feeds::of_value(value) {
             self.builder.here().format = format;
             // Readings without a time are of the document's; it is looked for where one needs it, and once.
             let of_document = LazyCell::new(|| feeds::time_of(value));
             for reading in readings {
-                match reading.at.or_else(|| *of_document) {
+                let stated = match (reading.at, &reading.unread) {
+                    (Some(at), _) => Some(Ok(at)),
+                    (None, Some(unread)) => Some(Err(unread)),
+                    (None, None) => of_document.as_ref().map(|stated| stated.as_ref().copied()),
+                };
+                match stated {
                     None => self.builder.skip(Skip::NotATime, &place.words(), &reading.evse),
+                    Some(Err(unread)) => self.builder.skip(unread.why.into(), &place.words(), &unread.text),
                     Some(_) if reading.evse.is_empty() => {
                         self.builder.skip(Skip::NoEvse, &place.words(), &reading.status);
                     }
                     Some(_) if reading.status.is_empty() => {
                         self.builder.skip(Skip::NoStatus, &place.words(), &reading.evse);
                     }
-                    Some(at) => self.builder.push(at, &reading.evse, &reading.status)?,
+                    Some(Ok(at)) => self.builder.push(at, &reading.evse, &reading.status)?,
                 }
             }
             return Ok(());
@@ -144,7 +162,10 @@ impl Reader<'_> {
             return match within(object) {
                 Some(within) if depth > 0 => self.value(&within, place, depth - 1),
                 _ => {
-                    let text = Value::Object(object.clone()).to_string();
+                    let mut text = Value::Object(object.clone()).to_string();
+                    if let [column] = Columns::lacking(self.keys.iter().map(String::as_str))[..] {
+                        text = format!("no `{column}` in {text}");
+                    }
                     self.builder.skip(Skip::NotARow, &place.words(), &text);
                     Ok(())
                 }
@@ -166,7 +187,7 @@ impl Reader<'_> {
                 *field = format!("{location}/{field}");
             }
             // Its times are in UTC, whether they say so or not.
-            for at in [start, end].into_iter().filter(|_| of_ocpi) {
+            for at in [start.at, end.at].into_iter().filter(|_| of_ocpi) {
                 if read_time(&fields[at]) == Err(NoTime::NoOffset) {
                     fields[at].push('Z');
                 }

@@ -6,12 +6,18 @@ use super::Builder;
 use super::report::Skip;
 use super::row::{Place, Times};
 use crate::Error;
-use crate::feeds::ocpp::{Message, in_line, is_log};
+use crate::feeds::ocpp::{Message, in_line, is_log, is_other_in_line};
 
 pub(super) const FORMAT: &str = "OCPP StatusNotification";
 
 /// Longest line of a log.
 const MAX_LINE: u64 = 64 * 1024;
+
+/// The error of a log that says nothing of a status.
+pub(super) fn without_statuses() -> Error {
+    let known = "without StatusNotification, the one message that is read: transactions and meter values do not say whether a plug is free";
+    Error::Unknown { what: "the log of OCPP", known }
+}
 
 /// Adds a message.
 pub(super) fn take(
@@ -51,8 +57,8 @@ pub(super) fn read(builder: &mut Builder, mut from: impl BufRead) -> Result<(), 
         let text = String::from_utf8_lossy(&line);
         match in_line(text.trim()) {
             Some(found) => take(builder, &found, &mut times, Place::Line(number))?,
-            // The answer to a message names it as well.
-            None if text.contains("[3,") => {}
+            // The answer to a message names it as well, and so does one that asks for it.
+            None if is_other_in_line(&text) => {}
             None => builder.skip(Skip::NotARow, &Place::Line(number).words(), text.trim()),
         }
     }

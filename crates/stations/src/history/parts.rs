@@ -112,17 +112,30 @@ fn ends(rows: &[Row], evses: u64, pause_s: i64) -> RangeInclusive<i64> {
     first..=last
 }
 
-/// Sessions as changes: charging from start to end, free after. Those that overlap are one.
+/// Sessions as changes: charging from start to end, free after. Those that overlap are one; one without an end, as it is told while it is
+/// under way, is over when the next begins, and the same as one with an end that began with it.
 fn events(
     mut sessions: Vec<Session>,
     (charging, available): (u16, u16),
     source: &mut SourceReport,
 ) -> Vec<Row> {
-    sessions.sort_by_key(|session| (session.evse, session.start, session.end));
+    sessions.sort_by_key(|session| (session.evse, session.start, session.open, session.end));
+    sessions.dedup_by(|later, kept| {
+        let same = later.open && (later.evse, later.start) == (kept.evse, kept.start);
+        source.repeated += u64::from(same);
+        same
+    });
+    for n in 1..sessions.len() {
+        let next = sessions[n];
+        let session = &mut sessions[n - 1];
+        if session.open && session.evse == next.evse {
+            session.end = session.end.min(next.start);
+        }
+    }
     let mut events = Vec::with_capacity(2 * sessions.len());
     let mut under_way: Option<Session> = None;
     let mut close = |session: Session| {
-        let Session { start, end, evse, source } = session;
+        let Session { start, end, evse, source, .. } = session;
         events.push(Row { at: start, evse, word: charging, source });
         events.push(Row { at: end, evse, word: available, source });
     };

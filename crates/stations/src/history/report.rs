@@ -6,6 +6,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::Meaning;
+use crate::times::NoTime;
 
 /// Oddities of the rows of a history; none of them stops anything.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -50,6 +51,15 @@ pub enum Skip {
     TooManyWords,
 }
 
+impl From<NoTime> for Skip {
+    fn from(why: NoTime) -> Self {
+        match why {
+            NoTime::NoOffset => Self::NoOffset,
+            NoTime::NotATime => Self::NotATime,
+        }
+    }
+}
+
 impl Skip {
     /// What is wrong, and what to do.
     pub fn words(self) -> &'static str {
@@ -57,7 +67,9 @@ impl Skip {
             Self::NotARow => "no row of the kind that its file has",
             Self::OpenQuote => "a quotation mark that is never closed",
             Self::NotATime => "no time that can be read; write RFC 3339 or seconds since 1970",
-            Self::NoOffset => "a time without its offset from UTC; write for example +01:00 behind it",
+            Self::NoOffset => {
+                "a time without its offset from UTC; write for example +01:00 behind it, or name its column timestamp_utc"
+            }
             Self::NotBelieved => {
                 "a time before 2000, after 2099 or far from the bulk of the file; correct the clock"
             }

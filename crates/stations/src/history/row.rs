@@ -57,7 +57,7 @@ impl Builder {
         }
         let Columns::Sessions { start, end, evse, status } = columns else {
             let (at, evse, status) = columns.status_of(fields).unwrap_or_default();
-            return self.status_row(times, (at, &evse, status), place);
+            return self.status_row(times, (&at, &evse, status), place);
         };
         let word = status.map_or("", field);
         if is_no_session(word) {
@@ -70,12 +70,13 @@ impl Builder {
             });
         }
         let evse = evse.id(fields);
-        let Some(begun) = self.time(times, field(start), place) else { return Ok(()) };
+        let start = start.text(field);
+        let Some(begun) = self.time(times, &start, place) else { return Ok(()) };
         if evse.is_empty() {
-            self.skip(Skip::NoEvse, &place.words(), field(start));
+            self.skip(Skip::NoEvse, &place.words(), &start);
             return Ok(());
         }
-        let ended = match field(end) {
+        let ended = match &*end.text(field) {
             "" => None,
             text => match self.time(times, text, place) {
                 Some(at) => Some(at),
@@ -117,12 +118,8 @@ impl Builder {
                 self.offset_s.get_or_insert(offset_s);
                 Some(at)
             }
-            Err(NoTime::NoOffset) => {
-                self.skip(Skip::NoOffset, &place.words(), text);
-                None
-            }
-            Err(NoTime::NotATime) => {
-                self.skip(Skip::NotATime, &place.words(), text);
+            Err(why) => {
+                self.skip(why.into(), &place.words(), text);
                 None
             }
         }

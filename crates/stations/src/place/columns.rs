@@ -104,6 +104,8 @@ const PRICES_CENTS: &[&str] = &[
     "preiscentkwh",
     "preisct",
 ];
+const CURRENCIES: &[&str] = &["currency", "currencycode", "wahrung", "waehrung", "devise"];
+const STATUSES: &[&str] = &["status", "evsestatus", "statutpdc", "statut", "betriebsstatus"];
 const OPERATORS: &[&str] = &["operator", "operatorname", "nomoperateur", "betreiber"];
 const ADDRESSES: &[&str] = &["address", "adressestation", "adresse", "street", "strasse"];
 
@@ -137,6 +139,12 @@ pub(super) struct Columns {
     pub(super) latitude: Option<usize>,
     pub(super) longitude: Option<usize>,
     pub(super) position: Option<usize>,
+    /// Whether two numbers in it, without brackets, are longitude and latitude.
+    pub(super) longitude_first: bool,
+    pub(super) currency: Option<usize>,
+    pub(super) status: Option<usize>,
+    /// Columns in all.
+    pub(super) width: usize,
     pub(super) price: Option<usize>,
     /// Worth of one of the price's column in the network's currency: a hundredth where its name says cents.
     pub(super) price_unit: f64,
@@ -150,20 +158,22 @@ pub(super) struct Columns {
 impl Columns {
     /// The columns of a header; `None` if it has no EVSE ids.
     pub(super) fn of<'a>(header: impl IntoIterator<Item = &'a str>) -> Option<Self> {
-        let header: Vec<String> = header.into_iter().map(plain).collect();
+        let written: Vec<&str> = header.into_iter().collect();
+        let header: Vec<String> = written.iter().map(|name| plain(name)).collect();
         let find =
             |names: &[&str]| names.iter().find_map(|name| header.iter().position(|known| known == name));
         let mut points = Vec::new();
         if let Some(evse) = EvseColumns::of(&header, EVSES) {
             points.push(Point {
-                evse,
+                // Rows of an EVSE's connectors are joined.
+                evse: EvseColumns { part: None, ..evse },
                 connector: find(CONNECTORS),
                 power: find(POWERS).or_else(|| find(WATTS)),
             });
         } else {
             for n in 1..=POINTS {
                 if let Some(evse) = find(&[&format!("evseid{n}")]) {
-                    let evse = EvseColumns { evse, charger: None, connector: None };
+                    let evse = EvseColumns { evse, charger: None, connector: None, part: None };
                     let connector = find(&[&format!("steckertypen{n}")]);
                     let power = find(&[&format!("p{n}kw"), &format!("nennleistungstecker{n}")]);
                     points.push(Point { evse, connector, power });
@@ -181,7 +191,12 @@ impl Columns {
             station: find(STATIONS),
             latitude: find(LATITUDES),
             longitude: find(LONGITUDES),
+            // IRVE's own spelling; what open data portals write in small letters has the latitude first.
+            longitude_first: find(POSITIONS).is_some_and(|at| written[at].trim() == "coordonneesXY"),
             position: find(POSITIONS),
+            currency: find(CURRENCIES),
+            status: find(STATUSES),
+            width: header.len(),
             price: price.map(|(at, _)| at),
             price_unit: price.map_or(1.0, |(_, unit)| unit),
             operator: find(OPERATORS),

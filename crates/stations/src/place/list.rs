@@ -1,10 +1,11 @@
 //! Lists of places: tables in any column names that registers use, and what networks publish as JSON.
 
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io::{BufRead as _, BufReader, Read};
 
 use super::columns::Columns;
-use super::power::{LEAST_KW, WATTS};
+use super::power::{Power, StatedPower};
 use super::report::{Joined, PlacesReport};
 use super::{Place, Places, Position};
 use crate::Error;
@@ -38,6 +39,8 @@ pub struct PlaceList {
     pub places: Places,
     /// What was odd.
     pub report: PlacesReport,
+    /// Currencies of the prices by EVSE, where they are said.
+    currencies: BTreeMap<String, String>,
 }
 
 /// The places of a list: [`PlaceList::read`] without what was odd.
@@ -76,6 +79,8 @@ impl PlaceList {
             }
         }
         list.put_right();
+        list.part_stations();
+        list.keep_one_currency();
         list.report.evses = list.places.len() as u64;
         Ok(list)
     }
@@ -110,8 +115,13 @@ impl PlaceList {
             for text in &listed.unknown_plugs {
                 *self.report.unknown_plugs.entry(cut(text)).or_default() += 1;
             }
+            if listed.is_absent {
+                count(&mut self.report.absent, || cut(&listed.evse));
+                continue;
+            }
             let mut place = listed.place;
-            place.power_kw = place.power_kw.and_then(|kw| self.plausible_kw(kw, &listed.evse));
+            let first = |power: StatedPower| format!("{}: {}", cut(&listed.evse), power.value());
+            place.power_kw = listed.power.and_then(|power| self.power_kw(power, || first(power)));
             if place.position.is_none() {
                 count(&mut self.report.no_position, || cut(&listed.evse));
             }
@@ -119,27 +129,31 @@ impl PlaceList {
                 count(&mut self.report.without_id, || cut(place.station.as_deref().unwrap_or_default()));
                 continue;
             }
-            self.add(listed.evse, place)?;
+            self.add(listed.evse, place, listed.currency.as_deref())?;
         }
         Ok(())
     }
 
-    /// A power of a document, in kW: put right where it can only be in watts, or in kilowatts where the standard asks for watts.
-    fn plausible_kw(&mut self, kw: f64, evse: &str) -> Option<f64> {
-        let first = || format!("{}: {kw} kW", cut(evse));
-        if kw >= WATTS {
-            count(&mut self.report.watts, first);
-            return Some(kw / 1000.0);
-        }
-        if kw < LEAST_KW {
-            count(&mut self.report.kilowatts, first);
-            return Some(kw * 1000.0).filter(|kw| (LEAST_KW..WATTS).contains(kw));
-        }
-        Some(kw)
+    /// A power in kW: put right where it can only be in the other unit, and counted.
+    pub(super) fn power_kw(&mut self, power: StatedPower, first: impl FnOnce() -> String) -> Option<f64> {
+        let (counted, kw) = match power.read() {
+            Power::None => return None,
+            Power::Kilowatts(kw) => return Some(kw),
+            Power::WasWatts(kw) => (&mut self.report.watts, Some(kw)),
+            Power::WasKilowatts(kw) => (&mut self.report.kilowatts, Some(kw)),
+            Power::Implausible => (&mut self.report.no_power, None),
+        };
+        count(counted, first);
+        kw
     }
 
     /// Adds an EVSE, or joins it with what is known of it: its connectors may have a row each.
-    pub(super) fn add(&mut self, evse: String, place: Place) -> Result<(), Error> {
+    pub(super) fn add(
+        &mut self,
+        evse: String,
+        mut place: Place,
+        currency: Option<&str>,
+    ) -> Result<(), Error> {
         if self.places.len() >= MAX_PLACES {
             let found = self.places.len() as u64 + 1;
             return Err(Error::TooMuch { what: WHAT, found, limit: MAX_PLACES as u64 });
@@ -148,6 +162,14 @@ impl PlaceList {
             count(&mut self.report.high_prices, || {
                 format!("{evse}: {}", place.price_kwh.unwrap_or_default())
             });
+        }
+        if let (Some(price), Some(currency)) = (place.price_kwh, currency.filter(|name| !name.is_empty())) {
+            let currency = currency.to_uppercase();
+            let known = self.currencies.entry(evse.clone()).or_insert_with(|| currency.clone());
+            if *known != currency {
+                count(&mut self.report.other_currency, || format!("{evse}: {price} {currency}"));
+                place.price_kwh = None;
+            }
         }
         match self.places.entry(evse) {
             Entry::Vacant(free) => {
@@ -207,6 +229,41 @@ impl PlaceList {
                 });
                 place.position = Some(right);
             }
+        }
+    }
+
+    /// Stations of which EVSEs lie far apart are several that share an id, as ids of several operators may: the id is kept where the
+    /// first lies, and the others go by their own ids.
+    fn part_stations(&mut self) {
+        let mut firsts = BTreeMap::<String, Position>::new();
+        for (id, place) in &mut self.places {
+            let (Some(station), Some(position)) = (&place.station, place.position) else { continue };
+            match firsts.get(station) {
+                None => {
+                    firsts.insert(station.clone(), position);
+                }
+                Some(first) if first.distance_km(position) > MOVED_KM => {
+                    count(&mut self.report.scattered, || format!("{id} of {station}"));
+                    place.station = None;
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Prices in another currency than most are not known: they cannot be compared.
+    fn keep_one_currency(&mut self) {
+        let mut counts = BTreeMap::<&str, u64>::new();
+        self.currencies.values().for_each(|currency| *counts.entry(currency).or_default() += 1);
+        let Some(most) = counts.iter().rev().max_by_key(|(_, n)| **n).map(|(name, _)| (*name).to_owned())
+        else {
+            return;
+        };
+        for (id, currency) in self.currencies.iter().filter(|(_, currency)| **currency != most) {
+            let Some(price) = self.places.get_mut(id).and_then(|place| place.price_kwh.take()) else {
+                continue;
+            };
+            count(&mut self.report.other_currency, || format!("{id}: {price} {currency}, others {most}"));
         }
     }
 

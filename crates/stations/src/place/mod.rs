@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use list::{PlaceList, read_places};
 pub(crate) use power::LEAST_KW;
+pub use power::StatedPower;
 pub use report::{Joined, PlacesReport};
 
 use crate::words;

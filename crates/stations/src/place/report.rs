@@ -17,6 +17,14 @@ pub struct PlacesReport {
     pub evses: u64,
     /// Rows without an EVSE id: not used.
     pub without_id: Counted,
+    /// Rows with more fields than the header, as an unquoted decimal comma makes them: not used.
+    pub too_wide: Counted,
+    /// EVSEs that are removed, or not built yet: not listed.
+    pub absent: Counted,
+    /// EVSEs more than a kilometre from the first of their station: they go by their own ids.
+    pub scattered: Counted,
+    /// Prices in another currency than most: not known.
+    pub other_currency: Counted,
     /// Further rows of an EVSE: their plugs are joined, the higher power and price count.
     pub joined_rows: u64,
     /// Further rows of an EVSE more than a kilometre from its first: the first position counts.
@@ -46,13 +54,23 @@ pub struct PlacesReport {
 impl PlacesReport {
     /// Whether most rows could not be used.
     pub fn mostly_unusable(&self) -> bool {
-        2 * (self.without_id.rows + self.open_quotes.rows) > self.rows
+        2 * (self.without_id.rows + self.open_quotes.rows + self.too_wide.rows) > self.rows
     }
 
     /// What was odd, one line each; none where all is as it should be.
     pub fn lines(&self) -> Vec<String> {
         let with_first = [
             (&self.without_id, "rows of the list of places skipped: no EVSE id"),
+            (
+                &self.too_wide,
+                "rows of the list of places skipped: more fields than the header; is a decimal comma not quoted?",
+            ),
+            (&self.absent, "EVSEs are removed or not built yet, and not listed"),
+            (
+                &self.scattered,
+                "EVSEs lie more than a kilometre from the first of their station; they go by their own ids",
+            ),
+            (&self.other_currency, "prices are in another currency than most and not known"),
             (&self.moved, "rows of an EVSE lie more than a kilometre from its first, which counts"),
             (&self.no_position, "positions are none and not known"),
             (&self.null_island, "positions are 0, 0 and not known"),

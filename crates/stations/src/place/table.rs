@@ -5,7 +5,7 @@ use std::io::BufRead;
 
 use super::columns::{Columns, Point};
 use super::list::{MAX_PREAMBLE, WHAT, count};
-use super::power::{LEAST_KW, WATTS};
+use super::power::StatedPower;
 use super::{Place, PlaceList, Position, degrees};
 use crate::Error;
 use crate::error::cut;
@@ -37,7 +37,13 @@ impl PlaceList {
             if fields == header || fields.iter().all(String::is_empty) {
                 continue;
             }
-            if record.whole {
+            let is_too_wide = fields.iter().skip(known.width).any(|field| !field.is_empty());
+            if record.whole && is_too_wide {
+                self.report.rows += 1;
+                count(&mut self.report.too_wide, || {
+                    format!("line {}: {}", record.line, cut(&fields.join(",")))
+                });
+            } else if record.whole {
                 self.row(known, &fields, record.line)?;
             } else {
                 self.report.rows += 1;
@@ -58,6 +64,11 @@ impl PlaceList {
                 .map(|text| present(text))
                 .filter(|text| !text.is_empty())
         };
+        if text(columns.status).is_some_and(words::is_absent) {
+            self.report.rows += 1;
+            count(&mut self.report.absent, || format!("line {line}"));
+            return Ok(());
+        }
         let position = self.position(columns, &text, line);
         let price_kwh = text(columns.price).and_then(|value| {
             let price = number(value).filter(|price| *price >= 0.0).map(|price| price * columns.price_unit);
@@ -97,13 +108,13 @@ impl PlaceList {
                 connector,
                 plugs,
                 position,
-                power_kw: text(*power).and_then(|value| self.power_kw(value, columns.in_watts, line)),
+                power_kw: text(*power).and_then(|value| self.written_kw(value, columns.in_watts, line)),
                 price_kwh,
                 operator: text(columns.operator).map(str::to_owned),
                 address: text(columns.address).map(str::to_owned),
             };
             self.report.rows += 1;
-            self.add(evse.into_owned(), place)?;
+            self.add(evse.into_owned(), place, text(columns.currency))?;
         }
         if !any {
             self.report.rows += 1;
@@ -124,7 +135,7 @@ impl PlaceList {
                 let of = |text: &str| number(text).or_else(|| degrees(text));
                 (format!("{latitude}, {longitude}"), of(latitude).zip(of(longitude)))
             }
-            (None, None, Some(both)) => (both.to_owned(), pair(both)),
+            (None, None, Some(both)) => (both.to_owned(), pair(both, columns.longitude_first)),
             (None, None, None) => return None,
             (latitude, longitude, _) => {
                 (format!("{}, {}", latitude.unwrap_or_default(), longitude.unwrap_or_default()), None)
@@ -149,28 +160,25 @@ impl PlaceList {
         None
     }
 
-    fn power_kw(&mut self, value: &str, in_watts: bool, line: u64) -> Option<f64> {
+    /// A power as it is written, perhaps with its unit.
+    fn written_kw(&mut self, value: &str, in_watts: bool, line: u64) -> Option<f64> {
         let first = || format!("line {line}: {}", cut(value));
         let lower = value.to_ascii_lowercase();
-        let (digits, unit_w) = match lower.strip_suffix("kw").or_else(|| lower.strip_suffix("kva")) {
-            Some(digits) => (digits, false),
-            None => lower.strip_suffix('w').map_or((&*lower, in_watts), |digits| (digits, true)),
+        let kilowatts = lower.strip_suffix("kw").or_else(|| lower.strip_suffix("kva"));
+        let watts = lower.strip_suffix('w');
+        let known = match (kilowatts, watts) {
+            (Some(digits), _) => number(digits.trim()).map(StatedPower::kilowatts),
+            (None, Some(digits)) if !in_watts => number(digits.trim()).map(StatedPower::written_watts),
+            (None, digits) => {
+                let stated = number(digits.unwrap_or(&lower).trim());
+                stated.map(if in_watts { StatedPower::watts } else { StatedPower::kilowatts })
+            }
         };
-        // `50.000 W` may be fifty kilowatts or fifty watts.
-        let known = number(digits.trim()).filter(|power| *power == 0.0 || *power >= LEAST_KW);
-        let Some(power) = known.filter(|power| !unit_w || in_watts || *power >= 1_000.0 * LEAST_KW) else {
+        let Some(power) = known else {
             count(&mut self.report.no_power, first);
             return None;
         };
-        let stated_w = unit_w || power >= WATTS;
-        if stated_w && in_watts && power > 0.0 && power < 1_000.0 * LEAST_KW {
-            count(&mut self.report.kilowatts, first);
-            return Some(power);
-        }
-        if stated_w && !in_watts {
-            count(&mut self.report.watts, first);
-        }
-        Some(if stated_w { power / 1000.0 } else { power }).filter(|kw| *kw > 0.0)
+        self.power_kw(power, first)
     }
 }
 
@@ -181,8 +189,8 @@ fn number(text: &str) -> Option<f64> {
 }
 
 /// Latitude and longitude in one field: `[lon, lat]` as IRVE has it, `{'lon': 2.5, 'lat': 48.5}` as Belib, `POINT(lon lat)`, or
-/// `lat,lon`.
-fn pair(text: &str) -> Option<(f64, f64)> {
+/// `lat,lon`, or `lon,lat` where a column has the longitude first.
+fn pair(text: &str, longitude_first: bool) -> Option<(f64, f64)> {
     // ISO 19125-1, 6.2.1.
     let upper = text.to_ascii_uppercase();
     if let Some(inner) = upper.strip_prefix("POINT").map(|rest| rest.trim().trim_matches(['(', ')'])) {
@@ -203,6 +211,7 @@ fn pair(text: &str) -> Option<(f64, f64)> {
             }
         };
     }
-    let (latitude, longitude) = text.split_once([',', ' '])?;
-    number(latitude.trim()).zip(number(longitude.trim()))
+    let (first, second) = text.split_once([',', ' '])?;
+    let (first, second) = (number(first.trim())?, number(second.trim())?);
+    Some(if longitude_first { (second, first) } else { (first, second) })
 }

@@ -10,7 +10,7 @@ mod statuses;
 
 pub(crate) use plugs::plug;
 pub use plugs::{PlugText, plugs};
-pub(crate) use statuses::{is_no_session, meaning};
+pub(crate) use statuses::{is_absent, is_no_session, meaning};
 
 /// A word without case, accents and separators: `Occupé (en charge)` is `occupeencharge`.
 pub fn plain(word: &str) -> String {

@@ -257,6 +257,30 @@ pub(super) const OUT_OF_ORDER: &[&str] = &[
     "nietbeschikbaar",
 ];
 
+/// Those of them that say that it is removed, or not built yet.
+pub(super) const ABSENT: &[&str] = &[
+    "planned",
+    "removed",
+    "supprime",
+    "encoursdemiseenservice",
+    "encoursmes",
+    "miseenserviceplanifiee",
+    "mesplanifiee",
+    "nonimplemente",
+    "plannedforfuturedate",
+    "removeddecommissioned",
+    "removedduplicatelisting",
+    "underconstruction",
+    "comingsoon",
+    "decommissioned",
+    "inplanung",
+    "geplant",
+    "imbau",
+    "stillgelegt",
+    "enconstruction",
+    "planifie",
+];
+
 /// Words that say that nobody knows, or that it is in service, which says nothing of being free.
 pub(super) const UNKNOWN: &[&str] = &[
     "unknown",

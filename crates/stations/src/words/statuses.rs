@@ -1,7 +1,7 @@
 //! Meanings of the words for a status.
 
 use super::plain;
-use super::status_words::{BUSY, FREE, OUT_OF_ORDER, PARTLY_FREE, SESSION_ENDS, UNKNOWN};
+use super::status_words::{ABSENT, BUSY, FREE, OUT_OF_ORDER, PARTLY_FREE, SESSION_ENDS, UNKNOWN};
 use crate::Meaning;
 
 /// Texts before a word that say only whose status it is, plain: `EvseStatus.AVAILABLE`, `Ladepunkt frei`.
@@ -39,6 +39,11 @@ pub(crate) fn meaning(word: &str) -> Option<Meaning> {
         let (subject, rest) = word.trim().split_once([' ', '.', ':', '_', '=', '/', '-'])?;
         SUBJECTS.contains(&&*plain(subject)).then(|| of(&plain(rest))).flatten()
     })
+}
+
+/// Whether a word says that an EVSE is removed, or not built yet.
+pub(crate) fn is_absent(word: &str) -> bool {
+    ABSENT.contains(&&*plain(word))
 }
 
 /// Whether a word is a status of a plug at which nobody charges, and so not that of a session.
@@ -122,6 +127,14 @@ mod tests {
         {
             assert!(!is_no_session(word), "{word}");
         }
+    }
+
+    #[test]
+    fn an_evse_that_is_not_there_cannot_charge() {
+        for word in ABSENT {
+            assert_eq!(meaning(word), Some(Meaning::OutOfOrder), "{word}");
+        }
+        assert!(is_absent("REMOVED") && is_absent("In Planung") && !is_absent("OUTOFORDER"));
     }
 
     #[test]

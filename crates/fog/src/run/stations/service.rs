@@ -12,7 +12,7 @@ use voltmesh_stations::recommend::{Request, Roads};
 use voltmesh_stations::{Forecaster, PlaceList, Places};
 
 use crate::config::FeedSource;
-use crate::osrm::Osrm;
+use crate::osrm::{Osrm, Table};
 use crate::run::latency::Histogram;
 use crate::stations::feed::{Feed, MAX_EVSES, Rows, Snapshot};
 use crate::stations::web::WebFeed;
@@ -196,23 +196,30 @@ impl Service {
         let asked = request.clone();
         let found = self.blocking(move |this| this.adviser.candidates(this.now(), &asked)).await?;
         let to: Vec<_> = found.iter().map(|(_, position)| *position).collect();
-        match osrm.table(request.position, &to).await {
-            Ok(measured) => {
-                roads.measured = found.into_iter().map(|(id, _)| id).zip(measured).collect();
-                let mut said = "measured by the routing service".to_owned();
-                if roads.unmeasured() > 0 {
-                    let (unmeasured, all) = (roads.unmeasured(), roads.measured.len());
-                    self.counted().drives_unmeasured += unmeasured as u64;
-                    said += &format!(", but for {unmeasured} of {all} drives: {estimated}");
-                }
-                Ok((roads, said))
-            }
-            Err(error) => {
-                self.counted().osrm_failures += 1;
-                tracing::debug!(%error, "distances are estimated");
-                Ok((roads, format!("{estimated}: {error}")))
-            }
+        let table = osrm
+            .table(request.position, &to)
+            .await
+            .unwrap_or_else(|error| Table { drives: vec![None; to.len()], refusal: Some(error.to_string()) });
+        roads.measured = found.into_iter().map(|(id, _)| id).zip(table.drives).collect();
+        let (unmeasured, all) = (roads.unmeasured(), roads.measured.len());
+        let mut counted = self.counted();
+        counted.drives_unmeasured += unmeasured as u64;
+        if let Some(refusal) = &table.refusal {
+            counted.osrm_failures += 1;
+            tracing::debug!(%refusal, "distances are estimated");
         }
+        let measured = "measured by the routing service";
+        let said = match table.refusal {
+            Some(refusal) if unmeasured == all => format!("{estimated}: {refusal}"),
+            Some(refusal) => {
+                format!("{measured}, but for {unmeasured} of {all} drives: {estimated}: {refusal}")
+            }
+            None if unmeasured > 0 => {
+                format!("{measured}, but for {unmeasured} of {all} drives: {estimated}")
+            }
+            None => measured.to_owned(),
+        };
+        Ok((roads, said))
     }
 
     /// Figures for `/status` and `/metrics`.

@@ -5,7 +5,8 @@
 pub struct Rows {
     /// Rows read, headers apart.
     pub rows: u64,
-    /// No row of the table's columns, no time, no EVSE id or no status; a document that is none of the kinds that are read.
+    /// No row of the table's columns, no time that can be read (one without its offset from UTC, but in OCPI), no EVSE id or no status; a
+    /// document that is none of the kinds that are read.
     pub malformed: u64,
     /// Longer than [`super::MAX_LINE`].
     pub too_long: u64,

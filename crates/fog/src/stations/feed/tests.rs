@@ -119,6 +119,23 @@ fn a_line_that_is_being_written_waits_for_its_end() {
 }
 
 #[test]
+fn a_status_whose_time_cannot_be_read_is_counted_and_not_taken_as_new() {
+    let mut documents = feed();
+    let of =
+        |at: &str| format!(r#"{{"EvseStatuses":[{{"EvseID":"a","EvseStatus":"Occ","LastUpdate":"{at}"}}]}}"#);
+    documents.take(TEN, of("2020-01-01T10:00:00").as_bytes());
+    documents.take(TEN, of("yesterday").as_bytes());
+    assert_eq!((documents.settle(), documents.rows().malformed), (None, 2));
+    documents.take(TEN, of("2025-03-01T10:00:00Z").as_bytes());
+    assert_eq!(documents.settle().as_ref().map(text), Some("0: a=Occ".to_owned()));
+    let frame = r#"[2,"1","StatusNotification",{"connectorId":1,"status":"Occ"}]"#;
+    let mut log = feed();
+    log.take(TEN, format!("2025-03-01 10:00:00 CP1 {frame}\n2025-03-01T10:00:00Z CP1 {frame}\n").as_bytes());
+    assert_eq!(log.settle().as_ref().map(text), Some("0: CP1/1=Occ".to_owned()));
+    assert_eq!(log.rows(), Rows { rows: 2, malformed: 1, ..Rows::default() });
+}
+
+#[test]
 fn a_clock_that_is_ahead_costs_its_own_row() {
     let mut feed = feed();
     let ids = ["a", "b", "c"];

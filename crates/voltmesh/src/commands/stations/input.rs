@@ -82,11 +82,11 @@ fn add_parquet(builder: &mut Builder, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A column as text, a timestamp in seconds since 1970; `None` if it has no text.
+/// A column as text, a timestamp of a zone in seconds since 1970, and one without as it reads; `None` if it has no text.
 fn as_text(column: &ArrayRef) -> Result<Option<ArrayRef>> {
     let column = match column.data_type() {
-        DataType::Timestamp(_, zone) => {
-            let seconds = cast(column, &DataType::Timestamp(TimeUnit::Second, zone.clone()))?;
+        DataType::Timestamp(_, Some(zone)) => {
+            let seconds = cast(column, &DataType::Timestamp(TimeUnit::Second, Some(zone.clone())))?;
             cast(&seconds, &DataType::Int64)?
         }
         _ => column.clone(),

@@ -95,8 +95,12 @@ fn roads(options: &args::StationsRecommend, recommender: &Recommender, request: 
     let station = |candidate: &Candidate| &recommender.stations().list()[candidate.station];
     let to: Vec<Position> = candidates.iter().map(|candidate| station(candidate).position).collect();
     let osrm = Osrm::new(url, OSRM_TIMEOUT)?;
-    let measured = block_on(async { Ok(osrm.table(request.position, &to).await?) })?;
-    roads.measured = candidates.iter().map(|candidate| station(candidate).id.clone()).zip(measured).collect();
+    let table = block_on(async { Ok(osrm.table(request.position, &to).await?) })?;
+    if let Some(refusal) = &table.refusal {
+        output::note(refusal);
+    }
+    let ids = candidates.iter().map(|candidate| station(candidate).id.clone());
+    roads.measured = ids.zip(table.drives).collect();
     if roads.unmeasured() > 0 {
         let (unmeasured, all) = (roads.unmeasured(), roads.measured.len());
         output::note(&format!(
