@@ -14,6 +14,8 @@ use std::{
 
 /// A sync or checkpoint that is worth a line in the log at level debug: appends wait for it.
 const SLOW: Duration = Duration::from_millis(10);
+/// How often the log is told that the disk fails, however often it is tried.
+const SAY_FAILURE: Duration = Duration::from_secs(10);
 
 /// Progress of the spool; watch it with [`Writer::progress`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,7 +89,8 @@ impl<E: Context + Spawner> Spool<E> {
             queue: Mutex::new(Queue { end: self.end().0, durable_bytes: self.bytes(), ..Queue::default() }),
             view: Mutex::new(self.view()),
         });
-        let task = Task { spool: self, shared: shared.clone(), publish, saved_acks: None };
+        let task =
+            Task { spool: self, shared: shared.clone(), publish, saved_acks: None, failure_said: None };
         let handle = context.spawn(move |context| task.run(context, woken));
         (Writer { shared, wake, progress }, handle)
     }
@@ -261,6 +264,7 @@ struct Task<E: Context> {
     shared: Arc<Shared<E>>,
     publish: watch::Sender<Progress>,
     saved_acks: Option<Acks>,
+    failure_said: Option<SystemTime>,
 }
 
 impl<E: Context> Task<E> {
@@ -331,7 +335,12 @@ impl<E: Context> Task<E> {
             match synced {
                 Ok(durable) => self.synced(durable),
                 Err(error) => {
-                    tracing::error!(%error, "the spool cannot write; nothing is confirmed");
+                    let now = context.current();
+                    let age = self.failure_said.map(|said| now.duration_since(said).unwrap_or_default());
+                    if age.is_none_or(|age| age >= SAY_FAILURE) {
+                        self.failure_said = Some(now);
+                        tracing::error!(%error, "the spool cannot write; nothing is confirmed");
+                    }
                     self.publish.send_modify(|p| {
                         p.failures += 1;
                         p.error = Some(error);

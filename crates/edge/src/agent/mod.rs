@@ -61,6 +61,10 @@ pub struct Agent {
     links: Links,
     paused: bool,
     failing: bool,
+    /// When the log was last told that the disk fails.
+    failure_said: Option<Timestamp>,
+    /// The disk failed after the agent was told to stop: it ends without what is not durable.
+    unsynced_given_up: bool,
     loading: bool,
     ending: bool,
     stopping: bool,
@@ -116,6 +120,8 @@ impl Agent {
             spool_bytes: found.bytes,
             paused: false,
             failing: false,
+            failure_said: None,
+            unsynced_given_up: false,
             loading: false,
             ending: false,
             stopping: false,
@@ -187,13 +193,7 @@ impl Agent {
                 self.end(now, &mut out);
             }
             Input::Synced { durable, bytes } => self.synced(now, durable, bytes),
-            Input::SyncFailed { reason } => {
-                self.counters.sync_failures += 1;
-                self.failing = true;
-                out.push(Output::Warn {
-                    message: format!("the spool cannot be written, no samples are taken: {reason}"),
-                });
-            }
+            Input::SyncFailed { reason } => self.sync_failed(now, &reason, &mut out),
             Input::Loaded { batches, next } => self.loaded(now, batches, next),
             Input::Connected { fog, round_trip_us } => {
                 let acts = self.links.connected(now, fog, round_trip_us);
@@ -311,7 +311,8 @@ impl Agent {
     }
 
     fn finish(&mut self, out: &mut Vec<Output>) {
-        let sealed = self.ending && self.open.is_empty() && self.unsynced.is_empty();
+        let kept = self.unsynced.is_empty() || self.unsynced_given_up;
+        let sealed = self.ending && self.open.is_empty() && kept;
         let nothing_kept = self.window.is_empty(self.durable);
         let done = sealed && (self.stopping || (self.rules.until_archived && nothing_kept));
         if done && !self.finished {

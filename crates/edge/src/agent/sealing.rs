@@ -12,6 +12,8 @@ use voltmesh_telemetry::{
 const MAX_UNSYNCED: usize = 4 << 20;
 /// How often the twin's memory is written down.
 const REMEMBER_MS: u64 = 60_000;
+/// How often the log is told that the disk fails, which is tried five times a second.
+const SAY_FAILURE_MS: u64 = 10_000;
 /// A batch of the largest size must fit when samples are taken.
 const RESERVE: u64 = 2 << 20;
 
@@ -114,6 +116,19 @@ impl Agent {
             self.counters.spooled += u64::from(held.count);
             self.counters.batches += 1;
             self.window.offer(now, held);
+        }
+    }
+
+    /// The disk has failed; the spool tries again by itself. An agent that was told to stop does not wait for that.
+    pub(super) fn sync_failed(&mut self, now: Timestamp, reason: &str, out: &mut Vec<Output>) {
+        self.counters.sync_failures += 1;
+        self.failing = true;
+        self.unsynced_given_up |= self.stopping;
+        if self.failure_said.is_none_or(|said| now >= said.plus_millis(SAY_FAILURE_MS)) {
+            self.failure_said = Some(now);
+            out.push(Output::Warn {
+                message: format!("the spool cannot be written, no samples are taken: {reason}"),
+            });
         }
     }
 

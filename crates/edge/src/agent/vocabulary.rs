@@ -25,7 +25,7 @@ pub enum Input {
     },
     /// The source has ended.
     SourceEnded,
-    /// Stop: seal what is open; [`Output::Finished`] follows once it is durable.
+    /// Stop: seal what is open; [`Output::Finished`] follows once it is durable, or the disk fails once more.
     Stop,
     /// The spool is durable below this position.
     Synced {

@@ -93,7 +93,12 @@ impl Shell {
                     let failed = now.failures > failures;
                     failures = now.failures;
                     match now.error.filter(|_| failed) {
-                        Some(error) => self.handle(Input::SyncFailed { reason: error.to_string() }).await,
+                        Some(error) => {
+                            let folder = self.data.display();
+                            let reason =
+                                format!("{error}: free space on the disk of {folder}, or mount it for writing");
+                            self.handle(Input::SyncFailed { reason }).await;
+                        }
                         None => self.handle(Input::Synced { durable: now.durable, bytes: now.bytes }).await,
                     }
                 }

@@ -634,6 +634,42 @@ fn a_full_spool_stops_the_source_and_drops_nothing() {
 }
 
 #[test]
+fn an_agent_that_is_told_to_stop_ends_though_its_disk_fails() {
+    let mut world = World::new(1000);
+    world.disk_works = false;
+    world.feed(3);
+    world.input(Input::Stop);
+    assert!(!world.finished, "the disk is tried once more, with what was sealed last");
+    while world.deliver() {}
+    assert!(world.finished);
+    assert_eq!((world.durable, world.agent.counters()["spooled"]), (0, 0), "nothing counts as kept");
+
+    let mut world = World::new(1000);
+    world.disk_works = false;
+    world.feed(3);
+    world.pass(1000);
+    while world.deliver() {}
+    world.disk_works = true;
+    world.input(Input::Stop);
+    assert!(!world.finished, "a failure before the stop is none after it");
+    world.schedule_sync();
+    while world.deliver() {}
+    assert!(world.finished);
+    assert_eq!(world.agent.counters()["spooled"], 3);
+}
+
+#[test]
+fn a_disk_that_fails_five_times_a_second_is_said_each_ten_seconds() {
+    let mut world = World::new(1000);
+    for _ in 0..100 {
+        world.input(Input::SyncFailed { reason: "no space".into() });
+        world.pass(200);
+    }
+    assert_eq!(world.warnings.len(), 2, "{:?}", world.warnings);
+    assert_eq!(world.agent.counters()["sync_failures"], 100);
+}
+
+#[test]
 fn a_rejected_batch_is_kept_and_offered_again() {
     let mut world = with_batches(1);
     world.input(Input::Answered { fog: FogIndex(0), position: Position(0), code: 0x99 });
