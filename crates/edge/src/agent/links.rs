@@ -293,7 +293,7 @@ mod tests {
         let rules = Rules::new("car".parse().unwrap(), Boot::new(1), vec!["a".into()]);
         let mut links = Links::new(&rules);
         let mut now = Timestamp::from_millis(1_780_300_000_000);
-        let mut attempt = |links: &mut Links, now: &mut Timestamp| loop {
+        let attempt = |links: &mut Links, now: &mut Timestamp| loop {
             let acts = links.turn(*now, true);
             if let Some(times) = acts.iter().find_map(|act| match act {
                 Act::Connect(_, times) => Some(*times),
