@@ -119,13 +119,7 @@ impl EvseColumns {
             _ => Cow::Borrowed(evse),
         };
         match self.part.map(field).map(whole) {
-            // An id may end with the number already: `DE*AB1*E1*2`.
-            Some(part)
-                if !id.is_empty()
-                    && is_number(part)
-                    && !matches!(part, "0" | "1")
-                    && !ends_with(&id, part) =>
-            {
+            Some(part) if !id.is_empty() && is_number(part) && !matches!(part, "0" | "1") => {
                 Cow::Owned(format!("{id}/{part}"))
             }
             _ => id,
@@ -137,11 +131,6 @@ impl EvseColumns {
         let is_zero = |at: usize| fields.get(at).is_some_and(|text| text.trim() == "0");
         self.connector.is_some_and(is_zero) || (self.charger.is_some() && is_zero(self.evse))
     }
-}
-
-/// Whether an id ends with a number, behind a sign or a letter.
-fn ends_with(id: &str, number: &str) -> bool {
-    id.strip_suffix(number).is_some_and(|rest| !rest.ends_with(|c: char| c.is_ascii_digit()))
 }
 
 /// A field's text; empty where it is one of the texts by which programs write that there is none, or IRVE's tables that there is
@@ -354,7 +343,7 @@ mod tests {
         // A connector of an EVSE beyond the first.
         check("time,evse_id,connector_id,status", "1,DE*AB1*E1,1,x", "DE*AB1*E1");
         check("time,evse_id,connector_id,status", "1,DE*AB1*E1,2,x", "DE*AB1*E1/2");
-        check("time,evse_id,connector_id,status", "1,DE*AB1*E1*2,2,x", "DE*AB1*E1*2");
+        check("time,evse_id,connector_id,status", "1,DE*AB1*E1*2,2,x", "DE*AB1*E1*2/2");
         check("time,charging_station_id,evse_id,connector_id,status", "1,CS1,1,2,x", "CS1/1/2");
     }
 

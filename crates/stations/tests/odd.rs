@@ -211,7 +211,9 @@ fn connectors_of_one_evse_are_told_apart() {
         assert_eq!(found, [Some(Meaning::Busy), Some(Meaning::Free)], "{header}");
     };
     check("timestamp,evse_id,connector_id,status", "DE*AB1*E1", ["DE*AB1*E1", "DE*AB1*E1/2"]);
+    check("timestamp,evse_id,connector_id,status", "DE*AB1*E1*2", ["DE*AB1*E1*2", "DE*AB1*E1*2/2"]);
     check("timestamp,charging_station_id,evse_id,connector_id,status", "CS1,1", ["CS1/1", "CS1/1/2"]);
+    check("timestamp,charging_station_id,evse_id,connector_id,status", "CS1,2", ["CS1/2", "CS1/2/2"]);
     check("timestamp,location_id,evse_uid,connector_number,status", "L,1", ["L/1", "L/1/2"]);
     // A vehicle at one connector takes the whole EVSE.
     let sessions: String = (0..20)
