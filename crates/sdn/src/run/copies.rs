@@ -155,6 +155,9 @@ mod tests {
     }
 
     proptest! {
+        // Megabytes each.
+        #![proptest_config(ProptestConfig::with_cases(12))]
+
         /// Whatever is copied arrives as it was, in messages that are small enough, after whatever had come of another copy.
         #[test]
         fn a_copy_comes_as_it_was_sent(
@@ -182,7 +185,9 @@ mod tests {
             }
             prop_assert_eq!(since, changes);
         }
+    }
 
+    proptest! {
         #[test]
         fn any_bytes_are_refused_or_taken(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             Incoming::default().take(&bytes).ok();

@@ -2,6 +2,7 @@
 
 mod config;
 mod copies;
+mod copying;
 mod http;
 mod ledger;
 mod packages;
