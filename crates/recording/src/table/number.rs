@@ -179,6 +179,7 @@ pub fn evidence(text: &[u8]) -> (Option<Decimal>, bool) {
 }
 
 /// The decimal sign of texts beside which others are stored as numbers: a comma where it alone is proven.
+#[cfg(any(feature = "parquet", feature = "xlsx"))]
 pub fn decimal_of<'a>(texts: impl Iterator<Item = &'a [u8]>) -> Decimal {
     let (mut points, mut commas) = (0, 0);
     for text in texts {
