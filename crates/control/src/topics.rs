@@ -61,7 +61,7 @@ pub enum FogTopic {
     Policy,
 }
 
-/// What travels between the controller that commands, which is the server, and one that stands by.
+/// Kind of a message between the controller that commands, which is the server, and one that stands by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ControllerTopic {
     /// Down: what operators decided and what was learned.

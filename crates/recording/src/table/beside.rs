@@ -11,7 +11,7 @@ use crate::{Quantity, unit};
 /// Words of columns that hold dates.
 const DATES: [&str; 5] = ["date", "datum", "day", "tag", "fecha"];
 
-/// How far local times are ahead of UTC, as another column says.
+/// Offset of local times from UTC, as another column says.
 pub(super) enum Ahead {
     Seconds(i32),
     /// An abbreviation, which has no single meaning.
@@ -19,7 +19,7 @@ pub(super) enum Ahead {
     Unsaid,
 }
 
-/// What Torque's column of the times of GPS says about the times of the device: both are of the clock on its wall.
+/// The offset of Torque's times of the device, from its column of the times of GPS: both are of the clock on its wall.
 pub(super) fn ahead(input: &Input<'_>, time_index: usize) -> Ahead {
     let is_named = |index: usize, key: &str| input.names[index].key == key;
     let gps = (0..input.names.len()).find(|index| is_named(*index, "gps time"));

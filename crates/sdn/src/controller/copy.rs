@@ -1,4 +1,4 @@
-//! What a controller that stands by copies of the one that commands: what operators decided, and what was learned.
+//! Copies of a controller that commands, for one that stands by: decisions of operators, and what was learned.
 //!
 //! **Invariant.** After a whole copy both keep the same rules, deployments, functions that operators took from vehicles, and learning,
 //! and the copy knows every release of the original. Copying something twice is the same as once.

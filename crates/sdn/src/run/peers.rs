@@ -17,7 +17,7 @@ const WAITING: usize = 64;
 /// MQTT headers and topic around a message.
 const PACKET_OVERHEAD: usize = 4_096;
 
-/// What another controller says.
+/// Message of another controller.
 #[derive(Debug)]
 pub struct Heard {
     /// Its id.
@@ -26,7 +26,7 @@ pub struct Heard {
     pub what: Word,
 }
 
-/// What a session brings.
+/// Content of a message, or the end of the session.
 #[derive(Debug)]
 pub enum Word {
     /// A message of a copy.

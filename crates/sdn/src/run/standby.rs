@@ -1,4 +1,4 @@
-//! What a controller knows of those that stand by, and of what it copies while it stands by itself.
+//! State of the copies: those that stand by and have one, and what this controller copies while it stands by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use voltmesh_telemetry::Digest;
@@ -6,7 +6,7 @@ use voltmesh_telemetry::Digest;
 use super::copies::Incoming;
 use crate::controller::Release;
 
-/// What is known of the other controllers.
+/// State of the copies that this controller gives and takes.
 pub(super) struct Standby {
     /// Those that may have a copy.
     pub peers: BTreeSet<String>,
