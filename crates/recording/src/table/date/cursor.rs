@@ -93,10 +93,18 @@ impl Cursor<'_> {
         if length == 0 {
             return None;
         }
-        let name = String::from_utf8_lossy(&self.0[..length]).to_lowercase();
-        // Latin-1's letters with an accent are no UTF-8.
-        let name: String = name.chars().map(plain_letter).collect();
-        let (_, month) = MONTHS.into_iter().find(|(start, _)| name.starts_with(start))?;
+        let word = &self.0[..length];
+        let begins = |start: &str| {
+            word.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start.as_bytes()))
+        };
+        let (_, month) = if word.is_ascii() {
+            MONTHS.into_iter().find(|(start, _)| begins(start))?
+        } else {
+            let name = String::from_utf8_lossy(word).to_lowercase();
+            // Latin-1's letters with an accent are no UTF-8.
+            let name: String = name.chars().map(plain_letter).collect();
+            MONTHS.into_iter().find(|(start, _)| name.starts_with(start))?
+        };
         self.0 = &self.0[length..];
         Some(month)
     }
