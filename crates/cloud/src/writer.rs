@@ -5,7 +5,7 @@
 
 use crate::{
     archivist::{Answer, Commit, Input, Marks, Question},
-    delta::{Archive, Reader},
+    delta::{Archive, ArchiveError, Reader},
 };
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -29,6 +29,9 @@ pub trait Surroundings: Send + Sync {
 
     /// Takes note of a durable commit and of how long it took.
     fn committed(&self, commit: &Commit, took: Duration);
+
+    /// Takes note of work on the archive that failed, and of what is done about it.
+    fn failed(&self, what: &'static str, error: &ArchiveError);
 }
 
 /// Writes what comes by `queue` until that ends, one commit at a time, and tells each outcome by `results`.
@@ -60,7 +63,7 @@ pub async fn write(
         let (merged, done) = surroundings.run(work).await;
         archive = merged;
         if let Err(error) = done {
-            tracing::warn!(%error, "merging small files failed; it is tried again after a later commit");
+            surroundings.failed("merging small files failed; it is tried again after a later commit", &error);
             let (read, marks) = reload(archive, &surroundings).await;
             archive = read;
             read_again = Some(marks);
@@ -83,8 +86,7 @@ async fn append(mut archive: Archive, commit: Commit, surroundings: &impl Surrou
             (archive, Input::Committed { ticket })
         }
         Err(error) => {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            tracing::warn!(%error, cause, "a commit failed: reading the archive again");
+            surroundings.failed("a commit failed: reading the archive again", &error);
             let (archive, marks) = reload(archive, surroundings).await;
             (archive, Input::Reloaded { ticket, marks })
         }
@@ -103,8 +105,7 @@ async fn reload(mut archive: Archive, surroundings: &impl Surroundings) -> (Arch
         match done {
             Ok(marks) => return (archive, marks),
             Err(error) => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::error!(%error, cause, "the archive cannot be read; trying again");
+                surroundings.failed("the archive cannot be read; trying again each second", &error);
                 surroundings.sleep(RETRY).await;
             }
         }

@@ -7,11 +7,15 @@
 //! charging or not.
 //!
 //! A value that is unknown is `null` (not sent) or an object with its cause, such as `{"unknown": "stale"}` ([`Unknown`]).
-//! Where VSS has no signal, a private branch `Voltmesh` has it.
+//! Where VSS has no signal, a private branch `Voltmesh` has it. Messages of VISS servers and of Kuksa's databroker hold the
+//! same signals with a time each; they are read too (`messages`).
 
 mod channels;
 mod forms;
+mod messages;
+mod object;
 mod read;
+mod seeds;
 mod write;
 
 #[cfg(doc)]
@@ -54,6 +58,9 @@ pub const AIR_TEMPERATURE: &str = "Vehicle.Exterior.AirTemperature";
 pub const SPEED: &str = "Vehicle.Speed";
 /// Extra channels: an array of objects with `name`, `unit` (UCUM), `resolution` and `value`.
 pub const CHANNELS: &str = "Vehicle.Powertrain.TractionBattery.Voltmesh.Channels";
+
+/// Keys of messages that hold a sample's values (`messages`).
+const ENVELOPES: [&str; 5] = ["data", "path", "entries", "updates", "error"];
 
 /// Key of an unknown value's cause.
 const UNKNOWN: &str = "unknown";

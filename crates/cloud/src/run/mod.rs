@@ -54,16 +54,19 @@ pub async fn run(
 ) -> Result<(), Error> {
     let mut stopped = context.stopped();
     let metrics = Arc::new(move || context.encode());
-    let cloud = Cloud::start(config, process, metrics).await?;
+    let mut stop = std::pin::pin!(async move {
+        tokio::select! {
+            _ = &mut stopped => {}
+            () = voltmesh_http::termination() => {}
+        }
+    });
+    let cloud = tokio::select! {
+        cloud = Cloud::start(config, process, metrics) => cloud?,
+        // The archive may have another writer, whose end is waited for.
+        () = &mut stop => return Ok(()),
+    };
     tracing::info!(mqtt = %cloud.mqtt_address(), http = %cloud.http_address(), "cloud is up");
-    cloud
-        .serve(async move {
-            tokio::select! {
-                _ = &mut stopped => {}
-                () = voltmesh_http::termination() => {}
-            }
-        })
-        .await
+    cloud.serve(stop).await
 }
 
 /// Text of further metrics.
@@ -165,7 +168,8 @@ impl Cloud {
         let reader = archive.reader();
         let (commits, queue) = mpsc::channel(1);
         let (results, mut done) = mpsc::channel(64);
-        let process = Process { board: board.clone(), started: Instant::now() };
+        let process =
+            Process { board: board.clone(), started: Instant::now(), archive: config.archive.clone() };
         let writer = tokio::spawn(write(archive, queue, results.clone(), process));
         let mut shell = Shell {
             trust: fingerprint(&archivist.trust().to_toml()),

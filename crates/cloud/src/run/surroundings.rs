@@ -1,6 +1,6 @@
 //! This process's clock and executor.
 
-use crate::{archivist::Commit, http::board::Board, writer::Surroundings};
+use crate::{archivist::Commit, delta::ArchiveError, http::board::Board, writer::Surroundings};
 use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -25,6 +25,8 @@ pub(super) fn now() -> Timestamp {
 pub(super) struct Process {
     pub board: Arc<Board>,
     pub started: Instant,
+    /// Folder or bucket of the archive, as configured.
+    pub archive: String,
 }
 
 impl Surroundings for Process {
@@ -42,5 +44,43 @@ impl Surroundings for Process {
 
     fn committed(&self, commit: &Commit, took: Duration) {
         self.board.committed(commit, took);
+        self.board.set_ready(true);
+    }
+
+    fn failed(&self, what: &'static str, error: &ArchiveError) {
+        // Another writer's commit is met by judging again: nothing is wrong with the store.
+        if !matches!(error, ArchiveError::Conflict) {
+            self.board.set_ready(false);
+        }
+        let error = voltmesh_telemetry::error_chain(error);
+        tracing::warn!(archive = self.archive, error, "{what}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archivist::Marks;
+
+    #[test]
+    fn a_cloud_whose_disk_fails_is_not_ready_until_a_commit_is_made() {
+        let board = Arc::new(Board::new("cloud-1"));
+        board.set_ready(true);
+        let process = Process { board: board.clone(), started: Instant::now(), archive: "archive".into() };
+        let ready = || board.status_with(Vec::new()).ready;
+        process.failed("a commit failed", &ArchiveError::Conflict);
+        assert!(ready(), "another writer's commit says nothing of the disk");
+        process.failed("a commit failed", &ArchiveError::store("no space left on device"));
+        assert!(!ready());
+        let commit = Commit {
+            ticket: 0,
+            time: now(),
+            entries: Vec::new(),
+            copies: Vec::new(),
+            quarantine: Vec::new(),
+            marks: Marks::default(),
+        };
+        process.committed(&commit, Duration::from_millis(5));
+        assert!(ready());
     }
 }

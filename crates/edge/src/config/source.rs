@@ -2,7 +2,8 @@
 
 use crate::Error;
 use crate::sources::{
-    CanConfig, CandumpConfig, Cursor, LiveCan, Pace, Recorded, ReplayConfig, Sim, SimConfig, Source, inspect,
+    CanConfig, CandumpConfig, Cursor, KuksaConfig, LiveCan, Pace, Recorded, ReplayConfig, Sim, SimConfig,
+    Source, inspect,
 };
 use serde::{Deserialize, Deserializer};
 use std::path::PathBuf;
@@ -27,6 +28,8 @@ pub enum Kind {
     Candump(CandumpConfig),
     /// A live bus.
     Can(CanConfig),
+    /// A databroker of Eclipse Kuksa.
+    Kuksa(KuksaConfig),
     /// A simulated vehicle.
     Sim(SimConfig),
 }
@@ -47,8 +50,12 @@ impl<'de> Deserialize<'de> for SourceConfig {
             Some("replay") => table.try_into().map(Kind::Replay),
             Some("candump") => table.try_into().map(Kind::Candump),
             Some("can") => table.try_into().map(Kind::Can),
+            Some("kuksa") => table.try_into().map(Kind::Kuksa),
             Some("sim") => table.try_into().map(Kind::Sim),
-            _ => return Err(D::Error::custom(format!("kind = {kind}: wants replay, candump, can or sim"))),
+            _ => {
+                let problem = format!("kind = {kind}: wants replay, candump, can, kuksa or sim");
+                return Err(D::Error::custom(problem));
+            }
         };
         Ok(Self { kind: kind.map_err(D::Error::custom)?, speed })
     }
@@ -64,6 +71,13 @@ impl SourceConfig {
             Kind::Replay(config) => Box::new(Recorded::tables(config.clone(), found, now_ms)?),
             Kind::Candump(config) => Box::new(Recorded::logs(config.clone(), found, now_ms)?),
             Kind::Can(config) => Box::new(LiveCan::open(config.clone())?),
+            #[cfg(feature = "kuksa")]
+            Kind::Kuksa(config) => Box::new(crate::sources::LiveKuksa::open(config.clone())?),
+            #[cfg(not(feature = "kuksa"))]
+            Kind::Kuksa(_) => {
+                let problem = "this build reads no databroker: build it with `--features edge,kuksa`";
+                return Err(Error::config("source.kind", problem));
+            }
             Kind::Sim(config) => Box::new(Sim::open(config.clone(), found, now_ms)?),
         })
     }
@@ -76,7 +90,7 @@ impl SourceConfig {
         let (files, options) = match &self.kind {
             Kind::Replay(config) => (&config.files, config.options(now_ms)),
             Kind::Candump(config) => (&config.files, config.options(now_ms)),
-            Kind::Can(_) | Kind::Sim(_) => return Ok(None),
+            Kind::Can(_) | Kind::Kuksa(_) | Kind::Sim(_) => return Ok(None),
         };
         inspect(files, &Options { battery, ..options }).map(Some)
     }
@@ -94,6 +108,7 @@ impl SourceConfig {
                 config.files.iter_mut().chain(&mut config.dbc).chain(&mut config.diagnostics).collect()
             }
             Kind::Can(config) => config.dbc.iter_mut().chain(&mut config.diagnostics).collect(),
+            Kind::Kuksa(config) => config.ca.iter_mut().chain(&mut config.token_file).collect(),
             Kind::Sim(_) => Vec::new(),
         }
     }
@@ -106,6 +121,7 @@ impl SourceConfig {
             Kind::Replay(config) => config.check(),
             Kind::Candump(config) => config.check(),
             Kind::Can(config) => config.check(),
+            Kind::Kuksa(config) => config.check(),
             Kind::Sim(config) => config.check(),
         }
     }

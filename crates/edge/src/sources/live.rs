@@ -1,5 +1,6 @@
 //! A live bus by SocketCAN (Linux).
 
+use super::period::Period;
 use super::sample::Sampler;
 use super::{Cursor, LIVE_WAIT_MS, Level, Next, PackLayout, Sampled, Source, fingerprint, recorded};
 use crate::Error;
@@ -63,7 +64,7 @@ pub struct LiveCan {
     sampler: Sampler,
     socket: CanFdSocket,
     cursor: Cursor,
-    next_ms: u64,
+    period: Period,
     /// Whether a wanted signal came since the last sample: old values get no new time.
     fresh: bool,
     skipped: u64,
@@ -93,7 +94,7 @@ impl LiveCan {
             sampler: Sampler::new(Level::Pack, PackLayout::default()),
             socket,
             cursor: Cursor { source, ..Cursor::default() },
-            next_ms: 0,
+            period: Period::new(config.period_ms),
             fresh: false,
             skipped: 0,
             config,
@@ -116,11 +117,8 @@ impl LiveCan {
     }
 
     fn due(&mut self, now: u64) -> bool {
-        let due = self.fresh && now >= self.next_ms;
-        if due {
-            self.next_ms = (now / self.config.period_ms + 1) * self.config.period_ms;
-            self.fresh = false;
-        }
+        let due = self.fresh && self.period.is_due(now);
+        self.fresh &= !due;
         due
     }
 }

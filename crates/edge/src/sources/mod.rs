@@ -3,13 +3,18 @@
 //! A source is an iterator with a resumable place: [`Cursor`]. What a source did before a place is not needed to go on
 //! after it.
 
+pub(crate) mod kuksa;
 mod live;
 mod pacer;
 mod pack;
+mod period;
 mod recorded;
 mod sample;
 mod sim;
 
+#[cfg(feature = "kuksa")]
+pub use kuksa::LiveKuksa;
+pub use kuksa::{KuksaConfig, KuksaSignals};
 pub use live::{CanConfig, LiveCan};
 pub use pacer::{Pace, Pacer};
 pub use pack::PackLayout;

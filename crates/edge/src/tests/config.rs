@@ -47,9 +47,10 @@ fn the_explained_sources_are_valid() {
             format!("{head}\n[source]\n{}", lines.collect::<Vec<_>>().join("\n"))
         })
         .collect();
-    assert_eq!(examples.len(), 2);
+    assert_eq!(examples.len(), 3);
     assert!(matches!(parse(&examples[0]).unwrap().source.kind, Kind::Replay(_)));
     assert!(matches!(parse(&examples[1]).unwrap().source.kind, Kind::Candump(_)));
+    assert!(matches!(parse(&examples[2]).unwrap().source.kind, Kind::Kuksa(_)));
 }
 
 #[track_caller]
@@ -63,7 +64,7 @@ fn wrong_values_are_refused_with_the_key() {
     refused(|t| format!("colour = 1\n{t}"), "unknown field `colour`");
     refused(|t| format!("colour = 1\n{t}"), "--defaults");
     refused(|t| format!("{t}\ncolour = 1"), "unknown field `colour`");
-    refused(|t| t.replace("sim", "magic"), "wants replay, candump, can or sim");
+    refused(|t| t.replace("sim", "magic"), "wants replay, candump, can, kuksa or sim");
     refused(|t| t.replace("kind", "knd"), "missing field `kind`");
     refused(|t| format!("{t}\nrate_hz = 1000.0"), "source.rate_hz");
     refused(|t| format!("{t}\nspeed = -1"), "source.speed");

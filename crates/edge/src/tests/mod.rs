@@ -1,6 +1,8 @@
 mod boot;
 mod commands;
 mod config;
+#[cfg(feature = "kuksa")]
+mod kuksa;
 mod laws;
 mod role;
 mod sources;

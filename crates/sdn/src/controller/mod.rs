@@ -17,9 +17,11 @@ mod node;
 mod numbers;
 mod orders;
 mod plan;
+mod rebalance;
 mod reconcile;
 mod reports;
 mod requests;
+mod room;
 mod state;
 mod succession;
 mod summaries;
@@ -47,6 +49,7 @@ use crate::{Assessor, Rules};
 use history::History;
 use node::Node;
 use orders::Orders;
+use rebalance::Rebalance;
 use vehicle::{Trial, Vehicle};
 
 /// Time in ms between two looks at everything that only time changes.
@@ -117,6 +120,10 @@ pub struct Counters {
     pub handed_over_without_state: u64,
     /// Functions that were moved away from dead fog nodes.
     pub rescued: u64,
+    /// Searches for a better placement of everything.
+    pub searches: u64,
+    /// Functions that moved or gave way because of one.
+    pub rebalanced: u64,
     /// Decisions taken.
     pub decisions: u64,
     /// Decisions undone.
@@ -153,6 +160,8 @@ pub struct Controller {
     changed: BTreeSet<VehicleId>,
     /// Functions that wait for a fog node, with the time since when.
     waiting: BTreeMap<Key, Timestamp>,
+    /// Placement of all vehicles' functions together.
+    rebalance: Rebalance,
     /// Next numbers within the reserved ones.
     next_order: u64,
     next_lease: u32,
@@ -178,6 +187,7 @@ impl Controller {
             .map(|(vehicle, function, _)| ((vehicle.clone(), function.clone()), now));
         Self {
             waiting: waiting.collect(),
+            rebalance: Rebalance::default(),
             next_order: kept.orders,
             next_lease: kept.leases,
             log: Log::restore(kept.decisions.values().cloned()),
@@ -214,6 +224,7 @@ impl Controller {
             Input::Summaries { fog, summaries } => self.summaries(now, &fog, *summaries, &mut out),
             Input::Report { fog, report } => self.report(now, &fog, *report, &mut out),
             Input::Copied { whole, changes } => self.copy(whole, changes, &mut out),
+            Input::Improved { moves } => self.improved(now, moves),
             Input::Written(written) => self.change(Change::Written { written }, &mut out),
             Input::Tick => self.tick(now, &mut out),
         }
@@ -301,6 +312,7 @@ impl Controller {
             self.last_full_tick = now;
             self.look_at_vehicles(now);
             self.look_at_trials(now, out);
+            self.look_for_better(now, out);
         }
         if now.as_millis() >= self.last_kept.as_millis() + LEARNED_MS {
             self.last_kept = now;
@@ -339,6 +351,7 @@ impl Controller {
             self.vehicles.iter().filter(|(_, vehicle)| gone(vehicle)).map(|(id, _)| id.clone()).collect();
         for id in gone {
             self.assessor.forget(&id);
+            self.rebalance.forget(&id);
             self.vehicles.remove(&id);
             self.changed.insert(id);
         }
@@ -356,6 +369,7 @@ impl Controller {
         });
         let pending: Vec<VehicleId> = pending.map(|(id, _)| id.clone()).collect();
         self.changed.extend(pending);
+        self.changed.extend(self.rebalance.advised().cloned());
     }
 
     /// Brings every vehicle of which something has changed to what is wanted.

@@ -5,29 +5,27 @@ use voltmesh_control::Allowed;
 use voltmesh_telemetry::{Digest, Timestamp, VehicleId};
 
 use super::Controller;
-use super::state::{Assignment, Phase};
+use super::room::{AllUsed, takes_room};
+use super::state::Assignment;
 use crate::placement::{self, Item, Problem, Reach, Weights, WhyNowhere};
 use crate::policy::{self, Battery, Latency, Reason, VehicleFacts, Wanted};
 
 /// Round trip in µs that is taken for one that was not measured: a slow one of a cellular network.
 const UNKNOWN_ROUND_TRIP_US: u64 = 100_000;
-/// Millionths of a core that all functions of a fog node may take: one core.
-const NODE_LOAD_PPM: u32 = 1_000_000;
-/// Needs of a function that the policy does not know.
-const UNKNOWN_LOAD_PPM: u32 = 1_000;
-const UNKNOWN_MEMORY_MIB: u32 = 16;
+/// Needs of a deployed function that the policy does not know.
 const UNKNOWN_COMMANDS_PER_MIN: u32 = 12;
 
-/// Room of a fog node that is taken.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Used {
-    load_ppm: u32,
-    memory_mib: u32,
-    instances: u32,
-}
+/// Why a function ends for another.
+pub(super) const GIVES_WAY: &str = "functions of higher priority need its room";
 
-/// Room that is taken, by fog node.
-pub(super) type AllUsed = BTreeMap<String, Used>;
+/// How room is short for a vehicle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Shortage {
+    /// A function is not at the node that it would choose.
+    Elsewhere,
+    /// A function runs nowhere.
+    Nowhere,
+}
 
 /// Where a function of a vehicle is to run, and how.
 #[derive(Clone, Debug)]
@@ -40,6 +38,8 @@ pub(super) struct Target {
     pub reasons: Vec<Reason>,
     /// Points of the placement.
     pub cost: Option<u64>,
+    /// Whether it is there for the sake of all vehicles' functions together.
+    pub is_advised: bool,
 }
 
 /// What is to become of a function of a vehicle.
@@ -56,29 +56,6 @@ pub(super) enum Aim {
 }
 
 impl Controller {
-    /// Room that is taken at each fog node.
-    pub(super) fn used(&self) -> AllUsed {
-        let mut used = AllUsed::new();
-        for (_, function, assignment) in self.kept.all() {
-            if !matches!(assignment.phase, Phase::Failed { .. } | Phase::Ending) {
-                self.add(used.entry(assignment.fog.clone()).or_default(), function);
-            }
-        }
-        used
-    }
-
-    fn add(&self, used: &mut Used, function: &str) {
-        let (load_ppm, memory_mib) = self.needs(function);
-        used.load_ppm = used.load_ppm.saturating_add(load_ppm);
-        used.memory_mib = used.memory_mib.saturating_add(memory_mib);
-        used.instances += 1;
-    }
-
-    fn needs(&self, function: &str) -> (u32, u32) {
-        let known = self.policy.function(function);
-        known.map_or((UNKNOWN_LOAD_PPM, UNKNOWN_MEMORY_MIB), |known| (known.load_ppm, known.memory_mib))
-    }
-
     /// Selects by the policy what a vehicle is to have.
     pub(super) fn select(&mut self, now: Timestamp, id: &VehicleId) {
         let active = self.assessor.active(id);
@@ -159,27 +136,26 @@ impl Controller {
         let mut to_place = Vec::new();
         for wanted in self.wanted(now, id) {
             let at = self.kept.assignment(id, &wanted.function);
-            let release = match self.release(&wanted.function, id) {
+            let release = match release_of(self, &wanted.function, id) {
                 Ok(release) => release,
                 Err(why) => {
                     aims.insert(wanted.function, why);
                     continue;
                 }
             };
-            // A holder that is not heard, and not given up yet, may be back at once.
-            let waits = at.is_some_and(|at| {
-                let node = self.nodes.get(&at.fog);
-                node.is_some_and(|node| node.is_awaited(now) || !node.is_alive(now) && !node.is_dead(now))
-            });
-            if waits {
+            let key = (id.clone(), wanted.function);
+            let gives_way = self.rebalance.advice(now, &key).is_some_and(Option::is_none);
+            let wanted = Wanted { function: key.1, ..wanted };
+            if at.is_some_and(|at| self.waits(now, at)) {
                 aims.insert(wanted.function, Aim::Stay);
+            } else if gives_way {
+                aims.insert(wanted.function, Aim::Withdrawn(GIVES_WAY.to_owned()));
             } else {
                 to_place.push((wanted, release));
             }
         }
-        if !to_place.is_empty() {
-            self.place(now, id, to_place, used, &mut aims);
-        }
+        let shortage = self.place(now, id, to_place, used, &mut aims);
+        self.rebalance.note(id, shortage);
         if let Some(vehicle) = self.vehicles.get_mut(id) {
             let why = |(function, aim): (&String, &Aim)| match aim {
                 Aim::Nowhere(why) | Aim::Withdrawn(why) => Some((function.clone(), why.clone())),
@@ -198,33 +174,15 @@ impl Controller {
         aims
     }
 
-    /// The release of a function that a vehicle is to have.
-    fn release(&self, function: &str, id: &VehicleId) -> Result<Digest, Aim> {
-        let active = self.assessor.active(id);
-        let deployed = self.kept.deployments.values().find(|deployment| {
-            deployment.function == function
-                && deployment.release.is_some()
-                && deployment.is_for(id, active.iter().map(|active| active.condition))
-        });
-        if let Some(digest) = deployed.and_then(|deployment| deployment.release) {
-            return match self.kept.usable_release(&digest) {
-                Some(release) => Ok(release.digest),
-                None => Err(Aim::Withdrawn(format!("release {digest} is withdrawn or was never published"))),
-            };
-        }
-        self.kept.newest_release(function).map(|release| release.digest).ok_or_else(|| {
-            let known = self.kept.releases.values().any(|release| release.function == function);
-            if known {
-                Aim::Withdrawn(format!("every release of {function} is withdrawn"))
-            } else {
-                Aim::Nowhere(format!("no release of {function} is published"))
-            }
-        })
+    /// Whether a function's holder is not heard, and not given up yet: it may be back at once.
+    pub(super) fn waits(&self, now: Timestamp, at: &Assignment) -> bool {
+        let node = self.nodes.get(&at.fog);
+        node.is_some_and(|node| node.is_awaited(now) || !node.is_alive(now) && !node.is_dead(now))
     }
 
     /// Fog nodes that can run functions of a vehicle: those with its session; without one the holder, else those that have seen
     /// it, else any: it has lost its node, and will be heard somewhere.
-    fn reach(&self, now: Timestamp, id: &VehicleId) -> Vec<Reach> {
+    pub(super) fn reach(&self, now: Timestamp, id: &VehicleId) -> Vec<Reach> {
         let Some(vehicle) = self.vehicles.get(id) else { return Vec::new() };
         let takes = |fog: &String| self.nodes.get(fog).is_some_and(|node| node.takes_functions(now));
         let reach = |fog: &String, session: bool| Reach {
@@ -268,32 +226,31 @@ impl Controller {
             let room = &self.nodes.get(&reach.node)?.room;
             let mut taken = used.get(&reach.node).copied().unwrap_or_default();
             for (function, assignment) in own.into_iter().flatten() {
-                let counted = !matches!(assignment.phase, Phase::Failed { .. } | Phase::Ending);
-                if assignment.fog == reach.node && counted {
+                if assignment.fog == reach.node && takes_room(&assignment.phase) {
                     let (load_ppm, memory_mib) = self.needs(function);
                     taken.load_ppm = taken.load_ppm.saturating_sub(load_ppm);
                     taken.memory_mib = taken.memory_mib.saturating_sub(memory_mib);
                     taken.instances = taken.instances.saturating_sub(1);
                 }
             }
-            Some(placement::Node {
-                name: reach.node.clone(),
-                capabilities: room.capabilities.clone(),
-                load_ppm: NODE_LOAD_PPM.saturating_sub(taken.load_ppm),
-                memory_mib: self.settings.node_memory_mib.saturating_sub(taken.memory_mib),
-                instances: room.most_instances.saturating_sub(taken.instances),
-                busy_ppm: (room.load.clamp(0.0, 64.0) * 1e6) as u32,
-            })
+            Some(self.room_of(&reach.node, room, taken))
         });
-        let at = |wanted: &Wanted| self.kept.assignment(id, &wanted.function).map(|at| at.fog.clone());
+        let item = |wanted: &Wanted| {
+            let at = self.kept.assignment(id, &wanted.function).map(|at| at.fog.clone());
+            let advice = self.rebalance.advice(now, &(id.clone(), wanted.function.clone()));
+            // A vehicle that has moved on since is not sent back.
+            let only = advice.cloned().flatten().filter(|fog| reach.iter().any(|reach| reach.node == *fog));
+            Item { only, ..Item::of(wanted, at) }
+        };
         Problem {
             nodes: nodes.collect(),
-            items: wanted.iter().map(|wanted| Item::of(wanted, at(wanted))).collect(),
-            reach: BTreeMap::from([(id.clone(), reach)]),
+            items: wanted.iter().map(item).collect(),
+            reach: BTreeMap::from([(id.clone(), reach.clone())]),
             weights: Weights::default(),
         }
     }
 
+    /// Places functions of one vehicle; says whether room is short for them.
     fn place(
         &self,
         now: Timestamp,
@@ -301,12 +258,13 @@ impl Controller {
         to_place: Vec<(Wanted, Digest)>,
         used: &AllUsed,
         aims: &mut BTreeMap<String, Aim>,
-    ) {
+    ) -> Option<Shortage> {
         let (wanted, releases): (Vec<Wanted>, Vec<Digest>) = to_place.into_iter().unzip();
-        let placement = placement::place(&self.problem(now, id, &wanted, used));
-        for (wanted, release) in wanted.into_iter().zip(releases) {
-            let key = placement::Key { vehicle: id.clone(), function: wanted.function.clone() };
-            let place = placement.places.iter().find(|(other, ..)| *other == key);
+        let problem = self.problem(now, id, &wanted, used);
+        let placement = placement::place(&problem);
+        let mut shortage = placement.is_crowded.then_some(Shortage::Elsewhere);
+        for ((wanted, release), item) in wanted.into_iter().zip(releases).zip(&problem.items) {
+            let place = placement.places.iter().find(|(key, ..)| *key == item.key);
             let aim = match place {
                 Some((_, fog, cost)) => Aim::At(Box::new(Target {
                     fog: fog.clone(),
@@ -315,14 +273,30 @@ impl Controller {
                     configuration: wanted.configuration.into(),
                     reasons: wanted.reasons,
                     cost: Some(*cost),
+                    is_advised: item.only.is_some(),
                 })),
+                // The room that is advised is not free yet.
+                None if item.only.is_some() && item.at.is_some() => Aim::Stay,
                 None => {
-                    let why = placement.nowhere.iter().find(|(other, _)| *other == key).map(|(_, why)| *why);
-                    Aim::Nowhere(nowhere(why).to_owned())
+                    let why = placement.nowhere.iter().find(|(key, _)| *key == item.key).map(|(_, why)| *why);
+                    let at_the_place = |(key, node, _): &(placement::Key, String, u64)| {
+                        let other = problem.items.iter().find(|other| other.key == *key);
+                        Some(node) == item.at.as_ref() && other.is_some_and(|other| other.at != item.at)
+                    };
+                    let is_taken = placement.places.iter().any(at_the_place);
+                    if why == Some(WhyNowhere::NoRoom) {
+                        shortage = Some(Shortage::Nowhere);
+                    }
+                    match why {
+                        // Its vehicle's other functions take its place.
+                        Some(WhyNowhere::NoRoom) if is_taken => Aim::Withdrawn(GIVES_WAY.to_owned()),
+                        why => Aim::Nowhere(nowhere(why).to_owned()),
+                    }
                 }
             };
             aims.insert(wanted.function, aim);
         }
+        shortage
     }
 
     /// What a function would cost at each other fog node that its vehicle reaches.
@@ -338,6 +312,31 @@ impl Controller {
         };
         all.nodes.iter().map(alone).collect()
     }
+}
+
+/// The release of a function that a vehicle is to have.
+pub(super) fn release_of(controller: &Controller, function: &str, id: &VehicleId) -> Result<Digest, Aim> {
+    let kept = &controller.kept;
+    let active = controller.assessor.active(id);
+    let deployed = kept.deployments.values().find(|deployment| {
+        deployment.function == function
+            && deployment.release.is_some()
+            && deployment.is_for(id, active.iter().map(|active| active.condition))
+    });
+    if let Some(digest) = deployed.and_then(|deployment| deployment.release) {
+        return match kept.usable_release(&digest) {
+            Some(release) => Ok(release.digest),
+            None => Err(Aim::Withdrawn(format!("release {digest} is withdrawn or was never published"))),
+        };
+    }
+    kept.newest_release(function).map(|release| release.digest).ok_or_else(|| {
+        let known = kept.releases.values().any(|release| release.function == function);
+        if known {
+            Aim::Withdrawn(format!("every release of {function} is withdrawn"))
+        } else {
+            Aim::Nowhere(format!("no release of {function} is published"))
+        }
+    })
 }
 
 /// Whether an assignment runs that release with that configuration and those bounds.

@@ -6,7 +6,8 @@ use voltmesh_telemetry::{Digest, Timestamp, VehicleId};
 
 use super::Controller;
 use super::later;
-use super::plan::{Aim, AllUsed, Target, is_as};
+use super::plan::{Aim, GIVES_WAY, Target, is_as};
+use super::room::AllUsed;
 use super::state::{Assignment, Change, Key, Phase};
 use super::vehicle::GONE_MS;
 use super::vocabulary::{Output, Planned, PlannedWork};
@@ -117,14 +118,14 @@ impl Controller {
                 self.arrive(now, key, assignment, target, out);
             }
             Phase::Starting | Phase::Running if elsewhere => {
-                self.decide_move(
-                    now,
-                    &key,
-                    &assignment,
-                    &target,
-                    "the vehicle is nearer to another fog node",
-                    out,
-                );
+                let why = match target.is_advised {
+                    true => {
+                        "all functions together cost less so: room is short where it was, or where it would be best"
+                    }
+                    false => "the vehicle is nearer to another fog node",
+                };
+                self.counters.rebalanced += u64::from(target.is_advised);
+                self.decide_move(now, &key, &assignment, &target, why, out);
                 self.leave(now, key, assignment, target.fog, out);
             }
             Phase::Starting | Phase::Running if !is_as(&assignment, &target) => {
@@ -220,6 +221,7 @@ impl Controller {
 
     /// Ends a function.
     fn end(&mut self, now: Timestamp, key: Key, assignment: &Assignment, why: &str, out: &mut Vec<Output>) {
+        self.counters.rebalanced += u64::from(why == GIVES_WAY && assignment.phase != Phase::Ending);
         if self.nodes.get(&assignment.fog).is_none_or(|node| node.is_dead(now)) {
             // Should its node come back and still run it, it is ended then.
             self.decide_end(now, &key, assignment, why, out);

@@ -253,6 +253,8 @@ impl Controller {
             ("handed_over", counters.handed_over),
             ("handed_over_without_state", counters.handed_over_without_state),
             ("rescued", counters.rescued),
+            ("placement_searches", counters.searches),
+            ("rebalanced", counters.rebalanced),
             ("decisions", counters.decisions),
             ("decisions_undone", counters.undone),
             ("changes_copied", counters.copied),

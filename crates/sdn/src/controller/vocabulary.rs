@@ -6,6 +6,7 @@ use voltmesh_control::{FleetShare, FunctionReport, FunctionState, Lease, Order, 
 use voltmesh_telemetry::Digest;
 
 use super::state::{Change, Deployment, Key, Release, Replaced, Written};
+use crate::placement::{Move, Problem};
 use crate::{Rules, assess};
 
 /// What happens.
@@ -46,6 +47,11 @@ pub enum Input {
     },
     /// Decisions are on the ledger.
     Written(Written),
+    /// What [`Output::Improve`] asked for has found this; nothing, if nothing is better.
+    Improved {
+        /// Functions that are to move, or to give way.
+        moves: Vec<Move>,
+    },
     /// Time passes.
     Tick,
 }
@@ -69,6 +75,8 @@ pub enum Output {
         /// SHA-256 of the component.
         release: Digest,
     },
+    /// Look for a better placement of everything, beside all else, and say what was found with [`Input::Improved`].
+    Improve(Box<Problem>),
     /// A vehicle's condition has begun or ended.
     Condition(assess::Change),
     /// What a fog node sent is refused: counted, told to the sender, entered in the audit log.

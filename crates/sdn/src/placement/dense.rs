@@ -69,6 +69,9 @@ impl Dense {
                     continue;
                 }
                 why = WhyNowhere::NoRoom;
+                if item.only.as_ref().is_some_and(|only| *only != reach.node) {
+                    continue;
+                }
                 let place = Place {
                     round_trip_us: reach.round_trip_us,
                     session: reach.session,

@@ -2,7 +2,7 @@
 
 use super::dense::Dense;
 use super::greedy;
-use super::problem::{Placement, Problem};
+use super::problem::{Move, Placement, Problem};
 use super::random::Random;
 use super::search::{Moves, settle};
 use super::state::State;
@@ -109,4 +109,15 @@ impl Improver {
         }
         out
     }
+}
+
+/// The moves of the best placement that is found while `goes_on` says so; asked after every few milliseconds.
+pub fn better(problem: Problem, mut goes_on: impl FnMut() -> bool) -> Vec<Move> {
+    /// Steps between two questions.
+    const STEPS: u32 = 20;
+    let mut improver = Improver::new(problem, 1);
+    while goes_on() {
+        improver.improve(STEPS);
+    }
+    improver.placement().moves
 }

@@ -2,7 +2,7 @@
 //!
 //! [`place`] is what the controller does at once: what runs stays, the rest goes greedily to the cheapest node with room, then
 //! moves, swaps and chains of moves as long as they save something. [`repair`] only places what has no living node. [`Improver`]
-//! looks for better in the background, in steps of the caller's choice. [`lower_bound`] proves how far from the optimum a
+//! looks for better in the background, in steps of the caller's choice ([`better`] takes all of them). [`lower_bound`] proves how far from the optimum a
 //! placement can be at most. Same problem and seed, same placement.
 
 mod bound;
@@ -20,7 +20,7 @@ mod synthetic;
 
 pub use bound::lower_bound;
 pub use cost::{MOST_US, NOWHERE_US, Weights};
-pub use improve::Improver;
+pub use improve::{Improver, better};
 pub use problem::{Item, Key, Move, Node, Placement, Problem, Reach, WhyNowhere};
 pub use programme::programme;
 pub use synthetic::{Synthetic, crowded};

@@ -62,6 +62,8 @@ pub struct Item {
     pub priority: u8,
     /// Node that it runs on now. One that is not among the nodes is dead.
     pub at: Option<String>,
+    /// The only node that it may be at, if it may not be at any that its vehicle reaches.
+    pub only: Option<String>,
 }
 
 impl Item {
@@ -77,6 +79,7 @@ impl Item {
             latency: wanted.latency,
             priority: wanted.priority,
             at,
+            only: None,
         }
     }
 }
@@ -128,6 +131,8 @@ pub struct Placement {
     pub nowhere: Vec<(Key, WhyNowhere)>,
     /// What is not where it was.
     pub moves: Vec<Move>,
+    /// Whether something is not at the cheapest of its nodes, for want of room: then other choices may cost less.
+    pub is_crowded: bool,
 }
 
 impl Placement {

@@ -75,6 +75,8 @@ impl State {
         let mut placement = Placement { cost: self.cost, ..Placement::default() };
         for index in order {
             let (item, place) = (&problem.items[index], self.place[index].map(name));
+            let wished = dense.items[index].cheapest.first();
+            placement.is_crowded |= wished.is_some_and(|(node, _)| self.place[index] != Some(*node));
             match &place {
                 Some(node) => {
                     let cost = dense.items[index].cost(self.place[index]);

@@ -68,6 +68,7 @@ impl Synthetic {
                     latency,
                     priority: random.within(10.0, 100.0) as u8,
                     at: None,
+                    only: None,
                 });
             }
         }

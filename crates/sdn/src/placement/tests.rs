@@ -143,6 +143,7 @@ fn a_function_moves_only_where_that_saves_more_than_it_costs() {
                 latency: crate::policy::Latency::Minute,
                 priority: 75,
                 at: Some("fog-1".to_owned()),
+                only: None,
             }],
             weights: Weights::default(),
         };

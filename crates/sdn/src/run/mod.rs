@@ -37,7 +37,7 @@ use voltmesh_ledger::{Genesis, MAX_GENESIS_BYTES};
 use voltmesh_mqtt::{Descriptors, Limits, LogLimiter, Server, ServerEvents, ServerSettings};
 use voltmesh_telemetry::{Digest, Timestamp};
 
-use crate::controller::{Controller, Kept, Settings};
+use crate::controller::{Controller, Input, Kept, Settings};
 use crate::policy::{MAX_POLICY_BYTES, Policy};
 use crate::rules::{self, MAX_RULES_BYTES, Rules};
 use http::{Api, Asked};
@@ -141,6 +141,8 @@ pub struct Running<E: voltmesh_spool::Context> {
     shell: Shell<E>,
     events: ServerEvents,
     requests: mpsc::Receiver<Asked>,
+    /// What searches for a better placement have found.
+    searched: mpsc::Receiver<Input>,
     http: voltmesh_http::Server,
 }
 
@@ -204,6 +206,7 @@ impl<E: voltmesh_spool::Context> Running<E> {
         // Set once, here.
         mqtt.set(server.figures()).ok();
         let standby = Standby::new(config.controllers.into_keys().collect(), configured_rules);
+        let (found, searched) = mpsc::channel(1);
         let mut shell = Shell {
             id: config.id,
             key: credentials.signing.clone(),
@@ -220,10 +223,11 @@ impl<E: voltmesh_spool::Context> Running<E> {
             outputs: Vec::new(),
             accepted: Vec::new(),
             answers: Vec::new(),
+            found,
             log: LogLimiter::default(),
         };
         shell.begin().await?;
-        Ok(Self { shell, events, requests, http })
+        Ok(Self { shell, events, requests, searched, http })
     }
 
     /// Where fog nodes connect.
@@ -238,7 +242,7 @@ impl<E: voltmesh_spool::Context> Running<E> {
 
     /// Works until `stop`, or until nothing can be kept any more.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), Error> {
-        let Self { mut shell, mut events, mut requests, http } = self;
+        let Self { mut shell, mut events, mut requests, mut searched, http } = self;
         let mut unwritten = tokio::time::interval(UNWRITTEN);
         tokio::pin!(stop);
         let ended = loop {
@@ -254,6 +258,7 @@ impl<E: voltmesh_spool::Context> Running<E> {
                     }
                 }
                 Some(asked) = requests.recv() => shell.request(asked),
+                Some(found) = searched.recv() => shell.handle(found),
                 heard = shell.peers.next() => shell.heard(heard),
                 () = sleep_until(deadline) => shell.tick(),
                 _ = unwritten.tick() => shell.log.due().iter().for_each(|it| tracing::warn!("{it}")),

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use ed25519_dalek::SigningKey;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
-use tokio::sync::oneshot;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::{mpsc, oneshot};
 use voltmesh_audit::{Kind, Recorder};
 use voltmesh_control::{
     FunctionReport, Summaries,
@@ -26,6 +26,7 @@ use super::standby::Standby;
 use super::store::{Store, StoreError};
 use super::terms::Terms;
 use crate::controller::{Change, Controller, Input, Output, Request, RequestError};
+use crate::placement;
 
 /// This process's clock.
 pub(super) fn now() -> Timestamp {
@@ -59,9 +60,14 @@ pub(super) struct Shell<E: voltmesh_spool::Context> {
     pub accepted: Vec<(Session, Delivery, Option<Refused>)>,
     /// Who is answered then.
     pub answers: Vec<(oneshot::Sender<Answer>, Answer)>,
+    /// What searches for a better placement have found.
+    pub found: mpsc::Sender<Input>,
     /// Lines about what fog nodes send.
     pub log: LogLimiter<String>,
 }
+
+/// Time that a search for a better placement takes.
+const SEARCH: Duration = Duration::from_millis(200);
 
 impl<E: voltmesh_spool::Context> Shell<E> {
     pub fn lock(&self) -> MutexGuard<'_, Controller> {
@@ -350,6 +356,15 @@ impl<E: voltmesh_spool::Context> Shell<E> {
                 tracing::info!(vehicle = %change.vehicle, rule = change.rule, "{} {is}", change.condition);
             }
             Output::Refused { fog, why } => self.refuse(&fog, &why.to_string()),
+            Output::Improve(problem) => {
+                let found = self.found.clone();
+                tokio::task::spawn_blocking(move || {
+                    let begun = Instant::now();
+                    let moves = placement::better(*problem, || begun.elapsed() < SEARCH);
+                    // The controller may have ended.
+                    found.blocking_send(Input::Improved { moves }).ok();
+                });
+            }
             Output::Superseded { term } => {
                 let held = self.lock().term();
                 if self.terms.superseded(term) {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use voltmesh_battery::summary::Summary;
 use voltmesh_control::{FunctionReport, Summaries};
 use voltmesh_sdn::controller::{Change, Controller, Input, Kept, Output, Request, Settings};
-use voltmesh_sdn::{Policy, Rules, assess};
+use voltmesh_sdn::{Policy, Rules, assess, placement};
 use voltmesh_telemetry::{Digest, Timestamp};
 
 use super::messages::{FromController, Up};
@@ -14,6 +14,8 @@ use super::shipped::Published;
 
 /// Name of the controller.
 const NAME: &str = "controller-1";
+/// Looks of a search for a better placement: the same in each run.
+const SEARCH_LOOKS: u32 = 5;
 
 /// Requests of a controller to those around it.
 #[derive(Debug)]
@@ -88,7 +90,17 @@ impl ControllerNode {
     pub fn handle(&mut self, now: Timestamp, input: Input, most: usize) -> Vec<ControllerOutput> {
         let Some(core) = &mut self.core else { return Vec::new() };
         let outputs = core.handle(now, input);
-        self.perform(outputs, most)
+        let searched = outputs.iter().take(most).find_map(|output| match output {
+            Output::Improve(problem) => Some(problem.clone()),
+            _ => None,
+        });
+        let mut done = self.perform(outputs, most);
+        if let Some(problem) = searched {
+            let mut looks = 0..SEARCH_LOOKS;
+            let moves = placement::better(*problem, || looks.next().is_some());
+            done.extend(self.handle(now, Input::Improved { moves }, usize::MAX));
+        }
+        done
     }
 
     /// Carries out what an operator asks for.
@@ -131,6 +143,7 @@ impl ControllerNode {
                 Output::Condition(change) => out.push(ControllerOutput::Condition(change)),
                 Output::Refused { fog, why } => tracing::debug!(fog, %why, "the controller refuses"),
                 Output::Superseded { .. } => out.push(ControllerOutput::Superseded),
+                Output::Improve(_) => {}
             }
         }
         out

@@ -25,8 +25,8 @@ use std::{
 };
 use tokio::sync::mpsc;
 use voltmesh_cloud::{
-    Archive, Archivist, Commit, FogsOnly, Grouping, Input, Marks, Output, Question, Reader, Settings, Token,
-    Verified,
+    Archive, ArchiveError, Archivist, Commit, FogsOnly, Grouping, Input, Marks, Output, Question, Reader,
+    Settings, Token, Verified,
     writer::{Surroundings, ask, write},
 };
 use voltmesh_control::topics::{FogTopic, Topic};
@@ -183,6 +183,10 @@ impl Surroundings for Process {
     }
 
     fn committed(&self, _: &Commit, _: Duration) {}
+
+    fn failed(&self, what: &'static str, error: &ArchiveError) {
+        tracing::debug!(%error, "{what}");
+    }
 }
 
 fn listen(context: &NodeContext, setup: &Setup, events: UnboundedSender<Event>) {

@@ -1,6 +1,6 @@
 //! Extra channels of a JSON sample.
 
-use super::read::Number;
+use super::seeds::Number;
 use crate::{Channel, ChannelCount, ChannelValue, MAX_CHANNELS, Reading, Resolution, Unknown};
 use serde::{
     Deserialize,

@@ -3,6 +3,7 @@
 mod copying;
 mod laws;
 mod operators;
+mod rebalance;
 mod succession;
 mod world;
 

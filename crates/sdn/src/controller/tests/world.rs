@@ -39,6 +39,8 @@ pub struct World {
     pub leases: BTreeMap<(Key, (u32, u32)), (String, u64)>,
     /// Every order that was sent.
     pub sent: Vec<(Timestamp, String, Planned)>,
+    /// Functions that a fog node has room for.
+    pub most_instances: u32,
     key: SigningKey,
 }
 
@@ -104,6 +106,7 @@ impl World {
             inbox: VecDeque::new(),
             leases: BTreeMap::new(),
             sent: Vec::new(),
+            most_instances: 100,
             key,
         };
         world.take_term();
@@ -118,7 +121,16 @@ impl World {
 
     pub fn handle(&mut self, input: Input) {
         let outputs = self.controller.handle(self.now, input);
+        let searched = outputs.iter().find_map(|output| match output {
+            Output::Improve(problem) => Some(problem.clone()),
+            _ => None,
+        });
         self.perform(outputs, usize::MAX);
+        if let Some(problem) = searched {
+            let mut looks = 0..3;
+            let moves = crate::placement::better(*problem, || looks.next().is_some());
+            self.handle(Input::Improved { moves });
+        }
     }
 
     pub fn request(&mut self, request: Request) -> Result<(), RequestError> {
@@ -224,7 +236,8 @@ impl World {
             chemistry: Some("nmc".to_owned()),
             summary: Some(summary(time_s, if self.hot.contains(vehicle) { 58.0 } else { 26.0 })),
         });
-        let room = Room { instances: 0, most_instances: 100, load: 0.1, capabilities: Vec::new() };
+        let room =
+            Room { instances: 0, most_instances: self.most_instances, load: 0.1, capabilities: Vec::new() };
         Summaries { at_ms: self.now.as_millis(), room, vehicles: vehicles.collect() }
     }
 

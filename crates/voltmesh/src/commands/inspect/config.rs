@@ -34,6 +34,9 @@ pub fn load(path: &Path, now_ms: u64) -> Result<(Vec<PathBuf>, Options)> {
             };
             (Vec::new(), options)
         }
+        Kind::Kuksa(_) => {
+            bail!("[source] of {} is a databroker: it holds no recording to read", path.display())
+        }
         Kind::Sim(_) => bail!("[source] of {} is a simulation: there is nothing to read", path.display()),
     };
     let folder = path.parent().unwrap_or(Path::new("."));
