@@ -12,8 +12,10 @@ pub const MAX_DOCUMENT: usize = 64 << 20;
 pub struct Documents {
     /// Statuses, in the order in which they stand.
     pub readings: Vec<Reading>,
-    /// Documents that are none of the kinds that are read.
+    /// Documents that are none of the kinds that are read, or errors.
     pub strange: u64,
+    /// Code and message of the last of them that says it is an error.
+    pub refusal: Option<String>,
 }
 
 impl Documents {
@@ -21,7 +23,10 @@ impl Documents {
     fn take(&mut self, document: Option<&Value>) {
         match document.and_then(feeds::of_live_value) {
             Some((_, readings)) => self.readings.extend(readings),
-            None => self.strange += 1,
+            None => {
+                self.strange += 1;
+                self.refusal = document.and_then(feeds::refusal).or(self.refusal.take());
+            }
         }
     }
 }
