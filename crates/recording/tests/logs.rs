@@ -160,6 +160,12 @@ fn times_of_candump_are_told_from_differences_or_doubted() {
     let paused = [&jitter[..], &[50.0]].concat();
     ends(&paused, None, paused.iter().sum(), None);
     ends(&[0.0, 1.0, 1.0, 1.0], None, 3.0, None);
+    ends(&[0.0, 1.00012, 0.99987, 1.00034, 0.9999], None, 4.00023, None);
+    // A bus that begins after a silence.
+    let silent: Vec<f64> = (0..62).map(|n| if n == 0 { 0.0 } else { 2.0 + 0.01 * f64::from(n) }).collect();
+    ends(&silent, None, 2.61, None);
+    // A late frame among few.
+    ends(&[0.0, 1.0, 2.0, 1.9999, 3.0], None, 7.9999, Some("read as differences"));
 }
 
 #[test]

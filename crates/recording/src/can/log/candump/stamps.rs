@@ -7,6 +7,8 @@ use crate::Stamp;
 /// Later times in order from which it is certain that they are no differences: those of eight would be in order by chance
 /// once in 40,320 logs.
 const ORDERED: u64 = 7;
+/// Rises one after the other up to which about equal differences may drift; a silence before a bus begins is the other cause.
+const DRIFT: u64 = 50;
 /// Falls from which differences are certain in a log whose first frame is not there.
 const CUT_FALLS: u64 = 5;
 
@@ -51,10 +53,12 @@ pub(super) fn told(times: &[i64]) -> Meaning {
         return if are { differences(false) } else { from_first };
     }
     let from_first = Meaning { of_zero: true, ..from_first };
-    let (Some(&least), Some(&most)) = (later.first(), later.last()) else { return from_first };
+    let (Some(&first), Some(&most)) = (later.first(), later.iter().max()) else { return from_first };
+    // The first pause is longer than all that follows it together: a silence, or one of about equal differences.
+    let is_level = first > most - first;
     match (by_number, by_size) {
         // A single frame that is a little late falls as well.
-        (true, true) => differences(falls < 3 && steps.fall_ns.saturating_mul(10) < most_of(later)),
+        (true, true) => differences(!is_level && falls < 3 && steps.fall_ns.saturating_mul(10) < most),
         (false, true) => differences(falls < CUT_FALLS),
         (true, false) => differences(true),
         (false, false) if falls > 0 => from_first,
@@ -62,14 +66,9 @@ pub(super) fn told(times: &[i64]) -> Meaning {
         _ if later.len() == 1 => from_first,
         // No bus sends all its frames at one moment.
         _ if rises == 0 => differences(false),
-        // A pause that is longer than all that follows it, or about equal differences.
-        _ if least > most - least => differences(true),
+        _ if is_level && rises < DRIFT => differences(true),
         _ => Meaning { unsure: rises < ORDERED, ..from_first },
     }
-}
-
-fn most_of(times: &[i64]) -> i64 {
-    times.iter().copied().max().unwrap_or(0)
 }
 
 fn steps(times: &[i64]) -> Steps {
