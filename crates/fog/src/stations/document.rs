@@ -74,13 +74,16 @@ impl Buffer {
         }
         let text = std::mem::take(&mut self.bytes);
         let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&text);
-        let mut documents = serde_json::Deserializer::from_slice(text).into_iter::<Value>();
-        let mut used = 0;
-        while let Some(Ok(document)) = documents.next() {
-            used = documents.byte_offset();
+        let mut rest = text;
+        loop {
+            let mut documents = serde_json::Deserializer::from_slice(rest).into_iter::<Value>();
+            let Some(Ok(document)) = documents.next() else { break };
+            rest = rest[documents.byte_offset()..].trim_ascii_start();
             found.take(Some(&document));
+            // As programs write them that append to a list.
+            rest = rest.strip_prefix(b",").unwrap_or(rest);
         }
-        self.bytes = text[used..].trim_ascii_start().to_vec();
+        self.bytes = rest.trim_ascii_start().to_vec();
         Some(found)
     }
 

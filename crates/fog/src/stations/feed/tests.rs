@@ -260,6 +260,17 @@ fn a_page_that_says_it_is_an_error_counts_for_nothing() {
 }
 
 #[test]
+fn documents_may_stand_on_one_line() {
+    let row = |id: &str| format!(r#"{{"timestamp":{TEN},"evse_id":"{id}","status":"Occ"}}"#);
+    for between in ["", " ", ",", ", ", ",\n"] {
+        let mut feed = feed();
+        feed.take(TEN, format!("{}{between}{}\n", row("a"), row("b")).as_bytes());
+        assert_eq!(feed.settle().as_ref().map(text), Some("0: a=Occ b=Occ".to_owned()), "{between:?}");
+        assert_eq!(feed.rows(), Rows { rows: 2, ..Rows::default() }, "{between:?}");
+    }
+}
+
+#[test]
 fn all_messages_of_a_line_are_taken() {
     let frame = |connector: u32| {
         format!(
