@@ -359,3 +359,20 @@ fn serial_dates_of_1904_are_doubted_where_another_date_contradicts() {
     doubted(&read(&old, None, any()).unwrap(), "before 2000");
     assert_eq!(read(&old, None, format("excel")).unwrap().reasons, [""; 0]);
 }
+
+#[test]
+fn a_current_without_signs_is_doubted_beside_a_negative_power() {
+    let with = |row: &dyn Fn(u32) -> String| {
+        read(table("time_s,voltage [V],current [A],power [W]", row), None, any()).unwrap().reasons
+    };
+    let reasons = with(&|n| format!("{n},355.2,12.5,-4440"));
+    assert!(reasons[0].contains("\"power [W]\"") && reasons[0].contains("*-1"), "{reasons:?}");
+    for signs in [1, -1] {
+        assert_eq!(with(&|n| format!("{n},355.2,{},{}", signs * 12, signs * 4262)), [""; 0]);
+    }
+    // A motor that brakes and drives.
+    let motor = |n: u32| {
+        if n.is_multiple_of(2) { format!("{n},356.2,12.5,-4440") } else { format!("{n},354.2,-12.5,4440") }
+    };
+    assert_eq!(with(&motor), [""; 0]);
+}
