@@ -19,6 +19,7 @@ mod row;
 mod skipped;
 pub mod table;
 pub mod unit;
+mod wall;
 
 pub use battery::{Battery, Chemistry};
 pub use error::Error;

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 pub struct Options {
     /// Which column or signal is which quantity; a quantity that stands here is not taken from `table` or `signals`.
     pub mappings: Vec<Mapping>,
-    /// Of tables.
+    /// Of tables; of logs of a bus, `time_zone` counts too, and of candump's a `time_format` of `candump_td` or `candump_tz`.
     pub table: table::Options,
     /// Of logs of a bus: what the frames mean.
     pub dbc: Option<PathBuf>,

@@ -325,3 +325,54 @@ fn times_of_gvret_with_decimals_are_seconds() {
     let Values::One(Some(volts)) = report.quantities["pack_voltage_v"].last else { panic!("{report:?}") };
     assert!((volts - 355.2).abs() < 1e-9);
 }
+
+/// Rows of serial dates with another column, a second apart.
+fn serials(before: &str, day: f64, other: &str) -> String {
+    let row = |n| format!("{:.9},{other},355.2,-12.5", day + f64::from(n) / 86_400.0);
+    before.to_owned() + &table("Date,exported,u,i", row)
+}
+
+#[test]
+fn serial_dates_of_1904_are_doubted_where_another_date_contradicts() {
+    // 2023-05-16T06:00:00 by the system of 1904.
+    let day = 43_600.25;
+    let plain = read(serials("", day, "Bench 4"), None, any()).unwrap();
+    starts(&plain, "2019-05-15T06:00:00");
+    assert_eq!(plain.reasons, [""; 0]);
+    for text in [
+        serials("", day, "2023-05-16"),
+        serials("", day, "16.05.2023 08:00"),
+        serials("", day, "1684220390"),
+        serials("Export of 16.05.2023\n", day, "Bench 4"),
+    ] {
+        doubted(&read(&text, None, any()).unwrap(), "time_format = \"excel1904\"");
+        let stated = read(&text, None, format("excel1904")).unwrap();
+        starts(&stated, "2023-05-16T06:00:00");
+        assert_eq!(stated.reasons, [""; 0]);
+    }
+    let of_1900 = serials("", 45_062.25, "2023-05-16");
+    assert_eq!(read(&of_1900, None, any()).unwrap().reasons, [""; 0]);
+    doubted(&read(&of_1900, None, format("excel1904")).unwrap(), "time_format = \"excel\"");
+    // Another day, as a battery may have been made on, contradicts nothing.
+    assert_eq!(read(serials("", day, "2018-02-01"), None, any()).unwrap().reasons, [""; 0]);
+    let old = serials("", 36_000.25, "Bench 4");
+    doubted(&read(&old, None, any()).unwrap(), "before 2000");
+    assert_eq!(read(&old, None, format("excel")).unwrap().reasons, [""; 0]);
+}
+
+#[test]
+fn a_current_without_signs_is_doubted_beside_a_negative_power() {
+    let with = |row: &dyn Fn(u32) -> String| {
+        read(table("time_s,voltage [V],current [A],power [W]", row), None, any()).unwrap().reasons
+    };
+    let reasons = with(&|n| format!("{n},355.2,12.5,-4440"));
+    assert!(reasons[0].contains("\"power [W]\"") && reasons[0].contains("*-1"), "{reasons:?}");
+    for signs in [1, -1] {
+        assert_eq!(with(&|n| format!("{n},355.2,{},{}", signs * 12, signs * 4262)), [""; 0]);
+    }
+    // A motor that brakes and drives.
+    let motor = |n: u32| {
+        if n.is_multiple_of(2) { format!("{n},356.2,12.5,-4440") } else { format!("{n},354.2,-12.5,4440") }
+    };
+    assert_eq!(with(&motor), [""; 0]);
+}

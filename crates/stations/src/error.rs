@@ -50,6 +50,14 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
+    /// An answer that says it is an error: correct what was asked, or tell who answers.
+    #[error("{what} is an answer that says it is an error ({said}): nothing in it counts")]
+    Refused {
+        /// Which document.
+        what: &'static str,
+        /// Its code and message.
+        said: String,
+    },
     /// A document of no kind that is read.
     #[error("{what} is not understood: it is {known}")]
     Unknown {

@@ -296,3 +296,50 @@ fn changes_at_one_interval_hold_until_the_next() {
         assert!(meaning(&history, START + 40_000, id).is_some(), "{id}");
     }
 }
+
+#[test]
+fn several_messages_of_one_line_are_read() {
+    let frame = |at: i64, connector: u32, status: &str| {
+        format!(
+            r#"[2,"1","StatusNotification",{{"connectorId":{connector},"status":"{status}","timestamp":"{}Z"}}]"#,
+            iso(at)
+        )
+    };
+    let lines = |line: &dyn Fn(&str, &str) -> String| {
+        let both = |slot: i64| {
+            let at = START + slot * 900;
+            line(&frame(at, 1, word(slot / 5 % 3 == 0)), &frame(at, 2, "Available"))
+        };
+        (0..96).map(both).collect::<Vec<_>>().join("\n")
+    };
+    let check = |text: &str, broken: u64| {
+        let history = read(text).unwrap();
+        let lost = (broken > 0).then_some((Skip::NotARow, broken));
+        assert_eq!(
+            (history.evses().len(), skipped(&history)),
+            (2, lost.into_iter().collect()),
+            "{}",
+            &text[..300]
+        );
+        let found = [meaning(&history, START, "CP1/1"), meaning(&history, START, "CP1/2")];
+        assert_eq!(found, [Some(Meaning::Busy), Some(Meaning::Free)]);
+    };
+    for between in ["", " ", ",", ", "] {
+        check(&lines(&|one, two| format!("2025-03-03T00:00:00Z CP1 {one}{between}{two}")), 0);
+        let object = |frame: &str| format!(r#"{{"cp":"CP1","message":{frame}}}"#);
+        check(&lines(&|one, two| format!("{}{between}{}", object(one), object(two))), 0);
+    }
+    check(&lines(&|one, two| format!("CP1 [{one},{two}]")), 0);
+    check(&lines(&|one, two| format!(r#"{{"cp":"CP1","message":[{one},{two}]}}"#)), 0);
+    check(&lines(&|one, two| format!("CP1 {one}{two}{}", &two[..60])), 96);
+    // Rows of any kind.
+    let row = |at: i64, id: &str, busy: bool| {
+        format!(r#"{{"timestamp":{at},"evse_id":"{id}","status":"{}"}}"#, word(busy))
+    };
+    let rows: Vec<String> = (0..96)
+        .map(|slot| (START + slot * 900, slot / 5 % 3 == 0))
+        .map(|(at, busy)| format!("{} {}", row(at, "CP1/1", busy), row(at, "CP1/2", false)))
+        .collect();
+    check(&rows.join("\n"), 0);
+    check(&format!("{}\n{} {{", rows.join("\n"), row(START + 450, "CP1/1", true)), 1);
+}

@@ -178,3 +178,38 @@ fn powers_of_documents_are_judged_as_those_of_tables() {
         }
     }
 }
+
+#[test]
+fn a_place_that_is_closed_for_good_is_not_listed() {
+    let hours = |flag: &str| {
+        format!(
+            r#""operatingHours":{{"afacOperatingHoursSpecification":{{"closureInformation":{{"permananentlyClosed":{flag}}}}}}}"#
+        )
+    };
+    let site = |of_site: &str, of_station: &str| {
+        list(&format!(
+            r#"{{"energyInfrastructureSite":[{{"idG":"S",{of_site},"energyInfrastructureStation":[{{"idG":"T",{of_station},"refillPoint":[{{"aegiElectricChargingPoint":{{"idG":"E1"}}}}]}}]}}]}}"#
+        ))
+    };
+    for (of_site, of_station, absent) in [("true", "false", 1), ("false", "true", 1), ("false", "false", 0)] {
+        let found = site(&hours(of_site), &hours(of_station));
+        assert_eq!(
+            (found.places.len() as u64, counted(&found, |report| &report.absent)),
+            (1 - absent, absent)
+        );
+    }
+}
+
+#[test]
+fn a_list_under_an_error_is_refused() {
+    let answer = |code: &str| {
+        format!(
+            r#"{{"data":[{{"id":"L","evses":[{{"uid":"1","status":"AVAILABLE","connectors":[]}}]}}],"status_code":{code},"status_message":"Invalid token"}}"#
+        )
+    };
+    assert_eq!(list(&answer("1000")).places.len(), 1);
+    for code in ["2000", "\"3001\"", "4002", "401"] {
+        let said = PlaceList::read(answer(code).as_bytes()).unwrap_err().to_string();
+        assert!(said.contains(code.trim_matches('"')) && said.contains("Invalid token"), "{said}");
+    }
+}

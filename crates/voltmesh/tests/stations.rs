@@ -143,22 +143,31 @@ fn parquet_is_as_good_as_csv() {
     let column = |i: usize| Arc::new(rows.iter().map(|row| Some(row[i])).collect::<StringArray>());
     let seconds = |text: &str| voltmesh_stations::parse_time(text).expect("a time").0;
     let times = TimestampMillisecondArray::from_iter_values(rows.iter().map(|row| seconds(row[0]) * 1000));
-    let batch = RecordBatch::try_from_iter([
-        ("timestamp", Arc::new(times.with_timezone("UTC")) as _),
-        ("evse_id", column(1) as _),
-        ("status", column(2) as _),
-    ])
-    .expect("a batch");
-    let file = std::fs::File::create(folder.path().join("train.parquet")).expect("a file");
-    let mut writer = ArrowWriter::try_new(file, batch.schema(), None).expect("a writer");
-    writer.write(&batch).expect("rows");
-    writer.close().expect("an end");
+    let write = |name: &str, times: TimestampMillisecondArray| {
+        let columns =
+            [("timestamp", Arc::new(times) as _), ("evse_id", column(1) as _), ("status", column(2) as _)];
+        let batch = RecordBatch::try_from_iter(columns).expect("a batch");
+        let file = std::fs::File::create(folder.path().join(name)).expect("a file");
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), None).expect("a writer");
+        writer.write(&batch).expect("rows");
+        writer.close().expect("an end");
+    };
+    write("train.parquet", times.clone().with_timezone("UTC"));
+    write("without.parquet", times);
     let found = ["train.csv", "train.parquet"].map(|train| {
         let args = ["train", "--train", train, "--model", "markov", "--horizons", "30", "-o", "net.model"];
         assert!(stations(folder.path(), &args).status.success(), "{train}");
         std::fs::read(folder.path().join("net.model")).expect("a file")
     });
     assert!(found[0] == found[1]);
+    // A column of times without a zone may be of any.
+    for args in
+        [&["inspect", "without.parquet"][..], &["train", "--train", "without.parquet", "-o", "x.model"]]
+    {
+        let (code, text) = said(folder.path(), args);
+        let rows = format!("{} rows skipped: a time without its offset from UTC", rows.len());
+        assert!(code != Some(0) && text.contains(&rows), "{args:?}: {text}");
+    }
 }
 
 /// A command's exit code, and what it said on both ways.

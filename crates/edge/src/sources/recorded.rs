@@ -97,6 +97,10 @@ pub struct CandumpConfig {
     pub period_ms: u64,
     /// Unix time of the log's time 0 in milliseconds. A log that states no date needs it.
     pub start_ms: Option<u64>,
+    /// IANA zone of a log's local times. Default: UTC, which is said.
+    pub time_zone: Option<String>,
+    /// Of candump: `candump_td`, whose times count from the frame before, or `candump_tz`, whose count from the first. Default: found out.
+    pub time_format: Option<String>,
 }
 
 pub(super) fn second() -> u64 {
@@ -106,13 +110,19 @@ pub(super) fn second() -> u64 {
 /// As before there were definitions of diagnostics: places of sources are known by this text.
 impl fmt::Debug for CandumpConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { files, dbc, diagnostics, signals, interface, period_ms, start_ms } = self;
+        let Self { files, dbc, diagnostics, signals, interface, period_ms, start_ms, time_zone, time_format } =
+            self;
         let mut text = f.debug_struct("CandumpConfig");
         text.field("files", files).field("dbc", dbc.as_ref().unwrap_or(&PathBuf::new()));
         text.field("signals", signals).field("interface", interface);
         text.field("period_ms", period_ms).field("start_ms", start_ms);
         if let Some(diagnostics) = diagnostics {
             text.field("diagnostics", diagnostics);
+        }
+        for (name, stated) in [("time_zone", time_zone), ("time_format", time_format)] {
+            if let Some(stated) = stated {
+                text.field(name, stated);
+            }
         }
         text.finish()
     }
@@ -139,7 +149,13 @@ impl CandumpConfig {
     /// How the files are to be read.
     #[must_use]
     pub fn options(&self, now_ms: u64) -> Options {
+        let table = table::Options {
+            time_zone: self.time_zone.clone(),
+            time_format: self.time_format.clone(),
+            ..table::Options::default()
+        };
         Options {
+            table,
             dbc: self.dbc.clone(),
             diagnostics: self.diagnostics.clone(),
             signals: Some(self.signals.clone()),

@@ -292,6 +292,8 @@ fn candump_with_a_dbc() {
         interface: Some("can0".into()),
         period_ms: 1000,
         start_ms: None,
+        time_zone: None,
+        time_format: None,
     };
     let open = |cursor| {
         Box::new(Recorded::logs(config.clone(), cursor, 1_790_000_000_000).unwrap()) as Box<dyn Source>

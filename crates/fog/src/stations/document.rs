@@ -12,8 +12,10 @@ pub const MAX_DOCUMENT: usize = 64 << 20;
 pub struct Documents {
     /// Statuses, in the order in which they stand.
     pub readings: Vec<Reading>,
-    /// Documents that are none of the kinds that are read.
+    /// Documents that are none of the kinds that are read, or errors.
     pub strange: u64,
+    /// Code and message of the last of them that says it is an error.
+    pub refusal: Option<String>,
 }
 
 impl Documents {
@@ -21,7 +23,10 @@ impl Documents {
     fn take(&mut self, document: Option<&Value>) {
         match document.and_then(feeds::of_live_value) {
             Some((_, readings)) => self.readings.extend(readings),
-            None => self.strange += 1,
+            None => {
+                self.strange += 1;
+                self.refusal = document.and_then(feeds::refusal).or(self.refusal.take());
+            }
         }
     }
 }
@@ -69,13 +74,16 @@ impl Buffer {
         }
         let text = std::mem::take(&mut self.bytes);
         let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&text);
-        let mut documents = serde_json::Deserializer::from_slice(text).into_iter::<Value>();
-        let mut used = 0;
-        while let Some(Ok(document)) = documents.next() {
-            used = documents.byte_offset();
+        let mut rest = text;
+        loop {
+            let mut documents = serde_json::Deserializer::from_slice(rest).into_iter::<Value>();
+            let Some(Ok(document)) = documents.next() else { break };
+            rest = rest[documents.byte_offset()..].trim_ascii_start();
             found.take(Some(&document));
+            // As programs write them that append to a list.
+            rest = rest.strip_prefix(b",").unwrap_or(rest);
         }
-        self.bytes = text[used..].trim_ascii_start().to_vec();
+        self.bytes = rest.trim_ascii_start().to_vec();
         Some(found)
     }
 

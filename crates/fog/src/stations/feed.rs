@@ -112,6 +112,8 @@ pub struct Feed {
     repetitions: Repetitions,
     /// The page under way, of a feed that is polled.
     page: Option<u32>,
+    /// Code and message of the last document that says it is an error.
+    refusal: Option<String>,
     rows: Rows,
 }
 
@@ -133,6 +135,7 @@ impl Feed {
             fresh: false,
             repetitions: Repetitions::default(),
             page: None,
+            refusal: None,
             rows: Rows::default(),
         }
     }
@@ -140,6 +143,11 @@ impl Feed {
     /// What came in so far.
     pub fn rows(&self) -> Rows {
         self.rows
+    }
+
+    /// Code and message of the last document that says it is an error; each is told once.
+    pub fn refusal(&mut self) -> Option<String> {
+        self.refusal.take()
     }
 
     /// The file begins anew: a header comes first. Readings are kept.
@@ -194,6 +202,7 @@ impl Feed {
                 Some(found) => {
                     self.rows.rows += found.strange;
                     self.rows.malformed += found.strange;
+                    self.refusal = found.refusal.or(self.refusal.take());
                     complete.extend(found.readings.iter().filter_map(|reading| self.published(now, reading)));
                 }
                 None => self.too_long(),
@@ -269,18 +278,23 @@ impl Feed {
         self.rows.too_long += 1;
     }
 
-    fn line(&mut self, now: i64, line: &[u8]) -> Option<Snapshot> {
+    fn line(&mut self, now: i64, line: &[u8]) -> Vec<Snapshot> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.is_empty() {
-            return None;
+            return Vec::new();
         }
         // No header of a table has a frame of OCPP in it.
         if matches!(self.content, Content::Unknown) && line.windows(4).any(|part| part == b"[2,\"") {
             self.content = Content::Log;
         }
         if matches!(self.content, Content::Log) {
-            return self.message(now, line);
+            return self.messages(now, line);
         }
+        self.table_row(now, line).into_iter().collect()
+    }
+
+    /// Takes the header or a row of a table.
+    fn table_row(&mut self, now: i64, line: &[u8]) -> Option<Snapshot> {
         let Content::Table { columns, separator, is_now } = &self.content else {
             let separator = char::from(separator(&String::from_utf8_lossy(line)));
             let header = fields(line, separator);
@@ -325,8 +339,15 @@ impl Feed {
     }
 
     /// Takes a line of a log of OCPP; other messages than those of a status are none of ours.
-    fn message(&mut self, now: i64, line: &[u8]) -> Option<Snapshot> {
-        let reading = of_log_line(std::str::from_utf8(line).ok()?)?;
+    fn messages(&mut self, now: i64, line: &[u8]) -> Vec<Snapshot> {
+        let Ok(line) = std::str::from_utf8(line) else { return Vec::new() };
+        let (readings, unread) = of_log_line(line);
+        self.rows.rows += unread;
+        self.rows.malformed += unread;
+        readings.iter().filter_map(|reading| self.message(now, reading)).collect()
+    }
+
+    fn message(&mut self, now: i64, reading: &Published) -> Option<Snapshot> {
         self.rows.rows += 1;
         let Some(at) = reading.at.filter(|_| reading.evse.len() <= MAX_ID) else {
             self.rows.malformed += 1;
@@ -334,10 +355,9 @@ impl Feed {
         };
         if !believed(at, now) {
             self.rows.ahead += 1;
-        } else {
-            return self.row((at, at), &reading.evse, &reading.status, false);
+            return None;
         }
-        None
+        self.row((at, at), &reading.evse, &reading.status, false)
     }
 }
 

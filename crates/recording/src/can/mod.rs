@@ -19,5 +19,6 @@ pub use frame::{Bus, Direction, Frame, Kind};
 pub use guess::{Guess, guess};
 pub(crate) use j1939::Assembler;
 pub use log::Log;
+pub(crate) use log::Stated;
 pub use sampler::Sampler;
 pub use signals::Signals;

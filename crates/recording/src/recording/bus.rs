@@ -1,7 +1,7 @@
 //! Logs of a bus, one after the other.
 
 use super::step::{Step, at, merge};
-use crate::can::{self, Decoder, Frame, Log, Sampler, Signals};
+use crate::can::{self, Decoder, Frame, Log, Sampler, Signals, Stated};
 use crate::clock::{Clock, Placed};
 use crate::report::Said;
 use crate::row::is_usable;
@@ -19,6 +19,7 @@ pub(super) struct Bus {
     pub signals: Signals,
     pub log: Option<Log>,
     pub interface: Option<can::Bus>,
+    pub stated: Stated,
     /// What was assumed, and what is doubtful, before the first frame.
     pub warnings: Vec<String>,
     pub doubts: Vec<String>,
@@ -104,7 +105,7 @@ impl Bus {
             self.sample(ready)?;
         }
         self.place = path.display().to_string();
-        self.log = Some(log(path)?);
+        self.log = Some(log(path, &self.stated)?);
         Ok(())
     }
 
@@ -113,7 +114,8 @@ impl Bus {
         let Some(log) = self.log.take() else { return };
         let format = log.format().to_owned();
         let warnings = log.warnings().map(str::to_owned).collect();
-        let file = Said { format, warnings, skipped: log.skipped().clone(), ..Said::default() };
+        let doubts = log.doubt().map(str::to_owned).into_iter().collect();
+        let file = Said { format, warnings, doubts, skipped: log.skipped().clone(), ..Said::default() };
         merge(said, file, several.then_some(self.place.as_str()));
     }
 
@@ -154,6 +156,7 @@ impl Bus {
     pub fn say(&self, said: &mut Said) {
         if let Some(log) = &self.log {
             said.format = log.format().to_owned();
+            said.doubts.extend(log.doubt().map(str::to_owned));
             said.skipped.merge(log.skipped());
         }
         said.skipped.merge(self.clock.skipped());
@@ -193,7 +196,7 @@ impl Bus {
 }
 
 /// A log that states times.
-pub(super) fn log(path: &Path) -> Result<Log, Error> {
+pub(super) fn log(path: &Path, stated: &Stated) -> Result<Log, Error> {
     let log =
         Log::find(path)?.ok_or_else(|| Error::format(path.display(), "this is no log of frames any more"))?;
     if !log.timed() {
@@ -201,5 +204,5 @@ pub(super) fn log(path: &Path) -> Result<Log, Error> {
             format!("this {} log states no times: record with `candump -L` or `candump -ta`", log.format());
         return Err(Error::format(path.display(), problem));
     }
-    Ok(log)
+    log.with_stated(stated)
 }

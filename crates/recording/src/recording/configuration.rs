@@ -23,6 +23,10 @@ struct Written<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     start_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    time_format: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_zone: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     signals: Option<Signals>,
     #[serde(skip_serializing_if = "Option::is_none")]
     columns: Option<Columns>,
@@ -48,6 +52,8 @@ pub(super) fn configuration_of_bus(files: &[PathBuf], options: &Options, bus: &B
         interface: options.interface.as_deref(),
         level: None,
         start_ms: options.start_ms,
+        time_format: options.table.time_format.as_deref(),
+        time_zone: options.table.time_zone.as_deref(),
         signals: Some(bus.decoder().configured(&bus.signals)),
         columns: None,
     })
@@ -67,6 +73,8 @@ pub(super) fn configuration_of_tables(
         interface: None,
         level: (level == Level::Cell).then_some("cell"),
         start_ms: options.start_ms,
+        time_format: None,
+        time_zone: None,
         signals: None,
         columns,
     })

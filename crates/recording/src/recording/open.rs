@@ -5,11 +5,11 @@ use super::step::clock;
 use super::tables::Tables;
 use super::{Recording, Source};
 use crate::can::diagnostics::Definition;
-use crate::can::{self, Dbc, Decoder, Log, Sampler, Signals, guess};
+use crate::can::{self, Dbc, Decoder, Log, Sampler, Signals, Stated, guess};
 use crate::clock::Placed;
 use crate::report::{Reporter, Said};
 use crate::table::{self, Level, Table};
-use crate::{Error, Options, Quantity, Row, Skipped, Stamp};
+use crate::{Error, Options, Quantity, Row, Skipped, Stamp, wall};
 use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
@@ -130,7 +130,7 @@ fn examine(path: &Path, options: &Options, wanted: Option<Kind>) -> Result<(Kind
         return Err(Error::format(path.display(), problem));
     }
     if kind == Kind::Bus {
-        let mut log = log(path)?;
+        let mut log = log(path, &stated(options)?)?;
         for _ in 0..FIRST {
             match log.next()? {
                 Some(frame) if see(frame.time) => break,
@@ -156,6 +156,25 @@ fn examine(path: &Path, options: &Options, wanted: Option<Kind>) -> Result<(Kind
         }
     }
     Ok((kind, first.unwrap_or(Stamp::Relative(0))))
+}
+
+/// What is stated of the times of logs of a bus.
+fn stated(options: &Options) -> Result<Stated, Error> {
+    let table::Options { time_zone, time_format, .. } = &options.table;
+    let zone = time_zone.as_deref().map(|name| wall::zone(name, "time_zone")).transpose()?;
+    let deltas = match time_format.as_deref() {
+        None => None,
+        Some("candump_td") => Some(true),
+        Some("candump_tz") => Some(false),
+        Some(other) => {
+            let problem = format!(
+                "{other:?} is of tables: of logs of a bus, candump's alone have times of two meanings, candump_td (each \
+                 counts from the frame before) and candump_tz (from the first)"
+            );
+            return Err(Error::mapping("time_format", problem));
+        }
+    };
+    Ok(Stated { zone, deltas })
 }
 
 /// Reads a DBC file, plain or gzip.
@@ -237,6 +256,7 @@ fn bus(files: &[PathBuf], options: &Options) -> Result<Bus, Error> {
         signals,
         log: None,
         interface: options.interface.as_ref().map(|name| can::Bus::new(name.as_bytes())),
+        stated: stated(options)?,
         warnings,
         doubts,
         needs_start: options.start_ms.is_none(),
@@ -258,7 +278,7 @@ fn guessed(dbc: &Dbc, files: &[PathBuf], options: &Options) -> Result<can::Guess
     let mut seen = BTreeSet::new();
     let mut skipped = Skipped::default();
     for path in files {
-        let mut log = log(path)?;
+        let mut log = log(path, &stated(options)?)?;
         let mut assembler = can::Assembler::default();
         for _ in 0..GUESSED_FROM {
             let Some(frame) = log.next()? else { break };

@@ -93,6 +93,11 @@ pub(super) fn coldest(input: &Input<'_>, temperatures: &[Found]) -> Option<Strin
 pub(super) fn discharge(input: &Input<'_>, current: &Found) -> Option<String> {
     /// Rows that are enough to say so.
     const ROWS: usize = 3;
+    let is_power = |index: usize| {
+        let unit = input.names[index].unit.as_deref();
+        unit.is_some_and(|unit| unit.eq_ignore_ascii_case("w") || unit.eq_ignore_ascii_case("kw"))
+    };
+    let is_signed = input.numbers(current.index).any(|value| current.conversion.apply(value) < 0.0);
     let says = |index: usize, cell: Cell<'_>| -> Option<bool> {
         let name = &input.names[index];
         let number = match cell {
@@ -105,6 +110,7 @@ pub(super) fn discharge(input: &Input<'_>, current: &Found) -> Option<String> {
         match name.key.as_str() {
             "is charging" | "charging" => Some(number == 0.0),
             "is discharging" | "discharging" => Some(number != 0.0),
+            _ if is_power(index) => Some(number < 0.0),
             _ => {
                 let dimension = name.unit.as_deref().and_then(unit::parse).map(|(dimension, _)| dimension);
                 let is_current = dimension == Some(Dimension::of(Quantity::PackCurrent)?);
@@ -122,7 +128,9 @@ pub(super) fn discharge(input: &Input<'_>, current: &Found) -> Option<String> {
                 negative += usize::from(amperes < 0.0);
             }
         }
-        *index != current.index && positive >= ROWS && negative == 0
+        // A motor's power is negative where it charges; of a current without signs, it tells them.
+        let counts = *index != current.index && !(is_power(*index) && is_signed);
+        counts && positive >= ROWS && negative == 0
     };
     let name = &input.names[(0..input.names.len()).find(contradicts)?].text;
     Some(format!(

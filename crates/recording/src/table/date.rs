@@ -2,6 +2,7 @@
 
 mod cursor;
 mod spelled;
+pub mod within;
 
 pub use cursor::{DAY_NS, SECOND_NS};
 

@@ -47,6 +47,8 @@ pub(crate) struct Input<'a> {
     pub is_guessed: bool,
     /// Whether dates that the file stores as numbers count from 1904.
     pub is_1904: bool,
+    /// Dates that lines before the header state, in ns since the Unix epoch.
+    pub dates: &'a [i64],
     /// The format that its columns tell.
     pub preset: Option<&'static Preset>,
     pub place: &'a str,

@@ -6,6 +6,7 @@ mod date;
 mod day;
 mod dialect;
 mod encoding;
+mod excel;
 mod foreign;
 mod found;
 mod header;

@@ -45,6 +45,7 @@ fn parquet(path: &Path, options: &Options) -> Result<Opened, Error> {
         grouped: false,
         is_guessed: false,
         is_1904: false,
+        dates: Vec::new(),
         kind: "Parquet".into(),
         warnings: Vec::new(),
     })

@@ -27,7 +27,7 @@ pub struct Options {
     pub decimal: Option<char>,
     /// Lines before the header.
     pub skip_lines: Option<usize>,
-    /// `epoch_s`, `epoch_ms`, `epoch_us`, `epoch_ns`, `s`, `ms`, `us`, `min`, `h`, the days of `excel`, `matlab` or `julian`, or a
+    /// `epoch_s`, `epoch_ms`, `epoch_us`, `epoch_ns`, `s`, `ms`, `us`, `min`, `h`, the days of `excel`, `excel1904`, `matlab` or `julian`, or a
     /// format of `strftime` (`%d/%m/%Y %H:%M:%S`).
     pub time_format: Option<String>,
     /// IANA zone of local times, like `Europe/Berlin`. Default: UTC, which is said.

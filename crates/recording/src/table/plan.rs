@@ -3,6 +3,7 @@
 use super::Mapping;
 use super::beside::{self, Ahead};
 use super::day::Day;
+use super::excel;
 use super::foreign;
 use super::found::{Found, State};
 use super::input::{Input, is_needed};
@@ -69,6 +70,8 @@ impl Plan {
             &mut remarks,
         )?;
         let Remarks { mut warnings, mut doubts } = remarks;
+        let first = time.first_of_excel(input, time_index);
+        doubts.extend(first.and_then(|first| excel::other_system(input, time_index, first)));
         if let (Ahead::Named(zone), None) = (ahead, &options.time_zone) {
             doubts.push(format!(
                 "the times of GPS state the zone {zone}, and the dates of {:?} are taken for UTC: state time_zone, such as \

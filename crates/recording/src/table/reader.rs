@@ -80,8 +80,18 @@ impl Table {
     }
 
     fn new(opened: Opened, options: &Options, place: String) -> Result<Self, Error> {
-        let Opened { source, mut names, sample, decimal, grouped, is_guessed, is_1904, kind, mut warnings } =
-            opened;
+        let Opened {
+            source,
+            mut names,
+            sample,
+            decimal,
+            grouped,
+            is_guessed,
+            is_1904,
+            dates,
+            kind,
+            mut warnings,
+        } = opened;
         if sample.is_empty() {
             let problem = "no row has as many cells as the header: if decimals are written with a comma, the columns \
                            must be separated by another sign, or the file has no rows";
@@ -96,6 +106,7 @@ impl Table {
             grouped,
             is_guessed,
             is_1904,
+            dates: &dates,
             preset: presets::find(&names),
             place: &place,
         };

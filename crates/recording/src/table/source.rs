@@ -1,6 +1,7 @@
 //! Rows of cells of a file, of whatever kind.
 
 use super::cell::{Cell, Kept};
+use super::date::within;
 use super::dialect::{self, Dialect, HEAD_LINES, Ranges, SPACE};
 use super::header::Name;
 use super::number::Decimal;
@@ -24,6 +25,8 @@ pub(crate) struct Opened {
     pub is_guessed: bool,
     /// Whether dates that are stored as numbers count from 1904.
     pub is_1904: bool,
+    /// Dates that lines before the header state, in ns since the Unix epoch.
+    pub dates: Vec<i64>,
     /// What kind of file it is, for a person.
     pub kind: String,
     pub warnings: Vec<String>,
@@ -228,6 +231,7 @@ pub(crate) fn from_lines(mut lines: Lines, options: &Options, place: &str) -> Re
         }
     }
     let fewest = fewest(&sample, lines.is_open());
+    let dates = head.iter().take(before).flat_map(|line| within::dates(line)).collect();
     let separated = match separator {
         b'\t' => "tabs".to_owned(),
         SPACE => "spaces".to_owned(),
@@ -240,7 +244,7 @@ pub(crate) fn from_lines(mut lines: Lines, options: &Options, place: &str) -> Re
     let number = before as u64;
     let source = TextSource { lines, head, from_head: None, separator, width, ranges, number, fewest };
     let source = Source::Text(Box::new(source));
-    Ok(Opened { source, names, sample, decimal, grouped, is_guessed, is_1904: false, kind, warnings })
+    Ok(Opened { source, names, sample, decimal, grouped, is_guessed, is_1904: false, dates, kind, warnings })
 }
 
 /// Fewest characters of each column's cells, but for the last row where its line is open.

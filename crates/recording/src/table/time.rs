@@ -8,12 +8,12 @@ pub(crate) use meaning::{Given, Remarks};
 pub(crate) use numbers::are_digits_of_dates;
 pub(crate) use zone::named as zone_of_words;
 
-use super::cell::Cell;
+use super::cell::{Cell, Kept};
 use super::date::{self, DAY_NS, SECOND_NS};
 use super::day::Day;
+use super::input::Input;
 use super::number::{self, Decimal};
-use crate::{Error, Stamp};
-use chrono::{DateTime, MappedLocalTime, TimeZone};
+use crate::{Error, Stamp, wall};
 use chrono_tz::Tz;
 use meaning::Kind;
 use zone::Zone;
@@ -44,12 +44,7 @@ impl TimeColumn {
     pub fn find(given: &Given<'_>, remarks: &mut Remarks) -> Result<Self, Error> {
         let zone = match given.options.time_zone.as_deref() {
             None => None,
-            Some(name) => Some(name.parse::<Tz>().map_err(|_| {
-                Error::mapping(
-                    given.place,
-                    format!("time_zone {name:?} is no IANA zone (such as Europe/Berlin)"),
-                )
-            })?),
+            Some(name) => Some(wall::zone(name, given.place)?),
         };
         let (kind, said) = match &given.options.time_format {
             Some(format) => meaning::stated(format, given)?,
@@ -139,6 +134,19 @@ impl TimeColumn {
     /// The column of its dates.
     pub const fn day(&self) -> Option<Day> {
         self.day
+    }
+
+    /// The first of its dates as a Unix time in ns, and the system of Excel by which it is one: whether that of 1904.
+    pub fn first_of_excel(&self, input: &Input<'_>, index: usize) -> Option<(i64, bool)> {
+        let Kind::Days { of_1970 } = self.kind else { return None };
+        let is_1904 = numbers::system_of_excel(of_1970)?;
+        let mut column = self.copy();
+        let cells = input.sample.iter().filter_map(|row| row.get(index));
+        let first = cells.map(Kept::as_cell).find_map(|cell| column.read(cell))?;
+        match first {
+            Stamp::Unix(ns) => Some((ns, is_1904)),
+            Stamp::Relative(_) => None,
+        }
     }
 
     /// States the column of its dates; says what is assumed.
@@ -232,16 +240,7 @@ impl TimeColumn {
     /// A local time in UTC. In the hour that comes twice, the later one is taken once the earlier one has passed.
     fn local(&mut self, wall_ns: i64) -> Option<Stamp> {
         let Some(zone) = self.zone else { return Some(Stamp::Unix(wall_ns.checked_sub(self.ahead_ns)?)) };
-        let wall = DateTime::from_timestamp_nanos(wall_ns).naive_utc();
-        let ns = |at: DateTime<Tz>| at.timestamp_nanos_opt();
-        let found = match zone.from_local_datetime(&wall) {
-            MappedLocalTime::Single(at) => ns(at)?,
-            MappedLocalTime::Ambiguous(earlier, later) => {
-                let (earlier, later) = (ns(earlier)?, ns(later)?);
-                if earlier < self.last_unix { later } else { earlier }
-            }
-            MappedLocalTime::None => return None,
-        };
+        let found = wall::unix(zone, wall_ns, self.last_unix)?;
         self.last_unix = found;
         Some(Stamp::Unix(found))
     }

@@ -168,6 +168,7 @@ fn opened(mut rows: Vec<Vec<Kept>>, sheet: &str, options: &Options, place: &str)
         grouped: false,
         is_guessed: false,
         is_1904: false,
+        dates: Vec::new(),
         kind: format!("XLSX, sheet {sheet:?}"),
         warnings: found.warnings,
     })

@@ -4,8 +4,10 @@
 use serde_json::Value;
 
 use super::field::{connector, each, first, list, number, plain_number, position, text, time};
-use super::reading::{Listed, Reading};
+use super::reading::{Listed, Reading, Unread};
+use crate::Meaning;
 use crate::place::{Place, Position, StatedPower};
+use crate::words::meaning;
 
 const FORMAT: &str = "DATEX II";
 
@@ -31,16 +33,68 @@ fn id(value: &Value) -> Option<String> {
 
 pub(super) fn readings(value: &Value) -> Option<(&'static str, Vec<Reading>)> {
     let mut found = Vec::new();
-    let mut any = false;
-    each(value, "refillPointStatus", &mut |station| {
-        any = true;
-        for point in list(station, "refillPointStatus").iter().map(unwrapped) {
-            let at = time(point, "lastUpdated").or_else(|| time(station, "lastUpdated"));
-            let (evse, status) = (id(point), value_of(point, "status"));
-            found.push(Reading::new(evse.unwrap_or_default(), status.unwrap_or_default(), at));
-        }
-    });
+    let any = walk(value, None, &mut found);
     any.then_some((FORMAT, found))
+}
+
+/// A status that says that a site, a station or a refill point is closed or not in operation, and the time of that.
+type Closed = (String, Option<Result<i64, Unread>>);
+
+/// The words of Facilities' `openingStatus` and `operationStatus` that say that nobody can charge.
+const CLOSED: [&str; 7] = [
+    "closed",
+    "closedOnHoliday",
+    "closedOnMaintenance",
+    "temporarilyClosed",
+    "notInOperation",
+    "notInOperationAbnormal",
+    "technicalDefect",
+];
+
+fn closed(value: &Value) -> Option<Closed> {
+    let names = ["openingStatus", "operationStatus"];
+    let word =
+        names.iter().filter_map(|name| value_of(value, name)).find(|word| CLOSED.contains(&&**word))?;
+    Some((word, time(value, "lastUpdated")))
+}
+
+/// Adds the refill points of a site or station; `around` is what closes it. Whether it has any.
+fn walk(value: &Value, around: Option<&Closed>, found: &mut Vec<Reading>) -> bool {
+    let mut any = false;
+    match value {
+        Value::Array(all) => all.iter().for_each(|one| any |= walk(one, around, found)),
+        Value::Object(object) => {
+            let here = closed(value);
+            let closed_by = around.or(here.as_ref());
+            any = object.contains_key("refillPointStatus");
+            found.extend(
+                list(value, "refillPointStatus").iter().map(|point| reading(point, value, closed_by)),
+            );
+            for (_, within) in object.iter().filter(|(name, _)| *name != "refillPointStatus") {
+                any |= walk(within, closed_by, found);
+            }
+        }
+        _ => {}
+    }
+    any
+}
+
+/// The status of a refill point. Where that or what is around it is closed, it is not free, whatever it says itself.
+fn reading(point: &Value, station: &Value, around: Option<&Closed>) -> Reading {
+    let point = unwrapped(point);
+    let at = time(point, "lastUpdated").or_else(|| time(station, "lastUpdated"));
+    let (evse, status) = (id(point).unwrap_or_default(), value_of(point, "status").unwrap_or_default());
+    let here = closed(point);
+    let Some((word, since)) = around.or(here.as_ref()) else { return Reading::new(evse, status, at) };
+    if matches!(meaning(&status), Some(Meaning::Busy | Meaning::OutOfOrder)) {
+        return Reading::new(evse, status, at);
+    }
+    // The later one: it was open while the point said so.
+    let at = match (at, since) {
+        (Some(Ok(at)), Some(Ok(since))) => Some(Ok(at.max(*since))),
+        (at, since) => since.clone().or(at),
+    };
+    Reading::new(evse, word.clone(), at)
 }
 
 pub(super) fn places(value: &Value) -> Option<(&'static str, Vec<Listed>)> {
@@ -56,12 +110,24 @@ pub(super) fn places(value: &Value) -> Option<(&'static str, Vec<Listed>)> {
                 let mut listed = listed(point);
                 listed.place.station = text(station, "idG").or_else(|| text(station, "id"));
                 listed.place.position = where_is(point).or(here);
+                listed.is_absent = [point, station, site].into_iter().any(is_closed_for_good);
                 (listed.place.operator, listed.place.address) = (operator.clone(), address.clone());
                 found.push(listed);
             }
         }
     });
     any.then_some((FORMAT, found))
+}
+
+/// Whether the operating hours of an object say that it will not open again; the schema's spelling of that has a syllable too many.
+fn is_closed_for_good(value: &Value) -> bool {
+    let Some(hours) = value.get("operatingHours") else { return false };
+    ["permanentlyClosed", "permananentlyClosed"].iter().any(|name| {
+        first(hours, name).is_some_and(|flag| {
+            let text = flag.as_str().map(|text| matches!(text.trim(), "true" | "1"));
+            flag.as_bool().or(text).unwrap_or(false)
+        })
+    })
 }
 
 fn listed(point: &Value) -> Listed {

@@ -3,6 +3,7 @@
 //!
 //! All become [`Reading`]s and [`Listed`] places. An entry that lacks its id or status is an empty reading: a caller counts it; the rest counts.
 
+mod answer;
 mod datex;
 mod field;
 mod gelfs;
@@ -12,10 +13,12 @@ pub(crate) mod ocpp;
 mod oicp;
 mod reading;
 pub(crate) mod rows;
+pub(crate) mod values;
 pub mod xml;
 
 use serde_json::Value;
 
+pub use answer::refusal;
 pub use reading::{Listed, Reading, Unread};
 
 use crate::Error;
@@ -44,8 +47,12 @@ pub fn is_json(text: &[u8]) -> bool {
     }
 }
 
-/// Format of a document and the statuses that it tells, without id or status where an entry lacks it; `None` if it is none of these.
+/// Format of a document and the statuses that it tells, without id or status where an entry lacks it; `None` if it is none of these, or
+/// an error ([`refusal`]).
 pub fn of_value(value: &Value) -> Option<(&'static str, Vec<Reading>)> {
+    if refusal(value).is_some() {
+        return None;
+    }
     [ocpi::readings, oicp::readings, datex::readings, ocm::readings, gelfs::readings]
         .iter()
         .find_map(|read| read(value))
@@ -65,23 +72,29 @@ pub(crate) fn time_of(value: &Value) -> Option<Result<i64, Unread>> {
 
 /// As [`of_value`], and rows of statuses and OCPP's messages as JSON.
 pub fn of_live_value(value: &Value) -> Option<(&'static str, Vec<Reading>)> {
+    if refusal(value).is_some() {
+        return None;
+    }
     of_value(value).or_else(|| rows::readings(value))
 }
 
-/// The status in a line of a log of OCPP; `None` if the line has none.
-pub fn of_log_line(line: &str) -> Option<Reading> {
+/// The statuses in a line of a log of OCPP, and how many of its messages about one cannot be read.
+pub fn of_log_line(line: &str) -> (Vec<Reading>, u64) {
     rows::of_line(line)
 }
 
 /// What a document is and the places that it lists; `None` if it is none of these.
 pub fn places_of(value: &Value) -> Option<(&'static str, Vec<Listed>)> {
+    if refusal(value).is_some() {
+        return None;
+    }
     [ocpi::places, oicp::places, datex::places, ocm::places].iter().find_map(|read| read(value))
 }
 
 /// What a document of bytes is and the statuses that it tells.
 ///
 /// # Errors
-/// More than [`MAX_FEED_BYTES`], neither JSON nor XML, or none of the kinds that are read.
+/// More than [`MAX_FEED_BYTES`], neither JSON nor XML, none of the kinds that are read, or an answer that says it is an error.
 pub fn read(bytes: &[u8]) -> Result<(&'static str, Vec<Reading>), Error> {
     const WHAT: &str = "the feed";
     if bytes.len() > MAX_FEED_BYTES {
@@ -94,6 +107,9 @@ pub fn read(bytes: &[u8]) -> Result<(&'static str, Vec<Reading>), Error> {
     } else {
         serde_json::from_slice(text).map_err(|source| Error::Json { what: WHAT, source })?
     };
+    if let Some(said) = refusal(&value) {
+        return Err(Error::Refused { what: WHAT, said });
+    }
     let known = "neither OCPI, OICP, DATEX II, Open Charge Map nor GELFS";
     let (format, mut readings) = of_value(&value).ok_or(Error::Unknown { what: WHAT, known })?;
     readings
@@ -180,8 +196,8 @@ mod tests {
             let value = serde_json::from_str(&text).unwrap();
             assert_eq!(of_live_value(&value), Some(("rows", vec![expected.clone()])), "{text}");
         }
-        assert_eq!(of_log_line(&format!("INFO CP1 {frame}")), Some(expected));
-        assert_eq!(of_log_line("INFO CP1 [2,\"1\",\"Heartbeat\",{}]"), None);
+        assert_eq!(of_log_line(&format!("INFO CP1 {frame}")), (vec![expected], 0));
+        assert_eq!(of_log_line("INFO CP1 [2,\"1\",\"Heartbeat\",{}]"), (vec![], 0));
         assert_eq!(of_live_value(&serde_json::json!({ "a": 1 })), None);
     }
 

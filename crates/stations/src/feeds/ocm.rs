@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use super::field::{connector, list, number, position, text, time};
 use super::reading::{Listed, Reading};
+use crate::Meaning;
 use crate::place::{Place, StatedPower};
-use crate::words::is_absent;
+use crate::words::{is_absent, meaning};
 
 const FORMAT: &str = "Open Charge Map";
 
@@ -67,7 +68,11 @@ pub(super) fn readings(value: &Value) -> Option<(&'static str, Vec<Reading>)> {
         let at = time(point, "DateLastStatusUpdate");
         let of_all = title(point, "StatusType", &STATUSES);
         for (n, connection) in list(point, "Connections").iter().enumerate() {
-            let status = title(connection, "StatusType", &STATUSES).or_else(|| of_all.clone());
+            let own = title(connection, "StatusType", &STATUSES);
+            // At a point that is out of order, nothing is free.
+            let is_out = of_all.as_deref().and_then(meaning) == Some(Meaning::OutOfOrder);
+            let is_free = own.as_deref().and_then(meaning) == Some(Meaning::Free);
+            let status = own.filter(|_| !(is_out && is_free)).or_else(|| of_all.clone());
             if let (Some(evse), Some(status)) = (id(point, connection, n), status) {
                 found.push(Reading::new(evse, status, at.clone()));
             }

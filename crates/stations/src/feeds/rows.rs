@@ -63,8 +63,11 @@ pub(super) fn readings(value: &Value) -> Option<(&'static str, Vec<Reading>)> {
 
 /// Whether anything was a row.
 fn collect(value: &Value, depth: usize, found: &mut Vec<Reading>) -> bool {
-    if let Some(message) = ocpp::message(value) {
-        found.extend(reading(&message));
+    let of_ocpp = ocpp::found(value);
+    if !of_ocpp.is_empty() {
+        found.extend(of_ocpp.messages.iter().filter_map(reading));
+        // An entry without a status is counted by who asks.
+        found.extend((0..of_ocpp.unread).map(|_| Reading::default()));
         return true;
     }
     match value {
@@ -96,9 +99,10 @@ fn collect(value: &Value, depth: usize, found: &mut Vec<Reading>) -> bool {
     }
 }
 
-/// The status in a line of a log of OCPP.
-pub(super) fn of_line(line: &str) -> Option<Reading> {
-    reading(&ocpp::in_line(line)?)
+/// The statuses in a line of a log of OCPP, and how many of its messages about one cannot be read.
+pub(super) fn of_line(line: &str) -> (Vec<Reading>, u64) {
+    let found = ocpp::in_line(line);
+    (found.messages.iter().filter_map(reading).collect(), found.unread)
 }
 
 fn reading(message: &ocpp::Message) -> Option<Reading> {

@@ -10,6 +10,7 @@ use super::row::{Place, Times};
 use super::{Builder, ocpp};
 use crate::Error;
 use crate::feeds::rows::within;
+use crate::feeds::values::several;
 use crate::feeds::{self, MAX_FEED_BYTES};
 use crate::table::Columns;
 use crate::times::{NoTime, read_time};
@@ -39,10 +40,9 @@ pub(super) fn read(builder: &mut Builder, mut from: impl BufRead) -> Result<(), 
         if text.is_empty() {
             continue;
         }
-        match serde_json::from_slice::<Value>(text) {
-            Ok(value) => reader.value(&value, Place::Line(number), DEPTH)?,
+        match several(text) {
             // One document over several lines.
-            Err(_) if number == 1 => {
+            (_, false) if number == 1 => {
                 (&mut from).take(MAX_FEED_BYTES as u64 + 1).read_to_end(&mut line).map_err(io)?;
                 too_long(line.len())?;
                 let text = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&line);
@@ -52,9 +52,14 @@ pub(super) fn read(builder: &mut Builder, mut from: impl BufRead) -> Result<(), 
                 }
                 return reader.end();
             }
-            Err(_) => {
-                let text = String::from_utf8_lossy(text).into_owned();
-                reader.builder.skip(Skip::NotARow, &Place::Line(number).words(), &text);
+            (values, is_whole) => {
+                for value in &values {
+                    reader.value(value, Place::Line(number), DEPTH)?;
+                }
+                if !is_whole {
+                    let text = String::from_utf8_lossy(text).into_owned();
+                    reader.builder.skip(Skip::NotARow, &Place::Line(number).words(), &text);
+                }
             }
         }
     }
@@ -101,9 +106,20 @@ impl<'a> Reader<'a> {
     }
 
     fn value(&mut self, value: &Value, place: Place, depth: usize) -> Result<(), Error> {
-        if let Some(message) = feeds::ocpp::message(value) {
+        if let Some(said) = feeds::refusal(value) {
+            self.builder.skip(Skip::ErrorAnswer, &place.words(), &said);
+            return Ok(());
+        }
+        let found = feeds::ocpp::found(value);
+        for message in &found.messages {
             self.builder.here().format = ocpp::FORMAT;
-            return ocpp::take(self.builder, &message, &mut self.times, place);
+            ocpp::take(self.builder, message, &mut self.times, place)?;
+        }
+        for _ in 0..found.unread {
+            self.builder.skip(Skip::NotARow, &place.words(), &value.to_string());
+        }
+        if !found.is_empty() {
+            return Ok(());
         }
         if feeds::ocpp::is_other(value) {
             self.others += 1;

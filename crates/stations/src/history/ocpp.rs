@@ -1,4 +1,4 @@
-//! Histories as logs of OCPP: a message a line.
+//! Histories as logs of OCPP: a message a line, or several.
 
 use std::io::BufRead;
 
@@ -37,7 +37,7 @@ pub(super) fn take(
     builder.status_row(times, (&message.at, &id, &message.status), place)
 }
 
-/// Reads a log of text, or of objects, a message a line. Lines of other messages are none of ours.
+/// Reads a log of text, or of objects, line by line. Lines of other messages are none of ours.
 pub(super) fn read(builder: &mut Builder, mut from: impl BufRead) -> Result<(), Error> {
     builder.source(FORMAT)?;
     let mut times = Times::default();
@@ -55,11 +55,14 @@ pub(super) fn read(builder: &mut Builder, mut from: impl BufRead) -> Result<(), 
             continue;
         }
         let text = String::from_utf8_lossy(&line);
-        match in_line(text.trim()) {
-            Some(found) => take(builder, &found, &mut times, Place::Line(number))?,
-            // The answer to a message names it as well, and so does one that asks for it.
-            None if is_other_in_line(&text) => {}
-            None => builder.skip(Skip::NotARow, &Place::Line(number).words(), text.trim()),
+        let found = in_line(text.trim());
+        for message in &found.messages {
+            take(builder, message, &mut times, Place::Line(number))?;
+        }
+        // The answer to a message names it as well, and so does one that asks for it.
+        let is_strange = found.is_empty() && !is_other_in_line(&text);
+        for _ in 0..found.unread + u64::from(is_strange) {
+            builder.skip(Skip::NotARow, &Place::Line(number).words(), text.trim());
         }
     }
 }

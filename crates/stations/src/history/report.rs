@@ -29,6 +29,8 @@ pub struct Oddities {
 pub enum Skip {
     /// It is no row, or no object, of its kind.
     NotARow,
+    /// An answer that says it is an error.
+    ErrorAnswer,
     /// A quotation mark in it is never closed.
     OpenQuote,
     /// Its time cannot be read, or there is none.
@@ -65,6 +67,7 @@ impl Skip {
     pub fn words(self) -> &'static str {
         match self {
             Self::NotARow => "no row of the kind that its file has",
+            Self::ErrorAnswer => "an answer that says it is an error; nothing in it counts",
             Self::OpenQuote => "a quotation mark that is never closed",
             Self::NotATime => "no time that can be read; write RFC 3339 or seconds since 1970",
             Self::NoOffset => {

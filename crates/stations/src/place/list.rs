@@ -105,6 +105,9 @@ impl PlaceList {
     }
 
     fn document(&mut self, value: &serde_json::Value) -> Result<(), Error> {
+        if let Some(said) = feeds::refusal(value) {
+            return Err(Error::Refused { what: WHAT, said });
+        }
         let Some((format, places)) = feeds::places_of(value) else {
             let known = "neither OCPI locations, OICP EVSE data, a DATEX II table nor Open Charge Map";
             return Err(Error::Unknown { what: WHAT, known });

@@ -167,6 +167,13 @@ pub(super) const OUT_OF_ORDER: &[&str] = &[
     "outofstock",
     "fault",
     "faulty",
+    // DATEX II, of sites.
+    "closedonholiday",
+    "closedonmaintenance",
+    "temporarilyclosed",
+    "notinoperation",
+    "notinoperationabnormal",
+    "technicaldefect",
     // OICP.
     "outofservice",
     "evsenotfound",

@@ -18,6 +18,8 @@ enum Nothing {
          would be read"
     )]
     Strange { address: String, documents: u64 },
+    #[error("{address} answers with an error ({said}): nothing in that answer counts")]
+    Refused { address: String, said: String },
 }
 
 /// Polls until the runtime stops.
@@ -29,7 +31,11 @@ pub(super) async fn poll(service: Arc<Service>, mut feed: Feed, mut web: WebFeed
         // Only when the runtime stops.
         let Some((back, outcome)) = pages(&service, feed, &mut web).await else { return };
         feed = back;
-        let outcome = outcome.map_err(Nothing::from).and_then(|()| understood(&web, before, feed.rows()));
+        let (refusal, rows) = (feed.refusal(), feed.rows());
+        let outcome = outcome.map_err(Nothing::from).and_then(|()| match refusal {
+            Some(said) => Err(Nothing::Refused { address: web.address().to_string(), said }),
+            None => understood(&web, before, rows),
+        });
         // What came before a failure counts all the same.
         let settled = feed.settle();
         let held = if settled.is_none() && outcome.is_ok() { feed.hold(clock()) } else { None };
@@ -49,7 +55,7 @@ pub(super) async fn poll(service: Arc<Service>, mut feed: Feed, mut web: WebFeed
             Err(error) => {
                 service.counted().feed_errors += 1;
                 // That nonsense is the same as before makes it no better.
-                if matches!(error, Nothing::Strange { .. }) {
+                if matches!(error, Nothing::Strange { .. } | Nothing::Refused { .. }) {
                     web.forget();
                 }
                 let asked = if let Nothing::Web(error) = &error { error.retry_after() } else { None };

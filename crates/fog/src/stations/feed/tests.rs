@@ -243,6 +243,51 @@ fn documents_of_xml_are_read_as_they_come() {
 }
 
 #[test]
+fn a_page_that_says_it_is_an_error_counts_for_nothing() {
+    let page = |id: &str, code: u32| {
+        format!(
+            r#"{{"data":[{{"uid":"{id}","evse_id":"{id}","status":"AVAILABLE"}}],"status_code":{code},"status_message":"No luck"}}"#
+        )
+    };
+    let mut feed = feed();
+    assert_eq!(feed.page(TEN, 0, page("a", 1000).as_bytes()), []);
+    assert_eq!(feed.page(TEN, 1, page("b", 2000).as_bytes()), []);
+    assert_eq!(feed.page(TEN, 2, page("c", 1000).as_bytes()), []);
+    assert_eq!(feed.settle().as_ref().map(text), Some("0: a=AVAILABLE c=AVAILABLE".to_owned()));
+    assert_eq!(feed.rows().malformed, 1);
+    assert_eq!(feed.refusal().as_deref(), Some("status_code 2000: No luck"));
+    assert_eq!(feed.refusal(), None, "told once");
+}
+
+#[test]
+fn documents_may_stand_on_one_line() {
+    let row = |id: &str| format!(r#"{{"timestamp":{TEN},"evse_id":"{id}","status":"Occ"}}"#);
+    for between in ["", " ", ",", ", ", ",\n"] {
+        let mut feed = feed();
+        feed.take(TEN, format!("{}{between}{}\n", row("a"), row("b")).as_bytes());
+        assert_eq!(feed.settle().as_ref().map(text), Some("0: a=Occ b=Occ".to_owned()), "{between:?}");
+        assert_eq!(feed.rows(), Rows { rows: 2, ..Rows::default() }, "{between:?}");
+    }
+}
+
+#[test]
+fn all_messages_of_a_line_are_taken() {
+    let frame = |connector: u32| {
+        format!(
+            r#"[2,"1","StatusNotification",{{"connectorId":{connector},"status":"Occ","timestamp":"2025-03-01T10:00:00Z"}}]"#
+        )
+    };
+    let mut log = feed();
+    log.take(
+        TEN,
+        format!("CP1 {} {}\nCP1 {},[2,\"1\",\"StatusNotification\",{{\n", frame(1), frame(2), frame(3))
+            .as_bytes(),
+    );
+    assert_eq!(log.settle().as_ref().map(text), Some("0: CP1/1=Occ CP1/2=Occ CP1/3=Occ".to_owned()));
+    assert_eq!(log.rows(), Rows { rows: 4, malformed: 1, ..Rows::default() });
+}
+
+#[test]
 fn pages_are_whole_and_what_is_the_same_is_so_now() {
     let document = |evses: &[(&str, &str)]| {
         let evse = |(id, status): &(&str, &str)| {

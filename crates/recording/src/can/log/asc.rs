@@ -16,8 +16,8 @@ pub(super) struct Asc {
     date: Option<i64>,
     /// Of the last line `Begin Triggerblock` that no time has followed yet.
     trigger: Option<i64>,
-    /// What times count from.
-    origin: Option<i64>,
+    /// What times count from: of a clock on the wall.
+    pub(super) origin: Option<i64>,
     last: Option<i64>,
 }
 
@@ -66,14 +66,6 @@ fn date(text: &[u8]) -> Option<i64> {
 }
 
 impl Asc {
-    pub(super) const fn warning(&self) -> Option<&'static str> {
-        if self.origin.is_some() {
-            Some("the date is local time without a time zone; it is taken as UTC")
-        } else {
-            None
-        }
-    }
-
     /// Takes a line of the head or a trigger block in; false if it is none.
     fn head(&mut self, line: &[u8]) -> bool {
         let (first, rest) = word(line);

@@ -19,8 +19,8 @@ const BASE: usize = 16;
 /// Reader of such a file.
 pub(super) struct Blf {
     input: Input,
-    /// Start in ns since the Unix epoch, if the file states it.
-    start: Option<i64>,
+    /// Start in ns, of the clock on the wall of the computer that logged, if the file states it.
+    pub(super) start: Option<i64>,
     /// Unpacked bytes that are not read yet, from `at` on.
     data: Vec<u8>,
     at: usize,

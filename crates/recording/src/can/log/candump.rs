@@ -1,9 +1,12 @@
 //! Lines of `candump` in all its forms, and of battery emulators that write alike.
 
+mod stamps;
+
 use super::super::{Bus, Direction, Frame, Kind};
 use super::parsed::Parsed;
 use super::text::{byte, clock, decimal, hex, moment, nanos, nibble, stamp, without_0x, word};
 use crate::Stamp;
+use stamps::Meaning;
 
 /// Reader of lines as
 /// `(1700000000.5) can0 100#E00D R`, ` (2023-11-14 22:13:20.5)  can0  RX - -  100   [2]  E0 0D` and
@@ -12,16 +15,14 @@ use crate::Stamp;
 pub(super) struct Candump {
     /// No line has a time.
     pub(super) untimed: bool,
-    /// Each time counts from the frame before (`-td`).
-    deltas: bool,
+    meaning: Meaning,
     sum: i64,
-    local: bool,
+    /// Times are those of a clock on the wall (`-tA`).
+    pub(super) local: bool,
 }
 
 impl Candump {
-    /// By the first lines: whether there are times, and whether they are differences.
-    ///
-    /// `-td` and `-tz` look alike and both begin with 0: times that go back, or are all the same, are differences.
+    /// By the first lines: whether there are times, and what they mean.
     pub(super) fn of_head<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Self {
         let mut times = Vec::new();
         let mut untimed = true;
@@ -33,26 +34,44 @@ impl Candump {
                 times.extend(nanos(text));
             }
         }
-        let later = times.get(1..).unwrap_or_default();
-        let back = times.windows(2).any(|pair| pair[1] < pair[0]);
-        let same = later.len() > 1 && later.windows(2).all(|pair| pair[0] == pair[1]) && later[0] > 0;
-        let deltas = times.first() == Some(&0) && (back || same);
-        Self { untimed, deltas, ..Self::default() }
+        Self { untimed, meaning: stamps::told(&times), ..Self::default() }
+    }
+
+    /// Takes what is stated of its times: whether each counts from the frame before.
+    pub(super) const fn state(&mut self, deltas: bool) {
+        self.meaning = Meaning { deltas, of_zero: false, unsure: false };
     }
 
     pub(super) const fn warning(&self) -> Option<&'static str> {
-        if self.local {
-            Some("the times are local without a time zone; they are taken as UTC")
-        } else if self.deltas {
-            Some("the times are taken as differences from frame to frame (candump -td)")
-        } else {
-            None
+        match self.meaning {
+            Meaning { unsure: true, .. } | Meaning { deltas: false, of_zero: false, .. } => None,
+            Meaning { deltas: true, .. } => {
+                Some("the times are taken as differences from frame to frame (candump -td)")
+            }
+            Meaning { deltas: false, .. } => {
+                Some("the times are taken as counted from the first frame (candump -tz)")
+            }
+        }
+    }
+
+    /// The doubt about times that can mean either.
+    pub(super) const fn doubt(&self) -> Option<&'static str> {
+        match self.meaning {
+            Meaning { unsure: false, .. } => None,
+            Meaning { deltas: true, .. } => Some(
+                "the times can be differences from frame to frame (candump -td) or counts from the first frame (-tz), and are \
+                 read as differences: state time_format, \"candump_td\" or \"candump_tz\"",
+            ),
+            Meaning { deltas: false, .. } => Some(
+                "the times can be counts from the first frame (candump -tz) or differences from frame to frame (-td), and are \
+                 read as counts: state time_format, \"candump_tz\" or \"candump_td\"",
+            ),
         }
     }
 
     fn time(&mut self, text: &[u8]) -> Option<Stamp> {
         if let Some(ns) = nanos(text) {
-            if !self.deltas {
+            if !self.meaning.deltas {
                 return Some(stamp(ns));
             }
             self.sum = self.sum.checked_add(ns)?;

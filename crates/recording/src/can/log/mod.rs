@@ -10,6 +10,7 @@ mod mdf;
 mod parsed;
 mod seekable;
 mod sqlite;
+mod stated;
 mod text;
 mod trc;
 
@@ -17,6 +18,8 @@ use super::Frame;
 use crate::{Error, Skipped};
 use lines::{Input, Line, Lines};
 use parsed::Parsed;
+pub(crate) use stated::Stated;
+use stated::{LOCAL, Local, Wall};
 use std::collections::BTreeSet;
 use std::io::BufRead;
 use std::path::Path;
@@ -50,6 +53,7 @@ pub struct Log {
     skipped: Skipped,
     warnings: BTreeSet<&'static str>,
     timed: bool,
+    wall: Wall,
     ended: bool,
 }
 
@@ -127,7 +131,26 @@ impl Log {
         if !timed {
             warnings.insert("the log states no times: record with `candump -L` or `candump -ta`");
         }
-        Ok(Self { place, source, skipped: Skipped::default(), warnings, timed, ended: false })
+        let (skipped, wall) = (Skipped::default(), Wall::default());
+        Ok(Self { place, source, skipped, warnings, timed, wall, ended: false })
+    }
+
+    /// The same log with what is stated of its times; before its first frame.
+    ///
+    /// # Errors
+    /// [`Error::Mapping`] if it is of another format than that whose times are stated.
+    pub(crate) fn with_stated(mut self, stated: &Stated) -> Result<Self, Error> {
+        self.wall = Wall::of(stated.zone);
+        match (stated.deltas, &mut self.source) {
+            (None, _) => {}
+            (Some(deltas), Source::Text(_, Text::Candump(candump))) => candump.state(deltas),
+            (Some(_), _) => {
+                let problem =
+                    format!("time_format is stated for a log of candump, and this is {}", self.format());
+                return Err(Error::mapping(&self.place, problem));
+            }
+        }
+        Ok(self)
     }
 
     /// The next frame; `None` at the end. After an error there is no further frame.
@@ -136,6 +159,23 @@ impl Log {
     /// [`Error::File`] if the file cannot be read on, as at the end of an archive that was cut.
     #[expect(clippy::should_implement_trait, reason = "a result of an option is what callers ask with `?`")]
     pub fn next(&mut self) -> Result<Option<Frame>, Error> {
+        loop {
+            let Some(mut frame) = self.read()? else { return Ok(None) };
+            if self.wall.is_of_zone() {
+                let local = self.local();
+                let Some(time) = self.wall.in_utc(frame.time, local) else {
+                    let place = format!("{}:{}", self.place, self.line());
+                    self.skipped.count("a time that its zone does not have", || place);
+                    continue;
+                };
+                frame.time = time;
+            }
+            return Ok(Some(frame));
+        }
+    }
+
+    /// The next frame with the time that the log states.
+    fn read(&mut self) -> Result<Option<Frame>, Error> {
         if self.ended {
             return Ok(None);
         }
@@ -199,13 +239,36 @@ impl Log {
         &self.skipped
     }
 
+    /// What the log's times are of a clock on the wall.
+    fn local(&self) -> Local {
+        let start = match &self.source {
+            Source::Blf(blf) => blf.start,
+            Source::Mdf(mdf) => mdf.local_start,
+            Source::Text(_, Text::Asc(asc)) => asc.origin,
+            Source::Text(_, Text::Trc(trc)) => trc.start,
+            Source::Text(_, Text::Candump(candump)) if candump.local => return Local::Each,
+            Source::Text(..) | Source::Sqlite(_) => None,
+        };
+        start.map_or(Local::None, Local::Start)
+    }
+
+    /// What makes the log's times doubtful, with the remedy.
+    #[must_use]
+    pub const fn doubt(&self) -> Option<&'static str> {
+        match &self.source {
+            Source::Text(_, Text::Candump(candump)) => candump.doubt(),
+            _ => None,
+        }
+    }
+
     /// What a user should know so far, one sentence each.
     pub fn warnings(&self) -> impl Iterator<Item = &str> {
         let of_mdf = match &self.source {
             Source::Mdf(mdf) => Some(mdf.warnings()),
             _ => None,
         };
-        self.warnings.iter().copied().chain(of_mdf.into_iter().flatten())
+        let local = (self.local() != Local::None && !self.wall.is_of_zone()).then_some(LOCAL);
+        self.warnings.iter().copied().chain(local).chain(of_mdf.into_iter().flatten())
     }
 }
 
@@ -261,8 +324,6 @@ impl Text {
     const fn warning(&self) -> Option<&'static str> {
         match self {
             Self::Candump(candump) => candump.warning(),
-            Self::Asc(asc) => asc.warning(),
-            Self::Trc(trc) => trc.warning(),
             Self::Columns(columns) => columns.warning(),
             _ => None,
         }

@@ -11,8 +11,8 @@ use crate::Stamp;
 pub(super) struct Trc {
     /// Major and minor version; 1.0 has none.
     version: (u8, u8),
-    /// Start in ns since the Unix epoch.
-    start: Option<i64>,
+    /// Start in ns, of a clock on the wall.
+    pub(super) start: Option<i64>,
     /// Letters of the columns of 2.x.
     columns: Vec<u8>,
 }
@@ -29,14 +29,6 @@ pub(super) fn begins(line: &[u8]) -> bool {
 }
 
 impl Trc {
-    pub(super) const fn warning(&self) -> Option<&'static str> {
-        if self.start.is_some() {
-            Some("the start is local time without a time zone; it is taken as UTC")
-        } else {
-            None
-        }
-    }
-
     fn head(&mut self, line: &[u8]) {
         if let Some(version) = line.strip_prefix(b";$FILEVERSION=") {
             let mut parts = version.trim_ascii().split(|b| *b == b'.').map(|p| decimal(p).unwrap_or(0) as u8);

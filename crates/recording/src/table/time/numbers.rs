@@ -21,6 +21,15 @@ pub(super) fn day_of_1970(name: &str, is_1904: bool) -> Option<f64> {
     }
 }
 
+/// Whether days count by Excel's system of 1904 or, if not, of 1900; `None` for other clocks.
+pub(super) fn system_of_excel(of_1970: f64) -> Option<bool> {
+    match of_1970 {
+        EXCEL_1904 => Some(true),
+        EXCEL_1900 => Some(false),
+        _ => None,
+    }
+}
+
 /// The clock that counts days by which all of `least` to `most` are dates: its name, and the day of 1970-01-01.
 pub(super) fn serial_dates(least: f64, most: f64, is_1904: bool) -> Option<(&'static str, f64)> {
     DAYS.into_iter()

@@ -13,7 +13,9 @@ use voltmesh_stations::feeds;
 use voltmesh_stations::history::Report;
 use voltmesh_stations::place::Joined;
 use voltmesh_stations::table::Columns;
-use voltmesh_stations::{Builder, Covariates, Forecaster, History, Mapping, PlaceList, Places, parse_time};
+use voltmesh_stations::{
+    Builder, Covariates, Error, Forecaster, History, Mapping, PlaceList, Places, parse_time,
+};
 
 use super::super::{gzip::open_gzipped, read_limited};
 use crate::{args, output};
@@ -160,7 +162,17 @@ pub fn live(path: &Path) -> Result<Option<Live>> {
 /// The same of documents that belong together.
 pub fn live_of<'a>(documents: impl IntoIterator<Item = &'a [u8]>) -> Option<Live> {
     let (mut found, mut statuses) = (None, BTreeMap::new());
-    for (format, readings) in documents.into_iter().filter_map(|document| feeds::read(document).ok()) {
+    for read in documents.into_iter().map(feeds::read) {
+        let (format, readings) = match read {
+            Ok(read) => read,
+            Err(error) => {
+                // What is no document of a feed is read as another thing.
+                if matches!(error, Error::Refused { .. }) {
+                    output::note(&error.to_string());
+                }
+                continue;
+            }
+        };
         found.get_or_insert(format);
         for reading in readings {
             *statuses.entry(reading.status).or_default() += 1;

@@ -33,23 +33,26 @@ pub(super) struct Mdf {
     /// Number of the record that was read last.
     pub(super) records: u64,
     warnings: Vec<String>,
+    /// Start in ns, if the file says that it is of a clock on the wall.
+    pub(super) local_start: Option<i64>,
     place: String,
 }
 
 impl Mdf {
     pub(super) fn open(mut store: Store, place: &str) -> Result<Self, Error> {
-        Self::read(&mut store).map_err(|error| refused(place, &error)).and_then(|(streams, mut warnings)| {
+        let read = Self::read(&mut store).map_err(|error| refused(place, &error));
+        read.and_then(|(streams, mut warnings, local_start)| {
             if streams.is_empty() {
                 let problem = "this MDF file has no frames of a CAN bus (CAN_DataFrame): save its signals as CSV or Parquet \
                                with asammdf";
                 return Err(Error::format(place, problem));
             }
             warnings.dedup();
-            Ok(Self { store, streams, records: 0, warnings, place: place.to_owned() })
+            Ok(Self { store, streams, records: 0, warnings, local_start, place: place.to_owned() })
         })
     }
 
-    fn read(store: &mut Store) -> io::Result<(Vec<Stream>, Vec<String>)> {
+    fn read(store: &mut Store) -> io::Result<(Vec<Stream>, Vec<String>, Option<i64>)> {
         let head = store.bytes(0, HEADER_AT as usize)?;
         let version = head.u16_at(28).unwrap_or(0);
         if version < 400 {
@@ -67,9 +70,7 @@ impl Mdf {
         let header = Block::read(store, HEADER_AT, b"HD")?;
         let start = header.data.u64_at(0).and_then(|ns| i64::try_from(ns).ok());
         let start = start.ok_or_else(|| damaged("the header states no time that can be read"))?;
-        if header.data.u8_at(12).unwrap_or(0) & 1 != 0 {
-            warnings.push("the header states a local time without its zone: taken for UTC".into());
-        }
+        let is_local = header.data.u8_at(12).unwrap_or(0) & 1 != 0;
         let (mut streams, mut at, mut groups) = (Vec::new(), header.link(0), 0);
         while at != 0 {
             groups += 1;
@@ -90,7 +91,7 @@ impl Mdf {
                 streams.len()
             )));
         }
-        Ok((streams, warnings))
+        Ok((streams, warnings, is_local.then_some(start)))
     }
 
     /// The next frame by time.
