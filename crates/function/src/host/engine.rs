@@ -7,6 +7,7 @@ use super::{
 use crate::{MAX_MEMORY_MIB, Package, Refusal, Version, WIT_VERSION, bindings::FunctionPre};
 use std::{
     collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -116,8 +117,7 @@ impl Host {
     }
 
     fn compile_anew(&self, package: &Package) -> Result<Component, Refusal> {
-        let component = component::Component::new(&self.engine, &package.component)
-            .map_err(|error| Refusal::NotAComponent(format!("{error:#}")))?;
+        let component = self.translate(&package.component)?;
         for (name, _) in component.component_type().imports(&self.engine) {
             import(name)?;
         }
@@ -129,6 +129,17 @@ impl Host {
         let compiled = Component { pre, manifest, digest: package.digest, validator };
         Guest::start(&compiled).map_err(|failure| Refusal::Export(failure.to_string()))?;
         Ok(compiled)
+    }
+
+    /// Native code of a component. A panic of the compiler is a fault of this release and of nothing else: of two components inside one
+    /// that call each other it makes an adapter with two memories, which are off here, and takes it for granted that they are on.
+    fn translate(&self, bytes: &[u8]) -> Result<component::Component, Refusal> {
+        let compiled = catch_unwind(AssertUnwindSafe(|| component::Component::new(&self.engine, bytes)));
+        let compiled = compiled.map_err(|panic| {
+            let why = panic.downcast_ref::<String>().map_or("it is not known why", String::as_str);
+            Refusal::NotAComponent(format!("the compiler of this node gave up: {why}"))
+        })?;
+        compiled.map_err(|error| Refusal::NotAComponent(format!("{error:#}")))
     }
 }
 

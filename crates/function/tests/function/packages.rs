@@ -81,6 +81,13 @@ fn refused_not_a_component() {
 }
 
 #[test]
+fn refused_where_the_compiler_panics() {
+    let why = uncompiled(include_bytes!("../guest/nested.wasm"));
+    assert!(why.starts_with("not a component: the compiler of this node gave up: "), "{why}");
+    assert!(why.contains("multiple memories"), "{why}");
+}
+
+#[test]
 fn refused_foreign_imports() {
     // An interface's name of the same length, so that the component stays well formed.
     let wrong = replaced(ONE, b"voltmesh:function/types@1.0.0", b"wasi:filesystem/types@0.2.010");
