@@ -10,6 +10,7 @@
 //!
 //! **Not here:** signatures, clocks, sockets, disks (`run`).
 
+mod advice;
 mod copy;
 mod history;
 mod learn;
@@ -46,10 +47,10 @@ use voltmesh_telemetry::{Timestamp, VehicleId};
 use crate::decisions::{Learning, Log};
 use crate::policy::Policy;
 use crate::{Assessor, Rules};
+use advice::Advice;
 use history::History;
 use node::Node;
 use orders::Orders;
-use rebalance::Rebalance;
 use vehicle::{Trial, Vehicle};
 
 /// Time in ms between two looks at everything that only time changes.
@@ -160,8 +161,8 @@ pub struct Controller {
     changed: BTreeSet<VehicleId>,
     /// Functions that wait for a fog node, with the time since when.
     waiting: BTreeMap<Key, Timestamp>,
-    /// Placement of all vehicles' functions together.
-    rebalance: Rebalance,
+    /// What placing all vehicles' functions together advises.
+    advice: Advice,
     /// Next numbers within the reserved ones.
     next_order: u64,
     next_lease: u32,
@@ -187,7 +188,7 @@ impl Controller {
             .map(|(vehicle, function, _)| ((vehicle.clone(), function.clone()), now));
         Self {
             waiting: waiting.collect(),
-            rebalance: Rebalance::default(),
+            advice: Advice::default(),
             next_order: kept.orders,
             next_lease: kept.leases,
             log: Log::restore(kept.decisions.values().cloned()),
@@ -351,7 +352,7 @@ impl Controller {
             self.vehicles.iter().filter(|(_, vehicle)| gone(vehicle)).map(|(id, _)| id.clone()).collect();
         for id in gone {
             self.assessor.forget(&id);
-            self.rebalance.forget(&id);
+            self.advice.forget(&id);
             self.vehicles.remove(&id);
             self.changed.insert(id);
         }
@@ -367,9 +368,8 @@ impl Controller {
             !vehicle.unplaced.is_empty()
                 || vehicle.selected.iter().any(|wanted| wanted.reasons.iter().all(|reason| reason.over))
         });
-        let pending: Vec<VehicleId> = pending.map(|(id, _)| id.clone()).collect();
-        self.changed.extend(pending);
-        self.changed.extend(self.rebalance.advised().cloned());
+        self.changed.extend(pending.map(|(id, _)| id.clone()));
+        self.changed.extend(self.advice.vehicles().cloned());
     }
 
     /// Brings every vehicle of which something has changed to what is wanted.

@@ -5,6 +5,7 @@ use voltmesh_control::Allowed;
 use voltmesh_telemetry::{Digest, Timestamp, VehicleId};
 
 use super::Controller;
+use super::advice::Shortage;
 use super::room::{AllUsed, takes_room};
 use super::state::Assignment;
 use crate::placement::{self, Item, Problem, Reach, Weights, WhyNowhere};
@@ -17,15 +18,6 @@ const UNKNOWN_COMMANDS_PER_MIN: u32 = 12;
 
 /// Why a function ends for another.
 pub(super) const GIVES_WAY: &str = "functions of higher priority need its room";
-
-/// How room is short for a vehicle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Shortage {
-    /// A function is not at the node that it would choose.
-    Elsewhere,
-    /// A function runs nowhere.
-    Nowhere,
-}
 
 /// Where a function of a vehicle is to run, and how.
 #[derive(Clone, Debug)]
@@ -144,7 +136,7 @@ impl Controller {
                 }
             };
             let key = (id.clone(), wanted.function);
-            let gives_way = self.rebalance.advice(now, &key).is_some_and(Option::is_none);
+            let gives_way = self.advice.of(now, &key).is_some_and(Option::is_none);
             let wanted = Wanted { function: key.1, ..wanted };
             if at.is_some_and(|at| self.waits(now, at)) {
                 aims.insert(wanted.function, Aim::Stay);
@@ -155,7 +147,7 @@ impl Controller {
             }
         }
         let shortage = self.place(now, id, to_place, used, &mut aims);
-        self.rebalance.note(id, shortage);
+        self.advice.note(id, shortage);
         if let Some(vehicle) = self.vehicles.get_mut(id) {
             let why = |(function, aim): (&String, &Aim)| match aim {
                 Aim::Nowhere(why) | Aim::Withdrawn(why) => Some((function.clone(), why.clone())),
@@ -237,7 +229,7 @@ impl Controller {
         });
         let item = |wanted: &Wanted| {
             let at = self.kept.assignment(id, &wanted.function).map(|at| at.fog.clone());
-            let advice = self.rebalance.advice(now, &(id.clone(), wanted.function.clone()));
+            let advice = self.advice.of(now, &(id.clone(), wanted.function.clone()));
             // A vehicle that has moved on since is not sent back.
             let only = advice.cloned().flatten().filter(|fog| reach.iter().any(|reach| reach.node == *fog));
             Item { only, ..Item::of(wanted, at) }

@@ -8,99 +8,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use voltmesh_telemetry::{Timestamp, VehicleId};
 
-use super::plan::{Shortage, release_of};
+use super::Controller;
+use super::plan::release_of;
 use super::room::{Used, takes_room};
 use super::state::{Key, Phase};
 use super::vocabulary::Output;
-use super::{Controller, later};
 use crate::placement::{Item, Move, Problem, Weights};
 
-/// Shortest time in ms between two searches while a function has no place for want of room; while functions are only not at
-/// their best places. Both are doubled after each search that finds nothing, until room is short elsewhere too.
-const URGENT_MS: u64 = 2_000;
-const PERIOD_MS: u64 = 10_000;
-/// Longest time between two, in such periods.
-const MOST_PERIODS: u64 = 16;
-/// Time in ms after which a search that was asked for is not waited for.
-const PATIENCE_MS: u64 = 30_000;
-/// Time in ms after which advice that could not be followed is forgotten.
-const ADVICE_MS: u64 = 20_000;
 /// Most functions of one search.
 const MAX_ITEMS: usize = 20_000;
-
-/// What is known of searches and their advice.
-#[derive(Debug)]
-pub(super) struct Rebalance {
-    /// Vehicles for which room is short.
-    short: BTreeMap<VehicleId, Shortage>,
-    /// When the search was asked for that is under way.
-    asked: Option<Timestamp>,
-    /// When the last one was asked for.
-    last: Timestamp,
-    /// How many times the shortest time lies between two.
-    periods: u64,
-    /// Node of functions that are to move; nowhere for those that give way.
-    advice: BTreeMap<Key, Option<String>>,
-    /// Until when that counts.
-    until: Timestamp,
-}
-
-impl Default for Rebalance {
-    fn default() -> Self {
-        let never = Timestamp::default();
-        Self {
-            short: BTreeMap::new(),
-            asked: None,
-            last: never,
-            periods: 1,
-            advice: BTreeMap::new(),
-            until: never,
-        }
-    }
-}
-
-impl Rebalance {
-    /// Takes note of how room is short for a vehicle.
-    pub fn note(&mut self, id: &VehicleId, shortage: Option<Shortage>) {
-        let Some(shortage) = shortage else { return self.forget(id) };
-        if self.short.insert(id.clone(), shortage) != Some(shortage) {
-            self.periods = 1;
-        }
-    }
-
-    /// What is advised for a function.
-    pub fn advice(&self, now: Timestamp, key: &Key) -> Option<&Option<String>> {
-        self.advice.get(key).filter(|_| now < self.until)
-    }
-
-    /// Vehicles with functions for which something is advised.
-    pub fn advised(&self) -> impl Iterator<Item = &VehicleId> {
-        self.advice.keys().map(|(vehicle, _)| vehicle)
-    }
-
-    /// Forgets a vehicle.
-    pub fn forget(&mut self, id: &VehicleId) {
-        self.short.remove(id);
-    }
-}
 
 impl Controller {
     /// Asks for a better placement of everything where room is short.
     pub(super) fn look_for_better(&mut self, now: Timestamp, out: &mut Vec<Output>) {
-        if now >= self.rebalance.until {
-            self.rebalance.advice.clear();
-        }
-        let waits = self.rebalance.asked.is_some_and(|asked| now < later(asked, PATIENCE_MS));
-        let Some(worst) = self.rebalance.short.values().max().copied() else { return };
-        let period = if worst == Shortage::Nowhere { URGENT_MS } else { PERIOD_MS };
-        let due = later(self.rebalance.last, period * self.rebalance.periods);
-        if waits || now < due || self.commands().is_none() {
+        if self.commands().is_none() || !self.advice.is_due(now) {
             return;
         }
-        self.rebalance.last = now;
+        self.advice.begin(now);
         let problem = self.whole(now);
         if problem.items.len() <= MAX_ITEMS {
-            self.rebalance.asked = Some(now);
             self.counters.searches += 1;
             out.push(Output::Improve(Box::new(problem)));
         }
@@ -108,22 +34,16 @@ impl Controller {
 
     /// Takes what a search has found. What has changed since it was asked for is not moved.
     pub(super) fn improved(&mut self, now: Timestamp, moves: Vec<Move>) {
-        if self.rebalance.asked.take().is_none() {
-            return;
-        }
-        self.rebalance.periods = match moves.is_empty() {
-            true => (2 * self.rebalance.periods).min(MOST_PERIODS),
-            false => 1,
-        };
-        self.rebalance.advice.clear();
-        self.rebalance.until = later(now, ADVICE_MS);
+        let mut places = BTreeMap::new();
         for Move { key, from, to } in moves {
-            let key = (key.vehicle, key.function);
-            let at = self.kept.assignment(&key.0, &key.1).map(|at| at.fog.clone());
+            let at = self.kept.assignment(&key.vehicle, &key.function).map(|at| at.fog.clone());
             if at == from {
-                self.changed.insert(key.0.clone());
-                self.rebalance.advice.insert(key, to);
+                places.insert((key.vehicle, key.function), to);
             }
+        }
+        let vehicles: BTreeSet<VehicleId> = places.keys().map(|(vehicle, _): &Key| vehicle.clone()).collect();
+        if self.advice.end(now, places) {
+            self.changed.extend(vehicles);
         }
     }
 
