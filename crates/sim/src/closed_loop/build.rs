@@ -23,6 +23,8 @@ pub const START_MS: u64 = 1_767_600_000_000;
 
 /// How long a lease holds by default, in ms.
 pub const LEASE_MS: u64 = 3_600_000;
+/// Functions that a fog node has room for where that is not drawn.
+pub const ROOM: u32 = 256;
 
 /// Instances of functions in one process, over all nodes.
 const INSTANCES: u32 = 512;
@@ -77,6 +79,8 @@ pub struct Fleet {
     pub host: Arc<Host>,
     /// How long a lease holds, in ms.
     pub lease_ms: u64,
+    /// Functions that a fog node has room for.
+    pub most_instances: u32,
     /// Of delays.
     pub seed: u64,
 }
@@ -142,7 +146,8 @@ pub fn world(fleet: Fleet) -> Result<World, String> {
         let number = u8::try_from(n).ok().filter(|n| *n < 100).ok_or("too many fog nodes")?;
         let (name, key) = (format!("fog-{n}"), fog_key(number));
         fog_keys.insert(name.clone(), key.verifying_key().to_bytes());
-        fogs.push(FogNode::new(name, key, controllers.clone(), publishers.clone(), fleet.host.clone()));
+        let (controllers, publishers, host) = (controllers.clone(), publishers.clone(), fleet.host.clone());
+        fogs.push(FogNode::new(name, key, controllers, publishers, host, fleet.most_instances));
     }
     let settings = Settings { fog_keys, lease_ms: fleet.lease_ms, ..Settings::default() };
     let controller =

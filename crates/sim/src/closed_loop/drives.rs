@@ -157,6 +157,7 @@ pub fn replay(
         published: shared.published.clone(),
         host: shared.host.clone(),
         lease_ms: build::LEASE_MS,
+        most_instances: build::ROOM,
         seed: 1,
     })?;
     let start = world.now;

@@ -71,16 +71,18 @@ pub struct FogNode {
     pub link: Option<u64>,
     /// Calls of functions that failed, over all lives.
     pub failures: u64,
+    most_instances: u32,
 }
 
 impl FogNode {
-    /// A node that runs nothing yet.
+    /// A node that runs nothing yet, and has room for so many functions.
     pub fn new(
         name: String,
         key: SigningKey,
         controllers: Vec<VerifyingKey>,
         publishers: Vec<VerifyingKey>,
         host: Arc<Host>,
+        most_instances: u32,
     ) -> Self {
         Self {
             name,
@@ -93,6 +95,7 @@ impl FogNode {
             life: 0,
             link: None,
             failures: 0,
+            most_instances,
         }
     }
 
@@ -113,7 +116,7 @@ impl FogNode {
             publishers: self.publishers.clone(),
             withdrawn: BTreeSet::new(),
             capabilities: BTreeSet::new(),
-            most_instances: 256,
+            most_instances: self.most_instances,
         };
         let manager = Manager::with_host(settings, self.host.clone())?;
         let mut journal = Journal::new(self.disk.end, JOURNAL_BYTES);

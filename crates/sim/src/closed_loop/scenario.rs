@@ -110,6 +110,7 @@ pub fn run(trouble: Trouble) -> Result<Outcome, String> {
         published: build::shipped()?,
         host: build::host()?,
         lease_ms: build::LEASE_MS,
+        most_instances: build::ROOM,
         seed: SEED,
     })?;
     let start = world.now;
