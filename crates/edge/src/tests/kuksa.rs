@@ -93,7 +93,7 @@ mod own {
                 let root = request.into_inner().root;
                 let found = signals().into_iter().find(|(path, ..)| format!("{PACK}.{path}") == root);
                 let Some((_, unit, _)) = found else { return Err(Status::not_found("no such signal")) };
-                let max = unit.contains("percent").then(|| Value { typed: Some(Typed::Double(100.0)) });
+                let max = unit.contains("percent").then_some(Value { typed: Some(Typed::Double(100.0)) });
                 let metadata = vec![Metadata { path: root, unit: unit.into(), min: None, max }];
                 Ok(Response::new(ListMetadataResponse { metadata }))
             })
