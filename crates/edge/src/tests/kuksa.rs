@@ -269,7 +269,7 @@ sys.stdin.read()
     BufReader::new(broker.stdout.take().expect("its output")).read_line(&mut port).expect("its port");
     let mut source = LiveKuksa::open(config(port.trim().parse().expect("a port"), "")).expect("a source");
     check(&wait(&mut source, complete));
-    drop(broker.stdin.take());
+    broker.kill().expect("its end");
     broker.wait().expect("its end");
 }
 
