@@ -124,14 +124,19 @@ async fn a_shipped_function_limits_a_vehicles_charging() {
     let decisions = get(&http, controller, "/decisions").await;
     let decisions = decisions["decisions"].as_array().unwrap();
     assert!(decisions.iter().any(|decision| decision.to_string().contains(function)), "{decisions:?}");
-    let placements = get(&http, controller, "/placements").await;
-    let placed = placements["placements"].as_array().unwrap();
-    let placed = placed.iter().find(|placed| placed["function"] == function).unwrap();
-    assert_eq!(
-        (&placed["phase"], &placed["fog"]),
-        (&Value::from("running"), &command["fog"]),
-        "{placements}"
-    );
+    // A fog node that compiles for long confirms late: it is asked again.
+    let begun = Instant::now();
+    let placed = loop {
+        let placements = get(&http, controller, "/placements").await;
+        let all = placements["placements"].as_array().unwrap();
+        let placed = all.iter().find(|placed| placed["function"] == function).unwrap().clone();
+        if placed["phase"] == "running" {
+            assert_eq!(placed["fog"], command["fog"], "{placements}");
+            break placed;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{placements}");
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    };
     let fog = placed["fog"].as_str().unwrap();
     event_is_proven(&http, &site, &at, fog, function).await;
     events_are_there_once_after_a_kill(&http, &mut site, fog).await;
