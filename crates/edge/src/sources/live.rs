@@ -1,8 +1,8 @@
 //! A live bus by SocketCAN (Linux).
 
-use super::period::Period;
+use super::period::{Period, now_ms};
 use super::sample::Sampler;
-use super::{Cursor, LIVE_WAIT_MS, Level, Next, PackLayout, Sampled, Source, fingerprint, recorded};
+use super::{Cursor, LIVE_WAIT_MS, Level, Next, PackLayout, Source, fingerprint, recorded};
 use crate::Error;
 use serde::Deserialize;
 use socketcan::{
@@ -10,7 +10,7 @@ use socketcan::{
     StandardId,
 };
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use voltmesh_recording::can::diagnostics::{Definition, Requester};
 use voltmesh_recording::can::{Decoder, Frame, Kind, Signals};
 use voltmesh_recording::{Stamp, dbc};
@@ -125,12 +125,12 @@ impl LiveCan {
 
 impl Source for LiveCan {
     fn poll(&mut self) -> Result<Next, Error> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
+        let now = now_ms();
         let request = self.requester.as_mut().and_then(|requester| requester.poll(now));
         self.send(request);
         let read =
             self.socket.read_frame_timeout(Duration::from_millis(LIVE_WAIT_MS.min(self.config.period_ms)));
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
+        let now = now_ms();
         let time = Stamp::Unix(i64::try_from(now).unwrap_or(i64::MAX).saturating_mul(1_000_000));
         match read {
             Ok(frame @ (CanAnyFrame::Normal(_) | CanAnyFrame::Fd(_))) => {
@@ -157,9 +157,7 @@ impl Source for LiveCan {
             return Ok(Next::Nothing);
         }
         let Some(row) = self.decoder.row(time) else { return Ok(Next::Nothing) };
-        let Some(sample) = self.sampler.sample(&row, now) else { return Ok(Next::Nothing) };
-        self.cursor.done += 1;
-        Ok(Next::Sample(Sampled { sample, cursor: self.cursor }))
+        Ok(self.sampler.next(&row, now, &mut self.cursor))
     }
 
     fn is_live(&self) -> bool {

@@ -7,7 +7,7 @@ pub(crate) mod kuksa;
 mod live;
 mod pacer;
 mod pack;
-mod period;
+pub(crate) mod period;
 mod recorded;
 mod sample;
 mod sim;

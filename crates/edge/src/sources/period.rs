@@ -1,6 +1,11 @@
 //! Moments at which a live source makes samples: multiples of a period of Unix time.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Now in Unix ms.
+pub(crate) fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
 
 /// Moments of a live source.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,7 @@
 //! Rows of readings to samples. What is unknown stays unknown with its cause; a row of which neither voltage nor current nor
 //! any cell is known is skipped with its reason. No value is made up.
 
-use super::{Level, PackLayout};
+use super::{Cursor, Level, Next, PackLayout, Sampled};
 use std::collections::BTreeMap;
 use voltmesh_recording::{Reading, Row};
 use voltmesh_telemetry::{
@@ -49,6 +49,13 @@ impl Sampler {
                 None
             }
         }
+    }
+
+    /// What a live source has after a row at `time`, and the place after it.
+    pub fn next(&mut self, row: &Row, time: u64, cursor: &mut Cursor) -> Next {
+        let Some(sample) = self.sample(row, time) else { return Next::Nothing };
+        cursor.done += 1;
+        Next::Sample(Sampled { sample, cursor: *cursor })
     }
 
     fn make(&self, row: &Row, time: u64) -> Result<Sample, String> {

@@ -113,7 +113,7 @@ mod own {
                 let (send, receive) = tokio::sync::mpsc::channel(4);
                 tokio::spawn(async move {
                     loop {
-                        let now = crate::sources::kuksa::now_ms();
+                        let now = crate::sources::period::now_ms();
                         let timestamp = Some(Timestamp {
                             seconds: (now / 1_000) as i64,
                             nanos: (now % 1_000 * 1_000_000) as i32,

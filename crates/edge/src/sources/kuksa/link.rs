@@ -1,18 +1,21 @@
 //! The connection to a databroker: metadata, then values as they change; again after each failure.
 
+use super::super::period::now_ms;
 use super::config::KuksaConfig;
 use super::held::Held;
 use super::messages::{
     ListMetadataRequest, ListMetadataResponse, Metadata, SERVICE, SubscribeRequest, SubscribeResponse,
 };
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
+use voltmesh_identity::read_token;
+use voltmesh_telemetry::error_chain;
 
 /// Longest time to connect, and until metadata are there.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -24,8 +27,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from
 const GOOD: Duration = Duration::from_secs(60);
 /// Largest message: a thousand values with their paths are 100 kB.
 const MAX_MESSAGE: usize = 1 << 20;
-/// Largest token file.
-const MAX_TOKEN: u64 = 16 << 10;
+/// Largest token.
+const MAX_TOKEN: usize = 16 << 10;
 /// Messages that the broker keeps for this reader; its own bound is 1,000.
 const BUFFER: u32 = 100;
 
@@ -39,11 +42,6 @@ impl Shared {
     pub fn held(&self) -> std::sync::MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Now in Unix ms.
-pub fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
 /// Follows the broker for ever.
@@ -98,11 +96,10 @@ async fn session(config: &KuksaConfig, shared: &Shared) -> Result<(), String> {
 fn token(config: &KuksaConfig) -> Result<Option<MetadataValue<Ascii>>, String> {
     let Some(path) = &config.token_file else { return Ok(None) };
     let problem = |why: String| format!("token_file {}: {why}", path.display());
-    let size = std::fs::metadata(path).map_err(|error| problem(error.to_string()))?.len();
-    if size > MAX_TOKEN {
-        return Err(problem(format!("has {size} bytes, at most {MAX_TOKEN} are read")));
+    let text = read_token(path).map_err(|error| error_chain(&error))?;
+    if text.len() > MAX_TOKEN {
+        return Err(problem(format!("has {} bytes, at most {MAX_TOKEN} are sent", text.len())));
     }
-    let text = std::fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
     let mut value: MetadataValue<Ascii> =
         format!("Bearer {}", text.trim()).parse().map_err(|_| problem("holds no token".into()))?;
     value.set_sensitive(true);
@@ -121,7 +118,7 @@ async fn connect(config: &KuksaConfig) -> Result<Grpc<Channel>, String> {
         let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem));
         endpoint = endpoint.tls_config(tls).map_err(|error| error.to_string())?;
     }
-    let channel = endpoint.connect().await.map_err(|error| voltmesh_telemetry::error_chain(&error))?;
+    let channel = endpoint.connect().await.map_err(|error| error_chain(&error))?;
     Ok(Grpc::new(channel).max_decoding_message_size(MAX_MESSAGE))
 }
 

@@ -1,11 +1,11 @@
 //! A databroker as a source of samples.
 
-use super::super::period::Period;
+use super::super::period::{Period, now_ms};
 use super::super::sample::Sampler;
-use super::super::{Cursor, LIVE_WAIT_MS, Level, Next, PackLayout, Sampled, Source, fingerprint};
+use super::super::{Cursor, LIVE_WAIT_MS, Level, Next, PackLayout, Source, fingerprint};
 use super::config::KuksaConfig;
 use super::held::Held;
-use super::link::{Shared, follow, now_ms};
+use super::link::{Shared, follow};
 use crate::Error;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -63,9 +63,7 @@ impl Source for LiveKuksa {
             return Ok(Next::Nothing);
         }
         let Some(row) = self.shared.held().row(now) else { return Ok(Next::Nothing) };
-        let Some(sample) = self.sampler.sample(&row, now) else { return Ok(Next::Nothing) };
-        self.cursor.done += 1;
-        Ok(Next::Sample(Sampled { sample, cursor: self.cursor }))
+        Ok(self.sampler.next(&row, now, &mut self.cursor))
     }
 
     fn is_live(&self) -> bool {

@@ -113,53 +113,27 @@ pub enum Typed {
     Doubles(Doubles),
 }
 
-/// `StringArray`.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Texts {
-    #[prost(string, repeated, tag = "1")]
-    pub values: Vec<String>,
+/// Lists of values: their name in the protocol, their type here and in protobuf.
+macro_rules! lists {
+    ($($protocol:literal $name:ident $kind:ident $type:ty;)*) => {$(
+        #[doc = concat!("`", $protocol, "`.")]
+        #[derive(Clone, PartialEq, prost::Message)]
+        pub struct $name {
+            #[prost($kind, repeated, tag = "1")]
+            pub values: Vec<$type>,
+        }
+    )*};
 }
-/// `BoolArray`.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Bools {
-    #[prost(bool, repeated, tag = "1")]
-    pub values: Vec<bool>,
-}
-/// `Int32Array`.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Int32s {
-    #[prost(sint32, repeated, tag = "1")]
-    pub values: Vec<i32>,
-}
-/// `Int64Array`.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Int64s {
-    #[prost(sint64, repeated, tag = "1")]
-    pub values: Vec<i64>,
-}
-/// `Uint32Array`.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Uint32s {
-    #[prost(uint32, repeated, tag = "1")]
-    pub values: Vec<u32>,
-}
-/// `Uint64Array`.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Uint64s {
-    #[prost(uint64, repeated, tag = "1")]
-    pub values: Vec<u64>,
-}
-/// `FloatArray`.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Floats {
-    #[prost(float, repeated, tag = "1")]
-    pub values: Vec<f32>,
-}
-/// `DoubleArray`.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Doubles {
-    #[prost(double, repeated, tag = "1")]
-    pub values: Vec<f64>,
+
+lists! {
+    "StringArray" Texts string String;
+    "BoolArray" Bools bool bool;
+    "Int32Array" Int32s sint32 i32;
+    "Int64Array" Int64s sint64 i64;
+    "Uint32Array" Uint32s uint32 u32;
+    "Uint64Array" Uint64s uint64 u64;
+    "FloatArray" Floats float f32;
+    "DoubleArray" Doubles double f64;
 }
 
 impl Datapoint {

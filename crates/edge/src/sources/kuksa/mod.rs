@@ -19,6 +19,3 @@ pub(crate) mod messages;
 pub use config::{KuksaConfig, KuksaSignals};
 #[cfg(feature = "kuksa")]
 pub use live::LiveKuksa;
-
-#[cfg(all(test, feature = "kuksa"))]
-pub(crate) use link::now_ms;

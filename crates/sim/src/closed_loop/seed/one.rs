@@ -78,6 +78,7 @@ fn drive(report: &mut Report, shared: &Shared) -> Result<(), String> {
         let body = Box::new(Hot::new(report.seed.wrapping_add(n as u64))?);
         build::Car::typical(&format!("car-{n}"), GROUPS, body)
     });
+    let most_instances = room(report.seed);
     let mut world = build::world(Fleet {
         fogs: FOGS,
         vehicles: vehicles.collect::<Result<_, _>>()?,
@@ -86,7 +87,7 @@ fn drive(report: &mut Report, shared: &Shared) -> Result<(), String> {
         host: shared.host.clone(),
         // Some end while the controller is away.
         lease_ms: if rng.random() { rng.random_range(20_000..120_000) } else { build::LEASE_MS },
-        most_instances: room(report.seed),
+        most_instances,
         seed: rng.random(),
     })?;
     let start = world.now;
@@ -108,7 +109,7 @@ fn drive(report: &mut Report, shared: &Shared) -> Result<(), String> {
     let mut wanting = Vec::new();
     for second in 0..CALM_S {
         world.pass(1_000);
-        wanting = lacking(&world, report.seed);
+        wanting = lacking(&world, most_instances < build::ROOM);
         if wanting.is_empty() {
             report.calm_s = second + 1;
             break;
@@ -193,8 +194,9 @@ fn calm(world: &mut World, shared: &Shared) -> Result<(), String> {
     Ok(())
 }
 
-/// What is wanted and does not run at one place, under the newest lease, where the vehicle's session is.
-fn lacking(world: &World, seed: u64) -> Vec<String> {
+/// What is wanted and does not run at one place, under the newest lease, where the vehicle's session is; where room is short, not
+/// what says that there is none.
+fn lacking(world: &World, is_short: bool) -> Vec<String> {
     let Some(core) = world.controller.core() else { return vec!["the controller is down".to_owned()] };
     let mut lacking = Vec::new();
     for vehicle in &world.vehicles {
@@ -213,7 +215,7 @@ fn lacking(world: &World, seed: u64) -> Vec<String> {
                 let why = view.unplaced.get(function);
                 // Where room is short, the others run.
                 let is_full = why.is_some_and(|why| why.contains("full") || why.contains("higher priority"));
-                if !is_full || room(seed) == build::ROOM {
+                if !(is_full && is_short) {
                     lacking.push(format!("{function} of {id} runs nowhere: {why:?}"));
                 }
                 continue;
