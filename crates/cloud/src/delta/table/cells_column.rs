@@ -334,7 +334,8 @@ mod tests {
         for piece in rows.chunks(rows.len().div_ceil(pieces).max(1)) {
             file.write(&batch(piece)).unwrap();
         }
-        let (bytes, metadata) = file.finish().unwrap();
+        let (blocks, metadata) = file.finish().unwrap();
+        let bytes: Vec<u8> = blocks.iter().flatten().copied().collect();
         let size = metadata.row_groups().iter().map(|group| group.column(1).compressed_size()).sum();
         let mut found = Vec::new();
         let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).unwrap();

@@ -16,9 +16,10 @@ use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc};
 use voltmesh_telemetry::Timestamp;
 
-/// Files of so many bytes are left alone.
-const LARGE: u64 = 32 << 20;
-/// Bytes that a merge reads at most. It holds them, and what it writes, as they are stored.
+/// Files of so many bytes are left alone: the memory of a merge is twice that, since it holds what it reads and what it writes as
+/// they are stored.
+const LARGE: u64 = 16 << 20;
+/// Bytes that a merge reads at most.
 const MAX_INPUT: u64 = LARGE;
 /// Files that a merge reads at most, each of which is open while it lasts: with some 100 kB of a file's index and its pages, 6 MB.
 const MAX_FILES: usize = 64;
@@ -29,12 +30,12 @@ const FULL_ROWS: u64 = 65_536;
 const FEW: usize = 4;
 /// Bytes of files that are worth a merge before there are `n`: each file of `batches` holds what each vehicle's batches share, and
 /// eight commits of 1,000 vehicles hold it eight times, 130 bytes a vehicle.
-const ENOUGH: u64 = LARGE / 4;
+const ENOUGH: u64 = LARGE / 2;
 
 /// Files of so many rows are left alone once their day is over.
 const SETTLED: u64 = FULL_ROWS / 4;
 /// And files of so many bytes: rows of `batches` are large and few.
-const SETTLED_BYTES: u64 = LARGE / 16;
+const SETTLED_BYTES: u64 = LARGE / 8;
 
 /// Merges files of one day and tier into one, sorted by `keys`, if there are `threshold` of them or the day is over.
 pub async fn compact(

@@ -92,8 +92,8 @@ impl FileWriter {
                 what: format!("rows to write are of day {day} since 1970, which no calendar has"),
             })?;
             let path = Path::from(format!("{DAY}={day}/part-{:032x}.zstd.parquet", rand::random::<u128>()));
-            let size = i64::try_from(bytes.len()).map_err(ArchiveError::store)?;
-            store.put(&path, bytes.into()).await.map_err(ArchiveError::store)?;
+            let size = i64::try_from(bytes.content_length()).map_err(ArchiveError::store)?;
+            store.put(&path, bytes).await.map_err(ArchiveError::store)?;
             let written = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             adds.push(Add {
                 path: path.into(),

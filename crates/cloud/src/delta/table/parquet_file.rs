@@ -1,5 +1,8 @@
 //! One Parquet file that is being written, in memory: rows are encoded as they come, row group by row group.
 //!
+//! **Memory.** The encoded pages of a row group wait until it ends; then they go, one after the other, into blocks of [`BLOCK`]
+//! bytes, which the object store takes as they are: a file's bytes are held once, and one page twice.
+//!
 //! All columns are encoded by the library but for the cells' voltages ([`super::cells_column`]).
 
 use super::{cells_column::CellsColumn, encoding::GROUP_ROWS};
@@ -9,6 +12,7 @@ use arrow::{
     datatypes::{Field, SchemaRef},
 };
 use bytes::Bytes;
+use object_store::{PutPayload, PutPayloadMut};
 use parquet::{
     arrow::{
         ArrowWriter,
@@ -17,11 +21,29 @@ use parquet::{
     errors::Result,
     file::{metadata::ParquetMetaData, properties::WriterProperties, writer::SerializedFileWriter},
 };
+use std::io;
+
+/// Bytes of a block of the file.
+const BLOCK: usize = 256 << 10;
+
+/// The blocks of a file that is being written.
+struct Blocks(PutPayloadMut);
+
+impl io::Write for Blocks {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// A file that is being written.
 pub(super) struct ParquetFile {
     schema: SchemaRef,
-    writer: SerializedFileWriter<Vec<u8>>,
+    writer: SerializedFileWriter<Blocks>,
     factory: ArrowRowGroupWriterFactory,
     group: Option<Group>,
 }
@@ -37,7 +59,8 @@ struct Group {
 impl ParquetFile {
     /// Begins a file of these columns.
     pub fn new(schema: SchemaRef, properties: WriterProperties) -> std::result::Result<Self, ArchiveError> {
-        let writer = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties));
+        let blocks = Blocks(PutPayloadMut::new().with_block_size(BLOCK));
+        let writer = ArrowWriter::try_new(blocks, schema.clone(), Some(properties));
         let parts = writer.and_then(ArrowWriter::into_serialized_writer);
         let (writer, factory) = parts.map_err(ArchiveError::store)?;
         Ok(Self { schema, writer, factory, group: None })
@@ -91,9 +114,9 @@ impl ParquetFile {
     }
 
     /// Ends the file: its bytes, and what its footer says.
-    pub fn finish(mut self) -> std::result::Result<(Vec<u8>, ParquetMetaData), ArchiveError> {
+    pub fn finish(mut self) -> std::result::Result<(PutPayload, ParquetMetaData), ArchiveError> {
         let metadata = self.end_group().and_then(|()| self.writer.finish()).map_err(ArchiveError::store)?;
-        Ok((std::mem::take(self.writer.inner_mut()), metadata))
+        Ok((std::mem::take(&mut self.writer.inner_mut().0).freeze(), metadata))
     }
 }
 
