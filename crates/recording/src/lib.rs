@@ -10,6 +10,7 @@ mod battery;
 pub mod can;
 pub mod clock;
 mod error;
+mod gps;
 mod options;
 mod quantity;
 mod reading;

@@ -10,7 +10,8 @@ use std::path::PathBuf;
 pub struct Options {
     /// Which column or signal is which quantity; a quantity that stands here is not taken from `table` or `signals`.
     pub mappings: Vec<Mapping>,
-    /// Of tables; of logs of a bus, `time_zone` counts too, and of candump's a `time_format` of `candump_td` or `candump_tz`.
+    /// Of tables; of logs of a bus, `time_zone` counts too, and a `time_format` of
+    /// `gps_s` or `epoch_s` or, of candump's, `candump_td` or `candump_tz`.
     pub table: table::Options,
     /// Of logs of a bus: what the frames mean.
     pub dbc: Option<PathBuf>,

@@ -194,10 +194,14 @@ impl Recording {
         }
     }
 
-    /// What makes the mapping, the units or the clock doubtful, whatever the values are; each with its remedy.
+    /// What makes the mapping, the units, the current's sign or the clock doubtful by the rows so far, whatever the values are;
+    /// each with its remedy.
     #[must_use]
     pub fn doubts(&self) -> Vec<String> {
-        self.said().doubts
+        let said = self.said();
+        let mut doubts = said.doubts;
+        self.reporter.judge_sign(&said.sources, &mut doubts);
+        doubts
     }
 
     /// What was read so far; of the whole recording after its last row.

@@ -8,6 +8,7 @@ mod counts;
 mod judge;
 
 use crate::battery::limits;
+use crate::unit::MOST_FRACTION;
 use crate::{Battery, Quantity, Reading, Row, Skipped, Stamp};
 use counts::{Steps, Sums, Tally};
 use serde::{Deserialize, Serialize};
@@ -161,6 +162,12 @@ pub struct Reporter {
     samples: u64,
     sums: Sums,
     steps: Steps,
+    /// States of charge that a fraction can have.
+    fractions: u64,
+    /// Whether the user states that the state of charge is in percent.
+    soc_is_stated: bool,
+    /// Whether the user states what the times are.
+    times_are_stated: bool,
 }
 
 impl Reporter {
@@ -187,6 +194,9 @@ impl Reporter {
             samples: 0,
             sums: Sums::default(),
             steps: Steps::default(),
+            fractions: 0,
+            soc_is_stated: false,
+            times_are_stated: false,
         }
     }
 
@@ -196,6 +206,16 @@ impl Reporter {
         for (tally, (_, _, _, quantity)) in self.tallies.iter_mut().zip(REPORTED) {
             tally.limits = limits(quantity, self.battery);
         }
+    }
+
+    /// States that the times are meant as they are, however old.
+    pub fn set_times_stated(&mut self) {
+        self.times_are_stated = true;
+    }
+
+    /// States that the state of charge is in percent, however small it is.
+    pub fn set_soc_stated(&mut self) {
+        self.soc_is_stated = true;
     }
 
     /// States which quantities the rows of the first file have, or those of a further one have beside them.
@@ -227,6 +247,7 @@ impl Reporter {
                 single => {
                     if let Some(Ok(value)) = row.single(single) {
                         tally.take_known(value);
+                        self.fractions += u64::from(single == Quantity::Soc && value <= MOST_FRACTION);
                     }
                 }
             }
@@ -281,6 +302,7 @@ impl Reporter {
         self.judge_together(&mut reasons, &mut warnings);
         self.judge_sign(&said.sources, &mut reasons);
         self.judge_span(&mut reasons);
+        self.judge_dates(&mut reasons);
         let unread = self.tallies[1].n == 0 || (self.tallies[0].n == 0 && self.tallies[3].n == 0);
         if unread {
             reasons.insert(

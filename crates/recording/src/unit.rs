@@ -3,6 +3,9 @@
 use crate::Quantity;
 use serde::{Deserialize, Serialize};
 
+/// Most that a state of charge as a fraction is: a counter of charge may run a little past full.
+pub(crate) const MOST_FRACTION: f64 = 1.2;
+
 /// Linear conversion of a stated value to the base unit of its quantity: `value * factor + offset`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Conversion {

@@ -195,7 +195,7 @@ fn what_is_missing_or_ambiguous_is_refused_with_the_remedy() {
     refused("time,voltage,current\n", &any, "no rows");
     refused("time,voltage,current\n0,x,1\n1,x,1\n", &any, "no row has a voltage");
     let (_, table) = read("time,voltage,current,soc\n0,3.7,1,0.431\n", &any).expect("a table");
-    assert!(table.warnings().iter().any(|warning| warning.contains("soc=soc*100")), "{:?}", table.warnings());
+    assert!(table.doubts().iter().any(|doubt| doubt.contains("soc=soc*100")), "{:?}", table.doubts());
 }
 
 #[test]

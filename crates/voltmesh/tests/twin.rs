@@ -133,6 +133,29 @@ fn a_cell_is_fitted_and_its_charge_found_from_a_wrong_start() {
 }
 
 #[test]
+fn a_log_of_a_wrong_sign_or_of_marks_is_not_looked_at_until_they_are_stated() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let rows = |amperes: f64, marked: i32| {
+        let volts = |n: i32| if n == marked { 0.0 } else { 3.8 - 0.001 * f64::from(n) };
+        let row = |n: i32| format!("{n},{:.3},{amperes}\n", volts(n));
+        "time_s,voltage_v,current_a\n".to_owned() + &(0..60).map(row).collect::<String>()
+    };
+    std::fs::write(at.join("turned.csv"), rows(1.5, -1)).unwrap();
+    std::fs::write(at.join("marked.csv"), rows(-1.5, 30)).unwrap();
+    for (file, remedy, stated) in [
+        ("turned.csv", "*-1", ["--map", "pack_current=current_a*-1"]),
+        ("marked.csv", "--missing", ["--missing", "0"]),
+    ] {
+        let refused = voltmesh(at, &["twin", "detect", file]);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(refused.status.code() == Some(4) && said.contains(remedy), "{said}");
+        let stated = [&["twin", "detect", file][..], &stated].concat();
+        assert!(works(at, &stated).contains("nothing found"), "{file}");
+    }
+}
+
+#[test]
 fn injected_faults_are_detected_with_their_cell() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

@@ -92,8 +92,8 @@ fn activation_of_conductivity(section: &Section<'_>) -> Result<f64, Error> {
 ///
 /// [`Error::Parameters`] names what is missing, senseless, or contradicts itself.
 pub fn import(text: &str, chemistry: Option<Chemistry>) -> Result<Imported, Error> {
-    let file: Value =
-        serde_json::from_str(text).map_err(|error| Error::parameters(format!("no BPX file: {error}")))?;
+    let file: Value = serde_json::from_str(text.trim_start_matches('\u{feff}'))
+        .map_err(|error| Error::parameters(format!("no BPX file: {error}")))?;
     let title = file.pointer("/Header/Title").and_then(Value::as_str).unwrap_or("BPX cell").to_owned();
     let empty = Value::Null;
     let root = file.get("Parameterisation").unwrap_or(&empty);
@@ -108,7 +108,7 @@ pub fn import(text: &str, chemistry: Option<Chemistry>) -> Result<Imported, Erro
     let positive = Electrode::read(root, Side::Positive, area_m2, reference_k)?;
     let ocv = OpenCircuit::of(&negative, &positive, &cell, reference_k, chemistry)?;
     let mut remarks = ocv.remarks.clone();
-    let capacity_ah = open_circuit::capacity(&negative, &positive, nominal_ah, &mut remarks);
+    let capacity_ah = open_circuit::capacity(&negative, &positive, nominal_ah, &mut remarks)?;
     let electrolyte = electrolyte(&file, root, area_m2, &mut remarks)?;
     for (side, electrode) in [(Side::Negative, &negative), (Side::Positive, &positive)] {
         if electrode.materials() > 1 {

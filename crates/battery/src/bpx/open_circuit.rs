@@ -21,6 +21,12 @@ const SAME: f64 = 0.02;
 /// Relative difference from the nominal capacity from which on it is remarked on.
 const REMARKED: f64 = 0.01;
 
+/// Ratio of two capacities of one cell above which one of them has another unit.
+const MOST_RATIO: f64 = 2.0;
+
+/// Distance of a full cell's voltage below its upper cut-off that is remarked on, in V.
+const FAR_V: f64 = 0.1;
+
 /// Voltages at half charge that are those of a chemistry over graphite, in V.
 const LFP_HALF_V: (f64, f64) = (3.15, 3.45);
 const OXIDE_HALF_V: (f64, f64) = (3.45, 4.0);
@@ -184,6 +190,13 @@ fn cut_offs(
              the stoichiometries or the cut-off"
         )))
     };
+    if let Some(limit) = upper.filter(|limit| charged_v[last] < limit - FAR_V) {
+        remarks.push(format!(
+            "the cell at rest has {:.3} V when full, and its upper cut-off is {limit} V: potentials or stoichiometries may \
+             be wrong, or the cut-off is one under load",
+            charged_v[last]
+        ));
+    }
     match (lower, upper) {
         (Some(limit), _) if empty_v < limit - CUT_OFF_V => wrong("empty", empty_v, limit),
         (_, Some(limit)) if full_v > limit + CUT_OFF_V => wrong("full", full_v, limit),
@@ -195,19 +208,34 @@ fn cut_offs(
 
 /// Charge in Ah between the stoichiometries of empty and full, which is what state of charge counts here. The nominal
 /// capacity is another thing (a rated one, often at 1C): it is taken only where the electrodes contradict each other.
+///
+/// # Errors
+///
+/// [`Error::Parameters`] for capacities of which one is more than twice another: a length, an area or a concentration is then
+/// in another unit, and so is all that is made of it.
 pub(super) fn capacity(
     negative: &Electrode,
     positive: &Electrode,
     nominal_ah: f64,
     remarks: &mut Vec<String>,
-) -> f64 {
+) -> Result<f64, Error> {
     let (low, high) = (negative.capacity_ah, positive.capacity_ah);
+    let all = [low, high, nominal_ah];
+    let (least, most) =
+        all.iter().fold((f64::INFINITY, 0.0_f64), |(least, most), ah| (least.min(*ah), most.max(*ah)));
+    if most > MOST_RATIO * least {
+        return Err(Error::parameters(format!(
+            "the capacity is {low:.3} Ah by the negative and {high:.3} Ah by the positive electrode, and {nominal_ah} Ah by the \
+             nominal one: check the units of areas, thicknesses and concentrations, the number of electrode pairs, and the \
+             stoichiometries"
+        )));
+    }
     if (low - high).abs() > SAME * low.max(high) {
         remarks.push(format!(
             "the stoichiometries make {low:.3} Ah of the negative and {high:.3} Ah of the positive electrode, which \
              contradict each other: the nominal {nominal_ah} Ah is taken; check area, concentrations and stoichiometries"
         ));
-        return nominal_ah;
+        return Ok(nominal_ah);
     }
     let found_ah = f64::midpoint(low, high);
     if (found_ah - nominal_ah).abs() > REMARKED * nominal_ah {
@@ -216,5 +244,5 @@ pub(super) fn capacity(
              nominal {nominal_ah} Ah is not taken"
         ));
     }
-    found_ah
+    Ok(found_ah)
 }

@@ -103,6 +103,32 @@ fn capacity_is_what_the_state_of_charge_counts() {
     assert!((ah - 5.5).abs() < 0.01 && said, "the nominal one is another: {ah}");
     file["Parameterisation"]["Negative electrode"]["Maximum concentration [mol.m-3]"] = 3e4.into();
     assert_eq!(capacity(&file), (5.0, true), "the electrodes contradict each other");
+    let byte_order_mark = format!("\u{feff}{file}");
+    assert_eq!(import(&byte_order_mark, None).expect("a cell").params.capacity_ah, 5.0);
+}
+
+#[test]
+fn capacities_of_other_units_are_refused() {
+    for (section, key, value) in [
+        ("Cell", "Electrode area [m2]", 3500.0),
+        ("Cell", "Electrode area [m2]", 0.035),
+        ("Cell", "Nominal cell capacity [A.h]", 5500.0),
+        ("Positive electrode", "Maximum concentration [mol.m-3]", 3075.11),
+    ] {
+        let mut file = file();
+        file["Parameterisation"][section][key] = value.into();
+        let error = import(&file.to_string(), None).expect_err(key).to_string();
+        assert!(error.contains("check the units"), "{key}: {error}");
+    }
+}
+
+#[test]
+fn a_full_cell_far_below_its_cut_off_is_remarked_on() {
+    let remark = |file: &Value| imported(file).remarks.iter().any(|remark| remark.contains("upper cut-off"));
+    let mut file = file();
+    assert!(!remark(&file));
+    file["Parameterisation"]["Cell"]["Upper voltage cut-off [V]"] = 4.4.into();
+    assert!(remark(&file));
 }
 
 #[test]

@@ -99,7 +99,8 @@ pub struct CandumpConfig {
     pub start_ms: Option<u64>,
     /// IANA zone of a log's local times. Default: UTC, which is said.
     pub time_zone: Option<String>,
-    /// Of candump: `candump_td`, whose times count from the frame before, or `candump_tz`, whose count from the first. Default: found out.
+    /// Of logs of seconds: `gps_s`, which count from 1980, or `epoch_s`, from 1970; of candump: `candump_td`, whose times
+    /// count from the frame before, or `candump_tz`, whose count from the first. Default: found out.
     pub time_format: Option<String>,
 }
 

@@ -45,6 +45,8 @@ pub struct Decoder {
     mixed: bool,
     /// Source address of each wanted message of J1939.
     senders: HashMap<usize, u8>,
+    /// Numbers of wanted signals that were taken for codes: how many, and the first.
+    codes: BTreeMap<usize, (u64, i64)>,
     /// A wanted message that came from two of them.
     two_senders: Option<(usize, u8, u8)>,
     pub(super) warnings: Vec<String>,
@@ -96,6 +98,7 @@ impl Decoder {
             assembler: None,
             mixed: false,
             senders: HashMap::new(),
+            codes: BTreeMap::new(),
             two_senders: None,
             warnings: Vec::new(),
         };
@@ -155,7 +158,7 @@ impl Decoder {
                 );
                 return Err(Error::mapping("signals", problem));
             }
-            let none = Value { reading: Err(Unknown::NotSent), seen: None, max_age_ns };
+            let none = Value::none(max_age_ns);
             self.values.0.insert(quantity, vec![none; count]);
             self.sums_cells &= quantity != Quantity::PackVoltage;
             // A definition states its own sign.
@@ -193,7 +196,13 @@ impl Decoder {
             if !message.is_present(item.signal, data) {
                 continue;
             }
-            let Some((place, reading)) = item.read(message, data) else { continue };
+            let Some((place, mut reading)) = item.read(message, data) else { continue };
+            if let (Ok(_), Some((codes, raw))) = (reading, item.raw_with_codes(message, data))
+                && self.values.is_code(item.quantity, place, raw, codes)
+            {
+                reading = Err(Unknown::NotAvailable);
+                self.codes.entry(*at).or_insert((0, raw)).0 += 1;
+            }
             if self.values.set(item.quantity, place, reading, frame.time) {
                 (used, self.seen[*at]) = (true, true);
             }
@@ -315,6 +324,16 @@ impl Decoder {
         let unseen = self.items.iter().zip(&self.seen).filter(|(_, seen)| !**seen);
         let signals = unseen.map(|(item, _)| self.full_name((item.message, item.signal)));
         signals.chain(self.diagnostics.iter().flat_map(Diagnostics::never_seen)).collect()
+    }
+
+    /// Signals some of whose numbers were taken for codes: `Message.Signal`, how many, and the first one's bits.
+    pub fn with_codes(&self) -> impl Iterator<Item = (String, u64, u64)> {
+        self.codes.iter().map(|(at, (count, raw))| {
+            let item = &self.items[*at];
+            let size = self.messages[item.message].signals[item.signal].size;
+            // A negative number's bits are those of the signal's size.
+            (self.full_name((item.message, item.signal)), *count, *raw as u64 & (u64::MAX >> (64 - size)))
+        })
     }
 
     /// Frames by identifier, in the order of their first.

@@ -1,6 +1,7 @@
 //! A wanted signal, and its readings in frames.
 
-use super::dbc::{Message, Number, Signal};
+use super::codes::Codes;
+use super::dbc::{Message, Number, Raw, Signal};
 use crate::unit::Conversion;
 use crate::{Quantity, Reading, Unknown};
 
@@ -20,6 +21,8 @@ pub(super) struct Item {
     /// Unit of the physical value.
     pub(super) unit: String,
     pub(super) max_age_ns: u64,
+    /// Raw numbers that can be codes.
+    pub(super) codes: Option<Codes>,
 }
 
 impl Item {
@@ -57,20 +60,18 @@ impl Item {
         Some((place, reading.and_then(|v| if v.is_finite() { Ok(v) } else { Err(Unknown::OutOfRange) })))
     }
 
+    /// The raw number of a measured quantity whose signal has codes that no word names.
+    pub(super) fn raw_with_codes(&self, message: &Message, data: &[u8]) -> Option<(Codes, i64)> {
+        let codes = self.codes?;
+        let signal = message.signals.get(self.signal)?;
+        let Raw::Whole(raw) = signal.raw(data)? else { return None };
+        (!signal.values.contains_key(&raw)).then_some((codes, raw))
+    }
+
     /// Whether all bits of a byte are one, which a measured quantity has where it is not available, and no word says
     /// otherwise.
     fn is_full_byte(&self, signal: &Signal, data: &[u8]) -> bool {
-        let is_measured = matches!(
-            self.quantity,
-            Quantity::PackVoltage
-                | Quantity::PackCurrent
-                | Quantity::Cells
-                | Quantity::Soc
-                | Quantity::Temperatures
-                | Quantity::Ambient
-                | Quantity::Coolant
-        );
-        is_measured
+        is_measured(self.quantity)
             && signal.size == 8
             && signal.number == Number::Unsigned
             && !signal.values.contains_key(&0xff)
@@ -78,7 +79,36 @@ impl Item {
     }
 }
 
+/// Whether a quantity is measured, so that a number with all bits one is hardly its value.
+pub(super) fn is_measured(quantity: Quantity) -> bool {
+    matches!(
+        quantity,
+        Quantity::PackVoltage
+            | Quantity::PackCurrent
+            | Quantity::Cells
+            | Quantity::Soc
+            | Quantity::Temperatures
+            | Quantity::Ambient
+            | Quantity::Coolant
+    )
+}
+
+/// The raw numbers that can be codes, of a measured quantity or a speed. A state of charge whose last number is that of a
+/// full battery has none.
+pub(super) fn codes(
+    quantity: Quantity,
+    signal: &Signal,
+    conversion: Conversion,
+    own: (f64, f64),
+) -> Option<Codes> {
+    let value = |raw: f64| conversion.apply(raw * own.0 + own.1);
+    let last = (1_u64 << signal.size.min(63)) as f64 - 1.0;
+    let is_to_full = quantity == Quantity::Soc && is_full(value(last));
+    let has_codes = (is_measured(quantity) || quantity == Quantity::Speed) && !is_to_full;
+    has_codes.then(|| Codes::of(signal, quantity, own.0 * conversion.factor, value(0.0))).flatten()
+}
+
 /// Whether a state of charge is that of a full battery, which a byte of steps of 1/2.55 % says with all bits one.
-fn is_full(soc_pct: f64) -> bool {
+pub(super) fn is_full(soc_pct: f64) -> bool {
     (soc_pct - 100.0).abs() < 0.5
 }

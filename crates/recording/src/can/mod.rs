@@ -1,5 +1,6 @@
 //! Controller area network: logs of frames, DBC files, and the rows that both together give.
 
+mod codes;
 pub mod dbc;
 mod decoder;
 pub mod diagnostics;

@@ -2,12 +2,12 @@
 
 use super::dbc::Signal;
 use super::decoder::Decoder;
-use super::item::Item;
+use super::item::{Item, codes};
 use super::signals::{Corrected, Signals, Wanted};
 use super::values::Value;
 use crate::table::fits;
 use crate::unit::{self, Conversion, Dimension};
-use crate::{Error, Quantity, Unknown};
+use crate::{Error, Quantity};
 
 /// Age above which a value is stale if its message has no cycle time, in ms.
 const MAX_AGE_MS: u64 = 10_000;
@@ -195,6 +195,7 @@ impl Decoder {
         let conversion = Conversion { factor: conversion.factor * sign, offset: conversion.offset * sign };
         let cycle = definition.cycle_ms.or(owner.cycle_ms).map(|ms| (5.0 * ms).max(MIN_AGE_MS) as u64);
         let max_age_ns = wanted.max_age_ms.or(cycle).unwrap_or(MAX_AGE_MS).saturating_mul(1_000_000);
+        let codes = codes(quantity, definition, conversion, (factor, offset));
         self.items.push(Item {
             quantity,
             place,
@@ -205,6 +206,7 @@ impl Decoder {
             conversion,
             unit: if unit.trim().is_empty() { quantity.base_unit().to_owned() } else { unit.to_owned() },
             max_age_ns,
+            codes,
         });
         if empty {
             let base = quantity.base_unit();
@@ -245,7 +247,7 @@ impl Decoder {
 
     fn make_room(&mut self, quantity: Quantity, count: usize, max_age_ns: u64) {
         let values = self.values.0.entry(quantity).or_default();
-        let none = Value { reading: Err(Unknown::NotSent), seen: None, max_age_ns };
+        let none = Value::none(max_age_ns);
         values.resize(values.len().max(count), none);
         values[count - 1].max_age_ns = max_age_ns;
     }

@@ -5,7 +5,8 @@ use crate::can::{self, Decoder, Frame, Log, Sampler, Signals, Stated};
 use crate::clock::{Clock, Placed};
 use crate::report::Said;
 use crate::row::is_usable;
-use crate::{Error, Row, Skipped};
+use crate::table::log_can_be_gps;
+use crate::{Error, Row, Skipped, Stamp};
 use std::collections::VecDeque;
 use std::path::Path;
 
@@ -28,6 +29,8 @@ pub(super) struct Bus {
     pub others: u64,
     pub out: Vec<Placed<Frame>>,
     pub place: String,
+    /// Whether a frame of the open log had a date.
+    pub is_dated: bool,
 }
 
 impl Bus {
@@ -39,6 +42,19 @@ impl Bus {
     pub fn step(&mut self, ready: &mut VecDeque<Placed<Row>>) -> Result<Step, Error> {
         let Some(log) = &mut self.log else { return Ok(Step::End) };
         let Some(frame) = log.next()? else { return Ok(Step::End) };
+        match frame.time {
+            Stamp::Unix(ns) if !self.is_dated => {
+                self.is_dated = true;
+                let is_open = self.stated.gps.is_none() && log.counts_seconds();
+                self.doubts.extend(is_open.then(|| log_can_be_gps(Path::new(&self.place), ns)).flatten());
+            }
+            Stamp::Relative(_) if self.stated.gps.is_some() => {
+                let problem = "time_format states seconds from 1970 or 1980, and the log's times are of a clock without a \
+                               date (of candump, candump_td or candump_tz): give start_ms";
+                return Err(Error::mapping(&self.place, problem));
+            }
+            _ => {}
+        }
         if self.interface.is_some() && frame.bus != self.interface {
             self.others += 1;
             return Ok(Step::More);
@@ -105,6 +121,7 @@ impl Bus {
             self.sample(ready)?;
         }
         self.place = path.display().to_string();
+        self.is_dated = false;
         self.log = Some(log(path, &self.stated)?);
         Ok(())
     }
@@ -171,6 +188,13 @@ impl Bus {
         let never = self.decoder().never_seen();
         if !never.is_empty() {
             said.warnings.push(format!("never seen: {}", never.join(", ")));
+        }
+        for (name, count, first) in self.decoder().with_codes() {
+            said.warnings.push(format!(
+                "{count} values of {name} are numbers that devices use for codes (first: 0x{first:X}) and far from the value \
+                 before: taken for \"not available\" or an error, and unknown; a word for it in VAL_ makes such a number a \
+                 value"
+            ));
         }
         if self.others > 0 {
             said.warnings.push(format!("{} frames of other interfaces are not read", self.others));

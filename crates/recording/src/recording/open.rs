@@ -9,7 +9,7 @@ use crate::can::{self, Dbc, Decoder, Log, Sampler, Signals, Stated, guess};
 use crate::clock::Placed;
 use crate::report::{Reporter, Said};
 use crate::table::{self, Level, Table};
-use crate::{Error, Options, Quantity, Row, Skipped, Stamp, wall};
+use crate::{Error, Options, Quantity, Row, Skipped, Stamp, unit, wall};
 use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
@@ -94,6 +94,13 @@ impl Recording {
             }
             Kind::Bus => Source::Bus(Box::new(bus(&files, options)?)),
         };
+        let mut reporter = Reporter::new(options.battery);
+        if states_percent(options) {
+            reporter.set_soc_stated();
+        }
+        if options.table.time_format.is_some() || options.start_ms.is_some() {
+            reporter.set_times_stated();
+        }
         let mut recording = Self {
             options: options.clone(),
             files,
@@ -102,7 +109,7 @@ impl Recording {
             source,
             ready: VecDeque::new(),
             row: Placed { item: Row::unknown(START, 0, 0), segment: 0, time: START },
-            reporter: Reporter::new(options.battery),
+            reporter,
             counts: true,
             said,
             level: Level::Pack,
@@ -111,6 +118,17 @@ impl Recording {
         recording.open_next()?;
         Ok(recording)
     }
+}
+
+/// Whether the user states that the state of charge is in percent.
+fn states_percent(options: &Options) -> bool {
+    let mappings = options.mappings.iter().chain(&options.table.mappings);
+    let of_mappings = mappings.filter(|mapping| mapping.quantity == Quantity::Soc && !mapping.converts());
+    let of_signals = options.signals.iter().filter_map(|signals| signals.soc.as_ref());
+    of_mappings
+        .filter_map(|mapping| mapping.unit.clone())
+        .chain(of_signals.filter_map(|wanted| wanted.corrected().unit))
+        .any(|unit| unit::convert(Quantity::Soc, &unit) == Some(unit::Conversion::BASE))
 }
 
 /// The kind of a file, and its first time.
@@ -162,19 +180,21 @@ fn examine(path: &Path, options: &Options, wanted: Option<Kind>) -> Result<(Kind
 fn stated(options: &Options) -> Result<Stated, Error> {
     let table::Options { time_zone, time_format, .. } = &options.table;
     let zone = time_zone.as_deref().map(|name| wall::zone(name, "time_zone")).transpose()?;
-    let deltas = match time_format.as_deref() {
-        None => None,
-        Some("candump_td") => Some(true),
-        Some("candump_tz") => Some(false),
+    let (deltas, gps) = match time_format.as_deref() {
+        None => (None, None),
+        Some("candump_td") => (Some(true), None),
+        Some("candump_tz") => (Some(false), None),
+        Some("gps_s") => (None, Some(true)),
+        Some("epoch_s") => (None, Some(false)),
         Some(other) => {
             let problem = format!(
-                "{other:?} is of tables: of logs of a bus, candump's alone have times of two meanings, candump_td (each \
-                 counts from the frame before) and candump_tz (from the first)"
+                "{other:?} is of tables: times of logs of a bus can be stated as gps_s or epoch_s (seconds from 1980 or \
+                 1970) and, of candump, as candump_td (each counts from the frame before) or candump_tz (from the first)"
             );
             return Err(Error::mapping("time_format", problem));
         }
     };
-    Ok(Stated { zone, deltas })
+    Ok(Stated { zone, deltas, gps })
 }
 
 /// Reads a DBC file, plain or gzip.
@@ -264,6 +284,7 @@ fn bus(files: &[PathBuf], options: &Options) -> Result<Bus, Error> {
         others: 0,
         out: Vec::new(),
         place: String::new(),
+        is_dated: false,
     })
 }
 

@@ -43,7 +43,30 @@ pub(super) struct Steps {
     both: f64,
     volts: f64,
     amperes: f64,
+    /// Steps of the voltage while a large current stays the same: how many, and how far in all they went as the current's
+    /// sign says (up in a charge, down in a discharge) and against it.
+    held: Held,
 }
+
+/// See [`Steps::held`].
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    steps: u64,
+    with: f64,
+    against: f64,
+    least_a: f64,
+}
+
+/// A current stays the same if it changes by less than this part of the most, and is large if it is more than that one.
+const SAME: f64 = 0.01;
+const LARGE: f64 = 0.3;
+/// A step of more than this part of the voltage is no charge or discharge, but a pause or a change of the load.
+const MOST_STEP: f64 = 0.02;
+/// Steps from which a voltage under one current tells its sign, the part of the voltage that they went, and how many times
+/// more against the sign than with it.
+const MIN_HELD: u64 = 10;
+const MIN_PART: f64 = 0.003;
+const MIN_RATIO: f64 = 4.0;
 
 impl Steps {
     pub fn take(&mut self, row: Option<(f64, f64)>) {
@@ -55,9 +78,30 @@ impl Steps {
         self.last = row;
         self.most_a = self.most_a.max(amperes.abs());
         self.large += u64::from(i.abs() > 0.1 * self.most_a);
+        // Under a current that is small beside a later one, the voltage only recovers.
+        if self.held.least_a < LARGE * self.most_a {
+            self.held = Held { least_a: f64::INFINITY, ..Held::default() };
+        }
+        if amperes.abs() > LARGE * self.most_a
+            && i.abs() < SAME * self.most_a
+            && u.abs() < MOST_STEP * volts.abs()
+        {
+            let signed = u * amperes.signum();
+            self.held.steps += 1;
+            self.held.with += signed.max(0.0);
+            self.held.against -= signed.min(0.0);
+            self.held.least_a = self.held.least_a.min(amperes.abs());
+        }
         self.both += u * i;
         self.volts += u * u;
         self.amperes += i * i;
+    }
+
+    /// Whether the voltage falls under a current that charges by its sign, or rises under one that discharges.
+    pub fn go_against(&self) -> bool {
+        let volts = self.last.map_or(f64::INFINITY, |(volts, _)| volts.abs());
+        let Held { steps, with, against, .. } = self.held;
+        steps >= MIN_HELD && against > MIN_PART * volts && against > MIN_RATIO * with
     }
 
     /// Correlation of both, −1 to 1; no number where one of them never changed.

@@ -2,12 +2,21 @@
 
 use super::Reporter;
 use super::counts::{Sums, Tally};
+use crate::unit::MOST_FRACTION;
 use crate::{Quantity, Stamp};
+use chrono::{Datelike, Timelike};
 
 /// Seconds of a year.
 const YEAR_S: f64 = 31_557_600.0;
 /// A recording that runs longer without a date has another unit of time.
 const MAX_YEARS: f64 = 10.0;
+/// A recording that pauses for longer had a clock that was not set.
+const MAX_GAP_YEARS: f64 = 3.0;
+/// 2005-01-01 as a Unix time, in ns: vehicles had no traction batteries of lithium cells before.
+const OLDEST_NS: i64 = 1_104_537_600_000_000_000;
+/// A clock that was not set often begins with a year: so many seconds of its first day, and the pause before it is set, in s.
+const BEGINS_S: u32 = 60;
+const MAX_GAP_OF_YEAR_S: f64 = 30.0 * 86_400.0;
 /// Voltages that a cell and a pack exceed at some time, in V.
 const LEAST_CELL_V: f64 = 0.1;
 const LEAST_PACK_V: f64 = 1.0;
@@ -17,6 +26,8 @@ const CONSTANT_ROWS: u64 = 60;
 const MIN_ROWS: u64 = 10;
 /// Steps of the current from which its sign is told.
 const MIN_STEPS: u64 = 5;
+/// Words of the doubt about the current's sign, whatever tells it.
+const WRONG_SIGN: &str = "a positive current seems to discharge";
 /// Most cells in series that a pack has: 1,500 V of LFP cells are 469.
 const MAX_CELLS: f64 = 512.0;
 
@@ -56,10 +67,17 @@ impl Reporter {
             Quantity::Cells => LEAST_CELL_V,
             Quantity::PackVoltage if self.battery.is_cell => LEAST_CELL_V,
             Quantity::PackVoltage => LEAST_PACK_V,
-            Quantity::Soc if tally.n > 0 && tally.max > 0.0 && tally.max <= 1.0 => {
+            // A number of another kind among fractions, as one of all bits, makes them no percent.
+            Quantity::Soc
+                if !self.soc_is_stated
+                    && tally.max > 0.0
+                    && self.fractions * 10 >= tally.n * 9
+                    && tally.n > 0 =>
+            {
                 return Some(format!(
-                    "{name} never exceeds {} %: is it a fraction? Check its unit (--map soc=NAME*100)",
-                    tally.max
+                    "{name}: {} of {} values are at most {MOST_FRACTION}: a fraction, or percent of an empty battery? State \
+                     --map soc=NAME*100 for a fraction, soc=NAME*1 for percent",
+                    self.fractions, tally.n
                 ));
             }
             _ => return None,
@@ -99,20 +117,70 @@ impl Reporter {
         }
     }
 
-    /// Judges the current's sign: a battery's voltage rises with the current that charges it.
-    pub(super) fn judge_sign(&self, sources: &[(Quantity, String)], reasons: &mut Vec<String>) {
-        const WORDS: &str = "a positive current seems to discharge";
-        let is_said = reasons.iter().any(|reason| reason.contains(WORDS));
-        let falls = self.steps.large >= MIN_STEPS && self.steps.correlation() < -0.5;
-        if is_said || !falls {
+    /// Judges dates: a clock that was not set says those of its maker, and jumps over months and years when it is set.
+    pub(super) fn judge_dates(&self, reasons: &mut Vec<String>) {
+        let date = |ns: i64| chrono::DateTime::from_timestamp_nanos(ns);
+        let dated = |stamp: Stamp| match stamp {
+            Stamp::Unix(ns) => Some(ns),
+            Stamp::Relative(_) => None,
+        };
+        let segments: Vec<(i64, i64)> = self
+            .segments
+            .iter()
+            .filter_map(|(_, first, last, _)| Some((dated(*first)?, dated(*last)?)))
+            .collect();
+        let text = |ns: i64| date(ns).to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        let begins_a_year = |ns: i64| {
+            let at = date(ns);
+            at.ordinal() == 1 && at.num_seconds_from_midnight() < BEGINS_S
+        };
+        if let Some((first, _)) =
+            segments.iter().find(|(first, _)| *first < OLDEST_NS && !self.times_are_stated)
+        {
+            reasons.push(format!(
+                "rows are dated from {} on, as by a clock that was not set: correct their times, leave them out, or state time_format if \
+                 they are meant",
+                text(*first)
+            ));
             return;
+        }
+        let is_apart = |pair: &&[(i64, i64)]| {
+            let gap_s = pair[1].0.abs_diff(pair[0].1) as f64 / 1e9;
+            gap_s > MAX_GAP_YEARS * YEAR_S || (begins_a_year(pair[0].0) && gap_s > MAX_GAP_OF_YEAR_S)
+        };
+        if let Some(pair) = segments.windows(2).find(is_apart) {
+            reasons.push(format!(
+                "the clock goes from {} to {}: one of both seems not to be set; read the rows apart, and correct the times \
+                 that are not meant",
+                text(pair[0].1),
+                text(pair[1].0)
+            ));
+        }
+    }
+
+    /// Judges the current's sign: a battery's voltage rises with the current that charges it.
+    pub fn judge_sign(&self, sources: &[(Quantity, String)], reasons: &mut Vec<String>) {
+        if !reasons.iter().any(|reason| reason.contains(WRONG_SIGN)) {
+            reasons.extend(self.doubt_of_sign(sources));
+        }
+    }
+
+    /// The doubt about the current's sign, by the rows so far.
+    fn doubt_of_sign(&self, sources: &[(Quantity, String)]) -> Option<String> {
+        let falls = self.steps.large >= MIN_STEPS && self.steps.correlation() < -0.5;
+        let drifts = self.steps.go_against();
+        if !(falls || drifts) {
+            return None;
         }
         // A signal is named with its unit behind it.
         let source = sources.iter().find(|(quantity, _)| *quantity == Quantity::PackCurrent);
         let name = source.map_or("NAME", |(_, source)| source.split(" [").next().unwrap_or(source));
-        reasons.push(format!(
-            "the voltage falls where the current rises: {WORDS}; state --map 'pack_current={name}*-1'"
-        ));
+        let why = if falls {
+            "the voltage falls where the current rises"
+        } else {
+            "under a current that stays the same the voltage falls in a charge, or rises in a discharge"
+        };
+        Some(format!("{why}: {WRONG_SIGN}; state --map 'pack_current={name}*-1'"))
     }
 
     /// Judges the cells' sum by the pack's voltage. A sum that is less can be that of a part of the cells, as far as a pack

@@ -101,6 +101,10 @@ pub fn date(text: &[u8], order: Option<Order>) -> Option<Dated> {
         }
         wall_ns += clock;
         offset_s = cursor.zone()?;
+        // The name of the zone behind the offset, as java.time writes it: `+02:00[Europe/Berlin]`.
+        if let (Some(_), [b'[', .., b']']) = (offset_s, cursor.0) {
+            cursor.0 = b"";
+        }
     }
     cursor.0.is_empty().then_some(Dated { wall_ns, offset_s, proves, slashed, may_begin_with_year })
 }

@@ -10,11 +10,13 @@ use super::{Mapping, foreign, mapping};
 use crate::unit::{self, Conversion};
 use crate::{Error, Quantity};
 
-/// Numbers that files often have where a value is missing: 0, nines, and integers, their tenths and hundredths with all
-/// bits set.
-const USUAL_MARKS: [f64; 16] = [
+/// Numbers that files often have where a value is missing: 0, nines, and integers with all bits set, also in tenths to
+/// ten-thousandths.
+const USUAL_MARKS: [f64; 18] = [
     0.0,
     655.35,
+    65.535,
+    6.5535,
     -999.0,
     999.0,
     -9999.0,
@@ -176,8 +178,10 @@ impl Input<'_> {
         let is_far = |mark: &f64| match quantity {
             // A voltage that is nowhere near 0 before and after.
             _ if *mark == 0.0 => is_voltage && least > 1.0,
-            // Hundredths of all bits set: twice a pack's voltage is beyond them.
-            Quantity::PackVoltage if *mark == 655.35 => *mark > most + (0.2 * most).max(most - least),
+            // Parts of all bits set: twice a pack's or a cell's voltage can be beyond them.
+            _ if is_voltage && [655.35, 65.535, 6.5535].contains(mark) => {
+                *mark > most + (0.2 * most).max(most - least)
+            }
             _ => *mark < least - reach || *mark > most + reach,
         };
         let is_stated = |mark: &f64| self.options.missing.contains(mark);

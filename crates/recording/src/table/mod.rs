@@ -5,6 +5,7 @@ mod cell;
 mod date;
 mod day;
 mod dialect;
+mod elsewhere;
 mod encoding;
 mod excel;
 mod foreign;
@@ -30,6 +31,7 @@ mod value;
 #[cfg(feature = "xlsx")]
 mod xlsx;
 
+pub(crate) use elsewhere::log_can_be_gps;
 pub use found::Found;
 pub(crate) use header::first_number;
 pub use mapping::Mapping;

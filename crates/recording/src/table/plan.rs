@@ -3,6 +3,7 @@
 use super::Mapping;
 use super::beside::{self, Ahead};
 use super::day::Day;
+use super::elsewhere;
 use super::excel;
 use super::foreign;
 use super::found::{Found, State};
@@ -12,7 +13,7 @@ use super::options::{Level, Options};
 use super::presets::{self, Preset, SignRule};
 use super::sign::{check_decimal, check_sign, millivolts, sign};
 use super::time::{Given, Remarks, TimeColumn};
-use crate::unit::Conversion;
+use crate::unit::{Conversion, MOST_FRACTION};
 use crate::{Error, Quantity};
 
 /// Voltages that are those of a pack: above a cell's, and below what a cell has in mV.
@@ -72,6 +73,10 @@ impl Plan {
         let Remarks { mut warnings, mut doubts } = remarks;
         let first = time.first_of_excel(input, time_index);
         doubts.extend(first.and_then(|first| excel::other_system(input, time_index, first)));
+        if options.time_format.is_none() {
+            let first = time.first_of_epoch(input, time_index);
+            doubts.extend(first.and_then(|first| elsewhere::can_be_gps(input, time_index, first)));
+        }
         if let (Ahead::Named(zone), None) = (ahead, &options.time_zone) {
             doubts.push(format!(
                 "the times of GPS state the zone {zone}, and the dates of {:?} are taken for UTC: state time_zone, such as \
@@ -96,7 +101,7 @@ impl Plan {
         }
         let mut cells = several(input, Quantity::Cells, &taken, &mut warnings, &mut doubts)?;
         taken.extend(cells.iter().map(|found| found.index));
-        let mut single = singles(input, &mut taken, &mut warnings)?;
+        let mut single = singles(input, &mut taken, &mut warnings, &mut doubts)?;
         let temperatures = several(input, Quantity::Temperatures, &taken, &mut warnings, &mut doubts)?;
         taken.extend(temperatures.iter().map(|found| found.index));
         doubts.extend(beside::coldest(input, &temperatures));
@@ -219,6 +224,7 @@ fn singles(
     input: &Input<'_>,
     taken: &mut Vec<usize>,
     warnings: &mut Vec<String>,
+    doubts: &mut Vec<String>,
 ) -> Result<Vec<Found>, Error> {
     let mut single = Vec::new();
     for quantity in Quantity::ALL {
@@ -242,9 +248,9 @@ fn singles(
         match input.found(quantity, index, mapping) {
             Ok(found) => {
                 if quantity == Quantity::Soc && mapping.is_none() && is_fraction(input, &found) {
-                    warnings.push(format!(
-                        "column {:?} states no unit and never exceeds 1: a fraction or percent? It is not read; state \
-                         --map 'soc={}*100' or *1",
+                    doubts.push(format!(
+                        "column {:?} states no unit and hardly exceeds 1: a fraction or percent? It is not read; state \
+                         --map 'soc={}*100' for a fraction, *1 for percent",
                         found.source, found.source
                     ));
                     continue;
@@ -261,13 +267,13 @@ fn singles(
     Ok(single)
 }
 
-/// Whether a state of charge without a unit is a fraction, which may be a little more than 1.
+/// Whether a state of charge without a unit can be a fraction.
 fn is_fraction(input: &Input<'_>, found: &Found) -> bool {
     let most = input.numbers(found.index).fold(f64::NEG_INFINITY, f64::max);
     found.conversion == Conversion::BASE
         && input.names[found.index].unit.is_none()
         && most > 0.0
-        && most <= 1.1
+        && most <= MOST_FRACTION
 }
 
 /// Columns of cells or of temperatures, in the pack's order.

@@ -27,8 +27,8 @@ const IMPOSSIBLE: &str = "are impossible in the unit that was taken (kelvin, a f
 const UNSIGNED: &str = "state neither a charge nor a discharge nor a rest: the current is unknown there";
 
 /// Reason why a number may be no reading.
-const MARK: &str = "hold a number that files often have where a value is missing, far from all others: state \
-                    `missing = [NUMBER]` under [source.columns]";
+const MARK: &str = "hold a number that files often have where a value is missing, far from all others: state --missing \
+                    NUMBER, or `missing = [NUMBER]` under [source.columns]";
 
 /// A table that is being read.
 ///

@@ -149,6 +149,17 @@ impl TimeColumn {
         }
     }
 
+    /// The first of its numbers that are taken for Unix times, in ns.
+    pub fn first_of_epoch(&self, input: &Input<'_>, index: usize) -> Option<i64> {
+        let Kind::Number { unix: true, .. } = self.kind else { return None };
+        let mut column = self.copy();
+        let cells = input.sample.iter().filter_map(|row| row.get(index));
+        match cells.map(Kept::as_cell).find_map(|cell| column.read(cell))? {
+            Stamp::Unix(ns) => Some(ns),
+            Stamp::Relative(_) => None,
+        }
+    }
+
     /// States the column of its dates; says what is assumed.
     pub fn set_day(&mut self, day: Day, name: &str) -> Option<String> {
         self.day = Some(day);

@@ -48,8 +48,9 @@ pub struct Inspect {
     /// Unix time of the recording's time 0 in milliseconds, where it states no date.
     #[arg(long, value_name = "MS")]
     pub start_ms: Option<u64>,
-    /// How a table writes times: epoch_s, epoch_ms, epoch_us, epoch_ns, s, ms, us, min, h, the days of excel, excel1904, matlab or
-    /// julian, or a format such as "%d/%m/%Y %H:%M:%S"; of a log of candump, candump_td or candump_tz.
+    /// How a table writes times: epoch_s, epoch_ms, epoch_us, epoch_ns, gps_s, s, ms, us, min, h, the days of excel,
+    /// excel1904, matlab or julian, or a format such as "%d/%m/%Y %H:%M:%S"; of a log, gps_s or epoch_s, of candump
+    /// candump_td or candump_tz.
     #[arg(long, value_name = "FORMAT")]
     pub time_format: Option<String>,
     /// IANA zone of the local times of a table or a log, such as Europe/Berlin.

@@ -47,6 +47,9 @@ pub struct ReadLogs {
     /// What answers of control units mean: a definition file (docs/sources.md).
     #[arg(long, value_name = "FILE")]
     pub diagnostics: Option<PathBuf>,
+    /// Number that stands for a missing value in a table, as the file writes it, such as -999; may be repeated.
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    pub missing: Vec<f64>,
 }
 
 /// Pack whose twin a command runs, and how its logs are read.

@@ -91,6 +91,7 @@ impl Signal {
         }
         if j1939
             && self.number == Number::Unsigned
+            && !matches!(raw, Raw::Whole(value) if self.values.contains_key(&value))
             && let Some(cause) = self.cause_of_j1939(bits)
         {
             return Err(cause);
@@ -117,16 +118,18 @@ impl Signal {
         }
     }
 
-    /// SAE J1939-71 5.1.4: the highest byte 0xff is not available, 0xfe an error; of two bits 3 and 2.
+    /// SAE J1939-71 5.1.4: the highest byte 0xff is not available, 0xfe an error, 0xfb to 0xfd are no values either; of two
+    /// bits 3 and 2.
     fn cause_of_j1939(&self, bits: u64) -> Option<Unknown> {
         let high = match self.size {
             2 => bits | 0xfc,
-            8 | 16 | 24 | 32 => bits >> (self.size - 8),
+            8 | 12 | 16 | 20 | 24 | 28 | 32 => bits >> (self.size - 8),
             _ => return None,
         };
         match high {
             0xff => Some(Unknown::NotAvailable),
             0xfe => Some(Unknown::SensorFault),
+            0xfb..=0xfd if self.size >= 8 => Some(Unknown::OutOfRange),
             _ => None,
         }
     }

@@ -5,6 +5,7 @@ mod encode;
 mod parse;
 mod text;
 
+pub(super) use decode::Raw;
 pub use encode::{EncodeError, Rounding};
 
 use std::collections::BTreeMap;

@@ -11,6 +11,7 @@ pub use definition::{Definition, Read, Unit, Value};
 pub use requester::Requester;
 
 use super::Frame;
+use super::item::{is_full, is_measured};
 use super::values::Values;
 use crate::unit::Conversion;
 use crate::{Quantity, Reading, Skipped, Unknown};
@@ -140,12 +141,27 @@ fn behind_address(address: Option<u8>, data: &[u8]) -> Option<&[u8]> {
 }
 
 impl Value {
+    /// Whether all bits of a measured quantity are one, or all but the sign or that alone, or it is a voltage of 0: a control
+    /// unit says so that it has no value.
+    fn is_code(&self, raw: u64) -> bool {
+        let all = u64::MAX >> (64 - 8 * self.bytes);
+        let is_end = if self.signed { raw == all >> 1 || raw == (all >> 1) + 1 } else { raw == all };
+        let is_voltage = matches!(self.quantity, Quantity::PackVoltage | Quantity::Cells);
+        let is_full = self.quantity == Quantity::Soc && is_full(raw as f64 * self.factor + self.offset);
+        self.bit.is_none()
+            && is_measured(self.quantity)
+            && ((is_end && !is_full) || (raw == 0 && is_voltage && self.offset == 0.0))
+    }
+
     /// The reading of the value of a number, from 0, in the data behind an identifier.
     fn reading(&self, data: &[u8], number: usize) -> Reading {
         let from = self.byte + number * self.bytes;
         let bytes = data.get(from..from + self.bytes).ok_or(Unknown::NotSent)?;
         let raw = bytes.iter().fold(0, |value: u64, byte| value << 8 | u64::from(*byte));
         if self.unavailable.contains(&raw) {
+            return Err(Unknown::NotAvailable);
+        }
+        if self.is_code(raw) {
             return Err(Unknown::NotAvailable);
         }
         let value = match self.bit {

@@ -15,7 +15,7 @@ mod text;
 mod trc;
 
 use super::Frame;
-use crate::{Error, Skipped};
+use crate::{Error, Skipped, Stamp, gps};
 use lines::{Input, Line, Lines};
 use parsed::Parsed;
 pub(crate) use stated::Stated;
@@ -54,6 +54,7 @@ pub struct Log {
     warnings: BTreeSet<&'static str>,
     timed: bool,
     wall: Wall,
+    gps: bool,
     ended: bool,
 }
 
@@ -132,7 +133,7 @@ impl Log {
             warnings.insert("the log states no times: record with `candump -L` or `candump -ta`");
         }
         let (skipped, wall) = (Skipped::default(), Wall::default());
-        Ok(Self { place, source, skipped, warnings, timed, wall, ended: false })
+        Ok(Self { place, source, skipped, warnings, timed, wall, gps: false, ended: false })
     }
 
     /// The same log with what is stated of its times; before its first frame.
@@ -141,6 +142,14 @@ impl Log {
     /// [`Error::Mapping`] if it is of another format than that whose times are stated.
     pub(crate) fn with_stated(mut self, stated: &Stated) -> Result<Self, Error> {
         self.wall = Wall::of(stated.zone);
+        self.gps = stated.gps == Some(true);
+        if stated.gps.is_some() && !self.counts_seconds() {
+            let problem = format!(
+                "time_format is stated for a log whose times count from 1970, and this is {}",
+                self.format()
+            );
+            return Err(Error::mapping(&self.place, problem));
+        }
         match (stated.deltas, &mut self.source) {
             (None, _) => {}
             (Some(deltas), Source::Text(_, Text::Candump(candump))) => candump.state(deltas),
@@ -169,6 +178,9 @@ impl Log {
                     continue;
                 };
                 frame.time = time;
+            }
+            if let (true, Stamp::Unix(ns)) = (self.gps, frame.time) {
+                frame.time = Stamp::Unix(gps::unix_ns(ns).unwrap_or(i64::MAX));
             }
             return Ok(Some(frame));
         }
@@ -220,6 +232,18 @@ impl Log {
     #[must_use]
     pub const fn timed(&self) -> bool {
         self.timed
+    }
+
+    /// Whether its times are bare numbers of seconds, so that nothing in it says from which date they count.
+    #[must_use]
+    pub(crate) const fn counts_seconds(&self) -> bool {
+        match &self.source {
+            Source::Blf(_) | Source::Mdf(_) | Source::Text(_, Text::Asc(_) | Text::Trc(_) | Text::Ixxat) => {
+                false
+            }
+            Source::Text(_, Text::Candump(candump)) => !candump.local,
+            Source::Sqlite(_) | Source::Text(_, Text::Columns(_) | Text::Crtd) => true,
+        }
     }
 
     /// Number of the line that was read last, from 1; of objects in a BLF file, of records in MDF 4 and SQLite.

@@ -14,6 +14,9 @@ pub(crate) struct Stated {
     pub zone: Option<Tz>,
     /// Of candump: whether each time counts from the frame before (`-td`) or from the first (`-tz`). Default: found out.
     pub deltas: Option<bool>,
+    /// Whether dated times count from 1980, as those of GPS, or from 1970. Default: from 1970, and doubted where the file's
+    /// name or last change states the other date.
+    pub gps: Option<bool>,
 }
 
 /// Times of a log that are of a clock on the wall.

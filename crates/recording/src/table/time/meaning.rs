@@ -12,12 +12,8 @@ use crate::{Error, Quantity, unit};
 /// Numbers that are Unix times of 1990 to 2100, in s.
 const EPOCH_S: std::ops::Range<f64> = 6.3e8..4.2e9;
 
-/// 1980-01-06, from which GPS counts, as a Unix time.
-const GPS_BEGIN_S: i64 = 315_964_800;
-
-/// Leap seconds since then (IERS Bulletin C): Unix time from which they count, and their number.
-const LEAP_SECONDS: [(i64, i64); 5] =
-    [(1_483_228_800, 18), (1_435_708_800, 17), (1_341_100_800, 16), (1_230_768_000, 15), (1_136_073_600, 14)];
+/// Numbers that are .NET's ticks of 1997 to 2100, and Unix times in ns of one year alone.
+const TICKS: std::ops::Range<f64> = 6.3e17..6.63e17;
 
 /// Numbers of GPS seconds below this are of dates before September 2030; Unix times above it are after September 2020.
 const MAX_GPS_S: f64 = 1.6e9;
@@ -208,6 +204,16 @@ fn numeric(values: &[f64], given: &Given<'_>, remarks: &mut Remarks) -> Result<(
         );
         return Err(Error::mapping(given.place, problem));
     }
+    let states_ns = mapped.is_some() || name.unit.as_deref() == Some("ns");
+    if TICKS.contains(&least) && TICKS.contains(&most) && !states_ns {
+        let problem = format!(
+            "the numbers of {:?} are those of .NET's ticks of these years (100 ns from the year 1), or Unix times in ns of \
+             1990: write ticks as (n - 621355968000000000) / 10000000, which are Unix times in s, or state time_format = \
+             \"epoch_ns\"",
+            name.text
+        );
+        return Err(Error::mapping(given.place, problem));
+    }
     if let Some((scale, _)) = epoch
         && name.words().any(|word| word == "gps")
         && most / scale < MAX_GPS_S
@@ -231,6 +237,15 @@ fn numeric(values: &[f64], given: &Given<'_>, remarks: &mut Remarks) -> Result<(
         let offset_ns = mapped.map_or(0, |conversion| (conversion.offset * 1e9) as i64);
         let kind = Kind::Number { unit_ns: 1e9 / scale, offset_ns, unix: true };
         return Ok((kind, format!("Unix times in {unit}")));
+    }
+    let seconds = mapped.or(header).map_or(1.0, |conversion| conversion.factor);
+    if epoch.is_some() && (header.is_none() || EPOCH_S.contains(&(least * seconds))) {
+        let problem = format!(
+            "column {:?} is named as one of elapsed time, and its numbers are Unix times of 1990 to 2100: state time_format, \
+             \"epoch_s\" or \"epoch_ms\", or \"s\" for a clock of its own",
+            name.text
+        );
+        return Err(Error::mapping(given.place, problem));
     }
     if numbers::are_compact_dates(values) {
         return Ok((Kind::Format("%Y%m%d%H%M%S".into()), "dates of 14 digits".into()));
@@ -312,9 +327,7 @@ fn gps(seconds: f64, given: &Given<'_>) -> Kind {
         Cell::Text(text) => number::parse(text, given.decimal, given.grouped),
         Cell::Empty | Cell::Date(..) => None,
     });
-    let unix_s = first.unwrap_or(f64::INFINITY) * seconds + GPS_BEGIN_S as f64;
-    let leap = LEAP_SECONDS.iter().find(|(since, leap)| unix_s - *leap as f64 >= *since as f64);
-    let offset_s = GPS_BEGIN_S - leap.map_or(13, |(_, leap)| *leap);
+    let offset_s = crate::gps::ahead_s(first.unwrap_or(f64::INFINITY) * seconds);
     Kind::Number { unit_ns: seconds * 1e9, offset_ns: offset_s * date::SECOND_NS, unix: true }
 }
 

@@ -93,12 +93,13 @@ pub(in crate::commands) fn rows(
     mut take: impl FnMut(&Placed<Row>, Level),
 ) -> Result<Recording> {
     let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64);
-    let options = Options {
+    let mut options = Options {
         mappings: read.mappings.clone(),
         dbc: read.dbc.clone(),
         diagnostics: read.diagnostics.clone(),
         ..Options::new(now_ms)
     };
+    options.table.missing.clone_from(&read.missing);
     let mut recording = Recording::open(&[path.to_path_buf()], &options)?;
     let (level, mut rows) = (recording.level(), 0);
     while let Some(placed) = recording.next()? {
@@ -114,7 +115,7 @@ pub(in crate::commands) fn rows(
     for (reason, count) in &report.skipped {
         output::note(&format!("{name}: {count} rows skipped: {reason}"));
     }
-    for warning in &report.warnings {
+    for warning in report.reasons.iter().chain(&report.warnings) {
         output::note(&format!("{name}: {warning}"));
     }
     Ok(recording)
