@@ -141,9 +141,8 @@ impl Service {
     /// Takes a snapshot, since which time passes at that rate.
     pub fn take(&self, snapshot: &Snapshot, rate: f64) {
         if self.adviser.take(snapshot) {
-            let newest = snapshot.said.iter().copied().fold(snapshot.at, i64::max);
             let most_s = if rate == 1.0 { i64::MAX } else { self.adviser.grid().step_s };
-            *self.clock() = Some(Clock { snapshot: newest, since: Instant::now(), rate, most_s });
+            *self.clock() = Some(Clock { snapshot: snapshot.newest, since: Instant::now(), rate, most_s });
         }
     }
 
