@@ -41,7 +41,7 @@ fn write(folder: &tempfile::TempDir, osrm: Option<String>) -> config::Stations {
     std::fs::write(path("model"), testing::model().write().unwrap()).unwrap();
     std::fs::write(path("places.csv"), testing::PLACES).unwrap();
     let text = format!(
-        "model = {:?}\nfeed = {:?}\nplaces = {:?}\nfeed_poll_ms = 10\n",
+        "model = {:?}\nfeed = {:?}\nplaces = {:?}\nfeed_poll_ms = 10\nreplay_speed = 1e6\n",
         path("model"),
         path("feed.csv"),
         path("places.csv")
@@ -270,7 +270,7 @@ async fn without_the_routing_service_distances_are_estimated() {
 #[tokio::test]
 async fn what_a_document_says_is_as_old_as_it_says() {
     let folder = tempfile::tempdir().unwrap();
-    let config = write(&folder, None);
+    let config = config::Stations { replay_speed: 0.0, ..write(&folder, None) };
     let service = Arc::new(Service::open(&config).unwrap());
     let base = serve(router(Some(service.clone()))).await;
     let following = tokio::spawn(service.clone().follow(config.clone()));
@@ -288,5 +288,29 @@ async fn what_a_document_says_is_as_old_as_it_says() {
     });
     let age_s = age_s.await.unwrap();
     assert!((299..=331).contains(&age_s), "{age_s}");
+    following.abort();
+}
+
+#[tokio::test]
+async fn a_live_feed_that_stood_still_before_this_node_began_is_stale() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config::Stations { replay_speed: 0.0, ..write(&folder, None) };
+    let service = Arc::new(Service::open(&config).unwrap());
+    let base = serve(router(Some(service.clone()))).await;
+    let following = tokio::spawn(service.clone().follow(config.clone()));
+    std::fs::write(folder.path().join("feed.csv"), testing::feed(END, 3)).unwrap();
+    let refused = tokio::time::timeout(Duration::from_secs(30), async {
+        loop {
+            let (status, body) = get(&format!("{base}/stations/forecast")).await;
+            let said = body["error"].as_str().unwrap_or_default().to_owned();
+            assert_eq!(status, 503, "{body}");
+            if !said.contains("yet") {
+                break said;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    let said = refused.await.unwrap();
+    assert!(said.contains("the newest snapshot is") && said.contains("s old"), "{said}");
     following.abort();
 }
