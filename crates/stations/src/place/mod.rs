@@ -105,6 +105,9 @@ pub enum Plug {
 }
 
 impl Plug {
+    /// A usual name of each, for messages.
+    pub const NAMES: &str = "ccs, ccs1, chademo, type1, type2, type3, tesla, gbt, mcs, domestic, IEC 60309";
+
     /// The plug that a connector type names, in the vocabularies of [`crate::words`]. `None` for any other name: it is not
     /// understood, and no plug.
     pub fn of_name(name: &str) -> Option<Self> {
@@ -213,6 +216,15 @@ mod tests {
         for text in ["", "8.25", "8.25 O", "50 8", "-8 W", "9°61'", "N", "8°N E", "NaN°"] {
             check(text, None);
         }
+    }
+
+    #[test]
+    fn usual_names_are_understood() {
+        let plugs: Option<Vec<Plug>> = Plug::NAMES.split(", ").map(Plug::of_name).collect();
+        let mut plugs = plugs.unwrap();
+        plugs.sort_unstable();
+        plugs.dedup();
+        assert_eq!(plugs.len(), 11);
     }
 
     #[test]
