@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
-use super::field::{connector, each, first, list, number, plain_number, position, text, time};
+use super::field::{connector, each, first, list, number, plain_number, position, text, time, value_of};
 use super::reading::{Listed, Reading, Unread};
 use crate::Meaning;
 use crate::hours::{PriceRules, Restriction, StatedTimes};
@@ -15,11 +15,6 @@ use crate::place::{Place, Position, StatedPower};
 use crate::words::meaning;
 
 const FORMAT: &str = "DATEX II";
-
-/// An enumeration's value, which stands alone or in an object.
-fn value_of(value: &Value, name: &str) -> Option<String> {
-    text(value, name).or_else(|| text(value.get(name)?, "value"))
-}
 
 /// The object itself, or the one that its only field holds: elements are wrapped in the name of their type.
 fn unwrapped(value: &Value) -> &Value {

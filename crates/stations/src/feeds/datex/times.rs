@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::field::{first, list, time};
-use super::value_of;
+use super::super::field::{first, list, time, value_of};
 use crate::hours::{Period, StatedHours, Week, minute_of_day, weekday};
 
 /// What an `overallPeriod` says: times of a week, and its first and last instants; `None` where it says more, or what cannot be read.
