@@ -17,6 +17,10 @@ const BATCH: usize = 99;
 /// Largest answer that is read, in bytes: 100 destinations with their names and hints have about 20 kB.
 const MAX_ANSWER: usize = 256 * 1024;
 
+/// Seconds or metres beyond which a drive is none: twice around the Earth, or two years. Some servers write their largest integer where
+/// they found no way.
+const MAX_DRIVE: f64 = 8e7;
+
 /// A client of one server.
 #[derive(Debug, Clone)]
 pub struct Osrm {
@@ -31,11 +35,9 @@ struct Answer {
     #[serde(default)]
     message: String,
     /// Seconds from the origin to each place, the origin first; null where it found no way, for instance from one side of a one-way road.
-    #[serde(default)]
-    durations: Vec<Vec<Option<f64>>>,
+    durations: Option<Vec<Vec<Option<f64>>>>,
     /// The same in metres.
-    #[serde(default)]
-    distances: Vec<Vec<Option<f64>>>,
+    distances: Option<Vec<Vec<Option<f64>>>>,
     /// Cells of both, origin and place, that the server estimated as the crow flies.
     #[serde(default)]
     fallback_speed_cells: Option<Vec<(usize, usize)>>,
@@ -119,14 +121,18 @@ impl Answer {
             let said = format!("the routing service refuses: {} {}", text(&self.code), text(&self.message));
             return Err(said.trim_end().to_owned());
         }
-        let ([seconds], [metres]) = (&self.durations[..], &self.distances[..]) else {
+        let (Some(durations), Some(distances)) = (self.durations, self.distances) else {
+            let why = "the routing service answers without durations or without distances; does its version know `annotations`?";
+            return Err(why.to_owned());
+        };
+        let ([seconds], [metres]) = (&durations[..], &distances[..]) else {
             return Err("the routing service answers with another number of origins".to_owned());
         };
         if seconds.len() != places + 1 || metres.len() != places + 1 {
             return Err("the routing service answers with another number of destinations".to_owned());
         }
         let estimated = self.fallback_speed_cells.unwrap_or_default();
-        let sane = |value: &f64| value.is_finite() && *value >= 0.0;
+        let sane = |value: &f64| (0.0..MAX_DRIVE).contains(value);
         let pair = |(n, (s, m)): (usize, (&Option<f64>, &Option<f64>))| {
             let measured = !estimated.contains(&(0, n));
             Some(((*m).filter(sane)? / 1000.0, (*s).filter(sane)? / 60.0)).filter(|_| measured)
@@ -195,6 +201,8 @@ mod tests {
         let many = drives(ask(Some((200, "echo")), BATCH + 2).await);
         assert_eq!((many.len(), many[0], many[BATCH]), (BATCH + 2, Some((0.06, 1.0)), Some((0.06, 1.0))));
         assert_eq!(drives(ask(None, 0).await), []);
+        let none = r#"{"code":"Ok","durations":[[0,214748364.7,60]],"distances":[[0,1500,1000]]}"#;
+        assert_eq!(drives(ask(Some((200, none)), 2).await), [None, Some((1.0, 1.0))]);
         // What the server estimated is not measured.
         let estimated = r#"{"code":"Ok","durations":[[0,90,60]],"distances":[[0,1500,1000]],"fallback_speed_cells":[[0,2]]}"#;
         assert_eq!(drives(ask(Some((200, estimated)), 2).await), [Some((1.5, 1.5)), None]);
@@ -214,7 +222,8 @@ mod tests {
             r#"{"code":"NoSegment","message":"Could not find a matching segment for coordinate 1"}"#;
         check((400, segment), BATCH + 1, "refuses: NoSegment Could not find").await;
         check((400, r#"{"code":"NoTable"}"#), 2, "refuses: NoTable").await;
-        check((200, r#"{"code":"Ok"}"#), 2, "another number of origins").await;
+        check((200, r#"{"code":"Ok"}"#), 2, "without durations or without distances").await;
+        check((200, r#"{"code":"Ok","durations":[[0,1]],"distances":null}"#), 1, "without distances").await;
         let small = r#"{"code":"Ok","durations":[[0]],"distances":[[0]]}"#;
         check((200, small), 2, "another number of destinations").await;
         // More origins than were asked about.

@@ -16,6 +16,14 @@ fn emi3(id: &str) -> Option<String> {
     form.then_some(plain)
 }
 
+/// The charger that an EVSE's id names: what stands before its last `*` or `/`, unless that is a country and an operator of an eMI3 id
+/// (`DE*ABC*E123`), which all of theirs begin with. `None` where it names none.
+pub(crate) fn charger(id: &str) -> Option<&str> {
+    let (charger, _) = id.rsplit_once(['*', '/'])?;
+    let letters = charger.bytes().filter(u8::is_ascii_alphanumeric).count();
+    (letters > 5 || emi3(id).is_none()).then_some(charger)
+}
+
 /// Ids and where each stands, found by any spelling that means one of them only.
 #[derive(Debug, Clone, Default)]
 pub struct Ids {
@@ -73,6 +81,19 @@ mod tests {
         check("a/1", None);
         check("A1", None);
         check("FRV75E9001012", None);
+    }
+
+    #[test]
+    fn a_charger_is_more_than_its_operator() {
+        let check = |id: &str, expected: Option<&str>| assert_eq!(charger(id), expected, "{id}");
+        check("FR*V75*E9001*01*1", Some("FR*V75*E9001*01"));
+        check("DE*ABC*E123*1", Some("DE*ABC*E123"));
+        check("DE*ABC*E123", None);
+        check("DEABC*E123", None);
+        check("DEABCE123", None);
+        check("S1/CCS", Some("S1"));
+        check("1/2/3", Some("1/2"));
+        check("S1", None);
     }
 
     #[test]

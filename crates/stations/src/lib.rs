@@ -34,6 +34,7 @@ pub mod features;
 pub mod feeds;
 pub mod forecaster;
 pub mod history;
+pub mod hours;
 pub mod ids;
 pub mod models;
 mod network;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ids::charger;
 use crate::{Place, Places};
 
 /// Chargers closer than this share a forecourt, in km.
@@ -38,13 +39,13 @@ pub struct Network {
 
 impl Network {
     /// From EVSE ids and what is known of them. Without a station in the list, EVSEs whose ids differ only after the last
-    /// `*` or `/` are of one charger (eMI3 ids: `FR*V75*E9001*01*1`).
+    /// `*` or `/` are of one charger (eMI3 ids: `FR*V75*E9001*01*1`), if that is more than an operator's.
     pub fn new<'a>(evses: impl IntoIterator<Item = &'a str>, places: &Places) -> Self {
         let none = Place::default();
         let evses: Vec<(&str, &Place)> =
             evses.into_iter().map(|evse| (evse, places.get(evse).unwrap_or(&none))).collect();
         let station = |evse: &'a str, place: &Place| -> Option<String> {
-            place.station.clone().or_else(|| evse.rfind(['*', '/']).map(|end| evse[..end].to_owned()))
+            place.station.clone().or_else(|| charger(evse).map(str::to_owned))
         };
         let mut stations = BTreeMap::<String, Vec<u32>>::new();
         let mut names = BTreeMap::<&str, u8>::new();

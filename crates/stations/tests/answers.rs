@@ -112,15 +112,16 @@ fn nothing_is_free_where_the_site_is_closed() {
 fn nothing_is_free_at_a_point_of_open_charge_map_that_is_out_of_order() {
     let point = |status: u32| {
         format!(
-            r#"[{{"ID":1,"AddressInfo":{{}},"StatusTypeID":{status},"Connections":[{{"ID":1,"StatusTypeID":10}},{{"ID":2,"StatusTypeID":20}}]}}]"#
+            r#"[{{"ID":1,"AddressInfo":{{}},"StatusTypeID":{status},"Connections":[{{"ID":1,"StatusTypeID":10}},{{"ID":2,"StatusTypeID":20}},{{"ID":3,"StatusTypeID":50}}]}}]"#
         )
     };
     let means = |status: u32| {
         let readings = feeds::read(point(status).as_bytes()).unwrap().1;
         readings.iter().map(|one| Meaning::of_usual_name(&one.status).unwrap()).collect::<Vec<_>>()
     };
-    assert_eq!(means(50), [Meaning::Free, Meaning::Busy]);
+    assert_eq!(means(50), [Meaning::Free, Meaning::Busy, Meaning::Unknown]);
     for status in [30, 100, 150, 200] {
-        assert_eq!(means(status), [Meaning::OutOfOrder, Meaning::Busy], "{status}");
+        let out = Meaning::OutOfOrder;
+        assert_eq!(means(status), [out, Meaning::Busy, out], "{status}");
     }
 }

@@ -343,3 +343,16 @@ fn several_messages_of_one_line_are_read() {
     check(&rows.join("\n"), 0);
     check(&format!("{}\n{} {{", rows.join("\n"), row(START + 450, "CP1/1", true)), 1);
 }
+
+#[test]
+fn one_status_of_each_evse_is_no_history_however_far_apart_they_are() {
+    let mut text = "timestamp,evse_id,status\n".to_owned();
+    let mut at = START;
+    for n in 0..2_000 {
+        // Pauses that differ but for the first two, of a second.
+        at += if n < 3 { 1 } else { 1_000 + n };
+        writeln!(text, "{at},E{n},{}", if n % 2 == 0 { "Available" } else { "Charging" }).unwrap();
+    }
+    let error = read(&text).unwrap_err().to_string();
+    assert!(error.contains("one row of each of 2000 EVSEs; at least two times of an EVSE"), "{error}");
+}

@@ -108,6 +108,11 @@ fn the_energy_of_a_tariff_may_stand_in_a_later_element() {
     // Restrictions without any are none.
     assert_eq!(price(&energy("0.45", r#","restrictions":{}"#)), Some(0.45));
     assert_eq!(price(&energy("0.45", r#","restrictions":{"start_time":null}"#)), Some(0.45));
+    // What may count first makes no later one cheaper; what is for reservations never counts.
+    let first_kwh = r#","restrictions":{"max_kwh":20}"#;
+    assert_eq!(price(&format!("{},{}", energy("0.6", first_kwh), energy("0.3", ""))), Some(0.6));
+    let reserved = r#","restrictions":{"reservation":"RESERVATION"}"#;
+    assert_eq!(price(&format!("{},{}", energy("0.6", reserved), energy("0.3", ""))), Some(0.3));
     for wrong in [r#""NaN""#, "-0.1", "null", r#""free""#] {
         assert_eq!(price(&energy(wrong, "")), None, "{wrong}");
     }
@@ -212,4 +217,34 @@ fn a_list_under_an_error_is_refused() {
         let said = PlaceList::read(answer(code).as_bytes()).unwrap_err().to_string();
         assert!(said.contains(code.trim_matches('"')) && said.contains("Invalid token"), "{said}");
     }
+}
+
+#[test]
+fn powers_of_several_plugs_in_one_field_are_one_each() {
+    let power = |text: &str| {
+        let list = list(&format!(
+            "EVSE-ID1;Steckertypen1;Nennleistung Stecker1\nDE*A*E1;DC Kupplung Combo;{text}\n"
+        ));
+        (list.places["DE*A*E1"].power_kw, counted(&list, |report| &report.no_power))
+    };
+    assert_eq!(power("\"50; 150,5\""), (Some(150.5), 0));
+    assert_eq!(power("\"22, 50\""), (Some(50.0), 0));
+    assert_eq!(power("22,5"), (Some(22.5), 0));
+    assert_eq!(power("\"22; many\""), (Some(22.0), 1));
+}
+
+#[test]
+fn tariffs_may_have_a_document_of_their_own() {
+    let locations = r#"{"status_code":1000,"data":[{"id":"L","evses":[{"uid":"1","connectors":[{"tariff_ids":["T"]}]}]}]}"#;
+    let tariffs = r#"{"status_code":1000,"data":[{"id":"T","currency":"EUR","elements":[{"price_components":[{"type":"ENERGY","price":0.45}]}]}]}"#;
+    for text in [format!("{locations}\n{tariffs}"), format!("{tariffs}{locations}")] {
+        assert_eq!(list(&text).places["L/1"].price_kwh, Some(0.45), "{text}");
+    }
+    let alone = PlaceList::read(tariffs.as_bytes()).unwrap_err().to_string();
+    assert!(alone.contains("tariffs alone are none"), "{alone}");
+    let error = format!("{}\n{tariffs}", locations.replace("1000", "3001"));
+    assert!(PlaceList::read(error.as_bytes()).unwrap_err().to_string().contains("status_code 3001"));
+    // Behind the last page there is nothing.
+    let pages = format!("{locations}\n{}", r#"{"status_code":1000,"data":[]}"#);
+    assert_eq!(list(&pages).places.len(), 1);
 }

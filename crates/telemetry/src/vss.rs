@@ -14,6 +14,7 @@ mod channels;
 mod forms;
 mod messages;
 mod object;
+mod once;
 mod read;
 mod seeds;
 mod write;

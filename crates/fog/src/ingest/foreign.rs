@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use voltmesh_control::Opening;
 use voltmesh_spool::Position;
-use voltmesh_telemetry::{Digest, Record, SealedBatch, Timestamp, VehicleId, vss};
+use voltmesh_telemetry::{Digest, Record, Sample, SealedBatch, Timestamp, VehicleId, vss};
 
 use super::{
     block::Unreadable,
@@ -33,14 +33,55 @@ use super::{
 /// Records that wait for their attested batch, all clients together: 6 s at 40,000 a second.
 const MAX_PENDING: usize = 262_144;
 
+/// Highest voltage of a pack, in mV: no vehicle's or vessel's has a tenth of 10 kV, and a value in millivolts is above it.
+const MAX_VOLTAGE_MV: u32 = 10_000_000;
+
+/// Highest current of a pack in either direction, in mA: megawatt charging takes 3,000 A.
+const MAX_CURRENT_MA: u32 = 10_000_000;
+
+/// Coldest temperature, in hundredths of a degree: absolute zero.
+const MIN_TEMPERATURE: i16 = -27_315;
+
+/// The paths of a pack's temperatures begin so.
+const TEMPERATURES: &str = "Vehicle.Powertrain.TractionBattery.Temperature";
+
 /// Most records in one attested batch.
 const MAX_RECORDS: usize = 4_096;
+
+/// Refuses what no battery has: a client that states it means another unit.
+fn believable(sample: &Sample) -> Result<(), Reject> {
+    let refuse = |field: &str, why: String| {
+        let field = field.to_owned();
+        Err(malformed("sample", voltmesh_telemetry::Error::Field { field, why }))
+    };
+    match (sample.pack_voltage.reading(), sample.pack_current.reading()) {
+        (Ok(mv), _) if mv > MAX_VOLTAGE_MV => {
+            return refuse(
+                vss::CURRENT_VOLTAGE,
+                format!("{} V is no battery's: the path is in volts", mv / 1000),
+            );
+        }
+        (_, Ok(ma)) if ma.unsigned_abs() > MAX_CURRENT_MA => {
+            return refuse(
+                vss::CURRENT_CURRENT,
+                format!("{} A is no battery's: the path is in amperes", ma / 1000),
+            );
+        }
+        _ => {}
+    }
+    let cold = sample.temperatures.iter().find_map(|one| one.reading().ok().filter(|t| *t < MIN_TEMPERATURE));
+    match cold {
+        Some(cold) => refuse(TEMPERATURES, format!("{} °C is below absolute zero", cold / 100)),
+        None => Ok(()),
+    }
+}
 
 impl Ingest {
     pub(super) fn sample(&mut self, claim: Claim, payload: &Bytes) -> Result<(), Reject> {
         oversized("sample", payload, self.settings.limits.sample_bytes)?;
         self.attests()?;
         let sample = vss::parse(payload).map_err(|error| malformed("sample", error))?;
+        believable(&sample)?;
         if let Some(ahead_ms) = self.clock.ahead(self.now, sample.time) {
             let now_ms = self.now.as_millis();
             return Err(Refusal::Ahead { ahead_s: ahead_ms / 1000, now_ms }.into());

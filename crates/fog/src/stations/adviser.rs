@@ -196,7 +196,7 @@ impl Adviser {
     pub fn candidates(&self, now: i64, request: &Request) -> Result<Vec<(String, Position)>, Refusal> {
         self.fresh(&self.known(), now)?;
         let desk = self.desk();
-        let (found, _) = desk.recommender.candidates(request, &Roads::default(), &[])?;
+        let (found, _) = desk.recommender.candidates(now, request, &Roads::default(), &[])?;
         let list = desk.recommender.stations().list();
         let station = |index: usize| list.get(index).map(|station| (station.id.clone(), station.position));
         Ok(found.iter().filter_map(|candidate| station(candidate.station)).collect())

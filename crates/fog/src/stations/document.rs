@@ -2,7 +2,7 @@
 //! complete.
 
 use serde_json::Value;
-use voltmesh_stations::feeds::{self, Reading, xml};
+use voltmesh_stations::feeds::{self, Reading, Values, xml};
 
 /// Most bytes of documents that are held, 64 MiB: three times France's whole table of charging points.
 pub const MAX_DOCUMENT: usize = 64 << 20;
@@ -73,17 +73,9 @@ impl Buffer {
             return Some(found);
         }
         let text = std::mem::take(&mut self.bytes);
-        let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&text);
-        let mut rest = text;
-        loop {
-            let mut documents = serde_json::Deserializer::from_slice(rest).into_iter::<Value>();
-            let Some(Ok(document)) = documents.next() else { break };
-            rest = rest[documents.byte_offset()..].trim_ascii_start();
-            found.take(Some(&document));
-            // As programs write them that append to a list.
-            rest = rest.strip_prefix(b",").unwrap_or(rest);
-        }
-        self.bytes = rest.trim_ascii_start().to_vec();
+        let mut documents = Values::new(&text);
+        documents.by_ref().for_each(|document| found.take(Some(&document)));
+        self.bytes = documents.rest().to_vec();
         Some(found)
     }
 

@@ -57,6 +57,8 @@ impl Grid {
 pub struct Snapshot {
     /// Its slot, in seconds since 1970.
     pub at: i64,
+    /// The newest time at which any of it is so, in seconds since 1970: this node's clock where a document said it.
+    pub newest: i64,
     /// `(EVSE id, status)`, by id.
     pub readings: Vec<(String, String)>,
     /// When each of them was said, in seconds since 1970, in the same order.

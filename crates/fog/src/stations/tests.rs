@@ -11,7 +11,12 @@ fn adviser() -> Adviser {
 
 fn snapshot(at: i64, readings: &[(&str, &str)]) -> Snapshot {
     let owned = |(id, status): &(&str, &str)| ((*id).to_owned(), (*status).to_owned());
-    Snapshot { at, readings: readings.iter().map(owned).collect(), said: vec![at; readings.len()] }
+    Snapshot {
+        at,
+        newest: at,
+        readings: readings.iter().map(owned).collect(),
+        said: vec![at; readings.len()],
+    }
 }
 
 fn request() -> Request {

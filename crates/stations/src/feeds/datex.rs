@@ -1,20 +1,20 @@
 //! DATEX II 3.6, profile AFIR Energy Infrastructure, as JSON or as XML (see [`super::xml`]): the status publication and the table
 //! publication.
 
+mod times;
+
+use std::cmp::Ordering;
+
 use serde_json::Value;
 
-use super::field::{connector, each, first, list, number, plain_number, position, text, time};
+use super::field::{connector, each, first, list, number, plain_number, position, text, time, value_of};
 use super::reading::{Listed, Reading, Unread};
 use crate::Meaning;
+use crate::hours::{PriceRules, Restriction, StatedTimes};
 use crate::place::{Place, Position, StatedPower};
 use crate::words::meaning;
 
 const FORMAT: &str = "DATEX II";
-
-/// An enumeration's value, which stands alone or in an object.
-fn value_of(value: &Value, name: &str) -> Option<String> {
-    text(value, name).or_else(|| text(value.get(name)?, "value"))
-}
 
 /// The object itself, or the one that its only field holds: elements are wrapped in the name of their type.
 fn unwrapped(value: &Value) -> &Value {
@@ -106,12 +106,18 @@ pub(super) fn places(value: &Value) -> Option<(&'static str, Vec<Listed>)> {
             let here = where_is(station).or_else(|| where_is(site));
             let operator = [station, site].into_iter().find_map(|one| words(one.get("operator")?));
             let address = [station, site].into_iter().find_map(|one| address(one.get("locationReference")?));
+            let country = [station, site].into_iter().find_map(|one| {
+                let code = text(first(one.get("locationReference")?, "countryCode")?, "countryCode")?;
+                Some(code)
+            });
             for point in list(station, "refillPoint").iter().map(unwrapped) {
                 let mut listed = listed(point);
                 listed.place.station = text(station, "idG").or_else(|| text(station, "id"));
                 listed.place.position = where_is(point).or(here);
                 listed.is_absent = [point, station, site].into_iter().any(is_closed_for_good);
                 (listed.place.operator, listed.place.address) = (operator.clone(), address.clone());
+                listed.times.hours = times::hours([point, station, site]);
+                listed.times.country = country.clone();
                 found.push(listed);
             }
         }
@@ -134,12 +140,16 @@ fn listed(point: &Value) -> Listed {
     let connectors = list(point, "connector");
     let watts = connectors.iter().filter_map(|one| number(one, "maxPowerAtSocket"));
     let all = list(point, "availableChargingPower").iter().filter_map(plain_number);
-    let price = price_kwh(point);
+    let (rules, currency) = prices(point).unzip();
     let mut listed = Listed {
         evse: text(point, "idG").or_else(|| text(point, "id")).unwrap_or_default(),
-        place: Place { price_kwh: price.as_ref().map(|(price, _)| *price), ..Place::default() },
+        place: Place {
+            price_kwh: rules.as_ref().and_then(|rules: &PriceRules| rules.else_kwh),
+            ..Place::default()
+        },
+        times: StatedTimes { prices: rules.unwrap_or_default().timed, ..StatedTimes::default() },
         power: watts.chain(all).map(StatedPower::watts).reduce(StatedPower::higher),
-        currency: price.and_then(|(_, currency)| currency),
+        currency: currency.flatten(),
         ..Listed::default()
     };
     for name in connectors.iter().filter_map(|one| value_of(one, "connectorType")) {
@@ -149,12 +159,44 @@ fn listed(point: &Value) -> Listed {
 }
 
 /// What a driver without a contract pays a kWh, taxes included, and in which currency.
-fn price_kwh(point: &Value) -> Option<(f64, Option<String>)> {
+fn prices(point: &Value) -> Option<(PriceRules, Option<String>)> {
     let rates = list(point, "electricEnergy").iter().flat_map(|energy| list(energy, "energyRate"));
     let rate =
         rates.into_iter().find(|rate| value_of(rate, "ratePolicy").is_none_or(|policy| policy == "adHoc"))?;
     let per_kwh = |price: &&Value| value_of(price, "priceType").as_deref() == Some("pricePerKWh");
-    let price = list(rate, "energyPrice").iter().find(per_kwh)?;
+    let mut prices = Vec::new();
+    for price in list(rate, "energyPrice").iter().filter(per_kwh) {
+        // A price of some energy or minutes only may count, and so may one whose times are not understood.
+        let is_part = ["timeBasedApplicability", "energyBasedApplicability"]
+            .iter()
+            .any(|name| price.get(*name).is_some_and(|part| !part.is_null()));
+        let restriction = match list(price, "overallPeriod").first().map(times::week) {
+            Some(Some((week, period))) if !is_part => Restriction::Times(week, period),
+            None if !is_part => Restriction::None,
+            _ => Restriction::Other,
+        };
+        prices.push((restriction, gross(price)?));
+    }
+    // The highest of those that hold at all times.
+    prices.sort_by(|a, b| (order(&a.0), b.1).partial_cmp(&(order(&b.0), a.1)).unwrap_or(Ordering::Equal));
+    let mut rules = PriceRules::default();
+    prices.into_iter().for_each(|(restriction, price)| rules.push(restriction, price));
+    let currency = list(rate, "applicableCurrency").first();
+    let currency = currency.and_then(|one| one.as_str().map(str::to_owned).or_else(|| text(one, "value")));
+    rules.most().is_some().then_some((rules, currency))
+}
+
+/// Those that may count first, then those at some times, then those at all times.
+fn order(restriction: &Restriction) -> u8 {
+    match restriction {
+        Restriction::Other => 0,
+        Restriction::Times(..) => 1,
+        Restriction::None => 2,
+    }
+}
+
+/// A price with its taxes.
+fn gross(price: &Value) -> Option<f64> {
     let net = number(price, "value")?;
     let excluded = match price.get("taxIncluded") {
         Some(Value::Bool(included)) => !included,
@@ -164,7 +206,7 @@ fn price_kwh(point: &Value) -> Option<(f64, Option<String>)> {
     let taxes = if excluded { number(price, "taxRate").unwrap_or(0.0) } else { 0.0 };
     let gross = net * (1.0 + taxes / 100.0);
     // Prices are published to a hundredth of a cent.
-    (gross >= 0.0).then(|| ((gross * 1e4).round() / 1e4, value_of(rate, "applicableCurrency")))
+    (gross >= 0.0).then(|| (gross * 1e4).round() / 1e4)
 }
 
 fn where_is(value: &Value) -> Option<Position> {

@@ -16,6 +16,11 @@ pub(super) fn text(value: &Value, name: &str) -> Option<String> {
     }
 }
 
+/// An enumeration's value in DATEX II, which stands alone or in an object.
+pub(super) fn value_of(value: &Value, name: &str) -> Option<String> {
+    text(value, name).or_else(|| text(value.get(name)?, "value"))
+}
+
 /// A finite number, also one that is written as text.
 pub(super) fn number(value: &Value, name: &str) -> Option<f64> {
     plain_number(value.get(name)?)

@@ -20,6 +20,7 @@ use serde_json::Value;
 
 pub use answer::refusal;
 pub use reading::{Listed, Reading, Unread};
+pub use values::Values;
 
 use crate::Error;
 
@@ -81,6 +82,23 @@ pub fn of_live_value(value: &Value) -> Option<(&'static str, Vec<Reading>)> {
 /// The statuses in a line of a log of OCPP, and how many of its messages about one cannot be read.
 pub fn of_log_line(line: &str) -> (Vec<Reading>, u64) {
     rows::of_line(line)
+}
+
+/// Documents of one list, each of which has all it needs: OCPI's tariffs, which have documents of their own, stand beside the locations.
+pub(crate) fn with_tariffs(documents: Vec<Value>) -> Vec<Value> {
+    let is_one = |document: &Value| refusal(document).is_none();
+    let (tariffs, others): (Vec<Value>, Vec<Value>) =
+        documents.into_iter().partition(|document| is_one(document) && ocpi::is_tariffs(document));
+    if tariffs.is_empty() || others.is_empty() {
+        return [tariffs, others].concat();
+    }
+    let with = |other: Value| match ocpi::places(&other) {
+        Some((_, places)) if !places.is_empty() && is_one(&other) => {
+            ocpi::joined(std::iter::once(&other).chain(&tariffs))
+        }
+        _ => other,
+    };
+    others.into_iter().map(with).collect()
 }
 
 /// What a document is and the places that it lists; `None` if it is none of these.

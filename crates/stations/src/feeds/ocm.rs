@@ -69,10 +69,11 @@ pub(super) fn readings(value: &Value) -> Option<(&'static str, Vec<Reading>)> {
         let of_all = title(point, "StatusType", &STATUSES);
         for (n, connection) in list(point, "Connections").iter().enumerate() {
             let own = title(connection, "StatusType", &STATUSES);
-            // At a point that is out of order, nothing is free.
+            // At a point that is out of order, only what is busy is something else.
             let is_out = of_all.as_deref().and_then(meaning) == Some(Meaning::OutOfOrder);
-            let is_free = own.as_deref().and_then(meaning) == Some(Meaning::Free);
-            let status = own.filter(|_| !(is_out && is_free)).or_else(|| of_all.clone());
+            let is_busy =
+                matches!(own.as_deref().and_then(meaning), Some(Meaning::Busy | Meaning::OutOfOrder));
+            let status = own.filter(|_| !is_out || is_busy).or_else(|| of_all.clone());
             if let (Some(evse), Some(status)) = (id(point, connection, n), status) {
                 found.push(Reading::new(evse, status, at.clone()));
             }

@@ -1,11 +1,14 @@
 //! OCPI Locations, Tariffs and EVSEs of versions 2.1.1, 2.2.1 and 2.3.0: an object, a list, or a response whose `data` is either.
 
+mod times;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use super::field::{connector, list, number, position, text, utc_time};
 use super::reading::{Listed, Reading};
+use crate::hours::{PriceRules, StatedTimes};
 use crate::place::{Place, StatedPower};
 use crate::words::is_absent;
 
@@ -83,7 +86,21 @@ pub(super) fn readings(value: &Value) -> Option<(&'static str, Vec<Reading>)> {
     Some((FORMAT, evses(value)?.into_iter().filter_map(read).collect()))
 }
 
+/// Whether a document has tariffs and nothing else.
+pub(super) fn is_tariffs(value: &Value) -> bool {
+    let all = objects(value);
+    !all.is_empty() && all.iter().all(is_tariff)
+}
+
+/// A list of the objects of some documents.
+pub(super) fn joined<'a>(documents: impl IntoIterator<Item = &'a Value>) -> Value {
+    documents.into_iter().flat_map(objects).cloned().collect()
+}
+
 pub(super) fn places(value: &Value) -> Option<(&'static str, Vec<Listed>)> {
+    if is_empty_page(value) {
+        return Some((FORMAT, Vec::new()));
+    }
     let all = objects(value);
     let prices = prices(all);
     let found: Vec<Listed> =
@@ -91,28 +108,14 @@ pub(super) fn places(value: &Value) -> Option<(&'static str, Vec<Listed>)> {
     Some((FORMAT, found))
 }
 
-/// Energy prices per kWh of tariffs beside the locations, and their currencies, by id: of the first element with one and without
-/// restrictions (2.2.1, 11.4.6), taxes included. Prices are without taxes (2.2.1, PriceComponent) unless the tariff says otherwise
-/// (2.3.0, `tax_included`).
-fn prices(all: &[Value]) -> BTreeMap<String, (f64, String)> {
-    let price = |tariff: &Value| {
-        let restricts =
-            |rule: &Value| rule.as_object().is_some_and(|rules| !rules.values().all(Value::is_null));
-        let always = |element: &&Value| !element.get("restrictions").is_some_and(restricts);
-        let of_energy = |component: &&Value| text(component, "type").as_deref() == Some("ENERGY");
-        let elements = list(tariff, "elements").iter().filter(always);
-        let energy = elements.flat_map(|element| list(element, "price_components")).find(of_energy)?;
-        let included = text(tariff, "tax_included").is_some_and(|text| text.eq_ignore_ascii_case("YES"));
-        let taxes =
-            number(energy, "vat").filter(|vat| !included && (0.0..100.0).contains(vat)).unwrap_or(0.0);
-        let gross = number(energy, "price")? * (1.0 + taxes / 100.0);
-        // Prices are published to a hundredth of a cent.
-        (gross >= 0.0).then_some(((gross * 1e4).round() / 1e4, text(tariff, "currency")?))
-    };
-    all.iter().filter(|one| is_tariff(one)).filter_map(|one| Some((text(one, "id")?, price(one)?))).collect()
+/// Energy prices per kWh of tariffs beside the locations, and their currencies, by id.
+fn prices(all: &[Value]) -> BTreeMap<String, (PriceRules, String)> {
+    let price =
+        |tariff: &Value| Some((text(tariff, "id")?, (times::price_rules(tariff), text(tariff, "currency")?)));
+    all.iter().filter(|one| is_tariff(one)).filter_map(price).collect()
 }
 
-fn listed(location: Option<&Value>, evse: &Value, prices: &BTreeMap<String, (f64, String)>) -> Listed {
+fn listed(location: Option<&Value>, evse: &Value, prices: &BTreeMap<String, (PriceRules, String)>) -> Listed {
     let of_location = |name: &str| location.and_then(|location| text(location, name));
     let coordinates = |value: &Value| position(value.get("coordinates")?, "latitude", "longitude");
     let address: Vec<String> = ["address", "city"].iter().filter_map(|name| of_location(name)).collect();
@@ -121,21 +124,29 @@ fn listed(location: Option<&Value>, evse: &Value, prices: &BTreeMap<String, (f64
         let many = list(connector, "tariff_ids").iter().filter_map(|id| id.as_str().map(str::to_owned));
         many.chain(text(connector, "tariff_id")).collect()
     };
-    let known: Vec<_> = connectors.iter().flat_map(tariffs).filter_map(|id| prices.get(&id)).collect();
+    let known = connectors.iter().flat_map(tariffs).filter_map(|id| prices.get(&id));
+    let known: Vec<_> = known.filter(|(rules, _)| rules.most().is_some()).collect();
     // The highest of those in one currency: others cannot be compared.
     let currency = known.first().map(|(_, currency)| currency);
-    let same = known.iter().filter(|(_, other)| Some(other) == currency);
+    let same = known.iter().filter(|(_, other)| Some(other) == currency).map(|(rules, _)| rules);
+    let rules = same.max_by(|a, b| a.most().unwrap_or(0.0).total_cmp(&b.most().unwrap_or(0.0)));
     let mut listed = Listed {
         evse: id(location, evse).unwrap_or_default(),
         place: Place {
             station: of_location("id"),
             position: coordinates(evse).or_else(|| coordinates(location?)),
-            price_kwh: same.map(|(price, _)| *price).reduce(f64::max),
+            price_kwh: rules.and_then(|rules| rules.else_kwh),
             operator: location.and_then(|location| text(location.get("operator")?, "name")),
             address: (!address.is_empty()).then(|| address.join(", ")),
             ..Place::default()
         },
         power: connectors.iter().filter_map(power).reduce(StatedPower::higher),
+        times: StatedTimes {
+            zone: of_location("time_zone"),
+            country: of_location("country").or_else(|| of_location("country_code")),
+            hours: times::hours(location.and_then(|location| location.get("opening_times"))),
+            prices: rules.map(|rules| rules.timed.clone()).unwrap_or_default(),
+        },
         currency: currency.cloned(),
         is_absent: text(evse, "status").is_some_and(|status| is_absent(&status)),
         ..Listed::default()

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::field::{connector, each, list, number, position, text, time};
 use super::reading::{Listed, Reading};
+use crate::hours::{StatedHours, StatedTimes, Week, minute_of_day, weekday};
 use crate::place::{Place, Position, StatedPower, degrees};
 
 const FORMAT: &str = "OICP";
@@ -66,12 +67,47 @@ fn listed(record: &Value, operator: Option<String>) -> Listed {
         },
         evse,
         power,
+        times: StatedTimes { country: part("Country"), hours: hours(record), ..StatedTimes::default() },
         ..Listed::default()
     };
     for plug in list(record, "Plugs").iter().filter_map(Value::as_str) {
         connector(&mut listed, plug);
     }
     listed
+}
+
+/// Opening hours of a record.
+fn hours(record: &Value) -> StatedHours {
+    let flag = |name: &str| record.get(name).and_then(Value::as_bool);
+    let stated = list(record, "OpeningTimes");
+    match flag("IsOpen24Hours").or_else(|| flag("isOpen24Hours")) {
+        Some(true) => StatedHours::Always,
+        _ if stated.is_empty() => StatedHours::Unsaid,
+        _ => match week(stated) {
+            Some(week) if week.is_always() => StatedHours::Always,
+            Some(week) => StatedHours::of(week),
+            None => StatedHours::NotUnderstood(Value::from(stated).to_string()),
+        },
+    }
+}
+
+fn week(stated: &[Value]) -> Option<Week> {
+    let mut week = Week::default();
+    for one in stated {
+        let name = text(one, "on").or_else(|| text(one, "On"))?;
+        let days = match name.to_ascii_lowercase().as_str() {
+            "everyday" => 0..7,
+            "workdays" => 0..5,
+            "weekend" => 5..7,
+            _ => weekday(&name).map(|day| day..day + 1)?,
+        };
+        let periods = [list(one, "Period"), list(one, "period")].concat();
+        for (day, period) in days.flat_map(|day| periods.iter().map(move |period| (day, period))) {
+            let minute = |name: &str| minute_of_day(&text(period, name)?);
+            week.add(day, minute("begin")?, minute("end")?);
+        }
+    }
+    Some(week)
 }
 
 /// `Google` is one text, `DecimalDegree` two fields, `DegreeMinuteSeconds` two with marks.

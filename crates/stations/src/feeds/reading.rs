@@ -1,5 +1,6 @@
 //! What a document states of one EVSE: its status, and its place.
 
+use crate::hours::StatedTimes;
 use crate::place::{Place, StatedPower};
 use crate::times::NoTime;
 
@@ -42,8 +43,10 @@ impl Reading {
 pub struct Listed {
     /// The EVSE; empty where it has no id.
     pub evse: String,
-    /// What is said; its power is `power`, and unknown here.
+    /// What is said; its power is `power`, its times are `times`, and both are unknown here.
     pub place: Place,
+    /// Opening hours and prices by the time of day.
+    pub times: StatedTimes,
     /// The power that is stated.
     pub power: Option<StatedPower>,
     /// The currency of its price, where that is said.

@@ -10,7 +10,7 @@ use crate::features::NONE;
 const MAGIC: &[u8; 8] = b"VMSTATN\n";
 
 /// The format's version; another is refused, since features may mean something else.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// Bytes before the compressed part.
 const HEADER: usize = MAGIC.len() + 2 + 32;

@@ -102,6 +102,10 @@ impl Builder {
         let slots = ((last - start).max(0) / step_s + 1) as u64;
         let width = self.ids.len();
         let cells = slots.saturating_mul(width as u64);
+        if cells > MAX_CELLS && parts.iter().all(|part| part.told.interval_s == 0) {
+            let found = format!("one row of each of {width} EVSEs");
+            return Err(Error::TooShort { found, needed: "at least two times of an EVSE are needed" });
+        }
         if cells > MAX_CELLS {
             return Err(Error::TooMuch { what: "EVSEs × slots of history", found: cells, limit: MAX_CELLS });
         }

@@ -24,6 +24,7 @@ const STATIONS: &[&str] = &[
     "siteid",
     "standortid",
     "ladestationid",
+    "ladeeinrichtungsid",
     "stationsid",
 ];
 const CONNECTORS: &[&str] = &[
@@ -109,6 +110,20 @@ const STATUSES: &[&str] = &["status", "evsestatus", "statutpdc", "statut", "betr
 const OPERATORS: &[&str] = &["operator", "operatorname", "nomoperateur", "betreiber"];
 const ADDRESSES: &[&str] = &["address", "adressestation", "adresse", "street", "strasse"];
 
+/// Names of columns of opening hours, and the country of the register that has each.
+const HOURS: [(&str, Option<&str>); 6] = [
+    ("openinghours", None),
+    ("openingtimes", None),
+    ("horaires", Some("FR")),
+    ("horairesouverture", Some("FR")),
+    ("offnungszeiten", Some("DE")),
+    ("oeffnungszeiten", Some("DE")),
+];
+const HOURS_DAYS: &[&str] = &["offnungszeitenwochentage", "oeffnungszeitenwochentage"];
+const HOURS_TIMES: &[&str] = &["offnungszeitentageszeiten", "oeffnungszeitentageszeiten"];
+const TIME_ZONES: &[&str] = &["timezone", "tz", "zeitzone", "fuseauhoraire"];
+const COUNTRIES: &[&str] = &["country", "countrycode", "land", "pays"];
+
 /// Columns of yes and no, one a plug, as IRVE has them.
 const SOCKETS: [(&str, Plug); 5] = [
     ("prisetype2", Plug::Type2),
@@ -150,6 +165,13 @@ pub(super) struct Columns {
     pub(super) price_unit: f64,
     pub(super) operator: Option<usize>,
     pub(super) address: Option<usize>,
+    pub(super) hours: Option<usize>,
+    /// Days of the hours, and a time for each.
+    pub(super) hours_parts: Option<(usize, usize)>,
+    pub(super) time_zone: Option<usize>,
+    pub(super) country: Option<usize>,
+    /// The country of the register, by the name of its hours.
+    pub(super) home: Option<&'static str>,
     pub(super) sockets: Vec<(usize, Plug)>,
     /// The column's name says watts.
     pub(super) in_watts: bool,
@@ -182,6 +204,7 @@ impl Columns {
         }
         let first = points.first()?;
         let in_watts = first.power.is_some_and(|at| WATTS.contains(&&*header[at]));
+        let hours = HOURS.iter().find_map(|(name, home)| Some((find(&[*name])?, *home)));
         let price = find(PRICES).map(|at| (at, 1.0)).or_else(|| find(PRICES_CENTS).map(|at| (at, 0.01)));
         Some(Self {
             other_ids: ["idpdclocal", "idpdcitinerance"]
@@ -201,6 +224,11 @@ impl Columns {
             price_unit: price.map_or(1.0, |(_, unit)| unit),
             operator: find(OPERATORS),
             address: find(ADDRESSES),
+            hours: hours.map(|(at, _)| at),
+            hours_parts: find(HOURS_DAYS).zip(find(HOURS_TIMES)),
+            time_zone: find(TIME_ZONES),
+            country: find(COUNTRIES),
+            home: hours.and_then(|(_, home)| home),
             sockets: SOCKETS.iter().filter_map(|(name, plug)| Some((find(&[name])?, *plug))).collect(),
             in_watts,
             points,

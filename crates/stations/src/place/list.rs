@@ -52,7 +52,7 @@ pub fn read_places(from: impl Read) -> Result<Places, Error> {
 }
 
 impl PlaceList {
-    /// Reads `evse_id[,station_id][,connector_type][,latitude,longitude][,power_kw][,price_kwh][,operator][,address]` in any order
+    /// Reads `evse_id[,station_id][,connector_type][,latitude,longitude][,power_kw][,price_kwh][,operator][,address][,opening_hours][,time_zone]` in any order
     /// and in the names that IRVE, Belib and BNetzA use, or OCPI, OICP, DATEX II and Open Charge Map as JSON, or DATEX II as XML, told by the content.
     /// An empty value is unknown, and so is one that cannot be read, which is counted.
     ///
@@ -98,10 +98,8 @@ impl PlaceList {
         if xml {
             return self.document(&feeds::xml::read(text, WHAT)?);
         }
-        for value in serde_json::Deserializer::from_slice(text).into_iter::<serde_json::Value>() {
-            self.document(&value.map_err(json)?)?;
-        }
-        Ok(())
+        let values = serde_json::Deserializer::from_slice(text).into_iter().collect::<Result<Vec<_>, _>>();
+        feeds::with_tariffs(values.map_err(json)?).iter().try_for_each(|value| self.document(value))
     }
 
     fn document(&mut self, value: &serde_json::Value) -> Result<(), Error> {
@@ -109,7 +107,7 @@ impl PlaceList {
             return Err(Error::Refused { what: WHAT, said });
         }
         let Some((format, places)) = feeds::places_of(value) else {
-            let known = "neither OCPI locations, OICP EVSE data, a DATEX II table nor Open Charge Map";
+            let known = "neither OCPI locations (tariffs alone are none), OICP EVSE data, a DATEX II table nor Open Charge Map";
             return Err(Error::Unknown { what: WHAT, known });
         };
         self.report.format = format;
@@ -128,6 +126,7 @@ impl PlaceList {
             if place.position.is_none() {
                 count(&mut self.report.no_position, || cut(&listed.evse));
             }
+            self.keep_times(&listed.evse, &mut place, &listed.times);
             if listed.evse.is_empty() {
                 count(&mut self.report.without_id, || cut(place.station.as_deref().unwrap_or_default()));
                 continue;
@@ -166,12 +165,15 @@ impl PlaceList {
                 format!("{evse}: {}", place.price_kwh.unwrap_or_default())
             });
         }
-        if let (Some(price), Some(currency)) = (place.price_kwh, currency.filter(|name| !name.is_empty())) {
+        let timed = place.prices.first().map(|price| price.price_kwh);
+        if let (Some(price), Some(currency)) =
+            (place.price_kwh.or(timed), currency.filter(|name| !name.is_empty()))
+        {
             let currency = currency.to_uppercase();
             let known = self.currencies.entry(evse.clone()).or_insert_with(|| currency.clone());
             if *known != currency {
                 count(&mut self.report.other_currency, || format!("{evse}: {price} {currency}"));
-                place.price_kwh = None;
+                (place.price_kwh, place.prices) = (None, Vec::new());
             }
         }
         match self.places.entry(evse) {
@@ -199,6 +201,10 @@ impl PlaceList {
                 let higher = |a: Option<f64>, b: Option<f64>| a.into_iter().chain(b).reduce(f64::max);
                 known.power_kw = higher(known.power_kw, place.power_kw);
                 known.price_kwh = higher(known.price_kwh, place.price_kwh);
+                if known.prices.is_empty() {
+                    known.prices = place.prices;
+                }
+                known.hours = known.hours.take().or(place.hours);
                 known.station = known.station.take().or(place.station);
                 known.position = known.position.or(place.position);
                 known.operator = known.operator.take().or(place.operator);
@@ -263,9 +269,9 @@ impl PlaceList {
             return;
         };
         for (id, currency) in self.currencies.iter().filter(|(_, currency)| **currency != most) {
-            let Some(price) = self.places.get_mut(id).and_then(|place| place.price_kwh.take()) else {
-                continue;
-            };
+            let Some(place) = self.places.get_mut(id) else { continue };
+            let timed = std::mem::take(&mut place.prices).first().map(|price| price.price_kwh);
+            let Some(price) = place.price_kwh.take().or(timed) else { continue };
             count(&mut self.report.other_currency, || format!("{id}: {price} {currency}, others {most}"));
         }
     }

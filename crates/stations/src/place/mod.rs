@@ -5,6 +5,7 @@ mod list;
 mod power;
 mod report;
 mod table;
+mod times;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ pub(crate) use power::LEAST_KW;
 pub use power::StatedPower;
 pub use report::{Joined, PlacesReport};
 
+use crate::hours::{Hours, TimedPrice};
 use crate::words;
 
 /// Mean radius of the Earth in kilometres (IUGG 1980).
@@ -103,6 +105,9 @@ pub enum Plug {
 }
 
 impl Plug {
+    /// A usual name of each, for messages.
+    pub const NAMES: &str = "ccs, ccs1, chademo, type1, type2, type3, tesla, gbt, mcs, domestic, IEC 60309";
+
     /// The plug that a connector type names, in the vocabularies of [`crate::words`]. `None` for any other name: it is not
     /// understood, and no plug.
     pub fn of_name(name: &str) -> Option<Self> {
@@ -163,12 +168,29 @@ pub struct Place {
     pub position: Option<Position>,
     /// Rated power in kW.
     pub power_kw: Option<f64>,
-    /// Price in the network's currency per kWh.
+    /// Price in the network's currency per kWh, where none of `prices` holds.
     pub price_kwh: Option<f64>,
+    /// Prices at some times; the first that holds counts.
+    pub prices: Vec<TimedPrice>,
+    /// When it is open, where that is not at all times, or not known.
+    pub hours: Option<Hours>,
     /// Who runs it.
     pub operator: Option<String>,
     /// Street and town.
     pub address: Option<String>,
+}
+
+impl Place {
+    /// Price per kWh at a time in seconds since 1970.
+    pub fn price_at(&self, at: i64) -> Option<f64> {
+        let timed = self.prices.iter().find(|price| price.when.holds(at));
+        timed.map(|price| price.price_kwh).or(self.price_kwh).filter(|price| price.is_finite())
+    }
+
+    /// Whether it is open at a time in seconds since 1970, as far as is known.
+    pub fn is_open(&self, at: i64) -> bool {
+        self.hours.as_ref().is_none_or(|hours| hours.is_open(at))
+    }
 }
 
 /// Places by EVSE id.
@@ -194,6 +216,15 @@ mod tests {
         for text in ["", "8.25", "8.25 O", "50 8", "-8 W", "9°61'", "N", "8°N E", "NaN°"] {
             check(text, None);
         }
+    }
+
+    #[test]
+    fn usual_names_are_understood() {
+        let plugs: Option<Vec<Plug>> = Plug::NAMES.split(", ").map(Plug::of_name).collect();
+        let mut plugs = plugs.unwrap();
+        plugs.sort_unstable();
+        plugs.dedup();
+        assert_eq!(plugs.len(), 11);
     }
 
     #[test]

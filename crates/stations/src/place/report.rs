@@ -43,12 +43,16 @@ pub struct PlacesReport {
     pub kilowatts: Counted,
     /// Prices of more than five a kWh: taken as they stand.
     pub high_prices: Counted,
+    /// Opening hours or prices by the time of day, where it is not known which local time that is: not used, the highest price counts.
+    pub no_zone: Counted,
     /// Rows with a quotation mark that is never closed: not used.
     pub open_quotes: Counted,
     /// Prices that are no number, for instance with a currency: not known.
     pub no_price: Counted,
     /// Texts of connector types that are not understood, and how often: no plug.
     pub unknown_plugs: BTreeMap<String, u64>,
+    /// Texts of opening hours that are not understood, and how often: taken as open at all times.
+    pub unknown_hours: BTreeMap<String, u64>,
 }
 
 impl PlacesReport {
@@ -79,6 +83,11 @@ impl PlacesReport {
             (&self.watts, "powers are in watts; they are put right"),
             (&self.kilowatts, "powers are in kilowatts where watts are asked for; they are put right"),
             (&self.high_prices, "prices are more than 5 a kWh and taken as they stand; are they in cents?"),
+            (
+                &self.no_zone,
+                "EVSEs have opening hours or prices by the time of day, and it is not known which local time that is: they \
+                 count as open, at their highest price; name the zone as Europe/Berlin is",
+            ),
             (&self.open_quotes, "rows of the list of places skipped: a quotation mark that is never closed"),
             (
                 &self.no_price,
@@ -95,6 +104,10 @@ impl PlacesReport {
         }
         for (text, rows) in &self.unknown_plugs {
             lines.push(format!("connector type `{text}` is not understood ({rows} rows): it is no plug"));
+        }
+        for (text, rows) in &self.unknown_hours {
+            lines
+                .push(format!("opening hours `{text}` are not understood ({rows} rows): they count as open"));
         }
         lines
     }

@@ -9,6 +9,7 @@ use super::power::StatedPower;
 use super::{Place, PlaceList, Position, degrees};
 use crate::Error;
 use crate::error::cut;
+use crate::hours::{self, StatedTimes, Zone};
 use crate::records::Records;
 use crate::table::present;
 use crate::words;
@@ -85,6 +86,23 @@ impl PlaceList {
         };
         let sockets = columns.sockets.iter().filter(|(at, _)| text(Some(*at)).is_some_and(yes));
         let sockets: Vec<_> = sockets.map(|(_, plug)| *plug).collect();
+        let stated = StatedTimes {
+            zone: text(columns.time_zone).map(str::to_owned),
+            // A country may have its name there.
+            country: text(columns.country)
+                .filter(|code| Zone::of_country(code, None).is_some())
+                .or(columns.home)
+                .map(str::to_owned),
+            hours: match columns.hours_parts {
+                Some((days, times)) => hours::in_columns(
+                    text(columns.hours).unwrap_or_default(),
+                    text(Some(days)).unwrap_or_default(),
+                    text(Some(times)).unwrap_or_default(),
+                ),
+                None => hours::read(text(columns.hours).unwrap_or_default()),
+            },
+            prices: Vec::new(),
+        };
         let mut any = false;
         for point in &columns.points {
             let id = point.evse.id(fields);
@@ -103,7 +121,7 @@ impl PlaceList {
             }
             plugs.sort_unstable();
             plugs.dedup();
-            let place = Place {
+            let mut place = Place {
                 station: text(columns.station).map(str::to_owned),
                 connector,
                 plugs,
@@ -112,7 +130,9 @@ impl PlaceList {
                 price_kwh,
                 operator: text(columns.operator).map(str::to_owned),
                 address: text(columns.address).map(str::to_owned),
+                ..Place::default()
             };
+            self.keep_times(&evse, &mut place, &stated);
             self.report.rows += 1;
             self.add(evse.into_owned(), place, text(columns.currency))?;
         }
@@ -160,8 +180,14 @@ impl PlaceList {
         None
     }
 
-    /// A power as it is written, perhaps with its unit.
+    /// A power as it is written, perhaps with its unit; of several, as BNetzA has one a plug, the highest.
     fn written_kw(&mut self, value: &str, in_watts: bool, line: u64) -> Option<f64> {
+        let parts = value.split([';', '|']).flat_map(|part| part.split(", "));
+        let parts: Vec<&str> = parts.map(str::trim).filter(|part| !part.is_empty()).collect();
+        parts.iter().filter_map(|part| self.one_kw(part, in_watts, line)).reduce(f64::max)
+    }
+
+    fn one_kw(&mut self, value: &str, in_watts: bool, line: u64) -> Option<f64> {
         let first = || format!("line {line}: {}", cut(value));
         let lower = value.to_ascii_lowercase();
         let kilowatts = lower.strip_suffix("kw").or_else(|| lower.strip_suffix("kva"));

@@ -15,6 +15,8 @@ pub struct Excluded {
     pub operator: usize,
     /// Too expensive.
     pub price: usize,
+    /// Closed on arrival.
+    pub closed: usize,
     /// The drive takes longer than there is time.
     pub too_late: usize,
     /// The battery would be too cold to charge there.
@@ -71,6 +73,8 @@ pub struct Recommended {
     pub reliability: f64,
     /// State of charge on arrival.
     pub arrival_soc: f64,
+    /// Minutes from arrival until the first of the EVSEs closes, where that is before the charge ends.
+    pub closes_min: Option<f64>,
     /// Age of the newest status of the EVSEs, in s.
     pub age_s: Option<i64>,
     /// All that in words.

@@ -90,12 +90,14 @@ impl Recommender {
         self.charging.minutes(request, power_kw, soc)
     }
 
-    /// The stations that are worth a closer look, the nearest first: for a caller that measures roads to them.
+    /// The stations that are worth a closer look to a driver who leaves at `now`, seconds since 1970, the nearest first: for a caller
+    /// that measures roads to them.
     ///
     /// # Errors
     /// A request that makes no sense.
     pub fn candidates(
         &self,
+        now: i64,
         request: &Request,
         roads: &Roads,
         avoid: &[usize],
@@ -113,10 +115,11 @@ impl Recommender {
                 excluded.unreachable += 1;
                 continue;
             }
-            match self.stations.options(station, request) {
+            match self.stations.options(station, request, arrival(now, drive_min)) {
                 Err(Unfit::Plug) => excluded.plug += 1,
                 Err(Unfit::Operator) => excluded.operator += 1,
                 Err(Unfit::Price) => excluded.price += 1,
+                Err(Unfit::Closed) => excluded.closed += 1,
                 Ok(_) if request.arrive_within_min.is_some_and(|most| drive_min > most) => {
                     excluded.too_late += 1
                 }
@@ -135,8 +138,8 @@ impl Recommender {
     /// # Errors
     /// A request that makes no sense.
     pub fn rank(&mut self, request: &Request, here: Circumstances<'_>) -> Result<Ranking, RequestError> {
-        let (candidates, mut excluded) = self.candidates(request, here.roads, here.avoid)?;
-        let usual_kwh = self.usual_price(&candidates);
+        let (candidates, mut excluded) = self.candidates(here.now, request, here.roads, here.avoid)?;
+        let usual_kwh = self.usual_price(here.now, &candidates);
         let mut ranked = Vec::new();
         for candidate in &candidates {
             let again_min = self.again_min(candidate, &candidates, here.roads);
@@ -157,10 +160,14 @@ impl Recommender {
     }
 
     /// What a kWh costs where nobody says: the mean of what others say.
-    fn usual_price(&self, candidates: &[Candidate]) -> Option<f64> {
-        let options = candidates.iter().flat_map(|candidate| &candidate.options);
-        let known: Vec<f64> =
-            options.filter_map(|usable| self.stations.place(usable.evse).price_kwh).collect();
+    fn usual_price(&self, now: i64, candidates: &[Candidate]) -> Option<f64> {
+        let price = |candidate: &Candidate, usable: &Usable| {
+            self.stations.place(usable.evse).price_at(arrival(now, candidate.drive_min))
+        };
+        let known: Vec<f64> = candidates
+            .iter()
+            .flat_map(|c| c.options.iter().filter_map(move |usable| price(c, usable)))
+            .collect();
         (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
     }
 
@@ -187,7 +194,7 @@ impl Recommender {
         let id = |offer: &Offer| self.stations.id(offer.usable.evse);
         offers.sort_by(|a, b| a.charge_min.total_cmp(&b.charge_min).then_with(|| id(a).cmp(id(b))));
         let station = &self.stations.list()[candidate.station];
-        let arrival = arrival(here.now, candidate);
+        let arrival = arrival(here.now, candidate.drive_min);
         let ends = (1..=offers.len())
             .filter(|end| offers.get(*end).is_none_or(|o| o.charge_min > offers[end - 1].charge_min));
         let mut best: Option<Recommended> = None;
@@ -201,8 +208,11 @@ impl Recommender {
             let prices = tier.iter().filter_map(|offer| offer.price_kwh);
             let price = prices.max_by(f64::total_cmp).map(|price_kwh| price_kwh * kwh);
             let paid = price.or(usual_kwh.map(|price_kwh| price_kwh * kwh)).unwrap_or(0.0);
+            let closes_min = self.closes_min(tier, arrival, wait_min + slowest.charge_min);
+            // A charge that ends too early is worth as much less as a wasted arrival.
+            let unmet = closes_min.map_or(0.0, |min| 1.0 - min / (wait_min + slowest.charge_min));
             let cost_min = total_min
-                + (1.0 - odds.p_free) * request.waste_min
+                + (1.0 - odds.p_free + unmet).min(1.0) * request.waste_min
                 + odds.faulty * again_min
                 + paid / request.price_per_hour * 60.0;
             if best.as_ref().is_some_and(|best| best.cost_min <= cost_min) {
@@ -230,6 +240,7 @@ impl Recommender {
                 price,
                 reliability: 1.0 - odds.faulty,
                 arrival_soc,
+                closes_min,
                 age_s: ages.min(),
                 why: String::new(),
                 index: candidate.station,
@@ -237,6 +248,14 @@ impl Recommender {
             });
         }
         best
+    }
+
+    /// Minutes from arrival until the first EVSE of a tier closes, if that is within so many minutes.
+    fn closes_min(&self, tier: &[Offer], arrival: i64, stay_min: f64) -> Option<f64> {
+        let until = arrival.saturating_add((60.0 * stay_min) as i64);
+        let hours = tier.iter().filter_map(|offer| self.stations.place(offer.usable.evse).hours.as_ref());
+        let closes = hours.filter_map(|hours| hours.closes(arrival, until)).min()?;
+        Some((closes - arrival) as f64 / 60.0)
     }
 
     fn offers(
@@ -247,7 +266,7 @@ impl Recommender {
         arrival_soc: f64,
     ) -> Vec<Offer> {
         let outlook = here.outlook;
-        let arrival = arrival(here.now, candidate);
+        let arrival = arrival(here.now, candidate.drive_min);
         let chargers = self.stations.list()[candidate.station].chargers.iter();
         let held: usize =
             chargers.flat_map(|c| &c.evses).map(|evse| here.reservations.at(*evse, arrival)).sum();
@@ -267,7 +286,7 @@ impl Recommender {
                     p_free: p_free.collect(),
                     faulty: probability(outlook.faulty(evse)),
                     busy_min: if busy_min.is_finite() { busy_min.max(0.0) } else { BUSY_MIN },
-                    price_kwh: self.stations.place(evse).price_kwh.filter(|price| price.is_finite()),
+                    price_kwh: self.stations.place(evse).price_at(arrival),
                 });
             }
         }
@@ -276,8 +295,8 @@ impl Recommender {
 }
 
 /// When a driver who leaves now is there.
-fn arrival(now: i64, candidate: &Candidate) -> i64 {
-    now.saturating_add((candidate.drive_min.min(1e6) * 60.0) as i64)
+fn arrival(now: i64, drive_min: f64) -> i64 {
+    now.saturating_add((drive_min.min(1e6) * 60.0) as i64)
 }
 
 /// Probabilities of some EVSEs of a station together.

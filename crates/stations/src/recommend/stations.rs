@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Request;
-use crate::{Place, Places, Plug, Position};
+use crate::{Place, Places, Plug, Position, ids};
 
 /// Chargers closer than this are one station, in km.
 const STATION_KM: f64 = 0.15;
 
 /// Cells of the grid in which neighbours are looked for, in degrees; 150 m are less in either direction up to 82° north.
 const CELL_DEGREES: f64 = 0.01;
+
+/// EVSEs of one charger are not farther from its first, in km.
+const CHARGER_KM: f64 = 1.0;
 
 /// A charger: its connectors go together.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,6 +69,8 @@ pub enum Unfit {
     Operator,
     /// All cost more.
     Price,
+    /// All are closed then.
+    Closed,
 }
 
 impl Stations {
@@ -76,7 +81,7 @@ impl Stations {
             ids.iter().map(|id| places.get(&**id).cloned().unwrap_or_default()).collect();
         let mut chargers = BTreeMap::<String, Vec<usize>>::new();
         for (evse, (id, place)) in ids.iter().zip(&places).enumerate() {
-            let common = || id.rfind(['*', '/']).map_or_else(|| id.to_string(), |end| id[..end].to_owned());
+            let common = || ids::charger(id).unwrap_or(id).to_owned();
             chargers.entry(place.station.clone().unwrap_or_else(common)).or_default().push(evse);
         }
         let mut stations = Self {
@@ -89,9 +94,23 @@ impl Stations {
         };
         let mut grid = BTreeMap::<(i32, i32), Vec<usize>>::new();
         for (id, evses) in chargers {
-            stations.add(id, evses, &mut grid);
+            let (near, far) = stations.parted(evses);
+            stations.add(id, near, &mut grid);
+            for evse in far {
+                stations.add(stations.ids[evse].to_string(), vec![evse], &mut grid);
+            }
         }
         stations
+    }
+
+    /// The EVSEs of a charger that are where its first is, or of which that is not known; and those that lie elsewhere, whose ids only look
+    /// alike.
+    fn parted(&self, evses: Vec<usize>) -> (Vec<usize>, Vec<usize>) {
+        let first = evses.iter().find_map(|evse| self.places[*evse].position);
+        evses.into_iter().partition(|evse| {
+            let apart = first.zip(self.places[*evse].position).map(|(first, here)| first.distance_km(here));
+            apart.is_none_or(|km| km <= CHARGER_KM)
+        })
     }
 
     fn add(&mut self, id: String, mut evses: Vec<usize>, grid: &mut BTreeMap<(i32, i32), Vec<usize>>) {
@@ -143,12 +162,12 @@ impl Stations {
         &self.places[evse]
     }
 
-    /// The EVSEs of a station that the request can use, by charger and id. An EVSE without known plugs is none, unless no EVSE
+    /// The EVSEs of a station that the request can use at a time in seconds since 1970, by charger and id. An EVSE without known plugs is none, unless no EVSE
     /// of the network has any: then each is taken to have the request's first.
     ///
     /// # Errors
     /// What the station lacks.
-    pub fn options(&self, station: usize, request: &Request) -> Result<Vec<Usable>, Unfit> {
+    pub fn options(&self, station: usize, request: &Request, at: i64) -> Result<Vec<Usable>, Unfit> {
         let mut why = Unfit::Plug;
         let mut found = Vec::new();
         for (charger, Charger { evses, .. }) in self.list[station].chargers.iter().enumerate() {
@@ -158,9 +177,14 @@ impl Stations {
                 let wanted = |operator: &String| request.operators.iter().any(|name| same(name, operator));
                 if !request.operators.is_empty() && !place.operator.as_ref().is_some_and(wanted) {
                     why = if why == Unfit::Plug { Unfit::Operator } else { why };
-                } else if place.price_kwh.zip(request.max_price_kwh).is_some_and(|(price, most)| price > most)
+                } else if place
+                    .price_at(at)
+                    .zip(request.max_price_kwh)
+                    .is_some_and(|(price, most)| price > most)
                 {
                     why = Unfit::Price;
+                } else if !place.is_open(at) {
+                    why = Unfit::Closed;
                 } else {
                     found.push(usable);
                 }

@@ -33,6 +33,9 @@ pub(super) fn why(request: &Request, entry: &Recommended, option: Option<&Usable
             )
         }
     };
+    if let Some(closes_min) = entry.closes_min {
+        text += &format!("; it closes {} after arrival, before the charge ends", minutes(closes_min));
+    }
     if let Some(option) = option.filter(|option| !option.power_known) {
         text += &format!(", as is usual for {}", option.plug.words());
     }

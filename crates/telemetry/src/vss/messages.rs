@@ -10,6 +10,7 @@
 //! The sample has the newest of the times. A value that is older by more than [`TOGETHER_MS`] is stale in it.
 
 use super::object::{Fields, field_error, fields};
+use super::once::Once;
 use super::seeds::Time;
 use super::{
     CELL_TEMPERATURES, CELL_VOLTAGES, IS_CABLE_CONNECTED, IS_CHARGING, IS_POWER_CONNECTED, TIMESTAMP, UNKNOWN,
@@ -30,7 +31,7 @@ struct Point {
 
 /// Reads a message of one of these forms.
 pub(super) fn parse(json: &[u8]) -> Result<Fields, Error> {
-    let message =
+    let Once(message) =
         serde_json::from_slice(json).map_err(|error| field_error("JSON sample", error.to_string()))?;
     let mut points = Vec::new();
     collect(&message, &mut points)?;
@@ -94,14 +95,20 @@ fn collect(message: &Value, points: &mut Vec<Point>) -> Result<(), Error> {
 /// Adds a value and its time. A signal that has never had a value is not sent.
 fn push(path: &str, point: &Value, points: &mut Vec<Point>) -> Result<(), Error> {
     let path = path.replace('/', ".");
-    let Value::Object(point) = point else {
-        return Err(field_error(&path, "wants an object of value and time"));
+    let point = match point {
+        Value::Object(point) => point,
+        Value::Null => return Ok(()),
+        _ => return Err(field_error(&path, "wants an object of value and time")),
     };
     let is_time = |key: &str| matches!(key, "ts" | "timestamp");
-    let Some(value) = point.iter().find(|(key, _)| !is_time(key)).map(|(key, value)| plain(key, value))
-    else {
-        return Ok(());
-    };
+    // Beside a `value`, publishers write units and qualities; a typed value stands alone beside its time.
+    let named = ["value", UNKNOWN].iter().find_map(|name| point.get_key_value(*name));
+    let mut others = point.iter().filter(|(key, _)| !is_time(key));
+    let stated = named.or_else(|| others.next());
+    if named.is_none() && others.next().is_some() {
+        return Err(field_error(&path, "has several fields beside its time, and none of them is `value`"));
+    }
+    let Some(value) = stated.map(|(key, value)| plain(key, value)) else { return Ok(()) };
     if value.is_null() {
         return Ok(());
     }

@@ -270,6 +270,18 @@ fn a_sample_that_is_refused_says_why() {
         (r#"{"timestamp":"2023-01-01T00:00:00.250"}"#, "has no offset from UTC: add Z"),
         (r#"{"Timestamp":1672531200000}"#, "it is spelled timestamp"),
         (r#"{"timestamp":1672531200}"#, "looks like seconds"),
+        (
+            r#"{"timestamp":1672531200000,"Vehicle.Powertrain.TractionBattery.CurrentVoltage":352100}"#,
+            "CurrentVoltage: 352100 V is no battery's: the path is in volts",
+        ),
+        (
+            r#"{"timestamp":1672531200000,"Vehicle.Powertrain.TractionBattery.CurrentCurrent":-12500}"#,
+            "CurrentCurrent: -12500 A is no battery's",
+        ),
+        (
+            r#"{"timestamp":1672531200000,"Vehicle.Powertrain.TractionBattery.Temperature.Average":-300}"#,
+            "Temperature: -300 °C is below absolute zero",
+        ),
     ] {
         let token = world.publish(session, "v1/paho/sample", json);
         world.tick();

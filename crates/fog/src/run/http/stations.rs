@@ -78,7 +78,7 @@ impl RecommendQuery {
             Ok(items.map(str::to_owned).collect::<Vec<String>>())
         };
         let plug = |name: String| {
-            let unknown = format!("plugs: `{name}` is none of ccs, chademo, type2, type3, domestic");
+            let unknown = format!("plugs: `{name}` is none of {}", Plug::NAMES);
             Plug::of_name(&name).ok_or(unknown)
         };
         let plugs = list(&self.plugs, "plugs")?.into_iter().map(plug).collect::<Result<_, _>>()?;

@@ -28,7 +28,7 @@ const MAX_PLACES: u64 = 64 << 20;
 /// Questions that are answered at once; each keeps a thread busy for milliseconds. Others wait.
 const AT_ONCE: usize = 4;
 
-/// The feed's time: that of the newest snapshot, and what has passed since.
+/// The feed's time when the newest snapshot was taken, and what has passed since.
 #[derive(Debug, Clone, Copy)]
 struct Clock {
     snapshot: i64,
@@ -64,6 +64,8 @@ pub struct Counted {
 /// The adviser with its feed and clock.
 pub struct Service {
     adviser: Adviser,
+    /// The feed is a recording, whose time is now.
+    replays: bool,
     osrm: Option<Osrm>,
     /// Until it is polled.
     web: Mutex<Option<WebFeed>>,
@@ -113,6 +115,7 @@ impl Service {
         let mapping = config.meaning.clone();
         Ok(Self {
             adviser: Adviser::new(model, places, mapping, config.max_age_s, config.reservation_min),
+            replays: config.replay_speed > 0.0,
             osrm,
             web: Mutex::new(web),
             clock: Mutex::new(None),
@@ -138,12 +141,13 @@ impl Service {
         tokio::task::spawn_blocking(move || this.take(&snapshot, rate)).await.is_ok()
     }
 
-    /// Takes a snapshot, since which time passes at that rate.
+    /// Takes a snapshot, since which time passes at that rate. Of a live feed it is now what this node's clock says, however old its newest
+    /// status is: one that has stood still is stale.
     pub fn take(&self, snapshot: &Snapshot, rate: f64) {
         if self.adviser.take(snapshot) {
-            let newest = snapshot.said.iter().copied().fold(snapshot.at, i64::max);
+            let now = if self.replays { snapshot.newest } else { snapshot.newest.max(clock()) };
             let most_s = if rate == 1.0 { i64::MAX } else { self.adviser.grid().step_s };
-            *self.clock() = Some(Clock { snapshot: newest, since: Instant::now(), rate, most_s });
+            *self.clock() = Some(Clock { snapshot: now, since: Instant::now(), rate, most_s });
         }
     }
 

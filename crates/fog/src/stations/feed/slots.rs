@@ -18,7 +18,7 @@ impl Feed {
             return None;
         }
         self.slot = Some(slot);
-        self.snapshot()
+        self.snapshot().map(|snapshot| Snapshot { newest: now, ..snapshot })
     }
 
     /// Whether rows hardly ever repeat a status, or are said not to.
@@ -100,7 +100,8 @@ impl Feed {
 
     pub(super) fn snapshot(&self) -> Option<Snapshot> {
         let at = self.slot?;
-        let mut snapshot = Snapshot { at, readings: Vec::new(), said: Vec::new() };
+        let newest = self.newest.max(at);
+        let mut snapshot = Snapshot { at, newest, readings: Vec::new(), said: Vec::new() };
         for (id, Reading { at, said, status, .. }) in &self.readings {
             if let Some(status) = status
                 && self.newest.saturating_sub(*at) <= self.counts_s()

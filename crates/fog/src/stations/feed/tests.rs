@@ -208,6 +208,11 @@ fn documents_are_read_as_they_come() {
         );
         assert_eq!(feed.rows(), Rows { rows: 4, ahead: 1, late: 1, ..Rows::default() });
     }
+    // It is so when it is read, however long ago it was said.
+    let mut late = feed();
+    late.take(TEN + 417, document.as_bytes());
+    let snapshot = late.settle().unwrap();
+    assert_eq!((snapshot.at, snapshot.newest), (TEN, TEN + 417));
     let mut feed = feed();
     feed.take(TEN, b"{\"a\":1}\n");
     feed.take(TEN, b"{\"b\":");

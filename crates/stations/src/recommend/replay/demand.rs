@@ -112,7 +112,7 @@ impl Demand {
 
 fn nearest(driver: Driver, world: &World<'_>, recommender: &Recommender) -> Option<Driver> {
     let request = request(driver.position, driver.soc, driver.plug, world.setting);
-    let (candidates, _) = recommender.candidates(&request, &world.setting.roads, &[]).ok()?;
+    let (candidates, _) = recommender.candidates(driver.departs, &request, &world.setting.roads, &[]).ok()?;
     let nearest_min = candidates.first()?.drive_min;
     Some(Driver { nearest_min, ..driver })
 }

@@ -152,7 +152,7 @@ impl<'a> Lane<'a> {
         recommender: &Recommender,
     ) -> Option<(usize, f64, f64)> {
         let tried = &self.trips[driver].tried;
-        let (candidates, _) = recommender.candidates(request, &self.world.setting.roads, tried).ok()?;
+        let (candidates, _) = recommender.candidates(now, request, &self.world.setting.roads, tried).ok()?;
         let free = |candidate: &&Candidate| candidate.options.iter().any(|o| self.free(o.evse, now, slot));
         let free =
             candidates.iter().find(|candidate| self.policy == Policy::NearestFreeNow && free(candidate));
@@ -201,7 +201,7 @@ impl<'a> Lane<'a> {
             self.reservations.release(evse, from, until);
         }
         let request = self.request(driver);
-        let options = recommender.stations().options(station, &request).unwrap_or_default();
+        let options = recommender.stations().options(station, &request, now).unwrap_or_default();
         let free = options.iter().filter(|option| self.free(option.evse, now, slot));
         if let Some(option) = free.reduce(|a, b| if b.power_kw > a.power_kw { b } else { a }) {
             let minutes = recommender.charge_min(&request, option.power_kw, request.soc).unwrap_or(0.0);

@@ -111,6 +111,11 @@ fn what_is_no_sample_is_refused_with_its_reason() {
     refused(&dp(json!("352.1")), "object of value and time");
     let earlier = "2026-01-05T07:59:00Z";
     refused(&dp(json!([{"value": "352.1", "ts": AT}, {"value": "352", "ts": earlier}])), "several values");
+    refused(&dp(json!({"quality": 1, "volts": "352.1", "ts": AT})), "several fields");
+    let twice =
+        format!(r#"{{"data":{{"path":"{volts}","dp":{{"value":"352.1","value":"3","ts":"{AT}"}}}}}}"#);
+    let said = parse(twice.as_bytes()).map(drop).expect_err("a value twice").to_string();
+    assert!(said.contains("value is there twice"), "{said}");
     refused(&json!({"data": {"path": 27, "dp": {"value": "352.1", "ts": AT}}}), "compressed");
     refused(&json!({"data": []}), "no value");
     refused(&json!([]), "no value");
@@ -125,6 +130,19 @@ fn what_is_no_sample_is_refused_with_its_reason() {
     let misspelled = json!({"data": {"path": volts.to_lowercase(), "dp": {"value": "352.1", "ts": AT}}});
     refused(&misspelled, "spelled");
     refused(&json!({"data": [[[[1]]]]}), "neither an object");
+}
+
+#[test]
+fn what_stands_beside_a_value_is_not_the_value() {
+    let volts = |point: Value| json!({"data": {"path": format!("{PACK}.CurrentVoltage"), "dp": point}});
+    let want = read(&volts(json!({"value": "352.1", "ts": AT})));
+    assert!(want.is_ok());
+    for more in ["quality", "unit", "status", "Z"] {
+        assert_eq!(read(&volts(json!({"value": "352.1", "ts": AT, more: 1}))), want, "{more}");
+    }
+    let never = json!([{"path": format!("{PACK}.CurrentCurrent"), "value": null},
+        {"path": format!("{PACK}.CurrentVoltage"), "value": {"value": 352.1, "timestamp": AT}}]);
+    assert_eq!(read(&never), want);
 }
 
 #[test]

@@ -29,7 +29,7 @@ pub enum Stations {
 #[derive(Debug, Args)]
 pub struct StationsInput {
     /// The list of places: CSV with evse_id and as much of station_id, connector_type, latitude, longitude, power_kw,
-    /// price_kwh, operator, address as there is; IRVE, BNetzA; OCPI, OICP, DATEX II or Open Charge Map as JSON; DATEX II as XML.
+    /// price_kwh, operator, address, opening_hours, time_zone as there is; IRVE, BNetzA; OCPI, OICP, DATEX II or Open Charge Map as JSON; DATEX II as XML.
     #[arg(long, value_name = "FILE")]
     pub evse: Option<PathBuf>,
     /// Traffic, weather, prices: CSV with timestamp and columns of numbers, each known from its time on.
@@ -46,7 +46,7 @@ pub struct StationsInput {
   voltmesh stations inspect november.csv.gz evse.csv
   voltmesh stations inspect 'https://cpo.example/ocpi/2.2.1/locations?limit=100' --token-file feed.token --scheme Token
 
-Exit code 3 where most rows of a file could not be used.")]
+Exit code 3 where most rows of a file, or a page of an address, could not be used.")]
 pub struct StationsInspect {
     /// Histories, feeds or lists of places: files, or http and https addresses, of which all pages are asked for.
     #[arg(required = true, value_name = "FILE|URL")]

@@ -39,7 +39,7 @@ pub struct StationsRecommend {
     /// Most power of the vehicle's own charger, in kW.
     #[arg(long, value_name = "KW", default_value_t = 11.0)]
     pub max_ac_kw: f64,
-    /// What it can be plugged into: ccs, chademo, type2, type3, domestic.
+    /// What it can be plugged into: ccs, ccs1, chademo, type1, type2, type3, tesla, gbt, mcs, domestic, IEC 60309.
     #[arg(long, value_delimiter = ',', value_name = "PLUGS", required = true, value_parser = plug)]
     pub plugs: Vec<Plug>,
     /// Charges up to this state of charge, 0 to 1.
@@ -126,5 +126,5 @@ fn position(text: &str) -> Result<Position, String> {
 }
 
 fn plug(text: &str) -> Result<Plug, String> {
-    Plug::of_name(text).ok_or_else(|| "no plug; one of ccs, chademo, type2, type3, domestic".to_owned())
+    Plug::of_name(text).ok_or_else(|| format!("no plug; one of {}", Plug::NAMES))
 }

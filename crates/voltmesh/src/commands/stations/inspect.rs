@@ -18,7 +18,7 @@ pub fn run(options: &args::StationsInspect) -> Result<Outcome> {
     for given in &options.files {
         let source = Source::open(given, options)?;
         let found = Found::of(&source, &mapping)?;
-        wrong |= found.mostly_unusable();
+        wrong |= found.mostly_unusable() || !source.strange().is_empty();
         if options.json {
             objects.push(found.object(&source));
         } else {
@@ -106,10 +106,17 @@ impl Found {
         let places = self.places.as_ref().map(|list| &list.report);
         let live =
             self.live.as_ref().map(|(format, statuses)| json!({ "format": format, "statuses": statuses }));
-        json!({ "file": source.to_string(), "history": history, "places": places, "live": live })
+        json!({
+            "file": source.to_string(),
+            "history": history,
+            "places": places,
+            "live": live,
+            "pages_not_read": source.strange(),
+        })
     }
 
     fn print(&self, source: &Source) {
+        source.strange().iter().for_each(|line| output::line(format!("{source}: {line}")));
         if let Some((format, statuses)) = &self.live {
             let evses: usize = statuses.values().sum();
             output::line(format!(
@@ -169,13 +176,15 @@ impl Found {
             let report = &list.report;
             let with = |known: fn(&Place) -> bool| list.places.values().filter(|p| known(p)).count();
             output::line(format!(
-                "{source}: {}; {} EVSEs, {} with a position, {} with plugs, {} with a power, {} with a price",
+                "{source}: {}; {} EVSEs, {} with a position, {} with plugs, {} with a power, {} with a price, {} \
+                 with opening hours",
                 report.format,
                 report.evses,
                 with(|place| place.position.is_some()),
                 with(|place| !place.plugs.is_empty()),
                 with(|place| place.power_kw.is_some()),
-                with(|place| place.price_kwh.is_some()),
+                with(|place| place.price_kwh.is_some() || !place.prices.is_empty()),
+                with(|place| place.hours.is_some()),
             ));
             report.lines().iter().for_each(|line| output::line(format!("  {line}")));
         }

@@ -36,7 +36,7 @@ pub fn run(options: &args::StationsRecommend, odd: &mut input::Odd) -> Result<()
     request.check()?;
     let known = merged(&model.tracker().places, places);
     let mut recommender = Recommender::new(model.tracker().ids.iter().map(|id| &**id), &known);
-    let roads = roads(options, &recommender, &request)?;
+    let roads = roads(options, &recommender, &request, now)?;
     let forecasts = model.forecast_all();
     let outlook = Expected::new(&model, &forecasts);
     let here = Circumstances {
@@ -87,11 +87,16 @@ pub(super) fn merged(known: &Places, listed: Places) -> Places {
 }
 
 /// Measured where a router was named, for the stations that could be reached if roads were straight.
-fn roads(options: &args::StationsRecommend, recommender: &Recommender, request: &Request) -> Result<Roads> {
+fn roads(
+    options: &args::StationsRecommend,
+    recommender: &Recommender,
+    request: &Request,
+    now: i64,
+) -> Result<Roads> {
     let mut roads = Roads::default();
     let Some(url) = &options.osrm else { return Ok(roads) };
     let straight = Roads { detour_factor: 1.0, ..Roads::default() };
-    let (candidates, _) = recommender.candidates(request, &straight, &[])?;
+    let (candidates, _) = recommender.candidates(now, request, &straight, &[])?;
     let station = |candidate: &Candidate| &recommender.stations().list()[candidate.station];
     let to: Vec<Position> = candidates.iter().map(|candidate| station(candidate).position).collect();
     let osrm = Osrm::new(url, OSRM_TIMEOUT)?;
@@ -134,12 +139,13 @@ fn print(ranking: &Ranking, now: i64) {
     let left_out = ranking.excluded;
     output::note(&format!(
         "at {}; left out: {} out of reach, {} without a plug that fits, {} of other operators, {} too expensive, \
-         {} too late, {} too cold, {} farther than those looked at, {} without a position",
+         {} closed on arrival, {} too late, {} too cold, {} farther than those looked at, {} without a position",
         output::rfc3339(now),
         left_out.unreachable,
         left_out.plug,
         left_out.operator,
         left_out.price,
+        left_out.closed,
         left_out.too_late,
         left_out.too_cold,
         left_out.too_many,

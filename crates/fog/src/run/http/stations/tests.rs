@@ -41,7 +41,7 @@ fn write(folder: &tempfile::TempDir, osrm: Option<String>) -> config::Stations {
     std::fs::write(path("model"), testing::model().write().unwrap()).unwrap();
     std::fs::write(path("places.csv"), testing::PLACES).unwrap();
     let text = format!(
-        "model = {:?}\nfeed = {:?}\nplaces = {:?}\nfeed_poll_ms = 10\n",
+        "model = {:?}\nfeed = {:?}\nplaces = {:?}\nfeed_poll_ms = 10\nreplay_speed = 1e6\n",
         path("model"),
         path("feed.csv"),
         path("places.csv")
@@ -186,7 +186,12 @@ async fn a_feed_at_an_address_is_polled_page_by_page() {
 async fn with_one_reading(folder: &tempfile::TempDir) -> (Arc<Service>, String) {
     let service = Arc::new(Service::open(&write(folder, None)).unwrap());
     let base = serve(router(Some(service.clone()))).await;
-    let snapshot = Snapshot { at: END, readings: vec![("A/1".into(), "Available".into())], said: vec![END] };
+    let snapshot = Snapshot {
+        at: END,
+        newest: END,
+        readings: vec![("A/1".into(), "Available".into())],
+        said: vec![END],
+    };
     service.take(&snapshot, 1.0);
     (service, base)
 }
@@ -231,7 +236,12 @@ async fn without_the_routing_service_distances_are_estimated() {
     let broken = serve(Router::new().fallback(|| async { (StatusCode::BAD_GATEWAY, "no") })).await;
     let service = Arc::new(Service::open(&write(&folder, Some(broken))).unwrap());
     let base = serve(router(Some(service.clone()))).await;
-    let snapshot = Snapshot { at: END, readings: vec![("A/1".into(), "Available".into())], said: vec![END] };
+    let snapshot = Snapshot {
+        at: END,
+        newest: END,
+        readings: vec![("A/1".into(), "Available".into())],
+        said: vec![END],
+    };
     service.take(&snapshot, 1.0);
     let (status, body) = get(&format!("{base}{ASK}")).await;
     let roads = body["roads"].as_str().unwrap_or_default();
@@ -255,4 +265,52 @@ async fn without_the_routing_service_distances_are_estimated() {
         (&body["stations"][0]["drive_km"], &body["stations"][0]["drive_min"]),
         (&6.0.into(), &10.0.into())
     );
+}
+
+#[tokio::test]
+async fn what_a_document_says_is_as_old_as_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config::Stations { replay_speed: 0.0, ..write(&folder, None) };
+    let service = Arc::new(Service::open(&config).unwrap());
+    let base = serve(router(Some(service.clone()))).await;
+    let following = tokio::spawn(service.clone().follow(config.clone()));
+    let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let document = serde_json::json!([{ "id": "A", "evses": [{ "uid": "1", "status": "Occ", "last_updated": clock - 300 }] }]);
+    std::fs::write(folder.path().join("feed.csv"), document.to_string()).unwrap();
+    let url = format!("{base}/stations/forecast?evse=A/1");
+    let age_s = tokio::time::timeout(Duration::from_secs(30), async {
+        loop {
+            if let (200, body) = get(&url).await {
+                break body["age_s"].as_u64().unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    let age_s = age_s.await.unwrap();
+    assert!((299..=331).contains(&age_s), "{age_s}");
+    following.abort();
+}
+
+#[tokio::test]
+async fn a_live_feed_that_stood_still_before_this_node_began_is_stale() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config::Stations { replay_speed: 0.0, ..write(&folder, None) };
+    let service = Arc::new(Service::open(&config).unwrap());
+    let base = serve(router(Some(service.clone()))).await;
+    let following = tokio::spawn(service.clone().follow(config.clone()));
+    std::fs::write(folder.path().join("feed.csv"), testing::feed(END, 3)).unwrap();
+    let refused = tokio::time::timeout(Duration::from_secs(30), async {
+        loop {
+            let (status, body) = get(&format!("{base}/stations/forecast")).await;
+            let said = body["error"].as_str().unwrap_or_default().to_owned();
+            assert_eq!(status, 503, "{body}");
+            if !said.contains("yet") {
+                break said;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    let said = refused.await.unwrap();
+    assert!(said.contains("the newest snapshot is") && said.contains("s old"), "{said}");
+    following.abort();
 }
