@@ -25,8 +25,10 @@ use crate::body::{Inbound, Outbound};
 use crate::figures::Kind;
 use crate::gate::Report;
 use crate::offsets;
+use crate::owner::{Owner, source};
 use crate::pace::Paced;
 use crate::problem::finish;
+use crate::turns::Turns;
 use crate::{Figures, Refusal, Rules, Settings};
 
 /// Of a refused body so much is read and forgotten, so that its sender reads the refusal before it meets a closed socket.
@@ -38,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) rules: Rules,
     pub(crate) settings: Settings,
     pub(crate) figures: Arc<Figures>,
+    pub(crate) turns: Turns<Owner>,
     /// Where the server listens.
     pub(crate) listens: SocketAddr,
     pub(crate) secure: bool,
@@ -55,6 +58,14 @@ pub(crate) struct Ends {
 }
 
 impl Ends {
+    /// Whose turns its requests take.
+    fn owner(&self) -> Owner {
+        match &self.peer {
+            Some(peer) => Owner::Identity(peer.identity.clone()),
+            None => Owner::Source(source(self.remote.ip())),
+        }
+    }
+
     /// The identity that was shown, or the address.
     fn who(&self) -> String {
         match &self.peer {
@@ -134,13 +145,22 @@ async fn answer(
         }
     });
     let path = parts.uri.path();
-    let read = settings.recorded.iter().any(|beginning| path.starts_with(beginning));
+    let begins = |beginnings: &[&str]| beginnings.iter().any(|beginning| path.starts_with(beginning));
+    let (read, costly) = (begins(settings.recorded), begins(settings.costly));
     let read = read.then(|| format!("{} {path}", parts.method));
     let answered = match judged {
         Ok(()) => {
             let handler = TowerToHyperService::new(shared.router.clone());
+            let handled = async {
+                let waits = || shared.figures.count(Kind::CostlyWaits);
+                let _turn = match costly {
+                    true => Some(shared.turns.wait(ends.owner(), waits).await),
+                    false => None,
+                };
+                handler.call(Request::from_parts(parts, Body::new(body))).await
+            };
             tokio::select! {
-                answered = handler.call(Request::from_parts(parts, Body::new(body))) => match answered {
+                answered = handled => match answered {
                     Ok(response) => Ok(response),
                     Err(never) => match never {},
                 },

@@ -27,10 +27,11 @@ pub(crate) enum Kind {
     GaveWay,
     TlsRefused,
     CertificateEnded,
+    CostlyWaits,
 }
 
 impl Kind {
-    const ALL: [(Self, &'static str); 13] = [
+    const ALL: [(Self, &'static str); 14] = [
         (Self::Requests, "http_requests"),
         (Self::RefusedHost, "http_refused_host"),
         (Self::RefusedOrigin, "http_refused_origin"),
@@ -44,6 +45,7 @@ impl Kind {
         (Self::GaveWay, "http_gave_way"),
         (Self::TlsRefused, "http_tls_refused"),
         (Self::CertificateEnded, "http_certificates_ended"),
+        (Self::CostlyWaits, "http_costly_waits"),
     ];
 
     pub(crate) fn of(refusal: &Refusal) -> Self {

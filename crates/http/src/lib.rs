@@ -8,7 +8,7 @@
 //! [`Rules`] (names, origins, content types, a bearer token); TLS with client certificates, whose connections end when the certificate
 //! is revoked or ends; one type of error body ([`Problem`]) and one format of metrics ([`Exposition`]); offsets of times in queries that are not escaped; [`Figures`] of
 //! all refusals.
-//! **Not provided**: HTTP/2, CORS, compression, pages, rate limits of requests.
+//! **Not provided**: HTTP/2, CORS, compression, pages, rate limits of requests beyond the turns of those that cost much.
 //!
 //! ```
 //! use voltmesh_http::{Figures, Names, Rules, Settings, serve};
@@ -32,6 +32,7 @@ mod figures;
 mod gate;
 mod malformed;
 mod offsets;
+mod owner;
 mod pace;
 mod places;
 mod problem;
@@ -39,6 +40,7 @@ mod process;
 mod rules;
 mod server;
 mod settings;
+mod turns;
 
 pub use authority::{Authority, Host};
 pub use exposition::Exposition;

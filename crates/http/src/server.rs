@@ -1,7 +1,7 @@
 //! The server: accepts connections within their bounds, and ends them.
 
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,11 +13,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
-use voltmesh_identity::{Identity, Peer, RevocationWatch, Role};
+use voltmesh_identity::{Peer, RevocationWatch, Role};
 
 use crate::connection::{self, Ends, Shared};
 use crate::figures::Kind;
 use crate::gate::{Gate, Report, Seat};
+use crate::owner::{Owner, source};
+use crate::turns::Turns;
 use crate::{Figures, Refusal, Rules, Settings};
 
 /// Mutual TLS.
@@ -29,13 +31,6 @@ pub struct Tls {
     pub revoked: RevocationWatch,
     /// Whose certificates are taken.
     pub roles: &'static [Role],
-}
-
-/// Holder of a place.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Owner {
-    Source(IpAddr),
-    Identity(Identity),
 }
 
 /// Parked connections, with the certificates that they came with.
@@ -102,6 +97,7 @@ pub fn serve(
             listens: address,
             secure,
             stop: stopped.clone(),
+            turns: Turns::new(settings.costly_at_once),
             settings,
         }),
     };
@@ -305,36 +301,8 @@ fn ended(peer: &Peer, revoked: &RevocationWatch) -> bool {
     revoked.is_revoked(&peer.serial) || peer.expires_s <= now_s
 }
 
-/// Whom an address counts for: whoever has one IPv6 address has the /64 around it.
-fn source(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-        address => address,
-    }
-}
-
 async fn tell_full(mut stream: TcpStream) {
     use tokio::io::AsyncWriteExt as _;
     let answer = Refusal::Full.raw();
     timeout(Duration::from_secs(1), stream.write_all(answer.as_bytes())).await.ok();
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_source_is_an_ipv4_address_or_an_ipv6_network() {
-        for (address, counts_for) in [
-            ("192.0.2.7", "192.0.2.7"),
-            ("::ffff:192.0.2.7", "192.0.2.7"),
-            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
-            ("2001:db8:1:2:ffff::", "2001:db8:1:2::"),
-        ] {
-            assert_eq!(source(address.parse().unwrap()), counts_for.parse::<IpAddr>().unwrap());
-        }
-    }
 }

@@ -32,6 +32,10 @@ pub struct Settings {
     pub shutdown: Duration,
     /// Beginnings of paths whose answers are entered in the audit log as reads. Default: none.
     pub recorded: &'static [&'static str],
+    /// Beginnings of paths whose answers cost much: as many are worked on as there are turns. Default: none.
+    pub costly: &'static [&'static str],
+    /// Turns at once; one source or identity has half of them. Default: as many as processors, 2 at least.
+    pub costly_at_once: usize,
     /// How often revoked and ended certificates are looked for. Default 250 ms.
     pub revocation_poll: Duration,
 }
@@ -65,6 +69,8 @@ impl Default for Settings {
             stalled: Duration::from_secs(30),
             shutdown: Duration::from_secs(2),
             recorded: &[],
+            costly: &[],
+            costly_at_once: std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2)),
             revocation_poll: Duration::from_millis(250),
         }
     }

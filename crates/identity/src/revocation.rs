@@ -7,12 +7,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
+use x509_parser::asn1_rs::{Oid, oid};
+use x509_parser::extensions::{ParsedExtension, X509Extension};
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 
 use crate::{Error, Serial, files};
 
 /// Largest list that is read: some 400,000 entries of 40 bytes.
 const MAX_BYTES: u64 = 16 << 20;
+
+/// Marks a list that names only what has changed since another one. RFC 5280 5.2.4
+const DELTA: Oid<'static> = oid!(2.5.29.27);
 
 /// Policy for a revocation list that is past its `nextUpdate`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -30,7 +35,8 @@ pub enum ExpiredList {
 ///
 /// [`RevocationWatch::poll`] costs one `stat` while nothing has changed; the TLS configurations call it on every
 /// handshake, a server also on a timer and then drops live sessions by [`RevocationWatch::is_revoked`]. A file that is
-/// missing, broken, not signed by the CA or older than the one in force changes nothing but the log.
+/// missing, broken, not signed by the CA, older than the one in force or a list of a part of the CA's certificates changes
+/// nothing but the log.
 #[derive(Clone)]
 pub struct RevocationWatch(Arc<Watch>);
 
@@ -177,11 +183,51 @@ fn read(path: &Path, ca: &CertificateDer<'_>) -> Result<List, Error> {
         return Err(refuse(format!("it comes from {}, not from {}", list.issuer(), ca.subject())));
     }
     list.verify_signature(ca.public_key()).map_err(|_| refuse("its signature does not verify".to_owned()))?;
+    if let Some(why) = is_no_whole_list(&list) {
+        return Err(refuse(why));
+    }
     Ok(List {
         number: list.crl_number().map(|number| number.to_bytes_be()).unwrap_or_default(),
         next_update_s: list.next_update().map(|time| time.timestamp()),
         serials: list.iter_revoked_certificates().map(|entry| Serial::new(entry.raw_serial())).collect(),
     })
+}
+
+/// Why a list may lack certificates that are revoked, or mean others than those of its issuer: taken for the whole list, it
+/// would let in again whom the one before it names. RFC 5280 5.2: a critical extension that is not known forbids its use.
+fn is_no_whole_list(list: &CertificateRevocationList<'_>) -> Option<String> {
+    for extension in list.extensions() {
+        if extension.oid == DELTA {
+            return Some("it names only what has changed since another list (a delta list)".to_owned());
+        }
+        match extension.parsed_extension() {
+            ParsedExtension::IssuingDistributionPoint(point) => {
+                let part = point.only_contains_user_certs
+                    || point.only_contains_ca_certs
+                    || point.only_contains_attribute_certs
+                    || point.only_some_reasons.is_some()
+                    || point.indirect_crl;
+                if part {
+                    return Some("it names a part of the CA's certificates, or another CA's".to_owned());
+                }
+            }
+            ParsedExtension::CRLNumber(_) | ParsedExtension::AuthorityKeyIdentifier(_) => {}
+            _ if extension.critical => return Some(unknown(extension)),
+            _ => {}
+        }
+    }
+    let known = |extension: &X509Extension<'_>| {
+        matches!(
+            extension.parsed_extension(),
+            ParsedExtension::ReasonCode(_) | ParsedExtension::InvalidityDate(_)
+        )
+    };
+    let mut of_entries = list.iter_revoked_certificates().flat_map(|entry| entry.extensions());
+    of_entries.find(|extension| extension.critical && !known(extension)).map(unknown)
+}
+
+fn unknown(extension: &X509Extension<'_>) -> String {
+    format!("it has an extension that must be understood and is not: {}", extension.oid)
 }
 
 /// Big-endian numbers without leading zeros.

@@ -46,6 +46,34 @@ private_key = ca.key
 crl_extensions = list
 [list]
 authorityKeyIdentifier = keyid
+[delta]
+2.5.29.27 = critical,ASN1:INTEGER:1
+[delta_not_critical]
+2.5.29.27 = ASN1:INTEGER:1
+[users]
+issuingDistributionPoint = critical,@users_only
+[users_only]
+onlyuser = TRUE
+[authorities]
+issuingDistributionPoint = critical,@authorities_only
+[authorities_only]
+onlyCA = TRUE
+[reasons]
+issuingDistributionPoint = critical,@one_reason
+[one_reason]
+onlysomereasons = keyCompromise
+[indirect]
+issuingDistributionPoint = critical,@indirectly
+[indirectly]
+indirectCRL = TRUE
+[to_come]
+1.2.3.4.5 = critical,ASN1:NULL
+[whole]
+authorityKeyIdentifier = keyid
+issuingDistributionPoint = critical,@whole_point
+1.2.3.4.5 = ASN1:NULL
+[whole_point]
+fullname = URI:http://crl.example/fleet.crl
 ";
 
 /// A fleet's CA in a folder, as an operator makes one with openssl.
@@ -90,7 +118,11 @@ impl Own<'_> {
     }
 
     fn list(&self) {
-        self.openssl(&["ca", "-config", "own.cnf", "-gencrl", "-out", "next.pem"]);
+        self.list_with("list");
+    }
+
+    fn list_with(&self, extensions: &str) {
+        self.openssl(&["ca", "-config", "own.cnf", "-gencrl", "-crlexts", extensions, "-out", "next.pem"]);
         // As renamed over the one that is watched.
         fs::rename(self.folder.join("next.pem"), self.folder.join("crl.pem")).unwrap();
     }
@@ -213,4 +245,36 @@ fn p384_certificates_of_a_fleets_own_ca() {
 #[test]
 fn ed25519_certificates_of_a_fleets_own_ca() {
     certificates_get_in_until_they_are_revoked(&["-algorithm", "ED25519"]);
+}
+
+/// A list of a part of the CA's certificates, or that asks for what is not understood, lets nobody in again.
+#[test]
+fn a_list_that_is_no_whole_one_is_not_taken_over() {
+    if Command::new("openssl").arg("version").output().is_err() {
+        eprintln!("skipped: openssl is not installed (Debian: openssl)");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let own = Own { folder: folder.path(), algorithm: &["-algorithm", "ED25519"] };
+    own.init();
+    own.certify("fog", "fog", "0x11", "ca");
+    own.certify("gone", "edge", "0x21", "ca");
+    let fog = own.credentials("fog", &["fog"]);
+    let gone = own.credentials("gone", &["gone"]);
+    let watch = RevocationWatch::open(&folder.path().join("crl.pem"), &fog.ca).unwrap();
+    own.revoke("gone.crt");
+    assert!(watch.poll() && watch.is_revoked(&gone.own.serial));
+    // None of these names it.
+    fs::write(folder.path().join("index.txt"), "").unwrap();
+    for part in ["delta", "delta_not_critical", "users", "authorities", "reasons", "indirect", "to_come"] {
+        own.list_with(part);
+        assert!(!watch.poll() && watch.is_revoked(&gone.own.serial), "{part}");
+        let error = RevocationWatch::open(&folder.path().join("crl.pem"), &fog.ca).unwrap_err().to_string();
+        assert!(
+            error.contains("part") || error.contains("changed") || error.contains("understood"),
+            "{error}"
+        );
+    }
+    own.list_with("whole");
+    assert!(watch.poll() && !watch.is_revoked(&gone.own.serial));
 }

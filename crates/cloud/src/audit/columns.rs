@@ -1,15 +1,18 @@
-//! A table's columns as its files hold them: all there, of our types, without nulls where ours has none, and within
-//! what the table's log says of the file.
+//! A table's columns as its files hold them: all there, of our types, without nulls where ours has none, and as the table's
+//! log and the file's footer say of them.
 
-use super::report::{ArchiveReport, Kind};
+use super::{
+    report::{ArchiveReport, Kind},
+    statistics,
+};
 use crate::delta::{self, ArchiveError, DataFile, Inspected, schema::DAY};
 use arrow::{
     array::{Array, ArrayRef, RecordBatch, cast::AsArray},
-    compute::{cast, max, max_string, min, min_string},
-    datatypes::{DataType, Field, Int64Type, Schema, SchemaRef},
+    compute::cast,
+    datatypes::{DataType, Field, Schema, SchemaRef},
     row::{RowConverter, SortField},
 };
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 use voltmesh_telemetry::{Digest, error_chain};
 
 /// The columns that a table's files must have: all but the day, which is in their paths.
@@ -39,6 +42,25 @@ impl Columns {
                 return None;
             }
         };
+        let footer = match table.view.footer(file).await {
+            Ok(footer) => footer,
+            Err(error) => {
+                report.problem(Kind::Table, format!("{what}: {}", error_chain(&error)));
+                return None;
+            }
+        };
+        let mut wrong = statistics::wrong_in_footer(&footer, &rows);
+        if let Some(said) = &table.said {
+            let names = footer.file_metadata().schema_descr().root_schema().get_fields();
+            let hidden = names.iter().map(|field| field.name()).filter(|name| !said.columns.contains(*name));
+            wrong.extend(hidden.map(|name| format!("the table's log does not name the column {name}")));
+            wrong.extend(
+                said.files.get(&file.path).into_iter().flat_map(|said| statistics::wrong_in_log(said, &rows)),
+            );
+        }
+        for wrong in wrong {
+            report.problem(Kind::Table, format!("{what}: {wrong}"));
+        }
         let mut ours = Vec::with_capacity(rows.len());
         for rows in rows {
             match delta::of_today(rows)
@@ -51,9 +73,6 @@ impl Columns {
                     return None;
                 }
             }
-        }
-        for wrong in out_of_statistics(file, &ours) {
-            report.problem(Kind::Table, format!("{what}: {wrong}"));
         }
         Some(ours)
     }
@@ -69,8 +88,13 @@ impl Columns {
             }
         }
         let known = |name: &str| self.schema.field_with_name(name).is_ok();
-        for field in rows.schema().fields().iter().filter(|field| !known(field.name())) {
-            wrong.push(format!("column {} is not one of the table's", field.name()));
+        let mut names = BTreeSet::new();
+        for field in rows.schema().fields() {
+            if !known(field.name()) {
+                wrong.push(format!("column {} is not one of the table's", field.name()));
+            } else if !names.insert(field.name().clone()) {
+                wrong.push(format!("column {} is there twice", field.name()));
+            }
         }
         if wrong.is_empty() {
             RecordBatch::try_new(self.schema.clone(), columns).map_err(|error| vec![error.to_string()])
@@ -117,38 +141,6 @@ fn same_type(ours: &DataType, theirs: &DataType) -> bool {
         }
         _ => ours == theirs,
     }
-}
-
-/// What the log says of a file that its rows contradict: look-ups skip files by it.
-fn out_of_statistics(file: &DataFile, rows: &[RecordBatch]) -> Vec<String> {
-    let mut wrong = Vec::new();
-    let held: u64 = rows.iter().map(|rows| rows.num_rows() as u64).sum();
-    if let Some(said) = file.rows.filter(|said| *said != held) {
-        wrong.push(format!("the table's log says {said} rows, there are {held}"));
-    }
-    for (name, span) in &file.spans {
-        let mut longs =
-            rows.iter().filter_map(|rows| cast(rows.column_by_name(name)?, &DataType::Int64).ok());
-        let outside = longs.any(|column| {
-            let column = column.as_primitive::<Int64Type>();
-            min(column).is_some_and(|least| least < span.min)
-                || max(column).is_some_and(|most| most > span.max)
-        });
-        if outside {
-            wrong.push(format!("a value of {name} is outside the range that the table's log says"));
-        }
-    }
-    if let Some((least, most)) = &file.vehicles {
-        let mut names = rows.iter().filter_map(|rows| rows.column_by_name("vehicle")?.as_string_opt::<i32>());
-        let outside = names.any(|names| {
-            min_string(names).is_some_and(|name| name < least.as_str())
-                || max_string(names).is_some_and(|name| name > most.as_str())
-        });
-        if outside {
-            wrong.push("a vehicle is outside the range that the table's log says".to_owned());
-        }
-    }
-    wrong
 }
 
 /// One digest a row over all columns, bit for bit, so that expected and stored rows are compared without keeping them.

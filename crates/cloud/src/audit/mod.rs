@@ -21,6 +21,7 @@ mod records;
 mod report;
 mod settled;
 mod statements;
+mod statistics;
 
 pub(crate) use batches::prove;
 pub use claims::{ClaimError, Claims};
@@ -28,7 +29,7 @@ pub(crate) use columns::{Columns as OurColumns, Prints};
 pub use report::{ArchiveReport, Later, LogReport, MAX_ABSENT, MAX_PROBLEMS};
 pub use settled::{Look, look, verify_settled};
 
-use crate::delta::{ArchiveError, Inspected, Location, Reader};
+use crate::delta::{ArchiveError, Inspected, Location, Reader, SEQUENCE};
 use crate::statement::{read_places, read_statements};
 
 use batches::Batches;
@@ -86,6 +87,11 @@ pub async fn verify_reader(reader: &Reader, trust: &Trust) -> Result<ArchiveRepo
     Ok(audit(&reader.inspected(), &[], &[], trust, &Claims::default()).await)
 }
 
+/// Commits that a table's log counts.
+fn sequence(table: &Inspected) -> Option<i64> {
+    table.replay.as_ref().map(|replay| replay.transactions.get(SEQUENCE).copied().unwrap_or(0))
+}
+
 async fn audit(
     tables: &[Inspected; 4],
     places: &[AnchoredStatement],
@@ -98,8 +104,23 @@ async fn audit(
         if let Some(wrong) = &table.wrong {
             report.problem(Kind::Table, format!("table {}: {}", table.name, error_chain(wrong)));
         }
+        for wrong in table.said.iter().flat_map(|said| &said.wrong) {
+            report.problem(Kind::Table, format!("table {}: {wrong}", table.name));
+        }
+        for what in table.replay.iter().flat_map(|replay| &replay.unread) {
+            let text =
+                format!("table {}: other readers may believe {what}, which is not checked", table.name);
+            report.problem(Kind::Table, text);
+        }
     }
     let [records, batches, quarantine, copies] = tables;
+    // `batches` is written first, and was looked at last.
+    if let (Some(said), Some(archived)) = (sequence(records), sequence(batches))
+        && said > archived
+    {
+        let text = format!("the log of records counts {said} commits, that of batches {archived}");
+        report.problem(Kind::Unaccounted, text);
+    }
     let mut found = Batches::default();
     let columns = Columns::of(batches);
     for file in batches.view.files().iter() {

@@ -5,10 +5,10 @@
 //! the archive is looked at again after a wait, at most [`LOOKS`] times: what a crashed writer has left between two tables
 //! for so long is wrong.
 
-use super::{Claims, verify_tables};
+use super::{Claims, sequence, verify_tables};
 use crate::{
     audit::ArchiveReport,
-    delta::{ArchiveError, Inspected, Location, SEQUENCE, inspect},
+    delta::{ArchiveError, Inspected, Location, inspect},
 };
 use std::time::Duration;
 use voltmesh_ledger::Trust;
@@ -59,9 +59,6 @@ pub async fn verify_settled(
 
 /// Whether the newest commit is in `batches` and not yet in `records`.
 fn is_between_tables([records, batches, ..]: &[Inspected; 4]) -> bool {
-    let sequence = |table: &Inspected| -> Option<i64> {
-        table.replay.as_ref().map(|replay| replay.transactions.get(SEQUENCE).copied().unwrap_or(0))
-    };
     match (sequence(records), sequence(batches)) {
         (Some(records), Some(batches)) => batches.checked_sub(records) == Some(1),
         _ => false,

@@ -155,7 +155,7 @@ impl Archive {
 
     /// Reads the watermarks of the loaded snapshots and brings `records` up to `batches`.
     async fn settle(&mut self) -> Result<Marks, ArchiveError> {
-        let Replay { transactions, metadata, checkpoint } = self.batches.replay().await?;
+        let Replay { transactions, metadata, checkpoint, .. } = self.batches.replay().await?;
         self.batches.checkpointed(checkpoint);
         let Replay { transactions: records, checkpoint, .. } = self.records.replay().await?;
         self.records.checkpointed(checkpoint);

@@ -4,7 +4,7 @@
 use super::{
     ArchiveError, Location, Settings,
     definitions::{Definition, definitions},
-    table::{Replay, Table, View},
+    table::{Replay, Said, Table, View},
 };
 use arrow::datatypes::SchemaRef;
 
@@ -20,13 +20,15 @@ pub(crate) struct Inspected {
     pub wrong: Option<ArchiveError>,
     /// Watermarks in its log, if they were read.
     pub replay: Option<Replay>,
+    /// What its log says besides, if it was read.
+    pub said: Option<Said>,
 }
 
 impl Inspected {
     /// A table of which only the files are looked at.
     pub(super) fn new(definition: &Definition, view: View) -> Self {
         let (name, schema) = (definition.name, definition.schema.clone());
-        Self { name, schema, view, wrong: None, replay: None }
+        Self { name, schema, view, wrong: None, replay: None, said: None }
     }
 
     /// Whether this is the snapshot of another look.
@@ -64,6 +66,10 @@ async fn table(location: &Location, definition: &Definition) -> Inspected {
         Ok(Some(table)) => {
             inspected.view = table.view();
             inspected.wrong = table.check_schema(&definition.schema).err();
+            match table.said() {
+                Ok(said) => inspected.said = Some(said),
+                Err(error) => inspected.wrong = inspected.wrong.or(Some(error)),
+            }
             match table.replay().await {
                 Ok(replay) => inspected.replay = Some(replay),
                 Err(error) => inspected.wrong = inspected.wrong.or(Some(error)),

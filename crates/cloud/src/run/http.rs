@@ -27,6 +27,8 @@ pub(super) async fn listen(
         connections: config.max_connections,
         connections_per_source: config.max_connections_per_source,
         recorded: &RECORDED,
+        // What reads the archive: a page of 10,000 records takes a processor for a second.
+        costly: &RECORDED,
         ..Settings::default()
     };
     let cannot = |source| Error::io(format!("cannot listen on {} (http.listen)", config.listen), source);

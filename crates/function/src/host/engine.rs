@@ -2,6 +2,7 @@
 
 use super::{
     component::{CORES, Component, TABLE_ELEMENTS},
+    extent,
     instance::Guest,
 };
 use crate::{MAX_MEMORY_MIB, Package, Refusal, Version, WIT_VERSION, bindings::FunctionPre};
@@ -134,6 +135,7 @@ impl Host {
     /// Native code of a component. A panic of the compiler is a fault of this release and of nothing else: of two components inside one
     /// that call each other it makes an adapter with two memories, which are off here, and takes it for granted that they are on.
     fn translate(&self, bytes: &[u8]) -> Result<component::Component, Refusal> {
+        extent::check(bytes)?;
         let compiled = catch_unwind(AssertUnwindSafe(|| component::Component::new(&self.engine, bytes)));
         let compiled = compiled.map_err(|panic| {
             let why = panic.downcast_ref::<String>().map_or("it is not known why", String::as_str);

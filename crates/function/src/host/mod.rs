@@ -1,11 +1,12 @@
 //! The sandbox: compiles components and calls their instances within limits.
 //!
 //! Provided: no import but types; fuel for each call, an epoch's deadline behind it, a bound of memory, tables and instances,
-//! a bound of the stack; answers that are checked before anybody sees them; compilation on this node only.
+//! a bound of the stack; a bound of a component's extent before it is compiled; answers that are checked before anybody sees them; compilation on this node only.
 //! Not provided: protection against a wrong decision that is well formed, which is the vehicle's own limits' work.
 
 mod component;
 mod engine;
+mod extent;
 mod instance;
 mod limits;
 

@@ -87,6 +87,70 @@ fn refused_where_the_compiler_panics() {
     assert!(why.contains("multiple memories"), "{why}");
 }
 
+/// A section of a module or component.
+fn section(id: u8, content: &[u8]) -> Vec<u8> {
+    [&[id][..], &number(content.len()), content].concat()
+}
+
+/// LEB128.
+fn number(mut value: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let last = value < 0x80;
+        bytes.push((value & 0x7f) as u8 | if last { 0 } else { 0x80 });
+        value >>= 7;
+        if last {
+            return bytes;
+        }
+    }
+}
+
+/// A component with a core module of functions of these bodies.
+fn of_bodies(bodies: &[Vec<u8>]) -> Vec<u8> {
+    let code: Vec<u8> = bodies.iter().flat_map(|body| [number(body.len()), body.clone()].concat()).collect();
+    let count = number(bodies.len());
+    let module = [
+        b"\0asm\x01\0\0\0".to_vec(),
+        section(1, b"\x01\x60\0\0"),
+        section(3, &[&count[..], &vec![0; bodies.len()]].concat()),
+        section(10, &[count, code].concat()),
+    ];
+    [b"\0asm\x0d\0\x01\0".to_vec(), section(1, &module.concat())].concat()
+}
+
+/// What a compiler would spend minutes and gigabytes on is refused before it begins.
+#[test]
+fn refused_of_an_extent_that_no_function_has() {
+    let check = |what: &str, component: Vec<u8>| {
+        let why = uncompiled(&component);
+        assert!(why.starts_with("not a component: it has ") && why.contains(what), "{what}: {why}");
+    };
+    // `(component (instance (instantiate 0)) (instance (instantiate 0)))` around the one before, 24 times: 2^24 instances.
+    let module = section(1, b"\0asm\x01\0\0\0");
+    let mut doubled = [b"\0asm\x0d\0\x01\0".to_vec(), module, section(2, b"\x01\0\0\0")].concat();
+    for _ in 0..7 {
+        let twice = section(5, b"\x02\0\0\0\0\0\0");
+        doubled = [b"\0asm\x0d\0\x01\0".to_vec(), section(4, &doubled), twice].concat();
+    }
+    check("14 instances of components", doubled.clone());
+    for _ in 0..17 {
+        doubled = [b"\0asm\x0d\0\x01\0".to_vec(), section(4, &doubled)].concat();
+    }
+    assert!(uncompiled(&doubled).contains("nested too deep"), "{}", uncompiled(&doubled));
+    let empty = b"\0\x0b".to_vec();
+    check("10001 functions", of_bodies(&vec![empty.clone(); 10_001]));
+    let blocks = [&b"\0"[..], &b"\x02\x40\x0b".repeat(50_000), b"\x0b"].concat();
+    check("bytes of one function", of_bodies(&[blocks]));
+    // One group of 50,000 locals of 64 bits.
+    let locals = |count: usize| [b"\x01".to_vec(), number(count), b"\x7e\x0b".to_vec()].concat();
+    check("50000 locals of one function", of_bodies(&[locals(50_000)]));
+    let body = [locals(1_000)[..4].to_vec(), b"\x01".repeat(100_000), b"\x0b".to_vec()].concat();
+    check("bytes times locals", of_bodies(&[body.clone(), body]));
+    // Up to the bounds it is compiled, and found to be no function.
+    let small = of_bodies(&[locals(1_000), empty]);
+    assert!(uncompiled(&small).starts_with("not a function of this interface"), "{}", uncompiled(&small));
+}
+
 #[test]
 fn refused_foreign_imports() {
     // An interface's name of the same length, so that the component stays well formed.

@@ -4,6 +4,9 @@ use anyhow::Result;
 
 use crate::{Outcome, args};
 
+#[cfg(feature = "sql")]
+mod guard;
+
 /// Runs the command.
 #[cfg(feature = "sql")]
 pub fn run(options: args::Query) -> Result<Outcome> {
@@ -27,7 +30,9 @@ pub fn run(options: args::Query) -> Result<Outcome> {
         memory: usize::try_from(options.memory << 20).unwrap_or(usize::MAX),
     };
     let asked = voltmesh_cloud::query_within(&location, &options.sql, &limits);
+    let guard = guard::Guard::start(limits.time, limits.memory as u64);
     let rows = super::block_on(async { Ok(asked.await?) })?;
+    drop(guard);
     if options.json {
         let rows: Vec<serde_json::Value> = rows
             .to_json_lines()?

@@ -14,10 +14,10 @@ use object_store::{ObjectStore, path::Path};
 use parquet::{
     arrow::{
         ParquetRecordBatchStreamBuilder, ProjectionMask,
-        arrow_reader::{ArrowPredicateFn, RowFilter},
+        arrow_reader::{ArrowPredicateFn, ArrowReaderOptions, RowFilter},
     },
     file::{
-        metadata::{ParquetMetaData, RowGroupMetaData},
+        metadata::{PageIndexPolicy, ParquetMetaData, RowGroupMetaData},
         statistics::Statistics,
     },
 };
@@ -197,6 +197,17 @@ pub async fn scan_file(
         builder = builder.with_row_filter(RowFilter::new(vec![Box::new(predicate)]));
     }
     builder.build().map_err(ArchiveError::store)?.try_collect().await.map_err(ArchiveError::store)
+}
+
+/// What a file's footer and its index of pages say of its columns.
+pub async fn footer(
+    store: &Arc<dyn ObjectStore>,
+    file: &DataFile,
+) -> Result<Arc<ParquetMetaData>, ArchiveError> {
+    let reader = ObjectReader::new(store.clone(), file.path.clone(), file.size);
+    let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+    let builder = ParquetRecordBatchStreamBuilder::new_with_options(reader, options);
+    Ok(builder.await.map_err(ArchiveError::store)?.metadata().clone())
 }
 
 /// What a file's footer says of its columns.

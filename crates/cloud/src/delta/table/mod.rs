@@ -17,11 +17,13 @@ mod object;
 mod opening;
 mod parquet_file;
 mod replay;
+mod said;
 pub mod upkeep;
 mod view;
 
 pub use files::{DataFile, Wanted, joined, metadata};
 pub use replay::Replay;
+pub use said::{Said, SaidOfFile};
 pub use view::View;
 
 use super::{ArchiveError, rows::schema::DAY};

@@ -6,7 +6,7 @@
 use super::object::ObjectReader;
 use crate::delta::ArchiveError;
 use arrow::array::{Array, cast::AsArray};
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{DataType, Int64Type};
 use deltalake::kernel::{Action, CommitInfo};
 use deltalake::logstore::get_actions;
 use futures::TryStreamExt;
@@ -27,11 +27,14 @@ pub struct Replay {
     pub metadata: Option<Value>,
     /// Version of the checkpoint that it began with.
     pub checkpoint: Option<u64>,
+    /// What of the log other readers may believe, and is not read here.
+    pub unread: Vec<String>,
 }
 
 /// Replays the log of the table in `store` up to and with `version`.
 pub async fn replay(store: &Arc<dyn ObjectStore>, version: u64) -> Result<Replay, ArchiveError> {
     let log = Path::from("_delta_log");
+    let mut found = Replay::default();
     let mut checkpoint = None;
     let mut commits = BTreeMap::new();
     for entry in store.list(Some(&log)).try_collect::<Vec<_>>().await.map_err(ArchiveError::store)? {
@@ -46,13 +49,16 @@ pub async fn replay(store: &Arc<dyn ObjectStore>, version: u64) -> Result<Replay
             {
                 checkpoint = Some((number, entry.location.clone(), entry.size));
             }
+            // Commits up to another one in one file, which some readers take instead of them.
+            rest if rest.ends_with(".compacted.json") => {
+                found.unread.push(format!("{name} (a compacted log)"))
+            }
             _ => {}
         }
     }
-    let mut found = Replay::default();
     let mut from = 0;
     if let Some((number, path, size)) = checkpoint {
-        transactions_of(store, path, size, &mut found.transactions).await?;
+        found.unread.extend(read_checkpoint(store, path, size, &mut found.transactions).await?);
         // The checkpoint's own entry is read again for its metadata, which checkpoints do not keep.
         from = number;
         found.checkpoint = Some(number);
@@ -100,16 +106,23 @@ async fn actions_of(
     get_actions(version, &bytes).map_err(ArchiveError::store)
 }
 
-async fn transactions_of(
+/// Adds the checkpoint's watermarks; returns what it says in a form that is not read here.
+async fn read_checkpoint(
     store: &Arc<dyn ObjectStore>,
     path: Path,
     size: u64,
     into: &mut BTreeMap<String, i64>,
-) -> Result<(), ArchiveError> {
+) -> Result<Vec<String>, ArchiveError> {
     let damaged = || ArchiveError::Damaged { what: format!("checkpoint {path} has no readable txn column") };
     let reader = ObjectReader::new(store.clone(), path.clone(), size);
     let builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(ArchiveError::store)?;
-    let Ok(index) = builder.schema().index_of("txn") else { return Ok(()) };
+    let parsed = builder.schema().field_with_name("add").ok().and_then(|add| match add.data_type() {
+        DataType::Struct(fields) => Some(fields.iter().filter(|field| field.name().ends_with("_parsed"))),
+        _ => None,
+    });
+    let unread: Vec<String> =
+        parsed.into_iter().flatten().map(|field| format!("{} of checkpoint {path}", field.name())).collect();
+    let Ok(index) = builder.schema().index_of("txn") else { return Ok(unread) };
     let mask = ProjectionMask::roots(builder.parquet_schema(), [index]);
     let mut batches = builder.with_projection(mask).build().map_err(ArchiveError::store)?;
     while let Some(batch) = batches.try_next().await.map_err(ArchiveError::store)? {
@@ -125,5 +138,5 @@ async fn transactions_of(
             }
         }
     }
-    Ok(())
+    Ok(unread)
 }

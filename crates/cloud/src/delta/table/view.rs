@@ -1,9 +1,10 @@
 //! What readers see of a table: the files of its latest snapshot.
 
-use super::files::{DataFile, Wanted, scan_file};
+use super::files::{DataFile, Wanted, footer, scan_file};
 use crate::delta::ArchiveError;
 use arrow::array::RecordBatch;
 use object_store::ObjectStore;
+use parquet::file::metadata::ParquetMetaData;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// The index of a snapshot's files, shared with readers.
@@ -40,6 +41,11 @@ impl View {
         }
         found.retain(|batch| batch.num_rows() > 0);
         Ok(found)
+    }
+
+    /// What the footer of one file says of its columns.
+    pub async fn footer(&self, file: &DataFile) -> Result<Arc<ParquetMetaData>, ArchiveError> {
+        footer(&self.store, file).await
     }
 
     /// The wanted rows of one file. The partition column is not among them.
