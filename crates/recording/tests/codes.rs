@@ -138,6 +138,61 @@ fn a_bus_that_has_not_measured_yet_says_no_voltage() {
 }
 
 #[test]
+fn an_insulation_of_less_than_any_pack_has_is_doubted() {
+    let with = |name: &str, ohm: &str| {
+        let rows = |text: String, n: u32| text + &format!("{n},355.2,-12.5,{ohm}\n");
+        let text = (0..20).fold(format!("time_s,pack voltage [V],pack current [A],{name}\n"), rows);
+        read("a.csv", &text, None, None, any()).unwrap()
+    };
+    for (name, ohm) in
+        [("insulation resistance", "500"), ("insulation [mOhm]", "2"), ("insulation [Ohm]", "1500")]
+    {
+        doubted(&with(name, ohm), &["insulation=NAME*1000", "kΩ"]);
+    }
+    for (name, ohm) in [("insulation [kOhm]", "500"), ("insulation [MOhm]", "2"), ("insulation [Ohm]", "0")] {
+        assert_eq!(with(name, ohm).reasons, [""; 0], "{name} {ohm}");
+    }
+}
+
+#[test]
+fn signals_that_are_not_the_batterys_are_not_guessed_without_a_word() {
+    let with = |owner: &str, volts: &str, amperes: &str, temperature: &str| {
+        let dbc = dbc(256, &format!(" SG_ {temperature} : 32|8@1+ (1,-40) [-40|215] \"degC\" A\n"));
+        let dbc = dbc.replace("256 Pack:", &format!("256 {owner}:"));
+        let dbc = dbc.replace("PackVoltage", volts).replace("PackCurrent", amperes);
+        read("a.log", &frames(1_700_000_000, &["E00D83FF41"; 4]), None, Some(&dbc), any())
+    };
+    let right = with("BMS", "HV_Batt_Voltage", "BattCurrent", "BattTemp").unwrap();
+    assert_eq!((found(&right, "temperatures_c").2, right.reasons.len()), (25.0, 0));
+    for amperes in [
+        "PackLeakageCurrent",
+        "PackBalanceCurrent",
+        "PrechargeCurrent",
+        "BattHeaterCurrent",
+        "PackCurrentLimit",
+        "PackShortCircuitCurrent",
+        "PackOverCurrentThreshold",
+        "PackCurrentGain",
+    ] {
+        let error = with("BMS", "PackVoltage", amperes, "BattTemp").expect_err(amperes).to_string();
+        assert!(error.contains("no signal is the current"), "{error}");
+    }
+    for volts in ["BattFanVoltage", "PackOpenCircuitVoltage", "PackOvervoltageLevel", "Batt12VVoltage"] {
+        let error = with("BMS", volts, "PackCurrent", "BattTemp").expect_err(volts).to_string();
+        assert!(error.contains("no signal is the voltage"), "{error}");
+    }
+    for temperature in ["BMS_PcbTemp", "BatteryHeaterTemp", "BattTempLimit"] {
+        let report = with("BMS", "PackVoltage", "PackCurrent", temperature).unwrap();
+        assert!(!report.quantities.contains_key("temperatures_c"), "{temperature}");
+    }
+    doubted(&with("Node7", "DCVoltage", "DCCurrent", "Temp").unwrap(), &["DCVoltage", "battery's"]);
+    doubted(
+        &with("BMS", "ChargeVoltage", "ChargeCurrent", "BattTemp").unwrap(),
+        &["ChargeCurrent", "charging"],
+    );
+}
+
+#[test]
 fn answers_of_control_units_without_a_value_are_unknown() {
     const DEFINITION: &str = "vehicle = \"X\"\n[[unit]]\nrequest = 0x7E4\nresponse = 0x7EC\n[[unit.read]]\nid = 0x0101\n\
         value = [{ quantity = \"pack_current\", byte = 0, bytes = 2, signed = true, factor = 0.1 },\n\

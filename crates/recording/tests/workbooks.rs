@@ -134,3 +134,15 @@ fn texts_in_a_sheet_have_their_own_decimal_sign_and_further_sheets_are_named() {
     );
     assert!(report.warnings.iter().any(|text| text.contains("\"S2\"")), "{:?}", report.warnings);
 }
+
+#[test]
+fn the_sheet_of_the_samples_is_read_behind_summaries_of_cycles_and_steps() {
+    let cycles = row(1, &["Cycle Index", "Chg. Cap.(Ah)", "DChg. Cap.(Ah)"]) + &row(2, &["1", "0", "1.5"]);
+    let samples = (2..22)
+        .fold(row(1, &["DataPoint", "Step Type", "Total Time", "Current(A)", "Voltage(V)"]), |text, n| {
+            text + &row(n, &[&n.to_string(), "CC DChg", &format!("00:00:{n:02}"), "-1.5", "3.7"])
+        });
+    let report = read(&workbook("", &[&cycles, &samples]));
+    assert_eq!((report.samples, range(&report, "pack_voltage_v")), (20, (3.7, 3.7)));
+    assert!(report.format.contains("\"S2\""), "{}", report.format);
+}

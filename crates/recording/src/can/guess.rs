@@ -1,11 +1,14 @@
 //! Which signals of a DBC file give which quantity, guessed by names and units.
 
+mod words;
+
 use super::dbc::{Dbc, Message, Signal};
 use super::signals::{Signals, Wanted};
 use super::wanted::{fits_percent, not_percent};
 use crate::unit::{self, Dimension};
 use crate::{Quantity, table};
 use std::collections::{BTreeMap, BTreeSet};
+use words::{DEVICES, PACK, is_other, says_battery, speaks_of_charging};
 
 /// Most cells or temperatures that are guessed.
 const MAX_SEVERAL: usize = 512;
@@ -28,16 +31,6 @@ struct Candidate<'a> {
     name: String,
     seen: bool,
 }
-
-/// Words that speak of a whole traction battery.
-const PACK: [&str; 8] = ["pack", "batt", "hv", "bms", "traction", "total", "accu", "bat_"];
-/// Words that speak of something else than a measurement of it.
-const OTHER: [&str; 42] = [
-    "min", "max", "avg", "mean", "cell", "module", "lim", "set", "req", "target", "cmd", "desired", "allow",
-    "charger", "obc", "dcdc", "dc_dc", "12v", "lv", "aux", "motor", "inv", "fault", "warn", "err", "stat_",
-    "status", "mux", "peak", "nominal", "rated", "power", "valid", "avail", "ref", "count", "index",
-    "balanc", "diff", "delta", "ripple", "link",
-];
 
 /// Guesses among the messages for which `seen` is true.
 #[must_use]
@@ -71,6 +64,21 @@ pub fn guess(dbc: &Dbc, seen: impl Fn(&Message) -> bool) -> Guess {
         {
             guess.ambiguous.push(not_percent(&candidate.full_name(dbc), candidate.signal));
             best = None;
+        }
+        if let (Quantity::PackVoltage | Quantity::PackCurrent, Some(candidate)) = (quantity, best) {
+            let name = candidate.full_name(dbc);
+            let beside = &candidate.message.signals;
+            if candidate.score(context) == 0 && !beside.iter().any(|signal| says_battery(&signal.name)) {
+                guess.ambiguous.push(format!(
+                    "{quantity} is guessed as {name}, and no name in its message says that it is the battery's: \
+                     state --map {quantity}={name} if it is"
+                ));
+            } else if speaks_of_charging(&candidate.signal.name) {
+                guess.ambiguous.push(format!(
+                    "{quantity} is guessed as {name}, whose name speaks of charging: it may be a charger's or a limit; state \
+                     --map {quantity}={name} if it is the battery's"
+                ));
+            }
         }
         if let (Quantity::PackCurrent, Some(candidate)) = (quantity, best)
             && let Some(word) = table::names_a_discharge(&candidate.signal.name)
@@ -119,9 +127,7 @@ impl Candidate<'_> {
             |words: &[&str], text: &str| words.iter().filter(|word| text.contains(*word)).count() as i32;
         let owner = self.message.name.to_lowercase();
         // A range that reaches 60 V and more, or both signs, is a traction battery's.
-        4 * count(context, &self.name) + count(context, &owner)
-            - 5 * count(&OTHER, &self.name)
-            - 2 * count(&["charger", "obc", "dcdc", "motor", "inv", "12v"], &owner)
+        4 * count(context, &self.name) + count(context, &owner) - 2 * count(&DEVICES, &owner)
     }
 }
 
@@ -138,12 +144,15 @@ fn best<'a, 'b>(
             2 => padded.contains(&format!("_{}_", word.trim_matches('_'))),
             _ => candidate.name.contains(*word),
         };
-        candidate.seen && words.iter().any(short) && candidate.fits(quantity)
+        candidate.seen
+            && words.iter().any(short)
+            && candidate.fits(quantity)
+            && !is_other(&candidate.signal.name, words)
     };
     let scored: Vec<(i32, &Candidate<'_>)> =
         candidates.iter().filter(named).map(|candidate| (candidate.score(context), candidate)).collect();
     let most = scored.iter().map(|(score, _)| *score).max().unwrap_or(0);
-    // Below zero it speaks of something else.
+    // Below zero it is of another device.
     scored
         .into_iter()
         .filter(|(score, _)| *score == most && *score >= 0)
@@ -161,7 +170,10 @@ fn numbered(
     // A group of which one is there is wanted whole: one that is never sent is unknown, and said.
     let mut groups: BTreeMap<String, BTreeMap<u32, String>> = BTreeMap::new();
     let mut seen = BTreeSet::new();
-    for candidate in candidates.iter().filter(|c| named(&c.name) && c.fits(quantity)) {
+    let others = |name: &str| is_other(name, &["cell", "modul", "temp"]);
+    for candidate in
+        candidates.iter().filter(|c| named(&c.name) && c.fits(quantity) && !others(&c.signal.name))
+    {
         for (pattern, number) in patterns(&candidate.signal.name) {
             if candidate.seen {
                 seen.insert(pattern.clone());
@@ -200,7 +212,9 @@ fn alone(
     if Dimension::of(quantity) != Some(Dimension::Temperature) {
         return Vec::new();
     }
-    let fits = candidates.iter().filter(|c| c.seen && named(&c.name) && c.fits(quantity));
+    let others = |name: &str| is_other(name, &["temp", "averag", "avg", "mean"]);
+    let fits =
+        candidates.iter().filter(|c| c.seen && named(&c.name) && c.fits(quantity) && !others(&c.signal.name));
     let of_pack = |c: &&Candidate<'_>| c.score(&PACK) > 0;
     fits.filter(of_pack).take(1).map(|candidate| Wanted::Name(candidate.full_name(dbc))).collect()
 }

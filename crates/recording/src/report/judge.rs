@@ -20,6 +20,8 @@ const MAX_GAP_OF_YEAR_S: f64 = 30.0 * 86_400.0;
 /// Voltages that a cell and a pack exceed at some time, in V.
 const LEAST_CELL_V: f64 = 0.1;
 const LEAST_PACK_V: f64 = 1.0;
+/// Resistance of an insulation that every pack in use exceeds at some time, in Ω: monitors end a drive at 100 Ω for each volt.
+const LEAST_INSULATION_OHM: f64 = 10_000.0;
 /// Rows after which a voltage that never changes while the current does is doubted.
 const CONSTANT_ROWS: u64 = 60;
 /// Rows of one time alone from which their times are doubted.
@@ -78,6 +80,12 @@ impl Reporter {
                     "{name}: {} of {} values are at most {MOST_FRACTION}: a fraction, or percent of an empty battery? State \
                      --map soc=NAME*100 for a fraction, soc=NAME*1 for percent",
                     self.fractions, tally.n
+                ));
+            }
+            Quantity::Insulation if tally.n > 0 && tally.max > 0.0 && tally.max < LEAST_INSULATION_OHM => {
+                return Some(format!(
+                    "{name} never exceeds {} Ω: are they kΩ or MΩ? State --map insulation=NAME*1000 for kΩ, *1000000 for MΩ",
+                    tally.max
                 ));
             }
             _ => return None,

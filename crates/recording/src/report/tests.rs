@@ -1,12 +1,16 @@
 use super::*;
 use crate::{Chemistry, Unknown};
 
+/// 2023-11-14T22:13:20Z as a Unix time, in s.
+const BEGIN_S: i64 = 1_700_000_000;
+
+/// A row so many seconds later.
 fn row(time: i64, volts: f64, amperes: f64, cells: &[f64]) -> Row {
     Row {
         pack_voltage: Ok(volts),
         pack_current: Ok(amperes),
         cells: cells.iter().map(|volts| Ok(*volts)).collect(),
-        ..Row::unknown(Stamp::Unix(time * 1_000_000_000), 0, 0)
+        ..Row::unknown(Stamp::Unix((BEGIN_S + time) * 1_000_000_000), 0, 0)
     }
 }
 
@@ -63,7 +67,7 @@ fn the_report_is_json() {
     second.cells[1] = Err(Unknown::NotSent);
     let report = report(&[row(0, 11.1, -1.0, &[3.701; 3]), second], Battery::default());
     let json = serde_json::to_value(&report).expect("JSON");
-    assert_eq!(json["segments"][0]["start"], "1970-01-01T00:00:00Z");
+    assert_eq!(json["segments"][0]["start"], "2023-11-14T22:13:20Z");
     assert_eq!(json["segments"][0]["samples"], 2);
     assert_eq!(json["quantities"]["cells_mv"]["last"], serde_json::json!([3701.0, null, 3703.0]));
     assert_eq!(json["quantities"]["pack_voltage_v"]["first"], 11.1);

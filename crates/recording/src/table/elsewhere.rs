@@ -18,11 +18,17 @@ fn is_near(known_ns: i64, wanted_ns: i64) -> bool {
     known_ns.abs_diff(wanted_ns) <= (APART_HOURS * 3600 * SECOND_NS).unsigned_abs()
 }
 
-/// The place outside a file's content that states this date: its name or its last change.
+/// The place outside a file's content that states this date: its name, that of its folder, or its last change.
 fn of_file(path: &Path, wanted_ns: i64) -> Option<&'static str> {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-    if name.is_some_and(|name| within::dates(name.as_bytes()).iter().any(|ns| is_near(*ns, wanted_ns))) {
+    let states = |path: &Path| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        name.is_some_and(|name| within::dates(name.as_bytes()).iter().any(|ns| is_near(*ns, wanted_ns)))
+    };
+    if states(path) {
         return Some("the file's name");
+    }
+    if path.parent().is_some_and(states) {
+        return Some("the name of its folder");
     }
     let changed = path.metadata().and_then(|file| file.modified()).ok()?;
     let changed_ns = i64::try_from(changed.duration_since(UNIX_EPOCH).ok()?.as_nanos()).ok()?;

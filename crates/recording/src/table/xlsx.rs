@@ -5,8 +5,11 @@ mod workbook;
 use super::cell::{Cell, Kept};
 use super::date::{SECOND_NS, days};
 use super::dialect;
+use super::input::Input;
 use super::number::{Decimal, decimal_of};
 use super::options::Options;
+use super::plan::Plan;
+use super::presets;
 use super::source::{KeptSource, Opened, Source};
 use crate::Error;
 use calamine::{DataRef, ExcelDateTime, Reader, Xlsx};
@@ -21,7 +24,8 @@ const MAX_CELLS: usize = 1_500_000;
 /// Most columns of a sheet, as in Excel.
 const MAX_COLUMNS: usize = 16_384;
 
-/// Opens the first sheet whose columns are named.
+/// Opens the first sheet that has a time, a voltage and a current, else the first whose columns are named: testers write
+/// summaries of cycles and steps before it.
 pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, Error> {
     let place = path.display().to_string();
     let size = std::fs::metadata(path).map_err(Error::file(path, "opening"))?.len();
@@ -39,20 +43,49 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, Error> {
         other => format!("this XLSX file cannot be read: {other}"),
     };
     let mut book = Xlsx::new(BufReader::new(file)).map_err(|e| Error::format(&place, damaged(e)))?;
-    let mut problem = None;
+    let is_1904 = workbook::counts_from_1904(path);
+    let (mut problem, mut named) = (None, None);
     let mut sheets = book.sheet_names().into_iter();
     while let Some(sheet) = sheets.next() {
         let rows = rows(&mut book, &sheet).map_err(|problem| Error::format(&place, problem))?;
         match opened(rows, &sheet, options, &place) {
             Ok(mut opened) => {
-                opened.is_1904 = workbook::counts_from_1904(path);
+                opened.is_1904 = is_1904;
+                if !has_plan(&opened, options, &place) {
+                    named = named.or(Some(sheet));
+                    continue;
+                }
                 opened.warnings.extend(alike(&mut book, sheets, &opened, options));
                 return Ok(opened);
             }
             Err(error) => problem = problem.or(Some(error)),
         }
     }
+    // What it lacks is said where it is read; its rows are read again rather than held beside those of others.
+    if let Some(sheet) = named {
+        let rows = rows(&mut book, &sheet).map_err(|problem| Error::format(&place, problem))?;
+        return Ok(Opened { is_1904, ..opened(rows, &sheet, options, &place)? });
+    }
     Err(problem.unwrap_or_else(|| Error::format(place, "the XLSX file has no sheet")))
+}
+
+/// Whether the columns of a sheet tell a time, a voltage and a current.
+fn has_plan(opened: &Opened, options: &Options, place: &str) -> bool {
+    let mut names = opened.names.clone();
+    presets::rename(&mut names);
+    let input = Input {
+        names: &names,
+        sample: &opened.sample,
+        options,
+        decimal: opened.decimal,
+        grouped: opened.grouped,
+        is_guessed: opened.is_guessed,
+        is_1904: opened.is_1904,
+        dates: &opened.dates,
+        preset: presets::find(&names),
+        place,
+    };
+    !opened.sample.is_empty() && Plan::find(&input).is_ok()
 }
 
 /// The warning about further sheets with the same columns.
