@@ -115,6 +115,11 @@ fn a_voltage_that_falls_under_a_charge_makes_its_sign_doubtful() {
         }
     };
     assert_eq!(with(&recovers).unwrap().reasons, [""; 0]);
+    // A column says that it is a charge.
+    let text = table("Test Time (s),Voltage (V),Current (A),State", |n| {
+        format!("{n},{},1.5,C", 3.7 - 0.001 * f64::from(n))
+    });
+    assert_eq!(read(text, None, any()).unwrap().reasons, [""; 0]);
     // A file that states no sign, and a state in words that are not understood.
     let text = table("Test Time (s),Voltage (V),Current (A),Step Type", |n| {
         format!("{n},{},1.5,CCD", 3.7 - 0.001 * f64::from(n))
