@@ -149,6 +149,9 @@ impl Recording {
                 // A voltage that no column has is the sum of the cells.
                 let present = table.mapping().map(|found| found.quantity);
                 self.reporter.set_present(present.chain([Quantity::PackVoltage]));
+                if table.state().is_some() {
+                    self.reporter.set_sign_stated();
+                }
                 if first {
                     self.level = table.level();
                     self.reporter.set_cell(table.level() == Level::Cell);

@@ -168,6 +168,8 @@ pub struct Reporter {
     soc_is_stated: bool,
     /// Whether the user states what the times are.
     times_are_stated: bool,
+    /// Whether a column states charge and discharge.
+    sign_is_stated: bool,
 }
 
 impl Reporter {
@@ -197,6 +199,7 @@ impl Reporter {
             fractions: 0,
             soc_is_stated: false,
             times_are_stated: false,
+            sign_is_stated: false,
         }
     }
 
@@ -206,6 +209,11 @@ impl Reporter {
         for (tally, (_, _, _, quantity)) in self.tallies.iter_mut().zip(REPORTED) {
             tally.limits = limits(quantity, self.battery);
         }
+    }
+
+    /// States that a column says which currents charge.
+    pub fn set_sign_stated(&mut self) {
+        self.sign_is_stated = true;
     }
 
     /// States that the times are meant as they are, however old.

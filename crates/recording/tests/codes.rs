@@ -319,6 +319,46 @@ fn a_zone_may_stand_behind_its_offset() {
 }
 
 #[test]
+fn a_voltage_that_falls_under_a_charge_makes_its_sign_doubtful() {
+    let of = |header: &str, row: &dyn Fn(u32) -> String| {
+        let text = (0..20).fold(format!("{header}\n"), |text, n| text + &row(n) + "\n");
+        read("a.csv", &text, None, None, any()).unwrap()
+    };
+    let with = |row: &dyn Fn(u32) -> String| of("time_s,voltage [V],current [A]", row);
+    for (slope, amperes, is_doubted) in [
+        (-1, 1.5, true),
+        (1, -1.5, true),
+        (1, 1.5, false),
+        (-1, -1.5, false),
+        (-1, 0.0, false),
+        (0, 1.5, false),
+    ] {
+        let report = with(&|n| format!("{n},{},{amperes}", 3.7 + 0.001 * f64::from(slope * n as i32)));
+        let reasons = report.reasons;
+        assert_eq!(
+            reasons.iter().any(|text| text.contains("*-1")),
+            is_doubted,
+            "{slope} {amperes} {reasons:?}"
+        );
+    }
+    // The load goes down, and the voltage recovers: a discharge all the same.
+    let recovers = |n: u32| {
+        if n.is_multiple_of(4) {
+            format!("{n},3.5,-10")
+        } else {
+            format!("{n},{},-1", 3.6 + 0.01 * f64::from(n % 4))
+        }
+    };
+    assert_eq!(with(&recovers).reasons, [""; 0]);
+    // A column says that it is a charge.
+    let state = "Test Time (s),Voltage (V),Current (A),State";
+    let falls = |word: &'static str| move |n: u32| format!("{n},{},1.5,{word}", 3.7 - 0.001 * f64::from(n));
+    assert_eq!(of(state, &falls("C")).reasons, [""; 0]);
+    // A file that states no sign, and a state in words that are not understood.
+    doubted(&of(&state.replace("State", "Step Type"), &falls("CCD")), &["*-1"]);
+}
+
+#[test]
 fn a_state_of_charge_of_about_one_can_be_a_fraction() {
     let rows = |header: &str, soc: &dyn Fn(u32) -> String| {
         (0..40).fold(format!("{header}\n"), |text, n| text + &format!("{n},355.2,-12.5,{}\n", soc(n)))

@@ -87,42 +87,6 @@ fn a_magnitude_takes_its_sign_from_the_state_in_any_language() {
 }
 
 #[test]
-fn a_voltage_that_falls_under_a_charge_makes_its_sign_doubtful() {
-    let with = |row: &dyn Fn(u32) -> String| read(table("time_s,voltage [V],current [A]", row), None, any());
-    for (slope, amperes, is_doubted) in [
-        (-1, 1.5, true),
-        (1, -1.5, true),
-        (1, 1.5, false),
-        (-1, -1.5, false),
-        (-1, 0.0, false),
-        (0, 1.5, false),
-    ] {
-        let report =
-            with(&|n| format!("{n},{},{amperes}", 3.7 + 0.001 * f64::from(slope * n as i32))).unwrap();
-        let reasons = report.reasons;
-        assert_eq!(
-            reasons.iter().any(|text| text.contains("*-1")),
-            is_doubted,
-            "{slope} {amperes} {reasons:?}"
-        );
-    }
-    // The load goes down, and the voltage recovers: a discharge all the same.
-    let recovers = |n: u32| {
-        if n.is_multiple_of(4) {
-            format!("{n},3.5,-10")
-        } else {
-            format!("{n},{},-1", 3.6 + 0.01 * f64::from(n % 4))
-        }
-    };
-    assert_eq!(with(&recovers).unwrap().reasons, [""; 0]);
-    // A file that states no sign, and a state in words that are not understood.
-    let text = table("Test Time (s),Voltage (V),Current (A),Step Type", |n| {
-        format!("{n},{},1.5,CCD", 3.7 - 0.001 * f64::from(n))
-    });
-    doubted(&read(text, None, any()).unwrap(), "*-1");
-}
-
-#[test]
 fn a_name_that_says_discharge_is_doubted_until_the_sign_is_stated() {
     let text = table("time_s,pack voltage,pack current (discharge positive)", |n| format!("{n},355.2,12.5"));
     doubted(&read(&text, None, any()).unwrap(), "*-1");

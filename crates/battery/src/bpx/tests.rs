@@ -110,7 +110,7 @@ fn capacity_is_what_the_state_of_charge_counts() {
 #[test]
 fn capacities_of_other_units_are_refused() {
     for (section, key, value) in [
-        ("Cell", "Electrode area [m2]", 3500.0),
+        ("Cell", "Electrode area [m2]", 35.0),
         ("Cell", "Electrode area [m2]", 0.035),
         ("Cell", "Nominal cell capacity [A.h]", 5500.0),
         ("Positive electrode", "Maximum concentration [mol.m-3]", 3075.11),

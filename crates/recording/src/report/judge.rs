@@ -176,7 +176,7 @@ impl Reporter {
     /// The doubt about the current's sign, by the rows so far.
     fn doubt_of_sign(&self, sources: &[(Quantity, String)]) -> Option<String> {
         let falls = self.steps.large >= MIN_STEPS && self.steps.correlation() < -0.5;
-        let drifts = self.steps.go_against();
+        let drifts = !self.sign_is_stated && self.steps.go_against();
         if !(falls || drifts) {
             return None;
         }
