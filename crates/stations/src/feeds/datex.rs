@@ -107,8 +107,7 @@ pub(super) fn places(value: &Value) -> Option<(&'static str, Vec<Listed>)> {
             let operator = [station, site].into_iter().find_map(|one| words(one.get("operator")?));
             let address = [station, site].into_iter().find_map(|one| address(one.get("locationReference")?));
             let country = [station, site].into_iter().find_map(|one| {
-                let code = text(first(one.get("locationReference")?, "countryCode")?, "countryCode")?;
-                Some(code)
+                first(one.get("locationReference")?, "countryCode")?.as_str().map(str::to_owned)
             });
             for point in list(station, "refillPoint").iter().map(unwrapped) {
                 let mut listed = listed(point);

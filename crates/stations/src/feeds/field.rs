@@ -54,10 +54,15 @@ pub(super) fn utc_time(value: &Value, name: &str) -> Option<Result<i64, Unread>>
 
 /// The elements of a list; one where something stands alone, as XML has it, and none where there is nothing.
 pub(super) fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
-    match value.get(name) {
-        Some(Value::Array(all)) => all,
-        None | Some(Value::Null) => &[],
-        Some(one) => std::slice::from_ref(one),
+    value.get(name).map_or(&[][..], elements)
+}
+
+/// The elements of a list; one where it is none, and none of null.
+pub(super) fn elements(value: &Value) -> &[Value] {
+    match value {
+        Value::Array(all) => all,
+        Value::Null => &[],
+        one => std::slice::from_ref(one),
     }
 }
 
@@ -97,7 +102,7 @@ pub(super) fn each<'a>(value: &'a Value, name: &str, visit: &mut impl FnMut(&'a 
     }
 }
 
-/// The first object of a document with a field of that name.
+/// What stands in the first field of that name of a document.
 pub(super) fn first<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     match value {
         Value::Array(all) => all.iter().find_map(|one| first(one, name)),

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::field::{first, list, time, value_of};
+use super::super::field::{elements, first, list, time, value_of};
 use crate::hours::{Period, StatedHours, Week, minute_of_day, weekday};
 
 /// What an `overallPeriod` says: times of a week, and its first and last instants; `None` where it says more, or what cannot be read.
@@ -38,8 +38,7 @@ fn add(week: &mut Week, period: &Value) -> Option<()> {
         if ["applicableMonth", "applicableWeek"].iter().any(|name| first(recurring, name).is_some()) {
             return None;
         }
-        let Some(holder) = first(recurring, "applicableDay") else { continue };
-        for day in list(holder, "applicableDay") {
+        for day in first(recurring, "applicableDay").map_or(&[][..], elements) {
             let name = day.as_str().map(str::to_owned).or_else(|| value_of(day, "value"))?;
             days.push(weekday(&name)?);
         }
@@ -74,11 +73,11 @@ fn of_one(stated: &Value) -> StatedHours {
     if first(stated, "openAllHours").or_else(|| first(stated, "afacOpenAllHours")).is_some() {
         return StatedHours::Always;
     }
-    let Some(holder) = first(stated, "overallPeriod") else { return StatedHours::Unsaid };
+    let Some(overall) = first(stated, "overallPeriod") else { return StatedHours::Unsaid };
     // Whether it has begun or is over does not matter: hours that are told are those of now.
-    match list(holder, "overallPeriod").first().and_then(week) {
+    match elements(overall).first().and_then(week) {
         Some((week, _)) if week.is_always() => StatedHours::Always,
         Some((week, _)) => StatedHours::of(week),
-        None => StatedHours::NotUnderstood(holder["overallPeriod"].to_string()),
+        None => StatedHours::NotUnderstood(overall.to_string()),
     }
 }
