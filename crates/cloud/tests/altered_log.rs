@@ -95,8 +95,8 @@ impl Lab {
     /// Replaces the first file of `records`, and says its size in the log.
     fn replace_file(&self, change: impl Fn(Vec<u8>) -> Vec<u8>) {
         let text = fs::read_to_string(&self.log("records")[1]).unwrap();
-        let adds = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["add"].clone());
-        let add = adds.filter(Value::is_object).next_back().unwrap();
+        let mut adds = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["add"].clone());
+        let add = adds.rfind(Value::is_object).unwrap();
         let path = self.folder.path().join("records").join(add["path"].as_str().unwrap());
         let bytes = change(fs::read(&path).unwrap());
         fs::write(&path, &bytes).unwrap();
