@@ -2,18 +2,16 @@
 //! every row is what was signed. Each is found.
 #![allow(clippy::unwrap_used, reason = "a test that fails should stop")]
 
+mod common;
+
 use arrow::{array::RecordBatch, datatypes::Schema};
 use parquet::arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder};
 use serde_json::{Map, Value, json};
 use std::{fs, path::PathBuf, sync::Arc};
 use tempfile::TempDir;
-use voltmesh_cloud::{
-    Archive, ArchiveReport, Archivist, Grouping, Input, Location, Output, Settings, Token, testing::Fleet,
-    verify_archive,
-};
-use voltmesh_telemetry::Timestamp;
+use voltmesh_cloud::{ArchiveReport, Location, Settings, testing::Fleet, verify_archive};
 
-/// Two vehicles, two batches each, a commit per batch.
+/// An archive whose files are altered.
 struct Lab {
     folder: TempDir,
     fleet: Fleet,
@@ -21,26 +19,9 @@ struct Lab {
 
 impl Lab {
     async fn new() -> Self {
-        let (folder, mut fleet) = (tempfile::tempdir().unwrap(), Fleet::new(2));
+        let folder = tempfile::tempdir().unwrap();
         let location = Location::folder(folder.path()).unwrap();
-        let (mut archive, marks) = Archive::open(&location, Settings::default()).await.unwrap();
-        let key = ed25519_dalek::SigningKey::from_bytes(&[1; 32]);
-        let mut core = Archivist::new(fleet.trust(), key, Grouping::default(), &marks);
-        let mut clock = 1_780_300_000_000;
-        for vehicle in 0..2 {
-            for batch in fleet.boot(vehicle, 1, &[12, 8]) {
-                clock += 5000;
-                let bytes = fleet.envelope(0, &batch);
-                let delivery = Input::Envelope { fog: "fog-0".into(), token: Token(clock), bytes };
-                core.handle(Timestamp::from_millis(clock), delivery);
-                let late = Timestamp::from_millis(clock + 2000);
-                for output in core.handle(late, Input::Tick) {
-                    let Output::Commit(commit) = output else { continue };
-                    archive.commit(&commit).await.unwrap();
-                    core.handle(late, Input::Committed { ticket: commit.ticket });
-                }
-            }
-        }
+        let fleet = common::fill(&location, Settings::default()).await;
         Self { folder, fleet }
     }
 

@@ -6,9 +6,11 @@
     reason = "a test that fails should stop, and one that is skipped say so"
 )]
 
+mod common;
+
 use std::process::Command;
 use voltmesh_cloud::{
-    Archive, Archivist, Commit, Entry, Grouping, Input, Location, Marks, Output, Settings, Token, dedup,
+    Archive, Commit, Entry, Location, Marks, Settings, dedup,
     testing::{Fleet, verified},
 };
 use voltmesh_telemetry::Timestamp;
@@ -217,26 +219,7 @@ fn sql_keeps_to_its_time_and_memory() {
     });
 }
 
-/// Two vehicles, two batches each, a commit per batch and a Delta checkpoint between.
+/// An archive with a Delta checkpoint between its commits.
 async fn fill(location: &Location) -> Fleet {
-    let mut fleet = Fleet::new(2);
-    let settings = Settings { checkpoint_every: 2, ..Settings::default() };
-    let (mut archive, marks) = Archive::open(location, settings).await.unwrap();
-    let key = ed25519_dalek::SigningKey::from_bytes(&[1; 32]);
-    let mut core = Archivist::new(fleet.trust(), key, Grouping::default(), &marks);
-    let mut clock = 1_780_300_000_000;
-    for vehicle in 0..2 {
-        for batch in fleet.boot(vehicle, 1, &[12, 8]) {
-            clock += 5000;
-            let bytes = fleet.envelope(0, &batch);
-            let delivery = Input::Envelope { fog: "fog-0".into(), token: Token(clock), bytes };
-            core.handle(Timestamp::from_millis(clock), delivery);
-            for output in core.handle(Timestamp::from_millis(clock + 2000), Input::Tick) {
-                let Output::Commit(commit) = output else { continue };
-                archive.commit(&commit).await.unwrap();
-                core.handle(Timestamp::from_millis(clock + 2000), Input::Committed { ticket: commit.ticket });
-            }
-        }
-    }
-    fleet
+    common::fill(location, Settings { checkpoint_every: 2, ..Settings::default() }).await
 }

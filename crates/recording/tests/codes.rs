@@ -2,24 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
+use common::{any, format, map};
 use std::fs::File;
 use std::time::{Duration, UNIX_EPOCH};
 use voltmesh_recording::report::{Moment, Report, Values};
 use voltmesh_recording::{Error, Options, Recording};
-
-fn any() -> Options {
-    Options::new(1_790_000_000_000)
-}
-
-fn map(mapping: &str) -> Options {
-    Options { mappings: vec![mapping.parse().unwrap()], ..any() }
-}
-
-fn format(time_format: &str) -> Options {
-    let mut options = any();
-    options.table.time_format = Some(time_format.into());
-    options
-}
 
 /// The report on a file of this name and day of its last change, a Unix time in s.
 fn read(

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
+use common::{any, format, map};
 use voltmesh_recording::report::{Moment, Report, Values};
 use voltmesh_recording::{Error, Options, Recording};
 
@@ -16,20 +19,6 @@ fn read(text: impl AsRef<[u8]>, dbc: Option<&str>, options: Options) -> Result<R
     let mut recording = Recording::open(&[path], &Options { dbc, ..options })?;
     while recording.next()?.is_some() {}
     Ok(recording.report())
-}
-
-fn any() -> Options {
-    Options::new(1_790_000_000_000)
-}
-
-fn map(mapping: &str) -> Options {
-    Options { mappings: vec![mapping.parse().unwrap()], ..any() }
-}
-
-fn format(time_format: &str) -> Options {
-    let mut options = any();
-    options.table.time_format = Some(time_format.into());
-    options
 }
 
 /// A header, and 20 rows that a function of their number gives.
