@@ -3,6 +3,7 @@
 use super::*;
 use crate::connection::{self, Ends, Shared};
 use crate::gate::{Gate, Report, Seat};
+use crate::turns::Turns;
 use tokio::io::DuplexStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -19,6 +20,7 @@ fn pipe(buffer: usize) -> (DuplexStream, Arc<Figures>, watch::Sender<bool>) {
         rules: rules(),
         settings: Settings::default(),
         figures: figures.clone(),
+        turns: Turns::new(1),
         listens: here,
         secure: false,
         stop: stopped,
