@@ -22,7 +22,7 @@ const SAME: f64 = 0.02;
 const REMARKED: f64 = 0.01;
 
 /// Ratio of two capacities of one cell above which one of them has another unit.
-const MOST_RATIO: f64 = 2.0;
+const MOST_RATIO: f64 = 8.0;
 
 /// Distance of a full cell's voltage below its upper cut-off that is remarked on, in V.
 const FAR_V: f64 = 0.1;
@@ -211,7 +211,7 @@ fn cut_offs(
 ///
 /// # Errors
 ///
-/// [`Error::Parameters`] for capacities of which one is more than twice another: a length, an area or a concentration is then
+/// [`Error::Parameters`] for capacities of which one is more than eight times another: a length, an area or a concentration is then
 /// in another unit, and so is all that is made of it.
 pub(super) fn capacity(
     negative: &Electrode,
