@@ -130,7 +130,7 @@ fn a_file_that_is_none_says_so() {
     check(&bytes[..bytes.len() - 1], "checksum");
     let mut other = bytes.clone();
     other[9] = 99;
-    check(&other, "version 99, this program reads 1; train it again");
+    check(&other, "version 99, this program reads 2; train it again");
     for at in (10..bytes.len()).step_by(bytes.len() / 40) {
         let mut altered = bytes.clone();
         altered[at] ^= 0x10;

@@ -119,7 +119,7 @@ fn hours_that_are_not_understood_or_of_an_unknown_zone_are_said() {
         "evse_id,opening_hours\na,Mo-Fr 07:00-18:00\n",
         "1 EVSEs have opening hours or prices by the time of day",
     );
-    check("evse_id,opening_hours,time_zone\na,Mo-Fr 07:00-18:00,America/New_York\n", "which local time");
+    check("evse_id,opening_hours,time_zone\na,Mo-Fr 07:00-18:00,local\n", "which local time");
     // La Réunion.
     check(
         "id_pdc_itinerance;horaires;coordonneesXY\nFRA68E1;Mo-Fr 07:00-18:00;[55.5, -21.1]\n",

@@ -59,7 +59,7 @@ mod tests {
         check("[1] x", (1, "x"));
         // What is cut may go on with blanks.
         check("[1] [\"a] ", (1, "[\"a] "));
-        check("[1],[2 ", (1, "[2"));
+        check("[1],[2 ", (1, "[2 "));
         check("[1], ", (1, ""));
         check("[", (0, "["));
         check("}", (0, "}"));
