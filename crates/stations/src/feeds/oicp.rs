@@ -83,11 +83,7 @@ fn hours(record: &Value) -> StatedHours {
     match flag("IsOpen24Hours").or_else(|| flag("isOpen24Hours")) {
         Some(true) => StatedHours::Always,
         _ if stated.is_empty() => StatedHours::Unsaid,
-        _ => match week(stated) {
-            Some(week) if week.is_always() => StatedHours::Always,
-            Some(week) => StatedHours::of(week),
-            None => StatedHours::NotUnderstood(Value::from(stated).to_string()),
-        },
+        _ => StatedHours::of(week(stated), || Value::from(stated).to_string()),
     }
 }
 

@@ -17,9 +17,13 @@ pub enum StatedHours {
 }
 
 impl StatedHours {
-    /// Times of a week.
-    pub(crate) fn of(week: Week) -> Self {
-        Self::At { week, openings: Vec::new(), closings: Vec::new() }
+    /// Times of a week; where they were not understood, as written.
+    pub(crate) fn of(week: Option<Week>, written: impl FnOnce() -> String) -> Self {
+        match week {
+            Some(week) if week.is_always() => Self::Always,
+            Some(week) => Self::At { week, openings: Vec::new(), closings: Vec::new() },
+            None => Self::NotUnderstood(written()),
+        }
     }
 }
 

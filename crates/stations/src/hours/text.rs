@@ -74,11 +74,7 @@ pub(crate) fn read(text: &str) -> StatedHours {
     if ALWAYS.contains(&&*words) {
         return StatedHours::Always;
     }
-    match week(text) {
-        Some(week) if week.is_always() => StatedHours::Always,
-        Some(week) => StatedHours::of(week),
-        None => StatedHours::NotUnderstood(text.trim().to_owned()),
-    }
+    StatedHours::of(week(text), || text.trim().to_owned())
 }
 
 /// The hours of BNetzA's three columns: whether there are any, the days, and a time for each of them.

@@ -75,9 +75,6 @@ fn of_one(stated: &Value) -> StatedHours {
     }
     let Some(overall) = first(stated, "overallPeriod") else { return StatedHours::Unsaid };
     // Whether it has begun or is over does not matter: hours that are told are those of now.
-    match elements(overall).first().and_then(week) {
-        Some((week, _)) if week.is_always() => StatedHours::Always,
-        Some((week, _)) => StatedHours::of(week),
-        None => StatedHours::NotUnderstood(overall.to_string()),
-    }
+    let stated = elements(overall).first().and_then(week).map(|(week, _)| week);
+    StatedHours::of(stated, || overall.to_string())
 }
