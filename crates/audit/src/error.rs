@@ -16,6 +16,12 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// Another process writes this log. Stop it, or give this one folders of its own.
+    #[error("another process writes the audit log in {}: stop it first, or give this one folders of its own", folder.display())]
+    InUse {
+        /// The log's folder.
+        folder: PathBuf,
+    },
     /// There is no log. Name the folder `audit` in a role's data folder.
     #[error("{} holds no audit log: want the folder `audit` in the data folder of a role, or in a CA's folder", path.display())]
     Absent {

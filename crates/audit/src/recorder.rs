@@ -48,9 +48,14 @@ impl Recorder {
     }
 
     /// Opens the log in a folder, made with mode 0700 if it is not there, and starts its writer. What a power cut left of a last
-    /// line is cut off, and an entry says so; where the end of the log is damaged, a new file goes on.
+    /// line is cut off, and an entry says so; where the end of the log is damaged, a new file goes on. A log has one writer at a
+    /// time: one that is closed gives way, for another this waits some seconds.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] if another writer keeps the log, [`Error::File`].
     pub fn open(folder: &Path) -> Result<Self, Error> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(Error::file("make", folder))?;
+        let taken = files::take(folder, files::PATIENCE)?;
         let mut configuration = None;
         let mut log = Log::open(folder, |entry| {
             if entry.kind == Kind::Configuration && entry.who == "configuration" {
@@ -71,6 +76,7 @@ impl Recorder {
         let (weak, path) = (Arc::downgrade(&shared), folder.to_path_buf());
         let writer = std::thread::Builder::new().name("audit".to_owned()).spawn(move || {
             write(&mut log, &from_all, || weak.upgrade());
+            drop(taken);
         });
         *lock(&shared.writer) = Some(writer.map_err(Error::file("start the writer of", &path))?);
         Ok(Self(Some(shared)))

@@ -158,6 +158,43 @@ fn a_damaged_end_is_left_to_be_seen_and_the_next_file_goes_on() {
     assert_eq!(entries(folder.path()).1.problem_count, report.problem_count);
 }
 
+/// A second process on a role's folder, while the first one writes: what it would do to the chain looks like an alteration.
+#[test]
+fn a_log_that_is_being_written_has_no_second_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Recorder::open(folder.path()).unwrap();
+    first.record(Kind::Start, "process", "the first");
+    let refused = files::take(folder.path(), Duration::ZERO).unwrap_err();
+    assert!(matches!(&refused, Error::InUse { folder: at } if at == folder.path()), "{refused}");
+    first.record(Kind::Stop, "process", "the first");
+    first.close();
+    // One that is dropped without a word gives way as well, and one that ends is waited for.
+    drop(Recorder::open(folder.path()).unwrap());
+    let last = Recorder::open(folder.path()).unwrap();
+    last.record(Kind::Start, "process", "the last");
+    last.close();
+    let (all, report) = entries(folder.path());
+    assert_eq!((report.problem_count, all.len()), (0, 3), "{report:?}");
+}
+
+/// Commands of operators at once, as scripts run them: they take turns.
+#[test]
+fn many_writers_at_once_take_turns() {
+    let folder = tempfile::tempdir().unwrap();
+    std::thread::scope(|scope| {
+        for n in 0..16 {
+            let folder = folder.path();
+            scope.spawn(move || {
+                let recorder = Recorder::open(folder).unwrap();
+                recorder.record(Kind::Operator, "op-1", &format!("decision {n}"));
+                recorder.close();
+            });
+        }
+    });
+    let (all, report) = entries(folder.path());
+    assert_eq!((report.problem_count, all.len()), (0, 16), "{report:?}");
+}
+
 #[test]
 fn what_the_disk_does_not_take_is_counted() {
     let folder = tempfile::tempdir().unwrap();
