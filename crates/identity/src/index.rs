@@ -114,6 +114,9 @@ pub struct Entry {
     pub revoked: Option<Revoked>,
     /// Whether it was made from a request: the CA never had its key.
     pub by_request: bool,
+    /// Identifier of its public key in hex, as the certificate states it (RFC 5280 4.2.1.2). None of one that an earlier version
+    /// issued.
+    pub key: Option<String>,
 }
 
 impl Entry {
@@ -184,6 +187,8 @@ struct RawEntry {
     revoked: Option<Revoked>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     by_request: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
 }
 
 impl Index {
@@ -204,6 +209,7 @@ impl Index {
                 renewed: entry.renewed,
                 revoked: entry.revoked,
                 by_request: entry.by_request,
+                key: entry.key,
             })
         });
         let entries = entries.collect::<Result<_, Error>>().map_err(|error| refuse(error.to_string()))?;
@@ -220,6 +226,7 @@ impl Index {
             renewed: entry.renewed,
             revoked: entry.revoked.clone(),
             by_request: entry.by_request,
+            key: entry.key.clone(),
         });
         let raw = RawIndex {
             version: 1,
@@ -245,6 +252,35 @@ impl Index {
         let now_s = now.unix_timestamp();
         let mut entries = self.entries.iter_mut().rev();
         entries.find(|entry| entry.identity == *identity && entry.status(now_s) == Status::Valid)
+    }
+
+    /// The certificate that a renewal replaces: the newest in force; if none is, the identity's last one, when it has merely run
+    /// out. One that was revoked ends the identity, whatever ran out before it.
+    pub(crate) fn renewable_mut(&mut self, identity: &Identity, now: OffsetDateTime) -> Option<&mut Entry> {
+        let now_s = now.unix_timestamp();
+        let of_it = |entry: &Entry| entry.identity == *identity;
+        let in_force = self.entries.iter().rposition(|entry| of_it(entry) && entry.is_in_force(now_s));
+        let at = in_force.or_else(|| self.entries.iter().rposition(of_it))?;
+        self.entries.get_mut(at).filter(|entry| entry.revoked.is_none())
+    }
+
+    /// Why a key gets no certificate of this identity: it was another's, or one of its certificates was revoked, so that it may
+    /// be in other hands.
+    pub(crate) fn spent(&self, key: &str, identity: &Identity) -> Option<String> {
+        let mut of_key = self.entries.iter().filter(|entry| entry.key.as_deref() == Some(key));
+        of_key.find_map(|entry| {
+            let (holder, serial) = (&entry.identity, &entry.serial);
+            match &entry.revoked {
+                Some(revoked) => Some(format!(
+                    "its key is that of the certificate {serial}, which was revoked ({})",
+                    revoked.reason
+                )),
+                None if holder != identity => {
+                    Some(format!("its key is {holder}'s, and a key has one holder"))
+                }
+                None => None,
+            }
+        })
     }
 
     /// Another role that has a certificate in force for the id of this identity.

@@ -184,8 +184,9 @@ impl Pki {
 
     /// Issues a certificate to the key in a request ([`crate::make_request`]), which must be signed with that key and ask for
     /// this identity alone. Of what else it asks for nothing is granted: names are `hosts`, and rights are those of every
-    /// certificate. `renewal` says whether the identity may have a certificate in force, whose hosts then stay. The
-    /// certificate and the CA's are written into the identity's folder.
+    /// certificate. A key of another identity, or of a certificate that was revoked, gets none, so that a request that is shown
+    /// again lets nobody in again. `renewal` says whether the identity may have a certificate in force, whose hosts then stay.
+    /// The certificate and the CA's are written into the identity's folder.
     pub fn sign(
         &self,
         identity: &Identity,
@@ -198,6 +199,9 @@ impl Pki {
         let now = OffsetDateTime::now_utc();
         let key = request::key_in(request, identity)?;
         let mut index = Index::read(&self.path("index.toml"))?;
+        if let Some(problem) = index.spent(&certificates::identifier(&key), identity) {
+            return Err(Error::Request { identity: identity.to_string(), problem });
+        }
         check_other_roles(&index, identity, now)?;
         let mut hosts = hosts.to_vec();
         match (index.current_mut(identity, now), renewal) {
@@ -260,11 +264,8 @@ impl Pki {
         let _lock = self.lock()?;
         let now = OffsetDateTime::now_utc();
         let mut index = Index::read(&self.path("index.toml"))?;
-        let found = index
-            .entries
-            .iter_mut()
-            .rev()
-            .find(|entry| entry.identity == *identity && entry.revoked.is_none());
+        check_other_roles(&index, identity, now)?;
+        let found = index.renewable_mut(identity, now);
         let entry = found.ok_or_else(|| Error::NotFound { target: identity.to_string() })?;
         if entry.by_request {
             return Err(Error::KeysElsewhere { identity: identity.to_string() });
@@ -286,6 +287,7 @@ impl Pki {
         let _lock = self.lock()?;
         let now = OffsetDateTime::now_utc();
         let mut index = Index::read(&self.path("index.toml"))?;
+        check_other_roles(&index, identity, now)?;
         let newest = index.entries.iter().rev().find(|entry| entry.identity == *identity);
         let newest = newest.ok_or_else(|| Error::NotFound { target: identity.to_string() })?;
         if newest.by_request {

@@ -17,6 +17,12 @@ pub(super) struct Made {
     pub(super) serial: Serial,
     pub(super) certificate: Certificate,
     pub(super) expires_s: i64,
+    pub(super) key: String,
+}
+
+/// Identifier of a public key in hex, as certificates state it.
+pub(super) fn identifier(key: &impl PublicKeyData) -> String {
+    hex::encode(CertificateParams::default().key_identifier(key))
 }
 
 impl Pki {
@@ -63,7 +69,7 @@ impl Pki {
         params.use_authority_key_identifier_extension = true;
         params.subject_alt_names = alternative_names(identity, hosts)?;
         let certificate = params.signed_by(key, &self.issuer()?)?;
-        Ok(Made { serial, certificate, expires_s: params.not_after.unix_timestamp() })
+        Ok(Made { serial, certificate, expires_s: params.not_after.unix_timestamp(), key: identifier(key) })
     }
 
     /// Enters a certificate in the index, before it is anywhere else: one that is not in it could never be revoked by name.
@@ -85,6 +91,7 @@ impl Pki {
             renewed: false,
             revoked: None,
             by_request,
+            key: Some(made.key.clone()),
         };
         index.entries.push(entry.clone());
         index.write(&self.path("index.toml"))?;
