@@ -10,6 +10,15 @@ use super::vocabulary::{Output, Request, RequestError};
 use crate::decisions::learning::{Adaptation, Evidence, Step};
 use crate::decisions::{Choice, Decision, UndoError, Who};
 
+/// Whether a release was published before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// It was.
+    Yes,
+    /// It is new.
+    No,
+}
+
 impl Controller {
     /// Carries out what an operator asks for, or says why not; then nothing has changed.
     ///
@@ -19,37 +28,7 @@ impl Controller {
         let mut out = Vec::new();
         match request {
             Request::Publish(release) => {
-                let known = self.kept.releases.get(&release.digest.to_string());
-                if known.is_some_and(|known| known.withdrawn) {
-                    let why = format!("release {} is withdrawn: publish a new version", release.digest);
-                    return Err(RequestError::Conflict(why));
-                }
-                if let Some(known) = known.filter(|known| known.version != release.version) {
-                    let (a, b, c) = known.version;
-                    let why = format!(
-                        "this component is published as {} {a}.{b}.{c}: a new release needs another component",
-                        known.function
-                    );
-                    return Err(RequestError::Conflict(why));
-                }
-                let same = |known: &&super::Release| {
-                    known.function == release.function
-                        && known.version == release.version
-                        && known.digest != release.digest
-                };
-                if let Some(other) = self.kept.releases.values().find(same) {
-                    let (a, b, c) = release.version;
-                    let why = format!(
-                        "{} {a}.{b}.{c} is published with another component ({}): give this one another version",
-                        release.function, other.digest
-                    );
-                    return Err(RequestError::Conflict(why));
-                }
-                if known.is_none() && self.kept.releases.len() >= MAX_RELEASES {
-                    let why = format!("{MAX_RELEASES} releases are known already");
-                    return Err(RequestError::Conflict(why));
-                }
-                if known.is_none() {
+                if self.check_release(&release)? == Known::No {
                     self.change(Change::Release { release }, &mut out);
                     self.changed.extend(self.vehicles.keys().cloned());
                 }
@@ -92,6 +71,43 @@ impl Controller {
         }
         self.work_off(now, &mut out);
         Ok(out)
+    }
+
+    /// Whether a release may be published, before its package is put where that of another release may be.
+    ///
+    /// # Errors
+    /// [`RequestError::Conflict`] with the reason: it is withdrawn, or its name, version or component is another release's.
+    pub fn check_release(&self, release: &super::Release) -> Result<Known, RequestError> {
+        let known = self.kept.releases.get(&release.digest.to_string());
+        if known.is_some_and(|known| known.withdrawn) {
+            let why = format!("release {} is withdrawn: publish a new version", release.digest);
+            return Err(RequestError::Conflict(why));
+        }
+        let same =
+            |known: &super::Release| (&known.function, known.version) == (&release.function, release.version);
+        if let Some(known) = known {
+            if same(known) {
+                return Ok(Known::Yes);
+            }
+            let (a, b, c) = known.version;
+            let why = format!(
+                "this component is published as {} {a}.{b}.{c}: a new release needs another component",
+                known.function
+            );
+            return Err(RequestError::Conflict(why));
+        }
+        if let Some(other) = self.kept.releases.values().find(|known| same(known)) {
+            let (a, b, c) = release.version;
+            let why = format!(
+                "{} {a}.{b}.{c} is published with another component ({}): give this one another version",
+                release.function, other.digest
+            );
+            return Err(RequestError::Conflict(why));
+        }
+        if self.kept.releases.len() >= MAX_RELEASES {
+            return Err(RequestError::Conflict(format!("{MAX_RELEASES} releases are known already")));
+        }
+        Ok(Known::No)
     }
 
     fn deploy(&mut self, deployment: super::Deployment, out: &mut Vec<Output>) -> Result<(), RequestError> {

@@ -24,7 +24,7 @@ use voltmesh_telemetry::{Digest, Timestamp, VehicleId, is_name};
 
 use super::packages::Packages;
 use super::proofs::Proofs;
-use crate::controller::{Controller, Deployment, Replaced, Request, RequestError};
+use crate::controller::{Controller, Deployment, Known, Replaced, Request, RequestError};
 use crate::decisions::Decision;
 use crate::rules::{MAX_RULES_BYTES, Rules};
 
@@ -56,6 +56,8 @@ pub struct Api {
     pub requests: mpsc::Sender<Asked>,
     /// Where packages are kept.
     pub packages: Packages,
+    /// Held by the request that publishes a release.
+    pub publishing: Arc<tokio::sync::Mutex<()>>,
     /// Where proofs of decisions are kept.
     pub proofs: Proofs,
     /// SHA-256 of the configured rules.
@@ -82,13 +84,7 @@ impl Api {
         let stopping = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the controller is stopping");
         let (answer, answered) = oneshot::channel();
         self.requests.send(Asked { request, what, answer }).await.map_err(|_| stopping())?;
-        answered.await.map_err(|_| stopping())?.map_err(|error| {
-            let status = match error {
-                RequestError::Unknown(_) => StatusCode::NOT_FOUND,
-                RequestError::Conflict(_) => StatusCode::CONFLICT,
-            };
-            Problem::new(status, error)
-        })
+        answered.await.map_err(|_| stopping())?.map_err(refused)
     }
 
     fn counters(&self) -> Vec<(String, u64, bool)> {
@@ -107,6 +103,14 @@ impl Api {
         all.extend(own.map(|(name, value)| (name.to_owned(), value, Figures::GAUGES.contains(&name))));
         all
     }
+}
+
+fn refused(error: RequestError) -> Problem {
+    let status = match error {
+        RequestError::Unknown(_) => StatusCode::NOT_FOUND,
+        RequestError::Conflict(_) => StatusCode::CONFLICT,
+    };
+    Problem::new(status, error)
 }
 
 /// Most bytes of a request other than a release or rules: 64 KiB.
@@ -232,17 +236,31 @@ async fn publish(State(api): State<Api>, body: Bytes) -> Result<Response, Proble
         .packages
         .check((api.now)(), &body, &withdrawn)
         .map_err(|why| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why))?;
-    let packages = api.packages.clone();
-    let kept = release.clone();
+    // One after the other: what is refused below must not have taken the place of what another request brought.
+    let _turn = api.publishing.lock().await;
+    let known = api.controller().check_release(&release).map_err(refused)?;
+    let (packages, kept) = (api.packages.clone(), release.clone());
     // The package first: a release that is known can be sent.
-    let written = tokio::task::spawn_blocking(move || packages.keep(&kept, &body)).await;
-    written.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error))?.map_err(|error| {
+    let written = tokio::task::spawn_blocking(move || match known {
+        Known::Yes if !packages.agrees(&kept.digest, &body) => Ok(false),
+        _ => packages.keep(&kept, &body).map(|()| true),
+    });
+    let written = written.await.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error))?;
+    let agrees = written.map_err(|error| {
         tracing::error!(%error, "a package cannot be kept");
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the package cannot be kept: see the log")
     })?;
+    if !agrees {
+        let why = "this component is published with another manifest: a new release needs another component";
+        return Err(Problem::new(StatusCode::CONFLICT, why));
+    }
     let (a, b, c) = release.version;
     let what = format!("{} {a}.{b}.{c} published, component {}", release.function, release.digest);
-    api.ask(what, Request::Publish(release.clone())).await?;
+    let asked = api.ask(what, Request::Publish(release.clone())).await;
+    if asked.is_err() && known == Known::No {
+        api.packages.remove(&release.digest);
+    }
+    asked?;
     Ok((StatusCode::CREATED, Json(release)).into_response())
 }
 

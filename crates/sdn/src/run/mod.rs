@@ -178,6 +178,7 @@ impl<E: voltmesh_spool::Context> Running<E> {
             controller: controller.clone(),
             requests: asked,
             packages: packages.clone(),
+            publishing: Arc::default(),
             proofs: proofs.clone(),
             configured_rules,
             may_change: config.http.tls || config.http.token_file.is_some(),

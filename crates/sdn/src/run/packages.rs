@@ -50,6 +50,23 @@ impl Packages {
         })
     }
 
+    /// Whether a package says the same of a release as the one that is kept: both are signed, but fog nodes know a release by its
+    /// component, and another manifest would change the limits of what they run. One that cannot be read any more says nothing.
+    pub fn agrees(&self, digest: &Digest, bytes: &Bytes) -> bool {
+        let open = |bytes: &Bytes| Package::open(bytes, &self.publishers, &BTreeSet::new()).ok();
+        match (self.read(digest).as_ref().and_then(open), open(bytes)) {
+            (Some(kept), Some(new)) => kept.digest != *digest || kept.manifest == new.manifest,
+            (kept, _) => kept.is_none(),
+        }
+    }
+
+    /// Removes a package of a release that did not come to be.
+    pub fn remove(&self, digest: &Digest) {
+        if let Err(error) = std::fs::remove_file(self.path(digest)) {
+            tracing::warn!(%error, "a package of no release cannot be removed");
+        }
+    }
+
     /// Makes a package durable.
     pub fn keep(&self, release: &Release, bytes: &[u8]) -> Result<(), voltmesh_identity::Error> {
         write_private(&self.path(&release.digest), bytes)

@@ -63,8 +63,12 @@ impl Place {
     }
 
     fn package(&self, function: &str, content: u8) -> Vec<u8> {
+        self.package_as(function, content, content, 1)
+    }
+
+    fn package_as(&self, function: &str, content: u8, patch: u8, memory_mib: u8) -> Vec<u8> {
         let manifest = Manifest::from_toml(&format!(
-            "name = '{function}'\nrelease = '1.0.{content}'\nwit = '{WIT_VERSION}'\nstate-version = 1\nmemory-mib = 1\n\
+            "name = '{function}'\nrelease = '1.0.{patch}'\nwit = '{WIT_VERSION}'\nstate-version = 1\nmemory-mib = {memory_mib}\n\
              fuel = 100000\nlatency = 'second'\nfailure = 'hold'\ndescription = 'a'\nmethod = 'b'\nsource = 'c'\n\
              [configuration]\ntype = 'object'\n"
         ))
@@ -316,6 +320,29 @@ fn a_fog_node_is_ordered_what_operators_publish_and_a_restart_knows_it() {
         [one["fog"].clone(), one["function"].clone(), one["vehicle"].clone()]
     };
     assert_eq!(places(&after), places(&before));
+}
+
+/// Fog nodes know a release by its component: no other signed package changes what is kept of it, and what is refused leaves none.
+#[test]
+fn a_component_keeps_the_manifest_that_it_was_published_with() {
+    let place = Place::new();
+    let first = place.package(GUARD, 0);
+    let (later, renamed) = (place.package_as(GUARD, 0, 9, 1), place.package_as("renamed", 0, 0, 1));
+    let (limits, component) = (place.package_as(GUARD, 0, 0, 64), place.package_as(GUARD, 5, 0, 1));
+    let folder = place.config("").data.join("releases");
+    let kept = move || {
+        let files = std::fs::read_dir(&folder).expect("a folder");
+        files.map(|file| std::fs::read(file.expect("a file").path()).expect("read")).collect::<Vec<_>>()
+    };
+    place.run("token_file = 'token'", move |_, http| async move {
+        for (package, expected) in
+            [(&first, 201), (&later, 409), (&renamed, 409), (&limits, 409), (&component, 409), (&first, 201)]
+        {
+            let (status, answer) = ask(http, "POST", "/functions/releases", true, package).await;
+            assert_eq!(status, expected, "{answer}");
+            assert_eq!(kept(), std::slice::from_ref(&first), "{answer}");
+        }
+    });
 }
 
 type BTreeMapOf = std::collections::BTreeMap<u64, Reason>;

@@ -48,6 +48,10 @@ fn what_cannot_be_done_is_refused_with_the_remedy() {
         (Request::Publish(same_version), "another version"),
         (Request::Publish(Release { version: (9, 0, 0), ..release(GUARD, 0) }), "another component"),
         (
+            Request::Publish(Release { function: "renamed".to_owned(), ..release(GUARD, 0) }),
+            "another component",
+        ),
+        (
             Request::Deploy(Deployment { bounds: Some(absurd), ..deployment(GUARD, None) }),
             "derate is [least, most]",
         ),
