@@ -5,12 +5,13 @@
 //! Not provided: a bound of time. What the bounds let through takes some seconds.
 
 use crate::Refusal;
+use wasmparser::{BinaryReaderError, FunctionBody, Parser, Payload};
 
 /// Most instances of components inside a component: those of an interface that is exported. Each may double what is within:
 /// 2⁴ at most, as each doubling takes two.
 const MAX_INSTANCES: u64 = 8;
-/// Components within one another at most.
-const MAX_DEPTH: usize = 8;
+/// Components and modules within one another at most.
+const MAX_DEPTH: u32 = 8;
 /// Most functions: an interpreter in 3.6 MB has 4,100.
 const MAX_FUNCTIONS: u64 = 10_000;
 /// Most bytes of one function: the main loop of an interpreter has 56 kB.
@@ -19,15 +20,6 @@ const MAX_BODY_BYTES: u64 = 128 << 10;
 const MAX_LOCALS: u64 = 1_000;
 /// Most bytes times locals, of all functions: an interpreter in 3.6 MB has 42 million. Registers are given in such a time.
 const MAX_WORK: u64 = 100_000_000;
-
-/// Section of a component that holds a core module.
-const CORE_MODULE: u8 = 1;
-/// Section of a component that holds another one.
-const COMPONENT: u8 = 4;
-/// Section of a component with instances of components.
-const INSTANCES: u8 = 5;
-/// Section of a core module with the functions' bodies.
-const CODE: u8 = 10;
 
 /// Counts of a component and of all within it.
 #[derive(Debug, Default)]
@@ -41,10 +33,7 @@ struct Extent {
 
 /// Refuses a component of an extent that no function has.
 pub(super) fn check(component: &[u8]) -> Result<(), Refusal> {
-    let mut extent = Extent::default();
-    if extent.component(component, 0).is_none() {
-        return Err(Refusal::NotAComponent("it ends in the middle, or is nested too deep".to_owned()));
-    }
+    let extent = Extent::of(component)?;
     for (what, count, most) in [
         ("instances of components", extent.instances, MAX_INSTANCES),
         ("functions", extent.functions, MAX_FUNCTIONS),
@@ -61,84 +50,36 @@ pub(super) fn check(component: &[u8]) -> Result<(), Refusal> {
 }
 
 impl Extent {
-    fn component(&mut self, bytes: &[u8], depth: usize) -> Option<()> {
-        if depth > MAX_DEPTH {
-            return None;
-        }
-        let mut sections = Input(bytes.get(8..)?);
-        while let Some((id, content)) = sections.section()? {
-            match id {
-                CORE_MODULE => self.module(content)?,
-                COMPONENT => self.component(content, depth + 1)?,
-                INSTANCES => self.instances = self.instances.saturating_add(Input(content).number()?),
+    fn of(component: &[u8]) -> Result<Self, Refusal> {
+        let malformed = |error: BinaryReaderError| Refusal::NotAComponent(error.to_string());
+        let (mut extent, mut depth) = (Self::default(), 0_u32);
+        for part in Parser::new(0).parse_all(component) {
+            match part.map_err(malformed)? {
+                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+                Payload::End(_) => depth = depth.saturating_sub(1),
+                Payload::ComponentInstanceSection(section) => extent.instances += u64::from(section.count()),
+                Payload::CodeSectionEntry(body) => extent.add(&body).map_err(malformed)?,
                 _ => {}
             }
-        }
-        Some(())
-    }
-
-    fn module(&mut self, bytes: &[u8]) -> Option<()> {
-        let mut sections = Input(bytes.get(8..)?);
-        while let Some((id, content)) = sections.section()? {
-            if id != CODE {
-                continue;
-            }
-            let mut code = Input(content);
-            let functions = code.number()?;
-            self.functions = self.functions.saturating_add(functions);
-            for _ in 0..functions {
-                let size = code.number()?;
-                self.function(code.take(size)?)?;
+            if depth > MAX_DEPTH {
+                let why =
+                    format!("it is nested too deep: more than {MAX_DEPTH} components within one another");
+                return Err(Refusal::NotAComponent(why));
             }
         }
-        Some(())
+        Ok(extent)
     }
 
-    fn function(&mut self, body: &[u8]) -> Option<()> {
-        let size = body.len() as u64;
-        let mut declared = Input(body);
-        let mut locals = 0_u64;
-        for _ in 0..declared.number()? {
-            locals = locals.saturating_add(declared.number()?);
-            // Their type: one byte in what is on here, and more where it is a reference, which has but few.
-            declared.take(1)?;
+    fn add(&mut self, body: &FunctionBody<'_>) -> Result<(), BinaryReaderError> {
+        let size = body.as_bytes().len() as u64;
+        let mut locals = 0;
+        for of_a_type in body.get_locals_reader()? {
+            locals += u64::from(of_a_type?.0);
         }
+        self.functions += 1;
         self.largest_body = self.largest_body.max(size);
         self.most_locals = self.most_locals.max(locals);
         self.work = self.work.saturating_add(size.saturating_mul(locals));
-        Some(())
-    }
-}
-
-/// Bytes that are yet to be read.
-struct Input<'a>(&'a [u8]);
-
-impl<'a> Input<'a> {
-    /// The next section's number and content; nothing at the end.
-    fn section(&mut self) -> Option<Option<(u8, &'a [u8])>> {
-        let Some((id, rest)) = self.0.split_first() else { return Some(None) };
-        self.0 = rest;
-        let size = self.number()?;
-        Some(Some((*id, self.take(size)?)))
-    }
-
-    /// An unsigned number of at most 32 bits in LEB128.
-    fn number(&mut self) -> Option<u64> {
-        let mut value = 0_u64;
-        for shift in [0, 7, 14, 21, 28] {
-            let (byte, rest) = self.0.split_first()?;
-            self.0 = rest;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(value);
-            }
-        }
-        None
-    }
-
-    fn take(&mut self, count: u64) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(usize::try_from(count).ok()?)?;
-        self.0 = rest;
-        Some(taken)
+        Ok(())
     }
 }
