@@ -5,7 +5,7 @@ use super::{
     report::{ArchiveReport, Kind},
     statistics,
 };
-use crate::delta::{self, ArchiveError, DataFile, Inspected, schema::DAY};
+use crate::delta::{self, ArchiveError, DataFile, Inspected, WholeFile, schema::DAY};
 use arrow::{
     array::{Array, ArrayRef, RecordBatch, cast::AsArray},
     compute::cast,
@@ -35,15 +35,8 @@ impl Columns {
         report: &mut ArchiveReport,
     ) -> Option<Vec<RecordBatch>> {
         let what = format!("file {}/{}", table.name, file.path);
-        let rows = match table.view.scan_file(file, &[], &Default::default()).await {
-            Ok(rows) => rows,
-            Err(error) => {
-                report.problem(Kind::Table, format!("{what}: {}", error_chain(&error)));
-                return None;
-            }
-        };
-        let footer = match table.view.footer(file).await {
-            Ok(footer) => footer,
+        let WholeFile { footer, rows } = match table.view.whole_file(file).await {
+            Ok(whole) => whole,
             Err(error) => {
                 report.problem(Kind::Table, format!("{what}: {}", error_chain(&error)));
                 return None;

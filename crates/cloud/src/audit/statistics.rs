@@ -16,7 +16,10 @@ use parquet::file::{
     statistics::Statistics,
 };
 use serde_json::{Map, Value};
-use std::cmp::Ordering;
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// Times in the log may be cut to milliseconds: a greatest one may lie as much lower, in microseconds.
@@ -80,26 +83,28 @@ pub(super) fn wrong_in_log(said: &SaidOfFile, rows: &[RecordBatch]) -> Vec<Strin
     }
     let empty = Map::new();
     let of = |key: &str| said.get(key).and_then(Value::as_object).unwrap_or(&empty);
+    let mut ranges: BTreeMap<&String, Range> = BTreeMap::new();
     for (key, greatest) in [("minValues", false), ("maxValues", true)] {
         for (name, value) in of(key).iter().filter(|(_, value)| !value.is_null()) {
             let Some(limit) = rows.first().and_then(|rows| limit_of(rows, name, value, greatest)) else {
                 wrong.push(format!("what the table's log says of {name} cannot be checked: {value}"));
                 continue;
             };
-            let range = match greatest {
-                true => Range { max: Some(limit), ..Range::default() },
-                false => Range { min: Some(limit), ..Range::default() },
-            };
-            if range.hides(&content(rows, name)) {
-                wrong.push(format!("a value of {name} is outside the range that the table's log says"));
-            }
+            let range = ranges.entry(name).or_default();
+            *(if greatest { &mut range.max } else { &mut range.min }) = Some(limit);
         }
     }
     // Counts of what lists hold are objects.
-    for (name, value) in of("nullCount").iter().filter(|(_, value)| !value.is_object()) {
-        let nulls = content(rows, name).nulls;
-        if value.as_u64() != Some(nulls) {
-            wrong.push(format!("the table's log says that {value} values of {name} are null, {nulls} are"));
+    let counts: BTreeMap<_, _> = of("nullCount").iter().filter(|(_, value)| !value.is_object()).collect();
+    let columns: BTreeSet<_> = ranges.keys().chain(counts.keys()).copied().collect();
+    for name in columns {
+        let held = content(rows, name);
+        if ranges.get(name).is_some_and(|range| range.hides(&held)) {
+            wrong.push(format!("a value of {name} is outside the range that the table's log says"));
+        }
+        if let Some(said) = counts.get(name).filter(|said| said.as_u64() != Some(held.nulls)) {
+            let nulls = held.nulls;
+            wrong.push(format!("the table's log says that {said} values of {name} are null, {nulls} are"));
         }
     }
     wrong.sort();

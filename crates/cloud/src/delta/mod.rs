@@ -50,7 +50,7 @@ pub(crate) use rows::archived_rows;
 pub(crate) use rows::{
     Columns, batch_rows, from_micros, of_today, quarantine_rows, record_rows, stored_batches,
 };
-pub(crate) use table::{DataFile, Replay, SaidOfFile};
+pub(crate) use table::{DataFile, Replay, SaidOfFile, WholeFile};
 
 /// Threads for blocking work that a runtime needs for an archive: with the allocator's default of one heap a thread each
 /// keeps some hundreds of kilobytes for good, and loading a log reads all its entries at once, by one thread each if it

@@ -15,6 +15,7 @@ use parquet::{
     arrow::{
         ParquetRecordBatchStreamBuilder, ProjectionMask,
         arrow_reader::{ArrowPredicateFn, ArrowReaderOptions, RowFilter},
+        async_reader::AsyncFileReader as _,
     },
     file::{
         metadata::{PageIndexPolicy, ParquetMetaData, RowGroupMetaData},
@@ -199,15 +200,23 @@ pub async fn scan_file(
     builder.build().map_err(ArchiveError::store)?.try_collect().await.map_err(ArchiveError::store)
 }
 
-/// What a file's footer and its index of pages say of its columns.
-pub async fn footer(
-    store: &Arc<dyn ObjectStore>,
-    file: &DataFile,
-) -> Result<Arc<ParquetMetaData>, ArchiveError> {
-    let reader = ObjectReader::new(store.clone(), file.path.clone(), file.size);
-    let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
-    let builder = ParquetRecordBatchStreamBuilder::new_with_options(reader, options);
-    Ok(builder.await.map_err(ArchiveError::store)?.metadata().clone())
+/// All of a file, as a check reads it.
+pub struct WholeFile {
+    /// What its footer and its index of pages say of its columns.
+    pub footer: Arc<ParquetMetaData>,
+    /// Its rows, found without that index, which may be the part that somebody altered.
+    pub rows: Vec<RecordBatch>,
+}
+
+/// Reads a file's footer, its index of pages and all its rows.
+pub async fn whole_file(store: &Arc<dyn ObjectStore>, file: &DataFile) -> Result<WholeFile, ArchiveError> {
+    let mut reader = ObjectReader::new(store.clone(), file.path.clone(), file.size);
+    let with_index = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+    let footer = reader.get_metadata(Some(&with_index)).await.map_err(ArchiveError::store)?;
+    let builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(ArchiveError::store)?;
+    let rows =
+        builder.build().map_err(ArchiveError::store)?.try_collect().await.map_err(ArchiveError::store)?;
+    Ok(WholeFile { footer, rows })
 }
 
 /// What a file's footer says of its columns.

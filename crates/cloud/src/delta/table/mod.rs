@@ -21,7 +21,7 @@ mod said;
 pub mod upkeep;
 mod view;
 
-pub use files::{DataFile, Wanted, joined, metadata};
+pub use files::{DataFile, Wanted, WholeFile, joined, metadata};
 pub use replay::Replay;
 pub use said::{Said, SaidOfFile};
 pub use view::View;

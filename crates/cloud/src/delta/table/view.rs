@@ -1,10 +1,9 @@
 //! What readers see of a table: the files of its latest snapshot.
 
-use super::files::{DataFile, Wanted, footer, scan_file};
+use super::files::{DataFile, Wanted, WholeFile, scan_file, whole_file};
 use crate::delta::ArchiveError;
 use arrow::array::RecordBatch;
 use object_store::ObjectStore;
-use parquet::file::metadata::ParquetMetaData;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// The index of a snapshot's files, shared with readers.
@@ -43,9 +42,9 @@ impl View {
         Ok(found)
     }
 
-    /// What the footer of one file says of its columns.
-    pub async fn footer(&self, file: &DataFile) -> Result<Arc<ParquetMetaData>, ArchiveError> {
-        footer(&self.store, file).await
+    /// All of one file. The partition column is not among its rows' columns.
+    pub async fn whole_file(&self, file: &DataFile) -> Result<WholeFile, ArchiveError> {
+        whole_file(&self.store, file).await
     }
 
     /// The wanted rows of one file. The partition column is not among them.
