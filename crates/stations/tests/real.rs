@@ -144,7 +144,9 @@ fn forecasts_of_the_irish_network() {
 }
 
 /// Real sessions of France's open charging points: all their EVSEs, from the sessions and from the same history as snapshots.
+/// `.ci/run` trains with them by the command, in release.
 #[test]
+#[ignore = "a minute and more: .ci/nightly"]
 fn sessions_of_all_evses_train_a_model_slow() {
     let Some(folder) = data() else { return };
     let path = folder.join("feeds/irve-dynamique-sessions.json.gz");
