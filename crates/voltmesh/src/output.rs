@@ -2,6 +2,7 @@
 //! and errors on stderr.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line is for")]
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};
 
@@ -25,6 +26,29 @@ pub fn init_logging(asked: Option<&str>, default: &str) {
     }
 }
 
+/// Most characters of one cause of an error: some parsers repeat the whole line of a document that they refuse.
+const MAX_CAUSE: usize = 2_000;
+
+/// Text without what commands a terminal or turns the order of letters: an answer of a server, a file's column or the subject of an
+/// entry may hold it. Written as JSON writes it, so that an object on a line stays the same object.
+fn plain(text: &str) -> Cow<'_, str> {
+    let commands = |c: char| {
+        (c.is_control() && c != '\n' && c != '\t')
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(commands) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 64);
+    for c in text.chars() {
+        match commands(c) {
+            true => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            false => out.push(c),
+        }
+    }
+    Cow::Owned(out)
+}
+
 /// A line for people; a closed pipe is not an error of ours.
 pub fn line(text: impl AsRef<str>) {
     let _ = try_line(text.as_ref());
@@ -32,12 +56,12 @@ pub fn line(text: impl AsRef<str>) {
 
 /// A line of many; an error if nobody reads any more.
 pub fn try_line(text: &str) -> std::io::Result<()> {
-    writeln!(std::io::stdout(), "{text}")
+    writeln!(std::io::stdout(), "{}", plain(text))
 }
 
 /// A remark for people, beside the result.
 pub fn note(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", plain(text));
 }
 
 /// One object on one line: the last of stdout.
@@ -48,11 +72,19 @@ pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
 
 /// The whole chain of causes, once.
 pub fn error(error: &anyhow::Error) {
-    let mut text = format!("error: {error}");
-    for cause in error.chain().skip(1) {
-        text.push_str(&format!("\n  because: {cause}"));
-    }
-    let _ = writeln!(std::io::stderr(), "{text}");
+    note(&error_text(error));
+}
+
+fn error_text(error: &anyhow::Error) -> String {
+    let causes = error.chain().enumerate().map(|(at, cause)| {
+        let text = cause.to_string();
+        let (cut, dots) = match text.char_indices().nth(MAX_CAUSE) {
+            Some((end, _)) => (&text[..end], "…"),
+            None => (&text[..], ""),
+        };
+        format!("{}{cut}{dots}", if at == 0 { "error: " } else { "\n  because: " })
+    });
+    causes.collect()
 }
 
 /// Seconds since 1970 as RFC 3339 in UTC; the bare number where there is no such year.
@@ -70,7 +102,10 @@ pub fn row(name: &str, figure: impl Display) -> Vec<String> {
 
 /// A table with aligned columns; those of numbers (cells that start with a digit) to the right.
 pub fn table(header: &[&str], rows: &[Vec<String>]) {
-    table_lines(header, rows).iter().for_each(line);
+    // A cell is one line, whoever has filled it: rows that are none would look like figures.
+    let one_line = |row: &Vec<String>| row.iter().map(|cell| cell.replace('\n', "\\n")).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(one_line).collect();
+    table_lines(header, &rows).iter().for_each(line);
 }
 
 fn table_lines(header: &[&str], rows: &[Vec<String>]) -> Vec<String> {
@@ -99,6 +134,34 @@ fn table_lines(header: &[&str], rows: &[Vec<String>]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_that_is_shown_commands_the_terminal() {
+        let all = (0..=0x2100).filter_map(char::from_u32).collect::<String>();
+        let shown = plain(&all);
+        assert!(shown.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\t')), "{shown:?}");
+        for hidden in ['\u{1b}', '\r', '\u{7}', '\u{7f}', '\u{9b}', '\u{202e}', '\u{2066}', '\u{200f}'] {
+            assert!(!shown.contains(hidden), "{hidden:?}");
+        }
+        for kept in ["ä €, 25 °C – “…”", "two\nlines\tand a tab", "─────", "日本語"]
+        {
+            assert_eq!(plain(kept), kept);
+        }
+        // An object on a line stays the object that it is.
+        let object = serde_json::json!({ "what": all });
+        let line = plain(&serde_json::to_string(&object).unwrap()).into_owned();
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap(), object);
+    }
+
+    #[test]
+    fn an_error_repeats_no_document() {
+        let huge = anyhow::anyhow!("TOML: {}", "ä[".repeat(1 << 20)).context("this is no trust file");
+        let text = error_text(&huge);
+        assert!(text.starts_with("error: this is no trust file\n  because: TOML: ä["), "{text}");
+        assert!(text.chars().count() < MAX_CAUSE + 100 && text.ends_with('…'), "{}", text.len());
+        let short = error_text(&anyhow::anyhow!("inner").context("outer"));
+        assert_eq!(short, "error: outer\n  because: inner");
+    }
 
     #[test]
     fn numbers_stand_to_the_right_and_words_to_the_left() {
