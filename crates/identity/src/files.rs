@@ -92,6 +92,27 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
     fs::read(path).map_err(Error::file("read", path))
 }
 
+/// Reads a file that is watched while sessions wait, of at most so many bytes: one that is no regular file, such as a named pipe,
+/// could be waited for without end.
+pub(crate) fn read_regular(path: &Path, expected: &'static str, most: u64) -> Result<Vec<u8>, Error> {
+    check_regular(path, expected)?;
+    let file = File::open(path).map_err(Error::file("read", path))?;
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes).map_err(Error::file("read", path))?;
+    if bytes.len() as u64 > most {
+        return Err(Error::content(path, expected, format!("more than {most} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Refuses what is no regular file: before it is opened, since that alone may wait.
+pub(crate) fn check_regular(path: &Path, expected: &'static str) -> Result<(), Error> {
+    match fs::metadata(path).map_err(Error::file("read", path))?.is_file() {
+        true => Ok(()),
+        false => Err(Error::content(path, expected, "it is no regular file")),
+    }
+}
+
 pub(crate) fn read_text(path: &Path) -> Result<String, Error> {
     fs::read_to_string(path).map_err(Error::file("read", path))
 }

@@ -21,6 +21,9 @@ use crate::{Error, Peer, files};
 /// is told: a renewal half done looks like a wrong one.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Files that a renewal replaces.
+const WATCHED_FILES: [&str; 2] = ["tls.crt", "tls.key"];
+
 /// Certificate and TLS key of one folder, kept up to date from its files. Configurations share it.
 ///
 /// Every handshake looks at the files, which costs two `stat` while nothing has changed; a thread does so each second,
@@ -101,6 +104,9 @@ impl RenewalWatch {
     }
 
     fn read(&self, state: &State) -> Result<Pair, Error> {
+        for file in WATCHED_FILES {
+            files::check_regular(&self.folder.join(file), "a certificate or its key")?;
+        }
         let fresh = Pair::read(&self.folder)?;
         if fresh.same(&state.pair) {
             return Ok(fresh);
@@ -191,7 +197,7 @@ fn look_at_all() {
 }
 
 fn stamps(folder: &Path) -> Stamps {
-    ["tls.crt", "tls.key"].map(|file| files::stamp(&folder.join(file)))
+    WATCHED_FILES.map(|file| files::stamp(&folder.join(file)))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

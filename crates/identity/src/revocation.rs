@@ -1,5 +1,4 @@
 use std::collections::HashSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
@@ -15,6 +14,9 @@ use crate::{Error, Serial, files};
 
 /// Largest list that is read: some 400,000 entries of 40 bytes.
 const MAX_BYTES: u64 = 16 << 20;
+
+/// What its file should hold.
+const LIST: &str = "a revocation list of this CA";
 
 /// Marks a list that names only what has changed since another one. RFC 5280 5.2.4
 const DELTA: Oid<'static> = oid!(2.5.29.27);
@@ -35,7 +37,7 @@ pub enum ExpiredList {
 ///
 /// [`RevocationWatch::poll`] costs one `stat` while nothing has changed; the TLS configurations call it on every
 /// handshake, a server also on a timer and then drops live sessions by [`RevocationWatch::is_revoked`]. A file that is
-/// missing, broken, not signed by the CA, older than the one in force or a list of a part of the CA's certificates changes
+/// missing, no regular file, broken, not signed by the CA, older than the one in force or a list of a part of the CA's certificates changes
 /// nothing but the log.
 #[derive(Clone)]
 pub struct RevocationWatch(Arc<Watch>);
@@ -162,12 +164,8 @@ impl std::fmt::Debug for RevocationWatch {
 }
 
 fn read(path: &Path, ca: &CertificateDer<'_>) -> Result<List, Error> {
-    let refuse = |problem: String| Error::content(path, "a revocation list of this CA", problem);
-    let size = fs::metadata(path).map_err(Error::file("read", path))?.len();
-    if size > MAX_BYTES {
-        return Err(refuse(format!("{size} bytes, {MAX_BYTES} at most")));
-    }
-    let bytes = files::read(path)?;
+    let refuse = |problem: String| Error::content(path, LIST, problem);
+    let bytes = files::read_regular(path, LIST, MAX_BYTES)?;
     let der = match CertificateRevocationListDer::from_pem_slice(&bytes) {
         Ok(der) => der,
         Err(_) => CertificateRevocationListDer::from(bytes),

@@ -1,6 +1,8 @@
 //! The life of certificates, keys and revocation lists in a folder.
 #![allow(clippy::unwrap_used)]
 
+mod odd;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -205,6 +207,11 @@ fn a_bad_list_changes_nothing() {
         write_public(&pki.crl_path(), bytes).unwrap();
         assert!(!revoked.poll(), "{what}");
         assert!(revoked.is_revoked(&credentials.own.serial), "{what}");
+    }
+    for kind in odd::KINDS {
+        odd::replace(kind, &pki.crl_path());
+        assert!(!revoked.poll() && revoked.is_revoked(&credentials.own.serial), "{kind}");
+        assert!(RevocationWatch::open(&pki.crl_path(), &credentials.ca).is_err(), "{kind}");
     }
     fs::remove_file(pki.crl_path()).unwrap();
     assert!(!revoked.poll() && revoked.is_revoked(&credentials.own.serial));

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::result_large_err)]
 
 mod log;
+mod odd;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -266,6 +267,25 @@ fn refused((what, change, reasons): Case) {
     let renewed = world.pki.renew(&name("fog:fog-1"), 60).unwrap().entry;
     assert_eq!(world.shown().0.serial, renewed.serial, "{what}");
     assert_eq!(world.warnings(), warnings, "{what}");
+}
+
+/// A named pipe at the place of a file would hold up every handshake, if it were opened.
+#[test]
+fn what_is_no_file_holds_up_nobody() {
+    let world = world();
+    let before = world.shown_serials();
+    for file in ["tls.crt", "tls.key"] {
+        let path = world.fog.folder.join(file);
+        let kept = fs::read(&path).unwrap();
+        for kind in odd::KINDS {
+            odd::replace(kind, &path);
+            assert_eq!(world.shown_serials(), before, "{kind} at {file}");
+        }
+        fs::remove_file(&path).unwrap();
+        write_private(&path, &kept).unwrap();
+    }
+    let renewed = world.pki.renew(&name("fog:fog-1"), 60).unwrap().entry.serial;
+    assert_eq!(world.shown_serials().0, renewed, "and afterwards all is as ever");
 }
 
 #[test]
