@@ -1,4 +1,5 @@
 mod boot;
+mod cases;
 mod commands;
 mod config;
 #[cfg(feature = "kuksa")]
@@ -7,3 +8,4 @@ mod laws;
 mod role;
 mod sources;
 mod twin;
+mod world;

@@ -5,25 +5,18 @@
 pub const CIRCLES: &[(&str, &str, &[&str])] = &[];
 
 /// Files of more than 400 lines: reason, files.
-pub const LONG_FILES: &[(&str, &[&str])] = &[
-    (
-        "test cases of one subject with their fixture",
-        &[
-            "consensus/src/pbft/core_tests.rs",
-            "consensus/src/pow/tests.rs",
-            "consensus/src/tests/operation.rs",
-            "edge/src/tests/commands.rs",
-            "edge/src/tests/laws.rs",
-            "edge/src/tests/sources.rs",
-            "mqtt/tests/conformance/v5.rs",
-            "mqtt/tests/machine.rs",
-            "mqtt/tests/sockets.rs",
-            "recording/tests/tables.rs",
-            "telemetry/src/batch/tests.rs",
-        ],
-    ),
-    (
-        "grew past 400 lines with functions and controllers; to be split by idea when it is next touched",
-        &["voltmesh/src/bench/loop_functions.rs"],
-    ),
-];
+pub const LONG_FILES: &[(&str, &[&str])] = &[(
+    "test cases of one subject with their fixture",
+    &[
+        "consensus/src/pbft/core_tests.rs",
+        "consensus/src/pow/tests.rs",
+        "consensus/src/tests/operation.rs",
+        "edge/src/tests/commands.rs",
+        "edge/src/tests/sources.rs",
+        "mqtt/tests/conformance/v5.rs",
+        "mqtt/tests/machine.rs",
+        "mqtt/tests/sockets.rs",
+        "recording/tests/tables.rs",
+        "telemetry/src/batch/tests.rs",
+    ],
+)];
