@@ -25,6 +25,8 @@ pub mod output;
 pub mod parallel;
 pub mod plot;
 pub mod sandbox;
+#[cfg(feature = "full")]
+pub mod usage;
 
 pub use outcome::Outcome;
 

@@ -37,6 +37,7 @@ use super::machine::Machine;
 use crate::Outcome;
 use crate::args::BenchArchive;
 use crate::output;
+use crate::usage::Usage;
 
 /// Fog nodes, among which vehicles are spread.
 const FOGS: usize = 4;
@@ -285,11 +286,12 @@ async fn measure(options: &BenchArchive, dir: &Path, machine: Machine) -> Result
         }
         if (period + 1) * batch_ms * MOMENTS / span_ms > moments.len() as u64 {
             let part = cloud.commits - commits;
+            let own = Usage::own().context("what this process uses is read from /proc")?;
             moments.push(Moment {
                 hours: ((period + 1) * batch_ms) as f64 / 3_600_000.0,
                 records: cars.iter().map(|car| car.next).sum(),
-                rss_mb: own_status("VmRSS:")? / 1024.0,
-                threads: own_status("Threads:")? as u64,
+                rss_mb: own.rss_mb,
+                threads: own.threads,
                 disk_mb: disks(dir, &cloud.archive.reader().sizes())?.iter().map(Disk::total_mb).sum(),
                 cpu_ms_per_commit: (cloud.cpu() - cpu) * 1000.0 / part.max(1) as f64,
             });
@@ -336,14 +338,6 @@ fn anchor(chain: &mut Chain, batches: &[BatchId]) {
     let sequence = chain.state.next_sequence(&key.public_key());
     let anchor = Anchor::sign(&chain.state.chain(), &key, sequence, batches.len() as u64, batches.to_vec());
     chain.push(vec![Transaction::Anchor(anchor)]);
-}
-
-/// A figure of this process in `/proc`; of memory in kB.
-fn own_status(key: &str) -> Result<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").context("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix(key));
-    let value = line.with_context(|| format!("no {key} in /proc/self/status"))?;
-    Ok(value.trim().trim_end_matches("kB").trim().parse()?)
 }
 
 /// What lies in the tables' folders.

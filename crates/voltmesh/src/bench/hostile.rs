@@ -20,12 +20,12 @@ use voltmesh_mqtt::{Client, ClientEvent, ClientEvents, ClientSettings, Outgoing,
 use self::report::{Memory, Percentiles, Report, Sessions};
 use super::generator::{self, Load};
 use super::machine::Machine;
-use super::usage::Usage;
 use crate::Outcome;
 use crate::args::{AttackKind, BenchHostile, GeneratorMode};
 use crate::deploy::process::Process;
 use crate::deploy::{Site, Size, edge_name, run_with_processes};
 use crate::output;
+use crate::usage::Usage;
 
 /// Fog nodes: the fewest that tolerate one fault.
 const FOGS: usize = 4;

@@ -8,7 +8,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use voltmesh_identity::{Identity, Role, read_signing_key, read_token};
 
-use super::loop_functions::{FUNCTION, Spread, release_by};
+use super::loop_functions::Spread;
+use super::loop_node::{FUNCTION, release_by};
 use super::loop_vehicle::{Pattern, Vehicle};
 use crate::args::BenchLoop;
 use crate::args::ElectionArgs;

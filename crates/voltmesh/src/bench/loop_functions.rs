@@ -1,30 +1,22 @@
 //! What a fog node's functions cost: deployed, called, upgraded, handed over, started again, and kept idle.
 //!
-//! All of it is [`Manager`] itself on this machine's clock; its events are written and synchronised to a file where a
+//! All of it is [`voltmesh_function::Manager`] itself on this machine's clock; its events are written and synchronised to a file where a
 //! figure says durable. Each figure is of [`ROUNDS`] rounds.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::Write as _;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
-use ed25519_dalek::SigningKey;
 use serde::Serialize;
-use serde_json::{Value, json};
-use voltmesh_control::{Allowed, Epoch, FleetShare, FunctionReport, FunctionState, Lease, Order, Work};
-use voltmesh_function::{
-    FailurePolicy, Input, Latency, Manager, Manifest, Output, Package, Sample, Settings, Version, WIT_VERSION,
-};
-use voltmesh_telemetry::{Digest, Timestamp, VehicleId};
+use voltmesh_control::{FunctionReport, Work};
+use voltmesh_function::{Input, Output, Sample};
+use voltmesh_telemetry::{Digest, VehicleId};
 
-/// A function that counts samples and says what it is told to: two releases, the second imports the first one's state.
-const COMPONENTS: [&[u8]; 2] = [
-    include_bytes!("../../../function/tests/guest/one.wasm"),
-    include_bytes!("../../../function/tests/guest/two.wasm"),
-];
-/// Its name.
-pub(super) const FUNCTION: &str = "counter";
+use super::loop_node::{COMPONENTS, FUNCTION, Node, release, sample, vehicle};
+use crate::usage::Usage;
+
 /// Rounds of each figure but the calls'.
 const ROUNDS: usize = 100;
 /// Rounds of cold deployments: each compiles.
@@ -35,9 +27,6 @@ const CALLS: usize = 10_000;
 const IDLE: u32 = 1_000;
 /// Samples before and after each upgrade, ten a second.
 const BESIDE: u64 = 20;
-/// Any time.
-const START: u64 = 1_767_600_000_000;
-
 /// Median and 99th percentile.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Spread {
@@ -110,140 +99,6 @@ pub fn measure() -> Result<Functions> {
         call_us: calls()?,
         idle_functions_mb: idle()?,
     })
-}
-
-fn key(seed: u8) -> SigningKey {
-    SigningKey::from_bytes(&[seed; 32])
-}
-
-fn sample(time_ms: u64) -> Sample {
-    Sample {
-        time_ms,
-        pack_voltage_v: Some(355.2),
-        pack_current_a: Some(-12.5),
-        soc: Some(0.5),
-        cells_v: (0..96).map(|cell| 3.7 + f64::from(cell) * 1e-4).collect(),
-        temperatures_c: vec![25.0; 8],
-        plugged: Some(false),
-        insulation_ohm: None,
-        ambient_c: None,
-        coolant_c: None,
-    }
-}
-
-/// A release of the function that counts, signed by a publisher, with the digest of its component.
-pub(super) fn release_by(number: usize, publisher: &str, key: &SigningKey) -> Result<(Bytes, Digest)> {
-    let state_version = number as u32 + 1;
-    let manifest = Manifest {
-        name: FUNCTION.to_owned(),
-        release: Version { major: state_version, minor: 0, patch: 0 },
-        wit: WIT_VERSION,
-        state_version,
-        imports_state: (1..state_version).collect(),
-        memory_mib: 4,
-        fuel: 20_000_000,
-        capabilities: Vec::new(),
-        latency: Latency::Immediate,
-        failure: FailurePolicy::Hold,
-        schema: json!({ "type": "object" }).to_string(),
-        description: "Counts samples.".to_owned(),
-        method: "Counting.".to_owned(),
-        source: "None.".to_owned(),
-    };
-    let component = COMPONENTS[number];
-    Ok((Package::sign(&manifest, component, publisher, key)?.into(), Digest::of(component)))
-}
-
-fn release(number: usize) -> Result<(Bytes, Digest)> {
-    release_by(number, "bench", &key(1))
-}
-
-/// One node on a clock of its own.
-struct Node {
-    manager: Manager,
-    now: u64,
-    number: u64,
-}
-
-impl Node {
-    fn new(most_instances: u32) -> Result<Self> {
-        let settings = Settings {
-            fog: "fog".to_owned(),
-            fog_key: key(3).verifying_key().to_bytes(),
-            controllers: vec![key(2).verifying_key()],
-            publishers: vec![key(1).verifying_key()],
-            withdrawn: Default::default(),
-            capabilities: Default::default(),
-            most_instances,
-        };
-        let manager = Manager::new(settings).map_err(anyhow::Error::msg)?;
-        Ok(Self { manager, now: START, number: 0 })
-    }
-
-    fn with_releases(most_instances: u32) -> Result<Self> {
-        let mut node = Self::new(most_instances)?;
-        for number in 0..COMPONENTS.len() {
-            node.give(Input::Release(release(number)?.0))?;
-        }
-        Ok(node)
-    }
-
-    fn give(&mut self, input: Input) -> Result<Vec<Output>> {
-        let out = self.manager.handle(Timestamp::from_millis(self.now), input);
-        let refused = out.iter().find_map(|output| match output {
-            Output::Tell(FunctionReport::Refused { reason, .. }) => Some(reason.clone()),
-            _ => None,
-        });
-        match refused {
-            Some(reason) => bail!("an order is refused: {reason}"),
-            None => Ok(out),
-        }
-    }
-
-    fn order(&mut self, work: Work) -> Order {
-        self.number += 1;
-        Order { number: self.number, term: 1, work }
-    }
-
-    fn run(
-        &mut self,
-        vehicle: &VehicleId,
-        release: Digest,
-        every: u64,
-        count: u32,
-        state: Option<FunctionState>,
-    ) -> Order {
-        let lease = Lease {
-            vehicle: vehicle.clone(),
-            function: FUNCTION.to_owned(),
-            fog: "fog".to_owned(),
-            fog_key: key(3).verifying_key().to_bytes(),
-            epoch: Epoch { term: 1, count },
-            until: Timestamp::from_millis(self.now + 3_600_000),
-            allowed: Allowed::everything(),
-        };
-        let configuration: Value = json!({ "event_every": every });
-        let (vehicle, function) = (vehicle.clone(), FUNCTION.to_owned());
-        let lease = hex::encode(lease.sign("bench", &key(2)));
-        self.order(Work::Run {
-            vehicle,
-            function,
-            release,
-            configuration,
-            lease,
-            state,
-            fleet: FleetShare::default(),
-        })
-    }
-
-    fn sample(&mut self, vehicle: &VehicleId) -> Result<Vec<Output>> {
-        let samples = vec![sample(self.now)];
-        self.give(Input::Samples { vehicle: vehicle.clone(), samples })
-    }
-}
-
-fn vehicle(number: usize) -> Result<VehicleId> {
-    Ok(format!("bus-{number}").parse()?)
 }
 
 fn ms(since: Instant) -> f64 {
@@ -409,6 +264,7 @@ fn calls() -> Result<Spread> {
 fn idle() -> Result<f64> {
     let mut node = Node::with_releases(IDLE)?;
     let digest = release(0)?.1;
+    let resident_mb = || Usage::own().map_or(0.0, |own| own.rss_mb);
     let before = resident_mb();
     for number in 0..IDLE as usize {
         let vehicle = vehicle(number)?;
@@ -418,10 +274,4 @@ fn idle() -> Result<f64> {
     }
     ensure!(node.manager.room().instances == IDLE, "not all functions run");
     Ok(resident_mb() - before)
-}
-
-fn resident_mb() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.trim().split(' ').next()?.parse::<f64>().ok()).map_or(0.0, |kb| kb / 1024.0)
 }

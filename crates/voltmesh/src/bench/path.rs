@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use self::report::{Idle, IdleDay, Percentiles, ROLES, Rates, Report};
 use super::machine::Machine;
-use super::usage::{Usage, folder_mb};
 use crate::deploy::process::Process;
 use crate::deploy::{EdgePlan, Pace, Recording, Site, Size, Tuning, TwinPlan, edge_name, run_with_processes};
 use crate::output;
+use crate::usage::{Usage, folder_mb};
 use crate::{Outcome, args};
 use anyhow::{Context as _, Result, ensure};
 

@@ -10,13 +10,13 @@ use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
 
 use super::machine::Machine;
-use super::usage::{Usage, folder_mb};
 use crate::Outcome;
 use crate::args::BenchSoak;
 use crate::deploy::process::Process;
 use crate::deploy::{EdgePlan, Pace, Recording, Site, Size, Tuning, edge_name, run_with_processes};
 use crate::output::{self, row};
 use crate::plot::{self, Axis};
+use crate::usage::{Usage, folder_mb};
 
 /// Fog nodes: the fewest that tolerate one fault.
 const FOGS: usize = 4;

@@ -15,6 +15,7 @@ use super::machine::Machine;
 use crate::args::BenchTwin;
 use crate::commands::twin::inject;
 use crate::parallel::on_every_core;
+use crate::usage::Usage;
 use crate::{Outcome, output};
 
 /// Cells in series.
@@ -78,6 +79,7 @@ pub fn run(options: &BenchTwin) -> Result<Outcome> {
             let _ = estimator.update(sample);
         }
     });
+    let resident_mb = || Usage::own().map_or(0.0, |own| own.rss_mb);
     let before = resident_mb();
     let whole = speed(&drive, || {
         let mut twin = Twin::new(cell.clone(), Setup { series: GROUPS, ..Setup::default() }, None);
@@ -122,12 +124,6 @@ fn speed<F: FnMut(&PackSample)>(drive: &[PackSample], make: impl Fn() -> F) -> [
         .collect();
     runs.sort_by(f64::total_cmp);
     [runs[0], runs[2], runs[4]]
-}
-
-fn resident_mb() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.trim().split(' ').next()?.parse::<f64>().ok()).map_or(0.0, |kb| kb / 1024.0)
 }
 
 /// What a pack's watch ended with.

@@ -3,13 +3,12 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use serde::Serialize;
 
 /// Ticks a second in `/proc/PID/stat`: USER_HZ, which is 100 on x86 and ARM whatever the kernel's own rate is.
 const TICKS: f64 = 100.0;
 
 /// Use of one process since its start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Usage {
     /// Processor time of all its threads, in seconds; steps of 10 ms.
     pub cpu_s: f64,
@@ -17,6 +16,8 @@ pub struct Usage {
     pub rss_mb: f64,
     /// Most resident memory so far, in MB.
     pub peak_mb: f64,
+    /// Threads now.
+    pub threads: u64,
 }
 
 impl Usage {
@@ -25,6 +26,11 @@ impl Usage {
         let read = |file: &str| std::fs::read_to_string(format!("/proc/{process}/{file}")).ok();
         parse(&read("stat")?, &read("status")?)
     }
+
+    /// This process's use so far; `None` where there is no `/proc`.
+    pub fn own() -> Option<Self> {
+        Self::of(std::process::id())
+    }
 }
 
 fn parse(stat: &str, status: &str) -> Option<Usage> {
@@ -32,16 +38,17 @@ fn parse(stat: &str, status: &str) -> Option<Usage> {
     let after_name = stat.rsplit_once(')')?.1;
     let mut times = after_name.split_whitespace().skip(11).map(str::parse::<u64>);
     let (user, system) = (times.next()?.ok()?, times.next()?.ok()?);
-    let kib = |key: &str| -> Option<f64> {
+    let number = |key: &str| -> Option<u64> {
         let line = status.lines().find_map(|line| line.strip_prefix(key))?;
         line.trim_start_matches(':').split_whitespace().next()?.parse().ok()
     };
-    let mb = |key| Some(kib(key)? * 1024.0 / 1e6);
+    let mb = |key| Some(number(key)? as f64 * 1024.0 / 1e6);
     Some(Usage {
         cpu_s: (user + system) as f64 / TICKS,
         // A process that has ended and is not waited for has none.
         rss_mb: mb("VmRSS").unwrap_or(0.0),
         peak_mb: mb("VmHWM").unwrap_or(0.0),
+        threads: number("Threads").unwrap_or(0),
     })
 }
 
@@ -67,10 +74,11 @@ mod tests {
     #[test]
     fn proc_is_read() {
         let stat = "42 (a (b) c) S 1 42 42 0 -1 4194560 1 2 3 4 150 50 7 8 20 0 9 0 100 1 2";
-        let status = "Name:\ta\nVmHWM:\t   2000 kB\nVmRSS:\t   1000 kB\n";
-        assert_eq!(parse(stat, status), Some(Usage { cpu_s: 2.0, rss_mb: 1.024, peak_mb: 2.048 }));
+        let status = "Name:\ta\nVmHWM:\t   2000 kB\nVmRSS:\t   1000 kB\nThreads:\t3\n";
+        let expected = Usage { cpu_s: 2.0, rss_mb: 1.024, peak_mb: 2.048, threads: 3 };
+        assert_eq!(parse(stat, status), Some(expected));
         assert_eq!(parse("42 (a) S 1", status), None);
-        assert!(Usage::of(std::process::id()).is_some_and(|own| own.rss_mb > 1.0));
+        assert!(Usage::own().is_some_and(|own| own.rss_mb > 1.0 && own.threads > 0));
         assert!(Usage::of(u32::MAX).is_none());
     }
 
