@@ -4,12 +4,14 @@
 //! the reason with its remedy. A single value beyond a limit among more than 1,000 is a warning, not a doubt: sensors
 //! glitch.
 
+mod alone;
 mod counts;
 mod judge;
 
 use crate::battery::limits;
 use crate::unit::MOST_FRACTION;
 use crate::{Battery, Quantity, Reading, Row, Skipped, Stamp};
+use alone::Alone;
 use counts::{Steps, Sums, Tally};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -162,6 +164,7 @@ pub struct Reporter {
     samples: u64,
     sums: Sums,
     steps: Steps,
+    alone: Alone,
     /// States of charge that a fraction can have.
     fractions: u64,
     /// Whether the user states that the state of charge is in percent.
@@ -196,6 +199,7 @@ impl Reporter {
             samples: 0,
             sums: Sums::default(),
             steps: Steps::default(),
+            alone: Alone::default(),
             fractions: 0,
             soc_is_stated: false,
             times_are_stated: false,
@@ -260,6 +264,7 @@ impl Reporter {
                 }
             }
         }
+        self.alone.row(segment, time, row);
         self.steps.take(row.pack_voltage.ok().zip(row.pack_current.ok()));
         if let (Ok(pack), false) = (row.pack_voltage, row.cells.is_empty()) {
             let sum: Reading = row.cells.iter().copied().sum();
@@ -307,6 +312,7 @@ impl Reporter {
             };
             quantities.insert(name.to_owned(), report);
         }
+        self.judge_alone(&mut reasons, &mut warnings);
         self.judge_together(&mut reasons, &mut warnings);
         self.judge_sign(&said.sources, &mut reasons);
         self.judge_span(&mut reasons);

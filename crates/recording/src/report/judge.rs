@@ -1,7 +1,8 @@
 //! Rules that make a recording doubtful: values that its battery cannot have, and values that contradict one another.
 
-use super::Reporter;
+use super::alone::Found;
 use super::counts::{Sums, Tally};
+use super::{REPORTED, Reporter, rounded};
 use crate::unit::MOST_FRACTION;
 use crate::{Quantity, Stamp};
 use chrono::{Datelike, Timelike};
@@ -60,6 +61,24 @@ impl Reporter {
         );
         let glitch = tally.beyond * 1000 < tally.n;
         if glitch { warnings.push(text) } else { reasons.push(text) }
+    }
+
+    /// Judges values that stand alone, far from those before and after them.
+    pub(super) fn judge_alone(&self, reasons: &mut Vec<String>, warnings: &mut Vec<String>) {
+        for (tally, (name, factor, unit, quantity)) in self.tallies.iter().zip(REPORTED) {
+            let Some(Found { count, example: (value, before) }) = self.alone.found(quantity, tally.n) else {
+                continue;
+            };
+            let text = format!(
+                "{name}: {count} of {} values stand alone, far from those before and after them (first {} {unit} beside {} \
+                 {unit}): no battery changes so fast; correct them or leave them out",
+                tally.n,
+                rounded(value * factor),
+                rounded(before * factor)
+            );
+            let glitch = count * 1000 < tally.n;
+            if glitch { warnings.push(text) } else { reasons.push(text) }
+        }
     }
 
     /// Doubt about values that are all too small, as those of a unit that is another than the stated one.

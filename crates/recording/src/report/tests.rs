@@ -62,6 +62,20 @@ fn verdicts() {
 }
 
 #[test]
+fn a_value_that_stands_alone_is_doubted_or_said() {
+    let rows = |count: i64, odd: f64| -> Vec<Row> {
+        (0..count).map(|n| row(n, if n == 30 { odd } else { 355.0 - 0.01 * n as f64 }, -12.5, &[])).collect()
+    };
+    let any = Battery::default();
+    for odd in [710.0, 177.0, 999.9, 3.5] {
+        check(&rows(60, odd), any, Verdict::Doubtful, "pack_voltage_v: 1 of 60 values stand alone");
+    }
+    check(&rows(60, 300.0), any, Verdict::Usable, "");
+    let long = report(&rows(2000, 710.0), any);
+    assert!(long.usable && long.warnings.iter().any(|w| w.contains("(first 710 V beside 354.71 V)")));
+}
+
+#[test]
 fn the_report_is_json() {
     let mut second = row(1, 11.1, 2.0, &[3.701, 3.702, 3.703]);
     second.cells[1] = Err(Unknown::NotSent);
