@@ -162,7 +162,7 @@ fn prefixed(unit: &str) -> Option<(Dimension, f64)> {
 
 /// Units without prefixes, and what stands for no quantity.
 fn named(text: &str) -> Option<(Dimension, f64)> {
-    use Dimension::{Charge, Other, Ratio, Speed, Time};
+    use Dimension::{Charge, Other, Ratio, Speed, Time, Voltage};
     let lower = text.to_lowercase().replace(['\u{b5}', '\u{3bc}'], "u");
     let compact: String = lower.chars().filter(|c| !matches!(c, ' ' | '_' | '-')).collect();
     Some(match compact.as_str() {
@@ -173,8 +173,9 @@ fn named(text: &str) -> Option<(Dimension, f64)> {
         "min" | "mins" | "minute" | "minutes" => (Time, 60.0),
         "h" | "hr" | "hrs" | "hour" | "hours" => (Time, 3600.0),
         "d" | "day" | "days" => (Time, 86_400.0),
+        "vdc" | "voltdc" | "voltsdc" => (Voltage, 1.0),
         "%" | "pct" | "percent" | "prozent" | "perc" | "%soc" | "soc%" => (Ratio, 1.0),
-        "fraction" | "p.u." | "pu" => (Ratio, 100.0),
+        "fraction" | "ratio" | "p.u." | "pu" => (Ratio, 100.0),
         "‰" | "permille" | "permil" | "promille" => (Ratio, 0.1),
         "km/h" | "kmh" | "kph" | "kmph" | "kilometerperhour" | "kilometeperhour" => (Speed, 1.0),
         "m/s" | "mps" | "meterpersecond" => (Speed, 3.6),
@@ -247,6 +248,9 @@ mod tests {
         check(PackVoltage, "kV", 0.4, Some(400.0));
         check(PackVoltage, "millivolt", 1.0, Some(1e-3));
         check(PackVoltage, "0.1 V", 1.0, Some(0.1));
+        check(PackVoltage, "V DC", 355.2, Some(355.2));
+        check(PackVoltage, "Vdc", 355.2, Some(355.2));
+        check(PackVoltage, "VAC", 230.0, None);
         check(PackVoltage, "V/cell", 3.7, None);
         check(PackVoltage, "MV", 1.0, None);
         check(PackVoltage, "furlong", 1.0, None);
@@ -262,6 +266,7 @@ mod tests {
         check(Soc, "‰", 431.0, Some(43.1));
         check(Soc, "0.1%", 431.0, Some(43.1));
         check(Soc, "fraction", 0.431, Some(43.1));
+        check(Soc, "Ratio", 0.431, Some(43.1));
         check(Soc, "1", 0.431, Some(43.1));
         check(Soc, "Unit_Percent", 43.1, Some(43.1));
         for unknown in ["", "%+1", "0.1", "V", "2"] {

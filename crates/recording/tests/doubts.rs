@@ -224,6 +224,7 @@ fn what_is_no_table_is_named() {
     refused("t1008E00D83FF00000000\nt1008E00D83FF00000000\n", None, &["SLCAN"]);
     let frames = table("timestamp,id,dlc,payload", |n| format!("{n},0x100,8,E00D83FF00000000"));
     refused(frames, None, &["frames of a bus"]);
+    refused("time,addr,bus,data\n0.0,0x100,0,0xE00D83FF\n", None, &["frames of a bus"]);
     let gbk = b"\xca\xfd\xbe\xdd\xd0\xf2\xba\xc5,\xd7\xdc\xca\xb1\xbc\xe4,\xc8\xdd\xc1\xbf(A)\n1,00:00:01,1\n2,00:00:02,1\n";
     refused(gbk, None, &["iconv -f GBK"]);
     let future = table("timestamp,u,i", |n| format!("2080-01-01T00:00:{n:02}Z,355.2,-12.5"));

@@ -114,6 +114,13 @@ fn formats_of_testers_and_loggers() {
         "Neware",
         (2, [0.0, 3.7, 0.0], [10.0, 3.6, -1.5]),
     );
+    for time in ["timestamps", "数据时间", "采集时间"] {
+        let text = format!(
+            "{time},总电压,总电流\n2023-11-14 22:13:20,355.2,-12.5\n2023-11-14 22:13:21,355.1,-12.5\n"
+        );
+        let (rows, _) = read(text, &Options::default()).expect(time);
+        assert_eq!(ends(&rows).0, 2, "{time}");
+    }
     known(
         "~Resultfile from Basytec Battery Test System\r\n~Name of Test: x\r\n~\r\n\
          ~Time[h]\tDataSet\tt-Step[h]\tLine\tCommand\tU[V]\tI[A]\tAh[Ah]\tT1[°C]\r\n\

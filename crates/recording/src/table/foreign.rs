@@ -41,7 +41,9 @@ fn is_slcan(line: &[u8]) -> bool {
 /// The problem of a table whose columns are those of frames of a bus.
 pub(crate) fn frames(names: &[Name]) -> Option<String> {
     let has = |keys: &[&str]| names.iter().any(|name| keys.contains(&name.key.as_str()));
-    let is_frames = has(&["id", "can id", "arb id", "arbitration id", "identifier", "msg id", "message id"])
+    let is_addressed = has(&["addr", "address"]) && has(&["bus", "src", "channel"]);
+    let is_named = has(&["id", "can id", "arb id", "arbitration id", "identifier", "msg id", "message id"]);
+    let is_frames = (is_named || is_addressed)
         && has(&["data", "payload", "data bytes", "b 0", "b 1", "d 0", "d 1", "byte 0", "byte 1", "data 0"]);
     is_frames.then(|| {
         "its columns are those of frames of a bus, in a form that is not known: write them as python-can or SavvyCAN do \

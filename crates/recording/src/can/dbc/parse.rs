@@ -84,6 +84,8 @@ struct Reader {
     protocol: Option<String>,
     cycles: HashMap<u32, f64>,
     long_names: Vec<(u32, Option<String>, String)>,
+    /// The raw number that a signal of a message sends where it has no value.
+    invalid: Vec<(u32, String, i64)>,
     statements: usize,
     /// Whether `SG_` belongs to a message that was read.
     open: bool,

@@ -111,6 +111,37 @@ fn values_that_are_none_have_their_cause() {
 }
 
 #[test]
+fn a_number_that_an_attribute_calls_invalid_is_none() {
+    #[track_caller]
+    fn check(signal: &str, attributes: &str, data: &[u8], expected: crate::Reading) {
+        let dbc = parse(&format!(
+            "BO_ 1 M: 8 X\n SG_ A : {signal} X\nBA_DEF_ SG_ \"GenSigInvalidValue\" INT 0 65535;\n\
+             BA_DEF_DEF_ \"GenSigInvalidValue\" 0;\n{attributes}"
+        ));
+        assert_eq!(dbc.messages[0].signals[0].read(data, false), Some(expected), "{signal} {attributes}");
+    }
+    let attribute = |value: &str| format!("BA_ \"GenSigInvalidValue\" SG_ 1 A {value};\n");
+    let unsigned = "0|16@1+ (0.1,0) [0|1000] \"V\"";
+    for stated in ["9999", "9999.0", "\"9999\"", "\"0x270F\""] {
+        check(unsigned, &attribute(stated), &[0x0f, 0x27], Err(Unknown::NotAvailable));
+        check(unsigned, &attribute(stated), &[0x10, 0x27], Ok(1000.0));
+    }
+    // A word of the file for the same number, behind the attribute.
+    let words = attribute("9999") + "VAL_ 1 A 9999 \"Reserved\" 1 \"one\" ;\n";
+    check(unsigned, &words, &[0x0f, 0x27], Err(Unknown::NotAvailable));
+    let words = attribute("9999") + "VAL_ 1 A 9999 \"Sensor fault\" ;\n";
+    check(unsigned, &words, &[0x0f, 0x27], Err(Unknown::SensorFault));
+    // Of a signed signal, by its value or by its bits.
+    for stated in ["-32767", "32769"] {
+        check("0|16@1- (1,0) [0|0] \"A\"", &attribute(stated), &[0x01, 0x80], Err(Unknown::NotAvailable));
+    }
+    // The default is that of signals which have none.
+    check(unsigned, "", &[0, 0], Ok(0.0));
+    check(unsigned, &attribute("0"), &[0, 0], Ok(0.0));
+    check(unsigned, &attribute("word"), &[0x10, 0x27], Ok(1000.0));
+}
+
+#[test]
 fn floats_and_short_frames() {
     let dbc = parse("BO_ 1 M: 8 X\n SG_ A : 0|32@1- (1,0) [0|1000] \"V\" X\nSIG_VALTYPE_ 1 A : 1;\n");
     let signal = &dbc.messages[0].signals[0];

@@ -41,6 +41,7 @@ impl Reader {
             "VFrameFormat"
                 | "GenMsgCycleTime"
                 | "GenSigCycleTime"
+                | "GenSigInvalidValue"
                 | "SystemSignalLongSymbol"
                 | "SystemMessageLongSymbol"
         ) {
@@ -69,6 +70,9 @@ impl Reader {
                     signal.cycle_ms = value.parse().ok().filter(|ms| *ms > 0.0);
                 }
             }
+            ("GenSigInvalidValue", Some(name)) => {
+                self.invalid.extend(whole(&value).map(|raw| (id, name, raw)))
+            }
             ("SystemSignalLongSymbol", signal @ Some(_)) | ("SystemMessageLongSymbol", signal @ None) => {
                 self.long_names.push((id, signal, value));
             }
@@ -76,6 +80,17 @@ impl Reader {
         }
         Ok(())
     }
+}
+
+/// A whole number as attributes write it: `65535`, `65535.0`, `0xFFFF`.
+pub(super) fn whole(text: &str) -> Option<i64> {
+    let text = text.trim();
+    if let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        return i64::from_str_radix(digits, 16).ok();
+    }
+    let decimals = |rest: &str| !rest.is_empty() && rest.bytes().all(|digit| digit == b'0');
+    let text = text.split_once('.').filter(|(_, rest)| decimals(rest)).map_or(text, |(whole, _)| whole);
+    text.parse().ok()
 }
 
 fn value_of_attribute(cursor: &mut Cursor<'_>) -> Option<String> {

@@ -1,15 +1,20 @@
 //! Statements of a DBC file about messages and signals that stand elsewhere in it.
 
-use super::super::{Selection, Signal};
+use super::super::decode::cause_of_word;
+use super::super::{Number, Selection, Signal};
+use super::attributes::whole;
 use super::{INDEPENDENT, MAX_WARNINGS, Multiplexed, Reader};
 use std::collections::HashMap;
 
 /// Source address that stands for none (SAE J1939-81): identifiers of groups are written with it.
 const NULL_ADDRESS: u32 = 0xfe;
+/// The word of a raw number of which an attribute says that it is no value.
+const INVALID: &str = "invalid";
 
 impl Reader {
     pub(super) fn finish(&mut self) {
         self.select();
+        self.name_invalid();
         let default = |name: &str| self.attributes.get(name).and_then(|a| a.default.clone());
         let (format, cycle) = (default("VFrameFormat"), default("GenMsgCycleTime"));
         let protocol = self.protocol.take().or_else(|| default("ProtocolType"));
@@ -39,6 +44,26 @@ impl Reader {
         }
         let mut keys = std::mem::take(&mut self.keys).into_iter();
         self.dbc.messages.retain(|_| keys.next() != Some(INDEPENDENT));
+    }
+
+    /// Gives the raw numbers that `GenSigInvalidValue` states a word of their own. The attribute's default, which is 0 for
+    /// signals that have no such number too, states nothing.
+    fn name_invalid(&mut self) {
+        let default = self.attributes.get("GenSigInvalidValue").and_then(|a| whole(a.default.as_deref()?));
+        for (key, name, raw) in std::mem::take(&mut self.invalid) {
+            let Some(message) = self.by_key.get(&key).map(|m| &mut self.dbc.messages[*m]) else { continue };
+            let signal = message.signals.iter_mut().find(|signal| signal.name == name);
+            let Some(signal) = signal.filter(|_| default != Some(raw)) else { continue };
+            // Of a signed signal the number may be written by its bits.
+            let half = 1_i64.checked_shl(signal.size as u32 - 1).filter(|half| *half > 0);
+            let by_its_bits =
+                half.filter(|half| signal.number == Number::Signed && (*half..2 * half).contains(&raw));
+            let raw = by_its_bits.map_or(raw, |half| raw - 2 * half);
+            let word = signal.values.entry(raw).or_insert_with(|| INVALID.to_owned());
+            if cause_of_word(word).is_none() {
+                INVALID.clone_into(word);
+            }
+        }
     }
 
     /// Finds the selectors: those that `SG_MUL_VAL_` names, else the only one of the message.
