@@ -14,6 +14,18 @@ pub enum Error {
         /// What stands there instead.
         header: String,
     },
+    /// A table has a column that counts more than once.
+    #[error(
+        "{what} has {count} columns `{column}`, which may differ: keep the one that counts, or rename the others"
+    )]
+    Twice {
+        /// Which table.
+        what: &'static str,
+        /// The column's name.
+        column: String,
+        /// How many have it.
+        count: usize,
+    },
     /// A row cannot be read.
     #[error("{what}, line {line}: {problem}: `{value}`")]
     Row {

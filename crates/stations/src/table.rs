@@ -255,6 +255,22 @@ impl Columns {
         }
     }
 
+    /// The position of the column with the status.
+    const fn status(&self) -> Option<usize> {
+        match *self {
+            Self::Statuses { status, .. } => Some(status),
+            Self::Irve { occupation, .. } => Some(occupation),
+            Self::Sessions { status, .. } => status,
+        }
+    }
+
+    /// The name of the status' column and how many columns have it, where that is more than one: nothing says which counts.
+    pub(crate) fn repeated(&self, header: &[String]) -> Option<(String, usize)> {
+        let name = header.get(self.status()?)?;
+        let count = header.iter().filter(|other| plain(other) == plain(name)).count();
+        (count > 1).then(|| (name.clone(), count))
+    }
+
     /// Columns that say which EVSE.
     pub fn evse(&self) -> EvseColumns {
         match *self {

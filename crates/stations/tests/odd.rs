@@ -369,3 +369,18 @@ fn an_answer_without_entries_is_one() {
         assert_eq!(feeds::read(page.as_bytes()).unwrap().1, [], "{page}");
     }
 }
+
+#[test]
+fn a_status_that_stands_in_two_columns_is_refused() {
+    let rows = lines(|at, busy| format!("{},E1,{},{}", iso(at), word(busy), word(!busy)));
+    for header in
+        ["timestamp,evse_id,status,status", "timestamp,evse_id,Status,STATUS", "ts,evse_id,state,State"]
+    {
+        let refused = read(&format!("{header}\n{rows}"));
+        assert!(matches!(refused, Err(Error::Twice { count: 2, .. })), "{header}: {refused:?}");
+    }
+    // Another column of another name is no second one.
+    for header in ["timestamp,evse_id,status,state", "timestamp,evse_id,status,"] {
+        assert!(read(&format!("{header}\n{rows}")).is_ok(), "{header}");
+    }
+}

@@ -73,6 +73,9 @@ impl Builder {
             }
         };
         let header = fields.clone();
+        if let Some((column, count)) = columns.repeated(&header) {
+            return Err(Error::Twice { what: WHAT, column: cut(&column), count });
+        }
         records.set_width(header.len());
         self.source(format(columns))?;
         let mut times = Times::default();
