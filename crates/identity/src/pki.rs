@@ -18,7 +18,7 @@ use crate::ca_key::CaKey;
 use crate::index::{Entry, Index, OneRole, Reason, Revoked};
 use crate::keyfile::{self, KeyForm};
 use crate::pkcs11::TokenUri;
-use crate::subject::common_name;
+use crate::subject::{common_name, key_identifier};
 use crate::{Error, Identity, Role, Serial, credentials, files, request};
 
 /// Place of the CA's key, where it is in a token.
@@ -199,7 +199,7 @@ impl Pki {
         let now = OffsetDateTime::now_utc();
         let key = request::key_in(request, identity)?;
         let mut index = Index::read(&self.path("index.toml"))?;
-        if let Some(problem) = index.spent(&certificates::identifier(&key), identity) {
+        if let Some(problem) = index.spent(&key_identifier(&key), identity) {
             return Err(Error::Request { identity: identity.to_string(), problem });
         }
         check_other_roles(&index, identity, now)?;

@@ -1,9 +1,9 @@
-//! Names of a certificate's holder: the common name and the alternative names.
+//! What a certificate says of its holder: the common name, the alternative names, the identifier of the key.
 
 use std::net::IpAddr;
 
 use rcgen::string::Ia5String;
-use rcgen::{DistinguishedName, DnType, SanType};
+use rcgen::{CertificateParams, DistinguishedName, DnType, PublicKeyData, SanType};
 
 use crate::{Error, Identity};
 
@@ -33,4 +33,9 @@ pub(crate) fn alternative_names(identity: &Identity, hosts: &[String]) -> Result
         }
     }
     Ok(names)
+}
+
+/// Identifier of a public key in hex, as certificates state it (RFC 5280 4.2.1.2).
+pub(crate) fn key_identifier(key: &impl PublicKeyData) -> String {
+    hex::encode(CertificateParams::default().key_identifier(key))
 }

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{BACKDATE, Issued, Pki, check_days};
 use crate::index::{Entry, Index};
-use crate::subject::{alternative_names, common_name};
+use crate::subject::{alternative_names, common_name, key_identifier};
 use crate::{Error, Identity, Serial, files, keyfile};
 
 /// A certificate that is not entered yet.
@@ -18,11 +18,6 @@ pub(super) struct Made {
     pub(super) certificate: Certificate,
     pub(super) expires_s: i64,
     pub(super) key: String,
-}
-
-/// Identifier of a public key in hex, as certificates state it.
-pub(super) fn identifier(key: &impl PublicKeyData) -> String {
-    hex::encode(CertificateParams::default().key_identifier(key))
 }
 
 impl Pki {
@@ -69,7 +64,12 @@ impl Pki {
         params.use_authority_key_identifier_extension = true;
         params.subject_alt_names = alternative_names(identity, hosts)?;
         let certificate = params.signed_by(key, &self.issuer()?)?;
-        Ok(Made { serial, certificate, expires_s: params.not_after.unix_timestamp(), key: identifier(key) })
+        Ok(Made {
+            serial,
+            certificate,
+            expires_s: params.not_after.unix_timestamp(),
+            key: key_identifier(key),
+        })
     }
 
     /// Enters a certificate in the index, before it is anywhere else: one that is not in it could never be revoked by name.
