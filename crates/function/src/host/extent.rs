@@ -10,7 +10,7 @@ use wasmparser::{BinaryReaderError, FunctionBody, Parser, Payload};
 /// Most instances of components inside a component: those of an interface that is exported. Each may double what is within:
 /// 2⁴ at most, as each doubling takes two.
 const MAX_INSTANCES: u64 = 8;
-/// Components and modules within one another at most.
+/// Components within one another at most.
 const MAX_DEPTH: u32 = 8;
 /// Most functions: an interpreter in 3.6 MB has 4,100.
 const MAX_FUNCTIONS: u64 = 10_000;
@@ -55,16 +55,17 @@ impl Extent {
         let (mut extent, mut depth) = (Self::default(), 0_u32);
         for part in Parser::new(0).parse_all(component) {
             match part.map_err(malformed)? {
+                Payload::ComponentSection { .. } if depth == MAX_DEPTH => {
+                    let why =
+                        format!("it is nested too deep: more than {MAX_DEPTH} components within one another");
+                    return Err(Refusal::NotAComponent(why));
+                }
+                // A module holds none of either.
                 Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
                 Payload::End(_) => depth = depth.saturating_sub(1),
                 Payload::ComponentInstanceSection(section) => extent.instances += u64::from(section.count()),
                 Payload::CodeSectionEntry(body) => extent.add(&body).map_err(malformed)?,
                 _ => {}
-            }
-            if depth > MAX_DEPTH {
-                let why =
-                    format!("it is nested too deep: more than {MAX_DEPTH} components within one another");
-                return Err(Refusal::NotAComponent(why));
             }
         }
         Ok(extent)
