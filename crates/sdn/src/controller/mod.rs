@@ -36,7 +36,6 @@ pub use history::{Conditioned, Line};
 pub use node::{GRACE_MS, SILENT_MS, START_GRACE_MS};
 pub use orders::CONFIRM_MS;
 pub use reconcile::HAND_OVER_MS;
-pub use requests::Known;
 pub use state::{
     Assignment, Change, Deployment, Kept, Key, MAX_DEPLOYMENTS, MAX_RELEASES, Phase, Receipt, Release,
     Replaced, Written,

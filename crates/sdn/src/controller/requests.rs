@@ -10,15 +10,6 @@ use super::vocabulary::{Output, Request, RequestError};
 use crate::decisions::learning::{Adaptation, Evidence, Step};
 use crate::decisions::{Choice, Decision, UndoError, Who};
 
-/// Whether a release was published before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Known {
-    /// It was.
-    Yes,
-    /// It is new.
-    No,
-}
-
 impl Controller {
     /// Carries out what an operator asks for, or says why not; then nothing has changed.
     ///
@@ -28,7 +19,7 @@ impl Controller {
         let mut out = Vec::new();
         match request {
             Request::Publish(release) => {
-                if self.check_release(&release)? == Known::No {
+                if self.is_new(&release)? {
                     self.change(Change::Release { release }, &mut out);
                     self.changed.extend(self.vehicles.keys().cloned());
                 }
@@ -73,11 +64,11 @@ impl Controller {
         Ok(out)
     }
 
-    /// Whether a release may be published, before its package is put where that of another release may be.
+    /// Whether a release is new, if it may be published: asked before its package is put where that of another may be.
     ///
     /// # Errors
     /// [`RequestError::Conflict`] with the reason: it is withdrawn, or its name, version or component is another release's.
-    pub fn check_release(&self, release: &super::Release) -> Result<Known, RequestError> {
+    pub fn is_new(&self, release: &super::Release) -> Result<bool, RequestError> {
         let known = self.kept.releases.get(&release.digest.to_string());
         if known.is_some_and(|known| known.withdrawn) {
             let why = format!("release {} is withdrawn: publish a new version", release.digest);
@@ -87,7 +78,7 @@ impl Controller {
             |known: &super::Release| (&known.function, known.version) == (&release.function, release.version);
         if let Some(known) = known {
             if same(known) {
-                return Ok(Known::Yes);
+                return Ok(false);
             }
             let (a, b, c) = known.version;
             let why = format!(
@@ -107,7 +98,7 @@ impl Controller {
         if self.kept.releases.len() >= MAX_RELEASES {
             return Err(RequestError::Conflict(format!("{MAX_RELEASES} releases are known already")));
         }
-        Ok(Known::No)
+        Ok(true)
     }
 
     fn deploy(&mut self, deployment: super::Deployment, out: &mut Vec<Output>) -> Result<(), RequestError> {

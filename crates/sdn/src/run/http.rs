@@ -24,7 +24,7 @@ use voltmesh_telemetry::{Digest, Timestamp, VehicleId, is_name};
 
 use super::packages::Packages;
 use super::proofs::Proofs;
-use crate::controller::{Controller, Deployment, Known, Replaced, Request, RequestError};
+use crate::controller::{Controller, Deployment, Replaced, Request, RequestError};
 use crate::decisions::Decision;
 use crate::rules::{MAX_RULES_BYTES, Rules};
 
@@ -238,12 +238,12 @@ async fn publish(State(api): State<Api>, body: Bytes) -> Result<Response, Proble
         .map_err(|why| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why))?;
     // One after the other: what is refused below must not have taken the place of what another request brought.
     let _turn = api.publishing.lock().await;
-    let known = api.controller().check_release(&release).map_err(refused)?;
+    let is_new = api.controller().is_new(&release).map_err(refused)?;
     let (packages, kept) = (api.packages.clone(), release.clone());
     // The package first: a release that is known can be sent.
-    let written = tokio::task::spawn_blocking(move || match known {
-        Known::Yes if !packages.agrees(&kept.digest, &body) => Ok(false),
-        _ => packages.keep(&kept, &body).map(|()| true),
+    let written = tokio::task::spawn_blocking(move || match is_new || packages.agrees(&kept.digest, &body) {
+        true => packages.keep(&kept, &body).map(|()| true),
+        false => Ok(false),
     });
     let written = written.await.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error))?;
     let agrees = written.map_err(|error| {
@@ -257,7 +257,7 @@ async fn publish(State(api): State<Api>, body: Bytes) -> Result<Response, Proble
     let (a, b, c) = release.version;
     let what = format!("{} {a}.{b}.{c} published, component {}", release.function, release.digest);
     let asked = api.ask(what, Request::Publish(release.clone())).await;
-    if asked.is_err() && known == Known::No {
+    if asked.is_err() && is_new {
         api.packages.remove(&release.digest);
     }
     asked?;
