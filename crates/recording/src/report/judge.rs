@@ -34,6 +34,11 @@ const WRONG_SIGN: &str = "a positive current seems to discharge";
 /// Most cells in series that a pack has: 1,500 V of LFP cells are 469.
 const MAX_CELLS: f64 = 512.0;
 
+/// Whether so few of all values are odd that a sensor's glitches explain them.
+fn is_glitch(odd: u64, all: &Tally) -> bool {
+    odd * 1000 < all.n
+}
+
 impl Reporter {
     /// Judges a quantity alone.
     pub(super) fn judge(
@@ -59,8 +64,7 @@ impl Reporter {
              its unit (--map {quantity}=NAME*FACTOR), and the stated battery",
             tally.beyond, tally.n, tally.min, tally.max
         );
-        let glitch = tally.beyond * 1000 < tally.n;
-        if glitch { warnings.push(text) } else { reasons.push(text) }
+        if is_glitch(tally.beyond, tally) { warnings.push(text) } else { reasons.push(text) }
     }
 
     /// Judges values that stand alone, far from those before and after them.
@@ -76,8 +80,7 @@ impl Reporter {
                 rounded(value * factor),
                 rounded(before * factor)
             );
-            let glitch = count * 1000 < tally.n;
-            if glitch { warnings.push(text) } else { reasons.push(text) }
+            if is_glitch(count, tally) { warnings.push(text) } else { reasons.push(text) }
         }
     }
 
