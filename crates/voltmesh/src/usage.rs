@@ -33,6 +33,11 @@ impl Usage {
     }
 }
 
+/// This process's resident memory in MB; 0 where there is no `/proc`.
+pub fn resident_mb() -> f64 {
+    Usage::own().map_or(0.0, |own| own.rss_mb)
+}
+
 fn parse(stat: &str, status: &str) -> Option<Usage> {
     // proc_pid_stat(5): the name, in parentheses, may hold spaces; utime and stime are fields 14 and 15.
     let after_name = stat.rsplit_once(')')?.1;

@@ -15,7 +15,7 @@ use voltmesh_function::{Input, Output, Sample};
 use voltmesh_telemetry::{Digest, VehicleId};
 
 use super::loop_node::{COMPONENTS, FUNCTION, Node, release, sample, vehicle};
-use crate::usage::Usage;
+use crate::usage::resident_mb;
 
 /// Rounds of each figure but the calls'.
 const ROUNDS: usize = 100;
@@ -264,7 +264,6 @@ fn calls() -> Result<Spread> {
 fn idle() -> Result<f64> {
     let mut node = Node::with_releases(IDLE)?;
     let digest = release(0)?.1;
-    let resident_mb = || Usage::own().map_or(0.0, |own| own.rss_mb);
     let before = resident_mb();
     for number in 0..IDLE as usize {
         let vehicle = vehicle(number)?;

@@ -15,7 +15,7 @@ use super::machine::Machine;
 use crate::args::BenchTwin;
 use crate::commands::twin::inject;
 use crate::parallel::on_every_core;
-use crate::usage::Usage;
+use crate::usage::resident_mb;
 use crate::{Outcome, output};
 
 /// Cells in series.
@@ -79,7 +79,6 @@ pub fn run(options: &BenchTwin) -> Result<Outcome> {
             let _ = estimator.update(sample);
         }
     });
-    let resident_mb = || Usage::own().map_or(0.0, |own| own.rss_mb);
     let before = resident_mb();
     let whole = speed(&drive, || {
         let mut twin = Twin::new(cell.clone(), Setup { series: GROUPS, ..Setup::default() }, None);
